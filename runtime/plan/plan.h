@@ -1,0 +1,83 @@
+// Plan: what a program needs to be launched, written by the compiler beside the binary and read by the runtime, which
+// knows no layout by name. It is JSON ("--emit plan") and enough to run the kernels by other means.
+//
+// Kernel ABI on the CPU: void KERNEL(const uint64_t *parameters, int64_t program, void *scratch)
+//   parameters  one 8-byte slot each, in the order of `parameters`: a pointer, an i64, an i32 (sign-extended to 8
+//               bytes), or an f32 in the low four bytes
+//   program     0 <= program < grid
+//   scratch     64-byte aligned, the kernel's scratch_bytes, private to the calling thread while the call lasts
+#pragma once
+#include "runtime/base/result.h"
+#include "runtime/plan/expression.h"
+
+#include <string>
+#include <vector>
+
+namespace nysjit {
+
+/// A tensor the caller passes. `shape` and `strides` (in elements) have one expression a dimension, each a constant
+/// (must be equal at run time) or a symbol: the first occurrence in argument order binds it, later ones must agree.
+struct PlanArgument {
+  std::string name;                 // "q", "k", "v", "o", ...
+  bool isOutput = false;
+  std::vector<std::string> dtypes;  // accepted: "float32", "float16", "bfloat16", "int32"
+  std::string dtypeSymbol;          // "" or a symbol bound to the index of the tensor's dtype in `dtypes`
+  std::vector<Expression> shape, strides;
+};
+
+/// Checked before anything is launched. `expected` and `found` are sentences in which {n} is replaced by the value of
+/// symbol n.
+struct PlanPrecondition {
+  Expression holds;
+  std::string where, expected, found;
+};
+
+/// Memory between kernels, from the caller's or the runtime's workspace; each starts at a 64-byte boundary.
+struct PlanBuffer {
+  std::string name;
+  Expression bytes;
+};
+
+enum class ParameterType { Pointer, I32, I64, F32 };
+
+/// A kernel parameter: a tensor or buffer by name (Pointer), an expression (I32: checked to fit; I64), or the scale (F32).
+struct PlanParameter {
+  std::string name;
+  ParameterType type = ParameterType::Pointer;
+  std::string memory; // Pointer: the argument's or buffer's name
+  Expression value;   // I32, I64
+};
+
+struct PlanKernel {
+  std::string name;   // also its symbol in the binary
+  int64_t scratchBytes = 0;
+  std::vector<PlanParameter> parameters;
+  std::string configJson; // the BlockConfig in use, canonical JSON: {"block_m":64,...}
+};
+
+/// One launch, in order. A grid of 0, or `when` 0, is skipped.
+struct PlanLaunch {
+  std::string kernel;
+  Expression grid;
+  Expression when = Expression(1);
+};
+
+struct Plan {
+  std::string program;  // the layout's name, for messages
+  std::string target;   // "cpu:x86-64-v4"
+  std::string specJson; // canonical
+  std::vector<PlanArgument> arguments;
+  std::vector<PlanPrecondition> preconditions;
+  std::vector<PlanBuffer> buffers;
+  std::vector<PlanKernel> kernels;
+  std::vector<PlanLaunch> launches;
+};
+
+/// The symbols of a plan in binding order: shapes and strides of the arguments, then dtype symbols.
+std::vector<std::string> planSymbols(const Plan &plan);
+/// Pretty JSON with a trailing newline; the same plan gives the same bytes.
+std::string planToJson(const Plan &plan);
+/// Checks everything: a damaged or foreign plan is an error, never undefined behaviour.
+Result<Plan> planFromJson(const std::string &text);
+
+} // namespace nysjit

@@ -1,0 +1,83 @@
+// KernelSpec: what is computed. KernelConfig: how. Target: where. Shared by compiler and runtime, without LLVM.
+// The key table in key_table.cpp is the only place that knows names, types, ranges, defaults and which layout uses
+// which key; the parser, the canonical form and every message come from it.
+#pragma once
+#include "runtime/base/result.h"
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nysjit {
+
+enum class Layout { Causal, ExactCausal, Bidirectional, SegmentCausal, PrefixLm, Scan };
+enum class DType { Float32, Float16, BFloat16 };
+enum class LandmarkWeight { Tangent, Count };
+enum class LandmarkValue { Nystrom, Streaming };
+enum class LandmarkSource { Learned, FirstK };
+enum class Float32Math { Tf32x3, Tf32 };
+
+/// One program's mathematics. Keys a layout does not use keep the values below and are absent from the canonical form.
+struct KernelSpec {
+  Layout layout = Layout::Causal;
+  int headDim = 0;
+  int landmarks = 0;               // 0: the layout has none (exact_causal)
+  std::optional<int> segmentLen;   // absent: ceil(n / landmarks) of each sequence
+  int window = 0;                  // in segments
+  LandmarkWeight landmarkWeight = LandmarkWeight::Tangent;
+  LandmarkValue landmarkValue = LandmarkValue::Nystrom;
+  double stabilizer = 0.25;        // lambda of the stabilized solve
+  int inverseIterations = 6;
+  std::optional<LandmarkSource> landmarkSource;
+  int firstK = 0;
+  int convKernel = 0;
+  DType dtype = DType::Float32;
+  Float32Math float32Math = Float32Math::Tf32x3;
+};
+
+/// Which layouts and keys are accepted: those that have kernels today, or all that the float64 reference computes.
+enum class SpecScope { Kernels, Reference };
+
+/// Parses and checks one KernelSpec. `text` is the JSON file's whole text. Errors name the key.
+Result<KernelSpec> parseKernelSpec(std::string_view text, SpecScope scope = SpecScope::Kernels);
+/// The same from a parsed object. `where` prefixes the key in messages ("" for a file of its own).
+Result<KernelSpec> parseKernelSpec(const nlohmann::json &object, SpecScope scope = SpecScope::Kernels);
+/// One line, keys sorted, every key the layout uses present (segment_len only if given): equal specs, equal text.
+std::string canonicalJson(const KernelSpec &spec);
+
+const char *layoutName(Layout layout);
+const char *dtypeName(DType dtype);
+
+/// Block sizes of one kernel; an absent key takes the target's default, which the template chooses.
+struct BlockConfig {
+  std::optional<int> blockM, blockN, numWarps, numStages;
+  bool operator==(const BlockConfig &) const = default;
+};
+
+/// KernelConfig: by kernel name.
+struct KernelConfig {
+  std::map<std::string, BlockConfig> kernels;
+  bool operator==(const KernelConfig &) const = default;
+};
+
+/// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages 1 to 8. Kernel names
+/// are checked by the compiler, which knows the program's kernels.
+Result<KernelConfig> parseKernelConfig(std::string_view text);
+Result<KernelConfig> parseKernelConfig(const nlohmann::json &object);
+/// One line, keys sorted, only what is set.
+std::string canonicalJson(const KernelConfig &config);
+
+/// Where a program runs: "cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4".
+enum class CpuLevel { Native, V3, V4 };
+struct Target {
+  CpuLevel level = CpuLevel::Native;
+  bool operator==(const Target &) const = default;
+};
+/// Parses a target name; an unknown one is ErrorKind::UnknownDevice with the names there are.
+Result<Target> parseTarget(std::string_view name);
+const char *targetName(const Target &target);
+
+} // namespace nysjit
