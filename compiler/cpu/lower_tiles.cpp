@@ -1,0 +1,477 @@
+// Emits one kernel from its schedule, step by step.
+//
+//   tile.load, elementwise, tile.reduce, tile.store   a loop over rows; a row of a 2-D tile is one vector, an element of a
+//                                                     1-D tile that belongs to the row is one scalar
+//   1-D operations by themselves                      one whole vector
+//   tile.dot, tile.triangular_solve                   dot.cpp
+//   scf.for                                           the same loop; its carried tiles are slots
+#include "compiler/cpu/lower_tiles.h"
+
+#include "compiler/cpu/schedule.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/IRMapping.h"
+
+using namespace mlir;
+namespace nysjit::cpu {
+
+namespace {
+
+RankedTensorType tileType(Value value) { return dyn_cast<RankedTensorType>(value.getType()); }
+
+/// The parts of a tile.view.
+struct MemoryView {
+  Value address, length, rowBytes; // address of row 0; i32 rows; i64
+  Type element;
+  int64_t columns;
+};
+
+class KernelLowering {
+public:
+  KernelLowering(func::FuncOp source, const Schedule &schedule, VectorShape shape)
+      : source(source), schedule(schedule), e{OpBuilder(source.getContext()), source.getLoc(), Value(), shape} {}
+
+  func::FuncOp run() {
+    OpBuilder &b = e.builder;
+    b.setInsertionPoint(source);
+    const Type pointer = LLVM::LLVMPointerType::get(b.getContext());
+    auto kernel = func::FuncOp::create(b, e.loc, source.getName(), b.getFunctionType({pointer, b.getI64Type(), pointer}, {}));
+    Block *entry = kernel.addEntryBlock();
+    b.setInsertionPointToStart(entry);
+    e.scratch = entry->getArgument(2);
+    programId = arith::TruncIOp::create(b, e.loc, b.getI32Type(), entry->getArgument(1));
+    for (BlockArgument argument : source.getArguments()) {
+      const Type type = isa<tile::PointerType>(argument.getType()) ? pointer : argument.getType();
+      scalars.map(argument, e.load(type, e.offset(entry->getArgument(0), argument.getArgNumber() * 8), 8));
+    }
+    emitBlock(&source.getBody().front());
+    func::ReturnOp::create(b, source.getLoc());
+    return kernel;
+  }
+
+private:
+  void emitBlock(Block *block) {
+    for (const Step &step : schedule.steps(block)) {
+      Operation *op = step.operations.front();
+      e.loc = op->getLoc();
+      columnVectors.clear();
+      switch (step.kind) {
+      case StepKind::Rows: emitRows(step); break;
+      case StepKind::Vector: emitVector(op); break;
+      case StepKind::Dot: emitDotStep(cast<tile::DotOp>(op)); break;
+      case StepKind::Solve: emitSolve(cast<tile::TriangularSolveOp>(op)); break;
+      case StepKind::Reduce: emitReduce(cast<tile::ReduceOp>(op)); break;
+      case StepKind::Loop: emitLoop(cast<scf::ForOp>(op)); break;
+      case StepKind::Branch: emitBranch(cast<scf::IfOp>(op)); break;
+      case StepKind::Scalar: emitScalar(op); break;
+      }
+    }
+  }
+
+  //===- Scalars ----------------------------------------------------------------------------------------------===//
+
+  void emitScalar(Operation *op) {
+    if (isa<tile::ProgramIdOp>(op)) {
+      scalars.map(op->getResult(0), programId);
+    } else if (auto view = dyn_cast<tile::ViewOp>(op)) {
+      const tile::ViewType type = view.getResult().getType();
+      const int64_t bytes = type.getElement().getIntOrFloatBitWidth() / 8;
+      Value start = e.mul(scalars.lookup(view.getOffset()), e.i64(bytes));
+      views[view] = {e.offset(scalars.lookup(view.getBase()), start), scalars.lookup(view.getLength()),
+                     e.mul(scalars.lookup(view.getRowStride()), e.i64(bytes)), type.getElement(), type.getColumns()};
+    } else if (auto exponential = dyn_cast<math::Exp2Op>(op)) {
+      scalars.map(exponential.getResult(), emitExp2(e, scalars.lookup(exponential.getOperand())));
+    } else if (auto logarithm = dyn_cast<math::Log2Op>(op)) {
+      scalars.map(logarithm.getResult(), emitLog2(e, scalars.lookup(logarithm.getOperand())));
+    } else {
+      e.builder.clone(*op, scalars);
+    }
+  }
+
+  //===- Values -----------------------------------------------------------------------------------------------===//
+
+  Value slotAddress(Value tile) { return e.offset(e.scratch, *schedule.slot(tile)); }
+
+  /// A whole 1-D tile as a vector.
+  Value wholeVector(Value value) {
+    value = Schedule::strip(value);
+    Operation *op = value.getDefiningOp();
+    const RankedTensorType type = tileType(value);
+    const VectorType vector = VectorType::get(type.getShape(), type.getElementType());
+    if (!op || !Schedule::isLazy(op))
+      return e.load(e.f32Vector(type.getDimSize(0)), slotAddress(value));
+    if (Value known = columnVectors.lookup(value))
+      return known;
+    Value result;
+    if (isa<tile::IotaOp>(op)) {
+      SmallVector<int32_t> numbers(type.getDimSize(0));
+      for (size_t i = 0; i < numbers.size(); ++i)
+        numbers[i] = static_cast<int32_t>(i);
+      result = arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(vector, ArrayRef<int32_t>(numbers)));
+    } else if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
+      result = e.splat(scalars.lookup(splat.getInput()), type.getDimSize(0));
+    } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      result = arith::ConstantOp::create(e.builder, e.loc, cast<DenseElementsAttr>(constant.getValue()).reshape(vector));
+    } else {
+      result = emitAgain(op, vector, [&](Value operand) { return wholeVector(operand); });
+    }
+    return columnVectors[value] = result;
+  }
+
+  /// The same operation on vectors or scalars instead of tiles.
+  Value emitAgain(Operation *op, Type type, llvm::function_ref<Value(Value)> operandOf) {
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands())
+      operands.push_back(tileType(operand) ? operandOf(operand) : scalars.lookup(operand));
+    if (isa<math::Exp2Op>(op))
+      return emitExp2(e, operands[0]);
+    if (isa<math::Log2Op>(op))
+      return emitLog2(e, operands[0]);
+    OperationState state(e.loc, op->getName(), operands, {type}, op->getAttrs());
+    state.propertiesAttr = op->getPropertiesAsAttribute();
+    Operation *created = e.builder.create(state);
+    if (auto maximum = dyn_cast<arith::MaxNumFOp>(created))
+      maximum.setFastmath(arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+    return created->getResult(0);
+  }
+
+  /// Row `row` of a tile: a vector if it is 2-D, a scalar if it is 1-D and varies over rows.
+  Value rowValue(Value value) {
+    value = Schedule::strip(value);
+    if (Value known = rowValues.lookup(value))
+      return known;
+    return rowValues[value] = makeRowValue(value);
+  }
+
+  Value makeRowValue(Value value) {
+    Operation *op = value.getDefiningOp();
+    const RankedTensorType type = tileType(value);
+    const bool isRow = type.getRank() == 2;
+    const Type element = type.getElementType().isInteger() ? type.getElementType() : Type(e.builder.getF32Type());
+    const Type result = isRow ? Type(VectorType::get({type.getDimSize(1)}, element)) : element;
+    if (!op || !Schedule::isLazy(op)) {
+      const int64_t bytes = isRow ? type.getDimSize(1) * 4 : 4;
+      return e.load(result, e.offset(slotAddress(value), e.mul(row, e.i64(bytes))));
+    }
+    if (isa<tile::IotaOp>(op))
+      return arith::TruncIOp::create(e.builder, e.loc, result, row);
+    if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
+      Value scalar = scalars.lookup(splat.getInput());
+      return isRow ? e.splat(scalar, type.getDimSize(1)) : scalar;
+    }
+    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      auto splat = dyn_cast<SplatElementsAttr>(constant.getValue());
+      const TypedAttr number = splat.getSplatValue<TypedAttr>();
+      Value scalar = arith::ConstantOp::create(e.builder, e.loc, number);
+      return isRow ? e.splat(scalar, type.getDimSize(1)) : scalar;
+    }
+    if (auto broadcast = dyn_cast<tile::BroadcastOp>(op)) {
+      if (broadcast.getAxis() == 0)
+        return e.splat(rowValue(broadcast.getValue()), type.getDimSize(1));
+      OpBuilder::InsertionGuard guard(e.builder);
+      e.builder.setInsertionPoint(rowLoop); // the same for all rows
+      return wholeVector(broadcast.getValue());
+    }
+    return emitAgain(op, result, [&](Value operand) { return rowValue(operand); });
+  }
+
+  //===- Steps ------------------------------------------------------------------------------------------------===//
+
+  void emitRows(const Step &step) {
+    SmallVector<tile::ReduceOp> columnSums;
+    Emission::Values initial;
+    for (Operation *op : step.operations)
+      if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
+        columnSums.push_back(reduce);
+        const bool isMax = reduce.getKind() == tile::ReduceKind::Max;
+        initial.push_back(e.constant(e.f32Vector(reduce.getValue().getType().getDimSize(1)), isMax ? -__builtin_inf() : 0.0));
+      }
+    const Location loc = e.loc;
+    Emission::Values sums = e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
+      row = induction;
+      rowLoop = induction.getParentBlock()->getParentOp();
+      rowValues.clear();
+      SmallVector<std::pair<Value, Value>> results; // stored last: a slot may be shared with what this row still reads
+      Emission::Values next;
+      for (Operation *op : step.operations) {
+        e.loc = op->getLoc();
+        if (auto store = dyn_cast<tile::StoreOp>(op)) {
+          emitRowStore(store);
+          continue;
+        }
+        if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
+          Value value = rowValue(reduce.getValue()), sum = carried[next.size()];
+          next.push_back(combine(reduce.getKind(), sum, value));
+          continue;
+        }
+        Value result = emitRow(op);
+        rowValues[op->getResult(0)] = result;
+        if (schedule.slot(op->getResult(0)))
+          results.push_back({op->getResult(0), result});
+      }
+      e.loc = loc;
+      for (auto [tile, value] : results) {
+        auto vector = dyn_cast<VectorType>(value.getType());
+        e.store(value, e.offset(slotAddress(tile), e.mul(row, e.i64(vector ? vector.getDimSize(0) * 4 : 4))));
+      }
+      return next;
+    });
+    for (auto [reduce, sum] : llvm::zip(columnSums, sums))
+      if (schedule.slot(reduce.getResult()))
+        e.store(sum, slotAddress(reduce.getResult()));
+  }
+
+  Value combine(tile::ReduceKind kind, Value a, Value b) {
+    if (kind == tile::ReduceKind::Sum)
+      return arith::AddFOp::create(e.builder, e.loc, a, b);
+    return arith::MaxNumFOp::create(e.builder, e.loc, a, b, arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+  }
+
+  Value reduction(tile::ReduceKind kind, Value vector) {
+    const bool isSum = kind == tile::ReduceKind::Sum;
+    const auto flags = isSum ? arith::FastMathFlags::reassoc : arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+    return vector::ReductionOp::create(e.builder, e.loc, isSum ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF, vector, flags);
+  }
+
+  Value emitRow(Operation *op) {
+    if (auto load = dyn_cast<tile::LoadOp>(op))
+      return emitRowLoad(load);
+    if (auto reduce = dyn_cast<tile::ReduceOp>(op))
+      return reduction(reduce.getKind(), rowValue(reduce.getValue()));
+    const RankedTensorType type = tileType(op->getResult(0));
+    const Type f32 = e.builder.getF32Type();
+    return emitAgain(op, type.getRank() == 2 ? Type(e.f32Vector(type.getDimSize(1))) : f32, [&](Value operand) { return rowValue(operand); });
+  }
+
+  /// i1: row `first + row` lies in the view; and that row's address.
+  std::pair<Value, Value> rowOf(const MemoryView &view, Value first) {
+    OpBuilder &b = e.builder;
+    Value index = e.add(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), first), row);
+    Value length = arith::ExtSIOp::create(b, e.loc, b.getI64Type(), view.length);
+    // One unsigned comparison covers negative rows as well.
+    Value inside = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, index, length);
+    return {inside, e.offset(view.address, e.mul(index, view.rowBytes))};
+  }
+
+  Value loadElements(const MemoryView &view, Value address, int64_t count) {
+    if (view.element.isF32())
+      return e.load(e.f32Vector(count), address);
+    Value bits = e.load(VectorType::get({count}, e.builder.getI16Type()), address, 2);
+    return emitWiden(e, bits, view.element);
+  }
+
+  Value emitRowLoad(tile::LoadOp load) {
+    const MemoryView &view = views.find(load.getView())->second;
+    auto [inside, address] = rowOf(view, scalars.lookup(load.getRow()));
+    const VectorType type = e.f32Vector(view.columns);
+    auto choice = scf::IfOp::create(e.builder, e.loc, TypeRange{type}, inside, true);
+    OpBuilder::InsertionGuard guard(e.builder);
+    e.builder.setInsertionPointToStart(choice.thenBlock());
+    scf::YieldOp::create(e.builder, e.loc, loadElements(view, address, view.columns));
+    e.builder.setInsertionPointToStart(choice.elseBlock());
+    scf::YieldOp::create(e.builder, e.loc, e.constant(type, 0));
+    return choice.getResult(0);
+  }
+
+  void emitRowStore(tile::StoreOp store) {
+    const MemoryView &view = views.find(store.getView())->second;
+    Value value = rowValue(store.getValue());
+    auto [inside, address] = rowOf(view, scalars.lookup(store.getRow()));
+    auto choice = scf::IfOp::create(e.builder, e.loc, inside, false);
+    OpBuilder::InsertionGuard guard(e.builder);
+    e.builder.setInsertionPointToStart(choice.thenBlock());
+    if (view.element.isF32())
+      e.store(value, address);
+    else
+      e.store(emitNarrow(e, value, view.element), address, 2);
+  }
+
+  /// Lanes of a vector view's elements [row, row + count) that exist.
+  Value lanesInside(const MemoryView &view, Value first, int64_t count) {
+    OpBuilder &b = e.builder;
+    SmallVector<int32_t> numbers(count);
+    for (int64_t i = 0; i < count; ++i)
+      numbers[i] = static_cast<int32_t>(i);
+    const VectorType type = VectorType::get({count}, b.getI32Type());
+    Value lane = arith::ConstantOp::create(b, e.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
+    Value index = e.add(lane, e.splat(first, count));
+    return arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, index, e.splat(view.length, count));
+  }
+
+  Value elementAddress(const MemoryView &view, Value first) {
+    Value index = arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), first);
+    return e.offset(view.address, e.mul(index, e.i64(4)));
+  }
+
+  void emitVector(Operation *op) {
+    OpBuilder &b = e.builder;
+    if (auto store = dyn_cast<tile::StoreOp>(op)) {
+      const MemoryView &view = views.find(store.getView())->second;
+      Value value = wholeVector(store.getValue()), first = scalars.lookup(store.getRow());
+      Value mask = lanesInside(view, first, store.getValue().getType().getDimSize(0));
+      LLVM::MaskedStoreOp::create(b, e.loc, value, elementAddress(view, first), mask, 4);
+      return;
+    }
+    const int64_t count = tileType(op->getResult(0)).getDimSize(0);
+    Value result;
+    if (auto load = dyn_cast<tile::LoadOp>(op)) {
+      const MemoryView &view = views.find(load.getView())->second;
+      Value first = scalars.lookup(load.getRow());
+      result = LLVM::MaskedLoadOp::create(b, e.loc, e.f32Vector(count), elementAddress(view, first), lanesInside(view, first, count),
+                                          e.constant(e.f32Vector(count), 0), 4u);
+    } else {
+      result = emitAgain(op, e.f32Vector(count), [&](Value operand) { return wholeVector(operand); });
+    }
+    if (schedule.slot(op->getResult(0)))
+      e.store(result, slotAddress(op->getResult(0)));
+  }
+
+  void emitReduce(tile::ReduceOp reduce) {
+    scalars.map(reduce.getResult(), reduction(reduce.getKind(), wholeVector(reduce.getValue())));
+  }
+
+  void emitDotStep(tile::DotOp dot) {
+    if (!schedule.slot(dot.getResult()))
+      return; // nothing reads it
+    const RankedTensorType result = dot.getResult().getType();
+    const int64_t m = result.getDimSize(0), n = result.getDimSize(1), k = dot.getA().getType().getDimSize(1);
+    Value b = slotAddress(dot.getB());
+    if (dot.getTransposeB()) {
+      Value transposed = e.offset(e.scratch, schedule.transposeSlot(dot));
+      emitTranspose(e, b, transposed, n, k);
+      b = transposed;
+    }
+    Value from;
+    if (dot.getAccumulator() && !isZero(dot.getAccumulator()))
+      from = slotAddress(dot.getAccumulator());
+    emitDot(e, slotAddress(dot.getA()), b, from, slotAddress(dot.getResult()), m, n, k);
+  }
+
+  static bool isZero(Value tile) {
+    Operation *op = tile.getDefiningOp();
+    auto constant = dyn_cast_or_null<arith::ConstantOp>(op);
+    if (auto splat = dyn_cast_or_null<tensor::SplatOp>(op))
+      constant = splat.getInput().getDefiningOp<arith::ConstantOp>();
+    if (!constant)
+      return false;
+    if (auto number = dyn_cast<FloatAttr>(constant.getValue()))
+      return number.getValue().isZero();
+    auto splat = dyn_cast<SplatElementsAttr>(constant.getValue());
+    return splat && splat.getSplatValue<APFloat>().isZero();
+  }
+
+  void emitSolve(tile::TriangularSolveOp solve) {
+    if (!schedule.slot(solve.getResult()))
+      return;
+    const RankedTensorType type = solve.getResult().getType();
+    copyTile(solve.getRhs(), solve.getResult());
+    emitTriangularSolve(e, slotAddress(solve.getLower()), slotAddress(solve.getResult()), type.getDimSize(0), type.getDimSize(1));
+  }
+
+  //===- Control flow -----------------------------------------------------------------------------------------===//
+
+  /// to = from; nothing if they share a slot.
+  void copyTile(Value from, Value to) {
+    const RankedTensorType type = tileType(to);
+    Operation *op = Schedule::strip(from).getDefiningOp();
+    const bool isLazy = op && Schedule::isLazy(op);
+    if (!isLazy && *schedule.slot(from) == *schedule.slot(to))
+      return;
+    if (type.getRank() == 1) {
+      e.store(wholeVector(from), slotAddress(to));
+      return;
+    }
+    e.loop(type.getDimSize(0), 1, {}, [&](Value induction, ValueRange) {
+      row = induction;
+      rowLoop = induction.getParentBlock()->getParentOp();
+      rowValues.clear();
+      e.store(rowValue(from), e.offset(slotAddress(to), e.mul(row, e.i64(type.getDimSize(1) * 4))));
+      return Emission::Values();
+    });
+  }
+
+  void emitLoop(scf::ForOp source) {
+    OpBuilder &b = e.builder;
+    Emission::Values initial;
+    for (auto [value, argument] : llvm::zip(source.getInitArgs(), source.getRegionIterArgs())) {
+      if (tileType(argument))
+        copyTile(value, argument);
+      else
+        initial.push_back(scalars.lookup(value));
+    }
+    auto loop = scf::ForOp::create(b, e.loc, scalars.lookup(source.getLowerBound()), scalars.lookup(source.getUpperBound()),
+                                   scalars.lookup(source.getStep()), initial);
+    {
+      OpBuilder::InsertionGuard guard(b);
+      if (initial.empty())
+        b.setInsertionPoint(loop.getBody()->getTerminator());
+      else
+        b.setInsertionPointToStart(loop.getBody());
+      scalars.map(source.getInductionVar(), loop.getInductionVar());
+      size_t index = 0;
+      for (BlockArgument argument : source.getRegionIterArgs())
+        if (!tileType(argument))
+          scalars.map(argument, loop.getRegionIterArg(index++));
+      emitBlock(source.getBody());
+      columnVectors.clear();
+      Emission::Values next;
+      for (auto [value, argument] : llvm::zip(source.getBody()->getTerminator()->getOperands(), source.getRegionIterArgs())) {
+        if (tileType(argument))
+          copyTile(value, argument);
+        else
+          next.push_back(scalars.lookup(value));
+      }
+      if (!initial.empty())
+        scf::YieldOp::create(b, e.loc, next);
+    }
+    size_t index = 0;
+    for (Value result : source.getResults())
+      if (!tileType(result))
+        scalars.map(result, loop.getResult(index++));
+  }
+
+  void emitBranch(scf::IfOp source) {
+    auto branch = scf::IfOp::create(e.builder, e.loc, scalars.lookup(source.getCondition()), !source.getElseRegion().empty());
+    OpBuilder::InsertionGuard guard(e.builder);
+    e.builder.setInsertionPoint(branch.thenBlock()->getTerminator());
+    emitBlock(source.thenBlock());
+    if (source.getElseRegion().empty())
+      return;
+    e.builder.setInsertionPoint(branch.elseBlock()->getTerminator());
+    emitBlock(source.elseBlock());
+  }
+
+  func::FuncOp source;
+  const Schedule &schedule;
+  Emission e;
+  Value programId;
+  IRMapping scalars;
+  llvm::DenseMap<Value, MemoryView> views;
+  llvm::DenseMap<Value, Value> columnVectors; // whole 1-D tiles of the step being emitted
+  // The row being emitted.
+  Value row;
+  Operation *rowLoop = nullptr;
+  llvm::DenseMap<Value, Value> rowValues;
+};
+
+} // namespace
+
+LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::string, int64_t> &scratchBytes) {
+  SmallVector<func::FuncOp> kernels;
+  module.walk([&](func::FuncOp function) {
+    if (function->hasAttr("tile.kernel"))
+      kernels.push_back(function);
+  });
+  for (func::FuncOp kernel : kernels) {
+    FailureOr<Schedule> schedule = Schedule::create(kernel);
+    if (failed(schedule))
+      return failure();
+    scratchBytes[kernel.getName().str()] = schedule->scratchBytes();
+    KernelLowering(kernel, *schedule, shape).run();
+    kernel.erase();
+  }
+  return success();
+}
+
+} // namespace nysjit::cpu

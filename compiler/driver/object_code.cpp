@@ -1,0 +1,203 @@
+// Code generation with LLVM and linking with LLD as a library.
+#include "compiler/driver/object_code.h"
+
+#include "lld/Common/Driver.h"
+#include "llvm/Analysis/CGSCCPassManager.h"
+#include "llvm/Analysis/LoopAnalysisManager.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/MC/MCAsmBackend.h"
+#include "llvm/MC/MCAsmInfo.h"
+#include "llvm/MC/MCCodeEmitter.h"
+#include "llvm/MC/MCContext.h"
+#include "llvm/MC/MCInstrInfo.h"
+#include "llvm/MC/MCObjectFileInfo.h"
+#include "llvm/MC/MCObjectWriter.h"
+#include "llvm/MC/MCParser/MCAsmParser.h"
+#include "llvm/MC/MCParser/MCTargetAsmParser.h"
+#include "llvm/MC/MCRegisterInfo.h"
+#include "llvm/MC/MCStreamer.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+LLD_HAS_DRIVER(elf)
+
+namespace nysjit {
+
+static constexpr const char *triple = "x86_64-unknown-linux-gnu";
+
+static Error compileError(const std::string &where, const std::string &message) {
+  return Error::plain(ErrorKind::CompileFailed, where, where + ": " + message);
+}
+
+static Result<const llvm::Target *> x86Target() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
+  });
+  std::string message;
+  if (const llvm::Target *target = llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), message))
+    return target;
+  return compileError("llvm", message);
+}
+
+static Result<std::unique_ptr<llvm::TargetMachine>> targetMachine(const TargetInfo &info) {
+  auto target = x86Target();
+  NYSJIT_RETURN_IF_ERROR(target);
+  // AllowFPOpFusion stays Standard: a multiply and an add become an FMA only where the lowering asked for one.
+  std::unique_ptr<llvm::TargetMachine> machine((*target)->createTargetMachine(
+      llvm::Triple(triple), info.cpu, info.features, llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default));
+  if (!machine)
+    return compileError("llvm", "no machine for " + info.name);
+  return machine;
+}
+
+Status optimise(llvm::Module &module, const TargetInfo &info) {
+  auto machine = targetMachine(info);
+  NYSJIT_RETURN_IF_ERROR(machine);
+  module.setTargetTriple(llvm::Triple(triple));
+  module.setDataLayout((*machine)->createDataLayout());
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("prefer-vector-width", std::to_string(info.vectorBits));
+    function.addFnAttr("min-legal-vector-width", std::to_string(info.vectorBits));
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+  }
+  llvm::PassBuilder passes(machine->get());
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graphs;
+  llvm::ModuleAnalysisManager modules;
+  passes.registerModuleAnalyses(modules);
+  passes.registerCGSCCAnalyses(graphs);
+  passes.registerFunctionAnalyses(functions);
+  passes.registerLoopAnalyses(loops);
+  passes.crossRegisterProxies(loops, functions, graphs, modules);
+  llvm::ModulePassManager pipeline;
+  // The loops are already as they should be; this cleans up addresses and moves what does not change out of loops.
+  const char *text = "function(sroa,early-cse<memssa>,instcombine,loop-mssa(licm),gvn,simplifycfg)";
+  if (llvm::Error error = passes.parsePassPipeline(pipeline, text))
+    return compileError("llvm", llvm::toString(std::move(error)));
+  pipeline.run(module, modules);
+  return {};
+}
+
+Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info, bool asAssembly) {
+  auto machine = targetMachine(info);
+  NYSJIT_RETURN_IF_ERROR(machine);
+  module.setTargetTriple(llvm::Triple(triple));
+  module.setDataLayout((*machine)->createDataLayout());
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes); // before the pass manager: it must outlive it
+  llvm::legacy::PassManager passes;
+  const auto kind = asAssembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
+  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, kind))
+    return compileError("llvm", "cannot emit this kind of file for " + info.name);
+  passes.run(module);
+  return std::string(bytes.data(), bytes.size());
+}
+
+Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
+  auto found = x86Target();
+  NYSJIT_RETURN_IF_ERROR(found);
+  const llvm::Target &target = **found;
+  const llvm::Triple tripleOf(triple);
+  const llvm::MCTargetOptions options;
+  std::string diagnostics;
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(text, "FILE"), llvm::SMLoc());
+  sources.setDiagHandler(
+      [](const llvm::SMDiagnostic &diagnostic, void *out) {
+        llvm::raw_string_ostream stream(*static_cast<std::string *>(out));
+        diagnostic.print(nullptr, stream, false);
+      },
+      &diagnostics);
+  std::unique_ptr<llvm::MCRegisterInfo> registers(target.createMCRegInfo(tripleOf));
+  std::unique_ptr<llvm::MCAsmInfo> syntax(target.createMCAsmInfo(*registers, tripleOf, options));
+  std::unique_ptr<llvm::MCSubtargetInfo> subtarget(target.createMCSubtargetInfo(tripleOf, info.cpu, info.features));
+  std::unique_ptr<llvm::MCInstrInfo> instructions(target.createMCInstrInfo());
+  llvm::MCContext context(tripleOf, syntax.get(), registers.get(), subtarget.get(), &sources, &options);
+  std::unique_ptr<llvm::MCObjectFileInfo> sections(target.createMCObjectFileInfo(context, /*PIC=*/true));
+  context.setObjectFileInfo(sections.get());
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  std::unique_ptr<llvm::MCAsmBackend> backend(target.createMCAsmBackend(*subtarget, *registers, options));
+  std::unique_ptr<llvm::MCObjectWriter> writer = backend->createObjectWriter(stream);
+  std::unique_ptr<llvm::MCCodeEmitter> encoder(target.createMCCodeEmitter(*instructions, context));
+  std::unique_ptr<llvm::MCStreamer> streamer(target.createMCObjectStreamer(tripleOf, context, std::move(backend), std::move(writer),
+                                                                           std::move(encoder), *subtarget));
+  std::unique_ptr<llvm::MCAsmParser> parser(llvm::createMCAsmParser(sources, context, *streamer, *syntax));
+  std::unique_ptr<llvm::MCTargetAsmParser> targetParser(target.createMCAsmParser(*subtarget, *parser, *instructions, options));
+  parser->setTargetParser(*targetParser);
+  if (parser->Run(/*NoInitialTextSection=*/false) || !diagnostics.empty())
+    return Error::mismatch(ErrorKind::InvalidFile, "--from asm", "x86-64 assembly", diagnostics);
+  return std::string(bytes.data(), bytes.size());
+}
+
+//===- Linking --------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// A file descriptor that closes itself.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0)
+      close(fd);
+  }
+};
+/// A fresh private folder that is removed, with the one file in it, at the end.
+struct ScratchFolder {
+  std::string path, file;
+  ~ScratchFolder() {
+    if (path.empty())
+      return;
+    unlink(file.c_str());
+    rmdir(path.c_str());
+  }
+};
+} // namespace
+
+Result<std::string> linkSharedObject(const std::string &object) {
+  static std::mutex oneAtATime; // LLD's state is global: two links at once crash
+  std::lock_guard lock(oneAtATime);
+  Descriptor input{memfd_create("nysjit-object", MFD_CLOEXEC)};
+  if (input.fd < 0 || write(input.fd, object.data(), object.size()) != static_cast<ssize_t>(object.size()))
+    return Error::plain(ErrorKind::Io, "linker", std::string("linker: cannot hold the object in memory: ") + std::strerror(errno));
+  const char *temporary = std::getenv("TMPDIR");
+  std::string pattern = std::string(temporary && *temporary ? temporary : "/tmp") + "/nysjit-link-XXXXXX";
+  if (!mkdtemp(pattern.data()))
+    return Error::plain(ErrorKind::Io, pattern, pattern + ": cannot make a folder: " + std::strerror(errno));
+  ScratchFolder folder{pattern, pattern + "/program.so"};
+  const std::string inputPath = "/proc/self/fd/" + std::to_string(input.fd);
+  std::string output, errors;
+  llvm::raw_string_ostream outputStream(output), errorStream(errors);
+  const lld::Result result = lld::lldMain({"ld.lld", "-shared", "-o", folder.file.c_str(), inputPath.c_str(), "--threads=1", "--build-id=none",
+                                           "-z", "now", "--hash-style=gnu", "-soname", "nysjit-program"},
+                                          outputStream, errorStream, {{lld::Gnu, &lld::elf::link}});
+  if (result.retCode != 0 || !result.canRunAgain)
+    return Error::mismatch(ErrorKind::InvalidFile, "linker", "an x86-64 object", errors);
+  std::ifstream file(folder.file, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (bytes.empty())
+    return Error::plain(ErrorKind::Io, folder.file, folder.file + ": the linked program cannot be read");
+  return bytes;
+}
+
+} // namespace nysjit

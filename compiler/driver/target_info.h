@@ -1,0 +1,21 @@
+// What the compiler knows of each target: one table, no #if.
+#pragma once
+#include "compiler/cpu/emission.h"
+#include "runtime/spec/spec.h"
+
+#include <string>
+
+namespace nysjit {
+
+struct TargetInfo {
+  std::string name;     // "cpu:x86-64-v4"
+  std::string cpu;      // LLVM's name of the processor
+  std::string features; // "+avx2,-sse4a", sorted
+  cpu::VectorShape shape;
+  int vectorBits;       // preferred and legal vector width
+};
+
+/// For native: the machine this process runs on.
+TargetInfo targetInfo(const Target &target);
+
+} // namespace nysjit

@@ -1,0 +1,109 @@
+// nysjit-compiler: the compiler worker. It serves the requests of runtime/worker/wire.h on the socket it is started with
+// (file descriptor 3) until that closes. An abort in LLVM ends this process, never the one that asked.
+#include "compiler/driver/compile.h"
+#include "runtime/worker/wire.h"
+
+#include "llvm/Config/llvm-config.h"
+
+#include <csignal>
+#include <cstdio>
+#include <sys/stat.h>
+
+using namespace nysjit;
+
+namespace {
+
+Message errorReply(const Error &error) { return {{{"status", "error"}, {"error", errorToJson(error)}}, {}}; }
+
+/// The request's JSON and blobs as a CompileRequest.
+Result<CompileRequest> readRequest(const Message &message) {
+  CompileRequest request;
+  const nlohmann::json &header = message.header;
+  auto spec = parseKernelSpec(header.value("spec", nlohmann::json()));
+  NYSJIT_RETURN_IF_ERROR(spec);
+  request.spec = *spec;
+  if (header.contains("config")) {
+    auto config = parseKernelConfig(header["config"]);
+    NYSJIT_RETURN_IF_ERROR(config);
+    request.config = *config;
+  }
+  auto target = parseTarget(header.value("target", std::string("cpu:native")));
+  NYSJIT_RETURN_IF_ERROR(target);
+  request.target = *target;
+  for (const char *key : {"emit", "from"}) {
+    if (!header.contains(key))
+      continue;
+    const std::string name = header[key].is_string() ? header[key].get<std::string>() : "";
+    auto stage = stageFromName(name);
+    if (!stage)
+      return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key, "tile, lowered, llvm, asm, object or plan", "'" + name + "'");
+    (std::string(key) == "emit" ? request.emit : request.from) = *stage;
+  }
+  if (request.from) {
+    if (message.blobs.empty())
+      return Error::plain(ErrorKind::InvalidArgument, "--from", "--from: expected the stage's text, found none");
+    request.fromText = message.blobs[0];
+    // The plan is a branch of its own; the others are in order.
+    const bool isPlan = request.from == Stage::Plan;
+    if (request.emit && ((isPlan && request.emit != Stage::Plan) || (!isPlan && *request.emit < *request.from)))
+      return Error::mismatch(ErrorKind::InvalidArgument, "--emit", std::string("a stage that follows ") + stageName(*request.from),
+                             stageName(*request.emit));
+  }
+  return request;
+}
+
+Message serveCompile(const Message &message) {
+  auto request = readRequest(message);
+  if (!request)
+    return errorReply(request.error());
+  auto output = compile(*request);
+  if (!output)
+    return errorReply(output.error());
+  nlohmann::json stages = nlohmann::json::object(), kernels = nlohmann::json::array(), config = nlohmann::json::object();
+  for (const auto &[name, ms] : output->stageMs)
+    stages[name] = ms;
+  for (const auto &[name, bytes] : output->kernelBytes)
+    kernels.push_back({{"name", name}, {"object_bytes", bytes}});
+  for (const PlanKernel &kernel : output->plan.kernels)
+    config[kernel.name] = nlohmann::json::parse(kernel.configJson);
+  Message reply{{{"status", "ok"}, {"stages_ms", stages}, {"kernels", kernels}, {"config", config}}, {}};
+  if (request->emit)
+    reply.blobs = {std::move(output->emitted)};
+  else
+    reply.blobs = {planToJson(output->plan), std::move(output->binary)};
+  return reply;
+}
+
+Message serve(const Message &message) {
+  const std::string kind = message.header.value("request", std::string());
+  if (kind == "hello")
+    return {{{"status", "ok"}, {"llvm", LLVM_VERSION_STRING}}, {}};
+  if (kind == "compile")
+    return serveCompile(message);
+  return errorReply(Error::mismatch(ErrorKind::InvalidArgument, "request", "hello or compile", "'" + kind + "'"));
+}
+
+} // namespace
+
+int main() {
+  constexpr int socket = 3;
+  struct stat status;
+  if (fstat(socket, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+    std::fputs("nysjit-compiler: expected a socket as file descriptor 3; it is started by the nysjit runtime\n", stderr);
+    return 2;
+  }
+  signal(SIGPIPE, SIG_IGN);
+  while (true) {
+    auto message = receiveMessage(socket, -1);
+    if (!message)
+      return 0;
+    Message reply;
+    try {
+      reply = serve(*message);
+    } catch (const std::exception &error) {
+      reply = errorReply(Error::plain(ErrorKind::CompileFailed, "compiler", std::string("compiler: ") + error.what()));
+    }
+    if (!sendMessage(socket, reply).ok())
+      return 0;
+  }
+}

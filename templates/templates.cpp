@@ -1,0 +1,14 @@
+// Layout to template.
+#include "templates/templates.h"
+
+namespace nysjit {
+
+void buildTemplate(Program &program) {
+  switch (program.spec().layout) {
+  case Layout::ExactCausal: return exactCausal(program);
+  case Layout::Causal: return causal(program);
+  default: throw TemplateError{std::string("layout: expected one with a template, found ") + layoutName(program.spec().layout)};
+  }
+}
+
+} // namespace nysjit

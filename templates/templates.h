@@ -1,0 +1,13 @@
+// The templates: one tile program a layout. Each reads the spec and the block sizes, never the target.
+#pragma once
+#include "compiler/builder/program.h"
+
+namespace nysjit {
+
+void exactCausal(Program &program);
+void causal(Program &program);
+
+/// Runs the template of the program's layout.
+void buildTemplate(Program &program);
+
+} // namespace nysjit
