@@ -1,6 +1,6 @@
 // KernelSpec: what is computed. KernelConfig: how. Target: where. Shared by compiler and runtime, without LLVM.
-// The key table in key_table.cpp is the only place that knows names, types, ranges, defaults and which layout uses
-// which key; the parser, the canonical form and every message come from it.
+// The key table in key_table.cpp is the only place that knows names, types, ranges and which layout uses which key; the
+// parser, the canonical form and every message come from it. Defaults are the member initializers below.
 #pragma once
 #include "runtime/base/result.h"
 
@@ -24,12 +24,12 @@ enum class Float32Math { Tf32x3, Tf32 };
 struct KernelSpec {
   Layout layout = Layout::Causal;
   int headDim = 0;
-  int landmarks = 0;               // 0: the layout has none (exact_causal)
-  std::optional<int> segmentLen;   // absent: ceil(n / landmarks) of each sequence
-  int window = 0;                  // in segments
+  int landmarks = 0;             // 0: the layout has none (exact_causal)
+  std::optional<int> segmentLen; // absent: ceil(n / landmarks) of each sequence
+  int window = 0;                // in segments
   LandmarkWeight landmarkWeight = LandmarkWeight::Tangent;
   LandmarkValue landmarkValue = LandmarkValue::Nystrom;
-  double stabilizer = 0.25;        // lambda of the stabilized solve
+  double stabilizer = 0.25; // lambda of the stabilized solve
   int inverseIterations = 6;
   std::optional<LandmarkSource> landmarkSource;
   int firstK = 0;
@@ -43,7 +43,7 @@ enum class SpecScope { Kernels, Reference };
 
 /// Parses and checks one KernelSpec. `text` is the JSON file's whole text. Errors name the key.
 Result<KernelSpec> parseKernelSpec(std::string_view text, SpecScope scope = SpecScope::Kernels);
-/// The same from a parsed object. `where` prefixes the key in messages ("" for a file of its own).
+/// The same from a parsed object.
 Result<KernelSpec> parseKernelSpec(const nlohmann::json &object, SpecScope scope = SpecScope::Kernels);
 /// One line, keys sorted, every key the layout uses present (segment_len only if given): equal specs, equal text.
 std::string canonicalJson(const KernelSpec &spec);

@@ -1,14 +1,16 @@
 // The wire between runtime and compiler worker: framed messages over a stream socket.
 // Frame: 8 bytes "nysjit01", u32 length of the JSON, u32 number of blobs, u64 length of each blob, JSON, blobs; all
-// little endian. Lengths over 1 GiB are refused.
+// little endian. More than 16 blobs, or lengths over 1 GiB in all, are refused.
 //
 // Requests (to the worker)                                              replies (from it)
 //   {"request":"hello"}                                                  {"status":"ok","llvm":"22.1.8"}
-//   {"request":"compile","spec":{..},"config":{..},"target":"cpu:native"} {"status":"ok","stages_ms":{..},"kernels":[{"name",
+//   {"request":"compile","spec":{..},"config":{..},"target":"cpu:native"}
+//   {"status":"ok","stages_ms":{..},"kernels":[{"name",
 //        optional "emit":STAGE, "from":STAGE with blob 0 the stage's        "object_bytes"}],"config":{..}} and blobs:
-//        text or bytes                                                      without emit: 0 the plan's JSON text, 1 the shared object;
+//        text or bytes                                                      without emit: 0 the plan's JSON text, 1 the
+//        shared object;
 //                                                                         with emit: 0 the stage's text or bytes
-//   any failure:                                                          {"status":"error","error":{"kind","where","expected","found","message"}}
+//   any failure: {"status":"error","error":{"kind","where","expected","found","message"}}
 // The worker serves requests until end of file, one at a time.
 #pragma once
 #include "runtime/base/result.h"
@@ -28,6 +30,8 @@ struct Message {
 Status sendMessage(int socket, const Message &message);
 /// Receives one frame. `timeoutMs` < 0 waits for ever; past it, or at end of file, an error.
 Result<Message> receiveMessage(int socket, int timeoutMs);
+/// Was the error of receiveMessage the peer's orderly end, before the first byte of a frame?
+bool isEndOfStream(const Error &error);
 
 /// The contract's error object, both ways.
 nlohmann::json errorToJson(const Error &error);

@@ -1,0 +1,106 @@
+// KernelConfig from JSON and back, by a table of its keys.
+#include "runtime/spec/json_text.h"
+#include "runtime/spec/schema.h"
+#include "runtime/spec/spec.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace nysjit {
+
+using json = nlohmann::json;
+
+namespace {
+
+struct ConfigRow {
+  const char *name;
+  int minimum, maximum;
+  bool isPowerOfTwo;
+  std::optional<int> BlockConfig::*member;
+};
+constexpr ConfigRow rows[] = {
+    {"block_m", 16, 256, true, &BlockConfig::blockM},
+    {"block_n", 16, 256, true, &BlockConfig::blockN},
+    {"num_stages", 1, 8, false, &BlockConfig::numStages},
+    {"num_warps", 1, 8, true, &BlockConfig::numWarps},
+};
+
+Error keyError(const std::string &where, std::string expected, std::string found) {
+  return Error::mismatch(ErrorKind::InvalidKey, where, std::move(expected), std::move(found));
+}
+
+bool isKernelName(const std::string &name) {
+  auto isPart = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  return !name.empty() && name.size() <= 60 && std::ranges::all_of(name, isPart);
+}
+
+Result<int> parseValue(const ConfigRow &row, const std::string &where, const json &value) {
+  double number = value.is_number_integer() ? value.get<double>() : 0;
+  bool isInRange = number >= row.minimum && number <= row.maximum;
+  if (isInRange && (!row.isPowerOfTwo || std::has_single_bit(unsigned(number))))
+    return int(number);
+  std::string expected = "an integer, " + std::to_string(row.minimum) + " to " + std::to_string(row.maximum) +
+                         (row.isPowerOfTwo ? ", a power of two" : "");
+  return keyError(where, expected, describeJson(value));
+}
+
+/// One kernel's object; `kernel` is its name.
+Result<BlockConfig> parseBlock(const std::string &kernel, const json &object) {
+  if (!object.is_object())
+    return keyError(kernel, "an object of block_m, block_n, num_warps, num_stages", describeJson(object));
+  BlockConfig block;
+  for (const auto &[name, value] : object.items()) {
+    auto row = std::ranges::find_if(rows, [&name = name](const ConfigRow &row) { return name == row.name; });
+    std::string where = kernel + "." + describeName(name);
+    if (row == std::end(rows))
+      return keyError(where, "one of the keys block_m, block_n, num_warps, num_stages",
+                      "\"" + describeName(name) + "\"");
+    Result<int> number = parseValue(*row, where, value);
+    if (!number)
+      return number.takeError();
+    block.*row->member = *number;
+  }
+  return block;
+}
+
+} // namespace
+
+Result<KernelConfig> parseKernelConfig(std::string_view text) {
+  Result<json> object = parseJsonObject(text);
+  if (!object)
+    return object.takeError();
+  return parseKernelConfig(*object);
+}
+
+Result<KernelConfig> parseKernelConfig(const json &object) {
+  if (!object.is_object())
+    return Error::mismatch(ErrorKind::InvalidJson, "config", "a JSON object", describeJson(object));
+  NYSJIT_RETURN_IF_ERROR(checkSchema(object));
+  KernelConfig config;
+  for (const auto &[name, value] : object.items()) {
+    if (name == "schema")
+      continue;
+    if (!isKernelName(name))
+      return keyError(describeName(name), "a kernel's name: letters, digits and _", "\"" + describeName(name) + "\"");
+    Result<BlockConfig> block = parseBlock(name, value);
+    if (!block)
+      return block.takeError();
+    config.kernels.emplace(name, *block);
+  }
+  return config;
+}
+
+std::string canonicalJson(const KernelConfig &config) {
+  json object = json::object();
+  for (const auto &[name, block] : config.kernels) {
+    json &kernel = object[name] = json::object();
+    for (const ConfigRow &row : rows)
+      if (block.*row.member)
+        kernel[row.name] = *(block.*row.member);
+  }
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+} // namespace nysjit

@@ -1,0 +1,186 @@
+// The table itself and the sentences made of it.
+#include "runtime/spec/key_table.h"
+
+#include <array>
+#include <climits>
+#include <cmath>
+
+namespace nysjit {
+
+using json = nlohmann::json;
+
+namespace {
+
+constexpr std::array layoutNames = {"causal", "exact_causal", "bidirectional", "segment_causal", "prefix_lm", "scan"};
+constexpr std::array dtypeNames = {"float32", "float16", "bfloat16"};
+constexpr std::array weightNames = {"tangent", "count"};
+constexpr std::array valueNames = {"nystrom", "streaming"};
+constexpr std::array sourceNames = {"learned", "first_k"};
+constexpr std::array mathNames = {"tf32x3", "tf32"};
+
+constexpr LayoutSet causal = layoutBit(Layout::Causal), exactCausal = layoutBit(Layout::ExactCausal),
+                    bidirectional = layoutBit(Layout::Bidirectional), segmentCausal = layoutBit(Layout::SegmentCausal),
+                    prefixLm = layoutBit(Layout::PrefixLm), scan = layoutBit(Layout::Scan);
+constexpr LayoutSet all = causal | exactCausal | bidirectional | segmentCausal | prefixLm | scan;
+constexpr LayoutSet withLandmarks = all & ~exactCausal;
+constexpr LayoutSet withInverse = bidirectional | prefixLm | scan;
+
+// Access to one member of KernelSpec, by its type: int, double, enum, or an optional of int or enum.
+template <auto member> void setMember(KernelSpec &spec, const json &value) {
+  using T = std::remove_reference_t<decltype(spec.*member)>;
+  if constexpr (std::is_enum_v<T>)
+    spec.*member = T(value.get<int>());
+  else if constexpr (std::is_same_v<T, std::optional<LandmarkSource>>)
+    spec.*member = LandmarkSource(value.get<int>());
+  else if constexpr (std::is_same_v<T, double>)
+    spec.*member = value.get<double>() + 0.0; // -0 and 0 are one value
+  else
+    spec.*member = value.get<int>();
+}
+template <typename T> json jsonOf(const T &value) {
+  if constexpr (std::is_enum_v<T>)
+    return int(value);
+  else
+    return value;
+}
+template <typename T> json jsonOf(const std::optional<T> &value) { return value ? jsonOf(*value) : json(); }
+template <auto member> json getMember(const KernelSpec &spec) { return jsonOf(spec.*member); }
+template <auto member> constexpr KeyRow with(KeyRow row) {
+  row.set = setMember<member>;
+  row.get = getMember<member>;
+  return row;
+}
+
+constexpr auto Integer = ValueType::Integer;
+constexpr auto Number = ValueType::Number;
+constexpr auto Choice = ValueType::Choice;
+using S = KernelSpec;
+
+constexpr KeyRow rows[] = {
+    with<&S::layout>({.name = "layout", .type = Choice, .layouts = all, .isNeeded = true, .choices = layoutNames}),
+    with<&S::headDim>({.name = "head_dim",
+                       .type = Integer,
+                       .layouts = all,
+                       .isNeeded = true,
+                       .minimum = 16,
+                       .maximum = 256,
+                       .multipleOf = 8}),
+    with<&S::landmarks>({.name = "landmarks",
+                         .type = Integer,
+                         .layouts = withLandmarks,
+                         .isNeeded = true,
+                         .minimum = 1,
+                         .maximum = 1024,
+                         .maximumWithInverse = 512}),
+    with<&S::segmentLen>({.name = "segment_len",
+                          .type = Integer,
+                          .layouts = causal | segmentCausal | bidirectional | prefixLm,
+                          .minimum = 1,
+                          .maximum = 65536}),
+    with<&S::window>({.name = "window",
+                      .type = Integer,
+                      .layouts = causal,
+                      .minimum = 0,
+                      .maximum = 1024,
+                      .relation = Relation::AtMostLandmarks}),
+    with<&S::landmarkWeight>(
+        {.name = "landmark_weight", .type = Choice, .layouts = causal | prefixLm, .choices = weightNames}),
+    with<&S::landmarkValue>(
+        {.name = "landmark_value", .type = Choice, .layouts = causal | prefixLm, .choices = valueNames}),
+    with<&S::stabilizer>({.name = "stabilizer",
+                          .type = Number,
+                          .layouts = segmentCausal | causal | prefixLm,
+                          .condition = Condition::NotStreaming,
+                          .minimum = 0,
+                          .maximum = 1e6}),
+    with<&S::inverseIterations>(
+        {.name = "inverse_iterations", .type = Integer, .layouts = withInverse, .minimum = 0, .maximum = 32}),
+    with<&S::landmarkSource>(
+        {.name = "landmark_source", .type = Choice, .layouts = scan, .isNeeded = true, .choices = sourceNames}),
+    with<&S::firstK>({.name = "first_k",
+                      .type = Integer,
+                      .layouts = scan,
+                      .condition = Condition::FromFirstK,
+                      .isNeeded = true,
+                      .minimum = 1,
+                      .maximum = INT_MAX,
+                      .relation = Relation::MultipleOfLandmarks}),
+    with<&S::convKernel>(
+        {.name = "conv_kernel", .type = Integer, .layouts = withLandmarks, .minimum = 0, .maximum = 129}),
+    with<&S::dtype>({.name = "dtype", .type = Choice, .layouts = all, .choices = dtypeNames}),
+    with<&S::float32Math>({.name = "float32_math",
+                           .type = Choice,
+                           .layouts = all,
+                           .condition = Condition::Float32,
+                           .choices = mathNames}),
+};
+
+bool holds(Condition condition, const KernelSpec &spec) {
+  switch (condition) {
+  case Condition::None:
+    return true;
+  case Condition::NotStreaming:
+    return spec.landmarkValue != LandmarkValue::Streaming;
+  case Condition::FromFirstK:
+    return spec.landmarkSource == LandmarkSource::FirstK;
+  case Condition::Float32:
+    return spec.dtype == DType::Float32;
+  }
+  return false;
+}
+
+/// "a", "b" or "c".
+std::string alternatives(std::span<const char *const> names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == names.size() ? " or " : ", ";
+    text += '"' + std::string(names[i]) + '"';
+  }
+  return text;
+}
+
+} // namespace
+
+std::span<const KeyRow> keyTable() { return rows; }
+
+bool iteratesInverse(Layout layout) { return (layoutBit(layout) & withInverse) != 0; }
+
+bool usesKey(const KeyRow &row, const KernelSpec &spec) {
+  return (row.layouts & layoutBit(spec.layout)) != 0 && holds(row.condition, spec);
+}
+
+std::string reasonUnused(const KeyRow &row, const KernelSpec &spec) {
+  if ((row.layouts & layoutBit(spec.layout)) == 0)
+    return std::string("layout ") + layoutName(spec.layout);
+  switch (row.condition) {
+  case Condition::NotStreaming:
+    return "landmark_value streaming";
+  case Condition::FromFirstK:
+    return "landmark_source learned";
+  case Condition::Float32:
+    return std::string("dtype ") + dtypeName(spec.dtype);
+  case Condition::None:
+    break;
+  }
+  return "";
+}
+
+std::string expectedValue(const KeyRow &row, const KernelSpec &spec) {
+  if (row.type == ValueType::Choice)
+    return alternatives(row.choices);
+  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout) ? row.maximumWithInverse : row.maximum;
+  std::string range = std::to_string(std::lround(row.minimum)) + " to " + std::to_string(std::lround(maximum));
+  if (row.relation == Relation::AtMostLandmarks)
+    range = std::to_string(std::lround(row.minimum)) + " to landmarks (" + std::to_string(spec.landmarks) + ")";
+  std::string text = (row.type == ValueType::Integer ? "an integer, " : "a number, ") + range;
+  if (row.multipleOf != 1)
+    text += ", multiple of " + std::to_string(row.multipleOf);
+  if (row.relation == Relation::MultipleOfLandmarks)
+    text += ", multiple of landmarks (" + std::to_string(spec.landmarks) + ")";
+  return text;
+}
+
+const char *layoutName(Layout layout) { return layoutNames[size_t(layout)]; }
+const char *dtypeName(DType dtype) { return dtypeNames[size_t(dtype)]; }
+
+} // namespace nysjit

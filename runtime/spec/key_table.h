@@ -1,0 +1,51 @@
+// The key table of KernelSpec as data: one row a key. Everything that knows keys by name reads it.
+// Rows stand in the order they are read: what a row's condition or bound asks for stands above it.
+#pragma once
+#include "runtime/spec/spec.h"
+
+#include <nlohmann/json.hpp>
+#include <span>
+
+namespace nysjit {
+
+enum class ValueType { Integer, Number, Choice };
+
+/// Which layouts use a key: bit i for layout i.
+using LayoutSet = unsigned;
+constexpr LayoutSet layoutBit(Layout layout) { return 1u << unsigned(layout); }
+
+/// What beside the layout decides that a key is used.
+enum class Condition { None, NotStreaming, FromFirstK, Float32 };
+/// A bound that another key gives.
+enum class Relation { None, AtMostLandmarks, MultipleOfLandmarks };
+
+struct KeyRow {
+  const char *name;
+  ValueType type;
+  LayoutSet layouts;
+  Condition condition = Condition::None;
+  bool isNeeded = false;
+  // Integer and Number: the range, ends included.
+  double minimum = 0, maximum = 0;
+  double maximumWithInverse = 0; // not 0: the maximum where a matrix inverse is iterated
+  int multipleOf = 1;
+  Relation relation = Relation::None;
+  // Choice: the names; a value is stored as its index, the enum's value.
+  std::span<const char *const> choices = {};
+  // How KernelSpec holds it. `set` is given a value that passed the row's checks; `get` gives null where it is absent.
+  void (*set)(KernelSpec &, const nlohmann::json &) = nullptr;
+  nlohmann::json (*get)(const KernelSpec &) = nullptr;
+};
+
+std::span<const KeyRow> keyTable();
+
+/// Does the row apply to this spec, of which everything above the row is set?
+bool usesKey(const KeyRow &row, const KernelSpec &spec);
+/// In which layouts Newton-Schulz iterates over a landmarks x landmarks matrix.
+bool iteratesInverse(Layout layout);
+/// "an integer, 16 to 256, multiple of 8", with the bounds that hold for this spec.
+std::string expectedValue(const KeyRow &row, const KernelSpec &spec);
+/// Why the row does not apply: "layout exact_causal", "landmark_value streaming".
+std::string reasonUnused(const KeyRow &row, const KernelSpec &spec);
+
+} // namespace nysjit

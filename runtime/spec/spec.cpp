@@ -1,0 +1,125 @@
+// KernelSpec from JSON and back, by the key table.
+#include "runtime/spec/spec.h"
+#include "runtime/spec/json_text.h"
+#include "runtime/spec/key_table.h"
+#include "runtime/spec/schema.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace nysjit {
+
+using json = nlohmann::json;
+
+namespace {
+
+Error keyError(const std::string &key, std::string expected, std::string found) {
+  return Error::mismatch(ErrorKind::InvalidKey, key, std::move(expected), std::move(found));
+}
+
+/// Every key of the object is `schema` or in the table.
+Status checkNames(const json &object) {
+  for (const auto &[name, value] : object.items()) {
+    auto isThis = [&name = name](const KeyRow &row) { return name == row.name; };
+    if (name == "schema" || std::ranges::any_of(keyTable(), isThis))
+      continue;
+    std::string names = "one of the keys";
+    for (const KeyRow &row : keyTable())
+      names += (row.name == keyTable().front().name ? " " : ", ") + std::string(row.name);
+    return keyError(describeName(name), names, "\"" + describeName(name) + "\"");
+  }
+  return {};
+}
+
+/// The value in the form the table's `set` takes, or nothing if type or range is wrong. A float is never an integer,
+/// even if integral; true is no number.
+std::optional<json> acceptedValue(const KeyRow &row, const KernelSpec &spec, const json &value) {
+  if (row.type == ValueType::Choice) {
+    if (!value.is_string())
+      return std::nullopt;
+    for (size_t i = 0; i < row.choices.size(); ++i)
+      if (value.get_ref<const std::string &>() == row.choices[i])
+        return json(int(i));
+    return std::nullopt;
+  }
+  if (!(row.type == ValueType::Integer ? value.is_number_integer() : value.is_number()))
+    return std::nullopt;
+  // As a double an integer beyond 2^53 is rounded, which no bound of the table is near.
+  double number = value.get<double>();
+  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout) ? row.maximumWithInverse : row.maximum;
+  if (row.relation == Relation::AtMostLandmarks)
+    maximum = spec.landmarks;
+  if (!(number >= row.minimum && number <= maximum) || std::fmod(number, row.multipleOf) != 0)
+    return std::nullopt;
+  if (row.relation == Relation::MultipleOfLandmarks && std::fmod(number, spec.landmarks) != 0)
+    return std::nullopt;
+  return value;
+}
+
+/// What the reference computes but no kernel does yet.
+Status checkHasKernels(const KernelSpec &spec) {
+  if (spec.layout != Layout::ExactCausal && spec.layout != Layout::Causal)
+    return keyError("layout", "\"causal\" or \"exact_causal\", the layouts that have kernels",
+                    std::string("\"") + layoutName(spec.layout) + "\", which only the reference computes");
+  if (spec.convKernel != 0)
+    return keyError("conv_kernel", "0, the only value that has kernels", std::to_string(spec.convKernel));
+  return {};
+}
+
+} // namespace
+
+Status checkSchema(const json &object) {
+  if (auto schema = object.find("schema"); schema != object.end())
+    if (!schema->is_number_integer() || *schema != 1)
+      return keyError("schema", "1", describeJson(*schema));
+  return {};
+}
+
+Result<KernelSpec> parseKernelSpec(std::string_view text, SpecScope scope) {
+  Result<json> object = parseJsonObject(text);
+  if (!object)
+    return object.takeError();
+  return parseKernelSpec(*object, scope);
+}
+
+Result<KernelSpec> parseKernelSpec(const json &object, SpecScope scope) {
+  if (!object.is_object())
+    return Error::mismatch(ErrorKind::InvalidJson, "spec", "a JSON object", describeJson(object));
+  NYSJIT_RETURN_IF_ERROR(checkSchema(object));
+  NYSJIT_RETURN_IF_ERROR(checkNames(object));
+  KernelSpec spec;
+  for (const KeyRow &row : keyTable()) {
+    auto value = object.find(row.name);
+    bool isPresent = value != object.end();
+    if (!usesKey(row, spec)) {
+      if (isPresent)
+        return keyError(row.name, "no such key with " + reasonUnused(row, spec), describeJson(*value));
+      continue;
+    }
+    if (!isPresent) {
+      if (row.isNeeded)
+        return keyError(row.name, expectedValue(row, spec), "no such key");
+      continue;
+    }
+    std::optional<json> accepted = acceptedValue(row, spec, *value);
+    if (!accepted)
+      return keyError(row.name, expectedValue(row, spec), describeJson(*value));
+    row.set(spec, *accepted);
+  }
+  if (scope == SpecScope::Kernels)
+    NYSJIT_RETURN_IF_ERROR(checkHasKernels(spec));
+  return spec;
+}
+
+std::string canonicalJson(const KernelSpec &spec) {
+  json object = json::object();
+  for (const KeyRow &row : keyTable()) {
+    json value = usesKey(row, spec) ? row.get(spec) : json();
+    if (!value.is_null())
+      object[row.name] = row.type == ValueType::Choice ? json(row.choices[value.get<size_t>()]) : value;
+  }
+  return object.dump();
+}
+
+} // namespace nysjit
