@@ -78,7 +78,7 @@ private:
 /// Returns the error of a Status or Result expression from the enclosing function.
 #define NYSJIT_RETURN_IF_ERROR(expression)                                                                             \
   do {                                                                                                                 \
-    if (auto nysjitStatus = (expression); !nysjitStatus.ok())                                                          \
+    if (auto &&nysjitStatus = (expression); !nysjitStatus.ok())                                                          \
       return nysjitStatus.takeError();                                                                                 \
   } while (false)
 
