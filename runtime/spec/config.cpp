@@ -74,7 +74,7 @@ Result<KernelConfig> parseKernelConfig(std::string_view text) {
   return parseKernelConfig(*object);
 }
 
-Result<KernelConfig> parseKernelConfig(const json &object) {
+template <std::same_as<json> Json> Result<KernelConfig> parseKernelConfig(const Json &object) {
   if (!object.is_object())
     return Error::mismatch(ErrorKind::InvalidJson, "config", "a JSON object", describeJson(object));
   NYSJIT_RETURN_IF_ERROR(checkSchema(object));
@@ -91,6 +91,8 @@ Result<KernelConfig> parseKernelConfig(const json &object) {
   }
   return config;
 }
+
+template Result<KernelConfig> parseKernelConfig(const json &);
 
 std::string canonicalJson(const KernelConfig &config) {
   json object = json::object();

@@ -18,17 +18,23 @@ std::string cut(std::string text) {
   return text;
 }
 
-/// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the bracket.
-std::string withoutExceptionId(const std::string &text) {
-  size_t end = text.find("] ");
-  return text.starts_with("[") && end != std::string::npos ? text.substr(end + 2) : text;
-}
-
 std::string printable(std::string_view text) {
   std::string result;
   for (char c : text)
     result += c >= 0x20 && c < 0x7f ? c : '?';
   return result;
+}
+
+/// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the bracket, and without the middle
+/// where the text it quotes is long.
+std::string describeFailure(const json::exception &error) {
+  std::string text = printable(error.what());
+  if (size_t end = text.find("] "); text.starts_with("[") && end != std::string::npos)
+    text = text.substr(end + 2);
+  constexpr size_t head = 160, tail = 80;
+  if (text.size() > head + tail)
+    text = text.substr(0, head) + "..." + text.substr(text.size() - tail);
+  return text;
 }
 
 /// The event handler of the first pass. A handler returning false stops the parser; `failure` then says why.
@@ -57,7 +63,7 @@ public:
   }
 
   bool parse_error(size_t, const std::string &, const json::exception &error) override {
-    std::string found = printable(withoutExceptionId(error.what()));
+    std::string found = describeFailure(error);
     // Exception 406: a number too large for a double, well-formed otherwise.
     if (pendingKey && error.id == 406)
       failure = Error::mismatch(ErrorKind::InvalidKey, describeName(*pendingKey), "a finite number", found);

@@ -50,7 +50,9 @@ std::optional<json> acceptedValue(const KeyRow &row, const KernelSpec &spec, con
   double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout) ? row.maximumWithInverse : row.maximum;
   if (row.relation == Relation::AtMostLandmarks)
     maximum = spec.landmarks;
-  if (!(number >= row.minimum && number <= maximum) || std::fmod(number, row.multipleOf) != 0)
+  if (!(number >= row.minimum && number <= maximum))
+    return std::nullopt;
+  if (row.type == ValueType::Integer && std::fmod(number, row.multipleOf) != 0)
     return std::nullopt;
   if (row.relation == Relation::MultipleOfLandmarks && std::fmod(number, spec.landmarks) != 0)
     return std::nullopt;
@@ -83,7 +85,7 @@ Result<KernelSpec> parseKernelSpec(std::string_view text, SpecScope scope) {
   return parseKernelSpec(*object, scope);
 }
 
-Result<KernelSpec> parseKernelSpec(const json &object, SpecScope scope) {
+template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json &object, SpecScope scope) {
   if (!object.is_object())
     return Error::mismatch(ErrorKind::InvalidJson, "spec", "a JSON object", describeJson(object));
   NYSJIT_RETURN_IF_ERROR(checkSchema(object));
@@ -111,6 +113,8 @@ Result<KernelSpec> parseKernelSpec(const json &object, SpecScope scope) {
     NYSJIT_RETURN_IF_ERROR(checkHasKernels(spec));
   return spec;
 }
+
+template Result<KernelSpec> parseKernelSpec(const json &, SpecScope);
 
 std::string canonicalJson(const KernelSpec &spec) {
   json object = json::object();

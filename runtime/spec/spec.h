@@ -4,6 +4,7 @@
 #pragma once
 #include "runtime/base/result.h"
 
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
@@ -43,8 +44,9 @@ enum class SpecScope { Kernels, Reference };
 
 /// Parses and checks one KernelSpec. `text` is the JSON file's whole text. Errors name the key.
 Result<KernelSpec> parseKernelSpec(std::string_view text, SpecScope scope = SpecScope::Kernels);
-/// The same from a parsed object.
-Result<KernelSpec> parseKernelSpec(const nlohmann::json &object, SpecScope scope = SpecScope::Kernels);
+/// The same from a parsed object. (Json is nlohmann::json alone: to that a text would convert, too.)
+template <std::same_as<nlohmann::json> Json>
+Result<KernelSpec> parseKernelSpec(const Json &object, SpecScope scope = SpecScope::Kernels);
 /// One line, keys sorted, every key the layout uses present (segment_len only if given): equal specs, equal text.
 std::string canonicalJson(const KernelSpec &spec);
 
@@ -66,7 +68,7 @@ struct KernelConfig {
 /// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages 1 to 8. Kernel names
 /// are checked by the compiler, which knows the program's kernels.
 Result<KernelConfig> parseKernelConfig(std::string_view text);
-Result<KernelConfig> parseKernelConfig(const nlohmann::json &object);
+template <std::same_as<nlohmann::json> Json> Result<KernelConfig> parseKernelConfig(const Json &object);
 /// One line, keys sorted, only what is set.
 std::string canonicalJson(const KernelConfig &config);
 
