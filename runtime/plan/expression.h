@@ -3,7 +3,7 @@
 // JSON form: an integer, a symbol's name, or [operator, operand...] with operators
 //   "+" "-" "*" "ceildiv" "floordiv" "mod" "min" "max"   (two operands; division by zero or of negatives is an error)
 //   "<" "<=" "==" "and" "or" "not"                        (0 or 1)
-//   "select"                                              (condition, then, else)
+//   "select"                                              (condition, then, else; a failing branch not taken is no failure)
 #pragma once
 #include "runtime/base/result.h"
 
@@ -50,6 +50,8 @@ public:
   /// `values` has one value a symbol, in the order given to compile. Overflow and division by zero are errors.
   /// No allocation on success.
   Result<int64_t> evaluate(const int64_t *values) const;
+  /// The same without a message: false where evaluate would fail.
+  bool tryEvaluate(const int64_t *values, int64_t &result) const noexcept;
 
 private:
   struct Step {

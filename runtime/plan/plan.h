@@ -73,6 +73,10 @@ struct Plan {
   std::vector<PlanLaunch> launches;
 };
 
+/// Limits that planFromJson checks, so that a launch can keep its numbers on the stack.
+constexpr size_t maxPlanArguments = 32, maxPlanRank = 8, maxPlanSymbols = 256, maxPlanParameters = 256, maxPlanEntries = 256;
+constexpr int64_t maxScratchBytes = int64_t(1) << 30;
+
 /// The symbols of a plan in binding order: shapes and strides of the arguments, then dtype symbols.
 std::vector<std::string> planSymbols(const Plan &plan);
 /// Pretty JSON with a trailing newline; the same plan gives the same bytes.
