@@ -11,6 +11,9 @@
 #include "templates/building_blocks.h"
 #include "templates/templates.h"
 
+#include <algorithm>
+#include <bit>
+
 namespace nysjit {
 
 namespace {
@@ -51,7 +54,8 @@ Causal::Causal(Program &p) : program(p), spec(p.spec()), attention(p) {
 }
 
 void Causal::segmentSummary() {
-  const int block = 64, d = spec.headDim;
+  const int d = spec.headDim;
+  const int block = spec.segmentLen ? std::clamp<int>(std::bit_ceil(unsigned(*spec.segmentLen)), 8, 64) : 64; // positions an iteration
   program.kernel("segment_summary", attention.heads() * landmarks, [&](Kernel &k) {
     const Scalar id = k.programId(), pair = id / landmarks, g = id % landmarks;
     const Head head = headOf(k, attention, pair);
@@ -195,8 +199,10 @@ void Causal::output() {
         logits = where(cols(j0 + k.iota(blockN)) < rows(farCount), logits, negativeInfinity);
       softmax.add(logits, k.load(values, j0, blockN));
     });
-    // near: weight e^{tau q.k_t}, value v_t, nearStart(i) <= t <= i
-    k.forTiles({farEnd(i0) * segmentLen, iLast + 1}, {farEnd(iLast) * segmentLen, i0 + 1}, blockN, softmax.carry(), [&](Scalar t0, bool masked) {
+    // near: weight e^{tau q.k_t}, value v_t, nearStart(i) <= t <= i; a few tiles at most are not worth an unmasked loop
+    const bool isShort = spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
+    const Range inside = isShort ? Range{0, 0} : Range{farEnd(iLast) * segmentLen, i0 + 1};
+    k.forTiles({farEnd(i0) * segmentLen, iLast + 1}, inside, blockN, softmax.carry(), [&](Scalar t0, bool masked) {
       Tile logits = dotT(query, k.load(head.key, t0, blockN)) * scale;
       if (masked) {
         const Tile t = t0 + k.iota(blockN);

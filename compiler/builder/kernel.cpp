@@ -242,6 +242,10 @@ void Kernel::forTiles(Range range, Range unmasked, int block, const Carry &carry
   auto at = [&](Scalar s) { return ScalarOperand(std::move(s), loc); };
   // Tile k starts at begin + k * block. Tiles [first, last) lie wholly inside `unmasked`.
   const Scalar count = ceilDiv(at(max(at(at(range.end) - at(range.begin)), at(0))), at(block));
+  if (unmasked.end.isConstant() && unmasked.end.constant() <= 0) { // no tile is: one loop
+    forRange({range.begin, at(range.begin) + at(at(count) * at(block))}, at(block), carry, [&](Scalar t) { body(t, true); });
+    return;
+  }
   Scalar ahead = at(unmasked.begin) - at(range.begin);
   if (ahead.isConstant() && ahead.constant() < 0)
     ahead = 0;

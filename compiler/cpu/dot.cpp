@@ -66,23 +66,24 @@ Emission::Values transposeRegisters(Emission &e, Emission::Values rows) {
 } // namespace
 
 void emitDot(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int64_t n, int64_t k) {
-  // Chunks of columns: as wide as half the accumulators allow, equal but for the last.
+  // Columns in chunks as wide as a quarter of the accumulators allows: equal ones in a loop, what is left by powers of two.
   const int64_t widest = std::min<int64_t>(64, e.shape.lanes * 4);
-  const int64_t chunks = llvm::divideCeil(n, widest);
-  const int64_t width = std::min(n, static_cast<int64_t>(llvm::alignTo(llvm::divideCeil(n, chunks), e.shape.lanes)));
-  const int64_t full = n / width * width;
+  const llvm::SmallVector<int64_t> widths = rowPieces(n, widest);
   auto columns = [&](Value bytes, int64_t count) {
     emitColumns(e, a, e.offset(b, bytes), from ? e.offset(from, bytes) : Value(), e.offset(c, bytes), m, n, k, count);
   };
-  if (full == width)
-    columns(e.i64(0), width);
-  else
-    e.loop(full, width, {}, [&](Value j, ValueRange) {
-      columns(e.mul(j, e.i64(4)), width);
+  int64_t start = 0;
+  if (const int64_t full = llvm::count(widths, widest); full > 1) {
+    start = full * widest;
+    e.loop(start, widest, {}, [&](Value j, ValueRange) {
+      columns(e.mul(j, e.i64(4)), widest);
       return Emission::Values();
     });
-  if (full < n)
-    columns(e.i64(full * 4), n - full);
+  }
+  for (int64_t width : rowPieces(n - start, widest)) {
+    columns(e.i64(start * 4), width);
+    start += width;
+  }
 }
 
 void emitTranspose(Emission &e, Value from, Value to, int64_t rows, int64_t columns) {
@@ -105,17 +106,20 @@ void emitTranspose(Emission &e, Value from, Value to, int64_t rows, int64_t colu
 }
 
 void emitTriangularSolve(Emission &e, Value lower, Value x, int64_t m, int64_t n) {
-  const VectorType type = e.f32Vector(n);
   e.loop(m, 1, {}, [&](Value i, ValueRange) {
     Value row = e.offset(x, e.mul(i, e.i64(n * 4))), weights = e.offset(lower, e.mul(i, e.i64(m * 4)));
-    Emission::Values sum = {e.load(type, row)};
-    sum = e.loop(i, 1, sum, [&](Value j, ValueRange carried) {
+    Emission::Values sums(e.loadPieces(n, row));
+    sums = e.loop(i, 1, sums, [&](Value j, ValueRange carried) {
       Value weight = e.load(e.builder.getF32Type(), e.offset(weights, e.mul(j, e.i64(4))));
       Value negated = arith::NegFOp::create(e.builder, e.loc, weight);
-      Value known = e.load(type, e.offset(x, e.mul(j, e.i64(n * 4))));
-      return Emission::Values{vector::FMAOp::create(e.builder, e.loc, e.splat(negated, n), known, carried[0])};
+      Emission::Values next;
+      for (auto [known, sum] : llvm::zip(e.loadPieces(n, e.offset(x, e.mul(j, e.i64(n * 4)))), carried)) {
+        Value factor = e.splat(negated, cast<VectorType>(known.getType()).getDimSize(0));
+        next.push_back(vector::FMAOp::create(e.builder, e.loc, factor, known, sum));
+      }
+      return next;
     });
-    e.store(sum[0], row);
+    e.storePieces(Pieces(sums.begin(), sums.end()), row);
     return Emission::Values();
   });
 }

@@ -15,6 +15,11 @@ struct VectorShape {
   int accumulators; // vector registers a dot's register tile may use
 };
 
+/// A row of a tile, or a 1-D tile, as vectors of the widths that rowPieces gives, or as one scalar.
+using Pieces = llvm::SmallVector<mlir::Value, 4>;
+/// A length as powers of two, at most `widest` each: LLVM widens and scalarises other vectors. 80 -> 64, 16.
+llvm::SmallVector<int64_t> rowPieces(int64_t length, int64_t widest = 64);
+
 struct Emission {
   mlir::OpBuilder builder;
   mlir::Location loc;
@@ -37,6 +42,9 @@ struct Emission {
   mlir::Value offset(mlir::Value base, int64_t bytes) { return bytes ? offset(base, i64(bytes)) : base; }
   mlir::Value load(mlir::Type type, mlir::Value address, int64_t alignment = 4);
   void store(mlir::Value value, mlir::Value address, int64_t alignment = 4);
+  /// `length` float32, and as many as there are.
+  Pieces loadPieces(int64_t length, mlir::Value address);
+  void storePieces(const Pieces &pieces, mlir::Value address);
   /// A loop 0, step, 2 step, ... < count; the body gets the induction variable and carried values and returns the next.
   using Values = llvm::SmallVector<mlir::Value>;
   Values loop(mlir::Value count, int64_t step, mlir::ValueRange carried,

@@ -55,7 +55,7 @@ private:
     for (const Step &step : schedule.steps(block)) {
       Operation *op = step.operations.front();
       e.loc = op->getLoc();
-      columnVectors.clear();
+      wholeTiles.clear();
       switch (step.kind) {
       case StepKind::Rows: emitRows(step); break;
       case StepKind::Vector: emitVector(op); break;
@@ -93,42 +93,61 @@ private:
 
   Value slotAddress(Value tile) { return e.offset(e.scratch, *schedule.slot(tile)); }
 
-  /// A whole 1-D tile as a vector.
-  Value wholeVector(Value value) {
-    value = Schedule::strip(value);
-    Operation *op = value.getDefiningOp();
-    const RankedTensorType type = tileType(value);
-    const VectorType vector = VectorType::get(type.getShape(), type.getElementType());
-    if (!op || !Schedule::isLazy(op))
-      return e.load(e.f32Vector(type.getDimSize(0)), slotAddress(value));
-    if (Value known = columnVectors.lookup(value))
-      return known;
-    Value result;
-    if (isa<tile::IotaOp>(op)) {
-      SmallVector<int32_t> numbers(type.getDimSize(0));
-      for (size_t i = 0; i < numbers.size(); ++i)
-        numbers[i] = static_cast<int32_t>(i);
-      result = arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(vector, ArrayRef<int32_t>(numbers)));
-    } else if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
-      result = e.splat(scalars.lookup(splat.getInput()), type.getDimSize(0));
-    } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
-      result = arith::ConstantOp::create(e.builder, e.loc, cast<DenseElementsAttr>(constant.getValue()).reshape(vector));
-    } else {
-      result = emitAgain(op, vector, [&](Value operand) { return wholeVector(operand); });
+  /// Each piece of a row, or of a 1-D tile, as some value.
+  Pieces forPieces(int64_t length, llvm::function_ref<Value(int64_t start, int64_t width)> make) {
+    Pieces pieces;
+    int64_t start = 0;
+    for (int64_t width : rowPieces(length)) {
+      pieces.push_back(make(start, width));
+      start += width;
     }
-    return columnVectors[value] = result;
+    return pieces;
   }
 
-  /// The same operation on vectors or scalars instead of tiles.
-  Value emitAgain(Operation *op, Type type, llvm::function_ref<Value(Value)> operandOf) {
-    SmallVector<Value> operands;
-    for (Value operand : op->getOperands())
-      operands.push_back(tileType(operand) ? operandOf(operand) : scalars.lookup(operand));
+  Value lanes(int64_t start, int64_t width) { // start, start + 1, ...
+    SmallVector<int32_t> numbers(width);
+    for (int64_t i = 0; i < width; ++i)
+      numbers[i] = static_cast<int32_t>(start + i);
+    const VectorType type = VectorType::get({width}, e.builder.getI32Type());
+    return arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
+  }
+
+  /// The scalar that a constant or splat repeats; null for anything else.
+  Value repeated(Operation *op) {
+    if (auto splat = dyn_cast<tensor::SplatOp>(op))
+      return scalars.lookup(splat.getInput());
+    if (auto constant = dyn_cast<arith::ConstantOp>(op))
+      if (auto splat = dyn_cast<SplatElementsAttr>(constant.getValue()))
+        return arith::ConstantOp::create(e.builder, e.loc, splat.getSplatValue<TypedAttr>());
+    return Value();
+  }
+
+  /// The same operation on vectors or a scalar instead of tiles.
+  Pieces emitAgain(Operation *op, llvm::function_ref<Pieces(Value)> operandOf) {
+    SmallVector<Pieces> operands;
+    size_t count = 1;
+    for (Value operand : op->getOperands()) {
+      operands.push_back(tileType(operand) ? operandOf(operand) : Pieces{scalars.lookup(operand)});
+      count = std::max(count, operands.back().size());
+    }
+    Pieces results;
+    for (size_t i = 0; i < count; ++i) {
+      SmallVector<Value> values;
+      for (const Pieces &pieces : operands)
+        values.push_back(pieces[std::min(i, pieces.size() - 1)]);
+      results.push_back(emitPiece(op, values));
+    }
+    return results;
+  }
+
+  Value emitPiece(Operation *op, ArrayRef<Value> operands) {
     if (isa<math::Exp2Op>(op))
       return emitExp2(e, operands[0]);
     if (isa<math::Log2Op>(op))
       return emitLog2(e, operands[0]);
-    OperationState state(e.loc, op->getName(), operands, {type}, op->getAttrs());
+    const Type element = tileType(op->getResult(0)).getElementType();
+    auto vector = dyn_cast<VectorType>(operands.back().getType());
+    OperationState state(e.loc, op->getName(), operands, {vector ? Type(VectorType::get(vector.getShape(), element)) : element}, op->getAttrs());
     state.propertiesAttr = op->getPropertiesAsAttribute();
     Operation *created = e.builder.create(state);
     if (auto maximum = dyn_cast<arith::MaxNumFOp>(created))
@@ -136,63 +155,81 @@ private:
     return created->getResult(0);
   }
 
-  /// Row `row` of a tile: a vector if it is 2-D, a scalar if it is 1-D and varies over rows.
-  Value rowValue(Value value) {
+  /// A whole 1-D tile.
+  Pieces wholeTile(Value value) {
     value = Schedule::strip(value);
-    if (Value known = rowValues.lookup(value))
-      return known;
-    return rowValues[value] = makeRowValue(value);
+    Operation *op = value.getDefiningOp();
+    const int64_t length = tileType(value).getDimSize(0);
+    if (!op || !Schedule::isLazy(op))
+      return e.loadPieces(length, slotAddress(value));
+    if (auto known = wholeTiles.find(value); known != wholeTiles.end())
+      return known->second;
+    Pieces result;
+    if (isa<tile::IotaOp>(op))
+      result = forPieces(length, [&](int64_t start, int64_t width) { return lanes(start, width); });
+    else if (Value scalar = repeated(op))
+      result = forPieces(length, [&](int64_t, int64_t width) { return e.splat(scalar, width); });
+    else
+      result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });
+    return wholeTiles[value] = result;
   }
 
-  Value makeRowValue(Value value) {
+  /// Row `row` of a tile: vectors if it is 2-D, a scalar if it is 1-D and varies over rows.
+  Pieces rowValue(Value value) {
+    value = Schedule::strip(value);
+    if (auto known = rowValues.find(value); known != rowValues.end())
+      return known->second;
+    Pieces made = makeRowValue(value);
+    return rowValues[value] = made;
+  }
+
+  Pieces makeRowValue(Value value) {
     Operation *op = value.getDefiningOp();
     const RankedTensorType type = tileType(value);
     const bool isRow = type.getRank() == 2;
-    const Type element = type.getElementType().isInteger() ? type.getElementType() : Type(e.builder.getF32Type());
-    const Type result = isRow ? Type(VectorType::get({type.getDimSize(1)}, element)) : element;
+    auto spread = [&](Value scalar) {
+      return isRow ? forPieces(type.getDimSize(1), [&](int64_t, int64_t width) { return e.splat(scalar, width); }) : Pieces{scalar};
+    };
     if (!op || !Schedule::isLazy(op)) {
-      const int64_t bytes = isRow ? type.getDimSize(1) * 4 : 4;
-      return e.load(result, e.offset(slotAddress(value), e.mul(row, e.i64(bytes))));
+      Value address = e.offset(slotAddress(value), e.mul(row, e.i64(isRow ? type.getDimSize(1) * 4 : 4)));
+      return isRow ? e.loadPieces(type.getDimSize(1), address) : Pieces{e.load(e.builder.getF32Type(), address)};
     }
     if (isa<tile::IotaOp>(op))
-      return arith::TruncIOp::create(e.builder, e.loc, result, row);
-    if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
-      Value scalar = scalars.lookup(splat.getInput());
-      return isRow ? e.splat(scalar, type.getDimSize(1)) : scalar;
-    }
-    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
-      auto splat = dyn_cast<SplatElementsAttr>(constant.getValue());
-      const TypedAttr number = splat.getSplatValue<TypedAttr>();
-      Value scalar = arith::ConstantOp::create(e.builder, e.loc, number);
-      return isRow ? e.splat(scalar, type.getDimSize(1)) : scalar;
-    }
+      return {arith::TruncIOp::create(e.builder, e.loc, e.builder.getI32Type(), row)};
+    if (Value scalar = repeated(op))
+      return spread(scalar);
     if (auto broadcast = dyn_cast<tile::BroadcastOp>(op)) {
       if (broadcast.getAxis() == 0)
-        return e.splat(rowValue(broadcast.getValue()), type.getDimSize(1));
+        return spread(rowValue(broadcast.getValue())[0]);
       OpBuilder::InsertionGuard guard(e.builder);
       e.builder.setInsertionPoint(rowLoop); // the same for all rows
-      return wholeVector(broadcast.getValue());
+      return wholeTile(broadcast.getValue());
     }
-    return emitAgain(op, result, [&](Value operand) { return rowValue(operand); });
+    return emitAgain(op, [&](Value operand) { return rowValue(operand); });
   }
 
   //===- Steps ------------------------------------------------------------------------------------------------===//
 
+  void enterRow(Value induction) {
+    row = induction;
+    rowLoop = induction.getParentBlock()->getParentOp();
+    rowValues.clear();
+  }
+
   void emitRows(const Step &step) {
-    SmallVector<tile::ReduceOp> columnSums;
+    SmallVector<tile::ReduceOp> columnReductions;
     Emission::Values initial;
     for (Operation *op : step.operations)
       if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
-        columnSums.push_back(reduce);
+        columnReductions.push_back(reduce);
         const bool isMax = reduce.getKind() == tile::ReduceKind::Max;
-        initial.push_back(e.constant(e.f32Vector(reduce.getValue().getType().getDimSize(1)), isMax ? -__builtin_inf() : 0.0));
+        for (int64_t width : rowPieces(reduce.getValue().getType().getDimSize(1)))
+          initial.push_back(e.constant(e.f32Vector(width), isMax ? -__builtin_inf() : 0.0));
       }
     const Location loc = e.loc;
-    Emission::Values sums = e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
-      row = induction;
-      rowLoop = induction.getParentBlock()->getParentOp();
-      rowValues.clear();
-      SmallVector<std::pair<Value, Value>> results; // stored last: a slot may be shared with what this row still reads
+    Emission::Values reduced = e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
+      enterRow(induction);
+      SmallVector<std::pair<Value, Pieces>> results; // stored last: a slot may be shared with what this row still reads
       Emission::Values next;
       for (Operation *op : step.operations) {
         e.loc = op->getLoc();
@@ -201,25 +238,29 @@ private:
           continue;
         }
         if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
-          Value value = rowValue(reduce.getValue()), sum = carried[next.size()];
-          next.push_back(combine(reduce.getKind(), sum, value));
+          for (Value piece : rowValue(reduce.getValue()))
+            next.push_back(combine(reduce.getKind(), carried[next.size()], piece));
           continue;
         }
-        Value result = emitRow(op);
+        Pieces result = emitRow(op);
         rowValues[op->getResult(0)] = result;
         if (schedule.slot(op->getResult(0)))
           results.push_back({op->getResult(0), result});
       }
       e.loc = loc;
-      for (auto [tile, value] : results) {
-        auto vector = dyn_cast<VectorType>(value.getType());
-        e.store(value, e.offset(slotAddress(tile), e.mul(row, e.i64(vector ? vector.getDimSize(0) * 4 : 4))));
+      for (const auto &[tile, pieces] : results) {
+        const RankedTensorType type = tileType(tile);
+        e.storePieces(pieces, e.offset(slotAddress(tile), e.mul(row, e.i64(type.getRank() == 2 ? type.getDimSize(1) * 4 : 4))));
       }
       return next;
     });
-    for (auto [reduce, sum] : llvm::zip(columnSums, sums))
+    size_t start = 0;
+    for (tile::ReduceOp reduce : columnReductions) {
+      const size_t count = rowPieces(reduce.getValue().getType().getDimSize(1)).size();
       if (schedule.slot(reduce.getResult()))
-        e.store(sum, slotAddress(reduce.getResult()));
+        e.storePieces(Pieces(reduced.begin() + start, reduced.begin() + start + count), slotAddress(reduce.getResult()));
+      start += count;
+    }
   }
 
   Value combine(tile::ReduceKind kind, Value a, Value b) {
@@ -228,20 +269,31 @@ private:
     return arith::MaxNumFOp::create(e.builder, e.loc, a, b, arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
   }
 
-  Value reduction(tile::ReduceKind kind, Value vector) {
+  /// All elements of the pieces combined: equal widths lane by lane first, then each width by itself.
+  Value reduction(tile::ReduceKind kind, Pieces pieces) {
     const bool isSum = kind == tile::ReduceKind::Sum;
     const auto flags = isSum ? arith::FastMathFlags::reassoc : arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
-    return vector::ReductionOp::create(e.builder, e.loc, isSum ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF, vector, flags);
+    Pieces widths;
+    for (Value piece : pieces) {
+      if (!widths.empty() && widths.back().getType() == piece.getType())
+        widths.back() = combine(kind, widths.back(), piece);
+      else
+        widths.push_back(piece);
+    }
+    Value result;
+    for (Value vector : widths) {
+      Value one = vector::ReductionOp::create(e.builder, e.loc, isSum ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF, vector, flags);
+      result = result ? combine(kind, result, one) : one;
+    }
+    return result;
   }
 
-  Value emitRow(Operation *op) {
+  Pieces emitRow(Operation *op) {
     if (auto load = dyn_cast<tile::LoadOp>(op))
       return emitRowLoad(load);
     if (auto reduce = dyn_cast<tile::ReduceOp>(op))
-      return reduction(reduce.getKind(), rowValue(reduce.getValue()));
-    const RankedTensorType type = tileType(op->getResult(0));
-    const Type f32 = e.builder.getF32Type();
-    return emitAgain(op, type.getRank() == 2 ? Type(e.f32Vector(type.getDimSize(1))) : f32, [&](Value operand) { return rowValue(operand); });
+      return {reduction(reduce.getKind(), rowValue(reduce.getValue()))};
+    return emitAgain(op, [&](Value operand) { return rowValue(operand); });
   }
 
   /// i1: row `first + row` lies in the view; and that row's address.
@@ -254,49 +306,50 @@ private:
     return {inside, e.offset(view.address, e.mul(index, view.rowBytes))};
   }
 
-  Value loadElements(const MemoryView &view, Value address, int64_t count) {
-    if (view.element.isF32())
-      return e.load(e.f32Vector(count), address);
-    Value bits = e.load(VectorType::get({count}, e.builder.getI16Type()), address, 2);
-    return emitWiden(e, bits, view.element);
-  }
-
-  Value emitRowLoad(tile::LoadOp load) {
+  Pieces emitRowLoad(tile::LoadOp load) {
     const MemoryView &view = views.find(load.getView())->second;
     auto [inside, address] = rowOf(view, scalars.lookup(load.getRow()));
-    const VectorType type = e.f32Vector(view.columns);
-    auto choice = scf::IfOp::create(e.builder, e.loc, TypeRange{type}, inside, true);
+    SmallVector<Type> types;
+    for (int64_t width : rowPieces(view.columns))
+      types.push_back(e.f32Vector(width));
+    auto choice = scf::IfOp::create(e.builder, e.loc, TypeRange(types), inside, true);
     OpBuilder::InsertionGuard guard(e.builder);
     e.builder.setInsertionPointToStart(choice.thenBlock());
-    scf::YieldOp::create(e.builder, e.loc, loadElements(view, address, view.columns));
+    const Value base = address;
+    Pieces loaded = forPieces(view.columns, [&](int64_t start, int64_t width) {
+      if (view.element.isF32())
+        return e.load(e.f32Vector(width), e.offset(base, start * 4));
+      Value bits = e.load(VectorType::get({width}, e.builder.getI16Type()), e.offset(base, start * 2), 2);
+      return emitWiden(e, bits, view.element);
+    });
+    scf::YieldOp::create(e.builder, e.loc, loaded);
     e.builder.setInsertionPointToStart(choice.elseBlock());
-    scf::YieldOp::create(e.builder, e.loc, e.constant(type, 0));
-    return choice.getResult(0);
+    scf::YieldOp::create(e.builder, e.loc, forPieces(view.columns, [&](int64_t, int64_t width) { return e.constant(e.f32Vector(width), 0); }));
+    return Pieces(choice.getResults());
   }
 
   void emitRowStore(tile::StoreOp store) {
     const MemoryView &view = views.find(store.getView())->second;
-    Value value = rowValue(store.getValue());
+    Pieces pieces = rowValue(store.getValue());
     auto [inside, address] = rowOf(view, scalars.lookup(store.getRow()));
     auto choice = scf::IfOp::create(e.builder, e.loc, inside, false);
     OpBuilder::InsertionGuard guard(e.builder);
     e.builder.setInsertionPointToStart(choice.thenBlock());
-    if (view.element.isF32())
-      e.store(value, address);
-    else
-      e.store(emitNarrow(e, value, view.element), address, 2);
+    if (view.element.isF32()) {
+      e.storePieces(pieces, address);
+      return;
+    }
+    int64_t start = 0;
+    for (Value piece : pieces) {
+      e.store(emitNarrow(e, piece, view.element), e.offset(address, start * 2), 2);
+      start += cast<VectorType>(piece.getType()).getDimSize(0);
+    }
   }
 
-  /// Lanes of a vector view's elements [row, row + count) that exist.
-  Value lanesInside(const MemoryView &view, Value first, int64_t count) {
-    OpBuilder &b = e.builder;
-    SmallVector<int32_t> numbers(count);
-    for (int64_t i = 0; i < count; ++i)
-      numbers[i] = static_cast<int32_t>(i);
-    const VectorType type = VectorType::get({count}, b.getI32Type());
-    Value lane = arith::ConstantOp::create(b, e.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
-    Value index = e.add(lane, e.splat(first, count));
-    return arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, index, e.splat(view.length, count));
+  /// Which of a vector view's elements [first + start, + width) exist.
+  Value lanesInside(const MemoryView &view, Value first, int64_t start, int64_t width) {
+    Value index = e.add(lanes(start, width), e.splat(first, width));
+    return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ult, index, e.splat(view.length, width));
   }
 
   Value elementAddress(const MemoryView &view, Value first) {
@@ -308,27 +361,33 @@ private:
     OpBuilder &b = e.builder;
     if (auto store = dyn_cast<tile::StoreOp>(op)) {
       const MemoryView &view = views.find(store.getView())->second;
-      Value value = wholeVector(store.getValue()), first = scalars.lookup(store.getRow());
-      Value mask = lanesInside(view, first, store.getValue().getType().getDimSize(0));
-      LLVM::MaskedStoreOp::create(b, e.loc, value, elementAddress(view, first), mask, 4);
+      Value first = scalars.lookup(store.getRow()), address = elementAddress(view, first);
+      int64_t start = 0;
+      for (Value piece : wholeTile(store.getValue())) {
+        const int64_t width = cast<VectorType>(piece.getType()).getDimSize(0);
+        LLVM::MaskedStoreOp::create(b, e.loc, piece, e.offset(address, start * 4), lanesInside(view, first, start, width), 4);
+        start += width;
+      }
       return;
     }
-    const int64_t count = tileType(op->getResult(0)).getDimSize(0);
-    Value result;
+    Pieces result;
     if (auto load = dyn_cast<tile::LoadOp>(op)) {
       const MemoryView &view = views.find(load.getView())->second;
-      Value first = scalars.lookup(load.getRow());
-      result = LLVM::MaskedLoadOp::create(b, e.loc, e.f32Vector(count), elementAddress(view, first), lanesInside(view, first, count),
-                                          e.constant(e.f32Vector(count), 0), 4u);
+      Value first = scalars.lookup(load.getRow()), address = elementAddress(view, first);
+      result = forPieces(tileType(op->getResult(0)).getDimSize(0), [&](int64_t start, int64_t width) -> Value {
+        const VectorType type = e.f32Vector(width);
+        Value inside = lanesInside(view, first, start, width), from = e.offset(address, start * 4);
+        return LLVM::MaskedLoadOp::create(b, e.loc, type, from, inside, e.constant(type, 0), 4u);
+      });
     } else {
-      result = emitAgain(op, e.f32Vector(count), [&](Value operand) { return wholeVector(operand); });
+      result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });
     }
     if (schedule.slot(op->getResult(0)))
-      e.store(result, slotAddress(op->getResult(0)));
+      e.storePieces(result, slotAddress(op->getResult(0)));
   }
 
   void emitReduce(tile::ReduceOp reduce) {
-    scalars.map(reduce.getResult(), reduction(reduce.getKind(), wholeVector(reduce.getValue())));
+    scalars.map(reduce.getResult(), reduction(reduce.getKind(), wholeTile(reduce.getValue())));
   }
 
   void emitDotStep(tile::DotOp dot) {
@@ -379,14 +438,12 @@ private:
     if (!isLazy && *schedule.slot(from) == *schedule.slot(to))
       return;
     if (type.getRank() == 1) {
-      e.store(wholeVector(from), slotAddress(to));
+      e.storePieces(wholeTile(from), slotAddress(to));
       return;
     }
     e.loop(type.getDimSize(0), 1, {}, [&](Value induction, ValueRange) {
-      row = induction;
-      rowLoop = induction.getParentBlock()->getParentOp();
-      rowValues.clear();
-      e.store(rowValue(from), e.offset(slotAddress(to), e.mul(row, e.i64(type.getDimSize(1) * 4))));
+      enterRow(induction);
+      e.storePieces(rowValue(from), e.offset(slotAddress(to), e.mul(row, e.i64(type.getDimSize(1) * 4))));
       return Emission::Values();
     });
   }
@@ -414,7 +471,7 @@ private:
         if (!tileType(argument))
           scalars.map(argument, loop.getRegionIterArg(index++));
       emitBlock(source.getBody());
-      columnVectors.clear();
+      wholeTiles.clear();
       Emission::Values next;
       for (auto [value, argument] : llvm::zip(source.getBody()->getTerminator()->getOperands(), source.getRegionIterArgs())) {
         if (tileType(argument))
@@ -448,11 +505,11 @@ private:
   Value programId;
   IRMapping scalars;
   llvm::DenseMap<Value, MemoryView> views;
-  llvm::DenseMap<Value, Value> columnVectors; // whole 1-D tiles of the step being emitted
+  llvm::DenseMap<Value, Pieces> wholeTiles; // lazy 1-D tiles of the step being emitted
   // The row being emitted.
   Value row;
   Operation *rowLoop = nullptr;
-  llvm::DenseMap<Value, Value> rowValues;
+  llvm::DenseMap<Value, Pieces> rowValues;
 };
 
 } // namespace

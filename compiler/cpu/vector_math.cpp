@@ -32,6 +32,34 @@ void Emission::store(Value value, Value address, int64_t alignment) {
   LLVM::StoreOp::create(builder, loc, value, address, static_cast<unsigned>(alignment));
 }
 
+llvm::SmallVector<int64_t> rowPieces(int64_t length, int64_t widest) {
+  llvm::SmallVector<int64_t> widths;
+  while (length > 0) {
+    widths.push_back(std::min<int64_t>(widest, llvm::bit_floor(static_cast<uint64_t>(length))));
+    length -= widths.back();
+  }
+  return widths;
+}
+
+Pieces Emission::loadPieces(int64_t length, Value address) {
+  Pieces pieces;
+  int64_t start = 0;
+  for (int64_t width : rowPieces(length)) {
+    pieces.push_back(load(f32Vector(width), offset(address, start * 4)));
+    start += width;
+  }
+  return pieces;
+}
+
+void Emission::storePieces(const Pieces &pieces, Value address) {
+  int64_t start = 0;
+  for (Value piece : pieces) {
+    store(piece, offset(address, start * 4));
+    auto vector = dyn_cast<VectorType>(piece.getType());
+    start += vector ? vector.getDimSize(0) : 1;
+  }
+}
+
 Emission::Values Emission::loop(Value count, int64_t step, ValueRange carried, llvm::function_ref<Values(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(builder, loc, i64(0), count, i64(step), carried);
   OpBuilder::InsertionGuard guard(builder);

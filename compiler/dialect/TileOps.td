@@ -20,7 +20,6 @@ def TileDialect : Dialect {
   let cppNamespace = "::nysjit::tile";
   let summary = "tile programs: loads, stores, dots and reductions over tiles of static shape";
   let useDefaultTypePrinterParser = 1;
-  let useDefaultAttributePrinterParser = 1;
 }
 
 class TileType<string name, string mnemonicName> : TypeDef<TileDialect, name> { let mnemonic = mnemonicName; }

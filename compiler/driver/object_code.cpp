@@ -92,7 +92,7 @@ Status optimise(llvm::Module &module, const TargetInfo &info) {
   passes.crossRegisterProxies(loops, functions, graphs, modules);
   llvm::ModulePassManager pipeline;
   // The loops are already as they should be; this cleans up addresses and moves what does not change out of loops.
-  const char *text = "function(sroa,early-cse<memssa>,instcombine,loop-mssa(licm),gvn,simplifycfg)";
+  const char *text = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),gvn,simplifycfg)";
   if (llvm::Error error = passes.parsePassPipeline(pipeline, text))
     return compileError("llvm", llvm::toString(std::move(error)));
   pipeline.run(module, modules);
