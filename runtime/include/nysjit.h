@@ -25,7 +25,8 @@
  *
  * Threads. A context and a program may be used from any number of threads at once, without locks of the caller's;
  *   only destroy and release must come last. Two threads may run one program at the same time.
- *   After fork() the child may go on using both; it starts its own threads and its own worker.
+ *   After a fork() during which no other thread was inside a call, the child may go on using both; it starts threads and a
+ *   worker of its own.
  *
  * ABI. Structs begin with their `size`, set by the caller to sizeof the struct it was compiled with. A library newer than
  *   its caller reads absent fields as zero; a library older than its caller refuses a struct only if a field that it does
@@ -125,8 +126,8 @@ typedef struct nysjit_context_options {
  * The caller owns *context. */
 NYSJIT_EXPORT nysjit_status nysjit_context_create(const nysjit_context_options *options, nysjit_context **context);
 
-/* Gives the context up; NULL is fine. Programs prepared from it stay valid until they are released. The compiler worker
- * ends with the last of them. */
+/* Gives the context up and ends its compiler worker; NULL is fine. No other call with it may be in progress. Programs
+ * prepared from it stay valid until they are released; a host's parallel_for must be callable until then. */
 NYSJIT_EXPORT void nysjit_context_destroy(nysjit_context *context);
 
 /* -------------------------------------------------------------------------------------------------------- programs -- */
@@ -162,6 +163,7 @@ typedef struct nysjit_program_info {
   size_t scratch_bytes_per_thread; /* what a run takes for each of its threads, kept between runs */
   const void *object; /* the shared object that holds the kernels, object_size bytes */
   size_t object_size;
+  const char *stages_ms_json; /* {"STAGE": ms, ...} of this compile; "{}" on a hit */
 } nysjit_program_info;
 
 /* Fills *info, as far as info->size says. */

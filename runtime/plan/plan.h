@@ -18,10 +18,10 @@ namespace nysjit {
 /// A tensor the caller passes. `shape` and `strides` (in elements) have one expression a dimension, each a constant
 /// (must be equal at run time) or a symbol: the first occurrence in argument order binds it, later ones must agree.
 struct PlanArgument {
-  std::string name;                 // "q", "k", "v", "o", ...
+  std::string name; // "q", "k", "v", "o", ...
   bool isOutput = false;
-  std::vector<std::string> dtypes;  // accepted: "float32", "float16", "bfloat16", "int32"
-  std::string dtypeSymbol;          // "" or a symbol bound to the index of the tensor's dtype in `dtypes`
+  std::vector<std::string> dtypes; // accepted: "float32", "float16", "bfloat16", "int32"
+  std::string dtypeSymbol;         // "" or a symbol bound to the index of the tensor's dtype in `dtypes`
   std::vector<Expression> shape, strides;
 };
 
@@ -40,7 +40,8 @@ struct PlanBuffer {
 
 enum class ParameterType { Pointer, I32, I64, F32 };
 
-/// A kernel parameter: a tensor or buffer by name (Pointer), an expression (I32: checked to fit; I64), or the scale (F32).
+/// A kernel parameter: a tensor or buffer by name (Pointer), an expression (I32: checked to fit; I64), or the scale
+/// (F32).
 struct PlanParameter {
   std::string name;
   ParameterType type = ParameterType::Pointer;
@@ -49,7 +50,7 @@ struct PlanParameter {
 };
 
 struct PlanKernel {
-  std::string name;   // also its symbol in the binary
+  std::string name; // also its symbol in the binary
   int64_t scratchBytes = 0;
   std::vector<PlanParameter> parameters;
   std::string configJson; // the BlockConfig in use, canonical JSON: {"block_m":64,...}
@@ -74,7 +75,8 @@ struct Plan {
 };
 
 /// Limits that planFromJson checks, so that a launch can keep its numbers on the stack.
-constexpr size_t maxPlanArguments = 32, maxPlanRank = 8, maxPlanSymbols = 256, maxPlanParameters = 256, maxPlanEntries = 256;
+constexpr size_t maxPlanArguments = 32, maxPlanRank = 8, maxPlanSymbols = 256, maxPlanParameters = 256,
+                 maxPlanEntries = 256;
 constexpr int64_t maxScratchBytes = int64_t(1) << 30;
 
 /// The symbols of a plan in binding order: shapes and strides of the arguments, then dtype symbols.

@@ -1,0 +1,52 @@
+// The border between C and C++: statuses, the calling thread's last error, structs of other versions.
+#pragma once
+#include "runtime/base/result.h"
+#include "runtime/include/nysjit.h"
+
+#include <cstring>
+#include <exception>
+#include <new>
+
+namespace nysjit {
+
+/// Keeps the error for nysjit_last_error and gives its status. Never throws.
+nysjit_status keepError(const Error &error) noexcept;
+/// The same without a C++ Error at hand: out of memory, or a bug.
+nysjit_status keepFailure(nysjit_status status, const char *message) noexcept;
+
+/// Runs `body`, which returns a Status, and turns whatever happens into a nysjit_status.
+template <typename Body> nysjit_status atBorder(Body body) noexcept {
+  try {
+    Status status = body();
+    return status.ok() ? NYSJIT_OK : keepError(status.error());
+  } catch (const std::bad_alloc &) {
+    return keepFailure(NYSJIT_IO, "out of memory");
+  } catch (const std::exception &exception) {
+    return keepFailure(NYSJIT_INTERNAL, exception.what());
+  } catch (...) {
+    return keepFailure(NYSJIT_INTERNAL, "an exception of unknown type");
+  }
+}
+
+/// Copies a caller's struct, of `from->size` bytes, into one of this version: what it lacks is zero, what this version
+/// does not know must be zero. `least` is the size of the fields that every version has.
+template <typename Struct> Status readStruct(const Struct *from, const char *name, size_t least, Struct &to) {
+  if (!from)
+    return Error::mismatch(ErrorKind::InvalidArgument, name, "a struct", "NULL");
+  const size_t size = from->size;
+  if (size < least || size > 1 << 16)
+    return Error::mismatch(ErrorKind::InvalidArgument, std::string(name) + ".size",
+                           "the struct's size, " + std::to_string(sizeof(Struct)) + " in this version",
+                           std::to_string(size));
+  to = Struct();
+  const char *bytes = reinterpret_cast<const char *>(from);
+  for (size_t i = sizeof(Struct); i < size; ++i)
+    if (bytes[i] != 0)
+      return Error::mismatch(ErrorKind::InvalidArgument, name, "fields that this version of the library knows",
+                             "a later version's field that is not zero");
+  std::memcpy(&to, from, size < sizeof(Struct) ? size : sizeof(Struct));
+  to.size = sizeof(Struct);
+  return {};
+}
+
+} // namespace nysjit

@@ -1,0 +1,168 @@
+// prepare: key, then memory, then disk, then the compile lock, disk again, compile.
+#include "runtime/api/context.h"
+#include "runtime/cache/key.h"
+
+#include <chrono>
+
+namespace nysjit {
+
+namespace {
+
+class Stopwatch {
+public:
+  double ms() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  }
+
+private:
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+};
+
+/// The parts of a worker's report that are kept, null where it has none.
+nlohmann::json part(const nlohmann::json &header, const char *name) {
+  return header.value(name, nlohmann::json::object());
+}
+
+} // namespace
+
+const char *cacheStateName(CacheState state) {
+  switch (state) {
+  case CacheState::Memory:
+    return "memory";
+  case CacheState::Disk:
+    return "disk";
+  case CacheState::Compiled:
+    return "compiled";
+  }
+  return "unknown";
+}
+
+RuntimeContext::RuntimeContext(ContextOptions given)
+    : options(std::move(given)), disk(options.cacheFolder ? *options.cacheFolder : defaultCacheFolder()),
+      threads(std::make_shared<Threads>(options.threads, options.parallelFor, options.parallelForContext)) {}
+
+Status RuntimeContext::findCompiler() {
+  const std::lock_guard lock(mutex);
+  if (worker)
+    return {};
+  Result<std::string> path = findWorker(options.compiler);
+  if (!path)
+    return path.takeError();
+  Result<std::string> id = buildId(*path);
+  if (!id)
+    return id.takeError();
+  compilerId = std::move(*id);
+  worker = std::make_unique<WorkerClient>(std::move(*path), compileTimeoutMs());
+  return {};
+}
+
+Result<RuntimeContext::Key> RuntimeContext::keyOf(const KernelSpec &spec, const KernelConfig &config,
+                                                  const Target &target) {
+  // Without a compiler the programs of the one that filled the cache are as good.
+  const CpuIdentity cpu = hostCpu();
+  NYSJIT_RETURN_IF_ERROR(checkTargetRunsOn(target, cpu));
+  Key key;
+  if (findCompiler().ok())
+    key.compilerId = compilerId;
+  key.text = cacheKeyText(spec, config, target, cpu, key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId);
+  key.key = hashHex(key.text);
+  return key;
+}
+
+std::shared_ptr<const LoadedProgram> RuntimeContext::loadFromDisk(const Key &key) {
+  std::optional<CacheEntry> entry = disk.load(key.key, key.text);
+  if (!entry)
+    return nullptr;
+  Result<std::shared_ptr<const LoadedProgram>> loaded =
+      LoadedProgram::load(key.key, std::move(*entry), threads, disk.folder());
+  return loaded ? *loaded : nullptr; // an entry that cannot be loaded is a miss like a damaged one
+}
+
+Result<Message> RuntimeContext::ask(const StageRequest &request) {
+  NYSJIT_RETURN_IF_ERROR(findCompiler());
+  Message message;
+  message.header = {{"request", "compile"},
+                    {"spec", nlohmann::json::parse(canonicalJson(request.spec), nullptr, false)},
+                    {"config", nlohmann::json::parse(canonicalJson(request.config), nullptr, false)},
+                    {"target", targetName(request.target)}};
+  if (!request.emit.empty())
+    message.header["emit"] = request.emit;
+  if (!request.from.empty()) {
+    message.header["from"] = request.from;
+    message.blobs.push_back(request.fromBytes);
+  }
+  Result<Message> reply = worker->request(message);
+  const size_t expected = request.emit.empty() ? 2 : 1;
+  if (reply && reply->blobs.size() != expected)
+    return Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
+                           std::to_string(expected) + " blobs in its answer", std::to_string(reply->blobs.size()));
+  return reply;
+}
+
+Result<StageReply> RuntimeContext::compileStage(const StageRequest &request) {
+  Result<Message> reply = ask(request);
+  if (!reply)
+    return reply.takeError();
+  reply->header.erase("status");
+  return StageReply{std::move(reply->header), std::move(reply->blobs)};
+}
+
+Result<PreparedProgram> RuntimeContext::compile(const Key &key, const KernelSpec &spec, const KernelConfig &config,
+                                                const Target &target) {
+  Result<Message> reply = ask({spec, config, target, "", "", ""});
+  if (!reply)
+    return reply.takeError();
+  CacheEntry entry;
+  entry.keyText = key.text;
+  entry.planJson = std::move(reply->blobs[0]);
+  entry.object = std::move(reply->blobs[1]);
+  // Times are left out: the same program gives the same entry.
+  entry.infoJson =
+      nlohmann::json{{"config", part(reply->header, "config")}, {"kernels", part(reply->header, "kernels")}}.dump();
+
+  const Stopwatch load;
+  Result<std::shared_ptr<const LoadedProgram>> loaded = LoadedProgram::load(key.key, entry, threads, disk.folder());
+  if (!loaded) {
+    const Error &error = loaded.error();
+    return Error::plain(ErrorKind::CompileFailed, "compiler worker",
+                        "the compiler's program cannot be loaded: " + error.message);
+  }
+  PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0, part(reply->header, "stages_ms").dump()};
+  if (disk.store(key.key, entry))
+    disk.rememberCompilerId(key.compilerId);
+  return prepared;
+}
+
+Result<PreparedProgram> RuntimeContext::prepare(const KernelSpec &spec, const KernelConfig &config,
+                                                const Target &target) {
+  const Stopwatch whole;
+  Result<Key> key = keyOf(spec, config, target);
+  if (!key)
+    return key.takeError();
+  std::shared_ptr<Slot> slot;
+  {
+    const std::lock_guard lock(mutex);
+    std::shared_ptr<Slot> &named = slots[key->key];
+    if (!named)
+      named = std::make_shared<Slot>();
+    slot = named;
+  }
+  // One of this process's threads goes on, the others find its program when it is done.
+  const std::lock_guard lock(slot->mutex);
+  if (slot->program)
+    return PreparedProgram{slot->program, CacheState::Memory, whole.ms(), 0, "{}"};
+  if ((slot->program = loadFromDisk(*key)))
+    return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};
+  // One of all processes goes on, the others find its entry when it is done.
+  const std::unique_ptr<FileLock> fileLock = disk.lock(key->key);
+  if (fileLock && (slot->program = loadFromDisk(*key)))
+    return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};
+  Result<PreparedProgram> prepared = compile(*key, spec, config, target);
+  if (prepared) {
+    slot->program = prepared->program;
+    prepared->compileMs = whole.ms();
+  }
+  return prepared;
+}
+
+} // namespace nysjit

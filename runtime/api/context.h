@@ -1,0 +1,85 @@
+// RuntimeContext: prepares programs from memory, from disk or by compiling. The C API is a thin border around this; the
+// command uses it directly (link nysjit_runtime_static, which has the C API too).
+#pragma once
+#include "runtime/api/program.h"
+#include "runtime/cache/disk_cache.h"
+#include "runtime/spec/spec.h"
+#include "runtime/worker/client.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+namespace nysjit {
+
+struct ContextOptions {
+  std::optional<std::string> cacheFolder; // absent: defaultCacheFolder(); "": nothing on disk
+  std::string compiler;                   // "": findWorker's places
+  size_t threads = 0;                     // 0: all CPUs
+  HostParallelFor parallelFor = nullptr;
+  void *parallelForContext = nullptr;
+};
+
+enum class CacheState { Memory, Disk, Compiled };
+const char *cacheStateName(CacheState state); // "memory", "disk", "compiled"
+
+struct PreparedProgram {
+  std::shared_ptr<const LoadedProgram> program;
+  CacheState cache = CacheState::Memory;
+  double loadMs = 0, compileMs = 0; // as in nysjit_program_info
+  std::string stagesMsJson = "{}";  // of this compile
+};
+
+/// A compile that stops at a stage or starts from one; never cached.
+struct StageRequest {
+  KernelSpec spec;
+  KernelConfig config;
+  Target target;
+  std::string emit;            // "tile", "lowered", "llvm", "asm", "object", "plan"; "": the whole program
+  std::string from, fromBytes; // start from this stage's text or bytes; "": from the spec
+};
+
+struct StageReply {
+  nlohmann::json report;          // {"stages_ms", "kernels", "config"}, as far as the worker knows them
+  std::vector<std::string> blobs; // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object
+};
+
+/// Any number of threads may use one at once.
+class RuntimeContext {
+public:
+  explicit RuntimeContext(ContextOptions options);
+
+  Result<PreparedProgram> prepare(const KernelSpec &spec, const KernelConfig &config, const Target &target);
+  Result<StageReply> compileStage(const StageRequest &request);
+  const DiskCache &cache() const { return disk; }
+
+private:
+  /// A program that is there or on its way: who comes second waits for the first.
+  struct Slot {
+    std::mutex mutex;
+    std::shared_ptr<const LoadedProgram> program;
+  };
+  struct Key {
+    std::string key, text;
+    std::string compilerId; // "" if there is no compiler
+  };
+  Result<Key> keyOf(const KernelSpec &spec, const KernelConfig &config, const Target &target);
+  Status findCompiler();
+  Result<Message> ask(const StageRequest &request);
+  std::shared_ptr<const LoadedProgram> loadFromDisk(const Key &key);
+  Result<PreparedProgram> compile(const Key &key, const KernelSpec &spec, const KernelConfig &config,
+                                  const Target &target);
+
+  ContextOptions options;
+  DiskCache disk;
+  std::shared_ptr<Threads> threads;
+  std::mutex mutex; // guards what follows
+  std::map<std::string, std::shared_ptr<Slot>> slots;
+  std::string compilerId;
+  std::unique_ptr<WorkerClient> worker; // set with compilerId, then constant
+};
+
+} // namespace nysjit

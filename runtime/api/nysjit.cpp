@@ -1,0 +1,158 @@
+// nysjit.h: each function checks its arguments, calls the C++ behind it and turns the outcome into a status.
+#include "runtime/include/nysjit.h"
+#include "runtime/api/border.h"
+#include "runtime/api/context.h"
+
+#include <cstddef>
+#include <string>
+
+using namespace nysjit;
+
+struct nysjit_context {
+  RuntimeContext context;
+};
+
+struct nysjit_program {
+  PreparedProgram prepared;
+};
+
+namespace {
+
+Error isNull(const char *argument) {
+  return Error::mismatch(ErrorKind::InvalidArgument, argument, "a pointer", "NULL");
+}
+
+Result<ContextOptions> readOptions(const nysjit_context_options *from) {
+  ContextOptions options;
+  if (!from)
+    return options;
+  nysjit_context_options given;
+  NYSJIT_RETURN_IF_ERROR(readStruct(from, "options", sizeof(size_t), given));
+  if (given.reserved0 != 0)
+    return Error::mismatch(ErrorKind::InvalidArgument, "options.reserved0", "0", std::to_string(given.reserved0));
+  constexpr uint32_t maxThreads = 4096;
+  if (given.threads > maxThreads)
+    return Error::mismatch(ErrorKind::InvalidArgument, "options.threads", "at most " + std::to_string(maxThreads),
+                           std::to_string(given.threads));
+  if (given.cache_dir)
+    options.cacheFolder = given.cache_dir;
+  if (given.compiler)
+    options.compiler = given.compiler;
+  options.threads = given.threads;
+  options.parallelFor = given.parallel_for;
+  options.parallelForContext = given.parallel_for_context;
+  return options;
+}
+
+} // namespace
+
+extern "C" {
+
+uint32_t nysjit_abi_version(void) { return NYSJIT_ABI_VERSION; }
+
+nysjit_status nysjit_context_create(const nysjit_context_options *options, nysjit_context **context) {
+  return atBorder([&]() -> Status {
+    if (!context)
+      return isNull("context");
+    Result<ContextOptions> read = readOptions(options);
+    if (!read)
+      return read.takeError();
+    *context = new nysjit_context{RuntimeContext(std::move(*read))};
+    return {};
+  });
+}
+
+void nysjit_context_destroy(nysjit_context *context) { delete context; }
+
+nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json, const char *config_json,
+                             const char *target, nysjit_program **program) {
+  return atBorder([&]() -> Status {
+    if (!context)
+      return isNull("context");
+    if (!spec_json)
+      return isNull("spec_json");
+    if (!program)
+      return isNull("program");
+    Result<KernelSpec> spec = parseKernelSpec(std::string_view(spec_json));
+    if (!spec)
+      return spec.takeError();
+    Result<KernelConfig> config = config_json ? parseKernelConfig(std::string_view(config_json)) : KernelConfig();
+    if (!config)
+      return config.takeError();
+    Result<Target> where = parseTarget(target ? target : "cpu:native");
+    if (!where)
+      return where.takeError();
+    Result<PreparedProgram> prepared = context->context.prepare(*spec, *config, *where);
+    if (!prepared)
+      return prepared.takeError();
+    *program = new nysjit_program{std::move(*prepared)};
+    return {};
+  });
+}
+
+void nysjit_program_release(nysjit_program *program) { delete program; }
+
+nysjit_status nysjit_program_get_info(const nysjit_program *program, nysjit_program_info *info) {
+  return atBorder([&]() -> Status {
+    if (!program)
+      return isNull("program");
+    if (!info)
+      return isNull("info");
+    const size_t size = info->size;
+    if (size < offsetof(nysjit_program_info, load_ms) || size > 1 << 16)
+      return Error::mismatch(ErrorKind::InvalidArgument, "info.size",
+                             "the struct's size, " + std::to_string(sizeof(nysjit_program_info)) + " in this version",
+                             std::to_string(size));
+    const PreparedProgram &prepared = program->prepared;
+    const LoadedProgram &loaded = *prepared.program;
+    nysjit_program_info filled = {};
+    filled.size = size;
+    filled.cache = cacheStateName(prepared.cache);
+    filled.load_ms = prepared.loadMs;
+    filled.compile_ms = prepared.compileMs;
+    filled.key = loaded.key().c_str();
+    filled.target = loaded.plan().target.c_str();
+    filled.spec_json = loaded.plan().specJson.c_str();
+    filled.config_json = loaded.configJson().c_str();
+    filled.plan_json = loaded.planJson().c_str();
+    filled.kernels_json = loaded.kernelsJson().c_str();
+    filled.scratch_bytes_per_thread = loaded.scratchBytes();
+    filled.object = loaded.object().data();
+    filled.object_size = loaded.object().size();
+    filled.stages_ms_json = prepared.stagesMsJson.c_str();
+    if (size > sizeof filled) // a later version's fields: unknown here, so zero
+      std::memset(reinterpret_cast<char *>(info) + sizeof filled, 0, size - sizeof filled);
+    std::memcpy(info, &filled, size < sizeof filled ? size : sizeof filled);
+    return {};
+  });
+}
+
+nysjit_status nysjit_workspace_size(const nysjit_program *program, const nysjit_run_args *args, size_t *bytes) {
+  return atBorder([&]() -> Status {
+    if (!program)
+      return isNull("program");
+    if (!bytes)
+      return isNull("bytes");
+    nysjit_run_args whole;
+    NYSJIT_RETURN_IF_ERROR(readStruct(args, "args", offsetof(nysjit_run_args, scale), whole));
+    Result<size_t> size = program->prepared.program->workspaceBytes(whole);
+    if (!size)
+      return size.takeError();
+    *bytes = *size;
+    return {};
+  });
+}
+
+nysjit_status nysjit_run(const nysjit_program *program, const nysjit_run_args *args, void *stream) {
+  return atBorder([&]() -> Status {
+    if (!program)
+      return isNull("program");
+    if (stream)
+      return Error::mismatch(ErrorKind::InvalidArgument, "stream", "NULL (the CPU has no streams)", "a pointer");
+    nysjit_run_args whole;
+    NYSJIT_RETURN_IF_ERROR(readStruct(args, "args", offsetof(nysjit_run_args, scale), whole));
+    return program->prepared.program->run(whole);
+  });
+}
+
+} // extern "C"

@@ -1,0 +1,70 @@
+// Entry bytes, both ways.
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "runtime/cache/entry.h"
+
+#include <cstring>
+
+namespace nysjit {
+
+namespace {
+
+constexpr char magic[] = "nysjitce";
+constexpr size_t magicBytes = 8, partCount = 4, headerBytes = magicBytes + 8 + 8 * partCount, checksumBytes = 16;
+
+template <typename T> void append(std::string &bytes, T number) {
+  for (size_t i = 0; i < sizeof(T); ++i)
+    bytes += static_cast<char>(static_cast<uint64_t>(number) >> (8 * i));
+}
+
+uint64_t read(std::string_view bytes, size_t offset, size_t count) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < count; ++i)
+    number |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[offset + i])) << (8 * i);
+  return number;
+}
+
+std::string checksum(std::string_view bytes) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
+  return std::string(reinterpret_cast<const char *>(canonical.digest), checksumBytes);
+}
+
+} // namespace
+
+std::string entryToBytes(const CacheEntry &entry) {
+  const std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson, &entry.object};
+  std::string bytes(magic, magicBytes);
+  append(bytes, entryFormat);
+  append(bytes, static_cast<uint32_t>(partCount));
+  for (const std::string *part : parts)
+    append(bytes, static_cast<uint64_t>(part->size()));
+  for (const std::string *part : parts)
+    bytes += *part;
+  return bytes + checksum(bytes);
+}
+
+std::optional<CacheEntry> entryFromBytes(std::string_view bytes) {
+  if (bytes.size() < headerBytes + checksumBytes || bytes.substr(0, magicBytes) != magic ||
+      read(bytes, magicBytes, 4) != entryFormat || read(bytes, magicBytes + 4, 4) != partCount)
+    return std::nullopt;
+  const size_t end = bytes.size() - checksumBytes;
+  if (checksum(bytes.substr(0, end)) != bytes.substr(end))
+    return std::nullopt;
+  CacheEntry entry;
+  std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson, &entry.object};
+  size_t offset = headerBytes;
+  for (size_t i = 0; i < partCount; ++i) {
+    const uint64_t length = read(bytes, magicBytes + 8 + 8 * i, 8);
+    if (length > end - offset)
+      return std::nullopt;
+    parts[i]->assign(bytes.substr(offset, length));
+    offset += length;
+  }
+  if (offset != end)
+    return std::nullopt;
+  return entry;
+}
+
+} // namespace nysjit

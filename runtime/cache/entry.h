@@ -1,0 +1,26 @@
+// One cache entry as bytes: a header, the parts, and a checksum over all of it.
+//   8 bytes "nysjitce", u32 format, u32 number of parts, u64 length of each part, the parts, 16 bytes XXH3-128
+// little endian. Whatever is not exactly this is no entry.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nysjit {
+
+/// Changes when the layout of the file or the meaning of a part changes; it is part of the key, too.
+constexpr uint32_t entryFormat = 1;
+
+struct CacheEntry {
+  std::string keyText;  // what the key is the hash of
+  std::string planJson; // the launch plan
+  std::string infoJson; // the compiler's report: {"kernels", "config", "stages_ms"}
+  std::string object;   // the shared object
+};
+
+std::string entryToBytes(const CacheEntry &entry);
+/// Nothing if the bytes are damaged in any way or of another format.
+std::optional<CacheEntry> entryFromBytes(std::string_view bytes);
+
+} // namespace nysjit

@@ -1,0 +1,221 @@
+// Tensor checks, in the order a caller would want to hear of them: there at all, device, dtype, rank, shape, strides,
+// data, then outputs against everything else.
+#include "runtime/device/tensors.h"
+
+#include <algorithm>
+
+namespace nysjit {
+
+namespace {
+
+struct DtypeRow {
+  const char *name;
+  DLDataType type;
+};
+constexpr DtypeRow dtypeTable[] = {{"float32", {kDLFloat, 32, 1}},
+                                   {"float16", {kDLFloat, 16, 1}},
+                                   {"bfloat16", {kDLBfloat, 16, 1}},
+                                   {"int32", {kDLInt, 32, 1}}};
+
+bool same(DLDataType a, DLDataType b) { return a.code == b.code && a.bits == b.bits && a.lanes == b.lanes; }
+
+std::string dtypeText(DLDataType type) {
+  for (const DtypeRow &row : dtypeTable)
+    if (same(row.type, type))
+      return row.name;
+  const char *codes[] = {"int", "uint", "float", "opaque", "bfloat", "complex"};
+  std::string text = type.code < std::size(codes) ? codes[type.code] : "code " + std::to_string(type.code) + " ";
+  text += std::to_string(type.bits);
+  return type.lanes == 1 ? text : text + " with " + std::to_string(type.lanes) + " lanes";
+}
+
+std::string element(const std::string &name, const char *what, size_t index) {
+  return name + "." + what + "[" + std::to_string(index) + "]";
+}
+
+Error shapeError(const std::string &where, const std::string &expected, const std::string &found) {
+  return Error::mismatch(ErrorKind::InvalidShape, where, expected, found);
+}
+
+/// Strides of a tensor, filled in where the caller left them out.
+struct Layout {
+  int64_t strides[maxPlanRank];
+  bool isEmpty = false;
+};
+
+/// The addresses of a tensor's elements; false if they leave the address space.
+bool addressRange(const DLTensor &tensor, const int64_t *strides, AddressRange &range) {
+  __int128 low = 0, high = 0;
+  for (int i = 0; i < tensor.ndim; ++i) {
+    const __int128 reach = static_cast<__int128>(tensor.shape[i] - 1) * strides[i];
+    (reach < 0 ? low : high) += reach;
+  }
+  const int64_t bytes = tensor.dtype.bits / 8;
+  const __int128 base = static_cast<__int128>(reinterpret_cast<uintptr_t>(tensor.data)) + tensor.byte_offset;
+  const __int128 begin = base + low * bytes, end = base + (high + 1) * bytes;
+  if (begin < 0 || end > static_cast<__int128>(UINT64_MAX))
+    return false;
+  range = {static_cast<uint64_t>(begin), static_cast<uint64_t>(end)};
+  return true;
+}
+
+bool fillLayout(const DLTensor &tensor, Layout &layout) {
+  for (int i = 0; i < tensor.ndim; ++i)
+    layout.isEmpty = layout.isEmpty || tensor.shape[i] == 0;
+  int64_t stride = 1;
+  for (int i = tensor.ndim; i-- > 0;) {
+    layout.strides[i] = tensor.strides ? tensor.strides[i] : stride;
+    if (__builtin_mul_overflow(stride, std::max<int64_t>(tensor.shape[i], 1), &stride) && !tensor.strides)
+      return false;
+  }
+  return true;
+}
+
+/// Elements from first to last leave no gaps: then overlapping ranges are overlapping tensors.
+bool isDense(const DLTensor &tensor, const AddressRange &range) {
+  __int128 bytes = tensor.dtype.bits / 8;
+  for (int i = 0; i < tensor.ndim; ++i)
+    bytes = std::min<__int128>(bytes * tensor.shape[i], static_cast<__int128>(1) << 70);
+  return bytes == static_cast<__int128>(range.end - range.begin);
+}
+
+} // namespace
+
+TensorBinder::TensorBinder(const Plan &plan) : symbols(planSymbols(plan)) {
+  const auto numberOf = [&](const std::string &name) {
+    return static_cast<size_t>(std::find(symbols.begin(), symbols.end(), name) - symbols.begin());
+  };
+  std::vector<size_t> boundBy(symbols.size(), SIZE_MAX);
+  for (size_t a = 0; a < plan.arguments.size(); ++a) {
+    const PlanArgument &from = plan.arguments[a];
+    Argument argument{from.name, from.isOutput, from.dtypes, {}, !from.dtypeSymbol.empty(), 0, {}, {}};
+    for (const std::string &dtype : from.dtypes)
+      for (const DtypeRow &row : dtypeTable)
+        if (dtype == row.name)
+          argument.types.push_back(row.type);
+    if (argument.hasDtypeSymbol)
+      argument.dtypeSymbol = numberOf(from.dtypeSymbol);
+    const auto dimensions = [&](const std::vector<Expression> &list, std::vector<Dimension> &out) {
+      for (const Expression &e : list) {
+        if (e.isConstant()) {
+          out.push_back({true, e.constant(), 0, false, 0});
+          continue;
+        }
+        const size_t symbol = numberOf(e.symbolName());
+        const bool binds = boundBy[symbol] == SIZE_MAX;
+        if (binds)
+          boundBy[symbol] = a;
+        out.push_back({false, 0, symbol, binds, boundBy[symbol]});
+      }
+    };
+    dimensions(from.shape, argument.shape);
+    dimensions(from.strides, argument.strides);
+    arguments.push_back(std::move(argument));
+  }
+}
+
+Status TensorBinder::agree(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
+                           int64_t found, int64_t *values) const {
+  if (dimension.binds) {
+    values[dimension.symbol] = found;
+    return {};
+  }
+  const int64_t expected = dimension.isConstant ? dimension.constant : values[dimension.symbol];
+  if (found == expected)
+    return {};
+  std::string text = std::to_string(expected);
+  if (!dimension.isConstant)
+    text += " (" + symbols[dimension.symbol] + ", as in " + arguments[dimension.firstArgument].name + ")";
+  return shapeError(element(argument.name, what, index), text, std::to_string(found));
+}
+
+Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, int64_t *values) const {
+  const std::string &name = argument.name;
+  if (!tensor)
+    return Error::mismatch(ErrorKind::InvalidArgument, name, "a tensor", "NULL");
+  if (tensor->device.device_type != kDLCPU)
+    return shapeError(name + ".device", "CPU memory (kDLCPU)",
+                    "device type " + std::to_string(tensor->device.device_type));
+
+  bool known = false;
+  for (size_t i = 0; i < argument.types.size() && !known; ++i) {
+    known = same(argument.types[i], tensor->dtype);
+    if (known && argument.hasDtypeSymbol)
+      values[argument.dtypeSymbol] = static_cast<int64_t>(i);
+  }
+  if (!known) {
+    std::string names;
+    for (const std::string &dtype : argument.dtypes)
+      names += (names.empty() ? "" : " or ") + dtype;
+    return shapeError(name + ".dtype", names, dtypeText(tensor->dtype));
+  }
+
+  const size_t rank = argument.shape.size();
+  if (tensor->ndim < 0 || static_cast<size_t>(tensor->ndim) != rank)
+    return shapeError(name + ".ndim", std::to_string(rank) + " dimensions", std::to_string(tensor->ndim));
+  if (rank && !tensor->shape)
+    return Error::mismatch(ErrorKind::InvalidArgument, name + ".shape", std::to_string(rank) + " extents", "NULL");
+  for (size_t i = 0; i < rank; ++i) {
+    if (tensor->shape[i] < 0)
+      return shapeError(element(name, "shape", i), "an extent of at least 0", std::to_string(tensor->shape[i]));
+    NYSJIT_RETURN_IF_ERROR(agree(argument, "shape", i, argument.shape[i], tensor->shape[i], values));
+  }
+
+  Layout layout;
+  if (!fillLayout(*tensor, layout))
+    return shapeError(name + ".shape", "a tensor of less than 2^63 elements", "more");
+  for (size_t i = 0; i < rank; ++i) {
+    const Dimension &dimension = argument.strides[i];
+    // A dimension of one element or none is never stepped over, whatever its stride says.
+    const bool matters = tensor->shape[i] > 1 && !layout.isEmpty;
+    if (dimension.binds || matters)
+      NYSJIT_RETURN_IF_ERROR(agree(argument, "strides", i, dimension, layout.strides[i], values));
+  }
+  return {};
+}
+
+Status TensorBinder::bind(const DLTensor *const *tensors, int64_t *values, void **addresses, bool sizesOnly) const {
+  AddressRange ranges[maxPlanArguments];
+  bool dense[maxPlanArguments] = {};
+  for (size_t a = 0; a < arguments.size(); ++a) {
+    const Argument &argument = arguments[a];
+    NYSJIT_RETURN_IF_ERROR(bindOne(argument, tensors[a], values));
+    if (sizesOnly)
+      continue;
+    const DLTensor &tensor = *tensors[a];
+    addresses[a] = reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset);
+    Layout layout;
+    (void)fillLayout(tensor, layout); // bindOne has checked it
+    if (layout.isEmpty)
+      continue;
+    if (!tensor.data)
+      return Error::mismatch(ErrorKind::InvalidArgument, argument.name + ".data", "the tensor's elements", "NULL");
+    const uint64_t bytes = tensor.dtype.bits / 8;
+    if ((reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset) % bytes != 0)
+      return shapeError(argument.name + ".data", "an address that is a multiple of " + std::to_string(bytes),
+                      "one that is not");
+    if (!addressRange(tensor, layout.strides, ranges[a]))
+      return shapeError(argument.name + ".strides", "elements within the address space", "strides that leave it");
+    dense[a] = isDense(tensor, ranges[a]);
+    if (argument.isOutput)
+      for (int i = 0; i + 1 < tensor.ndim; ++i) // rows closer than a row is long
+        if (tensor.shape[i] > 1 && layout.strides[i] < tensor.shape[tensor.ndim - 1] &&
+            layout.strides[i] > -tensor.shape[tensor.ndim - 1])
+          return shapeError(element(argument.name, "strides", i), "an output whose elements do not overlap",
+                          std::to_string(layout.strides[i]));
+  }
+  if (sizesOnly)
+    return {};
+  // Interleaved tensors have overlapping ranges without sharing an element; only what surely overlaps is refused.
+  for (size_t a = 0; a < arguments.size(); ++a)
+    for (size_t b = 0; b < arguments.size(); ++b) {
+      if (a == b || !arguments[a].isOutput || (arguments[b].isOutput && b < a))
+        continue;
+      const bool rangesMeet = ranges[a].begin < ranges[b].end && ranges[b].begin < ranges[a].end;
+      if (rangesMeet && ((dense[a] && dense[b]) || addresses[a] == addresses[b]))
+        return shapeError(arguments[a].name, "an output that does not overlap " + arguments[b].name, "one that does");
+    }
+  return {};
+}
+
+} // namespace nysjit

@@ -1,0 +1,53 @@
+// From DLPack tensors to the values of a plan's symbols: checks each tensor against its PlanArgument and binds the
+// symbols of shapes, strides and dtypes. Nothing here allocates unless it fails.
+#pragma once
+#include "runtime/base/result.h"
+#include "runtime/plan/plan.h"
+
+#include <cstdint>
+#include <dlpack/dlpack.h>
+#include <string>
+#include <vector>
+
+namespace nysjit {
+
+/// Half-open range of addresses that a tensor's elements lie in; empty if it has none.
+struct AddressRange {
+  uint64_t begin = 0, end = 0;
+};
+
+/// One plan's arguments, prepared for checking tensors.
+class TensorBinder {
+public:
+  explicit TensorBinder(const Plan &plan);
+
+  /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one pointer an argument.
+  /// With `sizesOnly` the data pointers are not looked at.
+  Status bind(const DLTensor *const *tensors, int64_t *values, void **addresses, bool sizesOnly) const;
+
+private:
+  struct Dimension {
+    bool isConstant;
+    int64_t constant;
+    size_t symbol;        // its number
+    bool binds;           // this is the symbol's first occurrence
+    size_t firstArgument; // where that was, for messages
+  };
+  struct Argument {
+    std::string name;
+    bool isOutput;
+    std::vector<std::string> dtypes;
+    std::vector<DLDataType> types;
+    bool hasDtypeSymbol;
+    size_t dtypeSymbol;
+    std::vector<Dimension> shape, strides;
+  };
+  Status bindOne(const Argument &argument, const DLTensor *tensor, int64_t *values) const;
+  Status agree(const Argument &argument, const char *what, size_t index, const Dimension &dimension, int64_t found,
+               int64_t *values) const;
+
+  std::vector<std::string> symbols;
+  std::vector<Argument> arguments;
+};
+
+} // namespace nysjit
