@@ -1,0 +1,215 @@
+// The command line by CLI11. All values are taken as texts and converted here, so that every message has one form.
+#include "runtime/cli/options.h"
+#include "runtime/spec/json_text.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+namespace nysjit::cli {
+
+namespace {
+
+constexpr std::array stages = {"tile", "lowered", "llvm", "asm", "object", "plan"};
+constexpr std::array commands = {"compile", "run", "devices", "cache"};
+constexpr const char *version = "nysjit 0.1.0";
+
+using Text = std::optional<std::string>;
+
+/// The flags as they were given; absent ones are empty.
+struct Given {
+  std::string spec, key;
+  Text target, config, emit, output, device, q, k, v, scale, repeat, threads;
+  std::vector<std::string> from;
+  bool check = false, json = false;
+};
+
+Error argumentError(const std::string &flag, std::string expected, std::string found) {
+  return Error::mismatch(ErrorKind::InvalidArgument, flag, std::move(expected), std::move(found));
+}
+std::string inQuotes(const std::string &text) { return '"' + describeName(text) + '"'; }
+
+Result<std::string> needed(const char *flag, const Text &value, const char *what) {
+  if (!value || value->empty())
+    return argumentError(flag, what, value ? "an empty text" : "no such flag");
+  return *value;
+}
+
+Result<int> integer(const char *flag, const Text &value, int minimum, int maximum, int absent) {
+  if (!value)
+    return absent;
+  int number = 0;
+  const char *end = value->data() + value->size();
+  std::from_chars_result read = std::from_chars(value->data(), end, number);
+  if (read.ec == std::errc() && read.ptr == end && number >= minimum && number <= maximum)
+    return number;
+  return argumentError(flag, "an integer, " + std::to_string(minimum) + " to " + std::to_string(maximum),
+                       inQuotes(*value));
+}
+
+Result<std::optional<float>> finiteFloat(const char *flag, const Text &value) {
+  if (!value)
+    return std::optional<float>();
+  float number = 0;
+  const char *end = value->data() + value->size();
+  std::from_chars_result read = std::from_chars(value->data(), end, number);
+  if (read.ec == std::errc() && read.ptr == end && std::isfinite(number))
+    return std::optional(number);
+  return argumentError(flag, "a finite number", inQuotes(*value));
+}
+
+Result<std::string> stage(const char *flag, const std::string &name) {
+  if (std::ranges::find(stages, name) != stages.end())
+    return name;
+  return argumentError(flag, "tile, lowered, llvm, asm, object or plan", inQuotes(name));
+}
+
+Result<Target> target(const Text &name) {
+  Result<Target> parsed = name ? parseTarget(*name) : Target();
+  if (parsed)
+    return parsed;
+  Error error = parsed.takeError();
+  return Error::mismatch(error.kind, "--target", error.expected, error.found);
+}
+
+Result<Options> compileOptions(const Given &given) {
+  CompileOptions options{.spec = given.spec, .config = given.config, .output = given.output};
+  Result<Target> parsed = target(given.target);
+  NYSJIT_RETURN_IF_ERROR(parsed);
+  options.target = *parsed;
+  if (given.emit) {
+    Result<std::string> name = stage("--emit", *given.emit);
+    NYSJIT_RETURN_IF_ERROR(name);
+    options.emit = *name;
+  }
+  if (!given.from.empty()) {
+    Result<std::string> name = stage("--from", given.from[0]);
+    NYSJIT_RETURN_IF_ERROR(name);
+    options.from = *name;
+    options.fromFile = given.from[1];
+  }
+  if (given.output && given.output->empty())
+    return argumentError("-o", "a file to write", "an empty text");
+  if (given.json && given.emit && !given.output)
+    return argumentError("--json", "-o FILE beside --json and --emit, which would share standard output", "no -o");
+  return Options{options};
+}
+
+Result<Options> runOptions(const Given &given) {
+  if (given.device && *given.device != "cpu")
+    return Error::mismatch(ErrorKind::UnknownDevice, "--device", "cpu, the only device", inQuotes(*given.device));
+  Result<Target> parsed = target(given.target);
+  NYSJIT_RETURN_IF_ERROR(parsed);
+  Result<std::string> q = needed("--q", given.q, "a .npy file"), k = needed("--k", given.k, "a .npy file"),
+                      v = needed("--v", given.v, "a .npy file"), o = needed("-o", given.output, "a file to write");
+  for (const Result<std::string> *path : {&q, &k, &v, &o})
+    if (!path->ok())
+      return path->error();
+  Result<std::optional<float>> scale = finiteFloat("--scale", given.scale);
+  NYSJIT_RETURN_IF_ERROR(scale);
+  Result<int> repeat = integer("--repeat", given.repeat, 1, 1000000, 1);
+  NYSJIT_RETURN_IF_ERROR(repeat);
+  Result<int> threads = integer("--threads", given.threads, 1, 1024, 0);
+  NYSJIT_RETURN_IF_ERROR(threads);
+  return Options{RunOptions{given.spec, *parsed, given.config, *q, *k, *v, *o, *scale, *repeat, *threads, given.check}};
+}
+
+/// CLI11's own complaint: an unknown flag, a flag without its value, one given twice.
+Error parseError(const CLI::ParseError &error) {
+  std::string text = describeName(error.what());
+  std::string flag = "command line";
+  if (size_t start = text.find('-'); start != std::string::npos)
+    flag = text.substr(start, text.find_first_of(" :=,", start) - start);
+  return argumentError(flag, "arguments as `nysjit --help` and `nysjit COMMAND --help` list them", text);
+}
+
+} // namespace
+
+bool wantsJson(int argc, const char *const *argv) {
+  return std::any_of(argv + 1, argv + std::max(argc, 1), [](const char *text) { return !std::strcmp(text, "--json"); });
+}
+
+Result<Options> parseCommandLine(int argc, const char *const *argv) {
+  Given given;
+  CLI::App app("Compiles and runs causal Nystrom attention kernels from a JSON spec.", "nysjit");
+  app.set_version_flag("--version", version);
+  auto addJson = [&given](CLI::App *command) {
+    command->add_flag("--json", given.json, "exactly one JSON object on standard output");
+  };
+  auto addSpec = [&given](CLI::App *command) {
+    command->add_option("SPEC", given.spec, "KernelSpec, a JSON file")->required();
+    command->add_option("--target", given.target, "cpu:native (default), cpu:x86-64-v3 or cpu:x86-64-v4");
+    command->add_option("--config", given.config, "KernelConfig, a JSON file: block sizes by kernel name");
+  };
+
+  CLI::App *compile = app.add_subcommand("compile", "compile a spec into the cache, or show a stage of it");
+  addSpec(compile);
+  compile->add_option("--emit", given.emit, "print a stage: tile, lowered, llvm, asm, object or plan");
+  compile->add_option("--from", given.from, "STAGE FILE: start from a stage's text instead of the spec's template")
+      ->expected(2);
+  compile->add_option("-o", given.output, "file for the stage, or without --emit for the program's shared object");
+  addJson(compile);
+
+  CLI::App *run = app.add_subcommand("run", "run a spec on tensors");
+  addSpec(run);
+  run->add_option("--device", given.device, "cpu");
+  run->add_option("--q", given.q, "queries [B, Hq, n, d], .npy");
+  run->add_option("--k", given.k, "keys [B, Hkv, n, d], .npy");
+  run->add_option("--v", given.v, "values [B, Hkv, n, d], .npy");
+  run->add_option("-o", given.output, "output [B, Hq, n, d], float32, .npy");
+  run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)");
+  run->add_option("--repeat", given.repeat, "run N times and report the median");
+  run->add_option("--threads", given.threads, "threads, default one a CPU");
+  run->add_flag("--check", given.check, "compare with the float64 reference");
+  addJson(run);
+
+  CLI::App *devices = app.add_subcommand("devices", "list devices and their targets");
+  addJson(devices);
+
+  CLI::App *cache = app.add_subcommand("cache", "look after the compiled programs on disk");
+  cache->require_subcommand(1);
+  CLI::App *list = cache->add_subcommand("list", "all entries");
+  CLI::App *show = cache->add_subcommand("show", "one entry and its plan");
+  show->add_option("KEY", given.key, "the entry's key, as `nysjit cache list` prints it")->required();
+  CLI::App *verify = cache->add_subcommand("verify", "read every entry and check it");
+  CLI::App *clear = cache->add_subcommand("clear", "remove all entries");
+  for (CLI::App *action : {list, show, verify, clear})
+    addJson(action);
+
+  // CLI11 would call an unknown command an unexpected argument; its name deserves better.
+  std::string first = argc > 1 ? argv[1] : "";
+  bool isText = first == "--help" || first == "-h" || first == "--version";
+  if (!isText && std::ranges::find(commands, first) == commands.end())
+    return argumentError("command", "compile, run, devices or cache", argc > 1 ? inQuotes(first) : "nothing");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp &) {
+    return Options{TextOptions{app.help()}};
+  } catch (const CLI::CallForVersion &) {
+    return Options{TextOptions{std::string(version) + "\n"}};
+  } catch (const CLI::ParseError &error) {
+    return parseError(error);
+  }
+
+  if (compile->parsed())
+    return compileOptions(given);
+  if (run->parsed())
+    return runOptions(given);
+  if (devices->parsed())
+    return Options{DevicesOptions{}};
+  if (cache->parsed()) {
+    using Action = CacheOptions::Action;
+    Action action = show->parsed()     ? Action::Show
+                    : verify->parsed() ? Action::Verify
+                    : clear->parsed()  ? Action::Clear
+                                       : Action::List;
+    return Options{CacheOptions{action, given.key}};
+  }
+  return argumentError("command", "compile, run, devices or cache", "nothing");
+}
+
+} // namespace nysjit::cli

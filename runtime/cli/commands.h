@@ -1,0 +1,21 @@
+// The commands. Each does its whole work, files included, and returns what is to be printed; none prints by itself but
+// progress.
+#pragma once
+#include "runtime/cli/options.h"
+
+#include <nlohmann/json.hpp>
+
+namespace nysjit::cli {
+
+/// What a command came to: the object of --json, and the text for a person without it.
+struct Reply {
+  nlohmann::json json = nlohmann::json::object();
+  std::string text;
+};
+
+Result<Reply> runCompile(const CompileOptions &options);
+Result<Reply> runTensors(const RunOptions &options);
+Result<Reply> runDevices(const DevicesOptions &options);
+Result<Reply> runCache(const CacheOptions &options);
+
+} // namespace nysjit::cli

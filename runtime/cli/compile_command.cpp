@@ -1,0 +1,109 @@
+// `nysjit compile`: a spec into the cache, its shared object into a file, or one stage of the compiler shown or started
+// from. Stages go straight to the compiler worker and past the cache.
+#include "runtime/api/context.h"
+#include "runtime/cli/commands.h"
+#include "runtime/cli/files.h"
+#include "runtime/cli/program.h"
+#include "runtime/cli/progress.h"
+
+#include <cstdio>
+
+namespace nysjit::cli {
+
+using nlohmann::json;
+
+namespace {
+
+json parsed(const char *text) { return json::parse(text, nullptr, /*allow_exceptions=*/false); }
+
+std::string milliseconds(double ms) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f ms", ms);
+  return text;
+}
+
+/// "  causal_output  12345 bytes" for each kernel, from either source's JSON.
+std::string kernelLines(const json &kernels) {
+  std::string text;
+  for (const json &kernel : kernels)
+    text += "  " + kernel.value("name", std::string()) + "  " +
+            std::to_string(kernel.value("object_bytes", int64_t(0))) + " bytes\n";
+  return text;
+}
+
+/// The program by the cache or the compiler, as `run` would get it.
+Result<Reply> compileProgram(const Request &request, std::optional<OutputFile> output) {
+  Result<Program> program = Program::prepare(request, /*threads=*/1);
+  NYSJIT_RETURN_IF_ERROR(program);
+  const nysjit_program_info &info = program->info();
+  if (output) {
+    NYSJIT_RETURN_IF_ERROR(output->write({static_cast<const char *>(info.object), info.object_size}));
+    NYSJIT_RETURN_IF_ERROR(output->commit());
+  }
+  json kernels = parsed(info.kernels_json);
+  Reply reply;
+  reply.json = {{"target", info.target},
+                {"config", parsed(info.config_json)},
+                {"cache", info.cache},
+                {"key", info.key},
+                {"load_ms", info.load_ms},
+                {"compile_ms", info.compile_ms},
+                {"stages_ms", parsed(info.stages_ms_json)},
+                {"kernels", kernels}};
+  bool isCompiled = std::string_view(info.cache) == "compiled";
+  reply.text = std::string(layoutName(request.spec.layout)) + " for " + info.target + ": " + info.cache + " in " +
+               milliseconds(isCompiled ? info.compile_ms : info.load_ms) + ", key " + info.key + "\n" +
+               kernelLines(kernels);
+  return reply;
+}
+
+/// --emit or --from: the worker's answer goes to the file or to standard output, and nowhere else.
+Result<Reply> compileStage(const Request &request, const CompileOptions &options, std::optional<OutputFile> output) {
+  StageRequest stage{request.spec, request.config, request.target, options.emit, options.from, ""};
+  if (!options.from.empty()) {
+    Result<std::string> bytes = readFile("--from", options.fromFile);
+    NYSJIT_RETURN_IF_ERROR(bytes);
+    stage.fromBytes = std::move(*bytes);
+  }
+  RuntimeContext context(ContextOptions{.threads = 1});
+  Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " + targetName(request.target));
+  Result<StageReply> answer = context.compileStage(stage);
+  NYSJIT_RETURN_IF_ERROR(answer);
+
+  // With --emit the stage is the only blob; without it the shared object follows the plan.
+  size_t wanted = options.emit.empty() ? 1 : 0;
+  if (answer->blobs.size() <= wanted)
+    return Error::mismatch(ErrorKind::CompileFailed, "compiler worker", std::to_string(wanted + 1) + " blobs",
+                           std::to_string(answer->blobs.size()));
+  Reply reply;
+  reply.json["target"] = targetName(request.target);
+  for (const char *key : {"config", "stages_ms", "kernels"})
+    if (answer->report.contains(key))
+      reply.json[key] = answer->report[key];
+  const std::string &bytes = answer->blobs[wanted];
+  if (output) {
+    NYSJIT_RETURN_IF_ERROR(output->write(bytes));
+    NYSJIT_RETURN_IF_ERROR(output->commit());
+  } else {
+    reply.text = options.emit.empty() ? kernelLines(reply.json.value("kernels", json::array())) : bytes;
+  }
+  return reply;
+}
+
+} // namespace
+
+Result<Reply> runCompile(const CompileOptions &options) {
+  Result<Request> request = readRequest(options.spec, options.config, options.target);
+  NYSJIT_RETURN_IF_ERROR(request);
+  std::optional<OutputFile> output;
+  if (options.output) {
+    Result<OutputFile> file = OutputFile::create("-o", *options.output);
+    NYSJIT_RETURN_IF_ERROR(file);
+    output.emplace(std::move(*file));
+  }
+  if (options.emit.empty() && options.from.empty())
+    return compileProgram(*request, std::move(output));
+  return compileStage(*request, options, std::move(output));
+}
+
+} // namespace nysjit::cli

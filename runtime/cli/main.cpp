@@ -1,0 +1,66 @@
+// nysjit: the command. Parse, run, print; exit 0 done, 1 it could not be done here, 2 the request is wrong.
+#include "runtime/cli/commands.h"
+#include "runtime/cli/files.h"
+#include "runtime/worker/wire.h"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+using namespace nysjit;
+using namespace nysjit::cli;
+using nlohmann::json;
+
+namespace {
+
+template <typename... F> struct Overloaded : F... {
+  using F::operator()...;
+};
+template <typename... F> Overloaded(F...) -> Overloaded<F...>;
+
+Result<Reply> runCommand(const Options &options) {
+  return std::visit(
+      Overloaded{[](const CompileOptions &given) { return runCompile(given); },
+                 [](const RunOptions &given) { return runTensors(given); },
+                 [](const DevicesOptions &given) { return runDevices(given); },
+                 [](const CacheOptions &given) { return runCache(given); },
+                 [](const TextOptions &given) -> Result<Reply> { return Reply{{{"text", given.text}}, given.text}; }},
+      options.command);
+}
+
+/// The whole command; what is thrown below (memory, mostly) ends here.
+Result<Reply> parseAndRun(int argc, char **argv) {
+  try {
+    Result<Options> options = parseCommandLine(argc, argv);
+    NYSJIT_RETURN_IF_ERROR(options);
+    return runCommand(*options);
+  } catch (const std::bad_alloc &) {
+    return Error::plain(ErrorKind::Io, "memory", "memory: the system has not enough for this request");
+  } catch (const std::exception &error) {
+    return Error::plain(ErrorKind::Io, "nysjit", std::string("nysjit: unexpected failure: ") + error.what());
+  }
+}
+
+std::string line(const json &object) { return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
+
+int fail(const Error &error, bool isJson) {
+  // Through JSON and back, so that a file name that is no UTF-8 reads the same on both streams.
+  json object = json::parse(line(errorToJson(error)));
+  std::fprintf(stderr, "nysjit: %s\n", object["message"].get_ref<const std::string &>().c_str());
+  if (isJson)
+    (void)writeStandardOutput(line({{"error", object}}));
+  return isRequestError(error.kind) ? 2 : 1;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  // A reader of standard output that went away is an error like any other, not a signal.
+  signal(SIGPIPE, SIG_IGN);
+  bool isJson = wantsJson(argc, argv);
+  Result<Reply> reply = parseAndRun(argc, argv);
+  if (!reply)
+    return fail(reply.error(), isJson);
+  Status written = writeStandardOutput(isJson ? line(reply->json) : reply->text);
+  return written ? 0 : fail(written.error(), false);
+}

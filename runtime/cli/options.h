@@ -1,0 +1,55 @@
+// What the command line asks for, as data. Values are checked as far as that needs no file.
+#pragma once
+#include "runtime/base/result.h"
+#include "runtime/spec/spec.h"
+
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace nysjit::cli {
+
+struct CompileOptions {
+  std::string spec; // path
+  Target target;
+  std::optional<std::string> config; // path
+  std::string emit;                  // a stage's name, "" for none
+  std::string from, fromFile;        // a stage's name and a path, "" for none
+  std::optional<std::string> output;
+};
+
+struct RunOptions {
+  std::string spec;
+  Target target;
+  std::optional<std::string> config;
+  std::string q, k, v, output; // paths
+  std::optional<float> scale;
+  int repeat = 1;
+  int threads = 0; // 0: all CPUs
+  bool check = false;
+};
+
+struct DevicesOptions {};
+
+struct CacheOptions {
+  enum class Action { List, Show, Verify, Clear };
+  Action action = Action::List;
+  std::string key; // of Show
+};
+
+/// --help or --version: a text for stdout, and nothing else to do.
+struct TextOptions {
+  std::string text;
+};
+
+struct Options {
+  std::variant<CompileOptions, RunOptions, DevicesOptions, CacheOptions, TextOptions> command;
+};
+
+/// Reads the command line. Every failure is an Error that names the flag.
+Result<Options> parseCommandLine(int argc, const char *const *argv);
+
+/// Whether --json is among the arguments; known even where they cannot be parsed.
+bool wantsJson(int argc, const char *const *argv);
+
+} // namespace nysjit::cli

@@ -1,0 +1,65 @@
+// Reading the request's JSON files and preparing the program.
+#include "runtime/cli/program.h"
+#include "runtime/cli/files.h"
+#include "runtime/cli/progress.h"
+#include "runtime/worker/wire.h"
+
+#include <nlohmann/json.hpp>
+
+namespace nysjit::cli {
+
+namespace {
+
+/// The file's name before the sentence: a key's name alone does not say which file it stands in.
+Error inFile(const std::string &path, Error error) {
+  error.message = path + ": " + error.message;
+  return error;
+}
+
+} // namespace
+
+Status checkStatus(nysjit_status status) {
+  if (status == NYSJIT_OK)
+    return {};
+  return errorFromJson(nlohmann::json::parse(nysjit_last_error_json(), nullptr, /*allow_exceptions=*/false));
+}
+
+Result<Request> readRequest(const std::string &specPath, const std::optional<std::string> &configPath, Target target) {
+  Result<std::string> text = readFile("SPEC", specPath);
+  NYSJIT_RETURN_IF_ERROR(text);
+  Result<KernelSpec> spec = parseKernelSpec(*text);
+  if (!spec)
+    return inFile(specPath, spec.takeError());
+  Request request{*spec, {}, target};
+  if (!configPath)
+    return request;
+  Result<std::string> configText = readFile("--config", *configPath);
+  NYSJIT_RETURN_IF_ERROR(configText);
+  Result<KernelConfig> config = parseKernelConfig(*configText);
+  if (!config)
+    return inFile(*configPath, config.takeError());
+  request.config = *config;
+  return request;
+}
+
+Result<Program> Program::prepare(const Request &request, int threads) {
+  Program result;
+  nysjit_context_options options{};
+  options.size = sizeof options;
+  options.threads = uint32_t(threads);
+  nysjit_context *context = nullptr;
+  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_context_create(&options, &context)));
+  result.context.reset(context);
+
+  std::string spec = canonicalJson(request.spec), config = canonicalJson(request.config);
+  const char *target = targetName(request.target);
+  Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " + target);
+  nysjit_program *program = nullptr;
+  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_prepare(context, spec.c_str(), config.c_str(), target, &program)));
+  result.program.reset(program);
+  result.facts.size = sizeof result.facts;
+  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_program_get_info(program, &result.facts)));
+  return result;
+}
+
+} // namespace nysjit::cli

@@ -1,0 +1,41 @@
+// The runtime as the command uses it: a context and one program of the C API, owned, with statuses as Errors.
+#pragma once
+#include "runtime/base/result.h"
+#include "runtime/include/nysjit.h"
+#include "runtime/spec/spec.h"
+
+#include <memory>
+#include <string>
+
+namespace nysjit::cli {
+
+/// A failed status as an Error, from the calling thread's last error.
+Status checkStatus(nysjit_status status);
+
+/// The request that `compile` and `run` share, read from its files.
+struct Request {
+  KernelSpec spec;
+  KernelConfig config;
+  Target target;
+};
+Result<Request> readRequest(const std::string &specPath, const std::optional<std::string> &configPath, Target target);
+
+class Program {
+public:
+  /// Loads or compiles the program; shows progress. `threads` 0: one a CPU.
+  static Result<Program> prepare(const Request &request, int threads);
+  nysjit_program *get() const { return program.get(); }
+  /// Its strings live as long as this object.
+  const nysjit_program_info &info() const { return facts; }
+
+private:
+  struct Release {
+    void operator()(nysjit_context *context) const { nysjit_context_destroy(context); }
+    void operator()(nysjit_program *program) const { nysjit_program_release(program); }
+  };
+  std::unique_ptr<nysjit_context, Release> context;
+  std::unique_ptr<nysjit_program, Release> program;
+  nysjit_program_info facts{};
+};
+
+} // namespace nysjit::cli

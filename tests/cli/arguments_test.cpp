@@ -1,0 +1,140 @@
+// Wrong flags, specs and configs: exit 2 and a message that names the flag or key.
+#include "tests/cli/command.h"
+
+namespace {
+
+using Arguments = CommandTest;
+
+const std::vector<std::string> tensors = {"--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"};
+
+std::vector<std::string> runWith(std::vector<std::string> more) {
+  std::vector<std::string> arguments = {"run", "exact.json"};
+  arguments.insert(arguments.end(), tensors.begin(), tensors.end());
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TEST_F(Arguments, HelpAndVersionSucceed) {
+  for (const std::vector<std::string> &arguments :
+       {std::vector<std::string>{"--help"}, {"run", "--help"}, {"compile", "-h"}, {"cache", "--help"}, {"--version"}}) {
+    Outcome outcome = nysjit(arguments);
+    EXPECT_EQ(outcome.exitCode, 0);
+    EXPECT_FALSE(outcome.out.empty());
+  }
+  EXPECT_NE(nysjit({"run", "--help"}).out.find("--threads"), std::string::npos);
+}
+
+TEST_F(Arguments, AnUnknownCommandNamesTheCommands) {
+  EXPECT_EQ(expectFailure({"frobnicate"}, 2, "invalid_argument")["expected"], "compile, run, devices or cache");
+  EXPECT_EQ(expectFailure({}, 2, "invalid_argument")["where"], "command");
+  EXPECT_EQ(nysjit({}).exitCode, 2);
+}
+
+TEST_F(Arguments, AnUnknownFlagIsNamed) {
+  EXPECT_EQ(expectFailure(runWith({"--frobnicate"}), 2, "invalid_argument")["where"], "--frobnicate");
+  EXPECT_EQ(expectFailure({"devices", "--cpu"}, 2, "invalid_argument")["where"], "--cpu");
+  expectFailure({"compile", "exact.json", "second.json"}, 2, "invalid_argument");
+}
+
+TEST_F(Arguments, AMissingOneIsNamed) {
+  for (size_t i = 0; i < tensors.size(); i += 2) {
+    std::vector<std::string> given = {"run", "exact.json"};
+    for (size_t j = 0; j < tensors.size(); j += 2)
+      if (j != i)
+        given.insert(given.end(), {tensors[j], tensors[j + 1]});
+    EXPECT_EQ(expectFailure(given, 2, "invalid_argument")["where"], tensors[i]);
+  }
+  expectFailure({"compile"}, 2, "invalid_argument");
+  expectFailure({"cache"}, 2, "invalid_argument");
+  expectFailure({"cache", "show"}, 2, "invalid_argument");
+  expectFailure({"run", "exact.json", "--q"}, 2, "invalid_argument");
+}
+
+TEST_F(Arguments, AFlagGivenTwiceIsAnError) {
+  EXPECT_EQ(expectFailure(runWith({"--q", "q.npy"}), 2, "invalid_argument")["where"], "--q");
+}
+
+TEST_F(Arguments, NumbersAreNumbersInRange) {
+  for (const char *value : {"0", "-1", "1.5", "many", "", "99999999999999999999", "3x", "0x3"})
+    for (const char *flag : {"--repeat", "--threads"})
+      EXPECT_EQ(expectFailure(runWith({flag + std::string("=") + value}), 2, "invalid_argument")["where"], flag)
+          << value;
+  for (const char *value : {"nan", "inf", "1e999", "wide", "0.1.2"})
+    EXPECT_EQ(expectFailure(runWith({"--scale", value}), 2, "invalid_argument")["where"], "--scale") << value;
+}
+
+TEST_F(Arguments, UnknownDevicesAndTargetsNameThoseThereAre) {
+  EXPECT_EQ(expectFailure(runWith({"--device", "tpu"}), 2, "unknown_device")["expected"], "cpu, the only device");
+  for (const char *target : {"cpu", "cpu:x86-64-v2", "cuda:sm_80"}) {
+    nlohmann::json error = expectFailure(runWith({"--target", target}), 2, "unknown_device");
+    EXPECT_EQ(error["where"], "--target");
+    EXPECT_EQ(error["expected"], "cpu:native, cpu:x86-64-v3 or cpu:x86-64-v4");
+  }
+}
+
+TEST_F(Arguments, AnUnknownStageNamesTheStages) {
+  for (const std::vector<std::string> &flag : {std::vector<std::string>{"--emit", "ptx"}, {"--from", "ast", "q.npy"}}) {
+    std::vector<std::string> arguments = {"compile", "exact.json", "-o", "o.npy"};
+    arguments.insert(arguments.end(), flag.begin(), flag.end());
+    nlohmann::json error = expectFailure(arguments, 2, "invalid_argument");
+    EXPECT_EQ(error["where"], flag[0]);
+    EXPECT_EQ(error["expected"], "tile, lowered, llvm, asm, object or plan");
+  }
+}
+
+TEST_F(Arguments, AStageOnStandardOutputCannotShareItWithJson) {
+  EXPECT_EQ(expectFailure({"compile", "exact.json", "--emit", "tile"}, 2, "invalid_argument")["where"], "--json");
+}
+
+TEST_F(Arguments, ASpecFileThatCannotBeReadIsNamed) {
+  for (const char *path : {"absent.json", ".", "exact.json/under"}) {
+    nlohmann::json error = expectFailure({"compile", path}, 2, "invalid_file");
+    EXPECT_EQ(error["where"], "SPEC");
+    EXPECT_NE(error["message"].get<std::string>().find(path), std::string::npos);
+  }
+  write("empty.json", "");
+  expectFailure({"compile", "empty.json"}, 2, "invalid_json");
+}
+
+TEST_F(Arguments, AWrongKeyIsNamedWithItsFile) {
+  write("bad.json", R"({"layout":"exact_causal","head_dim":20})");
+  for (const std::vector<std::string> &command :
+       {std::vector<std::string>{"compile", "bad.json"},
+        {"run", "bad.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}}) {
+    nlohmann::json error = expectFailure(command, 2, "invalid_key");
+    EXPECT_EQ(error["where"], "head_dim");
+    EXPECT_EQ(error["found"], "20");
+    EXPECT_EQ(error["message"], "bad.json: head_dim: expected an integer, 16 to 256, multiple of 8, found 20");
+  }
+}
+
+TEST_F(Arguments, ALayoutWithoutKernelsIsRefused) {
+  write("scan.json", R"({"layout":"scan","head_dim":64,"landmarks":4,"landmark_source":"learned"})");
+  EXPECT_EQ(expectFailure({"compile", "scan.json"}, 2, "invalid_key")["where"], "layout");
+}
+
+TEST_F(Arguments, AWrongConfigIsNamed) {
+  write("config.json", R"({"causal_output":{"block_m":63}})");
+  EXPECT_EQ(expectFailure({"compile", "exact.json", "--config", "config.json"}, 2, "invalid_key")["where"],
+            "causal_output.block_m");
+  EXPECT_EQ(expectFailure(runWith({"--config", "absent.json"}), 2, "invalid_file")["where"], "--config");
+}
+
+TEST_F(Arguments, InvalidUtf8StaysOneJsonObject) {
+  expectFailure({"compile", "\xff\xfe.json"}, 2, "invalid_file");
+  expectFailure(runWith({"--\xff"}), 2, "invalid_argument");
+  expectFailure({"\xff"}, 2, "invalid_argument");
+}
+
+TEST_F(Arguments, DevicesListsTheCpuAndItsTargets) {
+  Outcome outcome = nysjit({"devices", "--json"});
+  EXPECT_EQ(outcome.exitCode, 0);
+  nlohmann::json devices = nlohmann::json::parse(outcome.out)["devices"];
+  ASSERT_EQ(devices.size(), 1u);
+  EXPECT_EQ(devices[0]["name"], "cpu");
+  EXPECT_EQ(devices[0]["targets"].size(), 3u);
+  EXPECT_EQ(devices[0]["targets"][0]["name"], "cpu:native");
+  EXPECT_NE(nysjit({"devices"}).out.find("cpu:x86-64-v4"), std::string::npos);
+}
+
+} // namespace

@@ -1,0 +1,122 @@
+// `nysjit compile`: stages out and in, and the cache's commands.
+#include "tests/cli/command.h"
+
+#include <fstream>
+
+namespace {
+
+class Compile : public CommandTest {
+protected:
+  void SetUp() override {
+    NYSJIT_NEEDS_COMPILER();
+    CommandTest::SetUp();
+  }
+  nlohmann::json json(std::vector<std::string> arguments) {
+    arguments.push_back("--json");
+    Outcome outcome = nysjit(arguments);
+    EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out, nullptr, false);
+  }
+};
+
+TEST_F(Compile, TheJsonHasWhatTheContractSays) {
+  nlohmann::json reply = json({"compile", "causal.json"});
+  EXPECT_EQ(reply["target"], "cpu:native");
+  EXPECT_EQ(reply["cache"], "compiled");
+  EXPECT_FALSE(reply["stages_ms"].empty());
+  ASSERT_FALSE(reply["kernels"].empty());
+  for (const nlohmann::json &kernel : reply["kernels"]) {
+    EXPECT_TRUE(reply["config"].contains(kernel["name"]));
+    EXPECT_GT(kernel["object_bytes"].get<int64_t>(), 0);
+  }
+  EXPECT_EQ(json({"compile", "causal.json"})["cache"], "disk");
+}
+
+TEST_F(Compile, TheSharedObjectIsWrittenAndTheSameEachTime) {
+  json({"compile", "exact.json", "-o", "one.so"});
+  EXPECT_EQ(read("one.so").substr(0, 4), "\x7f"
+                                         "ELF");
+  json({"cache", "clear"});
+  json({"compile", "exact.json", "-o", "two.so"});
+  EXPECT_EQ(read("one.so"), read("two.so"));
+}
+
+TEST_F(Compile, EveryStageGoesToStandardOutputOrAFile) {
+  for (const char *stage : {"tile", "lowered", "llvm", "asm", "object", "plan"}) {
+    Outcome outcome = nysjit({"compile", "exact.json", "--emit", stage});
+    EXPECT_EQ(outcome.exitCode, 0) << stage << outcome.err;
+    EXPECT_FALSE(outcome.out.empty()) << stage;
+    nlohmann::json reply = json({"compile", "exact.json", "--emit", stage, "-o", "stage"});
+    EXPECT_EQ(reply["target"], "cpu:native");
+    EXPECT_EQ(read("stage"), outcome.out) << stage;
+  }
+  std::string plan = nysjit({"compile", "exact.json", "--emit", "plan"}).out;
+  EXPECT_TRUE(nlohmann::json::parse(plan, nullptr, false).is_object()) << plan;
+}
+
+TEST_F(Compile, AStageGivenBackGivesTheSameObject) {
+  nysjit({"compile", "exact.json", "--emit", "object", "-o", "direct.o"});
+  for (const char *stage : {"tile", "lowered", "llvm"}) {
+    nysjit({"compile", "exact.json", "--emit", stage, "-o", "stage"});
+    Outcome outcome = nysjit({"compile", "exact.json", "--from", stage, "stage", "--emit", "object", "-o", "again.o"});
+    EXPECT_EQ(outcome.exitCode, 0) << stage << outcome.err;
+    EXPECT_EQ(read("again.o").size(), read("direct.o").size()) << stage;
+  }
+}
+
+TEST_F(Compile, AStageThatIsNonsenseIsRefused) {
+  write("nonsense", "this is no IR");
+  for (const char *stage : {"tile", "lowered", "llvm"}) {
+    Outcome outcome =
+        nysjit({"compile", "exact.json", "--from", stage, "nonsense", "--emit", "object", "-o", "o.npy", "--json"});
+    EXPECT_TRUE(outcome.exitCode == 1 || outcome.exitCode == 2) << outcome.exitCode;
+    EXPECT_TRUE(nlohmann::json::parse(outcome.out, nullptr, false).contains("error")) << outcome.out;
+    EXPECT_FALSE(exists("o.npy"));
+  }
+  expectFailure({"compile", "exact.json", "--from", "tile", "absent"}, 2, "invalid_file");
+}
+
+TEST_F(Compile, WithoutACompilerTheMessageSaysSo) {
+  setenv("NYSJIT_COMPILER", "/absent/nysjit-compiler", 1);
+  nlohmann::json error = expectFailure({"compile", "exact.json"}, 1, "unavailable");
+  unsetenv("NYSJIT_COMPILER");
+  EXPECT_NE(error["message"].get<std::string>().find("/absent/nysjit-compiler"), std::string::npos) << error;
+}
+
+using Cache = Compile;
+
+TEST_F(Cache, ListShowVerifyClear) {
+  EXPECT_TRUE(json({"cache", "list"})["entries"].empty());
+  json({"compile", "exact.json"});
+  json({"compile", "causal.json"});
+  nlohmann::json entries = json({"cache", "list"})["entries"];
+  ASSERT_EQ(entries.size(), 2u);
+  std::string key = entries[0]["key"];
+  EXPECT_EQ(json({"cache", "show", key})["key"], key);
+  EXPECT_EQ(nysjit({"cache", "show", key}).exitCode, 0);
+  EXPECT_TRUE(json({"cache", "verify"})["damaged"].empty());
+  EXPECT_EQ(json({"cache", "clear"})["removed"], 2);
+  EXPECT_TRUE(json({"cache", "list"})["entries"].empty());
+}
+
+TEST_F(Cache, AnUnknownKeyIsNamed) {
+  for (const char *key : {"0123456789abcdef0123456789abcdef", "../../etc/passwd", "", "x"})
+    EXPECT_EQ(expectFailure({"cache", "show", key}, 2, "invalid_argument")["where"], "KEY") << key;
+}
+
+TEST_F(Cache, DamageIsFoundAndMended) {
+  json({"compile", "exact.json"});
+  for (const auto &file : std::filesystem::recursive_directory_iterator(folder / "cache"))
+    if (file.is_regular_file() && file.file_size() > 1000) {
+      std::fstream stream(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+      stream.seekp(std::streamoff(file.file_size() / 2));
+      stream.write("damage!!", 8);
+    }
+  Outcome outcome = nysjit({"cache", "verify", "--json"});
+  EXPECT_EQ(outcome.exitCode, 1);
+  EXPECT_TRUE(nlohmann::json::parse(outcome.out, nullptr, false).contains("error")) << outcome.out;
+  EXPECT_EQ(json({"compile", "exact.json"})["cache"], "compiled");
+  EXPECT_EQ(nysjit({"cache", "verify"}).exitCode, 0);
+}
+
+} // namespace

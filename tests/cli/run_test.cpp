@@ -1,0 +1,116 @@
+// `nysjit run` where a compiler is: outputs, what the JSON says, and failures of the program itself.
+#include "tests/cli/command.h"
+
+namespace {
+
+class Run : public CommandTest {
+protected:
+  void SetUp() override {
+    NYSJIT_NEEDS_COMPILER();
+    CommandTest::SetUp();
+  }
+  nlohmann::json runJson(const std::string &spec, std::vector<std::string> more = {}) {
+    more.push_back("--json");
+    Outcome outcome = run(spec, more);
+    EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out, nullptr, false);
+  }
+};
+
+TEST_F(Run, TheJsonHasWhatTheContractSays) {
+  nlohmann::json reply = runJson("causal.json", {"--check"});
+  EXPECT_EQ(reply["device"], "cpu");
+  EXPECT_EQ(reply["target"], "cpu:native");
+  EXPECT_EQ(reply["cache"], "compiled");
+  EXPECT_GT(reply["compile_ms"].get<double>(), 0);
+  for (const char *key : {"load_ms", "kernel_ms", "workspace_bytes", "scratch_bytes_per_thread"})
+    EXPECT_TRUE(reply[key].is_number() && reply[key].get<double>() >= 0) << key;
+  EXPECT_FALSE(reply["config"].empty());
+  ASSERT_FALSE(reply["launches"].empty());
+  for (const nlohmann::json &launch : reply["launches"]) {
+    EXPECT_TRUE(reply["config"].contains(launch["kernel"])) << launch;
+    EXPECT_GT(launch["grid"].get<int64_t>(), 0);
+    EXPECT_TRUE(launch["block"].is_number_integer());
+    EXPECT_TRUE(launch["ms"].is_number());
+  }
+  EXPECT_LE(reply["rel_error"]["o"].get<double>(), 1e-5);
+  EXPECT_EQ(reply["bound"], 1e-5);
+}
+
+TEST_F(Run, TheSecondRunComesFromTheDisk) {
+  runJson("exact.json");
+  std::string first = read("o.npy");
+  nlohmann::json reply = runJson("exact.json", {"--repeat", "3", "--threads", "1"});
+  EXPECT_EQ(reply["cache"], "disk");
+  EXPECT_EQ(reply["compile_ms"], 0);
+  EXPECT_EQ(read("o.npy"), first);
+}
+
+TEST_F(Run, TheOutputIsAFloat32TensorInTheShapeOfQ) {
+  runJson("exact.json");
+  std::string bytes = read("o.npy");
+  EXPECT_NE(bytes.find("'<f4'"), std::string::npos);
+  EXPECT_NE(bytes.find("(1, 2, 12, 16)"), std::string::npos);
+  EXPECT_EQ(bytes.size() % 64, (2u * 12 * 16 * 4) % 64);
+}
+
+TEST_F(Run, EveryDtypeIsWithinItsBound) {
+  for (const char *dtype : {"float32", "float16", "bfloat16"}) {
+    write("spec.json", R"({"layout":"causal","head_dim":16,"landmarks":4,"dtype":")" + std::string(dtype) + "\"}");
+    nlohmann::json reply = runJson("spec.json", {"--check", "--scale", "0.5"});
+    EXPECT_LE(reply["rel_error"]["o"].get<double>(), reply["bound"].get<double>()) << dtype;
+  }
+}
+
+TEST_F(Run, GroupedQueriesReadTheirHead) {
+  writeTensor("k.npy", {1, 1, 12, 16}, 5);
+  writeTensor("v.npy", {1, 1, 12, 16}, 6);
+  EXPECT_LE(runJson("exact.json", {"--check"})["rel_error"]["o"].get<double>(), 1e-5);
+}
+
+TEST_F(Run, AnEmptySequenceGivesAnEmptyTensor) {
+  for (const char *name : {"q.npy", "k.npy", "v.npy"})
+    writeTensor(name, {1, 2, 0, 16}, 7);
+  EXPECT_EQ(runJson("exact.json", {"--check"})["rel_error"]["o"], 0);
+  EXPECT_NE(read("o.npy").find("(1, 2, 0, 16)"), std::string::npos);
+}
+
+TEST_F(Run, LargeScoresHaveTheWiderBound) {
+  EXPECT_EQ(runJson("exact.json", {"--check", "--scale", "1000"})["bound"], 1e-4);
+  EXPECT_EQ(runJson("exact.json", {"--check", "--scale", "1"})["bound"], 1e-5);
+}
+
+TEST_F(Run, ASequenceOverTheLandmarksIsRefused) {
+  write("short.json", R"({"layout":"causal","head_dim":16,"landmarks":2,"segment_len":4})");
+  nlohmann::json error = expectFailure(
+      {"run", "short.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2, "invalid_shape");
+  EXPECT_NE(error["found"].get<std::string>().find("12"), std::string::npos) << error;
+}
+
+TEST_F(Run, AConfigForAnUnknownKernelIsRefused) {
+  write("config.json", R"({"no_such_kernel":{"block_m":64}})");
+  nlohmann::json error = expectFailure(
+      {"run", "exact.json", "--config", "config.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"},
+      2, "invalid_key");
+  EXPECT_NE(error["message"].get<std::string>().find("no_such_kernel"), std::string::npos);
+}
+
+TEST_F(Run, AConfigIsTheOneInUse) {
+  nlohmann::json defaults = runJson("exact.json")["config"];
+  std::string kernel = defaults.begin().key();
+  write("config.json", nlohmann::json{{kernel, {{"block_m", 16}}}}.dump());
+  EXPECT_EQ(runJson("exact.json", {"--config", "config.json", "--check"})["config"][kernel]["block_m"], 16);
+}
+
+TEST_F(Run, WithoutJsonAReportIsPrinted) {
+  Outcome outcome = run("exact.json", {"--check"});
+  EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("float64"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Run, AnInputMayBeTheOutput) {
+  Outcome outcome = nysjit({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "q.npy"});
+  EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
+}
+
+} // namespace

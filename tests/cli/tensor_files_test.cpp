@@ -1,0 +1,109 @@
+// Tensor files that are damaged, lie, or do not fit: exit 2, the flag named, nothing written. None of these compiles.
+#include "tests/cli/command.h"
+
+namespace {
+
+class TensorFiles : public CommandTest {
+protected:
+  nlohmann::json fail(const std::string &kind, const std::string &spec = "exact.json") {
+    return expectFailure({"run", spec, "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2, kind);
+  }
+  static std::string dictionary(const std::string &shape, const std::string &descr = "<f4",
+                                const std::string &order = "False") {
+    return "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }";
+  }
+};
+
+TEST_F(TensorFiles, AnAbsentOneIsNamed) {
+  std::filesystem::remove(folder / "k.npy");
+  EXPECT_EQ(fail("invalid_file")["where"], "--k");
+}
+
+TEST_F(TensorFiles, OneThatIsNoNpyIsNamed) {
+  for (const std::string &bytes : {std::string(), std::string("\x93NUMPY"), std::string("hello"),
+                                   std::string(1000, '\0'), npyBytes("{}", ""), npyBytes("][", "")}) {
+    write("v.npy", bytes);
+    EXPECT_EQ(fail("invalid_file")["where"], "--v");
+  }
+}
+
+TEST_F(TensorFiles, ATruncatedOneIsNamed) {
+  std::string whole = read("q.npy");
+  for (size_t size : {size_t(9), size_t(40), whole.size() - 1, whole.size() / 2}) {
+    write("q.npy", whole.substr(0, size));
+    EXPECT_EQ(fail("invalid_file")["where"], "--q") << size;
+  }
+}
+
+TEST_F(TensorFiles, ALyingShapeAllocatesNothing) {
+  for (const char *shape : {"(100000000000,)", "(1, 2, 4294967296, 4294967296)", "(1, 2, 12, 17)", "(1, 2, -12, 16)",
+                            "(1, 2, 9223372036854775807, 2)", "(99999999999999999999999,)"}) {
+    write("q.npy", npyBytes(dictionary(shape), std::string(1536, 'x')));
+    EXPECT_EQ(fail("invalid_file")["where"], "--q") << shape;
+  }
+}
+
+TEST_F(TensorFiles, FortranOrderAndOtherTypesSayWhatIsExpected) {
+  std::string payload(1, '\0');
+  payload.resize(2 * 12 * 16 * 8);
+  write("k.npy", npyBytes(dictionary("(1, 2, 12, 16)", "<f4", "True"), payload.substr(0, 1536)));
+  std::string message = fail("invalid_file")["message"];
+  EXPECT_NE(message.find("ortran"), std::string::npos) << message;
+  for (const char *type : {"<i8", ">f4", "<c8", "|O"}) {
+    write("k.npy", npyBytes(dictionary("(1, 2, 12, 16)", type), type[2] == '4' ? payload.substr(0, 1536) : payload));
+    expectFailure({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2,
+                  std::string(type) == "<i8" ? "invalid_shape" : "invalid_file");
+  }
+}
+
+TEST_F(TensorFiles, AWrongRankOrHeadDimIsNamed) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{2, 12, 16}, {12, 16}, {}, {1, 1, 2, 12, 16}, {1, 2, 12, 32}}) {
+    writeTensor("q.npy", shape, 4);
+    nlohmann::json error = fail("invalid_shape");
+    EXPECT_EQ(error["where"], "--q");
+    EXPECT_EQ(error["expected"], "shape [B, Hq, n, 16]");
+  }
+}
+
+TEST_F(TensorFiles, KeysAndValuesThatDoNotFitTheQueriesAreNamed) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{2, 2, 12, 16}, {1, 2, 13, 16}, {1, 2, 12, 8}, {12, 16}}) {
+    writeTensor("k.npy", shape, 4);
+    EXPECT_EQ(fail("invalid_shape")["where"], "--k");
+  }
+  writeTensor("k.npy", {1, 2, 12, 16}, 4);
+  writeTensor("v.npy", {1, 1, 12, 16}, 4);
+  nlohmann::json error = fail("invalid_shape");
+  EXPECT_EQ(error["where"], "--v");
+  EXPECT_EQ(error["expected"], "shape [1, 2, 12, 16], as --k");
+  EXPECT_EQ(error["found"], "[1, 1, 12, 16]");
+}
+
+TEST_F(TensorFiles, KeyHeadsDivideQueryHeads) {
+  for (int64_t heads : {0, 3, 4}) {
+    writeTensor("k.npy", {1, heads, 12, 16}, 4);
+    writeTensor("v.npy", {1, heads, 12, 16}, 4);
+    nlohmann::json error = fail("invalid_shape");
+    EXPECT_EQ(error["where"], "--k");
+    EXPECT_NE(error["expected"].get<std::string>().find("divide"), std::string::npos) << error;
+  }
+}
+
+TEST_F(TensorFiles, AnOutputThatCannotBeWrittenIsKnownFirst) {
+  for (const char *path : {"absent/o.npy", ".", "q.npy/o.npy"}) {
+    nlohmann::json error = expectFailure(
+        {"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", path}, 2, "invalid_file");
+    EXPECT_EQ(error["where"], "-o");
+  }
+}
+
+TEST_F(TensorFiles, AFailureKeepsAnOlderOutput) {
+  write("old.npy", "precious");
+  writeTensor("q.npy", {1}, 4);
+  expectFailure({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "old.npy"}, 2,
+                "invalid_shape");
+  EXPECT_EQ(read("old.npy"), "precious");
+}
+
+} // namespace
