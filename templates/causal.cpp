@@ -136,11 +136,9 @@ void Causal::landmarkTarget() {
 
     // A_gj = e^{l_j(qtilde_g)} / sum over j' <= g; only the rows' masses are kept
     OnlineMass row(k, blockM);
-    k.forTiles({0, min(g0 + blockM, landmarks)}, {0, g0 + 1}, blockN, row.carry(), [&](Scalar j0, bool masked) {
-      Tile logits = dotT(query, k.load(landmark.key, j0, blockN), DotPrecision::Full) * scale + cols(k.load(landmark.bias, j0, blockN));
-      if (masked)
-        logits = where(cols(j0 + k.iota(blockN)) <= rows(g), logits, negativeInfinity);
-      row.add(logits);
+    k.forTiles({0, min(g0 + blockM, landmarks)}, {0, 0}, blockN, row.carry(), [&](Scalar j0, bool) {
+      const Tile logits = dotT(query, k.load(landmark.key, j0, blockN), DotPrecision::Full) * scale + cols(k.load(landmark.bias, j0, blockN));
+      row.add(where(cols(j0 + k.iota(blockN)) <= rows(g), logits, negativeInfinity));
     });
     const Tile logMass = row.logOfMass(), a = diagonal(k, landmark, query, logMass, g0, blockM);
 

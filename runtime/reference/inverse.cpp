@@ -1,0 +1,114 @@
+// bidirectional, prefix_lm and scan, the layouts with an iterated inverse, in float64.
+#include "runtime/reference/layouts.h"
+
+#include <algorithm>
+
+namespace nysjit::reference {
+
+namespace {
+/// U = A+ (B V) of the positions of `head`, with A = softmax(tau Qtilde Ktilde^T) and B = softmax(tau Qtilde K^T).
+Matrix inverseValues(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
+  const int64_t m = (head.length() + segmentLen - 1) / segmentLen;
+  const Matrix qtilde = segmentMeans(head.q, segmentLen, m), ktilde = segmentMeans(head.k, segmentLen, m);
+  const Matrix a = softmaxScores(qtilde, ktilde, head.scale), b = softmaxScores(qtilde, head.k, head.scale);
+  return multiply(newtonSchulz(a, spec.inverseIterations), multiply(b, head.v));
+}
+} // namespace
+
+Matrix bidirectional(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
+  const int64_t m = (head.length() + segmentLen - 1) / segmentLen;
+  const Matrix f = softmaxScores(head.q, segmentMeans(head.k, segmentLen, m), head.scale);
+  return multiply(f, inverseValues(head, spec, segmentLen)); // F A+ (B V)
+}
+
+Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, int64_t sourceLen) {
+  const int64_t n = head.length(), d = head.q.columns;
+  const Head source{head.q.slice(0, sourceLen), head.k.slice(0, sourceLen), head.v.slice(0, sourceLen), head.scale};
+  Matrix out(n, d);
+  // Source rows: bidirectional over the source alone.
+  if (sourceLen > 0) {
+    const Matrix rows = bidirectional(source, spec, segmentLen);
+    std::copy(rows.values.begin(), rows.values.end(), out.values.begin());
+  }
+  const Landmarks before = makeLandmarks(head, 0, sourceLen, segmentLen, /*keepShort=*/true, spec.landmarkWeight);
+  const Landmarks target = makeLandmarks(head, sourceLen, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
+  const int64_t m1 = before.count(), m2 = target.count();
+  const bool isStreaming = spec.landmarkValue == LandmarkValue::Streaming;
+  // Values: the source's U_1 = A+ (B V), then the target's by the stabilized solve with the source's part known.
+  Matrix u(m1 + m2, d);
+  if (sourceLen > 0) {
+    const Matrix values = isStreaming ? before.pool : inverseValues(source, spec, segmentLen);
+    std::copy(values.values.begin(), values.values.end(), u.values.begin());
+  }
+  auto logit = [&](const double *query, int64_t j) {
+    const Landmarks &set = j < m1 ? before : target;
+    const int64_t index = j < m1 ? j : j - m1;
+    return head.scale * dot(query, set.khat.row(index), d) + set.c[static_cast<size_t>(index)];
+  };
+  for (int64_t g = 0; g < m2; ++g) {
+    std::vector<double> a, row(target.pool.row(g), target.pool.row(g) + d);
+    for (int64_t j = 0; j <= m1 + g; ++j)
+      a.push_back(logit(target.qtilde.row(g), j));
+    softmax(a);
+    if (!isStreaming)
+      row = solveRow(a, u, attend(head, target.qtilde.row(g), target.end[static_cast<size_t>(g)]), target.pool.row(g), spec.stabilizer);
+    std::copy(row.begin(), row.end(), u.row(m1 + g));
+  }
+  // Target rows: own segment up to i exactly, all source landmarks and those of earlier target segments.
+  for (int64_t i = sourceLen; i < n; ++i) {
+    const int64_t segment = (i - sourceLen) / segmentLen, nearStart = sourceLen + segment * segmentLen, far = m1 + segment;
+    std::vector<double> row;
+    for (int64_t j = 0; j < far; ++j)
+      row.push_back(logit(head.q.row(i), j));
+    for (int64_t t = nearStart; t <= i; ++t)
+      row.push_back(head.scale * dot(head.q.row(i), head.k.row(t), d));
+    softmax(row);
+    for (int64_t e = 0; e < d; ++e) {
+      for (int64_t j = 0; j < far; ++j)
+        out(i, e) += row[static_cast<size_t>(j)] * u(j, e);
+      for (int64_t t = nearStart; t <= i; ++t)
+        out(i, e) += row[static_cast<size_t>(far + t - nearStart)] * head.v(t, e);
+    }
+  }
+  return out;
+}
+
+Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ, const Matrix &learnedK) {
+  const int64_t n = head.length(), d = head.q.columns, m = spec.landmarks;
+  const bool isFirstK = spec.landmarkSource == LandmarkSource::FirstK;
+  const int64_t exactEnd = isFirstK ? std::min<int64_t>(spec.firstK, n) : 0;
+  Matrix out(n, d);
+  for (int64_t i = 0; i < exactEnd; ++i) {
+    const std::vector<double> row = attend(head, head.q.row(i), i + 1);
+    std::copy(row.begin(), row.end(), out.row(i));
+  }
+  if (exactEnd == n)
+    return out;
+  const int64_t segmentLen = isFirstK ? spec.firstK / m : 0;
+  const Matrix qtilde = isFirstK ? segmentMeans(head.q.slice(0, spec.firstK), segmentLen, m) : learnedQ;
+  const Matrix ktilde = isFirstK ? segmentMeans(head.k.slice(0, spec.firstK), segmentLen, m) : learnedK;
+  const Matrix inverse = newtonSchulz(softmaxScores(qtilde, ktilde, head.scale), spec.inverseIterations);
+  const Matrix p = multiply(softmaxScores(head.q, ktilde, head.scale), inverse); // P = softmax(tau Q Ktilde^T) A+
+  // Per landmark: sum over t <= i of e^{x - maximum} v_t and of e^{x - maximum}, x = tau qtilde_j.k_t
+  std::vector<double> maximum(static_cast<size_t>(m), -std::numeric_limits<double>::infinity()), mass(static_cast<size_t>(m), 0.0);
+  Matrix sum(m, d);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < m; ++j) {
+      const size_t index = static_cast<size_t>(j);
+      const double x = head.scale * dot(qtilde.row(j), head.k.row(i), d), next = std::max(maximum[index], x);
+      const double shrink = std::exp(maximum[index] - next), weight = std::exp(x - next);
+      mass[index] = mass[index] * shrink + weight;
+      for (int64_t e = 0; e < d; ++e)
+        sum(j, e) = sum(j, e) * shrink + weight * head.v(i, e);
+      maximum[index] = next;
+    }
+    if (i < exactEnd)
+      continue;
+    for (int64_t j = 0; j < m; ++j)
+      for (int64_t e = 0; e < d; ++e)
+        out(i, e) += p(i, j) * sum(j, e) / mass[static_cast<size_t>(j)];
+  }
+  return out;
+}
+
+} // namespace nysjit::reference

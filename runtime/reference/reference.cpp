@@ -1,0 +1,93 @@
+// Heads and sequences: gathers [n, d] matrices, runs the layout, adds the convolution, scatters.
+#include "runtime/reference/reference.h"
+
+#include <algorithm>
+
+namespace nysjit::reference {
+
+namespace {
+
+/// Position t of head h of sequence b, as an offset into a tensor of `heads` heads.
+struct Indexing {
+  const ReferenceInput &input;
+  int64_t operator()(int64_t b, int64_t h, int64_t heads, int64_t t) const {
+    const int64_t d = input.spec.headDim;
+    return input.packed ? (t * heads + h) * d : ((b * heads + h) * input.length + t) * d;
+  }
+};
+
+Matrix gather(const ReferenceInput &input, const double *tensor, int64_t b, int64_t h, int64_t heads, int64_t start, int64_t length) {
+  const Indexing at{input};
+  Matrix rows(length, input.spec.headDim);
+  for (int64_t t = 0; t < length; ++t) {
+    const double *from = tensor + at(b, h, heads, start + t);
+    std::copy(from, from + input.spec.headDim, rows.row(t));
+  }
+  return rows;
+}
+
+Matrix learned(const double *tensor, int64_t h, const KernelSpec &spec) {
+  Matrix rows(tensor ? spec.landmarks : 0, spec.headDim);
+  if (tensor)
+    std::copy_n(tensor + h * spec.landmarks * spec.headDim, spec.landmarks * spec.headDim, rows.values.begin());
+  return rows;
+}
+
+/// Centred for bidirectional: O_i += sum_r w_r v_{i - r + floor(c / 2)}; else looking back only: O_i += sum_r w_r v_{i - r}.
+void addConvolution(Matrix &out, const Matrix &v, const double *taps, const KernelSpec &spec) {
+  const int64_t shift = spec.layout == Layout::Bidirectional ? spec.convKernel / 2 : 0;
+  for (int64_t i = 0; i < out.rows; ++i)
+    for (int64_t r = 0; r < spec.convKernel; ++r)
+      if (const int64_t t = i - r + shift; t >= 0 && t < v.rows)
+        for (int64_t e = 0; e < v.columns; ++e)
+          out(i, e) += taps[r] * v(t, e);
+}
+
+Matrix layoutOf(const Head &head, const ReferenceInput &input, int64_t segmentLen, int64_t sequence, int64_t h, int64_t keyHead) {
+  const KernelSpec &spec = input.spec;
+  switch (spec.layout) {
+  case Layout::Causal: return causal(head, spec, segmentLen);
+  case Layout::ExactCausal: return exactCausal(head);
+  case Layout::Bidirectional: return bidirectional(head, spec, segmentLen);
+  case Layout::SegmentCausal: return segmentCausal(head, spec, segmentLen);
+  case Layout::PrefixLm: return prefixLm(head, spec, segmentLen, input.sourceLengths[static_cast<size_t>(sequence)]);
+  case Layout::Scan: return scan(head, spec, learned(input.landmarkQ, h, spec), learned(input.landmarkK, keyHead, spec));
+  }
+  return Matrix();
+}
+
+} // namespace
+
+Result<std::vector<double>> compute(const ReferenceInput &input) {
+  const KernelSpec &spec = input.spec;
+  std::vector<int64_t> starts = input.starts, lengths = input.lengths;
+  if (lengths.empty() && !input.packed) {
+    starts.assign(static_cast<size_t>(input.batch), 0);
+    lengths.assign(static_cast<size_t>(input.batch), input.length);
+  }
+  const int64_t rows = input.packed ? input.length : input.batch * input.length;
+  std::vector<double> out(static_cast<size_t>(rows * input.queryHeads * spec.headDim), 0.0);
+  const Indexing at{input};
+  for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
+    const int64_t b = static_cast<int64_t>(sequence), start = starts[sequence], length = lengths[sequence];
+    if (length == 0)
+      continue;
+    const int64_t segmentLen = spec.segmentLen ? *spec.segmentLen : spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks : 1;
+    if (spec.segmentLen && length > int64_t(spec.landmarks) * segmentLen)
+      return Error::mismatch(ErrorKind::InvalidShape, "q", "a length of at most landmarks * segment_len = " + std::to_string(int64_t(spec.landmarks) * segmentLen) + " positions",
+                             std::to_string(length));
+    for (int64_t h = 0; h < input.queryHeads; ++h) {
+      const int64_t keyHead = h / (input.queryHeads / input.keyHeads); // grouped queries
+      const Head head{gather(input, input.q, b, h, input.queryHeads, start, length), gather(input, input.k, b, keyHead, input.keyHeads, start, length),
+                      gather(input, input.v, b, keyHead, input.keyHeads, start, length), input.scale};
+      Matrix result = layoutOf(head, input, segmentLen, b, h, keyHead);
+      if (spec.convKernel > 0)
+        addConvolution(result, head.v, input.conv + h * spec.convKernel, spec);
+      for (int64_t t = 0; t < length; ++t)
+        std::copy(result.row(t), result.row(t) + spec.headDim, out.data() + at(b, h, input.queryHeads, start + t));
+    }
+  }
+  return out;
+}
+
+} // namespace nysjit::reference

@@ -1,0 +1,46 @@
+// nysjit-opt: mlir-opt with the tile dialect and the CPU lowering, for the tests of IR.
+//   nysjit-opt --tile-to-cpu[=lanes=8] FILE.mlir
+#include "compiler/cpu/lower_tiles.h"
+#include "compiler/dialect/Tile.h"
+
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Pass/Pass.h"
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace {
+struct TileToCpu : PassWrapper<TileToCpu, OperationPass<ModuleOp>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TileToCpu)
+  TileToCpu() = default;
+  TileToCpu(const TileToCpu &other) : PassWrapper(other) {}
+  StringRef getArgument() const override { return "tile-to-cpu"; }
+  StringRef getDescription() const override { return "tile kernels to loops over vectors and scratch memory"; }
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<LLVM::LLVMDialect, scf::SCFDialect, vector::VectorDialect>();
+  }
+  void runOnOperation() override {
+    std::map<std::string, int64_t> scratch;
+    const nysjit::cpu::VectorShape shape = lanes == 16 ? nysjit::cpu::VectorShape{16, 16} : nysjit::cpu::VectorShape{8, 8};
+    if (failed(nysjit::cpu::lowerTiles(getOperation(), shape, scratch)))
+      return signalPassFailure();
+    for (const auto &[name, bytes] : scratch)
+      getOperation().lookupSymbol(name)->setAttr("scratch_bytes", Builder(&getContext()).getI64IntegerAttr(bytes));
+  }
+  Option<int> lanes{*this, "lanes", llvm::cl::desc("float32 in a vector register: 8 or 16"), llvm::cl::init(16)};
+};
+} // namespace
+
+int main(int argc, char **argv) {
+  PassRegistration<TileToCpu>();
+  registerCanonicalizerPass();
+  registerCSEPass();
+  DialectRegistry registry;
+  registry.insert<nysjit::tile::TileDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
+                  math::MathDialect, scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+  return asMainReturnCode(MlirOptMain(argc, argv, "nysjit tile IR\n", registry));
+}
