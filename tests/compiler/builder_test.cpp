@@ -1,0 +1,142 @@
+// The template builder: what folds, what becomes a kernel parameter, what is an error, and how loops are split.
+#include "compiler/builder/emitter.h"
+#include "compiler/driver/pipeline.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+using namespace nysjit;
+
+namespace {
+
+class Builder : public testing::Test {
+protected:
+  Builder() : context(mlir::MLIRContext::Threading::DISABLED) {
+    loadDialects(context);
+    module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
+    holder.op = *module;
+    spec.layout = Layout::ExactCausal;
+    spec.headDim = 16;
+  }
+  /// A program with q [n, 16] and one kernel.
+  Plan build(const std::function<void(Kernel &, const TensorRef &)> &body) {
+    Program program(holder, spec, {}, "cpu:native");
+    const TensorRef q = program.input("q", {Expression::symbol("n"), Expression(16)});
+    program.kernel("k", program.symbol("n"), [&](Kernel &k) { body(k, q); });
+    auto plan = program.finish();
+    EXPECT_TRUE(plan.ok());
+    return *plan;
+  }
+  std::string text() {
+    std::string result;
+    llvm::raw_string_ostream stream(result);
+    module->print(stream);
+    return result;
+  }
+  int count(const std::string &what) {
+    int found = 0;
+    const std::string all = text();
+    for (size_t at = all.find(what); at != std::string::npos; at = all.find(what, at + 1))
+      ++found;
+    return found;
+  }
+  std::string errorOf(const std::function<void(Kernel &, const TensorRef &)> &body) {
+    try {
+      build(body);
+    } catch (const TemplateError &error) {
+      return error.message;
+    }
+    return "";
+  }
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  Program::Module holder;
+  KernelSpec spec;
+};
+
+TEST_F(Builder, ConstantsAndHostExpressionsFold) {
+  const Scalar n(Expression::symbol("n"));
+  EXPECT_EQ((Scalar(7) * 3 + 1).constant(), 22);
+  EXPECT_EQ(ceilDiv(Scalar(7), 2).constant(), 4);
+  EXPECT_EQ(ceilDiv(n, 64).expression().toJson().dump(), R"(["ceildiv","n",64])");
+  EXPECT_EQ((n * 1 + 0).expression(), n.expression());
+}
+
+TEST_F(Builder, AHostExpressionBecomesOneParameter) {
+  const Plan plan = build([&](Kernel &k, const TensorRef &) {
+    const Scalar tiles = ceilDiv(Scalar(Expression::symbol("n")), 64);
+    for (int i = 0; i < 2; ++i)
+      (void)(tiles - k.programId());
+  });
+  ASSERT_EQ(plan.kernels[0].parameters.size(), 1u);
+  EXPECT_EQ(plan.kernels[0].parameters[0].value.toJson().dump(), R"(["ceildiv","n",64])");
+  EXPECT_EQ(plan.kernels[0].parameters[0].type, ParameterType::I32);
+}
+
+TEST_F(Builder, StridesAndOffsetsAre64Bit) {
+  const Plan plan = build([&](Kernel &k, const TensorRef &q) { k.load(k.view(q, {}), 0, 16); });
+  bool found = false;
+  for (const PlanParameter &parameter : plan.kernels[0].parameters)
+    if (parameter.name == "q_stride_0") {
+      found = true;
+      EXPECT_EQ(parameter.type, ParameterType::I64);
+    }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(Builder, ATileLeftInALoopIsAnErrorWithBothLines) {
+  const std::string message = errorOf([&](Kernel &k, const TensorRef &q) {
+    Tile last;
+    k.forRange({0, 4}, 1, {}, [&](Scalar i) { last = k.load(k.view(q, {}), i, 16) * 2.0; });
+    (void)(last + 1.0);
+  });
+  EXPECT_NE(message.find("builder_test.cpp"), std::string::npos) << message;
+  EXPECT_NE(message.find("made in the loop body at tests/compiler/builder_test.cpp:"), std::string::npos) << message;
+  EXPECT_NE(message.find("carry it through the loop"), std::string::npos) << message;
+}
+
+TEST_F(Builder, ShapesThatDoNotFitAreErrors) {
+  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) { (void)(k.fill(16, 16, 0) + k.fill(16, 32, 0)); }).find("found 16x16 and 16x32"), std::string::npos);
+  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) { (void)(k.fill(16, 16, 0) + k.fill(16, 0.0)); }).find("rows(x) or cols(x)"), std::string::npos);
+  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) { (void)dot(k.fill(16, 32, 0), k.fill(16, 32, 0)); }).find("[K, N]"), std::string::npos);
+}
+
+TEST_F(Builder, OperationsCarryTheTemplatesLine) {
+  build([](Kernel &k, const TensorRef &q) { (void)(k.load(k.view(q, {}), 0, 16) * 2.0); });
+  bool found = false;
+  module->walk([&](mlir::Operation *op) {
+    if (op->getName().getStringRef() != "arith.mulf")
+      return;
+    auto loc = mlir::dyn_cast<mlir::FileLineColLoc>(op->getLoc());
+    ASSERT_TRUE(loc);
+    EXPECT_EQ(loc.getFilename().str(), "tests/compiler/builder_test.cpp");
+    found = true;
+  });
+  EXPECT_TRUE(found);
+}
+
+TEST_F(Builder, TilesSplitIntoMaskedAndUnmaskedLoops) {
+  int masked = 0, unmasked = 0;
+  auto body = [&](Scalar, bool isMasked) { ++(isMasked ? masked : unmasked); };
+  build([&](Kernel &k, const TensorRef &) { k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, k.programId()}, 16, {}, body); });
+  EXPECT_EQ(masked, 1); // starts unmasked: full, partial
+  EXPECT_EQ(unmasked, 1);
+  build([&](Kernel &k, const TensorRef &) { k.forTiles({0, Scalar(Expression::symbol("n"))}, {k.programId(), 99}, 16, {}, body); });
+  EXPECT_EQ(masked, 3); // partial, full, partial
+  build([&](Kernel &k, const TensorRef &) { k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, 0}, 16, {}, body); });
+  EXPECT_EQ(masked, 4); // all masked
+  EXPECT_EQ(unmasked, 2);
+}
+
+TEST_F(Builder, AConfigForAnUnknownKernelNamesTheKernels) {
+  KernelConfig config;
+  config.kernels["no_such_kernel"].blockM = 64;
+  Program program(holder, spec, config, "cpu:native");
+  program.kernel("k", Scalar(1), [](Kernel &) {});
+  auto plan = program.finish();
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().where, "no_such_kernel");
+  EXPECT_EQ(plan.error().expected, "a kernel of exact_causal: k");
+}
+
+} // namespace

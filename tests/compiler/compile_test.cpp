@@ -1,0 +1,120 @@
+// The compiler as a whole: the same bytes for the same request, stages that can be started from, objects that stand alone.
+#include "compiler/driver/compile.h"
+
+#include "llvm/Object/ELFObjectFile.h"
+
+#include <gtest/gtest.h>
+
+using namespace nysjit;
+
+namespace {
+
+CompileRequest requestFor(const std::string &spec, CpuLevel level = CpuLevel::V3) {
+  CompileRequest request;
+  auto parsed = parseKernelSpec(spec);
+  EXPECT_TRUE(parsed.ok()) << (parsed.ok() ? "" : parsed.error().message);
+  request.spec = *parsed;
+  request.target.level = level;
+  return request;
+}
+
+CompileOutput compiled(const CompileRequest &request) {
+  auto output = compile(request);
+  EXPECT_TRUE(output.ok()) << (output.ok() ? "" : output.error().message);
+  return output.ok() ? *output : CompileOutput();
+}
+
+const char *const smallCausal = R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "segment_len": 16})";
+
+TEST(Compile, SameRequestSameBytes) {
+  const CompileOutput first = compiled(requestFor(smallCausal)), second = compiled(requestFor(smallCausal));
+  EXPECT_TRUE(first.binary == second.binary);
+  EXPECT_EQ(planToJson(first.plan), planToJson(second.plan));
+}
+
+TEST(Compile, EachStageCanBeStartedFrom) {
+  const CompileRequest request = requestFor(smallCausal);
+  const CompileOutput whole = compiled(request);
+  for (Stage stage : {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Asm, Stage::Object}) {
+    CompileRequest emitting = request;
+    emitting.emit = stage;
+    CompileRequest continuing = request;
+    continuing.from = stage;
+    continuing.fromText = compiled(emitting).emitted;
+    EXPECT_FALSE(continuing.fromText.empty()) << stageName(stage);
+    const CompileOutput rest = compiled(continuing);
+    EXPECT_EQ(rest.kernelBytes, whole.kernelBytes) << stageName(stage);
+    // Text of LLVM IR drops the order of uses, and the assembler orders symbols anew: the same code, other bytes.
+    if (stage != Stage::Asm && stage != Stage::Llvm) {
+      EXPECT_TRUE(rest.binary == whole.binary) << stageName(stage);
+    }
+  }
+}
+
+TEST(Compile, BrokenStagesAreErrorsThatNameThem) {
+  for (Stage stage : {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Asm, Stage::Object, Stage::Plan}) {
+    CompileRequest request = requestFor(smallCausal);
+    request.from = stage;
+    request.fromText = "this is no such thing (";
+    if (stage == Stage::Plan)
+      request.emit = Stage::Plan;
+    auto output = compile(request);
+    ASSERT_FALSE(output.ok()) << stageName(stage);
+    EXPECT_TRUE(isRequestError(output.error().kind)) << stageName(stage) << ": " << output.error().message;
+  }
+}
+
+/// Every option, dtype and level: no call into libm or compiler-rt is left.
+TEST(Compile, ObjectsCallNothingOutside) {
+  for (CpuLevel level : {CpuLevel::V3, CpuLevel::V4, CpuLevel::Native})
+    for (const char *dtype : {"float32", "float16", "bfloat16"})
+      for (const std::string options :
+           {R"("layout": "exact_causal", "head_dim": 72)", R"("layout": "causal", "head_dim": 48, "landmarks": 7)",
+            R"("layout": "causal", "head_dim": 128, "landmarks": 9, "segment_len": 5, "window": 2, "landmark_weight": "count", "landmark_value": "streaming")"}) {
+        CompileRequest request = requestFor("{" + options + R"(, "dtype": ")" + dtype + "\"}", level);
+        request.emit = Stage::Object;
+        const CompileOutput output = compiled(request);
+        auto file = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(output.emitted, "object"));
+        ASSERT_TRUE(bool(file));
+        for (const llvm::object::ELFSymbolRef symbol : (*file)->symbols()) {
+          const uint32_t flags = llvm::cantFail(symbol.getFlags());
+          const std::string name = llvm::cantFail(symbol.getName()).str();
+          EXPECT_FALSE((flags & llvm::object::SymbolRef::SF_Undefined) && !name.empty()) << name << " in " << options << " " << dtype;
+        }
+      }
+}
+
+TEST(Compile, ConfigChangesBlocksAndIsReported) {
+  CompileRequest request = requestFor(R"({"layout": "exact_causal", "head_dim": 32})");
+  request.config.kernels["exact_causal"].blockM = 32;
+  EXPECT_EQ(compiled(request).plan.kernels[0].configJson, R"({"block_m":32,"block_n":64})");
+  request.config.kernels["causal_output"].blockM = 32;
+  auto output = compile(request);
+  ASSERT_FALSE(output.ok());
+  EXPECT_EQ(output.error().kind, ErrorKind::InvalidKey);
+  EXPECT_EQ(output.error().where, "causal_output");
+}
+
+TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
+  const CompileOutput output = compiled(requestFor(smallCausal));
+  int64_t floats = 0; // a landmark: B = Hq = 1 and n = 16 gives one
+  std::vector<std::string> symbols = planSymbols(output.plan);
+  std::vector<int64_t> values;
+  for (const std::string &symbol : symbols)
+    values.push_back(symbol == "n" ? 16 : 1);
+  for (const PlanBuffer &buffer : output.plan.buffers) {
+    auto bytes = CompiledExpression::compile(buffer.bytes, symbols);
+    ASSERT_TRUE(bytes.ok());
+    floats += *bytes->evaluate(values.data()) / 4;
+  }
+  EXPECT_EQ(floats, 3 * 16 + 2);
+}
+
+TEST(Compile, StreamingHasNeitherTargetNorSolve) {
+  const CompileOutput output = compiled(requestFor(R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "landmark_value": "streaming"})"));
+  ASSERT_EQ(output.plan.kernels.size(), 2u);
+  EXPECT_EQ(output.plan.kernels[0].name, "segment_summary");
+  EXPECT_EQ(output.plan.kernels[1].name, "causal_output");
+}
+
+} // namespace
