@@ -114,19 +114,21 @@ TensorBinder::TensorBinder(const Plan &plan) : symbols(planSymbols(plan)) {
   }
 }
 
-Status TensorBinder::agree(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
-                           int64_t found, int64_t *values) const {
-  if (dimension.binds) {
-    values[dimension.symbol] = found;
-    return {};
-  }
-  const int64_t expected = dimension.isConstant ? dimension.constant : values[dimension.symbol];
-  if (found == expected)
-    return {};
-  std::string text = std::to_string(expected);
+Error TensorBinder::disagreement(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
+                                 int64_t found, const int64_t *values) const {
+  std::string text = std::to_string(dimension.isConstant ? dimension.constant : values[dimension.symbol]);
   if (!dimension.isConstant)
     text += " (" + symbols[dimension.symbol] + ", as in " + arguments[dimension.firstArgument].name + ")";
   return shapeError(element(argument.name, what, index), text, std::to_string(found));
+}
+
+/// Binds the dimension's symbol if this is its first occurrence; else says whether `found` is what it must be.
+bool TensorBinder::agrees(const Dimension &dimension, int64_t found, int64_t *values) {
+  if (dimension.binds) {
+    values[dimension.symbol] = found;
+    return true;
+  }
+  return found == (dimension.isConstant ? dimension.constant : values[dimension.symbol]);
 }
 
 Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, int64_t *values) const {
@@ -135,7 +137,7 @@ Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, i
     return Error::mismatch(ErrorKind::InvalidArgument, name, "a tensor", "NULL");
   if (tensor->device.device_type != kDLCPU)
     return shapeError(name + ".device", "CPU memory (kDLCPU)",
-                    "device type " + std::to_string(tensor->device.device_type));
+                      "device type " + std::to_string(tensor->device.device_type));
 
   bool known = false;
   for (size_t i = 0; i < argument.types.size() && !known; ++i) {
@@ -158,7 +160,8 @@ Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, i
   for (size_t i = 0; i < rank; ++i) {
     if (tensor->shape[i] < 0)
       return shapeError(element(name, "shape", i), "an extent of at least 0", std::to_string(tensor->shape[i]));
-    NYSJIT_RETURN_IF_ERROR(agree(argument, "shape", i, argument.shape[i], tensor->shape[i], values));
+    if (!agrees(argument.shape[i], tensor->shape[i], values))
+      return disagreement(argument, "shape", i, argument.shape[i], tensor->shape[i], values);
   }
 
   Layout layout;
@@ -168,8 +171,8 @@ Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, i
     const Dimension &dimension = argument.strides[i];
     // A dimension of one element or none is never stepped over, whatever its stride says.
     const bool matters = tensor->shape[i] > 1 && !layout.isEmpty;
-    if (dimension.binds || matters)
-      NYSJIT_RETURN_IF_ERROR(agree(argument, "strides", i, dimension, layout.strides[i], values));
+    if ((dimension.binds || matters) && !agrees(dimension, layout.strides[i], values))
+      return disagreement(argument, "strides", i, dimension, layout.strides[i], values);
   }
   return {};
 }
@@ -193,7 +196,7 @@ Status TensorBinder::bind(const DLTensor *const *tensors, int64_t *values, void 
     const uint64_t bytes = tensor.dtype.bits / 8;
     if ((reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset) % bytes != 0)
       return shapeError(argument.name + ".data", "an address that is a multiple of " + std::to_string(bytes),
-                      "one that is not");
+                        "one that is not");
     if (!addressRange(tensor, layout.strides, ranges[a]))
       return shapeError(argument.name + ".strides", "elements within the address space", "strides that leave it");
     dense[a] = isDense(tensor, ranges[a]);
@@ -202,7 +205,7 @@ Status TensorBinder::bind(const DLTensor *const *tensors, int64_t *values, void 
         if (tensor.shape[i] > 1 && layout.strides[i] < tensor.shape[tensor.ndim - 1] &&
             layout.strides[i] > -tensor.shape[tensor.ndim - 1])
           return shapeError(element(argument.name, "strides", i), "an output whose elements do not overlap",
-                          std::to_string(layout.strides[i]));
+                            std::to_string(layout.strides[i]));
   }
   if (sizesOnly)
     return {};

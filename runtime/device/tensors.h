@@ -43,8 +43,9 @@ private:
     std::vector<Dimension> shape, strides;
   };
   Status bindOne(const Argument &argument, const DLTensor *tensor, int64_t *values) const;
-  Status agree(const Argument &argument, const char *what, size_t index, const Dimension &dimension, int64_t found,
-               int64_t *values) const;
+  static bool agrees(const Dimension &dimension, int64_t found, int64_t *values);
+  Error disagreement(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
+                     int64_t found, const int64_t *values) const;
 
   std::vector<std::string> symbols;
   std::vector<Argument> arguments;

@@ -8,11 +8,14 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+extern "C" { // glibc 2.36's header forgets to say so
+#include <sys/pidfd.h>
+}
 
 extern char **environ;
 

@@ -1,0 +1,145 @@
+// The CPU device's parts: loading from memory, threads, per-thread memory, what a CPU must have.
+#include "runtime/device/cpu_identity.h"
+#include "runtime/device/memory.h"
+#include "runtime/device/shared_object.h"
+#include "runtime/device/threads.h"
+#include "tests/runtime/temporary_folder.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <gtest/gtest.h>
+#include <memory>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace nysjit {
+namespace {
+
+TEST(SharedObject, loads_from_memory_and_from_a_private_file) {
+  const std::string bytes = readAll(FAKE_KERNELS);
+  for (LoadVia via : {LoadVia::MemoryThenFile, LoadVia::FileOnly}) {
+    Result<SharedObject> object = SharedObject::load(bytes, "", via);
+    ASSERT_TRUE(object.ok()) << object.error().message;
+    EXPECT_NE(object->symbol("row_sum"), nullptr);
+    EXPECT_EQ(object->symbol("column_sum"), nullptr);
+  }
+}
+
+TEST(SharedObject, two_loads_are_two_libraries) {
+  const std::string bytes = readAll(FAKE_KERNELS);
+  Result<SharedObject> first = SharedObject::load(bytes, ""), second = SharedObject::load(bytes, "");
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_NE(first->symbol("row_sum"), second->symbol("row_sum"));
+}
+
+TEST(SharedObject, a_file_number_used_again_gives_the_new_library) {
+  const std::string bytes = readAll(FAKE_KERNELS);
+  Result<SharedObject> first = SharedObject::load(bytes, "");
+  ASSERT_TRUE(first.ok());
+  // A host that closes files it does not know: the next load gets the first one's number.
+  for (int file = 3; file < 64; ++file) {
+    char target[64] = {};
+    if (readlink(("/proc/self/fd/" + std::to_string(file)).c_str(), target, sizeof target - 1) > 0 &&
+        std::string(target).find("memfd:nysjit") != std::string::npos)
+      close(file);
+  }
+  Result<SharedObject> second = SharedObject::load(bytes, "");
+  ASSERT_TRUE(second.ok());
+  EXPECT_NE(first->symbol("row_sum"), second->symbol("row_sum"));
+}
+
+TEST(SharedObject, bytes_that_are_no_library_are_an_error) {
+  const std::string bytes = readAll(FAKE_KERNELS);
+  for (const std::string &damaged : {std::string(), std::string("nonsense"), bytes.substr(0, 100)})
+    EXPECT_FALSE(SharedObject::load(damaged, "").ok());
+}
+
+TEST(Threads, every_share_runs_once) {
+  Threads threads(4);
+  for (int launch = 0; launch < 200; ++launch) {
+    int runs[4] = {}; // plain: the hand-over orders the accesses
+    threads.run([](void *context, size_t i) { ++static_cast<int *>(context)[i]; }, runs, 4, launch % 3 == 0);
+    for (int count : runs)
+      ASSERT_EQ(count, 1);
+  }
+}
+
+TEST(Threads, one_share_runs_on_the_calling_thread) {
+  Threads threads(4);
+  std::thread::id ran;
+  threads.run([](void *context, size_t) { *static_cast<std::thread::id *>(context) = std::this_thread::get_id(); },
+              &ran, 1, true);
+  EXPECT_EQ(ran, std::this_thread::get_id());
+}
+
+TEST(Threads, several_callers_take_turns) {
+  Threads threads(3);
+  std::atomic<int> total{0};
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t)
+    callers.emplace_back([&] {
+      for (int i = 0; i < 50; ++i)
+        threads.run([](void *context, size_t) { ++*static_cast<std::atomic<int> *>(context); }, &total, 3, true);
+    });
+  for (std::thread &caller : callers)
+    caller.join();
+  EXPECT_EQ(total, 4 * 50 * 3);
+}
+
+TEST(Memory, is_aligned_and_kept) {
+  AlignedMemory memory;
+  void *first = memory.reserve(1000);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(first) % 64, 0u);
+  EXPECT_EQ(memory.reserve(10), first);
+  EXPECT_NE(memory.reserve(0), nullptr);
+  EXPECT_EQ(memory.reserve(SIZE_MAX - 10), nullptr);
+}
+
+TEST(Memory, a_nested_run_has_a_workspace_of_its_own) {
+  const WorkspaceLease outer(100);
+  void *inside;
+  {
+    const WorkspaceLease inner(100);
+    inside = inner.memory();
+    EXPECT_NE(inside, outer.memory());
+  }
+  EXPECT_NE(outer.memory(), nullptr);
+}
+
+TEST(CpuIdentity, this_machine_is_described_the_same_twice) {
+  EXPECT_EQ(describe(hostCpu()), describe(hostCpu()));
+  EXPECT_FALSE(hostCpu().vendor.empty());
+}
+
+CpuIdentity level4Cpu() {
+  CpuIdentity cpu;
+  cpu.vendor = "TestVendor";
+  cpu.leaf1Ecx = cpu.leaf7Ebx = cpu.extendedEcx = ~0u;
+  cpu.xcr0 = 0xe7;
+  return cpu;
+}
+
+TEST(CpuIdentity, a_missing_feature_is_named) {
+  EXPECT_TRUE(checkTargetRunsOn({CpuLevel::V4}, level4Cpu()).ok());
+  CpuIdentity cpu = level4Cpu();
+  cpu.leaf7Ebx &= ~(1u << 30);
+  EXPECT_TRUE(checkTargetRunsOn({CpuLevel::V3}, cpu).ok());
+  const Status status = checkTargetRunsOn({CpuLevel::V4}, cpu);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::Unavailable);
+  EXPECT_NE(status.error().message.find("avx512bw"), std::string::npos);
+  cpu.leaf1Ecx &= ~(1u << 12);
+  EXPECT_NE(checkTargetRunsOn({CpuLevel::Native}, cpu).error().message.find("fma"), std::string::npos);
+}
+
+TEST(CpuIdentity, registers_the_system_does_not_save_are_missing) {
+  CpuIdentity cpu = level4Cpu();
+  cpu.xcr0 = 0x7;
+  EXPECT_TRUE(checkTargetRunsOn({CpuLevel::V3}, cpu).ok());
+  EXPECT_FALSE(checkTargetRunsOn({CpuLevel::V4}, cpu).ok());
+}
+
+} // namespace
+} // namespace nysjit

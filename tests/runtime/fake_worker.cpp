@@ -1,0 +1,143 @@
+// A compiler worker for tests without LLVM: speaks wire.h and answers every compile with the kernels of fake_kernels.c.
+// Environment: FAKE_WORKER_COUNT, a file that gets one byte a compile, FAKE_WORKER_PID, one that gets the process id,
+// and FAKE_WORKER_MODE: how it misbehaves, see `misbehave`.
+#include "runtime/plan/plan.h"
+#include "runtime/worker/wire.h"
+#include "tests/runtime/temporary_folder.h"
+
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <iostream>
+#include <thread>
+#include <unistd.h>
+
+using namespace nysjit;
+
+namespace {
+
+constexpr int socketFile = 3;
+
+std::string setting(const char *name) {
+  const char *value = getenv(name);
+  return value ? value : "";
+}
+
+Expression symbol(const std::string &name) { return Expression::symbol(name); }
+
+/// o = scale * q + row sums of q, for float32 [B, Hq, n, d]; k and v are only checked.
+Plan planFor(const nlohmann::json &request) {
+  const Expression B = symbol("B"), Hq = symbol("Hq"), Hkv = symbol("Hkv"), n = symbol("n"),
+                   d(request["spec"]["head_dim"].get<int64_t>());
+  Plan plan;
+  plan.program = request["spec"]["layout"];
+  plan.target = request["target"];
+  plan.specJson = request["spec"].dump();
+  const auto argument = [&](const std::string &name, const Expression &heads, std::vector<std::string> dtypes) {
+    plan.arguments.push_back(
+        {name,
+         name == "o",
+         std::move(dtypes),
+         name == "o" ? "o_dtype" : "",
+         {B, heads, n, d},
+         {symbol(name + "_stride_0"), symbol(name + "_stride_1"), symbol(name + "_stride_2"), Expression(1)}});
+  };
+  argument("q", Hq, {"float32"});
+  argument("k", Hkv, {"float32"});
+  argument("v", Hkv, {"float32"});
+  argument("o", Hq, {"float32", "bfloat16"});
+  const Expression pairs = Expression::make(Operator::Mul, {B, Hq});
+  plan.preconditions = {
+      {Expression::make(Operator::Le, {n, Expression(1000)}), "q", "a length of at most 1000", "{n} of {Hq} heads"}};
+  plan.buffers = {
+      {"sums", Expression::make(Operator::Mul, {Expression::make(Operator::Mul, {pairs, n}), Expression(4)})}};
+  PlanKernel sum{"row_sum",
+                 2048,
+                 {{"q", ParameterType::Pointer, "q", {}},
+                  {"sums", ParameterType::Pointer, "sums", {}},
+                  {"Hq", ParameterType::I32, "", Hq},
+                  {"n", ParameterType::I64, "", n},
+                  {"d", ParameterType::I32, "", d}},
+                 "{}"};
+  for (const char *stride : {"q_stride_0", "q_stride_1", "q_stride_2"})
+    sum.parameters.push_back({stride, ParameterType::I64, "", symbol(stride)});
+  PlanKernel copy = sum;
+  copy.name = "scaled_copy";
+  copy.parameters.push_back({"o", ParameterType::Pointer, "o", {}});
+  for (const char *stride : {"o_stride_0", "o_stride_1", "o_stride_2"})
+    copy.parameters.push_back({stride, ParameterType::I64, "", symbol(stride)});
+  copy.parameters.push_back({"scale", ParameterType::F32, "", {}});
+  copy.parameters.push_back({"o_dtype", ParameterType::I32, "", symbol("o_dtype")});
+  plan.kernels = {sum, copy};
+  // The last one never runs.
+  plan.launches = {{"row_sum", pairs, Expression(1)}, {"scaled_copy", pairs, n}, {"row_sum", pairs, Expression(0)}};
+  return plan;
+}
+
+void appendTo(const std::string &path, const std::string &bytes) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  (void)!write(file, bytes.data(), bytes.size());
+  close(file);
+}
+
+/// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang", "sleep-MS", "once-PATH" (killed the
+/// first time, as the file at PATH remembers). After: changes the answer ("no-blobs", "bad-plan", "bad-object",
+/// "refuse", "odd-status").
+void misbehave(const std::string &mode, Message &reply) {
+  if (mode == "abort") {
+    std::cerr << "something the compiler said\nLLVM ERROR: out of patience" << std::endl;
+    std::abort();
+  }
+  if (mode == "exit")
+    _exit(3);
+  if (mode == "garbage")
+    (void)!write(socketFile, std::string(4096, 'x').data(), 4096);
+  if (mode == "hang")
+    pause();
+  if (mode.rfind("sleep-", 0) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(mode.substr(6))));
+  if (mode.rfind("once-", 0) == 0 && access(mode.substr(5).c_str(), F_OK) != 0) {
+    appendTo(mode.substr(5), "x");
+    raise(SIGKILL);
+  }
+  if (mode == "no-blobs")
+    reply.blobs.clear();
+  if (mode == "bad-plan")
+    reply.blobs[0] = "{\"schema\":1}";
+  if (mode == "bad-object")
+    reply.blobs[1] = "not a shared object";
+  if (mode == "odd-status")
+    reply.header["status"] = "perhaps";
+  if (mode == "refuse")
+    reply = {{{"status", "error"},
+              {"error",
+               errorToJson(Error::mismatch(ErrorKind::InvalidKey, "nonsense", "a kernel of causal", "'nonsense'"))}},
+             {}};
+}
+
+} // namespace
+
+int main() {
+  if (!setting("FAKE_WORKER_PID").empty())
+    appendTo(setting("FAKE_WORKER_PID"), std::to_string(getpid()) + "\n");
+  while (true) {
+    Result<Message> request = receiveMessage(socketFile, -1);
+    if (!request)
+      return 0;
+    if (!setting("FAKE_WORKER_COUNT").empty())
+      appendTo(setting("FAKE_WORKER_COUNT"), "x");
+    Message reply;
+    reply.header = {{"status", "ok"},
+                    {"stages_ms", {{"fake", 1.5}}},
+                    {"config", request->header["config"]},
+                    {"kernels", nlohmann::json::array()}};
+    if (request->header.contains("emit"))
+      reply.blobs = {"stage " + request->header["emit"].get<std::string>() +
+                     (request->blobs.empty() ? "" : " from " + request->blobs[0])};
+    else
+      reply.blobs = {planToJson(planFor(request->header)), readAll(FAKE_KERNELS)};
+    misbehave(setting("FAKE_WORKER_MODE"), reply);
+    if (!sendMessage(socketFile, reply))
+      return 1;
+  }
+}

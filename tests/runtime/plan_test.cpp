@@ -1,0 +1,114 @@
+// The plan's JSON both ways; every way in which a foreign plan may be wrong.
+#include "runtime/plan/plan.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace nysjit {
+namespace {
+
+using Json = nlohmann::json;
+
+Plan samplePlan() {
+  const Expression B = Expression::symbol("B"), n = Expression::symbol("n"), stride = Expression::symbol("q_stride_0");
+  Plan plan;
+  plan.program = "causal";
+  plan.target = "cpu:native";
+  plan.specJson = R"({"head_dim":64,"layout":"causal"})";
+  plan.arguments = {
+      {"q", false, {"bfloat16"}, "", {B, n, Expression(64)}, {stride, Expression::symbol("q_stride_1"), Expression(1)}},
+      {"o",
+       true,
+       {"float32", "bfloat16"},
+       "o_dtype",
+       {B, n, Expression(64)},
+       {Expression::symbol("o_stride_0"), Expression::symbol("o_stride_1"), Expression(1)}}};
+  plan.preconditions = {{Expression::make(Operator::Le, {n, Expression(100)}), "q", "at most 100", "{n}"}};
+  plan.buffers = {{"sums", Expression::make(Operator::Mul, {n, Expression(4)})}};
+  plan.kernels = {{"first",
+                   128,
+                   {{"q", ParameterType::Pointer, "q", {}}, {"sums", ParameterType::Pointer, "sums", {}}},
+                   R"({"block_m":64})"},
+                  {"second",
+                   0,
+                   {{"o", ParameterType::Pointer, "o", {}},
+                    {"n", ParameterType::I32, "", n},
+                    {"q_stride_0", ParameterType::I64, "", stride},
+                    {"scale", ParameterType::F32, "", {}}},
+                   "{}"}};
+  plan.launches = {{"first", n, Expression(1)},
+                   {"second", Expression::make(Operator::CeilDiv, {n, Expression(64)}), n}};
+  return plan;
+}
+
+TEST(Plan, json_round_trip_gives_the_same_bytes) {
+  const std::string text = planToJson(samplePlan());
+  Result<Plan> plan = planFromJson(text);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_EQ(planToJson(*plan), text);
+  EXPECT_EQ(text.back(), '\n');
+}
+
+TEST(Plan, symbols_are_dimensions_then_dtypes) {
+  const std::vector<std::string> expected = {"B",          "n",          "q_stride_0", "q_stride_1",
+                                             "o_stride_0", "o_stride_1", "o_dtype"};
+  EXPECT_EQ(planSymbols(samplePlan()), expected);
+}
+
+/// Puts `value` (JSON text) at `pointer` of the sample plan, then reads it.
+Result<Plan> planWith(const std::string &pointer, const std::string &value) {
+  Json json = Json::parse(planToJson(samplePlan()));
+  json[Json::json_pointer(pointer)] = Json::parse(value);
+  return planFromJson(json.dump());
+}
+
+TEST(Plan, the_way_of_changing_it_works) { EXPECT_TRUE(planWith("/program", "\"x\"").ok()); }
+
+struct BadPlan {
+  const char *pointer, *value, *where; // where: part of the message
+};
+class ForeignPlan : public testing::TestWithParam<BadPlan> {};
+
+TEST_P(ForeignPlan, is_refused) {
+  Result<Plan> plan = planWith(GetParam().pointer, GetParam().value);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_EQ(plan.error().kind, ErrorKind::InvalidJson);
+  EXPECT_NE(plan.error().message.find(GetParam().where), std::string::npos) << plan.error().message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Plan, ForeignPlan,
+    testing::Values(
+        BadPlan{"/schema", "2", "schema"}, BadPlan{"/surprise", "1", "surprise"}, BadPlan{"/program", "1", "program"},
+        BadPlan{"/spec", "[]", "spec"}, BadPlan{"/arguments", "{}", "arguments"},
+        BadPlan{"/arguments/0/name", "\"q q\"", "name"}, BadPlan{"/arguments/1/name", "\"q\"", "twice"},
+        BadPlan{"/arguments/0/output", "1", "output"}, BadPlan{"/arguments/0/dtypes", "[\"float64\"]", "float64"},
+        BadPlan{"/arguments/0/dtypes", "[]", "dtypes"}, BadPlan{"/arguments/0/shape/0", "-1", "shape"},
+        BadPlan{"/arguments/0/shape/0", "[\"+\",\"B\",1]", "shape"}, BadPlan{"/arguments/0/strides", "[1]", "strides"},
+        BadPlan{"/arguments/1/dtype_symbol", "\"n\"", "dtype symbol"},
+        BadPlan{"/preconditions/0/holds", "\"x\"", "'x'"}, BadPlan{"/preconditions/0/where", "null", "where"},
+        BadPlan{"/buffers/0/name", "\"q\"", "twice"}, BadPlan{"/buffers/0/bytes", "[\"*\",\"n\"]", "operands"},
+        BadPlan{"/kernels/0/scratch_bytes", "-4", "scratch_bytes"},
+        BadPlan{"/kernels/0/scratch_bytes", "1e99", "scratch_bytes"},
+        BadPlan{"/kernels/0/scratch_bytes", "99999999999", "scratch_bytes"},
+        BadPlan{"/kernels/0/config", "3", "config"}, BadPlan{"/kernels/1/name", "\"first\"", "twice"},
+        BadPlan{"/kernels/0/parameters/0/memory", "\"z\"", "'z'"},
+        BadPlan{"/kernels/0/parameters/0/type", "\"f64\"", "f64"},
+        BadPlan{"/kernels/0/parameters/1/name", "\"q\"", "twice"},
+        BadPlan{"/kernels/1/parameters/1/value", "\"zz\"", "'zz'"},
+        BadPlan{"/launches/0/kernel", "\"third\"", "'third'"}, BadPlan{"/launches/0/grid", "[\"pow\",2,3]", "grid"},
+        BadPlan{"/launches/1/when", "\"q\"", "'q'"}));
+
+TEST(Plan, text_that_is_no_json_is_refused) {
+  for (const char *text : {"", "{", "[]", "1", "{}", "\xff\xfe"})
+    EXPECT_FALSE(planFromJson(text).ok()) << text;
+}
+
+TEST(Plan, a_truncated_plan_is_refused) {
+  const std::string text = planToJson(samplePlan());
+  for (size_t length = 0; length + 2 < text.size(); length += 7)
+    EXPECT_FALSE(planFromJson(text.substr(0, length)).ok()) << length;
+}
+
+} // namespace
+} // namespace nysjit
