@@ -141,29 +141,34 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
     command->add_flag("--json", given.json, "exactly one JSON object on standard output");
   };
   auto addSpec = [&given](CLI::App *command) {
-    command->add_option("SPEC", given.spec, "KernelSpec, a JSON file")->required();
-    command->add_option("--target", given.target, "cpu:native (default), cpu:x86-64-v3 or cpu:x86-64-v4");
-    command->add_option("--config", given.config, "KernelConfig, a JSON file: block sizes by kernel name");
+    command->add_option("SPEC", given.spec, "KernelSpec, a JSON file")->type_name("FILE")->required();
+    command->add_option("--target", given.target, "cpu:native (default), cpu:x86-64-v3 or cpu:x86-64-v4")
+        ->type_name("NAME");
+    command->add_option("--config", given.config, "KernelConfig, a JSON file: block sizes by kernel name")
+        ->type_name("FILE");
   };
 
   CLI::App *compile = app.add_subcommand("compile", "compile a spec into the cache, or show a stage of it");
   addSpec(compile);
-  compile->add_option("--emit", given.emit, "print a stage: tile, lowered, llvm, asm, object or plan");
-  compile->add_option("--from", given.from, "STAGE FILE: start from a stage's text instead of the spec's template")
-      ->expected(2);
-  compile->add_option("-o", given.output, "file for the stage, or without --emit for the program's shared object");
+  compile->add_option("--emit", given.emit, "print a stage: tile, lowered, llvm, asm, object or plan")
+      ->type_name("STAGE");
+  compile->add_option("--from", given.from, "start from a stage's text instead of the spec's template")
+      ->expected(2)
+      ->type_name("STAGE FILE");
+  compile->add_option("-o", given.output, "file for the stage, or without --emit for the program's shared object")
+      ->type_name("FILE");
   addJson(compile);
 
   CLI::App *run = app.add_subcommand("run", "run a spec on tensors");
   addSpec(run);
-  run->add_option("--device", given.device, "cpu");
-  run->add_option("--q", given.q, "queries [B, Hq, n, d], .npy");
-  run->add_option("--k", given.k, "keys [B, Hkv, n, d], .npy");
-  run->add_option("--v", given.v, "values [B, Hkv, n, d], .npy");
-  run->add_option("-o", given.output, "output [B, Hq, n, d], float32, .npy");
-  run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)");
-  run->add_option("--repeat", given.repeat, "run N times and report the median");
-  run->add_option("--threads", given.threads, "threads, default one a CPU");
+  run->add_option("--device", given.device, "cpu")->type_name("NAME");
+  run->add_option("--q", given.q, "queries [B, Hq, n, d], .npy; needed")->type_name("FILE");
+  run->add_option("--k", given.k, "keys [B, Hkv, n, d], .npy; needed")->type_name("FILE");
+  run->add_option("--v", given.v, "values [B, Hkv, n, d], .npy; needed")->type_name("FILE");
+  run->add_option("-o", given.output, "output [B, Hq, n, d], float32, .npy; needed")->type_name("FILE");
+  run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)")->type_name("X");
+  run->add_option("--repeat", given.repeat, "run N times and report the median")->type_name("N");
+  run->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");
   run->add_flag("--check", given.check, "compare with the float64 reference");
   addJson(run);
 

@@ -32,13 +32,12 @@ std::string kernelLines(const json &kernels) {
 }
 
 /// The program by the cache or the compiler, as `run` would get it.
-Result<Reply> compileProgram(const Request &request, std::optional<OutputFile> output) {
+Result<Reply> compileProgram(const Request &request, const std::optional<OutputFile> &output) {
   Result<Program> program = Program::prepare(request, /*threads=*/1);
   NYSJIT_RETURN_IF_ERROR(program);
   const nysjit_program_info &info = program->info();
   if (output) {
     NYSJIT_RETURN_IF_ERROR(output->write({static_cast<const char *>(info.object), info.object_size}));
-    NYSJIT_RETURN_IF_ERROR(output->commit());
   }
   json kernels = parsed(info.kernels_json);
   Reply reply;
@@ -58,7 +57,8 @@ Result<Reply> compileProgram(const Request &request, std::optional<OutputFile> o
 }
 
 /// --emit or --from: the worker's answer goes to the file or to standard output, and nowhere else.
-Result<Reply> compileStage(const Request &request, const CompileOptions &options, std::optional<OutputFile> output) {
+Result<Reply> compileStage(const Request &request, const CompileOptions &options,
+                           const std::optional<OutputFile> &output) {
   StageRequest stage{request.spec, request.config, request.target, options.emit, options.from, ""};
   if (!options.from.empty()) {
     Result<std::string> bytes = readFile("--from", options.fromFile);
@@ -83,7 +83,6 @@ Result<Reply> compileStage(const Request &request, const CompileOptions &options
   const std::string &bytes = answer->blobs[wanted];
   if (output) {
     NYSJIT_RETURN_IF_ERROR(output->write(bytes));
-    NYSJIT_RETURN_IF_ERROR(output->commit());
   } else {
     reply.text = options.emit.empty() ? kernelLines(reply.json.value("kernels", json::array())) : bytes;
   }
@@ -99,11 +98,11 @@ Result<Reply> runCompile(const CompileOptions &options) {
   if (options.output) {
     Result<OutputFile> file = OutputFile::create("-o", *options.output);
     NYSJIT_RETURN_IF_ERROR(file);
-    output.emplace(std::move(*file));
+    output = std::move(*file);
   }
   if (options.emit.empty() && options.from.empty())
-    return compileProgram(*request, std::move(output));
-  return compileStage(*request, options, std::move(output));
+    return compileProgram(*request, output);
+  return compileStage(*request, options, output);
 }
 
 } // namespace nysjit::cli

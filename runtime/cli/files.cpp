@@ -65,62 +65,49 @@ Result<std::string> readFile(const std::string &flag, const std::string &path) {
   return bytes;
 }
 
-OutputFile::OutputFile(std::string path, std::string aside, int descriptor)
-    : path(std::move(path)), aside(std::move(aside)), descriptor(descriptor) {}
-
-OutputFile::OutputFile(OutputFile &&other) noexcept
-    : path(std::move(other.path)), aside(std::move(other.aside)), descriptor(other.descriptor) {
-  other.descriptor = -1;
-  other.aside.clear();
-}
-
-OutputFile::~OutputFile() {
-  if (descriptor >= 0)
-    close(descriptor);
-  if (!aside.empty())
-    unlink(aside.c_str());
-}
-
 Result<OutputFile> OutputFile::create(const std::string &flag, const std::string &path) {
+  OutputFile file;
+  file.flag = flag;
+  file.path = path;
   struct stat status;
-  std::string resolved = path;
   if (stat(path.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode))
       return fileError(flag, path, "a file to write", EISDIR);
-    if (!S_ISREG(status.st_mode)) {
-      int descriptor = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-      if (descriptor < 0)
-        return fileError(flag, path, "a file to write", errno);
-      return OutputFile(path, "", descriptor);
-    }
+    file.isInPlace = !S_ISREG(status.st_mode);
     // What a symbolic link points to is replaced, not the link.
-    if (char *real = realpath(path.c_str(), nullptr)) {
-      resolved = real;
+    if (char *real = file.isInPlace ? nullptr : realpath(path.c_str(), nullptr)) {
+      file.path = real;
       free(real);
     }
   }
-  std::string aside = resolved + ".XXXXXX";
-  int descriptor = mkostemp(aside.data(), O_CLOEXEC);
+  size_t slash = file.path.rfind('/');
+  std::string folder = slash == std::string::npos ? "." : file.path.substr(0, slash + 1);
+  if (file.path.empty() || slash + 1 == file.path.size())
+    return fileError(flag, path, "a file to write", EISDIR);
+  if (file.isInPlace ? access(path.c_str(), W_OK) != 0 : access(folder.c_str(), W_OK | X_OK) != 0)
+    return fileError(flag, path, "a file to write", errno);
+  return file;
+}
+
+Status OutputFile::write(const std::string &bytes) const {
+  std::string aside = path + ".XXXXXX";
+  int descriptor = isInPlace ? open(path.c_str(), O_WRONLY | O_CLOEXEC) : mkostemp(aside.data(), O_CLOEXEC);
   if (descriptor < 0)
     return fileError(flag, path, "a file to write", errno);
-  mode_t mask = umask(0);
-  umask(mask);
-  fchmod(descriptor, 0666 & ~mask);
-  return OutputFile(resolved, aside, descriptor);
-}
-
-Status OutputFile::write(const std::string &bytes) {
-  if (int failure = writeAll(descriptor, bytes))
-    return fileError("-o", path, "room for " + std::to_string(bytes.size()) + " bytes", failure);
-  return {};
-}
-
-Status OutputFile::commit() {
-  int closed = close(descriptor);
-  descriptor = -1;
-  if (closed != 0 || (!aside.empty() && rename(aside.c_str(), path.c_str()) != 0))
-    return fileError("-o", path, "a file that can be written", errno);
-  aside.clear();
+  int failure = writeAll(descriptor, bytes);
+  if (!isInPlace) {
+    mode_t mask = umask(0);
+    umask(mask);
+    fchmod(descriptor, 0666 & ~mask);
+  }
+  if (close(descriptor) != 0 && failure == 0)
+    failure = errno;
+  if (!isInPlace && failure == 0 && rename(aside.c_str(), path.c_str()) != 0)
+    failure = errno;
+  if (!isInPlace && failure != 0)
+    unlink(aside.c_str());
+  if (failure != 0)
+    return fileError(flag, path, "a file that takes " + std::to_string(bytes.size()) + " bytes", failure);
   return {};
 }
 

@@ -38,6 +38,23 @@ double totalMs(const std::vector<nysjit_launch_timing> &launches) {
                          [](double sum, const nysjit_launch_timing &launch) { return sum + launch.ms; });
 }
 
+/// The API calls a tensor by its letter; here it is known by its flag.
+Status checkRun(nysjit_status status) {
+  Status checked = checkStatus(status);
+  if (checked)
+    return checked;
+  Error error = checked.takeError();
+  for (const char *name : {"q", "k", "v", "o"})
+    if (error.where == name || error.where.starts_with(name + std::string("."))) {
+      std::string dashes = error.where[0] == 'o' ? "-" : "--";
+      if (error.message.starts_with(error.where + ":"))
+        error.message = dashes + error.message;
+      error.where = dashes + error.where;
+      break;
+    }
+  return error;
+}
+
 /// Runs the program `repeat` times into `o`.
 Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor &o, float scale, int repeat) {
   TensorView q(inputs.q), k(inputs.k), v(inputs.v), out(o);
@@ -49,7 +66,7 @@ Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor
   args.o = out.get();
   args.scale = &scale;
   Measured measured;
-  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_workspace_size(program.get(), &args, &measured.workspaceBytes)));
+  NYSJIT_RETURN_IF_ERROR(checkRun(nysjit_workspace_size(program.get(), &args, &measured.workspaceBytes)));
 
   Progress progress(repeat == 1 ? "running" : "running " + std::to_string(repeat) + " times");
   std::vector<std::vector<nysjit_launch_timing>> runs;
@@ -60,7 +77,7 @@ Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor
     args.timings = launches.data();
     args.timing_capacity = launches.size();
     args.timing_count = &count;
-    NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_run(program.get(), &args, nullptr)));
+    NYSJIT_RETURN_IF_ERROR(checkRun(nysjit_run(program.get(), &args, nullptr)));
     launches.resize(std::min(count, launches.size()));
     runs.push_back(std::move(launches));
   }
@@ -144,7 +161,6 @@ Result<Reply> runTensors(const RunOptions &options) {
     checked = *result;
   }
   NYSJIT_RETURN_IF_ERROR(output->write(npyFile(o)));
-  NYSJIT_RETURN_IF_ERROR(output->commit());
 
   const nysjit_program_info &info = program->info();
   Reply reply;

@@ -60,7 +60,7 @@ TEST_F(Compile, AStageGivenBackGivesTheSameObject) {
     nysjit({"compile", "exact.json", "--emit", stage, "-o", "stage"});
     Outcome outcome = nysjit({"compile", "exact.json", "--from", stage, "stage", "--emit", "object", "-o", "again.o"});
     EXPECT_EQ(outcome.exitCode, 0) << stage << outcome.err;
-    EXPECT_EQ(read("again.o").size(), read("direct.o").size()) << stage;
+    EXPECT_TRUE(read("again.o") == read("direct.o")) << stage;
   }
 }
 
