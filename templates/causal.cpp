@@ -107,10 +107,10 @@ LandmarkRows landmarkRows(Kernel &k, const Causal &c, const Scalar &pair) {
           k.view(c.landmarkLogMass, {pair}), k.view(c.landmarkValue, {pair})};
 }
 
-/// a_gg = 2^(l_g(qtilde_g) - log mass of row g), the diagonal of A.
-Tile diagonal(Kernel &k, const LandmarkRows &landmark, const Tile &query, const Tile &logMass, const Scalar &g0, int block) {
-  const Tile logit = rowSum(query * k.load(landmark.key, g0, block)) * logitScale(k) + k.load(landmark.bias, g0, block);
-  return exp2(logit - logMass);
+/// l_j(qtilde_g) in base 2 for landmarks j0 on. Both kernels of the solve take A from here: to the last bit the same
+/// logits, or a logit of 1e20 and its row's mass would be 1e13 apart.
+Tile landmarkLogits(Kernel &k, const LandmarkRows &landmark, const Tile &query, const Scalar &j0, int block) {
+  return dotT(query, k.load(landmark.key, j0, block), DotPrecision::Full) * logitScale(k) + cols(k.load(landmark.bias, j0, block));
 }
 
 void Causal::landmarkTarget() {
@@ -134,13 +134,16 @@ void Causal::landmarkTarget() {
       past.add(logits, k.load(head.value, t0, blockN));
     });
 
-    // A_gj = e^{l_j(qtilde_g)} / sum over j' <= g; only the rows' masses are kept
+    // A_gj = e^{l_j(qtilde_g)} / sum over j' <= g; only the rows' masses and diagonal logits are kept
     OnlineMass row(k, blockM);
-    k.forTiles({0, min(g0 + blockM, landmarks)}, {0, 0}, blockN, row.carry(), [&](Scalar j0, bool) {
-      const Tile logits = dotT(query, k.load(landmark.key, j0, blockN), DotPrecision::Full) * scale + cols(k.load(landmark.bias, j0, blockN));
-      row.add(where(cols(j0 + k.iota(blockN)) <= rows(g), logits, negativeInfinity));
+    Tile own = k.fill(blockM, lowestMaximum);
+    k.forTiles({0, min(g0 + blockM, landmarks)}, {0, 0}, blockN, {&row.maximum, &row.mass, &own}, [&](Scalar j0, bool) {
+      const Tile j = j0 + k.iota(blockN);
+      const Tile logits = where(cols(j) <= rows(g), landmarkLogits(k, landmark, query, j0, blockN), negativeInfinity);
+      row.add(logits);
+      own = max(own, rowMax(where(cols(j) >= rows(g), logits, negativeInfinity)));
     });
-    const Tile logMass = row.logOfMass(), a = diagonal(k, landmark, query, logMass, g0, blockM);
+    const Tile logMass = row.logOfMass(), a = exp2(own - logMass); // a_gg
 
     // pool + D (BV - a pool), D = a / (a^2 + lambda)
     const Tile pool = k.load(landmark.value, g0, blockM), gain = a / (a * a + spec.stabilizer);
@@ -155,20 +158,17 @@ void Causal::landmarkSolve() {
   program.kernel("landmark_solve", attention.heads(), [&](Kernel &k) {
     const LandmarkRows landmark = landmarkRows(k, *this, k.programId());
     k.forRange({0, landmarks}, block, {}, [&](Scalar g0) {
-      const Tile query = k.load(landmark.query, g0, block), scale = logitScale(k);
-      const Tile logMass = k.load(landmark.logMass, g0, block), a = diagonal(k, landmark, query, logMass, g0, block);
-      const Tile gain = a / (a * a + spec.stabilizer);
-      auto weights = [&](Scalar j0) { // A_gj for a block of earlier landmarks
-        const Tile logits = dotT(query, k.load(landmark.key, j0, block), DotPrecision::Full) * scale;
-        return exp2(logits + cols(k.load(landmark.bias, j0, block)) - rows(logMass));
-      };
+      const Tile query = k.load(landmark.query, g0, block), logMass = k.load(landmark.logMass, g0, block);
+      auto weights = [&](Scalar j0) { return exp2(landmarkLogits(k, landmark, query, j0, block) - rows(logMass)); }; // A_gj
+      const Tile g = k.iota(block), own = weights(g0);
+      const Tile a = rowSum(where((cols(g) <= rows(g)) & (cols(g) >= rows(g)), own, 0.0)), gain = a / (a * a + spec.stabilizer);
       // U_g = target_g - D_g sum over j < g of A_gj U_j: whole blocks by dots, the block's own triangle by substitution
       Tile known = k.fill(block, spec.headDim, 0);
       k.forRange({0, g0}, block, {&known}, [&](Scalar j0) {
         known = dotAdd(known, weights(j0), k.load(landmark.value, j0, block), DotPrecision::Full);
       });
       const Tile target = k.load(landmark.value, g0, block) - known * rows(gain);
-      const Tile g = k.iota(block), lower = where(cols(g) < rows(g), weights(g0) * rows(gain), 0.0);
+      const Tile lower = where(cols(g) < rows(g), own * rows(gain), 0.0);
       k.store(triangularSolve(lower, target), landmark.value, g0);
       k.sync();
     });

@@ -5,6 +5,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
+#include <algorithm>
+
 using namespace mlir;
 namespace nysjit {
 
@@ -36,6 +38,10 @@ Value Kernel::Emitter::parameter(PlanParameter parameter, Type type) {
       if (entry.getArgument(i).getType() == type)
         return entry.getArgument(i);
   }
+  // One argument may be read in two widths, as n when segment_len is 1: a length and a stride.
+  auto isTaken = [&](const PlanParameter &known) { return known.name == parameter.name; };
+  if (std::any_of(parameters.begin(), parameters.end(), isTaken))
+    parameter.name += parameter.type == ParameterType::I64 ? "_i64" : "_i32";
   parameters.push_back(std::move(parameter));
   return entry.addArgument(type, function.getLoc());
 }

@@ -1,0 +1,205 @@
+// Runs programs through the C API as a host would, for every device and target there is, against the float64 reference.
+#pragma once
+#include "runtime/include/nysjit.h"
+#include "runtime/npy/half.h"
+#include "runtime/reference/reference.h"
+#include "runtime/spec/spec.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace nysjit::conformance {
+
+/// A tensor's numbers as the spec's dtype holds them, with its shape and strides in elements.
+struct Tensor {
+  std::vector<int64_t> shape, strides;
+  std::string dtype = "float32";
+  std::vector<char> bytes;
+
+  DLTensor view() {
+    const uint8_t bits = dtype == "float32" ? 32 : 16;
+    const DLDataTypeCode code = dtype == "bfloat16" ? kDLBfloat : kDLFloat;
+    return {bytes.data(), {kDLCPU, 0}, static_cast<int>(shape.size()), {static_cast<uint8_t>(code), bits, 1}, shape.data(), strides.data(), 0};
+  }
+};
+
+inline double rounded(double value, const std::string &dtype) {
+  const float single = static_cast<float>(value);
+  return dtype == "float32" ? single : dtype == "float16" ? float16ToFloat(floatToFloat16(single)) : bfloat16ToFloat(floatToBfloat16(single));
+}
+
+/// Row-major numbers as a tensor; `swapHeads` lays [B, H, n, d] out as [B, n, H, d], as most frameworks have it.
+inline Tensor makeTensor(const std::vector<double> &values, const std::vector<int64_t> &shape, const std::string &dtype, bool swapHeads = false) {
+  Tensor tensor{shape, {}, dtype, {}};
+  const int64_t H = shape[1], n = shape[2], d = shape[3];
+  tensor.strides = swapHeads ? std::vector<int64_t>{n * H * d, d, H * d, 1} : std::vector<int64_t>{H * n * d, n * d, d, 1};
+  const size_t width = dtype == "float32" ? 4 : 2;
+  tensor.bytes.resize(values.size() * width + 64);
+  size_t index = 0;
+  for (int64_t b = 0; b < shape[0]; ++b)
+    for (int64_t h = 0; h < H; ++h)
+      for (int64_t t = 0; t < n; ++t)
+        for (int64_t e = 0; e < d; ++e) {
+          const float single = static_cast<float>(values[index++]);
+          char *at = tensor.bytes.data() + static_cast<size_t>(b * tensor.strides[0] + h * tensor.strides[1] + t * tensor.strides[2] + e) * width;
+          const uint16_t half = dtype == "float16" ? floatToFloat16(single) : floatToBfloat16(single);
+          std::memcpy(at, width == 4 ? static_cast<const void *>(&single) : &half, width);
+        }
+  return tensor;
+}
+
+/// Back to row-major numbers.
+inline std::vector<double> numbersOf(const Tensor &tensor) {
+  std::vector<double> values;
+  for (int64_t b = 0; b < tensor.shape[0]; ++b)
+    for (int64_t h = 0; h < tensor.shape[1]; ++h)
+      for (int64_t t = 0; t < tensor.shape[2]; ++t)
+        for (int64_t e = 0; e < tensor.shape[3]; ++e) {
+          const auto at = static_cast<size_t>(b * tensor.strides[0] + h * tensor.strides[1] + t * tensor.strides[2] + e);
+          if (tensor.dtype == "float32") {
+            values.push_back(reinterpret_cast<const float *>(tensor.bytes.data())[at]);
+          } else {
+            const uint16_t half = reinterpret_cast<const uint16_t *>(tensor.bytes.data())[at];
+            values.push_back(tensor.dtype == "float16" ? float16ToFloat(half) : bfloat16ToFloat(half));
+          }
+        }
+  return values;
+}
+
+/// What a run takes: row-major numbers, already rounded to the spec's dtype.
+struct Inputs {
+  int64_t batch = 1, queryHeads = 1, keyHeads = 1, length = 0, headDim = 0;
+  std::vector<double> q, k, v;
+  double scale = 0;
+  bool swapHeads = false;
+
+  std::vector<int64_t> queryShape() const { return {batch, queryHeads, length, headDim}; }
+  std::vector<int64_t> keyShape() const { return {batch, keyHeads, length, headDim}; }
+  size_t index(int64_t b, int64_t h, int64_t t, int64_t e, int64_t heads) const { return static_cast<size_t>(((b * heads + h) * length + t) * headDim + e); }
+};
+
+inline Inputs randomInputs(std::mt19937 &generator, int64_t batch, int64_t queryHeads, int64_t keyHeads, int64_t length, int64_t headDim,
+                           const std::string &dtype = "float32", double spread = 1) {
+  Inputs in{batch, queryHeads, keyHeads, length, headDim, {}, {}, {}, 1 / std::sqrt(double(headDim)), false};
+  std::normal_distribution<double> normal;
+  auto fill = [&](std::vector<double> &x, int64_t heads, double size) {
+    x.resize(static_cast<size_t>(batch * heads * length * headDim));
+    for (double &value : x)
+      value = rounded(size * normal(generator), dtype);
+  };
+  fill(in.q, queryHeads, spread);
+  fill(in.k, keyHeads, spread);
+  fill(in.v, keyHeads, 1);
+  return in;
+}
+
+/// A context and programs on one target. Programs are compiled once a process, or found in the tests' cache.
+class Device {
+public:
+  explicit Device(std::string targetName, uint32_t threads = 0, bool useCache = true) : target(std::move(targetName)) {
+    nysjit_context_options options = {};
+    options.size = sizeof options;
+    options.threads = threads;
+    options.cache_dir = useCache ? NYSJIT_BINARY_DIR "/test-cache" : "";
+    options.compiler = NYSJIT_BINARY_DIR "/bin/nysjit-compiler";
+    EXPECT_EQ(nysjit_context_create(&options, &context), NYSJIT_OK) << nysjit_last_error();
+  }
+  ~Device() { nysjit_context_destroy(context); }
+
+  using Program = std::unique_ptr<nysjit_program, void (*)(nysjit_program *)>;
+  Program prepare(const std::string &spec, const std::string &config = "") {
+    nysjit_program *program = nullptr;
+    EXPECT_EQ(nysjit_prepare(context, spec.c_str(), config.empty() ? nullptr : config.c_str(), target.c_str(), &program), NYSJIT_OK)
+        << spec << ": " << nysjit_last_error();
+    return Program(program, nysjit_program_release);
+  }
+
+  /// O as float32 numbers (or as `outputDtype`); NaNs where it could not run, after a failure that says why.
+  std::vector<double> run(nysjit_program *program, const Inputs &in, const std::string &dtype, const std::string &outputDtype = "float32") {
+    if (!program)
+      return std::vector<double>(in.q.size(), NAN);
+    Tensor q = makeTensor(in.q, in.queryShape(), dtype, in.swapHeads), k = makeTensor(in.k, in.keyShape(), dtype, in.swapHeads),
+           v = makeTensor(in.v, in.keyShape(), dtype, in.swapHeads),
+           o = makeTensor(std::vector<double>(in.q.size(), NAN), in.queryShape(), outputDtype, in.swapHeads);
+    DLTensor views[] = {q.view(), k.view(), v.view(), o.view()};
+    const float scale = static_cast<float>(in.scale);
+    nysjit_run_args args = {};
+    args.size = sizeof args;
+    args.q = &views[0];
+    args.k = &views[1];
+    args.v = &views[2];
+    args.o = &views[3];
+    args.scale = &scale;
+    EXPECT_EQ(nysjit_run(program, &args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    return numbersOf(o);
+  }
+  std::vector<double> run(const std::string &spec, const Inputs &in, const std::string &dtype = "float32") {
+    return run(prepare(spec).get(), in, dtype);
+  }
+
+  const std::string target;
+  nysjit_context *context = nullptr;
+};
+
+/// The float64 reference on the same inputs.
+inline std::vector<double> expected(const std::string &specJson, const Inputs &in) {
+  auto spec = parseKernelSpec(specJson);
+  EXPECT_TRUE(spec.ok()) << specJson;
+  reference::ReferenceInput input;
+  input.spec = *spec;
+  input.scale = static_cast<float>(in.scale);
+  input.batch = in.batch;
+  input.queryHeads = in.queryHeads;
+  input.keyHeads = in.keyHeads;
+  input.length = in.length;
+  input.q = in.q.data();
+  input.k = in.k.data();
+  input.v = in.v.data();
+  auto o = reference::compute(input);
+  EXPECT_TRUE(o.ok()) << (o.ok() ? "" : o.error().message);
+  return o.ok() ? *o : std::vector<double>();
+}
+
+/// ||x - y|| / ||y||, absolute where y is 0.
+inline double relativeError(const std::vector<double> &x, const std::vector<double> &y) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < y.size(); ++i) {
+    error += (x[i] - y[i]) * (x[i] - y[i]);
+    norm += y[i] * y[i];
+  }
+  return x.size() != y.size() ? INFINITY : norm > 0 ? std::sqrt(error / norm) : std::sqrt(error);
+}
+
+inline double bound(const std::string &dtype) { return dtype == "float32" ? 1e-5 : dtype == "float16" ? 2e-3 : 1e-2; }
+
+/// The targets that this machine can run; each is a parameter of every test here.
+inline std::vector<std::string> targets() {
+  std::vector<std::string> names = {"cpu:x86-64-v3"};
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    names.push_back("cpu:x86-64-v4");
+  names.push_back("cpu:native");
+  return names;
+}
+
+inline std::string testName(std::string text) {
+  for (char &c : text)
+    c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return text;
+}
+
+/// A random generator whose seed stands in every failure.
+struct Seeded {
+  unsigned seed = std::random_device{}();
+  std::mt19937 generator{seed};
+  testing::ScopedTrace trace{__FILE__, __LINE__, "seed " + std::to_string(seed)};
+  int64_t between(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(generator); }
+  template <typename T> T oneOf(std::initializer_list<T> choices) { return *(choices.begin() + between(0, int64_t(choices.size()) - 1)); }
+};
+
+} // namespace nysjit::conformance

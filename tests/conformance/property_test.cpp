@@ -1,0 +1,219 @@
+// Facts of the mathematics, bit for bit where it says so, on random inputs.
+#include "tests/conformance/conformance.h"
+
+#include <algorithm>
+#include <sys/mman.h>
+
+using namespace nysjit;
+using namespace nysjit::conformance;
+
+namespace {
+
+class Property : public testing::TestWithParam<std::string> {
+protected:
+  Property() : device(GetParam()) {}
+  Seeded random;
+  Device device;
+};
+INSTANTIATE_TEST_SUITE_P(Targets, Property, testing::ValuesIn(targets()), [](const auto &info) { return testName(info.param); });
+
+const char *const causalSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "window": 1})";
+const char *const streamingSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "landmark_value": "streaming", "landmark_weight": "count"})";
+const char *const exactSpec = R"({"layout": "exact_causal", "head_dim": 32})";
+
+/// The first `length` positions of the inputs.
+Inputs prefix(const Inputs &in, int64_t length) {
+  Inputs cut = in;
+  cut.length = length;
+  for (auto [from, to, heads] : {std::tuple(&in.q, &cut.q, in.queryHeads), {&in.k, &cut.k, in.keyHeads}, {&in.v, &cut.v, in.keyHeads}}) {
+    to->clear();
+    for (int64_t row = 0; row < in.batch * heads; ++row)
+      to->insert(to->end(), from->begin() + row * in.length * in.headDim, from->begin() + (row * in.length + length) * in.headDim);
+  }
+  return cut;
+}
+
+TEST_P(Property, LaterPositionsChangeNoBit) {
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec})
+    for (int round = 0; round < 4; ++round) {
+      Inputs in = randomInputs(random.generator, 1, 2, 1, 300, 32);
+      const std::vector<double> before = device.run(spec, in);
+      const int64_t last = random.between(0, 298);
+      std::uniform_real_distribution<double> large(-1e4, 1e4);
+      for (int64_t t = last + 1; t < 300; ++t)
+        for (int64_t e = 0; e < 32; ++e) {
+          in.k[in.index(0, 0, t, e, 1)] = float(large(random.generator));
+          in.v[in.index(0, 0, t, e, 1)] = float(large(random.generator));
+          for (int64_t h = 0; h < 2; ++h)
+            in.q[in.index(0, h, t, e, 2)] = float(large(random.generator));
+        }
+      const std::vector<double> after = device.run(spec, in);
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t i = 0; i <= last; ++i)
+          for (int64_t e = 0; e < 32; ++e)
+            ASSERT_EQ(before[in.index(0, h, i, e, 2)], after[in.index(0, h, i, e, 2)]) << spec << " position " << i << ", changed from " << last + 1;
+    }
+}
+
+TEST_P(Property, OutputAtAPositionDoesNotDependOnTheLength) {
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec}) {
+    const Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32);
+    const std::vector<double> all = device.run(spec, whole);
+    for (int64_t length : {int64_t(1), random.between(2, 332), int64_t(64), int64_t(128), int64_t(300)}) {
+      const Inputs cut = prefix(whole, length);
+      const std::vector<double> some = device.run(spec, cut);
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t i = 0; i < length; ++i)
+          for (int64_t e = 0; e < 32; ++e)
+            ASSERT_EQ(all[whole.index(0, h, i, e, 2)], some[cut.index(0, h, i, e, 2)]) << spec << " position " << i << " of " << length;
+    }
+  }
+}
+
+TEST_P(Property, SegmentLengthOneAndFullWindowsAreExact) {
+  const Inputs in = randomInputs(random.generator, 1, 1, 1, 150, 32);
+  const std::vector<double> exact = expected(exactSpec, in);
+  for (const char *spec : {R"({"layout": "causal", "head_dim": 32, "landmarks": 150, "segment_len": 1})",
+                           R"({"layout": "causal", "head_dim": 32, "landmarks": 5, "segment_len": 50, "window": 2})",
+                           R"({"layout": "causal", "head_dim": 32, "landmarks": 4, "segment_len": 200})",
+                           R"({"layout": "causal", "head_dim": 32, "landmarks": 1})"})
+    EXPECT_LE(relativeError(device.run(spec, in), exact), 1e-5) << spec;
+}
+
+TEST_P(Property, EqualScoresGiveTheRunningMean) {
+  Inputs in = randomInputs(random.generator, 1, 1, 1, 200, 32);
+  std::fill(in.k.begin(), in.k.end(), 0.25);
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec}) {
+    const std::vector<double> o = device.run(spec, in);
+    double sum = 0;
+    for (int64_t i = 0; i < 200; ++i) {
+      sum += in.v[in.index(0, 0, i, 5, 1)];
+      ASSERT_NEAR(o[in.index(0, 0, i, 5, 1)], sum / double(i + 1), 2e-6) << spec << " position " << i;
+    }
+  }
+}
+
+TEST_P(Property, ConstantValueComesBack) {
+  Inputs in = randomInputs(random.generator, 1, 1, 1, 200, 32, "float32", 3);
+  std::fill(in.v.begin(), in.v.end(), -2.5);
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec})
+    for (double value : device.run(spec, in))
+      ASSERT_NEAR(value, -2.5, 1e-5) << spec;
+}
+
+TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
+  const Inputs in = randomInputs(random.generator, 3, 4, 2, 170, 32);
+  for (const char *spec : {causalSpec, exactSpec}) {
+    const std::vector<double> o = device.run(spec, in);
+    EXPECT_EQ(o, device.run(spec, in)) << "run twice";
+    Device alone(GetParam(), 1);
+    EXPECT_EQ(o, alone.run(spec, in)) << "one thread";
+    Inputs swapped = in;
+    swapped.swapHeads = true;
+    EXPECT_EQ(o, device.run(spec, swapped)) << "[B, n, H, d]";
+    Inputs second = in; // batch element 1 by itself
+    second.batch = 1;
+    auto part = [&](const std::vector<double> &x) { return std::vector<double>(x.begin() + ptrdiff_t(x.size() / 3), x.begin() + ptrdiff_t(x.size() / 3 * 2)); };
+    second.q = part(in.q);
+    second.k = part(in.k);
+    second.v = part(in.v);
+    EXPECT_EQ(part(o), device.run(spec, second)) << "batch of one";
+  }
+}
+
+TEST_P(Property, ANaNStaysInItsSequenceAndHead) {
+  Inputs in = randomInputs(random.generator, 2, 4, 2, 100, 32);
+  for (const char *spec : {causalSpec, exactSpec}) {
+    Inputs broken = in;
+    broken.k[in.index(1, 0, 10, 3, 2)] = NAN; // batch element 1, key head 0: query heads 0 and 1 of it
+    broken.v[in.index(1, 0, 20, 3, 2)] = INFINITY;
+    const std::vector<double> right = device.run(spec, in), o = device.run(spec, broken);
+    for (int64_t b = 0; b < 2; ++b)
+      for (int64_t h = 0; h < 4; ++h)
+        for (int64_t i = 0; i < (b == 1 && h < 2 ? 0 : 100); ++i)
+          ASSERT_EQ(right[in.index(b, h, i, 0, 4)], o[in.index(b, h, i, 0, 4)]) << b << ", " << h << ", " << i;
+  }
+}
+
+TEST_P(Property, OutputsAreFiniteForHugeScores) {
+  const char *const manyLandmarks = R"({"layout": "causal", "head_dim": 40, "landmarks": 400, "segment_len": 3})";
+  for (double spread : {1e3, 1e10, 3e13}) { // |scores| to 1e6, 1e20, 1e28
+    for (const char *spec : {causalSpec, streamingSpec, exactSpec, manyLandmarks}) {
+      const Inputs in = randomInputs(random.generator, 1, 1, 1, random.between(100, 384), spec == manyLandmarks ? 40 : 32, "float32", spread);
+      for (double value : device.run(spec, in))
+        ASSERT_TRUE(std::isfinite(value)) << spec << " spread " << spread;
+    }
+  }
+}
+
+TEST_P(Property, SharpScoresStayWithinTheBound) {
+  const Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6); // one weight takes most rows
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec})
+    EXPECT_LE(relativeError(device.run(spec, in), expected(spec, in)), 1e-5) << spec;
+}
+
+TEST_P(Property, OutputInTheSpecsDtypeIsTheRoundedFloat32) {
+  for (const std::string dtype : {"float16", "bfloat16"}) {
+    const Inputs in = randomInputs(random.generator, 1, 2, 1, 100, 32, dtype);
+    Device::Program program = device.prepare(R"({"layout": "exact_causal", "head_dim": 32, "dtype": ")" + dtype + "\"}");
+    const std::vector<double> wide = device.run(program.get(), in, dtype), narrow = device.run(program.get(), in, dtype, dtype);
+    for (size_t i = 0; i < wide.size(); ++i)
+      ASSERT_EQ(narrow[i], rounded(wide[i], dtype)) << dtype << " " << i;
+  }
+}
+
+TEST_P(Property, AddressesBeyondTwoToThe31Elements) {
+  // Two batch elements more than 2^31 floats apart, positions 2^25 floats apart: sparse memory, only touched pages exist.
+  const int64_t n = 70, d = 32, batchStride = (int64_t(1) << 31) + 4096, positionStride = int64_t(1) << 25;
+  const size_t bytes = static_cast<size_t>(2 * batchStride + positionStride * n) * 4;
+  auto map = [&] { return static_cast<float *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)); };
+  float *memory[4] = {map(), map(), map(), map()};
+  for (float *m : memory)
+    ASSERT_NE(static_cast<void *>(m), MAP_FAILED);
+  const Inputs in = randomInputs(random.generator, 2, 1, 1, n, d);
+  const std::vector<double> *numbers[3] = {&in.q, &in.k, &in.v};
+  for (int x = 0; x < 3; ++x)
+    for (int64_t b = 0; b < 2; ++b)
+      for (int64_t t = 0; t < n; ++t)
+        for (int64_t e = 0; e < d; ++e)
+          memory[x][b * batchStride + t * positionStride + e] = float((*numbers[x])[in.index(b, 0, t, e, 1)]);
+  int64_t shape[] = {2, 1, n, d}, strides[] = {batchStride, 0, positionStride, 1};
+  DLTensor views[4];
+  for (int x = 0; x < 4; ++x)
+    views[x] = {memory[x], {kDLCPU, 0}, 4, {kDLFloat, 32, 1}, shape, strides, 0};
+  strides[1] = d; // one head: any stride will do
+  for (const char *spec : {causalSpec, exactSpec}) {
+    Device::Program program = device.prepare(spec);
+    nysjit_run_args args = {};
+    args.size = sizeof args;
+    args.q = &views[0];
+    args.k = &views[1];
+    args.v = &views[2];
+    args.o = &views[3];
+    ASSERT_EQ(nysjit_run(program.get(), &args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    std::vector<double> o;
+    for (int64_t b = 0; b < 2; ++b)
+      for (int64_t t = 0; t < n; ++t)
+        for (int64_t e = 0; e < d; ++e)
+          o.push_back(memory[3][b * batchStride + t * positionStride + e]);
+    EXPECT_LE(relativeError(o, expected(spec, in)), 1e-5) << spec;
+  }
+  for (float *m : memory)
+    munmap(m, bytes);
+}
+
+TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
+  Device::Program program = device.prepare(causalSpec);
+  Inputs in = randomInputs(random.generator, 1, 1, 1, 32 * 12 + 1, 32);
+  Tensor q = makeTensor(in.q, in.queryShape(), "float32"), o = q;
+  DLTensor input = q.view(), output = o.view();
+  nysjit_run_args args = {};
+  args.size = sizeof args;
+  args.q = args.k = args.v = &input;
+  args.o = &output;
+  EXPECT_EQ(nysjit_run(program.get(), &args, nullptr), NYSJIT_INVALID_SHAPE);
+  EXPECT_NE(std::string(nysjit_last_error()).find("at most landmarks * segment_len = 384 positions, found 385"), std::string::npos) << nysjit_last_error();
+  EXPECT_EQ(o.bytes, q.bytes);
+}
+
+} // namespace
