@@ -1,0 +1,65 @@
+"""nysjit's layouts beside PyTorch's attention on the CPU, float32, alternating in one run.
+
+B1 H8 d64, n 16384 unless given, segment_len 64. "GEMM" is PyTorch's own float32 1024^3 rate in the same run; a layout's
+GFLOP/s count 4 d for each (query, key or landmark) pair that it weighs, exactly.
+usage: attention_cpu.py [--length N] [--repeat R] [--threads T] [--save FILE]
+"""
+
+import argparse
+
+import torch
+
+from harness import Runtime, median_ms, table
+
+HEADS, HEAD_DIM, SEGMENT_LEN = 8, 64, 64
+
+
+def pairs(n, layout):
+    """The (query, position) and (query, landmark) pairs of one head, and the landmarks' own."""
+    if layout == "exact_causal":
+        return n * (n + 1) // 2
+    m = n // SEGMENT_LEN
+    near = sum(i % SEGMENT_LEN + 1 for i in range(n))
+    far = sum(min(i // SEGMENT_LEN, m) for i in range(n))
+    if layout == "streaming":
+        return near + far + n
+    past = sum((g + 1) * SEGMENT_LEN for g in range(m))  # B: landmark g sees the segments up to its own
+    return near + far + n + past + m * (m + 1)  # A is used twice, for the masses and in the solve
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--length", type=int, default=16384)
+    parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--save")
+    arguments = parser.parse_args()
+    n = arguments.length
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, HEADS, n, HEAD_DIM) for _ in range(3))
+    o = torch.empty_like(q)
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    runtime = Runtime(threads=arguments.threads)
+    landmarks = max(1, n // SEGMENT_LEN)
+    causal = {"layout": "causal", "head_dim": HEAD_DIM, "landmarks": landmarks, "segment_len": SEGMENT_LEN}
+    specs = {"causal": causal, "streaming": {**causal, "landmark_value": "streaming"},
+             "exact_causal": {"layout": "exact_causal", "head_dim": HEAD_DIM}}
+    calls = {name: runtime.bind(runtime.prepare(spec), q, k, v, o) for name, spec in specs.items()}
+    scaled = torch.nn.functional.scaled_dot_product_attention
+    peers = {"GEMM 1024^3": lambda: a @ b, "PyTorch SDPA, causal": lambda: scaled(q, k, v, is_causal=True)}
+    peers["PyTorch SDPA, causal"]()
+    everything = {**peers, **calls}
+    times = dict(zip(everything, median_ms(list(everything.values()), arguments.repeat, seconds=120)))
+    gemm = 2 * 1024**3 / times["GEMM 1024^3"] / 1e6
+    rows = []
+    for name, ms in times.items():
+        flops = 2 * 1024**3 if name == "GEMM 1024^3" else 4 * HEAD_DIM * HEADS * pairs(n, name if name in specs else "exact_causal")
+        rate = flops / ms / 1e6
+        launches = ", ".join(f"{kernel} {kernel_ms:.1f}" for kernel, _, kernel_ms in calls[name].launches()) if name in calls else ""
+        rows.append([name, f"{ms:.1f}", f"{rate:.0f}", f"{100 * rate / gemm:.0f} %", f"{times['PyTorch SDPA, causal'] / ms:.2f}", launches])
+    table(f"B1 H{HEADS} d{HEAD_DIM} n{n} segment_len {SEGMENT_LEN} float32, {arguments.threads} threads, median of up to {arguments.repeat}",
+          ["what", "ms", "GFLOP/s", "of GEMM", "times SDPA's speed", "kernels of the last run, ms"], rows)
+
+
+main()

@@ -1,0 +1,122 @@
+"""What the benchmarks share: libnysjit through ctypes, medians of alternating runs, and tables with machine and command."""
+
+import ctypes
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+
+
+def machine():
+    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return f"{names[0]}, {len(os.sched_getaffinity(0))} of its CPUs, {platform.system()} {platform.release()}"
+
+
+def table(title, header, rows, notes=()):
+    """Prints a Markdown table and, with --save FILE on the command line, appends it to bench/results/FILE."""
+    lines = [f"## {title}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    words = [word for word in sys.argv[1:] if word != "--save"]
+    if "--save" in sys.argv:
+        words = sys.argv[1 : sys.argv.index("--save")] + sys.argv[sys.argv.index("--save") + 2 :]
+    command = " ".join(["python3", str(pathlib.Path(sys.argv[0]).resolve().relative_to(ROOT)), *words])
+    lines += ["", *notes, f"Machine: {machine()}. Date: {datetime.date.today()}. Commit: {commit()}.", f"Command: `{command}`", ""]
+    print("\n".join(lines))
+    if "--save" in sys.argv:
+        path = ROOT / "bench/results" / sys.argv[sys.argv.index("--save") + 1]
+        path.write_text("\n".join(lines))
+
+
+def commit():
+    return subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+
+
+def median_ms(callables, repeat, seconds=60.0):
+    """The median time of each callable, all run in turn, `repeat` rounds or as many as fit into `seconds` (3 at least)."""
+    times = [[] for _ in callables]
+    end = time.monotonic() + seconds
+    for call in callables:
+        call()
+    for round_number in range(repeat):
+        if round_number >= 3 and time.monotonic() > end:
+            break
+        for call, taken in zip(callables, times):
+            start = time.perf_counter()
+            call()
+            taken.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(taken) for taken in times]
+
+
+class DLTensor(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32), ("ndim", ctypes.c_int32),
+                ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16),
+                ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)), ("byte_offset", ctypes.c_uint64)]
+
+
+class ContextOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("cache_dir", ctypes.c_char_p), ("compiler", ctypes.c_char_p), ("threads", ctypes.c_uint32),
+                ("reserved0", ctypes.c_uint32), ("parallel_for", ctypes.c_void_p), ("parallel_for_context", ctypes.c_void_p)]
+
+
+class LaunchTiming(ctypes.Structure):
+    _fields_ = [("kernel", ctypes.c_char_p), ("grid", ctypes.c_int64), ("ms", ctypes.c_double)]
+
+
+class RunArgs(ctypes.Structure):
+    _fields_ = ([("size", ctypes.c_size_t)] + [(name, ctypes.POINTER(DLTensor)) for name in "qkvo"]
+                + [("scale", ctypes.POINTER(ctypes.c_float)), ("workspace", ctypes.c_void_p), ("workspace_size", ctypes.c_size_t),
+                   ("timings", ctypes.POINTER(LaunchTiming)), ("timing_capacity", ctypes.c_size_t), ("timing_count", ctypes.POINTER(ctypes.c_size_t))]
+                + [(f"tensor{i}", ctypes.c_void_p) for i in range(10)]
+                + [("max_length", ctypes.c_int64), ("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64)])
+
+
+class Runtime:
+    """One context. Programs take torch tensors on the CPU."""
+
+    def __init__(self, threads=0, cache_dir=None):
+        self.library = ctypes.CDLL(str(BUILD / "lib/libnysjit.so"))
+        self.library.nysjit_last_error.restype = ctypes.c_char_p
+        self.context = ctypes.c_void_p()
+        options = ContextOptions(size=ctypes.sizeof(ContextOptions), threads=threads, cache_dir=cache_dir and str(cache_dir).encode(),
+                                 compiler=str(BUILD / "bin/nysjit-compiler").encode())
+        self.check(self.library.nysjit_context_create(ctypes.byref(options), ctypes.byref(self.context)))
+
+    def check(self, status):
+        if status != 0:
+            raise RuntimeError(self.library.nysjit_last_error().decode())
+
+    def prepare(self, spec, config=None, target=None):
+        program = ctypes.c_void_p()
+        self.check(self.library.nysjit_prepare(self.context, json.dumps(spec).encode(), json.dumps(config).encode() if config else None,
+                                               target and target.encode(), ctypes.byref(program)))
+        return program
+
+    def bind(self, program, q, k, v, o):
+        """A callable that runs `program` on these tensors; its `launches()` gives the last run's [(kernel, grid, ms)]."""
+        import torch
+
+        codes = {torch.float32: (2, 32), torch.float16: (2, 16), torch.bfloat16: (4, 16)}
+        views = []
+        for x in (q, k, v, o):
+            code, bits = codes[x.dtype]
+            views.append(DLTensor(x.data_ptr(), 1, 0, x.dim(), code, bits, 1, (ctypes.c_int64 * x.dim())(*x.shape),
+                                  (ctypes.c_int64 * x.dim())(*x.stride()), 0))
+        timings, count = (LaunchTiming * 16)(), ctypes.c_size_t()
+        args = RunArgs(size=ctypes.sizeof(RunArgs), **{name: ctypes.pointer(view) for name, view in zip("qkvo", views)},
+                       timings=timings, timing_capacity=16, timing_count=ctypes.pointer(count))
+        run, reference = self.library.nysjit_run, ctypes.byref(args)
+
+        def call():
+            self.check(run(program, reference, None))
+
+        call.keep = (q, k, v, o, views)
+        call.launches = lambda: [(timings[i].kernel.decode(), timings[i].grid, timings[i].ms) for i in range(count.value)]
+        return call
