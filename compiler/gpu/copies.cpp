@@ -1,0 +1,127 @@
+// Tiles from global to shared memory, 16 bytes a copy, and from one form to another within shared memory.
+#include "compiler/gpu/kernel_emitter.h"
+
+using namespace mlir;
+namespace nysjit::gpu {
+
+/// Each thread takes numbers thread, thread + threads, ... below `count`.
+void KernelEmitter::forEachChunk(int64_t count, llvm::function_ref<void(Value index)> body) {
+  for (int64_t start = 0; start < count; start += plan.threads()) {
+    Value index = e.add(thread, start);
+    if (start + plan.threads() <= count)
+      body(index);
+    else
+      e.when(e.less(index, e.i32(count)), [&] { body(index); });
+  }
+}
+
+/// A value of the loop body for the iteration that `scalars` holds, its arithmetic emitted anew.
+static Value valueInIteration(Emission &e, IRMapping &scalars, Value value, Region *body) {
+  if (Value known = scalars.lookupOrNull(value))
+    if (value.getParentRegion() != body || isa<BlockArgument>(value))
+      return known;
+  Operation *op = value.getDefiningOp();
+  for (Value operand : op->getOperands())
+    valueInIteration(e, scalars, operand, body);
+  return e.builder.clone(*op, scalars)->getResult(0);
+}
+
+void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
+  const SharedTile &tile = plan.shared(load)->raw;
+  const MemoryView &view = views[load.getView()];
+  if (!row)
+    row = valueInIteration(e, scalars, load.getRow(), load->getParentRegion());
+  Value to = sharedAddress(tile.offset);
+  if (slot)
+    to = e.offset(to, e.mul(slot, tile.bytes()));
+  Value from = e.offset(view.address, e.mul(e.widen(row), view.rowBytes));
+  const int64_t elementBytes = tile.elementBytes;
+  const bool aligned = options.aligned || !view.isArgument;
+  forEachChunk(tile.rows * tile.chunks(), [&](Value index) {
+    Value tileRow = e.divide(index, tile.chunks()), chunk = e.remainder(index, tile.chunks());
+    Value shared = e.offset(to, swizzled(tile, tileRow, chunk));
+    Value global = e.offset(e.offset(from, e.mul(e.widen(tileRow), view.rowBytes)), e.mul(chunk, 16));
+    Value inside = e.below(e.add(row, tileRow), view.length);
+    if (aligned) {
+      e.copyAsync(shared, global, e.select(inside, e.i32(16), e.i32(0)));
+      return;
+    }
+    // Element by element, through registers; no copy is under way then.
+    const Type word = e.builder.getIntegerType(elementBytes * 8);
+    Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getIntegerAttr(word, 0));
+    Registers words = e.valuesWhen(
+        inside,
+        [&] {
+          Registers loaded;
+          for (int64_t i = 0; i < 16 / elementBytes; ++i)
+            loaded.push_back(e.load(word, e.offset(global, i * elementBytes), elementBytes));
+          return loaded;
+        },
+        Registers(16 / elementBytes, zero));
+    e.store(e.vectorOf(words), shared, 16);
+  });
+}
+
+bool KernelEmitter::needsConversion(tile::LoadOp load) const {
+  const SharedLoad *shared = plan.shared(load);
+  return !shared->parts.empty() || shared->widened;
+}
+
+void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
+  const SharedLoad &shared = *plan.shared(load);
+  Value from = sharedAddress(shared.raw.offset);
+  if (slot)
+    from = e.offset(from, e.mul(slot, shared.raw.bytes()));
+  const Type half = options.input;
+  if (!shared.parts.empty()) {
+    // Four float32 become four 16-bit numbers, and their remainders four more.
+    const int64_t quads = shared.raw.columns / 4;
+    forEachChunk(shared.raw.rows * quads, [&](Value index) {
+      Value row = e.divide(index, quads), quad = e.remainder(index, quads);
+      Value four = e.load(VectorType::get({4}, e.f32Type()), e.offset(from, swizzled(shared.raw, row, quad)), 16);
+      Registers values;
+      for (int64_t i = 0; i < 4; ++i)
+        values.push_back(e.element(four, i));
+      for (const SharedTile &part : shared.parts) {
+        Value low = e.pack(half, values[0], values[1]), high = e.pack(half, values[2], values[3]);
+        Value to = e.offset(sharedAddress(part.offset), e.add(swizzled(part, row, e.divide(quad, 2)), e.mul(e.bitAnd(quad, 1), 8)));
+        e.store(e.vectorOf({low, high}), to, 8);
+        for (int64_t i = 0; i < 4; ++i) {
+          auto [first, second] = e.unpack(half, i < 2 ? low : high);
+          values[i] = e.subtract(values[i], i % 2 ? second : first);
+        }
+      }
+    });
+  }
+  if (shared.widened) {
+    const SharedTile &wide = *shared.widened;
+    const int64_t quads = wide.columns / 4;
+    forEachChunk(wide.rows * quads, [&](Value index) {
+      Value row = e.divide(index, quads), quad = e.remainder(index, quads);
+      Value at = e.add(swizzled(shared.raw, row, e.divide(quad, 2)), e.mul(e.bitAnd(quad, 1), 8));
+      Value two = e.load(VectorType::get({2}, e.i32Type()), e.offset(from, at), 8);
+      Registers values;
+      for (int64_t i = 0; i < 2; ++i) {
+        auto [first, second] = e.unpack(half, e.element(two, i));
+        values.append({first, second});
+      }
+      e.store(e.vectorOf(values), e.offset(sharedAddress(wide.offset), swizzled(wide, row, quad)), 16);
+    });
+  }
+}
+
+/// A load that no loop keeps under way: nothing overlaps it.
+void KernelEmitter::copyWhereItStands(tile::LoadOp load) {
+  e.barrier(); // earlier readers of this memory are done
+  startCopy(load, scalars.lookup(load.getRow()), Value());
+  e.commitCopies();
+  e.waitForCopies(0);
+  e.barrier();
+  slots[load] = Value();
+  if (!needsConversion(load))
+    return;
+  convertForms(load, Value());
+  e.barrier();
+}
+
+} // namespace nysjit::gpu

@@ -1,0 +1,117 @@
+// Emits one kernel. The walk is in lower_tiles.cpp; copies.cpp, dot.cpp, memory.cpp and exchange.cpp emit what their names say.
+#pragma once
+#include "compiler/gpu/emission.h"
+#include "compiler/gpu/kernel_plan.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace nysjit::gpu {
+
+/// The parts of a tile.view.
+struct MemoryView {
+  mlir::Value address, length, rowBytes; // of row 0, global; i32 rows; i64
+  mlir::Type element;
+  int64_t columns = 0;
+  bool isArgument = false; // rows may be unaligned
+};
+
+/// Fragments of one operand for a warp's 16-row blocks: [block][part][k step].
+using Fragments = llvm::SmallVector<llvm::SmallVector<llvm::SmallVector<Registers>, 2>, 2>;
+
+class KernelEmitter {
+public:
+  KernelEmitter(mlir::func::FuncOp source, const KernelPlan &plan, const KernelOptions &options);
+  /// The lowered kernel beside the source.
+  mlir::LogicalResult run(llvm::StringRef name);
+
+private:
+  // lower_tiles.cpp
+  void emitBlock(mlir::Block *block);
+  void emitOperation(mlir::Operation *op);
+  void emitView(tile::ViewOp view);
+  void emitElementwise(mlir::Operation *op);
+  void emitBroadcast(tile::BroadcastOp op);
+  void emitIota(tile::IotaOp op);
+  void emitFor(mlir::scf::ForOp loop);
+  void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline, mlir::Value induction, mlir::Value upper,
+                         mlir::Value step, mlir::Value slot);
+  void emitIf(mlir::scf::IfOp branch);
+  mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
+
+  // memory.cpp
+  void emitLoad(tile::LoadOp load);
+  void emitStore(tile::StoreOp store);
+  Registers loadRows(const MemoryView &view, mlir::Value row, int64_t rows);
+  Registers loadPart(const MemoryView &view, mlir::Value start, int64_t length, PartOfTile part);
+
+  // copies.cpp
+  /// Starts copying the load's rows into stage `slot` (null: stage 0).
+  void startCopy(tile::LoadOp load, mlir::Value row, mlir::Value slot);
+  /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the caller's.
+  void convertForms(tile::LoadOp load, mlir::Value slot);
+  bool needsConversion(tile::LoadOp load) const;
+  void copyWhereItStands(tile::LoadOp load);
+  void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body);
+
+  // dot.cpp
+  struct SharedOperand {
+    SharedTile tile;
+    mlir::Value base; // address of the stage in use
+  };
+  /// One dot's operands and where they come from.
+  struct DotOperands {
+    DotPlan plan;
+    llvm::SmallVector<SharedOperand, 2> a; // by part; empty: `held`
+    const Fragments *held = nullptr;
+    llvm::SmallVector<SharedOperand, 2> b;
+    bool isTransposed = false;
+    bool isPermuted = false; // k 2t and 2t + 1 stand where t and t + 4 would: a is an accumulator of float32
+    int64_t innerSteps = 0;  // k steps of two chunks, the last of one if `hasHalfStep`
+    bool hasHalfStep = false;
+  };
+  void emitDot(tile::DotOp op);
+  void preload(tile::LoadOp load);
+  SharedOperand sharedForm(tile::LoadOp load, Form form, int part);
+  Registers loadMatrices(const SharedOperand &operand, int64_t row, int64_t chunk, mlir::Value laneRows, mlir::Value laneChunks, int count,
+                         bool transposed);
+  /// Fragment of 16 rows of a for one k step.
+  Registers rowFragment(const SharedOperand &operand, int64_t row, int64_t step, bool isHalfStep);
+  /// Fragments of b for one k step and `count` (1 or 2) 8-column pieces.
+  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part, int64_t step, int64_t piece, int64_t count);
+  llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, int64_t step, int64_t piece, int64_t count);
+  Fragments computedFragments(mlir::Value a, const DotPlan &plan);
+  llvm::SmallVector<SharedOperand, 2> storeOperand(tile::DotOp op, const DotPlan &plan);
+  Registers highTf32(mlir::ValueRange values);
+  Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
+  void multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t firstPiece, int64_t count, int64_t pieces, Registers &sums);
+
+  // exchange.cpp
+  void emitReduce(tile::ReduceOp op);
+  void emitSolve(tile::TriangularSolveOp op);
+  mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
+  mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
+  Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, mlir::Value isWriter,
+                        llvm::ArrayRef<int64_t> places, mlir::Value lanePlace, int64_t count);
+  void storeTile(mlir::Value tile, mlir::Value base, int64_t columns);
+
+  // Values
+  llvm::SmallVector<mlir::Value> &registersOf(mlir::Value tile, unsigned part = 0);
+  void setRegisters(mlir::Value tile, Registers registers, unsigned part = 0);
+  mlir::Value firstRow(const RowSplit &split); // the warp's
+  mlir::Value sharedAddress(int64_t bytes) { return e.offset(sharedBase, bytes); }
+  mlir::Value swizzled(const SharedTile &tile, mlir::Value row, mlir::Value chunk); // byte offset in the tile
+  int64_t pieces(mlir::Value tile) const { return tileType(tile).getDimSize(1) / 8; }
+
+  mlir::func::FuncOp source;
+  const KernelPlan &plan;
+  const KernelOptions &options;
+  Emission e;
+  mlir::Value sharedBase, thread, lane, warp, laneRow, laneColumn; // laneRow = lane / 4, laneColumn = 2 (lane % 4)
+  mlir::IRMapping scalars;
+  llvm::DenseMap<mlir::Value, MemoryView> views;
+  llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers; // by tile and part (0: 2-D)
+  llvm::DenseMap<mlir::Operation *, mlir::Value> slots;        // stage in use of each pipelined load, null: 0
+  llvm::DenseMap<mlir::Operation *, Fragments> fragments;      // of preloaded dots
+  mlir::LogicalResult status = mlir::success();
+};
+
+} // namespace nysjit::gpu

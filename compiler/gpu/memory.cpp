@@ -1,0 +1,175 @@
+// Tiles between global memory and registers. Rows outside a view are read as zero without touching memory, and not written.
+#include "compiler/gpu/kernel_emitter.h"
+
+using namespace mlir;
+namespace nysjit::gpu {
+
+static int64_t bytesOf(Type element) { return element.getIntOrFloatBitWidth() / 8; }
+
+/// One element as float32.
+static Value loadElement(Emission &e, Type element, Value address) {
+  Value value = e.load(element, address, bytesOf(element));
+  return element.isF32() ? value : Value(arith::ExtFOp::create(e.builder, e.loc, e.f32Type(), value));
+}
+
+/// Two neighbours as float32, in one access where they are aligned.
+static std::pair<Value, Value> loadPair(Emission &e, Type element, Value address, bool aligned) {
+  const int64_t bytes = bytesOf(element);
+  if (!aligned)
+    return {loadElement(e, element, address), loadElement(e, element, e.offset(address, bytes))};
+  if (element.isF32()) {
+    Value both = e.load(VectorType::get({2}, element), address, 8);
+    return {e.element(both, 0), e.element(both, 1)};
+  }
+  return e.unpack(element, e.load(e.i32Type(), address, 4));
+}
+
+static void storeElement(Emission &e, Type element, Value value, Value address) {
+  if (!element.isF32())
+    value = arith::TruncFOp::create(e.builder, e.loc, element, value);
+  e.store(value, address, bytesOf(element));
+}
+
+static void storePair(Emission &e, Type element, Value first, Value second, Value address, bool aligned) {
+  if (!aligned) {
+    storeElement(e, element, first, address);
+    storeElement(e, element, second, e.offset(address, bytesOf(element)));
+  } else if (element.isF32()) {
+    e.store(e.vectorOf({first, second}), address, 8);
+  } else {
+    e.store(e.pack(element, first, second), address, 4);
+  }
+}
+
+//===- Loads ----------------------------------------------------------------------------------------------------===//
+
+void KernelEmitter::emitLoad(tile::LoadOp load) {
+  const MemoryView &view = views[load.getView()];
+  const RankedTensorType type = load.getResult().getType();
+  if (const SharedLoad *shared = plan.shared(load)) {
+    if (!shared->loop)
+      copyWhereItStands(load);
+    preload(load);
+  }
+  if (!plan.isUsedInRegisters(load))
+    return;
+  Value row = scalars.lookup(load.getRow());
+  if (type.getRank() == 2)
+    return setRegisters(load.getResult(), loadRows(view, row, type.getDimSize(0)));
+  for (PartOfTile part : {RowPart, ColumnPart})
+    if (plan.parts(load.getResult()) & part)
+      setRegisters(load.getResult(), loadPart(view, row, type.getDimSize(0), part), part);
+}
+
+Registers KernelEmitter::loadRows(const MemoryView &view, Value row, int64_t rows) {
+  const RowSplit split = plan.split(rows);
+  const bool aligned = options.aligned || !view.isArgument;
+  const Registers zeros(view.columns / 4, e.f32(0));
+  Value first = e.add(e.add(row, firstRow(split)), laneRow);
+  Value column = e.offset(view.address, e.mul(laneColumn, bytesOf(view.element)));
+  Registers values(split.rowRegisters() * view.columns / 4);
+  for (int64_t block = 0; block < split.blocks; ++block)
+    for (int64_t half = 0; half < split.halves; ++half) {
+      Value at = e.add(first, block * 16 + half * 8);
+      Registers loaded = e.valuesWhen(
+          e.below(at, view.length),
+          [&] {
+            Value address = e.offset(column, e.mul(e.widen(at), view.rowBytes));
+            Registers pairs;
+            for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
+              auto [low, high] = loadPair(e, view.element, e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
+              pairs.append({low, high});
+            }
+            return pairs;
+          },
+          zeros);
+      for (int64_t piece = 0; piece < view.columns / 8; ++piece)
+        for (int64_t element = 0; element < 2; ++element)
+          values[((block * (view.columns / 8) + piece) * split.halves + half) * 2 + element] = loaded[piece * 2 + element];
+    }
+  return values;
+}
+
+Registers KernelEmitter::loadPart(const MemoryView &view, Value start, int64_t length, PartOfTile part) {
+  // The numbers of the elements this thread holds, first all addresses, then all loads.
+  SmallVector<Value> numbers;
+  if (part == RowPart) {
+    const RowSplit split = plan.split(length);
+    Value first = e.add(e.add(start, firstRow(split)), laneRow);
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half)
+        numbers.push_back(e.add(first, block * 16 + half * 8));
+  } else {
+    Value first = e.add(start, laneColumn);
+    for (int64_t piece = 0; piece < length / 8; ++piece)
+      for (int64_t element = 0; element < 2; ++element)
+        numbers.push_back(e.add(first, piece * 8 + element));
+  }
+  const Registers zeros(numbers.size(), e.f32(0));
+  // Elements outside are read as the last one and then replaced, so that the loads need no branch each.
+  return e.valuesWhen(
+      e.less(e.i32(0), view.length),
+      [&] {
+        Value last = e.add(view.length, -1);
+        Registers values;
+        for (Value number : numbers) {
+          Value inside = e.below(number, view.length), at = e.select(inside, number, last);
+          Value address = e.offset(view.address, e.mul(e.widen(at), bytesOf(view.element)));
+          values.push_back(e.select(inside, loadElement(e, view.element, address), e.f32(0)));
+        }
+        return values;
+      },
+      zeros);
+}
+
+//===- Stores ---------------------------------------------------------------------------------------------------===//
+
+void KernelEmitter::emitStore(tile::StoreOp store) {
+  const MemoryView &view = views[store.getView()];
+  const RankedTensorType type = store.getValue().getType();
+  Value start = scalars.lookup(store.getRow());
+  if (type.getRank() == 2) {
+    const RowSplit split = plan.split(type.getDimSize(0));
+    const bool aligned = options.aligned || !view.isArgument;
+    const SmallVector<Value> values = registersOf(store.getValue());
+    Value first = e.add(e.add(start, firstRow(split)), laneRow);
+    Value column = e.offset(view.address, e.mul(laneColumn, bytesOf(view.element)));
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half) {
+        Value at = e.add(first, block * 16 + half * 8), holds = e.below(at, view.length);
+        if (split.warps < plan.numWarps())
+          holds = e.both(holds, e.less(warp, e.i32(split.warps)));
+        e.when(holds, [&] {
+          Value address = e.offset(column, e.mul(e.widen(at), view.rowBytes));
+          for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
+            const int64_t at = ((block * (view.columns / 8) + piece) * split.halves + half) * 2;
+            storePair(e, view.element, values[at], values[at + 1], e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
+          }
+        });
+      }
+    return;
+  }
+  auto storeAt = [&](Value condition, Value number, Value value) {
+    e.when(e.both(condition, e.below(number, view.length)),
+           [&] { storeElement(e, view.element, value, e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element)))); });
+  };
+  const int64_t length = type.getDimSize(0);
+  if (length == 1) // a scalar
+    return storeAt(e.equal(thread, 0), start, registersOf(store.getValue(), ColumnPart)[0]);
+  if (plan.parts(store.getValue()) & RowPart) {
+    const RowSplit split = plan.split(length);
+    Value first = e.add(e.add(start, firstRow(split)), laneRow), holds = e.equal(laneColumn, 0);
+    if (split.warps < plan.numWarps())
+      holds = e.both(holds, e.less(warp, e.i32(split.warps)));
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half)
+        storeAt(holds, e.add(first, block * 16 + half * 8), registersOf(store.getValue(), RowPart)[block * split.halves + half]);
+    return;
+  }
+  Value first = e.add(start, laneColumn), holds = e.less(thread, e.i32(4));
+  for (int64_t piece = 0; piece < length / 8; ++piece)
+    for (int64_t element = 0; element < 2; ++element)
+      storeAt(holds, e.add(first, piece * 8 + element), registersOf(store.getValue(), ColumnPart)[piece * 2 + element]);
+}
+
+} // namespace nysjit::gpu
