@@ -10,8 +10,8 @@ static Element elementOf(DType dtype) {
   return dtype == DType::Float32 ? Element::F32 : dtype == DType::Float16 ? Element::F16 : Element::BF16;
 }
 
-Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given, std::string target)
-    : module(irModule), kernelSpec(spec), config(given) {
+Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given, std::string target, KernelConfig defaults)
+    : module(irModule), kernelSpec(spec), config(given), targetDefaults(std::move(defaults)) {
   plan.program = layoutName(spec.layout);
   plan.target = std::move(target);
   plan.specJson = canonicalJson(spec);
@@ -30,7 +30,7 @@ static std::vector<Expression> stridesOf(const std::string &name, size_t rank) {
 TensorRef Program::input(const std::string &name, std::vector<Expression> shape) {
   TensorRef tensor{name, elementOf(kernelSpec.dtype), std::move(shape), {}};
   tensor.strides = stridesOf(name, tensor.shape.size());
-  plan.arguments.push_back({name, false, {dtypeName(kernelSpec.dtype)}, "", tensor.shape, tensor.strides});
+  plan.arguments.push_back({name, false, {dtypeName(kernelSpec.dtype)}, "", "", tensor.shape, tensor.strides});
   return tensor;
 }
 
@@ -42,7 +42,7 @@ TensorRef Program::output(const std::string &name, std::vector<Expression> shape
     dtypes.push_back(dtypeName(kernelSpec.dtype));
   else
     tensor.dtypeSymbol = "";
-  plan.arguments.push_back({name, true, dtypes, tensor.dtypeSymbol, tensor.shape, tensor.strides});
+  plan.arguments.push_back({name, true, dtypes, tensor.dtypeSymbol, "", tensor.shape, tensor.strides});
   return tensor;
 }
 
@@ -65,12 +65,13 @@ void Program::require(const Scalar &holds, const std::string &where, const std::
 }
 
 BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
-  if (auto given = config.kernels.find(kernel); given != config.kernels.end()) {
-    if (given->second.blockM)
-      defaults.blockM = given->second.blockM;
-    if (given->second.blockN)
-      defaults.blockN = given->second.blockN;
-  }
+  for (const KernelConfig *preferred : {&targetDefaults, &config})
+    if (auto given = preferred->kernels.find(kernel); given != preferred->kernels.end()) {
+      if (given->second.blockM)
+        defaults.blockM = given->second.blockM;
+      if (given->second.blockN)
+        defaults.blockN = given->second.blockN;
+    }
   used[kernel] = defaults;
   return defaults;
 }
@@ -87,6 +88,11 @@ void Program::kernel(const std::string &name, const Scalar &grid, const std::fun
   body(kernel);
   func::ReturnOp::create(builder, emit.at(loc));
   emit.function.setType(builder.getFunctionType(emit.function.getBody().front().getArgumentTypes(), {}));
+  // Tensors the caller passes may start anywhere; buffers are aligned.
+  for (size_t i = 0; i < emit.parameters.size(); ++i)
+    for (const PlanArgument &argument : plan.arguments)
+      if (emit.parameters[i].type == ParameterType::Pointer && emit.parameters[i].memory == argument.name)
+        emit.function.setArgAttr(i, "tile.argument", builder.getUnitAttr());
 
   PlanKernel entry;
   entry.name = name;

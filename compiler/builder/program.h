@@ -90,7 +90,8 @@ class Program {
 public:
   struct Module; // the MLIR module the kernels are written into
 
-  Program(Module &module, const KernelSpec &spec, const KernelConfig &config, std::string target);
+  /// `defaults`: block sizes that suit the target better than the templates' own.
+  Program(Module &module, const KernelSpec &spec, const KernelConfig &config, std::string target, KernelConfig defaults = {});
   ~Program();
 
   const KernelSpec &spec() const { return kernelSpec; }
@@ -104,7 +105,7 @@ public:
   TensorRef buffer(const std::string &name, std::vector<Scalar> shape);
   /// Must hold before anything is launched; {n} in the sentences is replaced by symbol n's value.
   void require(const Scalar &holds, const std::string &where, const std::string &expected, const std::string &found);
-  /// The block sizes in use for a kernel: the caller's where given, else these.
+  /// The block sizes in use for a kernel: the caller's where given, else the target's, else these.
   BlockConfig blocks(const std::string &kernel, BlockConfig defaults);
   /// Writes one kernel and its launch.
   void kernel(const std::string &name, const Scalar &grid, const std::function<void(Kernel &)> &body,
@@ -116,7 +117,7 @@ public:
 private:
   Module &module;
   KernelSpec kernelSpec;
-  KernelConfig config;
+  KernelConfig config, targetDefaults;
   Plan plan;
   std::map<std::string, BlockConfig> used;
 };

@@ -1,4 +1,4 @@
-// The MLIR passes before and after the CPU's tile lowering, each list on one page.
+// The MLIR passes before and after the tile lowerings, each list on one page.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/IR/Module.h"
@@ -13,6 +13,8 @@ void loadDialects(mlir::MLIRContext &context);
 mlir::LogicalResult simplify(mlir::ModuleOp module);
 /// Lowered kernels to the llvm dialect.
 mlir::LogicalResult lowerToLlvm(mlir::ModuleOp module);
+/// The same for GPU kernels, with the template's lines.
+mlir::LogicalResult lowerToNvvm(mlir::ModuleOp module);
 std::unique_ptr<llvm::Module> translateToLlvm(mlir::ModuleOp module, llvm::LLVMContext &context);
 
 } // namespace nysjit

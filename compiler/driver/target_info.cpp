@@ -1,4 +1,4 @@
-// The CPU targets.
+// The targets: CPUs by level, GPUs by compute capability.
 #include "compiler/driver/target_info.h"
 
 #include "llvm/TargetParser/Host.h"
@@ -11,6 +11,16 @@ namespace nysjit {
 // holds a row of b and the broadcast (docs/architecture.md).
 static constexpr cpu::VectorShape avx512 = {16, 16};
 static constexpr cpu::VectorShape avx2 = {8, 8};
+
+static constexpr GpuInfo gpus[] = {{80, 70, 166912},  {86, 71, 101376},  {89, 78, 101376},
+                                   {90, 78, 232448}, {100, 86, 232448}, {120, 87, 101376}};
+
+GpuInfo gpuInfo(const Target &target) {
+  for (const GpuInfo &gpu : gpus)
+    if (gpu.sm == target.sm)
+      return gpu;
+  return gpus[0];
+}
 
 TargetInfo targetInfo(const Target &target) {
   switch (target.level) {

@@ -15,6 +15,14 @@ struct TargetInfo {
   int vectorBits;       // preferred and legal vector width
 };
 
+/// What the compiler knows of a GPU.
+struct GpuInfo {
+  int sm;             // 80 for compute capability 8.0
+  int ptxVersion;     // 70 for PTX 7.0: the oldest that knows the GPU, so that old drivers can compile it too
+  int64_t sharedBytes; // of a block, at most
+};
+GpuInfo gpuInfo(const Target &target);
+
 /// For native: the machine this process runs on.
 TargetInfo targetInfo(const Target &target);
 

@@ -319,7 +319,7 @@ void KernelEmitter::emitDot(tile::DotOp op) {
   else
     sums.assign(split.blocks * pieces * 4, e.f32(0));
   // Precise products hold three sums of each piece: a few pieces at a time, more where a is read anew for each group.
-  const int64_t group = dot.plan.products != Products::Tf32x3 ? pieces : dot.held ? 4 : 8;
+  const int64_t group = dot.plan.products != Products::Tf32x3 ? pieces : dot.held ? 2 : 8;
   for (int64_t piece = 0; piece < pieces; piece += group)
     multiplyPieces(dot, split, piece, std::min(group, pieces - piece), pieces, sums);
   setRegisters(op.getResult(), sums);

@@ -125,7 +125,7 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
       const bool isRowOperand = operand == op.getA() && operand != op.getB();
       const int64_t registers = fragmentRegisters(plan, type.getDimSize(1)) * split(type.getDimSize(0)).blocks;
       const bool isOutside = load->getBlock() != op->getBlock();
-      if (isRowOperand && isOutside && registers <= 32)
+      if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32)
         preloaded.insert(op);
       else
         shared.onlyPreloaded = false;

@@ -36,9 +36,15 @@ Result<CompileRequest> readRequest(const Message &message) {
     const std::string name = header[key].is_string() ? header[key].get<std::string>() : "";
     auto stage = stageFromName(name);
     if (!stage)
-      return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key, "tile, lowered, llvm, asm, object or plan", "'" + name + "'");
+      return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key, "tile, lowered, llvm, asm, object, ptx, cubin or plan", "'" + name + "'");
+    if (!hasStage(request.target, *stage))
+      return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key,
+                             request.target.isCuda() ? "tile, lowered, llvm, ptx, cubin or plan for a cuda target"
+                                                     : "tile, lowered, llvm, asm, object or plan for a cpu target",
+                             "'" + name + "'");
     (std::string(key) == "emit" ? request.emit : request.from) = *stage;
   }
+  request.assembler = header.value("assembler", std::string());
   if (request.from) {
     if (message.blobs.empty())
       return Error::plain(ErrorKind::InvalidArgument, "--from", "--from: expected the stage's text, found none");
@@ -59,18 +65,18 @@ Message serveCompile(const Message &message) {
   auto output = compile(*request);
   if (!output)
     return errorReply(output.error());
-  nlohmann::json stages = nlohmann::json::object(), kernels = nlohmann::json::array(), config = nlohmann::json::object();
+  nlohmann::json stages = nlohmann::json::object(), config = nlohmann::json::object();
   for (const auto &[name, ms] : output->stageMs)
     stages[name] = ms;
-  for (const auto &[name, bytes] : output->kernelBytes)
-    kernels.push_back({{"name", name}, {"object_bytes", bytes}});
   for (const PlanKernel &kernel : output->plan.kernels)
     config[kernel.name] = nlohmann::json::parse(kernel.configJson);
-  Message reply{{{"status", "ok"}, {"stages_ms", stages}, {"kernels", kernels}, {"config", config}}, {}};
+  Message reply{{{"status", "ok"}, {"stages_ms", stages}, {"kernels", output->kernels}, {"config", config}}, {}};
   if (request->emit)
     reply.blobs = {std::move(output->emitted)};
   else
     reply.blobs = {planToJson(output->plan), std::move(output->binary)};
+  if (!request->emit && request->target.isCuda())
+    reply.blobs.push_back(std::move(output->ptx));
   return reply;
 }
 
