@@ -1,6 +1,8 @@
 // prepare: key, then memory, then disk, then the compile lock, disk again, compile.
 #include "runtime/api/context.h"
 #include "runtime/cache/key.h"
+#include "runtime/cuda/assembler.h"
+#include "runtime/device/cpu_identity.h"
 
 #include <chrono>
 
@@ -56,15 +58,65 @@ Status RuntimeContext::findCompiler() {
   return {};
 }
 
+const RuntimeContext::Assembler &RuntimeContext::assembler() {
+  const std::lock_guard lock(mutex);
+  if (tool)
+    return *tool;
+  tool.emplace();
+  // The emulator runs PTX, whoever else could.
+  Result<std::string> path =
+      options.device == DeviceKind::PtxEmulator ? Result<std::string>(std::string()) : findAssembler();
+  if (path && !path->empty())
+    if (Result<std::string> identity = toolIdentity(*path))
+      tool = Assembler{std::move(*path), std::move(*identity)};
+  return *tool;
+}
+
+Result<std::shared_ptr<CudaDevice>> RuntimeContext::cudaDevice() {
+  if (options.device == DeviceKind::Cpu || options.isForCompiling)
+    return std::shared_ptr<CudaDevice>();
+  const std::lock_guard lock(mutex);
+  if (!gpu) {
+    Result<std::shared_ptr<CudaDevice>> opened = CudaDevice::open(options.device);
+    NYSJIT_RETURN_IF_ERROR(opened);
+    gpu = std::move(*opened);
+  }
+  return gpu;
+}
+
+Result<Target> RuntimeContext::defaultTarget() {
+  if (options.device == DeviceKind::Cpu)
+    return Target();
+  Result<std::shared_ptr<CudaDevice>> device = cudaDevice();
+  NYSJIT_RETURN_IF_ERROR(device);
+  return *device ? (*device)->defaultTarget() : parseTarget("cuda:sm_80");
+}
+
+/// Whether the device is of the target's kind, is there and has what the target's code needs.
+Status RuntimeContext::checkRuns(const Target &target) {
+  NYSJIT_RETURN_IF_ERROR(checkTargetFits(target, options.device));
+  if (!target.isCuda())
+    return checkTargetRunsOn(target, hostCpu());
+  Result<std::shared_ptr<CudaDevice>> device = cudaDevice();
+  NYSJIT_RETURN_IF_ERROR(device);
+  return *device ? (*device)->checkRuns(target) : Status();
+}
+
+LoadedProgram::Place RuntimeContext::place() {
+  const std::lock_guard lock(mutex);
+  return {threads, gpu, disk.folder()};
+}
+
 Result<RuntimeContext::Key> RuntimeContext::keyOf(const KernelSpec &spec, const KernelConfig &config,
                                                   const Target &target) {
   // Without a compiler the programs of the one that filled the cache are as good.
-  const CpuIdentity cpu = hostCpu();
-  NYSJIT_RETURN_IF_ERROR(checkTargetRunsOn(target, cpu));
+  NYSJIT_RETURN_IF_ERROR(checkRuns(target));
   Key key;
   if (findCompiler().ok())
     key.compilerId = compilerId;
-  key.text = cacheKeyText(spec, config, target, cpu, key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId);
+  key.text =
+      cacheKeyText(spec, config, target, hostCpu(), key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId,
+                   target.isCuda() ? assembler().identity : "none");
   key.key = hashHex(key.text);
   return key;
 }
@@ -73,8 +125,7 @@ std::shared_ptr<const LoadedProgram> RuntimeContext::loadFromDisk(const Key &key
   std::optional<CacheEntry> entry = disk.load(key.key, key.text);
   if (!entry)
     return nullptr;
-  Result<std::shared_ptr<const LoadedProgram>> loaded =
-      LoadedProgram::load(key.key, std::move(*entry), threads, disk.folder());
+  Result<std::shared_ptr<const LoadedProgram>> loaded = LoadedProgram::load(key.key, std::move(*entry), place());
   return loaded ? *loaded : nullptr; // an entry that cannot be loaded is a miss like a damaged one
 }
 
@@ -85,6 +136,8 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
                     {"spec", nlohmann::json::parse(canonicalJson(request.spec), nullptr, false)},
                     {"config", nlohmann::json::parse(canonicalJson(request.config), nullptr, false)},
                     {"target", targetName(request.target)}};
+  if (request.target.isCuda() && !assembler().path.empty())
+    message.header["assembler"] = assembler().path;
   if (!request.emit.empty())
     message.header["emit"] = request.emit;
   if (!request.from.empty()) {
@@ -92,7 +145,7 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
     message.blobs.push_back(request.fromBytes);
   }
   Result<Message> reply = worker->request(message);
-  const size_t expected = request.emit.empty() ? 2 : 1;
+  const size_t expected = !request.emit.empty() ? 1 : request.target.isCuda() ? 3 : 2;
   if (reply && reply->blobs.size() != expected)
     return Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
                            std::to_string(expected) + " blobs in its answer", std::to_string(reply->blobs.size()));
@@ -116,12 +169,14 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const KernelSpec
   entry.keyText = key.text;
   entry.planJson = std::move(reply->blobs[0]);
   entry.object = std::move(reply->blobs[1]);
+  if (target.isCuda())
+    entry.ptx = std::move(reply->blobs[2]);
   // Times are left out: the same program gives the same entry.
   entry.infoJson =
       nlohmann::json{{"config", part(reply->header, "config")}, {"kernels", part(reply->header, "kernels")}}.dump();
 
   const Stopwatch load;
-  Result<std::shared_ptr<const LoadedProgram>> loaded = LoadedProgram::load(key.key, entry, threads, disk.folder());
+  Result<std::shared_ptr<const LoadedProgram>> loaded = LoadedProgram::load(key.key, entry, place());
   if (!loaded) {
     const Error &error = loaded.error();
     return Error::plain(ErrorKind::CompileFailed, "compiler worker",
@@ -135,6 +190,17 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const KernelSpec
 
 Result<PreparedProgram> RuntimeContext::prepare(const KernelSpec &spec, const KernelConfig &config,
                                                 const Target &target) {
+  Result<PreparedProgram> prepared = find(spec, config, target);
+  NYSJIT_RETURN_IF_ERROR(prepared);
+  const Stopwatch load;
+  NYSJIT_RETURN_IF_ERROR(prepared->program->loadIntoCurrent());
+  prepared->loadMs += load.ms();
+  if (prepared->cache == CacheState::Compiled)
+    prepared->compileMs += load.ms();
+  return prepared;
+}
+
+Result<PreparedProgram> RuntimeContext::find(const KernelSpec &spec, const KernelConfig &config, const Target &target) {
   const Stopwatch whole;
   Result<Key> key = keyOf(spec, config, target);
   if (!key)

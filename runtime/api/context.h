@@ -21,6 +21,8 @@ struct ContextOptions {
   size_t threads = 0;                     // 0: all CPUs
   HostParallelFor parallelFor = nullptr;
   void *parallelForContext = nullptr;
+  DeviceKind device = DeviceKind::Cpu;
+  bool isForCompiling = false; // programs are looked at, never run: the device need not be there
 };
 
 enum class CacheState { Memory, Disk, Compiled };
@@ -38,13 +40,14 @@ struct StageRequest {
   KernelSpec spec;
   KernelConfig config;
   Target target;
-  std::string emit;            // "tile", "lowered", "llvm", "asm", "object", "plan"; "": the whole program
+  std::string emit; // "tile", "lowered", "llvm", "asm", "object", "ptx", "cubin", "plan"; "": the whole program
   std::string from, fromBytes; // start from this stage's text or bytes; "": from the spec
 };
 
 struct StageReply {
   nlohmann::json report;          // {"stages_ms", "kernels", "config"}, as far as the worker knows them
-  std::vector<std::string> blobs; // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object
+  std::vector<std::string> blobs; // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object or
+                                  // the cubin (empty if there was no ptxas), for a GPU 2 the PTX
 };
 
 /// Any number of threads may use one at once.
@@ -52,7 +55,12 @@ class RuntimeContext {
 public:
   explicit RuntimeContext(ContextOptions options);
 
+  /// On a GPU the program is also loaded into the calling thread's current CUDA context, if there is one.
   Result<PreparedProgram> prepare(const KernelSpec &spec, const KernelConfig &config, const Target &target);
+  /// The device's own: cpu:native, the GPU's capability, or sm_80 for the emulator.
+  Result<Target> defaultTarget();
+  /// The device, opened when first asked for; null on the CPU and where it is only compiled for.
+  Result<std::shared_ptr<CudaDevice>> cudaDevice();
   Result<StageReply> compileStage(const StageRequest &request);
   const DiskCache &cache() const { return disk; }
 
@@ -66,6 +74,15 @@ private:
     std::string key, text;
     std::string compilerId; // "" if there is no compiler
   };
+  /// ptxas and what tells it from another; found once.
+  struct Assembler {
+    std::string path; // "": there is none, or it is not to be used
+    std::string identity = "none";
+  };
+  const Assembler &assembler();
+  Status checkRuns(const Target &target);
+  LoadedProgram::Place place();
+  Result<PreparedProgram> find(const KernelSpec &spec, const KernelConfig &config, const Target &target);
   Result<Key> keyOf(const KernelSpec &spec, const KernelConfig &config, const Target &target);
   Status findCompiler();
   Result<Message> ask(const StageRequest &request);
@@ -80,6 +97,8 @@ private:
   std::map<std::string, std::shared_ptr<Slot>> slots;
   std::string compilerId;
   std::unique_ptr<WorkerClient> worker; // set with compilerId, then constant
+  std::optional<Assembler> tool;        // set once, then constant
+  std::shared_ptr<CudaDevice> gpu;      // set once, then constant
 };
 
 } // namespace nysjit

@@ -1,20 +1,12 @@
 // nysjit.h: each function checks its arguments, calls the C++ behind it and turns the outcome into a status.
 #include "runtime/include/nysjit.h"
 #include "runtime/api/border.h"
-#include "runtime/api/context.h"
+#include "runtime/api/handles.h"
 
 #include <cstddef>
 #include <string>
 
 using namespace nysjit;
-
-struct nysjit_context {
-  RuntimeContext context;
-};
-
-struct nysjit_program {
-  PreparedProgram prepared;
-};
 
 namespace {
 
@@ -41,6 +33,10 @@ Result<ContextOptions> readOptions(const nysjit_context_options *from) {
   options.threads = given.threads;
   options.parallelFor = given.parallel_for;
   options.parallelForContext = given.parallel_for_context;
+  Result<DeviceKind> device = given.device ? parseDevice(given.device) : DeviceKind::Cpu;
+  if (!device)
+    return Error::mismatch(ErrorKind::UnknownDevice, "options.device", device.error().expected, device.error().found);
+  options.device = *device;
   return options;
 }
 
@@ -79,7 +75,7 @@ nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json, con
     Result<KernelConfig> config = config_json ? parseKernelConfig(std::string_view(config_json)) : KernelConfig();
     if (!config)
       return config.takeError();
-    Result<Target> where = parseTarget(target ? target : "cpu:native");
+    Result<Target> where = target ? parseTarget(target) : context->context.defaultTarget();
     if (!where)
       return where.takeError();
     Result<PreparedProgram> prepared = context->context.prepare(*spec, *config, *where);
@@ -117,9 +113,10 @@ nysjit_status nysjit_program_get_info(const nysjit_program *program, nysjit_prog
     filled.plan_json = loaded.planJson().c_str();
     filled.kernels_json = loaded.kernelsJson().c_str();
     filled.scratch_bytes_per_thread = loaded.scratchBytes();
-    filled.object = loaded.object().data();
+    filled.object = loaded.object().empty() ? nullptr : loaded.object().data();
     filled.object_size = loaded.object().size();
     filled.stages_ms_json = prepared.stagesMsJson.c_str();
+    filled.ptx = loaded.ptx().empty() ? nullptr : loaded.ptx().c_str();
     if (size > sizeof filled) // a later version's fields: unknown here, so zero
       std::memset(reinterpret_cast<char *>(info) + sizeof filled, 0, size - sizeof filled);
     std::memcpy(info, &filled, size < sizeof filled ? size : sizeof filled);
@@ -147,11 +144,9 @@ nysjit_status nysjit_run(const nysjit_program *program, const nysjit_run_args *a
   return atBorder([&]() -> Status {
     if (!program)
       return isNull("program");
-    if (stream)
-      return Error::mismatch(ErrorKind::InvalidArgument, "stream", "NULL (the CPU has no streams)", "a pointer");
     nysjit_run_args whole;
     NYSJIT_RETURN_IF_ERROR(readStruct(args, "args", offsetof(nysjit_run_args, scale), whole));
-    return program->prepared.program->run(whole);
+    return program->prepared.program->run(whole, stream);
   });
 }
 

@@ -1,5 +1,6 @@
 // The C struct's named tensors in the order of the plan's arguments, and the default scale.
 #include "runtime/api/program.h"
+#include "runtime/device/cpu_program.h"
 
 #include <cmath>
 #include <cstddef>
@@ -36,7 +37,7 @@ static_assert(std::size(tensorFields) <= 32, "usedFields has a bit for each");
 struct TimingSink {
   const nysjit_run_args *args;
   size_t count = 0;
-  static void observe(void *context, const char *kernel, int64_t grid, double ms) {
+  static void observe(void *context, const char *kernel, int64_t grid, int64_t, double ms) {
     TimingSink &sink = *static_cast<TimingSink *>(context);
     if (sink.args->timings && sink.count < sink.args->timing_capacity)
       sink.args->timings[sink.count] = {kernel, grid, ms};
@@ -47,8 +48,7 @@ struct TimingSink {
 } // namespace
 
 Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key, CacheEntry entry,
-                                                                 std::shared_ptr<Threads> threads,
-                                                                 const std::string &privateFolder) {
+                                                                 const Place &place) {
   Result<Plan> plan = planFromJson(entry.planJson);
   if (!plan)
     return plan.takeError();
@@ -63,16 +63,30 @@ Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key
     if (const auto found = info.find("kernels"); found != info.end())
       loaded->kernels = found->dump();
   }
-  Result<std::unique_ptr<CpuProgram>> program = CpuProgram::load(std::move(*plan), entry.object, privateFolder);
-  if (!program)
-    return program.takeError();
   loaded->entryKey = std::move(key);
   loaded->entry = std::move(entry);
-  loaded->program = std::move(*program);
-  loaded->threads = std::move(threads);
+  NYSJIT_RETURN_IF_ERROR(loaded->loadOnto(std::move(*plan), place));
   NYSJIT_RETURN_IF_ERROR(loaded->mapArguments());
   return std::shared_ptr<const LoadedProgram>(std::move(loaded));
 }
+
+Status LoadedProgram::loadOnto(Plan plan, const Place &place) {
+  if (isGpuPlan(plan)) {
+    Result<std::unique_ptr<CudaProgram>> loaded =
+        CudaProgram::load(std::move(plan), entry.object, entry.ptx, place.device);
+    NYSJIT_RETURN_IF_ERROR(loaded);
+    cuda = loaded->get();
+    program = std::move(*loaded);
+    return {};
+  }
+  Result<std::unique_ptr<DeviceProgram>> loaded =
+      CpuProgram::load(std::move(plan), entry.object, place.privateFolder, place.threads);
+  NYSJIT_RETURN_IF_ERROR(loaded);
+  program = std::move(*loaded);
+  return {};
+}
+
+Status LoadedProgram::loadIntoCurrent() const { return cuda ? cuda->loadIntoCurrent() : Status(); }
 
 Status LoadedProgram::mapArguments() {
   for (const PlanArgument &argument : plan().arguments) {
@@ -110,11 +124,12 @@ Result<size_t> LoadedProgram::workspaceBytes(const nysjit_run_args &args) const 
   return program->workspaceBytes(tensors);
 }
 
-Status LoadedProgram::run(const nysjit_run_args &args) const {
+Status LoadedProgram::run(const nysjit_run_args &args, void *stream, const LaunchObserver *observer) const {
   const DLTensor *tensors[maxPlanArguments];
   NYSJIT_RETURN_IF_ERROR(gather(args, tensors));
-  CpuRun run;
+  ProgramRun run;
   run.tensors = tensors;
+  run.stream = stream;
   run.scale = args.scale ? *args.scale : defaultScale;
   if (!std::isfinite(run.scale))
     return Error::mismatch(ErrorKind::InvalidArgument, "scale", "a finite number", std::to_string(run.scale));
@@ -129,10 +144,13 @@ Status LoadedProgram::run(const nysjit_run_args &args) const {
   if (!args.timings && args.timing_capacity != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, "timings", "room for timing_capacity launches", "NULL");
   TimingSink sink{&args};
-  if (args.timings || args.timing_count)
-    run.observer = {&TimingSink::observe, &sink};
-  Status status = program->run(run, *threads);
-  if (status.ok() && args.timing_count)
+  const bool isTimed = !observer && (args.timings || args.timing_count);
+  if (observer)
+    run.observer = *observer;
+  else if (isTimed)
+    run.observer = {&TimingSink::observe, nullptr, &sink};
+  Status status = program->run(run);
+  if (status.ok() && isTimed && args.timing_count)
     *args.timing_count = sink.count;
   return status;
 }

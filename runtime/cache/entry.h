@@ -10,13 +10,14 @@
 namespace nysjit {
 
 /// Changes when the layout of the file or the meaning of a part changes; it is part of the key, too.
-constexpr uint32_t entryFormat = 1;
+constexpr uint32_t entryFormat = 2;
 
 struct CacheEntry {
   std::string keyText;  // what the key is the hash of
   std::string planJson; // the launch plan
-  std::string infoJson; // the compiler's report: {"kernels", "config", "stages_ms"}
-  std::string object;   // the shared object
+  std::string infoJson; // the compiler's report: {"kernels", "config"}
+  std::string object;   // the shared object; for a GPU the cubin, empty if there was no ptxas
+  std::string ptx;      // for a GPU, where it is never empty; empty for the CPU
 };
 
 std::string entryToBytes(const CacheEntry &entry);

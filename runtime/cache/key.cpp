@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <elf.h>
+#include <sys/stat.h>
 
 namespace nysjit {
 
@@ -22,10 +23,12 @@ std::string hashHex(std::string_view bytes) {
 }
 
 std::string cacheKeyText(const KernelSpec &spec, const KernelConfig &config, const Target &target,
-                         const CpuIdentity &cpu, const std::string &compilerId) {
+                         const CpuIdentity &cpu, const std::string &compilerId, const std::string &assemblerId) {
   std::string text = "format " + std::to_string(entryFormat) + "\nspec " + canonicalJson(spec) + "\nconfig " +
                      canonicalJson(config) + "\ntarget " + targetName(target) + "\n";
-  if (target.level == CpuLevel::Native)
+  if (target.isCuda())
+    text += "assembler " + assemblerId + "\n";
+  else if (target.level == CpuLevel::Native)
     text += "cpu " + describe(cpu) + "\n";
   return text + "compiler " + compilerId + "\n";
 }
@@ -55,12 +58,8 @@ std::string findBuildId(std::string_view notes) {
   return "";
 }
 
-} // namespace
-
-Result<std::string> buildId(const std::string &path) {
-  OpenFile file(path);
-  if (!file.isOpen())
-    return Error::mismatch(ErrorKind::Io, path, "an executable that can be read", file.failure());
+/// The build id of an ELF file; "" if it has none or is none.
+std::string elfBuildId(OpenFile &file) {
   constexpr size_t maxNotes = 1 << 16;
   Elf64_Ehdr header;
   if (file.readAt(0, &header, sizeof header) && std::memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 &&
@@ -75,13 +74,37 @@ Result<std::string> buildId(const std::string &path) {
       if (!file.readAt(segment.p_offset, notes.data(), notes.size()))
         continue;
       if (std::string id = findBuildId(notes); !id.empty())
-        return "build-id " + id;
+        return id;
     }
   }
+  return "";
+}
+
+} // namespace
+
+Result<std::string> buildId(const std::string &path) {
+  OpenFile file(path);
+  if (!file.isOpen())
+    return Error::mismatch(ErrorKind::Io, path, "an executable that can be read", file.failure());
+  if (const std::string id = elfBuildId(file); !id.empty())
+    return "build-id " + id;
   std::optional<std::string> bytes = file.readAll(uint64_t(1) << 32);
   if (!bytes)
     return Error::mismatch(ErrorKind::Io, path, "an executable that can be read", file.failure());
   return "hash " + hashHex(*bytes);
+}
+
+Result<std::string> toolIdentity(const std::string &path) {
+  constexpr off_t scriptBytes = 1 << 16;
+  OpenFile file(path);
+  struct stat status;
+  if (!file.isOpen() || stat(path.c_str(), &status) != 0)
+    return Error::mismatch(ErrorKind::Io, path, "an executable that can be read", file.failure());
+  std::string facts = std::to_string(status.st_size) + " " + std::to_string(status.st_mtim.tv_sec) + "." +
+                      std::to_string(status.st_mtim.tv_nsec) + " " + elfBuildId(file) + " ";
+  if (status.st_size <= scriptBytes)
+    facts += file.readAll(scriptBytes).value_or("");
+  return hashHex(facts);
 }
 
 } // namespace nysjit

@@ -108,6 +108,11 @@ typedef struct CUlaunchConfig {
 } CUlaunchConfig;
 
 typedef enum CUstreamCaptureMode { CU_STREAM_CAPTURE_MODE_GLOBAL = 0, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1, CU_STREAM_CAPTURE_MODE_RELAXED = 2 } CUstreamCaptureMode;
+typedef enum CUstreamCaptureStatus {
+  CU_STREAM_CAPTURE_STATUS_NONE = 0,
+  CU_STREAM_CAPTURE_STATUS_ACTIVE = 1,
+  CU_STREAM_CAPTURE_STATUS_INVALIDATED = 2
+} CUstreamCaptureStatus;
 enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1, CU_EVENT_DEFAULT = 0, CU_EVENT_DISABLE_TIMING = 2 };
 
 /* X(name without version, exported symbol, (parameter types)): every function returns CUresult. */
@@ -167,6 +172,10 @@ enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1, CU_EVENT_DEFAULT = 0, 
      unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters, void **extra))                         \
   X(cuLaunchKernelEx, cuLaunchKernelEx,                                                                                \
     (const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra))
+
+/* The same, but used only where the library has them. */
+#define NYSJIT_CUDA_OPTIONAL_SYMBOLS(X)                                                                                \
+  X(cuStreamIsCapturing, cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus * status))
 
 #ifdef __cplusplus
 } /* extern "C" */

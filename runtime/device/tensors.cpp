@@ -71,6 +71,25 @@ bool fillLayout(const DLTensor &tensor, Layout &layout) {
   return true;
 }
 
+/// The largest power of two up to maxTensorAlignment that divides the address and the strides that are stepped over.
+int64_t alignmentOf(const DLTensor &tensor, const Layout &layout) {
+  uint64_t bits = static_cast<uint64_t>(maxTensorAlignment);
+  if (layout.isEmpty)
+    return maxTensorAlignment;
+  bits |= reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset;
+  for (int i = 0; i + 1 < tensor.ndim; ++i)
+    if (tensor.shape[i] > 1)
+      bits |= static_cast<uint64_t>(layout.strides[i]) * (tensor.dtype.bits / 8);
+  return static_cast<int64_t>(bits & -bits); // the lowest bit that is set in any
+}
+
+std::string placeText(int type, int id) {
+  const std::string kind = type == kDLCPU    ? "CPU memory (kDLCPU)"
+                           : type == kDLCUDA ? "GPU memory (kDLCUDA)"
+                                             : "device type " + std::to_string(type);
+  return type == kDLCPU || id < 0 ? kind : kind + " of device " + std::to_string(id);
+}
+
 /// Elements from first to last leave no gaps: then overlapping ranges are overlapping tensors.
 bool isDense(const DLTensor &tensor, const AddressRange &range) {
   __int128 bytes = tensor.dtype.bits / 8;
@@ -88,13 +107,15 @@ TensorBinder::TensorBinder(const Plan &plan) : symbols(planSymbols(plan)) {
   std::vector<size_t> boundBy(symbols.size(), SIZE_MAX);
   for (size_t a = 0; a < plan.arguments.size(); ++a) {
     const PlanArgument &from = plan.arguments[a];
-    Argument argument{from.name, from.isOutput, from.dtypes, {}, !from.dtypeSymbol.empty(), 0, {}, {}};
+    Argument argument{from.name, from.isOutput, from.dtypes, {}, !from.dtypeSymbol.empty(), 0, SIZE_MAX, {}, {}};
     for (const std::string &dtype : from.dtypes)
       for (const DtypeRow &row : dtypeTable)
         if (dtype == row.name)
           argument.types.push_back(row.type);
     if (argument.hasDtypeSymbol)
       argument.dtypeSymbol = numberOf(from.dtypeSymbol);
+    if (!from.alignmentSymbol.empty())
+      argument.alignmentSymbol = numberOf(from.alignmentSymbol);
     const auto dimensions = [&](const std::vector<Expression> &list, std::vector<Dimension> &out) {
       for (const Expression &e : list) {
         if (e.isConstant()) {
@@ -131,13 +152,16 @@ bool TensorBinder::agrees(const Dimension &dimension, int64_t found, int64_t *va
   return found == (dimension.isConstant ? dimension.constant : values[dimension.symbol]);
 }
 
-Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, int64_t *values) const {
+Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place,
+                             int64_t *values) const {
   const std::string &name = argument.name;
   if (!tensor)
     return Error::mismatch(ErrorKind::InvalidArgument, name, "a tensor", "NULL");
-  if (tensor->device.device_type != kDLCPU)
-    return shapeError(name + ".device", "CPU memory (kDLCPU)",
-                      "device type " + std::to_string(tensor->device.device_type));
+  if (tensor->device.device_type != place.type || (place.id >= 0 && tensor->device.device_id != place.id))
+    return shapeError(name + ".device", placeText(place.type, place.id),
+                      placeText(tensor->device.device_type, tensor->device.device_id));
+  if (place.type != kDLCPU)
+    place.id = tensor->device.device_id;
 
   bool known = false;
   for (size_t i = 0; i < argument.types.size() && !known; ++i) {
@@ -177,18 +201,21 @@ Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, i
   return {};
 }
 
-Status TensorBinder::bind(const DLTensor *const *tensors, int64_t *values, void **addresses, bool sizesOnly) const {
+Status TensorBinder::bind(const DLTensor *const *tensors, TensorPlace place, int64_t *values, void **addresses,
+                          bool sizesOnly) const {
   AddressRange ranges[maxPlanArguments];
   bool dense[maxPlanArguments] = {};
   for (size_t a = 0; a < arguments.size(); ++a) {
     const Argument &argument = arguments[a];
-    NYSJIT_RETURN_IF_ERROR(bindOne(argument, tensors[a], values));
+    NYSJIT_RETURN_IF_ERROR(bindOne(argument, tensors[a], place, values));
     if (sizesOnly)
       continue;
     const DLTensor &tensor = *tensors[a];
     addresses[a] = reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset);
     Layout layout;
     (void)fillLayout(tensor, layout); // bindOne has checked it
+    if (argument.alignmentSymbol != SIZE_MAX)
+      values[argument.alignmentSymbol] = alignmentOf(tensor, layout);
     if (layout.isEmpty)
       continue;
     if (!tensor.data)

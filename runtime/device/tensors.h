@@ -16,6 +16,12 @@ struct AddressRange {
   uint64_t begin = 0, end = 0;
 };
 
+/// Where tensors must lie. `id` -1: on any device of the type, all on the same.
+struct TensorPlace {
+  DLDeviceType type = kDLCPU;
+  int32_t id = -1;
+};
+
 /// One plan's arguments, prepared for checking tensors.
 class TensorBinder {
 public:
@@ -23,7 +29,8 @@ public:
 
   /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one pointer an argument.
   /// With `sizesOnly` the data pointers are not looked at.
-  Status bind(const DLTensor *const *tensors, int64_t *values, void **addresses, bool sizesOnly) const;
+  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t *values, void **addresses,
+              bool sizesOnly) const;
 
 private:
   struct Dimension {
@@ -40,9 +47,10 @@ private:
     std::vector<DLDataType> types;
     bool hasDtypeSymbol;
     size_t dtypeSymbol;
+    size_t alignmentSymbol; // SIZE_MAX: none
     std::vector<Dimension> shape, strides;
   };
-  Status bindOne(const Argument &argument, const DLTensor *tensor, int64_t *values) const;
+  Status bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place, int64_t *values) const;
   static bool agrees(const Dimension &dimension, int64_t found, int64_t *values);
   Error disagreement(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
                      int64_t found, const int64_t *values) const;

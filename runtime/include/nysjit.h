@@ -4,6 +4,7 @@
  *   a context   holds the cache folder, the threads and the compiler worker; make one and keep it
  *   a program   is one KernelSpec compiled for one target: prepare it once, run it often
  *   a run       takes tensors as DLPack DLTensor*, of any batch, head count, length and strides
+ *   a device    is the context's: the CPU, the GPUs of the CUDA driver, or a PTX emulator
  *
  *   nysjit_context *context = NULL;
  *   nysjit_program *program = NULL;
@@ -26,7 +27,17 @@
  * Threads. A context and a program may be used from any number of threads at once, without locks of the caller's;
  *   only destroy and release must come last. Two threads may run one program at the same time.
  *   After a fork() during which no other thread was inside a call, the child may go on using both; it starts threads and a
- *   worker of its own.
+ *   worker of its own. Not so on "cuda": the CUDA driver does not survive a fork, and calls in the child are errors.
+ *
+ * CUDA. The library opens the driver at run time and calls cuInit when a context of device "cuda" first prepares a program,
+ *   never later. Everything happens in the calling thread's current CUDA context, which is left as it was. Where none is
+ *   current, the library retains the primary context of the tensors' device (device_id), keeps it until the nysjit context
+ *   and its programs are gone, and makes it current for the length of the call only. A program is loaded once into each
+ *   CUDA context: by nysjit_prepare if one is current, else by the first run there, which may then take long (without a
+ *   cubin the driver compiles the PTX) and must not be captured. CUDA contexts in which a program was prepared or run must
+ *   outlive it, and streams must not be destroyed before their runs have finished.
+ *   A CUresult that is not CUDA_SUCCESS becomes an error "CALL: CUDA_ERROR_NAME (number): text". A run returns when its
+ *   launches are enqueued, so what goes wrong in a kernel shows as the error of a later call.
  *
  * ABI. Structs begin with their `size`, set by the caller to sizeof the struct it was compiled with. A library newer than
  *   its caller reads absent fields as zero; a library older than its caller refuses a struct only if a field that it does
@@ -68,12 +79,13 @@ enum {
   NYSJIT_INVALID_ARGUMENT = 3, /* an argument of the call: NULL, a wrong size, a field that must be NULL */
   NYSJIT_INVALID_FILE = 4,     /* a file that cannot be read as asked (not from this API today) */
   NYSJIT_INVALID_SHAPE = 5,    /* a tensor's rank, shape, strides, dtype, device or alignment; n over the program's limit */
-  NYSJIT_UNKNOWN_DEVICE = 6,   /* no such target name */
+  NYSJIT_UNKNOWN_DEVICE = 6,   /* no such target or device name */
   /* The request is right but could not be done here and now. */
-  NYSJIT_UNAVAILABLE = 7,    /* the CPU lacks the target's features, or no compiler was found and the cache has no entry */
+  NYSJIT_UNAVAILABLE = 7,    /* the CPU or GPU lacks what the target needs, there is no driver, or no compiler was found and
+                                the cache has no entry */
   NYSJIT_COMPILE_FAILED = 8, /* the compiler refused, crashed twice, was killed twice or ran out of time */
   NYSJIT_CHECK_FAILED = 9,   /* not from this API today */
-  NYSJIT_IO = 10,            /* the operating system refused memory, a file or a process */
+  NYSJIT_IO = 10,            /* the operating system refused memory, a file or a process, or the CUDA driver a call */
   NYSJIT_INTERNAL = 11       /* a bug in this library; the message says what was caught */
 };
 
@@ -120,6 +132,14 @@ typedef struct nysjit_context_options {
   /* NULL: the library's own threads. Otherwise `parallel_for` is given parallel_for_context and a count of `threads`. */
   nysjit_parallel_for parallel_for;
   void *parallel_for_context;
+
+  /* What programs run on: "cpu" (NULL, too), "cuda" or "ptx-emulator"; another is NYSJIT_UNKNOWN_DEVICE. It says which
+   * targets nysjit_prepare takes and which library runs them, opened by the first nysjit_prepare:
+   *   "cuda"          libcuda.so.1, or the library $NYSJIT_CUDA_DRIVER names
+   *   "ptx-emulator"  libnysjit_ptx_emulator.so beside this library or the running executable or in ../lib from there, or
+   *                   $NYSJIT_PTX_EMULATOR: the same kernels run on the CPU, checked, and slowly. Its device memory is its
+   *                   own (cuMemAlloc), and its tensors are kDLCUDA tensors of device 0. */
+  const char *device;
 } nysjit_context_options;
 
 /* Makes a context. `options` may be NULL: all defaults. Starts no thread and no process and touches no file.
@@ -138,7 +158,11 @@ typedef struct nysjit_program nysjit_program;
  * program can be run. Many threads and many processes that ask for one new program at once compile it once.
  *   spec_json    a KernelSpec, e.g. {"layout": "causal", "head_dim": 64, "landmarks": 64, "segment_len": 64}
  *   config_json  a KernelConfig by kernel name, e.g. {"causal_output": {"block_m": 64}}; NULL: the target's defaults
- *   target       "cpu:native", "cpu:x86-64-v3" or "cpu:x86-64-v4"; NULL: "cpu:native"
+ *   target       on device "cpu" "cpu:native", "cpu:x86-64-v3" or "cpu:x86-64-v4"; on "cuda" and "ptx-emulator"
+ *                "cuda:sm_80", 86, 89, 90, 100 or 120; NULL: "cpu:native", on "cuda" what suits the current context's
+ *                device best (the first device's without one), on "ptx-emulator" "cuda:sm_80"
+ * For a GPU, ptxas is used where it is found ($NYSJIT_PTXAS; $CUDA_HOME, $CUDA_PATH, PATH; pip's nvidia and triton packages);
+ * without it, and on other GPUs than the target's, the driver compiles the PTX.
  * The caller owns *program and releases it. Batch, heads, lengths, strides and scale are given at run time and never cause
  * a compile. A compile is stopped after $NYSJIT_COMPILE_TIMEOUT_MS (120000 ms unless set). */
 NYSJIT_EXPORT nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json, const char *config_json,
@@ -159,11 +183,13 @@ typedef struct nysjit_program_info {
   const char *spec_json;   /* the spec in canonical form: every key the layout uses, keys sorted */
   const char *config_json; /* the block sizes in use, by kernel name */
   const char *plan_json;   /* arguments, buffers, kernels, launches: enough to run the binary by other means */
-  const char *kernels_json; /* [{"name", "object_bytes"}, ...] */
-  size_t scratch_bytes_per_thread; /* what a run takes for each of its threads, kept between runs */
-  const void *object; /* the shared object that holds the kernels, object_size bytes */
+  const char *kernels_json; /* [{"name", "object_bytes"}, ...]; for a GPU "registers" and more instead of "object_bytes" */
+  size_t scratch_bytes_per_thread; /* what a run takes for each of its threads, kept between runs; 0 on GPUs */
+  const void *object; /* the shared object that holds the kernels, object_size bytes; for a GPU the cubin, NULL if there was
+                         no ptxas */
   size_t object_size;
   const char *stages_ms_json; /* {"STAGE": ms, ...} of this compile; "{}" on a hit */
+  const char *ptx; /* for a GPU the kernels' PTX; NULL on the CPU */
 } nysjit_program_info;
 
 /* Fills *info, as far as info->size says. */
@@ -174,13 +200,14 @@ NYSJIT_EXPORT nysjit_status nysjit_program_get_info(const nysjit_program *progra
 /* One launch of a run, for the caller's measurements. */
 typedef struct nysjit_launch_timing {
   const char *kernel; /* lives as long as the program */
-  int64_t grid;       /* programs run; a launch skipped because there was nothing to do does not appear */
-  double ms;          /* wall time of the launch */
+  int64_t grid;       /* programs run, blocks on a GPU; a launch skipped because there was nothing to do does not appear */
+  double ms;          /* wall time of the launch; on a GPU between CUDA events before and after it */
 } nysjit_launch_timing;
 
 /* The tensors and numbers of one run.
  *
- * Every tensor: in CPU memory (kDLCPU), lanes 1, data + byte_offset aligned to the element. `strides` are in elements;
+ * Every tensor: in CPU memory (kDLCPU), on GPUs and the emulator in memory of the CUDA context's device (kDLCUDA with that
+ * device's number as device_id), lanes 1, data + byte_offset aligned to the element. `strides` are in elements;
  * NULL means row-major and compact. The last dimension has stride 1, the others any strides (negative ones, and 0 in
  * inputs, too). data may be NULL only where the tensor has no elements; a tensor without elements is no error and the run
  * then does nothing. An output must not overlap an input or itself. Inputs may overlap. The DLTensor structs are read
@@ -200,12 +227,18 @@ typedef struct nysjit_run_args {
 
   /* Memory between the program's kernels: at least nysjit_workspace_size bytes at a 64-byte boundary, contents of no matter
    * before and after, used by one run at a time. NULL (then workspace_size is 0): the library's own, one for each calling
-   * thread, grown when needed and kept until the thread ends. */
+   * thread, grown when needed and kept until the thread ends.
+   * On GPUs it is device memory at a 256-byte boundary (cuMemAlloc's are), in use until the run has finished on its stream.
+   * The library's own is then one for each CUDA context and stream, shared by all programs; runs on one stream from several
+   * threads take turns. It grows by cuMemAlloc, never while the stream is being captured (an error: pass a workspace, or run
+   * once before), and all of it, outgrown blocks too, is kept until the nysjit context and its programs are gone. A graph
+   * captured with it uses it at each launch: launch it on that stream, or give the run a workspace of its own. */
   void *workspace;
   size_t workspace_size; /* bytes */
 
   /* Room for measurements, or NULL. timing_count gets the number of launches, which may be over the capacity; only the
-   * first timing_capacity are written. */
+   * first timing_capacity are written. On GPUs a run that is measured makes events and waits for its last launch: it cannot
+   * be captured. */
   nysjit_launch_timing *timings;
   size_t timing_capacity;
   size_t *timing_count;
@@ -231,9 +264,11 @@ typedef struct nysjit_run_args {
 NYSJIT_EXPORT nysjit_status nysjit_workspace_size(const nysjit_program *program, const nysjit_run_args *args,
                                                   size_t *bytes);
 
-/* Runs the program and returns when o is written. `stream` is for devices that have streams; NULL on the CPU.
+/* Runs the program. On the CPU it returns when o is written, and `stream` is NULL. On GPUs it enqueues the launches on
+ * `stream`, a CUstream of the current context (NULL: the legacy default stream), and returns; after a first run of that size
+ * on that stream it neither allocates nor synchronises, so it may be captured into a graph.
  * Everything is checked before anything is launched: after an error o is untouched, except that NYSJIT_IO may come when
- * memory for the threads runs out in the middle. Results do not depend on the number of threads, bit for bit. */
+ * memory for the threads runs out in the middle, or the CUDA driver refuses a launch after others. Results do not depend on the number of threads, bit for bit. */
 NYSJIT_EXPORT nysjit_status nysjit_run(const nysjit_program *program, const nysjit_run_args *args, void *stream);
 
 #ifdef __cplusplus

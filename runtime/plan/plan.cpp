@@ -6,6 +6,8 @@
 
 namespace nysjit {
 
+bool isGpuPlan(const Plan &plan) { return plan.target.starts_with("cuda:"); }
+
 std::vector<std::string> planSymbols(const Plan &plan) {
   std::vector<std::string> symbols;
   const auto add = [&](const std::string &name) {
@@ -20,6 +22,9 @@ std::vector<std::string> planSymbols(const Plan &plan) {
   for (const PlanArgument &argument : plan.arguments)
     if (!argument.dtypeSymbol.empty())
       add(argument.dtypeSymbol);
+  for (const PlanArgument &argument : plan.arguments)
+    if (!argument.alignmentSymbol.empty())
+      add(argument.alignmentSymbol);
   return symbols;
 }
 
@@ -50,6 +55,8 @@ std::string argumentLine(const PlanArgument &argument) {
   Line json = {{"name", argument.name}, {"output", argument.isOutput}, {"dtypes", argument.dtypes}};
   if (!argument.dtypeSymbol.empty())
     json["dtype_symbol"] = argument.dtypeSymbol;
+  if (!argument.alignmentSymbol.empty())
+    json["alignment_symbol"] = argument.alignmentSymbol;
   json["shape"] = expressions(argument.shape);
   json["strides"] = expressions(argument.strides);
   return compact(json);
@@ -78,7 +85,10 @@ std::string kernelText(const PlanKernel &kernel) {
   std::vector<std::string> parameters;
   for (const PlanParameter &parameter : kernel.parameters)
     parameters.push_back(parameterLine(parameter));
-  return "{\"name\": " + compact(kernel.name) + ", \"scratch_bytes\": " + std::to_string(kernel.scratchBytes) +
+  const std::string gpu = kernel.blockThreads == 0 ? ""
+                                                   : ", \"block\": " + std::to_string(kernel.blockThreads) +
+                                                         ", \"shared_bytes\": " + std::to_string(kernel.sharedBytes);
+  return "{\"name\": " + compact(kernel.name) + ", \"scratch_bytes\": " + std::to_string(kernel.scratchBytes) + gpu +
          ", \"config\": " + (kernel.configJson.empty() ? "{}" : kernel.configJson) +
          ",\n     \"parameters\": " + block(parameters, "     ") + "}";
 }

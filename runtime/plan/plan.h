@@ -6,6 +6,10 @@
 //               bytes), or an f32 in the low four bytes
 //   program     0 <= program < grid
 //   scratch     64-byte aligned, the kernel's scratch_bytes, private to the calling thread while the call lasts
+//
+// Kernel ABI on a GPU: .entry KERNEL with the parameters in the same order, a pointer as .u64, i64 as .u64, i32 as
+// .u32, f32 as .f32. One launch is cuLaunchKernel(KERNEL, grid, 1, 1, block, 1, 1, shared_bytes, ...); the program is
+// %ctaid.x.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/plan/expression.h"
@@ -22,6 +26,10 @@ struct PlanArgument {
   bool isOutput = false;
   std::vector<std::string> dtypes; // accepted: "float32", "float16", "bfloat16", "int32"
   std::string dtypeSymbol;         // "" or a symbol bound to the index of the tensor's dtype in `dtypes`
+  // "" or a symbol bound to the tensor's alignment: the largest power of two up to 16 that divides its address and, in
+  // bytes, the strides of its dimensions but the last, where they have more than one element. For `when` and
+  // parameters; not for buffers and preconditions, which do not look at addresses.
+  std::string alignmentSymbol;
   std::vector<Expression> shape, strides;
 };
 
@@ -32,7 +40,8 @@ struct PlanPrecondition {
   std::string where, expected, found;
 };
 
-/// Memory between kernels, from the caller's or the runtime's workspace; each starts at a 64-byte boundary.
+/// Memory between kernels, from the caller's or the runtime's workspace; each starts at a 64-byte boundary on the CPU
+/// and a 256-byte boundary on a GPU.
 struct PlanBuffer {
   std::string name;
   Expression bytes;
@@ -53,7 +62,9 @@ struct PlanKernel {
   std::string name; // also its symbol in the binary
   int64_t scratchBytes = 0;
   std::vector<PlanParameter> parameters;
-  std::string configJson; // the BlockConfig in use, canonical JSON: {"block_m":64,...}
+  std::string configJson;   // the BlockConfig in use, canonical JSON: {"block_m":64,...}
+  int64_t blockThreads = 0; // threads of a block on a GPU, where it is at least 1; 0 on the CPU
+  int64_t sharedBytes = 0;  // dynamic shared memory of a block
 };
 
 /// One launch, in order. A grid of 0, or `when` 0, is skipped.
@@ -77,9 +88,14 @@ struct Plan {
 /// Limits that planFromJson checks, so that a launch can keep its numbers on the stack.
 constexpr size_t maxPlanArguments = 32, maxPlanRank = 8, maxPlanSymbols = 256, maxPlanParameters = 256,
                  maxPlanEntries = 256;
-constexpr int64_t maxScratchBytes = int64_t(1) << 30;
+constexpr int64_t maxScratchBytes = int64_t(1) << 30, maxBlockThreads = 1024, maxSharedBytes = int64_t(1) << 20;
+constexpr int64_t maxGpuGrid = INT32_MAX;
+constexpr int64_t maxTensorAlignment = 16;
 
-/// The symbols of a plan in binding order: shapes and strides of the arguments, then dtype symbols.
+/// Whether the plan is a GPU's: its target is one.
+bool isGpuPlan(const Plan &plan);
+/// The symbols of a plan in binding order: shapes and strides of the arguments, then dtype symbols, then alignment
+/// symbols.
 std::vector<std::string> planSymbols(const Plan &plan);
 /// Pretty JSON with a trailing newline; the same plan gives the same bytes.
 std::string planToJson(const Plan &plan);

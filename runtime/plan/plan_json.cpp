@@ -71,6 +71,15 @@ public:
                                               : shown(*found));
     return &*found;
   }
+  Result<int64_t> number(const char *key, int64_t least, int64_t most) const {
+    Result<Expression> e = expression(key);
+    if (!e)
+      return e.takeError();
+    if (!e->isConstant() || e->constant() < least || e->constant() > most)
+      return planError(at(key), "a number from " + std::to_string(least) + " to " + std::to_string(most),
+                       shown(object->at(key)));
+    return e->constant();
+  }
   Result<std::string> objectText(const char *key) const {
     const auto found = object->find(key);
     if (found == object->end() || !found->is_object())
@@ -117,7 +126,8 @@ Status readDimensions(const Fields &fields, const char *key, std::vector<Express
 }
 
 Status readArgument(const Json &json, const std::string &where, PlanArgument &argument) {
-  Result<Fields> fields = Fields::open(json, where, {"name", "output", "dtypes", "dtype_symbol", "shape", "strides"});
+  Result<Fields> fields =
+      Fields::open(json, where, {"name", "output", "dtypes", "dtype_symbol", "alignment_symbol", "shape", "strides"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(argument.name, fields->name("name"));
   NYSJIT_READ(argument.isOutput, fields->boolean("output"));
@@ -135,6 +145,8 @@ Status readArgument(const Json &json, const std::string &where, PlanArgument &ar
     return planError(fields->at("dtypes"), "at least one dtype", "none");
   if (fields->has("dtype_symbol"))
     NYSJIT_READ(argument.dtypeSymbol, fields->name("dtype_symbol"));
+  if (fields->has("alignment_symbol"))
+    NYSJIT_READ(argument.alignmentSymbol, fields->name("alignment_symbol"));
   NYSJIT_RETURN_IF_ERROR(readDimensions(*fields, "shape", argument.shape));
   NYSJIT_RETURN_IF_ERROR(readDimensions(*fields, "strides", argument.strides));
   if (argument.shape.size() != argument.strides.size())
@@ -193,15 +205,15 @@ Status readList(const Fields &fields, const char *key, size_t atMost, std::vecto
 }
 
 Status readKernel(const Json &json, const std::string &where, PlanKernel &kernel) {
-  Result<Fields> fields = Fields::open(json, where, {"name", "scratch_bytes", "config", "parameters"});
+  Result<Fields> fields =
+      Fields::open(json, where, {"name", "scratch_bytes", "block", "shared_bytes", "config", "parameters"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(kernel.name, fields->name("name"));
-  Expression scratch;
-  NYSJIT_READ(scratch, fields->expression("scratch_bytes"));
-  if (!scratch.isConstant() || scratch.constant() < 0 || scratch.constant() > maxScratchBytes)
-    return planError(fields->at("scratch_bytes"), "a number from 0 to " + std::to_string(maxScratchBytes),
-                     shown(json.at("scratch_bytes")));
-  kernel.scratchBytes = scratch.constant();
+  NYSJIT_READ(kernel.scratchBytes, fields->number("scratch_bytes", 0, maxScratchBytes));
+  if (fields->has("block"))
+    NYSJIT_READ(kernel.blockThreads, fields->number("block", 1, maxBlockThreads));
+  if (fields->has("shared_bytes"))
+    NYSJIT_READ(kernel.sharedBytes, fields->number("shared_bytes", 0, maxSharedBytes));
   NYSJIT_READ(kernel.configJson, fields->objectText("config"));
   return readList(*fields, "parameters", maxPlanParameters, kernel.parameters, readParameter);
 }
@@ -222,13 +234,21 @@ Status checkReferences(const Plan &plan) {
   if (symbols.size() > maxPlanSymbols)
     return planError("arguments", "at most " + std::to_string(maxPlanSymbols) + " symbols",
                      std::to_string(symbols.size()));
-  const auto resolves = [&](const Expression &e, const std::string &where) -> Status {
-    Result<CompiledExpression> compiled = CompiledExpression::compile(e, symbols);
+  // Sizes and preconditions are asked for without the tensors' addresses.
+  Plan withoutAddresses;
+  withoutAddresses.arguments = plan.arguments;
+  for (PlanArgument &argument : withoutAddresses.arguments)
+    argument.alignmentSymbol.clear();
+  const std::vector<std::string> sizeSymbols = planSymbols(withoutAddresses);
+  const auto resolvesAmong = [](const std::vector<std::string> &among, const Expression &e,
+                                const std::string &where) -> Status {
+    Result<CompiledExpression> compiled = CompiledExpression::compile(e, among);
     if (!compiled)
       return planError(where, compiled.error().expected, compiled.error().found);
     return {};
   };
-  std::set<std::string> memory, dtypeSymbols, kernels;
+  const auto resolves = [&](const Expression &e, const std::string &where) { return resolvesAmong(symbols, e, where); };
+  std::set<std::string> memory, ownSymbols, kernels;
   std::set<std::string> dimensions;
   for (const PlanArgument &argument : plan.arguments) {
     if (!memory.insert(argument.name).second)
@@ -239,20 +259,25 @@ Status checkReferences(const Plan &plan) {
           dimensions.insert(e.symbolName());
   }
   for (const PlanArgument &argument : plan.arguments)
-    if (!argument.dtypeSymbol.empty() &&
-        (dimensions.count(argument.dtypeSymbol) || !dtypeSymbols.insert(argument.dtypeSymbol).second))
-      return planError("arguments", "a dtype symbol of its own for each argument",
-                       "'" + argument.dtypeSymbol + "' again");
+    for (const auto &[symbol, what] :
+         {std::pair(&argument.dtypeSymbol, "a dtype"), std::pair(&argument.alignmentSymbol, "an alignment")})
+      if (!symbol->empty() && (dimensions.count(*symbol) || !ownSymbols.insert(*symbol).second))
+        return planError("arguments", std::string(what) + " symbol of its own for each argument",
+                         "'" + *symbol + "' again");
   for (const PlanBuffer &buffer : plan.buffers) {
     if (!memory.insert(buffer.name).second)
       return planError("buffers", "one argument or buffer a name", "'" + buffer.name + "' twice");
-    NYSJIT_RETURN_IF_ERROR(resolves(buffer.bytes, "buffers." + buffer.name + ".bytes"));
+    NYSJIT_RETURN_IF_ERROR(resolvesAmong(sizeSymbols, buffer.bytes, "buffers." + buffer.name + ".bytes"));
   }
   for (const PlanPrecondition &condition : plan.preconditions)
-    NYSJIT_RETURN_IF_ERROR(resolves(condition.holds, "preconditions." + condition.where));
+    NYSJIT_RETURN_IF_ERROR(resolvesAmong(sizeSymbols, condition.holds, "preconditions." + condition.where));
   for (const PlanKernel &kernel : plan.kernels) {
     if (!kernels.insert(kernel.name).second)
       return planError("kernels", "one kernel a name", "'" + kernel.name + "' twice");
+    if (isGpuPlan(plan) != (kernel.blockThreads > 0))
+      return planError("kernels." + kernel.name + ".block",
+                       isGpuPlan(plan) ? "the threads of a block" : "none for " + plan.target,
+                       isGpuPlan(plan) ? "nothing" : std::to_string(kernel.blockThreads));
     std::set<std::string> parameters;
     for (const PlanParameter &parameter : kernel.parameters) {
       const std::string where = "kernels." + kernel.name + "." + parameter.name;

@@ -1,13 +1,11 @@
 // One request: an attempt with the worker that is there or a new one; if that worker was lost, a second with a new one.
 #include "runtime/worker/client.h"
+#include "runtime/base/places.h"
 #include "runtime/worker/child.h"
 
 #include <chrono>
 #include <climits>
 #include <cstdlib>
-#include <dlfcn.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <vector>
 
 namespace nysjit {
@@ -16,55 +14,23 @@ namespace {
 
 constexpr const char *workerName = "nysjit-compiler";
 
-bool isExecutable(const std::string &path) {
-  struct stat status;
-  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && access(path.c_str(), X_OK) == 0;
-}
-
-/// The folder of a file, its links followed; "" if it is not there.
-std::string folderOf(const char *path) {
-  char *real = realpath(path, nullptr);
-  if (!real)
-    return "";
-  std::string folder(real);
-  std::free(real);
-  return folder.substr(0, folder.find_last_of('/'));
-}
-
-std::vector<std::string> installedPlaces() {
-  std::vector<std::string> folders;
-  Dl_info library = {};
-  if (dladdr(reinterpret_cast<void *>(&compileTimeoutMs), &library) && library.dli_fname)
-    folders.push_back(folderOf(library.dli_fname));
-  folders.push_back(folderOf("/proc/self/exe"));
-  std::vector<std::string> places;
-  for (size_t i = 0; i < folders.size(); ++i)
-    if (!folders[i].empty() && (i == 0 || folders[i] != folders[0]))
-      for (const char *step : {"/", "/../bin/", "/../libexec/"})
-        places.push_back(folders[i] + step + workerName);
-  return places;
-}
-
 } // namespace
 
 Result<std::string> findWorker(const std::string &given) {
+  const std::string set = environmentSetting("NYSJIT_COMPILER");
   std::vector<std::string> places;
-  const char *set = secure_getenv("NYSJIT_COMPILER");
   if (!given.empty())
     places = {given};
-  else if (set && *set)
+  else if (!set.empty())
     places = {set};
   else
-    places = installedPlaces();
-  std::string looked;
-  for (const std::string &place : places) {
-    if (isExecutable(place))
+    places = installedPlaces({"/", "/../bin/", "/../libexec/"}, workerName);
+  for (const std::string &place : places)
+    if (isExecutableFile(place))
       return place;
-    looked += (looked.empty() ? "" : ", ") + place;
-  }
   return Error::mismatch(ErrorKind::Unavailable, "compiler",
                          std::string("the executable ") + workerName + " (or its path in NYSJIT_COMPILER)",
-                         "none at " + looked);
+                         "none at " + joined(places));
 }
 
 int compileTimeoutMs() {

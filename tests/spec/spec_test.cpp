@@ -84,7 +84,8 @@ TEST(Spec, NoKernelHasAConvolution) {
 }
 
 TEST(Target, NamesGoBothWays) {
-  for (const char *name : {"cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4"}) {
+  for (const char *name : {"cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4", "cuda:sm_80", "cuda:sm_86", "cuda:sm_89",
+                           "cuda:sm_90", "cuda:sm_100", "cuda:sm_120"}) {
     Result<Target> target = parseTarget(name);
     ASSERT_TRUE(target.ok());
     EXPECT_STREQ(targetName(*target), name);
@@ -92,12 +93,50 @@ TEST(Target, NamesGoBothWays) {
 }
 
 TEST(Target, AnUnknownOneNamesThoseThereAre) {
-  for (const char *name : {"cpu", "", "cuda:sm_80", "cpu:x86-64-v2", "cpu:native ", "CPU:native"}) {
+  for (const char *name :
+       {"cpu", "", "cuda:sm_70", "cuda:sm_80a", "cuda", "cpu:x86-64-v2", "cpu:native ", "CPU:native"}) {
     Result<Target> target = parseTarget(name);
     ASSERT_FALSE(target.ok()) << name;
     EXPECT_EQ(target.error().kind, ErrorKind::UnknownDevice);
-    EXPECT_EQ(target.error().expected, "cpu:native, cpu:x86-64-v3 or cpu:x86-64-v4");
+    EXPECT_EQ(target.error().expected,
+              "cpu:native, cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80, cuda:sm_86, cuda:sm_89, cuda:sm_90, "
+              "cuda:sm_100 or cuda:sm_120");
   }
+}
+
+TEST(Target, AGpuGetsTheBestCodeThatRunsOnIt) {
+  const std::pair<int, int> best[] = {{80, 80},   {86, 86},   {87, 86},   {89, 89},  {90, 90},
+                                      {100, 100}, {103, 100}, {120, 120}, {121, 120}};
+  for (const auto &[capability, sm] : best)
+    EXPECT_EQ(targetForCapability(capability)->sm, sm) << capability;
+  for (int capability : {75, 70, 110, 130}) {
+    Result<Target> target = targetForCapability(capability);
+    ASSERT_FALSE(target.ok()) << capability;
+    EXPECT_EQ(target.error().kind, ErrorKind::Unavailable);
+  }
+  EXPECT_EQ(targetForCapability(75).error().found, "one of 7.5");
+}
+
+TEST(Device, NamesGoBothWays) {
+  for (const char *name : {"cpu", "cuda", "ptx-emulator"})
+    EXPECT_STREQ(deviceName(*parseDevice(name)), name);
+  for (const char *name : {"", "gpu", "CUDA", "cuda:0"}) {
+    Result<DeviceKind> device = parseDevice(name);
+    ASSERT_FALSE(device.ok()) << name;
+    EXPECT_EQ(device.error().kind, ErrorKind::UnknownDevice);
+    EXPECT_EQ(device.error().expected, "cpu, cuda or ptx-emulator");
+  }
+}
+
+TEST(Device, RunsItsOwnTargetsOnly) {
+  for (const Target &target : allTargets())
+    for (DeviceKind device : {DeviceKind::Cpu, DeviceKind::Cuda, DeviceKind::PtxEmulator}) {
+      Status status = checkTargetFits(target, device);
+      EXPECT_EQ(status.ok(), target.isCuda() == (device != DeviceKind::Cpu)) << targetName(target);
+      if (!status.ok()) {
+        EXPECT_NE(status.error().message.find(targetName(target)), std::string::npos);
+      }
+    }
 }
 
 } // namespace

@@ -1,0 +1,22 @@
+// Where what was installed with this library may lie.
+#pragma once
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace nysjit {
+
+/// folder + step + name for the folders of this library and of the running executable and for each step, e.g. "/" and
+/// "/../bin/". Links are followed.
+std::vector<std::string> installedPlaces(std::initializer_list<const char *> steps, const std::string &name);
+
+/// A file that may be executed.
+bool isExecutableFile(const std::string &path);
+
+/// An environment variable, "" if it is not set or this process may not trust it.
+std::string environmentSetting(const char *name);
+
+/// "a, b, c"
+std::string joined(const std::vector<std::string> &names);
+
+} // namespace nysjit

@@ -1,0 +1,72 @@
+// PreparedPlan: what a run does before its first launch, the same on every device: bind the symbols, check the
+// preconditions, lay out the workspace, compute grids, fill the parameters. Immutable; nothing in a run allocates
+// unless it fails.
+#pragma once
+#include "runtime/device/tensors.h"
+#include "runtime/plan/plan.h"
+
+#include <vector>
+
+namespace nysjit {
+
+/// Parameters of all launches of a run; they lie on the stack.
+constexpr size_t maxRunSlots = 2048;
+
+/// The numbers of one run.
+struct RunNumbers {
+  int64_t values[maxPlanSymbols];                  // of the symbols
+  void *memory[maxPlanArguments + maxPlanEntries]; // addresses of arguments, then of buffers
+  size_t offsets[maxPlanEntries];                  // of buffers in the workspace
+  size_t workspaceBytes = 0;
+  int64_t grids[maxPlanEntries]; // of launches; 0: skipped
+  size_t last = SIZE_MAX;        // the last launch that is not skipped; SIZE_MAX: there is none
+  uint64_t slots[maxRunSlots];   // parameters of the launches that are not skipped, one after the other
+};
+
+class PreparedPlan {
+public:
+  static Result<PreparedPlan> create(Plan plan);
+
+  const Plan &plan() const { return own; }
+  size_t launchCount() const { return launches.size(); }
+  const PlanKernel &kernel(size_t launch) const { return own.kernels[launches[launch].kernel]; }
+  size_t kernelNumber(size_t launch) const { return launches[launch].kernel; }
+
+  /// Looks at shapes, strides, dtypes and devices, not at the data.
+  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorPlace place) const;
+  /// Everything that can be wrong with the tensors: fills all of `numbers` but buffers' addresses and slots.
+  Status bind(const DLTensor *const *tensors, TensorPlace place, RunNumbers &numbers) const;
+  /// A caller's workspace is aligned and large enough.
+  Status checkWorkspace(const void *workspace, size_t bytes, const RunNumbers &numbers) const;
+  /// Buffers' addresses and the slots.
+  Status fill(void *workspace, float scale, RunNumbers &numbers) const;
+
+private:
+  struct Parameter {
+    ParameterType type;
+    size_t memory; // Pointer: number of the argument, or arguments + number of the buffer
+    CompiledExpression value;
+  };
+  struct Launch {
+    size_t kernel;
+    CompiledExpression grid, when;
+    std::vector<Parameter> parameters;
+  };
+
+  explicit PreparedPlan(Plan plan);
+  Status compileExpressions();
+  Status checkPreconditions(const int64_t *values) const;
+  Status layOutBuffers(RunNumbers &numbers) const;
+  Status computeGrids(RunNumbers &numbers) const;
+  Status fillParameters(const Launch &launch, float scale, const RunNumbers &numbers, uint64_t *slots) const;
+  std::string substitute(const std::string &sentence, const int64_t *values) const;
+
+  Plan own;
+  TensorBinder binder;
+  std::vector<std::string> symbols;
+  std::vector<CompiledExpression> preconditions, buffers;
+  std::vector<Launch> launches;
+  size_t alignment; // between buffers
+};
+
+} // namespace nysjit
