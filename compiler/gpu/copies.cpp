@@ -35,31 +35,50 @@ void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
   if (slot)
     to = e.offset(to, e.mul(slot, tile.bytes()));
   Value from = e.offset(view.address, e.mul(e.widen(row), view.rowBytes));
-  const int64_t elementBytes = tile.elementBytes;
-  const bool aligned = options.aligned || !view.isArgument;
-  forEachChunk(tile.rows * tile.chunks(), [&](Value index) {
-    Value tileRow = e.divide(index, tile.chunks()), chunk = e.remainder(index, tile.chunks());
-    Value shared = e.offset(to, swizzled(tile, tileRow, chunk));
-    Value global = e.offset(e.offset(from, e.mul(e.widen(tileRow), view.rowBytes)), e.mul(chunk, 16));
+  auto copy = [&](Value shared, Value global, Value tileRow) {
     Value inside = e.below(e.add(row, tileRow), view.length);
-    if (aligned) {
+    if (options.aligned || !view.isArgument)
       e.copyAsync(shared, global, e.select(inside, e.i32(16), e.i32(0)));
-      return;
-    }
-    // Element by element, through registers; no copy is under way then.
-    const Type word = e.builder.getIntegerType(elementBytes * 8);
-    Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getIntegerAttr(word, 0));
-    Registers words = e.valuesWhen(
-        inside,
-        [&] {
-          Registers loaded;
-          for (int64_t i = 0; i < 16 / elementBytes; ++i)
-            loaded.push_back(e.load(word, e.offset(global, i * elementBytes), elementBytes));
-          return loaded;
-        },
-        Registers(16 / elementBytes, zero));
-    e.store(e.vectorOf(words), shared, 16);
-  });
+    else
+      copyElements(shared, global, inside, tile.elementBytes);
+  };
+  const int64_t count = tile.rows * tile.chunks(), threads = plan.threads(), rowStep = threads / tile.chunks();
+  if (threads % tile.chunks() != 0 || count % threads != 0) {
+    forEachChunk(count, [&](Value index) {
+      Value tileRow = e.divide(index, tile.chunks()), chunk = e.remainder(index, tile.chunks());
+      Value global = e.offset(e.offset(from, e.mul(e.widen(tileRow), view.rowBytes)), e.mul(chunk, 16));
+      copy(e.offset(to, swizzled(tile, tileRow, chunk)), global, tileRow);
+    });
+    return;
+  }
+  // A thread keeps its chunk and steps down the rows; every eight rows the swizzle is the same again.
+  Value first = e.divide(thread, tile.chunks()), chunk = e.remainder(thread, tile.chunks());
+  Value global = e.offset(e.offset(from, e.mul(e.widen(first), view.rowBytes)), e.mul(chunk, 16)), globalStep = e.mul(view.rowBytes, rowStep);
+  const int64_t period = rowStep % 8 == 0 ? 1 : 8 / std::min<int64_t>(8, rowStep & -rowStep);
+  SmallVector<Value> places;
+  for (int64_t i = 0; i * threads < count; ++i) {
+    Value tileRow = e.add(first, i * rowStep);
+    places.push_back(i < period ? e.offset(to, swizzled(tile, tileRow, chunk)) : e.offset(places[i - period], period * rowStep * tile.rowBytes()));
+    if (i)
+      global = e.offset(global, globalStep);
+    copy(places.back(), global, tileRow);
+  }
+}
+
+/// The same for rows that start anywhere: through registers, element by element; no copy is under way then.
+void KernelEmitter::copyElements(Value shared, Value global, Value inside, int64_t elementBytes) {
+  const Type word = e.builder.getIntegerType(elementBytes * 8);
+  Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getIntegerAttr(word, 0));
+  Registers words = e.valuesWhen(
+      inside,
+      [&] {
+        Registers loaded;
+        for (int64_t i = 0; i < 16 / elementBytes; ++i)
+          loaded.push_back(e.load(word, e.offset(global, i * elementBytes), elementBytes));
+        return loaded;
+      },
+      Registers(16 / elementBytes, zero));
+  e.store(e.vectorOf(words), shared, 16);
 }
 
 bool KernelEmitter::needsConversion(tile::LoadOp load) const {

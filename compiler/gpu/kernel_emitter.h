@@ -46,6 +46,7 @@ private:
   // copies.cpp
   /// Starts copying the load's rows into stage `slot` (null: stage 0).
   void startCopy(tile::LoadOp load, mlir::Value row, mlir::Value slot);
+  void copyElements(mlir::Value shared, mlir::Value global, mlir::Value inside, int64_t elementBytes);
   /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the caller's.
   void convertForms(tile::LoadOp load, mlir::Value slot);
   bool needsConversion(tile::LoadOp load) const;
