@@ -18,6 +18,23 @@ BlockConfig configInUse(const PlanKernel &kernel) {
   return config ? config->kernels["kernel"] : BlockConfig();
 }
 
+/// Block sizes that leave a thread its registers: products of float32 hold three sums and two parts of each operand, and a wide
+/// head's output alone takes half of them. True if a default changed.
+bool preferSmallBlocks(const PlanKernel &kernel, const BlockConfig &given, const KernelSpec &spec, KernelConfig &defaults) {
+  const BlockConfig used = configInUse(kernel);
+  const int columns = spec.dtype == DType::Float32 || spec.headDim > 128 ? 32 : 64;
+  if (used.blockN && !given.blockN && *used.blockN > columns) {
+    defaults.kernels[kernel.name].blockN = columns;
+    return true;
+  }
+  // A kernel with one block size has it along both sides of its float32 products.
+  if (used.blockM && !used.blockN && !given.blockM && spec.headDim > 64 && *used.blockM > 32) {
+    defaults.kernels[kernel.name].blockM = 32;
+    return true;
+  }
+  return false;
+}
+
 /// Halves the block size that the caller has left open, columns first. False if there is none to halve.
 bool shrink(const PlanKernel &kernel, const BlockConfig &given, KernelConfig &defaults) {
   const BlockConfig used = configInUse(kernel);
@@ -50,8 +67,13 @@ public:
     const CompileRequest &request = c.request;
     // The template writes tile IR and the plan; where a kernel does not fit, it writes them again with smaller blocks.
     KernelConfig defaults;
-    while (true) {
-      NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(defaults); }));
+    NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(defaults); }));
+    bool changed = false;
+    for (const PlanKernel &kernel : c.output.plan.kernels)
+      changed |= preferSmallBlocks(kernel, given(kernel.name), request.spec, defaults);
+    for (bool isBuilt = !changed;; isBuilt = false) {
+      if (!isBuilt)
+        NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(defaults); }));
       if (request.from == Stage::Tile)
         NYSJIT_RETURN_IF_ERROR(c.parseModule("--from tile"));
       const std::string tiles = request.emit == Stage::Tile ? printed(*c.module) : "";

@@ -27,7 +27,7 @@ KernelEmitter::SharedOperand KernelEmitter::sharedForm(tile::LoadOp load, Form f
 
 /// ldmatrix at (row + laneRows, chunk + laneChunks). `row` is a multiple of 8 and does not move the swizzle; `chunk` is even
 /// where laneChunks may be 1, so that it can be XORed in last.
-Registers KernelEmitter::loadMatrices(const SharedOperand &operand, int64_t row, int64_t chunk, Value laneRows, Value laneChunks, int count,
+Registers KernelEmitter::loadMatrices(const SharedOperand &operand, Value row, Value chunk, Value laneRows, Value laneChunks, int count,
                                       bool transposed) {
   const SharedTile &tile = operand.tile;
   Value bits = laneRows;
@@ -36,32 +36,29 @@ Registers KernelEmitter::loadMatrices(const SharedOperand &operand, int64_t row,
   Value place = laneChunks;
   if (tile.swizzleBits())
     place = e.bitXor(laneChunks, e.bitAnd(bits, tile.swizzleMask()));
-  // With no swizzle, or a chunk beyond its bits, the sum is the XOR.
-  place = tile.swizzleBits() == 0 ? e.add(place, chunk) : chunk ? e.bitXor(place, e.i32(chunk)) : place;
+  place = tile.swizzleBits() == 0 ? e.add(place, chunk) : e.bitXor(place, chunk);
   Value address = e.offset(operand.base, e.add(e.mul(laneRows, tile.rowBytes()), e.mul(place, 16)));
-  return e.loadMatrices(e.offset(address, row * tile.rowBytes()), count, transposed);
+  return e.loadMatrices(e.offset(address, e.mul(row, tile.rowBytes())), count, transposed);
 }
 
-Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t row, int64_t step, bool isHalfStep) {
+Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t row, Value step, bool isHalfStep) {
   Value rows = e.bitAnd(lane, 15);
-  return loadMatrices(operand, row, 2 * step, rows, isHalfStep ? e.i32(0) : e.divide(lane, 16), isHalfStep ? 2 : 4, false);
+  return loadMatrices(operand, e.i32(row), e.mul(step, 2), rows, isHalfStep ? e.i32(0) : e.divide(lane, 16), isHalfStep ? 2 : 4, false);
 }
 
-SmallVector<Registers, 2> KernelEmitter::columnFragments(const DotOperands &dot, int part, int64_t step, int64_t piece, int64_t count) {
+SmallVector<Registers, 2> KernelEmitter::columnFragments(const DotOperands &dot, int part, Value step, bool isHalfStep, int64_t piece,
+                                                         int64_t count) {
   const SharedOperand &operand = dot.b[part];
   if (dot.plan.products != Products::Half && (!dot.isTransposed || dot.isPermuted))
     return floatFragments(dot, step, piece, count);
-  const bool isHalfStep = dot.hasHalfStep && step == dot.innerSteps - 1;
   Registers all;
   if (!dot.isTransposed) { // rows are k: two 8x8 matrices a piece, transposed on the way
-    all = loadMatrices(operand, step * 16, piece, e.bitAnd(lane, 15), count == 2 ? e.divide(lane, 16) : e.i32(0), 2 * count, true);
-    if (isHalfStep)
-      all.clear(); // cannot be: the plan refuses it
+    all = loadMatrices(operand, e.mul(step, 16), e.i32(piece), e.bitAnd(lane, 15), count == 2 ? e.divide(lane, 16) : e.i32(0), 2 * count, true);
   } else if (isHalfStep) {
-    all = loadMatrices(operand, piece * 8, 2 * step, count == 2 ? e.bitAnd(lane, 15) : e.bitAnd(lane, 7), e.i32(0), count, false);
+    all = loadMatrices(operand, e.i32(piece * 8), e.mul(step, 2), count == 2 ? e.bitAnd(lane, 15) : e.bitAnd(lane, 7), e.i32(0), count, false);
   } else { // rows are columns of the result: matrices (piece, chunk), (piece, chunk + 1), (piece + 1, chunk), ...
     Value rows = count == 2 ? e.add(e.bitAnd(lane, 7), e.mul(e.divide(lane, 16), 8)) : e.bitAnd(lane, 7);
-    all = loadMatrices(operand, piece * 8, 2 * step, rows, e.bitAnd(e.divide(lane, 8), 1), 2 * count, false);
+    all = loadMatrices(operand, e.i32(piece * 8), e.mul(step, 2), rows, e.bitAnd(e.divide(lane, 8), 1), 2 * count, false);
   }
   SmallVector<Registers, 2> fragments;
   const size_t each = all.size() / count;
@@ -71,13 +68,13 @@ SmallVector<Registers, 2> KernelEmitter::columnFragments(const DotOperands &dot,
 }
 
 /// float32 fragments that ldmatrix cannot give: rows that are k, or k in an accumulator's order.
-SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, int64_t step, int64_t piece, int64_t count) {
+SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, Value step, int64_t piece, int64_t count) {
   const SharedOperand &operand = dot.b[0];
   Value quarter = e.bitAnd(lane, 3); // t
   SmallVector<Registers, 2> fragments;
   for (int64_t i = 0; i < count; ++i) {
     if (dot.isTransposed) { // both numbers of a pair, beside each other in the row
-      Value chunk = e.add(e.divide(quarter, 2), 2 * step);
+      Value chunk = e.add(e.divide(quarter, 2), e.mul(step, 2));
       Value at = e.add(swizzled(operand.tile, laneRow, chunk), e.mul(e.bitAnd(quarter, 1), 8));
       Value pair = e.load(VectorType::get({2}, e.f32Type()), e.offset(e.offset(operand.base, at), (piece + i) * 8 * operand.tile.rowBytes()), 8);
       fragments.push_back({e.element(pair, 0), e.element(pair, 1)});
@@ -88,7 +85,7 @@ SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, 
       Value row = dot.isPermuted ? e.add(laneColumn, k) : e.add(quarter, 4 * k);
       Value chunk = e.add(e.divide(laneRow, 4), 2 * (piece + i));
       Value at = e.add(swizzled(operand.tile, row, chunk), e.mul(e.bitAnd(laneRow, 3), 4));
-      both.push_back(e.load(e.f32Type(), e.offset(e.offset(operand.base, at), step * 8 * operand.tile.rowBytes()), 4));
+      both.push_back(e.load(e.f32Type(), e.offset(e.offset(operand.base, at), e.mul(step, 8 * operand.tile.rowBytes())), 4));
     }
     fragments.push_back(both);
   }
@@ -150,7 +147,7 @@ void KernelEmitter::preload(tile::LoadOp load) {
       for (int64_t block = 0; block < split.blocks; ++block) {
         held[block].resize(dot.partsA);
         for (int64_t step = 0; step < (chunks + 1) / 2; ++step)
-          held[block][part].push_back(rowFragment(operand, block * 16, step, 2 * step + 1 == chunks));
+          held[block][part].push_back(rowFragment(operand, block * 16, e.i32(step), 2 * step + 1 == chunks));
       }
     }
     fragments[op] = held;
@@ -215,71 +212,119 @@ Registers KernelEmitter::lowTf32(ValueRange values, ValueRange high) {
   return low;
 }
 
-/// sums [block][piece][4] += a b over all of k, for pieces [firstPiece, firstPiece + count).
-void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t firstPiece, int64_t count, int64_t pieces, Registers &sums) {
+/// sums [block][piece][4] += a b of one k step, for pieces [first, first + count) of `pieces`. `a` is [block][part].
+void KernelEmitter::multiplyStep(const DotOperands &dot, ArrayRef<SmallVector<Registers, 2>> a, Value step, bool isHalfStep, int64_t first, int64_t count,
+                                 int64_t pieces, Registers &sums) {
   const DotPlan &how = dot.plan;
-  const bool isPrecise = how.products == Products::Tf32x3;
-  constexpr int64_t stepsBetweenRoundings = 8;
-  Registers high, low;
-  auto at = [&](int64_t block, int64_t piece) { return (block * count + piece) * 4; };
-  for (int64_t step = 0; step < dot.innerSteps; ++step) {
-    if (isPrecise && step % stepsBetweenRoundings == 0) {
-      high.assign(split.blocks * count * 4, e.f32(0));
-      low = high;
-    }
-    // a: [block][part]
-    SmallVector<SmallVector<Registers, 2>, 2> a(split.blocks);
-    for (int64_t block = 0; block < split.blocks; ++block)
-      for (int part = 0; part < how.partsA; ++part)
-        a[block].push_back(dot.held ? (*dot.held)[block][part][step]
-                                    : rowFragment(dot.a[part], block * 16, step, dot.hasHalfStep && step == dot.innerSteps - 1));
-    if (how.products != Products::Half)
-      for (SmallVector<Registers, 2> &parts : a) {
-        const Registers whole = parts[0];
-        parts[0] = highTf32(whole);
-        if (isPrecise)
-          parts.push_back(lowTf32(whole, parts[0]));
-      }
-    for (int64_t piece = 0; piece < count; piece += 2) {
-      const int64_t width = std::min<int64_t>(2, count - piece);
-      SmallVector<SmallVector<Registers, 2>, 2> b; // [part][piece]
-      for (int part = 0; part < how.partsB; ++part)
-        b.push_back(columnFragments(dot, part, step, firstPiece + piece, width));
-      if (how.products != Products::Half) {
-        SmallVector<Registers, 2> lows;
-        for (Registers &fragment : b[0]) {
-          const Registers whole = fragment;
-          fragment = highTf32(whole);
-          if (isPrecise)
-            lows.push_back(lowTf32(whole, fragment));
-        }
-        if (isPrecise)
-          b.push_back(lows);
-      }
-      for (int64_t block = 0; block < split.blocks; ++block)
-        for (int64_t i = 0; i < width; ++i) {
-          Value *into = &sums[(block * pieces + firstPiece + piece + i) * 4];
-          if (isPrecise) {
-            e.multiply(how.element, a[block][1], b[0][i], &low[at(block, piece + i)]);
-            e.multiply(how.element, a[block][0], b[1][i], &low[at(block, piece + i)]);
-            e.multiply(how.element, a[block][0], b[0][i], &high[at(block, piece + i)]);
-            continue;
-          }
-          // Small products first; low times low is below what float32 holds.
-          for (int partA = how.partsA; partA-- > 0;)
-            for (int partB = how.partsB; partB-- > 0;)
-              if (partA + partB < 2)
-                e.multiply(how.element, a[block][partA], b[partB][i], into);
-        }
-    }
-    if (isPrecise && (step + 1 == dot.innerSteps || (step + 1) % stepsBetweenRoundings == 0))
-      for (int64_t block = 0; block < split.blocks; ++block)
-        for (int64_t piece = 0; piece < count; ++piece)
-          for (int64_t i = 0; i < 4; ++i) {
-            Value &sum = sums[(block * pieces + firstPiece + piece) * 4 + i];
-            sum = e.addFloat(sum, e.addFloat(high[at(block, piece) + i], low[at(block, piece) + i]));
-          }
+  for (int64_t piece = 0; piece < count; piece += 2) {
+    const int64_t width = std::min<int64_t>(2, count - piece);
+    SmallVector<SmallVector<Registers, 2>, 2> b; // [part][piece]
+    for (int part = 0; part < how.partsB; ++part)
+      b.push_back(columnFragments(dot, part, step, isHalfStep, first + piece, width));
+    if (how.products == Products::Tf32)
+      for (Registers &fragment : b[0])
+        fragment = highTf32(fragment);
+    for (size_t block = 0; block < a.size(); ++block)
+      for (int64_t i = 0; i < width; ++i)
+        // Small products first; low times low is below what float32 holds.
+        for (int partA = how.partsA; partA-- > 0;)
+          for (int partB = how.partsB; partB-- > 0;)
+            if (partA + partB < 2)
+              e.multiply(how.element, a[block][partA], b[partB][i], &sums[(block * pieces + first + piece + i) * 4]);
   }
+}
+
+/// The same as tf32x3, into sums of high and of low products, [block][piece of the group][4] each.
+void KernelEmitter::multiplyStepPrecisely(const DotOperands &dot, ArrayRef<Registers> a, Value step, int64_t first, int64_t count, Registers &high,
+                                          Registers &low) {
+  SmallVector<Registers, 2> aHigh, aLow;
+  for (const Registers &whole : a) {
+    aHigh.push_back(highTf32(whole));
+    aLow.push_back(lowTf32(whole, aHigh.back()));
+  }
+  for (int64_t piece = 0; piece < count; piece += 2) {
+    const int64_t width = std::min<int64_t>(2, count - piece);
+    const SmallVector<Registers, 2> b = columnFragments(dot, 0, step, false, first + piece, width);
+    for (int64_t i = 0; i < width; ++i) {
+      const Registers bHigh = highTf32(b[i]), bLow = lowTf32(b[i], bHigh);
+      for (size_t block = 0; block < a.size(); ++block) {
+        const size_t at = (block * count + piece + i) * 4;
+        e.multiply(dot.plan.element, aLow[block], bHigh, &low[at]);
+        e.multiply(dot.plan.element, aHigh[block], bLow, &low[at]);
+        e.multiply(dot.plan.element, aHigh[block], bHigh, &high[at]);
+      }
+    }
+  }
+}
+
+/// sums += a b over all of k, for pieces [first, first + count).
+void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t first, int64_t count, int64_t pieces, Registers &sums) {
+  const DotPlan &how = dot.plan;
+  if (how.products != Products::Tf32x3) {
+    for (int64_t step = 0; step < dot.innerSteps; ++step) {
+      const bool isHalfStep = dot.hasHalfStep && step == dot.innerSteps - 1;
+      SmallVector<SmallVector<Registers, 2>, 2> a(split.blocks);
+      for (int64_t block = 0; block < split.blocks; ++block)
+        for (int part = 0; part < how.partsA; ++part) {
+          a[block].push_back(dot.held ? (*dot.held)[block][part][step] : rowFragment(dot.a[part], block * 16, e.i32(step), isHalfStep));
+          if (how.products == Products::Tf32)
+            a[block].back() = highTf32(a[block].back());
+        }
+      multiplyStep(dot, a, e.i32(step), isHalfStep, first, count, pieces, sums);
+    }
+    return;
+  }
+  // High and low sums of eight steps, then added with rounding.
+  constexpr int64_t stepsBetweenRoundings = 8;
+  const int64_t registers = split.blocks * count * 4;
+  const Registers zeros(registers, e.f32(0));
+  auto fold = [&](Registers &into, ArrayRef<Value> high, ArrayRef<Value> low) {
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t i = 0; i < count * 4; ++i) {
+        Value &sum = into[(block * pieces + first) * 4 + i];
+        sum = e.addFloat(sum, e.addFloat(high[block * count * 4 + i], low[block * count * 4 + i]));
+      }
+  };
+  if (dot.held) {
+    for (int64_t start = 0; start < dot.innerSteps; start += stepsBetweenRoundings) {
+      Registers high = zeros, low = zeros;
+      for (int64_t step = start; step < std::min(start + stepsBetweenRoundings, dot.innerSteps); ++step) {
+        SmallVector<Registers, 2> a;
+        for (int64_t block = 0; block < split.blocks; ++block)
+          a.push_back((*dot.held)[block][0][step]);
+        multiplyStepPrecisely(dot, a, e.i32(step), first, count, high, low);
+      }
+      fold(sums, high, low);
+    }
+    return;
+  }
+  // Both operands lie in shared memory: the steps are a loop, a fraction of the code.
+  OpBuilder &b = e.builder;
+  auto outer = scf::ForOp::create(b, e.loc, e.i32(0), e.i32(dot.innerSteps), e.i32(stepsBetweenRoundings), sums);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(outer.getBody());
+    Value start = outer.getInductionVar(), end = e.minimum(e.add(start, stepsBetweenRoundings), e.i32(dot.innerSteps));
+    Registers both = zeros;
+    both.append(zeros);
+    auto inner = scf::ForOp::create(b, e.loc, start, end, e.i32(1), both);
+    {
+      OpBuilder::InsertionGuard innerGuard(b);
+      b.setInsertionPointToStart(inner.getBody());
+      Registers high(inner.getRegionIterArgs().take_front(registers)), low(inner.getRegionIterArgs().drop_front(registers));
+      SmallVector<Registers, 2> a;
+      for (int64_t block = 0; block < split.blocks; ++block)
+        a.push_back(rowFragment(dot.a[0], block * 16, inner.getInductionVar(), false));
+      multiplyStepPrecisely(dot, a, inner.getInductionVar(), first, count, high, low);
+      high.append(low);
+      scf::YieldOp::create(b, e.loc, high);
+    }
+    Registers next(outer.getRegionIterArgs());
+    const SmallVector<Value> results(inner.getResults());
+    fold(next, ArrayRef<Value>(results).take_front(registers), ArrayRef<Value>(results).drop_front(registers));
+    scf::YieldOp::create(b, e.loc, next);
+  }
+  sums = Registers(outer.getResults());
 }
 
 void KernelEmitter::emitDot(tile::DotOp op) {

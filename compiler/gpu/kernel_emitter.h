@@ -1,4 +1,4 @@
-// Emits one kernel. The walk is in lower_tiles.cpp; copies.cpp, dot.cpp, memory.cpp and exchange.cpp emit what their names say.
+// Emits one kernel; what cannot be emitted its KernelPlan has refused. The walk is in lower_tiles.cpp; copies.cpp, dot.cpp, memory.cpp and exchange.cpp emit what their names say.
 #pragma once
 #include "compiler/gpu/emission.h"
 #include "compiler/gpu/kernel_plan.h"
@@ -21,7 +21,7 @@ class KernelEmitter {
 public:
   KernelEmitter(mlir::func::FuncOp source, const KernelPlan &plan, const KernelOptions &options);
   /// The lowered kernel beside the source.
-  mlir::LogicalResult run(llvm::StringRef name);
+  void run(llvm::StringRef name);
 
 private:
   // lower_tiles.cpp
@@ -72,18 +72,23 @@ private:
   void emitDot(tile::DotOp op);
   void preload(tile::LoadOp load);
   SharedOperand sharedForm(tile::LoadOp load, Form form, int part);
-  Registers loadMatrices(const SharedOperand &operand, int64_t row, int64_t chunk, mlir::Value laneRows, mlir::Value laneChunks, int count,
-                         bool transposed);
+  Registers loadMatrices(const SharedOperand &operand, mlir::Value row, mlir::Value chunk, mlir::Value laneRows, mlir::Value laneChunks,
+                         int count, bool transposed);
   /// Fragment of 16 rows of a for one k step.
-  Registers rowFragment(const SharedOperand &operand, int64_t row, int64_t step, bool isHalfStep);
+  Registers rowFragment(const SharedOperand &operand, int64_t row, mlir::Value step, bool isHalfStep);
   /// Fragments of b for one k step and `count` (1 or 2) 8-column pieces.
-  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part, int64_t step, int64_t piece, int64_t count);
-  llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, int64_t step, int64_t piece, int64_t count);
+  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part, mlir::Value step, bool isHalfStep, int64_t piece,
+                                                  int64_t count);
+  llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step, int64_t piece, int64_t count);
   Fragments computedFragments(mlir::Value a, const DotPlan &plan);
   llvm::SmallVector<SharedOperand, 2> storeOperand(tile::DotOp op, const DotPlan &plan);
   Registers highTf32(mlir::ValueRange values);
   Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
-  void multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t firstPiece, int64_t count, int64_t pieces, Registers &sums);
+  void multiplyStep(const DotOperands &dot, llvm::ArrayRef<llvm::SmallVector<Registers, 2>> a, mlir::Value step, bool isHalfStep, int64_t first,
+                    int64_t count, int64_t pieces, Registers &sums);
+  void multiplyStepPrecisely(const DotOperands &dot, llvm::ArrayRef<Registers> a, mlir::Value step, int64_t first, int64_t count, Registers &high,
+                             Registers &low);
+  void multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t first, int64_t count, int64_t pieces, Registers &sums);
 
   // exchange.cpp
   void emitReduce(tile::ReduceOp op);
@@ -112,7 +117,6 @@ private:
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers; // by tile and part (0: 2-D)
   llvm::DenseMap<mlir::Operation *, mlir::Value> slots;        // stage in use of each pipelined load, null: 0
   llvm::DenseMap<mlir::Operation *, Fragments> fragments;      // of preloaded dots
-  mlir::LogicalResult status = mlir::success();
 };
 
 } // namespace nysjit::gpu

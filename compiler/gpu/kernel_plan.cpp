@@ -14,6 +14,8 @@ FailureOr<KernelPlan> KernelPlan::create(func::FuncOp kernel, const KernelOption
   if (failed(plan.chooseWarps(kernel)) || failed(plan.planDots(kernel)))
     return failure();
   plan.planParts(kernel);
+  if (failed(plan.checkOperations(kernel)))
+    return failure();
   const int most = options.numStages.value_or(2), least = options.numStages.value_or(1);
   for (plan.stages = most;; --plan.stages) {
     plan.planLoops(kernel);
@@ -252,6 +254,26 @@ void KernelPlan::planParts(func::FuncOp kernel) {
     oneDimensional[value] = natural ? natural : ColumnPart;
     propagate();
   });
+}
+
+/// What emission relies on. Its errors come before anything is emitted.
+LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
+  const WalkResult result = kernel.walk([&](Operation *op) -> WalkResult {
+    if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && isOneDimensional(reduce.getResult())) {
+      const unsigned made = reduce.getAxis() == 1 ? RowPart : ColumnPart;
+      if (parts(reduce.getResult()) & ~made)
+        return op->emitOpError("is needed along the other axis than it comes about; the GPU lowering has no transposition of 1-D tiles"), WalkResult::interrupt();
+    }
+    if (auto constant = dyn_cast<arith::ConstantOp>(op); constant && isa<DenseElementsAttr>(constant.getValue()))
+      if (!isa<SplatElementsAttr>(constant.getValue()))
+        return op->emitOpError("expects one repeated number"), WalkResult::interrupt();
+    const StringRef dialect = op->getName().getDialectNamespace();
+    if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(op) && dialect != "tile" && dialect != "arith" &&
+        dialect != "math")
+      return op->emitOpError("has no lowering for the GPU"), WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  return failure(result.wasInterrupted());
 }
 
 //===- Shared memory --------------------------------------------------------------------------------------------===//

@@ -91,6 +91,7 @@ private:
   mlir::LogicalResult planDots(mlir::func::FuncOp kernel);
   void planLoops(mlir::func::FuncOp kernel);
   void planParts(mlir::func::FuncOp kernel);
+  mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
   int64_t allocate(mlir::Block *block, int64_t base);
   bool canPipeline(mlir::scf::ForOp loop) const;
 

@@ -11,7 +11,7 @@ namespace nysjit::gpu {
 KernelEmitter::KernelEmitter(func::FuncOp source, const KernelPlan &plan, const KernelOptions &options)
     : source(source), plan(plan), options(options), e{OpBuilder(source.getContext()), source.getLoc()} {}
 
-LogicalResult KernelEmitter::run(StringRef name) {
+void KernelEmitter::run(StringRef name) {
   OpBuilder &b = e.builder;
   b.setInsertionPoint(source);
   const Type pointer = LLVM::LLVMPointerType::get(b.getContext(), 1);
@@ -21,6 +21,7 @@ LogicalResult KernelEmitter::run(StringRef name) {
   auto kernel = func::FuncOp::create(b, e.loc, name, b.getFunctionType(types, {}));
   kernel->setAttr("nvvm.kernel", b.getUnitAttr());
   kernel->setAttr("nvvm.reqntid", b.getDenseI32ArrayAttr({static_cast<int32_t>(plan.threads()), 1, 1}));
+  kernel->setAttr("nvvm.minctasm", b.getI32IntegerAttr(1)); // registers before a second block
   Block *entry = kernel.addEntryBlock();
   b.setInsertionPointToStart(entry);
   for (BlockArgument argument : source.getArguments())
@@ -35,7 +36,6 @@ LogicalResult KernelEmitter::run(StringRef name) {
   laneColumn = e.mul(e.bitAnd(lane, 3), 2);
   emitBlock(&source.getBody().front());
   func::ReturnOp::create(b, source.getLoc());
-  return status;
 }
 
 //===- Values ---------------------------------------------------------------------------------------------------===//
@@ -104,11 +104,6 @@ void KernelEmitter::emitOperation(Operation *op) {
     scalars.map(op->getResult(0), emitElement(op, {scalars.lookup(op->getOperand(0))}));
     return;
   }
-  if (llvm::any_of(op->getOperands(), [](Value v) { return bool(tileType(v)); })) {
-    op->emitOpError("has no lowering for the GPU");
-    status = failure();
-    return;
-  }
   e.builder.clone(*op, scalars);
 }
 
@@ -156,12 +151,7 @@ void KernelEmitter::emitElementwise(Operation *op) {
     if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
       values.assign(count, scalars.lookup(splat.getInput()));
     } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
-      auto repeated = dyn_cast<SplatElementsAttr>(constant.getValue());
-      if (!repeated) {
-        op->emitOpError("expects one repeated number");
-        status = failure();
-        return;
-      }
+      auto repeated = cast<SplatElementsAttr>(constant.getValue());
       values.assign(count, arith::ConstantOp::create(e.builder, e.loc, repeated.getSplatValue<TypedAttr>()));
     } else if (isa<arith::ExtFOp>(op)) { // 16-bit tiles are float32 in registers
       llvm::append_range(values, registersOf(op->getOperand(0), form));
@@ -414,13 +404,11 @@ LogicalResult lowerTiles(ModuleOp module, const std::function<KernelOptions(cons
     result.numStages = plan->numStages();
     if (plan->sharedBytes() <= options.sharedLimit) {
       kernel.setName((kernel.getName() + "_tiles").str());
-      if (failed(KernelEmitter(kernel, *plan, options).run(result.name)))
-        return failure();
+      KernelEmitter(kernel, *plan, options).run(result.name);
       if (plan->dependsOnAlignment()) {
         options.aligned = false;
         result.unaligned = result.name + "_unaligned";
-        if (failed(KernelEmitter(kernel, *plan, options).run(result.unaligned)))
-          return failure();
+        KernelEmitter(kernel, *plan, options).run(result.unaligned);
       }
       kernel.erase();
     }

@@ -124,10 +124,25 @@ Registers KernelEmitter::loadPart(const MemoryView &view, Value start, int64_t l
 
 //===- Stores ---------------------------------------------------------------------------------------------------===//
 
+/// Whether the kernel reads the store's memory elsewhere than where it writes: then all threads must have read before any
+/// writes. A load of the same rows is by the thread that writes them.
+static bool mayOverwriteUnread(tile::StoreOp store, func::FuncOp kernel) {
+  auto baseOf = [](Value view) { return view.getDefiningOp<tile::ViewOp>() ? view.getDefiningOp<tile::ViewOp>().getBase() : Value(); };
+  bool found = false;
+  kernel.walk([&](tile::LoadOp load) {
+    const bool isSame = load.getView() == store.getView() && load.getRow() == store.getRow() &&
+                        load.getResult().getType().getShape() == store.getValue().getType().getShape();
+    found |= baseOf(load.getView()) == baseOf(store.getView()) && !isSame;
+  });
+  return found;
+}
+
 void KernelEmitter::emitStore(tile::StoreOp store) {
   const MemoryView &view = views[store.getView()];
   const RankedTensorType type = store.getValue().getType();
   Value start = scalars.lookup(store.getRow());
+  if (mayOverwriteUnread(store, source))
+    e.barrier();
   if (type.getRank() == 2) {
     const RowSplit split = plan.split(type.getDimSize(0));
     const bool aligned = options.aligned || !view.isArgument;

@@ -4,6 +4,7 @@
 #include "runtime/npy/half.h"
 #include "runtime/reference/reference.h"
 #include "runtime/spec/spec.h"
+#include "tests/conformance/gpu.h"
 
 #include <gtest/gtest.h>
 
@@ -99,15 +100,43 @@ inline Inputs randomInputs(std::mt19937 &generator, int64_t batch, int64_t query
   return in;
 }
 
-/// A context and programs on one target. Programs are compiled once a process, or found in the tests' cache.
+/// A device and target of the suite: "cpu:x86-64-v4", "cuda", or "ptx-emulator lazy cuda:sm_80".
+struct Place {
+  explicit Place(const std::string &text) {
+    const size_t last = text.rfind(' ');
+    target = last == std::string::npos ? text : text.substr(last + 1);
+    device = text.substr(0, text.find(' '));
+    if (device.starts_with("cpu"))
+      device = "cpu";
+    if (device == "cuda")
+      target = "";
+    isLazy = text.find(" lazy ") != std::string::npos;
+  }
+  std::string device, target;
+  bool isLazy = false;
+  bool isGpu() const { return device != "cpu"; }
+  bool isEmulator() const { return device == "ptx-emulator"; }
+};
+
+/// A context and programs in one place. Programs are compiled once a process, or found in the tests' cache.
 class Device {
 public:
-  explicit Device(std::string targetName, uint32_t threads = 0, bool useCache = true) : target(std::move(targetName)) {
+  explicit Device(const std::string &placeText, uint32_t threads = 0, bool useCache = true) : place(placeText), target(place.target) {
     nysjit_context_options options = {};
     options.size = sizeof options;
     options.threads = threads;
     options.cache_dir = useCache ? NYSJIT_BINARY_DIR "/test-cache" : "";
     options.compiler = NYSJIT_BINARY_DIR "/bin/nysjit-compiler";
+    options.device = place.device.c_str();
+    if (place.isGpu()) {
+      gpu = std::make_unique<Gpu>(place.isEmulator());
+      if (place.isEmulator()) {
+        setenv("NYSJIT_PTX_EMULATOR", gpu->driver->library().c_str(), 1);
+        const uint64_t seed = std::random_device{}();
+        trace = std::make_unique<testing::ScopedTrace>(__FILE__, __LINE__, "order of warps " + std::to_string(seed));
+        gpu->configure(place.isLazy, seed);
+      }
+    }
     EXPECT_EQ(nysjit_context_create(&options, &context), NYSJIT_OK) << nysjit_last_error();
   }
   ~Device() { nysjit_context_destroy(context); }
@@ -115,7 +144,7 @@ public:
   using Program = std::unique_ptr<nysjit_program, void (*)(nysjit_program *)>;
   Program prepare(const std::string &spec, const std::string &config = "") {
     nysjit_program *program = nullptr;
-    EXPECT_EQ(nysjit_prepare(context, spec.c_str(), config.empty() ? nullptr : config.c_str(), target.c_str(), &program), NYSJIT_OK)
+    EXPECT_EQ(nysjit_prepare(context, spec.c_str(), config.empty() ? nullptr : config.c_str(), target.empty() ? nullptr : target.c_str(), &program), NYSJIT_OK)
         << spec << ": " << nysjit_last_error();
     return Program(program, nysjit_program_release);
   }
@@ -128,6 +157,13 @@ public:
            v = makeTensor(in.v, in.keyShape(), dtype, in.swapHeads),
            o = makeTensor(std::vector<double>(in.q.size(), NAN), in.queryShape(), outputDtype, in.swapHeads);
     DLTensor views[] = {q.view(), k.view(), v.view(), o.view()};
+    std::vector<std::unique_ptr<DeviceBytes>> onDevice;
+    if (gpu)
+      for (Tensor *tensor : {&q, &k, &v, &o}) {
+        onDevice.push_back(std::make_unique<DeviceBytes>(*gpu, tensor->bytes));
+        views[onDevice.size() - 1].data = onDevice.back()->pointer();
+        views[onDevice.size() - 1].device = {kDLCUDA, 0};
+      }
     const float scale = static_cast<float>(in.scale);
     nysjit_run_args args = {};
     args.size = sizeof args;
@@ -137,14 +173,23 @@ public:
     args.o = &views[3];
     args.scale = &scale;
     EXPECT_EQ(nysjit_run(program, &args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    if (gpu) {
+      EXPECT_EQ(gpu->findings(), "");
+      onDevice.back()->copyTo(o.bytes);
+    }
     return numbersOf(o);
   }
   std::vector<double> run(const std::string &spec, const Inputs &in, const std::string &dtype = "float32") {
     return run(prepare(spec).get(), in, dtype);
   }
 
+  const Place place;
   const std::string target;
+  std::unique_ptr<Gpu> gpu; // null on the CPU
   nysjit_context *context = nullptr;
+
+private:
+  std::unique_ptr<testing::ScopedTrace> trace;
 };
 
 /// The float64 reference on the same inputs.
@@ -178,12 +223,15 @@ inline double relativeError(const std::vector<double> &x, const std::vector<doub
 
 inline double bound(const std::string &dtype) { return dtype == "float32" ? 1e-5 : dtype == "float16" ? 2e-3 : 1e-2; }
 
-/// The targets that this machine can run; each is a parameter of every test here.
+/// The places this machine has; each is a parameter of every test here. A GPU is among them where there is one.
 inline std::vector<std::string> targets() {
   std::vector<std::string> names = {"cpu:x86-64-v3"};
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     names.push_back("cpu:x86-64-v4");
   names.push_back("cpu:native");
+  names.insert(names.end(), {"ptx-emulator eager cuda:sm_80", "ptx-emulator lazy cuda:sm_90"});
+  if (CudaDriver::open(cudaDriverPlaces()))
+    names.push_back("cuda");
   return names;
 }
 

@@ -1,7 +1,9 @@
-// nysjit-opt: mlir-opt with the tile dialect and the CPU lowering, for the tests of IR.
+// nysjit-opt: mlir-opt with the tile dialect and its two lowerings, for the tests of IR.
 //   nysjit-opt --tile-to-cpu[=lanes=8] FILE.mlir
+//   nysjit-opt --tile-to-gpu[="dtype=bf16 stages=2"] FILE.mlir
 #include "compiler/cpu/lower_tiles.h"
 #include "compiler/dialect/Tile.h"
+#include "compiler/gpu/lower_tiles.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -33,10 +35,41 @@ struct TileToCpu : PassWrapper<TileToCpu, OperationPass<ModuleOp>> {
   }
   Option<int> lanes{*this, "lanes", llvm::cl::desc("float32 in a vector register: 8 or 16"), llvm::cl::init(16)};
 };
+
+struct TileToGpu : PassWrapper<TileToGpu, OperationPass<ModuleOp>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(TileToGpu)
+  TileToGpu() = default;
+  TileToGpu(const TileToGpu &other) : PassWrapper(other) {}
+  StringRef getArgument() const override { return "tile-to-gpu"; }
+  StringRef getDescription() const override { return "tile kernels to registers, shared memory and warp instructions"; }
+  void getDependentDialects(DialectRegistry &registry) const override { registry.insert<LLVM::LLVMDialect, scf::SCFDialect>(); }
+  void runOnOperation() override {
+    Builder builder(&getContext());
+    auto optionsOf = [&](const std::string &) {
+      nysjit::gpu::KernelOptions options;
+      options.input = dtype == "bf16" ? Type(builder.getBF16Type()) : dtype == "f16" ? Type(builder.getF16Type()) : Type(builder.getF32Type());
+      options.numStages = stages;
+      options.sharedLimit = shared;
+      return options;
+    };
+    std::vector<nysjit::gpu::LoweredKernel> lowered;
+    if (failed(nysjit::gpu::lowerTiles(getOperation(), optionsOf, lowered)))
+      return signalPassFailure();
+    for (const nysjit::gpu::LoweredKernel &kernel : lowered) {
+      Operation *op = getOperation().lookupSymbol(kernel.name);
+      op->setAttr("threads", builder.getI64IntegerAttr(kernel.threads));
+      op->setAttr("shared_bytes", builder.getI64IntegerAttr(kernel.sharedBytes));
+    }
+  }
+  Option<std::string> dtype{*this, "dtype", llvm::cl::desc("f32, f16 or bf16"), llvm::cl::init("bf16")};
+  Option<int> stages{*this, "stages", llvm::cl::desc("stages of copies under way"), llvm::cl::init(2)};
+  Option<int> shared{*this, "shared", llvm::cl::desc("bytes of shared memory a block may have"), llvm::cl::init(166912)};
+};
 } // namespace
 
 int main(int argc, char **argv) {
   PassRegistration<TileToCpu>();
+  PassRegistration<TileToGpu>();
   registerCanonicalizerPass();
   registerCSEPass();
   DialectRegistry registry;

@@ -1,0 +1,60 @@
+// Dots become mma.sync on operands that ldmatrix brings from swizzled shared memory.
+// RUN: nysjit-opt --tile-to-gpu %s | FileCheck %s --check-prefixes=CHECK,HALF
+
+// A product's result is the next product's operand: packed, not exchanged.
+// CHECK-LABEL: func.func @attention(
+// CHECK-SAME: nvvm.kernel
+// CHECK-SAME: threads = 128
+// HALF: llvm.nvvm.cp.async.cg.shared.global.16.s
+// HALF: llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16.p3
+// HALF: llvm.nvvm.mma.m16n8k16.row.col.bf16
+// CHECK-NOT: llvm.nvvm.shfl.sync.bfly
+// HALF: llvm.nvvm.ff2bf16x2.rn
+// HALF: llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16.p3
+// HALF: llvm.nvvm.mma.m16n8k16.row.col.bf16
+// CHECK: return
+func.func @attention(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <64 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %q = tile.load %in[%first] : <64 x bf16> -> tensor<64x64xbf16>
+  %k = tile.load %in[%first] : <64 x bf16> -> tensor<64x64xbf16>
+  %s = tile.dot %q, %k {transpose_b} : (tensor<64x64xbf16>, tensor<64x64xbf16>) -> tensor<64x64xf32>
+  %y = tile.dot %s, %k : (tensor<64x64xf32>, tensor<64x64xbf16>) -> tensor<64x64xf32>
+  tile.store %y, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
+// A float32 operand at precision split is two 16-bit parts: two products a piece.
+// CHECK-LABEL: func.func @split(
+// HALF-COUNT-2: llvm.nvvm.ff2bf16x2.rn
+// HALF-COUNT-2: llvm.nvvm.mma.m16n8k16.row.col.bf16
+func.func @split(%p: !tile.ptr<bf16>, %f: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <16 x bf16>
+  %wide = tile.view %f[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %q = tile.load %in[%first] : <16 x bf16> -> tensor<16x16xbf16>
+  %k = tile.load %wide[%first] : <16 x f32> -> tensor<16x16xf32>
+  %s = tile.dot %q, %k {transpose_b, precision = 1 : i32} : (tensor<16x16xbf16>, tensor<16x16xf32>) -> tensor<16x16xf32>
+  tile.store %s, %out[%first] : tensor<16x16xf32>, <16 x f32>
+  return
+}
+
+// At full precision it is three tf32 products, whatever the dtype; the steps are a loop.
+// CHECK-LABEL: func.func @full(
+// CHECK: scf.for
+// CHECK: llvm.nvvm.f2tf32.rna
+// CHECK-COUNT-3: llvm.nvvm.mma.m16n8k8.row.col.tf32
+func.func @full(%f: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %wide = tile.view %f[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %k = tile.load %wide[%first] : <16 x f32> -> tensor<16x16xf32>
+  %s = tile.dot %k, %k {transpose_b, precision = 2 : i32} : (tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
+  tile.store %s, %out[%first] : tensor<16x16xf32>, <16 x f32>
+  return
+}

@@ -1,0 +1,57 @@
+// A loop over tiles keeps the copies of later iterations under way, unless it writes memory.
+// RUN: nysjit-opt --tile-to-gpu=stages=3 %s | FileCheck %s --check-prefixes=CHECK,THREE
+// RUN: nysjit-opt --tile-to-gpu=stages=1 %s | FileCheck %s --check-prefixes=CHECK,ONE
+
+// Two groups start before the loop; an iteration waits for the older one only. One buffer a stage: 3 * 64 * 64 * 2 bytes.
+// CHECK-LABEL: func.func @sum(
+// THREE-SAME: shared_bytes = 24576
+// ONE-SAME: shared_bytes = 8192
+// THREE-COUNT-2: llvm.nvvm.cp.async.commit.group
+// CHECK: scf.for
+// THREE: %[[PENDING:.*]] = arith.constant 1 : i32
+// THREE-NEXT: llvm.call_intrinsic "llvm.nvvm.cp.async.wait.group"(%[[PENDING]])
+// THREE-NEXT: arith.constant 0
+// THREE-NEXT: llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.all"
+// ONE: llvm.nvvm.barrier.cta.sync.aligned.all
+// ONE: llvm.nvvm.cp.async.commit.group
+// ONE: llvm.nvvm.cp.async.wait.group
+// ONE: llvm.nvvm.barrier.cta.sync.aligned.all
+// CHECK: llvm.nvvm.mma
+// CHECK: return
+func.func @sum(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 64 : i32
+  %none = arith.constant dense<0.0> : tensor<64x64xf32>
+  %weight = arith.constant dense<1.0> : tensor<64x64xf32>
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <64 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %sum = scf.for %i = %first to %n step %step iter_args(%s = %none) -> (tensor<64x64xf32>) : i32 {
+    %v = tile.load %in[%i] : <64 x bf16> -> tensor<64x64xbf16>
+    %next = tile.dot %weight, %v, %s : (tensor<64x64xf32>, tensor<64x64xbf16>, tensor<64x64xf32>) -> tensor<64x64xf32>
+    scf.yield %next : tensor<64x64xf32>
+  }
+  tile.store %sum, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
+// What one iteration writes the next may read: its copies stand where the load does, after the barrier.
+// CHECK-LABEL: func.func @writes(
+// CHECK-SAME: shared_bytes = 8192
+// CHECK: scf.for
+// CHECK-NOT: scf.yield
+// CHECK: llvm.nvvm.cp.async.commit.group
+func.func @writes(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 64 : i32
+  %weight = arith.constant dense<1.0> : tensor<64x64xf32>
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <64 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  scf.for %i = %first to %n step %step : i32 {
+    %v = tile.load %in[%i] : <64 x bf16> -> tensor<64x64xbf16>
+    %next = tile.dot %weight, %v : (tensor<64x64xf32>, tensor<64x64xbf16>) -> tensor<64x64xf32>
+    tile.store %next, %out[%i] : tensor<64x64xf32>, <64 x f32>
+  }
+  return
+}
