@@ -58,8 +58,8 @@ CUresult Context::synchronize() {
 
 namespace {
 
-// Both spellings of each symbol: "cuMemAlloc" and "cuMemAlloc_v2". Taking the address of each makes a forgotten one a link
-// error.
+// Both spellings of each symbol: "cuMemAlloc" and "cuMemAlloc_v2". Taking the address of each makes a forgotten one a
+// link error.
 struct Known {
   const char *name, *symbolName;
   Symbol symbol;
@@ -122,10 +122,10 @@ NYSJIT_EXPORTED int nysjit_emulator_last_counts(nysjit_emulator_counts *counts) 
     if (!counts || counts->size < sizeof(size_t) || !state.lastCounts)
       return -1;
     const Counts &last = *state.lastCounts;
-    const nysjit_emulator_counts all = {sizeof(nysjit_emulator_counts), last.instructions,    last.mmaFlops,
-                                        last.globalReadBytes,           last.globalWriteBytes, last.globalSectors,
-                                        last.bankConflicts,             last.ldmatrixConflicts, last.sharedStoreConflicts,
-                                        last.barriers,                  last.races};
+    const nysjit_emulator_counts all = {
+        sizeof(nysjit_emulator_counts), last.instructions,  last.mmaFlops,      last.globalReadBytes,
+        last.globalWriteBytes,          last.globalSectors, last.bankConflicts, last.ldmatrixConflicts,
+        last.sharedStoreConflicts,      last.barriers,      last.races};
     const size_t bytes = std::min(counts->size, sizeof all);
     std::memcpy(counts, &all, bytes);
     counts->size = bytes;

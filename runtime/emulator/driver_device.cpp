@@ -11,8 +11,8 @@ namespace nysjit::emulator {
 // CUDA C++ Programming Guide, table of technical specifications per compute capability.
 const Device &deviceFacts(int capability) {
   static const Device devices[] = {
-      {75, 64 << 10, 1024},  {80, 163 << 10, 2048}, {86, 99 << 10, 1536},  {87, 163 << 10, 1536},
-      {89, 99 << 10, 1536},  {90, 227 << 10, 2048}, {100, 227 << 10, 2048}, {120, 99 << 10, 1536},
+      {75, 64 << 10, 1024}, {80, 163 << 10, 2048}, {86, 99 << 10, 1536},   {87, 163 << 10, 1536},
+      {89, 99 << 10, 1536}, {90, 227 << 10, 2048}, {100, 227 << 10, 2048}, {120, 99 << 10, 1536},
   };
   const Device *newest = devices;
   for (const Device &device : devices)
@@ -63,12 +63,14 @@ const ErrorText errors[] = {
     {906, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
      "operation would make the legacy stream depend on a capturing blocking stream"},
     {907, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
-    {908, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "attempt to terminate a thread-local capture sequence from another thread"},
+    {908, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
+     "attempt to terminate a thread-local capture sequence from another thread"},
     {999, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 
 const ErrorText *errorText(CUresult error) {
-  auto found = std::find_if(std::begin(errors), std::end(errors), [&](const ErrorText &one) { return one.number == int(error); });
+  auto found = std::find_if(std::begin(errors), std::end(errors),
+                            [&](const ErrorText &one) { return one.number == int(error); });
   return found == std::end(errors) ? nullptr : &*found;
 }
 

@@ -142,8 +142,8 @@ CUresult readParameters(const Function &function, void **parameters, void **extr
   return CUDA_SUCCESS;
 }
 
-CUresult launch(Driver &state, CUfunction handle, Extent grid, Extent block, unsigned sharedBytes, CUstream streamHandle,
-                void **parameters, void **extra) {
+CUresult launch(Driver &state, CUfunction handle, Extent grid, Extent block, unsigned sharedBytes,
+                CUstream streamHandle, void **parameters, void **extra) {
   Context *context;
   NYSJIT_TRY(state.current(context));
   std::shared_ptr<LoadedFunction> loaded = context->functions.find(handle);
@@ -155,7 +155,8 @@ CUresult launch(Driver &state, CUfunction handle, Extent grid, Extent block, uns
   NYSJIT_TRY(checkExtents(function, grid, block));
   if (sharedBytes > loaded->maxDynamicShared)
     return CUDA_ERROR_INVALID_VALUE;
-  KernelLaunch kernel{loaded->module, {&function, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, sharedBytes, {}}};
+  KernelLaunch kernel{loaded->module,
+                      {&function, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, sharedBytes, {}}};
   NYSJIT_TRY(readParameters(function, parameters, extra, kernel.launch.parameters));
   return state.enqueue(*context, *stream, std::move(kernel));
 }
@@ -172,8 +173,8 @@ CUresult checkAttributes(const CUlaunchConfig &config, int capability) {
     case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
       break;
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
-      if (capability < 90 || !cluster.x || !cluster.y || !cluster.z || config.gridDimX % cluster.x || config.gridDimY % cluster.y ||
-          config.gridDimZ % cluster.z)
+      if (capability < 90 || !cluster.x || !cluster.y || !cluster.z || config.gridDimX % cluster.x ||
+          config.gridDimY % cluster.y || config.gridDimZ % cluster.z)
         return CUDA_ERROR_INVALID_VALUE;
       if (uint64_t(cluster.x) * cluster.y * cluster.z > 1)
         return CUDA_ERROR_NOT_SUPPORTED;
@@ -187,10 +188,12 @@ CUresult checkAttributes(const CUlaunchConfig &config, int capability) {
 
 } // namespace
 
-CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,
-                        unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters, void **extra) {
+CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                        unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,
+                        void **extra) {
   return call(Symbol::cuLaunchKernel, [&](Driver &state) {
-    return launch(state, function, {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, sharedBytes, stream, parameters, extra);
+    return launch(state, function, {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, sharedBytes, stream, parameters,
+                  extra);
   });
 }
 
@@ -200,7 +203,7 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, voi
       return state.initialized ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_INITIALIZED;
     NYSJIT_TRY(checkAttributes(*config, state.capability));
     return launch(state, function, {config->gridDimX, config->gridDimY, config->gridDimZ},
-                  {config->blockDimX, config->blockDimY, config->blockDimZ}, config->sharedMemBytes, config->hStream, parameters,
-                  extra);
+                  {config->blockDimX, config->blockDimY, config->blockDimZ}, config->sharedMemBytes, config->hStream,
+                  parameters, extra);
   });
 }

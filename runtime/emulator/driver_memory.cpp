@@ -5,7 +5,8 @@ using namespace nysjit::emulator;
 
 namespace {
 
-/// A copy that waits for the device: on the legacy stream, as the driver's, so refused while a blocking stream captures.
+/// A copy that waits for the device: on the legacy stream, as the driver's, so refused while a blocking stream
+/// captures.
 CUresult copyNow(Driver &state, const void *host, CUdeviceptr device, Operation operation, size_t bytes) {
   Context *context;
   NYSJIT_TRY(state.current(context));
@@ -22,8 +23,8 @@ CUresult copyNow(Driver &state, const void *host, CUdeviceptr device, Operation 
 }
 
 /// Work for a stream on device memory at one or two places.
-CUresult enqueueOn(Driver &state, CUstream handle, std::initializer_list<CUdeviceptr> places, const void *host, bool needsHost,
-                   size_t bytes, Operation operation) {
+CUresult enqueueOn(Driver &state, CUstream handle, std::initializer_list<CUdeviceptr> places, const void *host,
+                   bool needsHost, size_t bytes, Operation operation) {
   Context *context;
   NYSJIT_TRY(state.current(context));
   std::shared_ptr<Stream> stream;
@@ -76,11 +77,15 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
 }
 
 CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes) {
-  return call(Symbol::cuMemcpyHtoD, [&](Driver &state) { return copyNow(state, from, to, CopyIn{to, from, bytes}, bytes); });
+  return call(Symbol::cuMemcpyHtoD, [&](Driver &state) {
+    return copyNow(state, from, to, CopyIn{to, from, bytes}, bytes);
+  });
 }
 
 CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes) {
-  return call(Symbol::cuMemcpyDtoH, [&](Driver &state) { return copyNow(state, to, from, CopyOut{to, from, bytes}, bytes); });
+  return call(Symbol::cuMemcpyDtoH, [&](Driver &state) {
+    return copyNow(state, to, from, CopyOut{to, from, bytes}, bytes);
+  });
 }
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream stream) {

@@ -114,13 +114,15 @@ CUresult checkHeader(std::string_view ptx, int capability, std::string &error) {
 CUresult checkFunctions(const Module &module, std::string &error) {
   for (const std::string &name : module.functionNames())
     if (const Function *function = module.function(name); function->staticSharedBytes > unsigned(defaultSharedBytes)) {
-      error = name + ": expected at most 49152 bytes of static shared memory, found " + std::to_string(function->staticSharedBytes);
+      error = name + ": expected at most 49152 bytes of static shared memory, found " +
+              std::to_string(function->staticSharedBytes);
       return CUDA_ERROR_INVALID_PTX;
     }
   return CUDA_SUCCESS;
 }
 
-CUresult compile(Driver &state, Context &context, const char *image, std::unique_ptr<Module> &module, std::string &error) {
+CUresult compile(Driver &state, Context &context, const char *image, std::unique_ptr<Module> &module,
+                 std::string &error) {
   NYSJIT_TRY(checkHeader(image, state.capability, error));
   module = Module::load(image, context.memory, error);
   if (!module)
@@ -183,7 +185,8 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image) {
   });
 }
 
-CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned optionCount, CUjit_option *options, void **optionValues) {
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned optionCount, CUjit_option *options,
+                            void **optionValues) {
   return call(Symbol::cuModuleLoadDataEx, [&](Driver &state) {
     Logs logs;
     if (!logs.read(optionCount, options, optionValues))

@@ -1,6 +1,6 @@
-// The emulated driver's state: what a handle means, the one context, streams, captures, graphs. The driver's functions in
-// driver_*.cpp are bodies over it, each run by `call`, which takes the lock, looks for an injected failure and lets no
-// exception out.
+// The emulated driver's state: what a handle means, the one context, streams, captures, graphs. The driver's functions
+// in driver_*.cpp are bodies over it, each run by `call`, which takes the lock, looks for an injected failure and lets
+// no exception out.
 //
 // Handles are numbers that are never used twice, looked up before use: a stale or invented one gives INVALID_HANDLE.
 // There is one device, so one context, the primary one; its handle outlives it, as the driver's does.
@@ -118,7 +118,7 @@ struct Stream {
 struct Event {
   bool timed = true, recorded = false;
   std::chrono::steady_clock::time_point time;
-  bool captured = false;            // last recorded in a capturing stream
+  bool captured = false; // last recorded in a capturing stream
   std::weak_ptr<Capture> capture;
   Progress progress;
 };

@@ -37,7 +37,9 @@ struct EmulatorGraph : testing::Test {
     void *parameters[] = {&number.address};
     return api().cuLaunchKernel(addOne.function, 1, 1, 1, 1, 1, 1, 0, on, parameters, nullptr);
   }
-  void begin(CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_GLOBAL) { NYSJIT_CALL(cuStreamBeginCapture, stream, mode); }
+  void begin(CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_GLOBAL) {
+    NYSJIT_CALL(cuStreamBeginCapture, stream, mode);
+  }
   CUresult end() {
     CUgraph graph = nullptr;
     const CUresult result = api().cuStreamEndCapture(stream, &graph);

@@ -20,7 +20,8 @@ CUresult load(const std::string &ptx, std::string *log = nullptr) {
 }
 
 std::string empty(const char *version, const char *target) {
-  return std::string("// .version 99.9\n.version ") + version + "\n.target " + target + "\n.address_size 64\n.visible .entry k() { ret; }\n";
+  return std::string("// .version 99.9\n.version ") + version + "\n.target " + target +
+         "\n.address_size 64\n.visible .entry k() { ret; }\n";
 }
 
 int attribute(const Kernel &kernel, CUfunction_attribute which) {
@@ -39,8 +40,11 @@ TEST(EmulatorModule, RefusesWhatTheDriverRefuses) {
   EXPECT_EQ(load(empty("9.0", "sm_75")), CUDA_SUCCESS);
   EXPECT_EQ(load(empty("9.0", "sm_90"), &log), CUDA_ERROR_NO_BINARY_FOR_GPU);
   EXPECT_NE(log.find("sm_90"), log.npos) << log;
-  EXPECT_EQ(load("\x7f" "ELF..."), CUDA_ERROR_INVALID_IMAGE);
-  EXPECT_EQ(load(empty("8.0", "sm_80") + ".visible .entry broken() { frobnicate.u32 %r1; }", &log), CUDA_ERROR_INVALID_PTX);
+  EXPECT_EQ(load("\x7f"
+                 "ELF..."),
+            CUDA_ERROR_INVALID_IMAGE);
+  EXPECT_EQ(load(empty("8.0", "sm_80") + ".visible .entry broken() { frobnicate.u32 %r1; }", &log),
+            CUDA_ERROR_INVALID_PTX);
   EXPECT_NE(log.find("line 6"), log.npos) << log;
   EXPECT_EQ(load("nothing like PTX"), CUDA_ERROR_INVALID_PTX);
   EXPECT_EQ(load(""), CUDA_ERROR_INVALID_PTX);
@@ -130,7 +134,8 @@ TEST(EmulatorLaunch, PassesParametersEitherWay) {
   EXPECT_EQ(out.read(), (std::vector<int>{9, 7}));
   bytes = 8;
   EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra), CUDA_ERROR_INVALID_VALUE);
-  EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
+            CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(lastCounts().global_write_bytes, 4);
 }
 

@@ -27,7 +27,9 @@ int attribute(CUdevice_attribute which) {
 }
 
 /// Calls a driver's function with zeros.
-template <typename... Arguments> CUresult callWithZeros(CUresult (*function)(Arguments...)) { return function(Arguments{}...); }
+template <typename... Arguments> CUresult callWithZeros(CUresult (*function)(Arguments...)) {
+  return function(Arguments{}...);
+}
 
 } // namespace
 
@@ -172,10 +174,12 @@ TEST(EmulatorDriver, GarbageIsAnErrorNotACrash) {
   NYSJIT_CALL(cuCtxPushCurrent, device.context);
   const auto garbage = reinterpret_cast<void *>(0xdeadbeef);
   int value;
-  EXPECT_EQ(api().cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_NUM_REGS, CUfunction(garbage)), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(api().cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_NUM_REGS, CUfunction(garbage)),
+            CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(api().cuModuleUnload(CUmodule(garbage)), CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(api().cuStreamSynchronize(CUstream(garbage)), CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(api().cuEventRecord(CUevent(garbage), nullptr), CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(api().cuGraphLaunch(CUgraphExec(garbage), nullptr), CUDA_ERROR_INVALID_HANDLE);
-  EXPECT_EQ(api().cuLaunchKernel(CUfunction(garbage), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(api().cuLaunchKernel(CUfunction(garbage), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
+            CUDA_ERROR_INVALID_HANDLE);
 }

@@ -55,7 +55,8 @@ inline double fromHalf(uint16_t bits) {
   return double(half);
 }
 
-/// To the nearest, ties to even. `value` must be exact or rounded to odd beyond bfloat16's bits; doubles of the tests are.
+/// To the nearest, ties to even. `value` must be exact or rounded to odd beyond bfloat16's bits; doubles of the tests
+/// are.
 inline uint16_t toBfloat(double value) {
   uint64_t bits;
   std::memcpy(&bits, &value, 8);
@@ -78,18 +79,20 @@ inline double fromBfloat(uint16_t bits) {
 
 /// Every element within `absolute + relative * |expected|`; names the first that is not.
 template <typename T>
-void expectNear(const std::vector<T> &found, const std::vector<double> &expected, double relative, double absolute = 0) {
+void expectNear(const std::vector<T> &found, const std::vector<double> &expected, double relative,
+                double absolute = 0) {
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i)
     if (!(std::abs(double(found[i]) - expected[i]) <= absolute + relative * std::abs(expected[i]))) {
-      ADD_FAILURE() << "element " << i << " of " << found.size() << ": expected " << expected[i] << ", found " << double(found[i]);
+      ADD_FAILURE() << "element " << i << " of " << found.size() << ": expected " << expected[i] << ", found "
+                    << double(found[i]);
       return;
     }
 }
 
 /// Row-major A (m x k) times B, element (p, j) of which is at p * rowStride + j * columnStride.
-inline std::vector<double> product(const std::vector<double> &a, const std::vector<double> &b, int m, int n, int k, int rowStride,
-                                   int columnStride) {
+inline std::vector<double> product(const std::vector<double> &a, const std::vector<double> &b, int m, int n, int k,
+                                   int rowStride, int columnStride) {
   std::vector<double> c(size_t(m) * n);
   for (int i = 0; i < m; ++i)
     for (int j = 0; j < n; ++j)
@@ -124,8 +127,8 @@ inline std::vector<double> fromBfloats(const std::vector<uint16_t> &bfloats) {
 }
 
 /// Causal attention of one head, [length][d], and the logarithms of its rows' sums.
-inline void attend(const std::vector<double> &q, const std::vector<double> &k, const std::vector<double> &v, int length, int d,
-                   double scale, std::vector<double> &out, std::vector<double> &lse) {
+inline void attend(const std::vector<double> &q, const std::vector<double> &k, const std::vector<double> &v, int length,
+                   int d, double scale, std::vector<double> &out, std::vector<double> &lse) {
   out.assign(size_t(length) * d, 0);
   lse.assign(length, 0);
   for (int i = 0; i < length; ++i) {

@@ -185,8 +185,9 @@ TEST_P(AsyncFixture, LanesExchange) {
       sum += v[j];
       all ^= unsigned(v[j]);
     }
-    expected.insert(expected.end(), {unsigned(v[(lane * 5 + 3) % 32]), unsigned(lane % 8 >= 3 ? v[lane - 3] : v[lane]), unsigned(v[lane ^ 9]), odd,
-                                     2u + (top > 90), same, 0u /* 0xffffffff + 1 */, unsigned(sum) ^ unsigned(top) ^ all});
+    expected.insert(expected.end(), {unsigned(v[(lane * 5 + 3) % 32]), unsigned(lane % 8 >= 3 ? v[lane - 3] : v[lane]),
+                                     unsigned(v[lane ^ 9]), odd, 2u + (top > 90), same, 0u /* 0xffffffff + 1 */,
+                                     unsigned(sum) ^ unsigned(top) ^ all});
   }
   EXPECT_EQ(out.read(), expected);
 }

@@ -19,7 +19,8 @@ class BrokenFixture : public testing::TestWithParam<Mode> {
 protected:
   /// Launches and expects `result` of the wait, and a report that holds each of `words`.
   template <typename... Arguments>
-  void expectFound(const char *name, unsigned threads, CUresult result, std::vector<std::string> words, const Arguments &...arguments) {
+  void expectFound(const char *name, unsigned threads, CUresult result, std::vector<std::string> words,
+                   const Arguments &...arguments) {
     Kernel kernel = module.kernel(name);
     EXPECT_EQ(kernel.tryLaunch(1, threads, 0, arguments...), CUDA_SUCCESS);
     EXPECT_EQ(api().cuCtxSynchronize(), result);

@@ -12,18 +12,30 @@ NYSJIT_EVERY_MODE(ControlFixture, 80);
 
 int dispatched(int op, int x, int y, int before) {
   switch (op) {
-  case 0: return x + y;
-  case 1: return x - y;
-  case 2: return x * y;
-  case 3: return y ? x / y : -1;
-  case 4: return y ? x % y : -2;
-  case 5: return x & y;
-  case 6: return x | y;
-  case 7: return x ^ y;
-  case 8: return int(std::ceil(std::sqrt(double(x & 1023))));
-  case 9: return __builtin_popcount(unsigned(x)) + before;
-  case 10: return std::min(x, y);
-  case 11: return std::max(x, y);
+  case 0:
+    return x + y;
+  case 1:
+    return x - y;
+  case 2:
+    return x * y;
+  case 3:
+    return y ? x / y : -1;
+  case 4:
+    return y ? x % y : -2;
+  case 5:
+    return x & y;
+  case 6:
+    return x | y;
+  case 7:
+    return x ^ y;
+  case 8:
+    return int(std::ceil(std::sqrt(double(x & 1023))));
+  case 9:
+    return __builtin_popcount(unsigned(x)) + before;
+  case 10:
+    return std::min(x, y);
+  case 11:
+    return std::max(x, y);
   }
   return -3;
 }
@@ -59,7 +71,8 @@ TEST_P(ControlFixture, LeaveEarly) {
 TEST_P(ControlFixture, Dispatch) {
   Module module(fixture("control"));
   const int n = 400;
-  const std::vector<int> op = random<int>(n, 0, 14), a = random<int>(n, -5000, 5000), b = random<int>(n, -20, 20), before(n, 1000);
+  const std::vector<int> op = random<int>(n, 0, 14), a = random<int>(n, -5000, 5000), b = random<int>(n, -20, 20),
+                         before(n, 1000);
   std::vector<int> expected;
   for (int i = 0; i < n; ++i)
     expected.push_back(dispatched(op[i], a[i], b[i], before[i]));

@@ -9,8 +9,7 @@ namespace {
 
 struct NumberFixture : Fixture {
   /// Six results of each pair of numbers, rounded by `round`; see half.cu.
-  template <typename To, typename From>
-  void checkPairs(const char *kernel, To round, From widen) {
+  template <typename To, typename From> void checkPairs(const char *kernel, To round, From widen) {
     Module module(fixture("half"));
     const int n = 60;
     std::vector<uint16_t> a, b, expected(12 * n);
@@ -65,7 +64,8 @@ TEST_P(NumberFixture, Conversions) {
     expectedHalves.insert(expectedHalves.end(), {toHalf(x), truncated(x, toHalf, fromHalf)});
     expectedBfloats.insert(expectedBfloats.end(), {toBfloat(x), truncated(x, toBfloat, fromBfloat)});
     expectedBack.insert(expectedBack.end(), {float(fromHalf(toHalf(x))), float(fromBfloat(toBfloat(x)))});
-    expectedIntegers.insert(expectedIntegers.end(), {int(std::nearbyint(x)), int(x), int(std::ceil(x)), int(std::floor(fromHalf(toHalf(x))))});
+    expectedIntegers.insert(expectedIntegers.end(),
+                            {int(std::nearbyint(x)), int(x), int(std::ceil(x)), int(std::floor(fromHalf(toHalf(x))))});
   }
   EXPECT_EQ(halves.read(), expectedHalves);
   EXPECT_EQ(bfloats.read(), expectedBfloats);
@@ -85,11 +85,12 @@ TEST_P(NumberFixture, Integers) {
   for (int i = 0; i < n; ++i) {
     const int64_t x = a[i], y = b[i];
     const uint64_t ux = x, uy = y;
-    expected.insert(expected.end(), {int64_t(ux + uy), int64_t(ux * uy), int64_t((__int128(x) * y) >> 64),
-                                     int64_t((static_cast<unsigned __int128>(ux) * uy) >> 64), y ? x / y : 0, int64_t(y ? ux % uy : 0),
-                                     x >> (y & 63), int64_t(ux >> (y & 63)), int64_t(ux << (y & 63)),
-                                     __builtin_popcountll(ux) * 100 + (x ? __builtin_clzll(ux) : 64), int64_t(reversed(ux, 64)),
-                                     std::min(x, y) ^ __builtin_ffsll(y)});
+    expected.insert(expected.end(),
+                    {int64_t(ux + uy), int64_t(ux * uy), int64_t((__int128(x) * y) >> 64),
+                     int64_t((static_cast<unsigned __int128>(ux) * uy) >> 64), y ? x / y : 0, int64_t(y ? ux % uy : 0),
+                     x >> (y & 63), int64_t(ux >> (y & 63)), int64_t(ux << (y & 63)),
+                     __builtin_popcountll(ux) * 100 + (x ? __builtin_clzll(ux) : 64), int64_t(reversed(ux, 64)),
+                     std::min(x, y) ^ __builtin_ffsll(y)});
   }
   Buffer<int64_t> as(a), bs(b), out(12 * n);
   module.kernel("integers").launch(2, 32, 0, as, bs, out, n);
@@ -103,7 +104,8 @@ TEST_P(NumberFixture, Doubles) {
   std::vector<double> expected;
   for (int i = 0; i < n; ++i) {
     const double x = a[i], y = b[i];
-    expected.insert(expected.end(), {x + y, x * y, x / y, std::sqrt(std::abs(x)), std::fma(x, y, -x), double(float(x)), std::floor(x), std::max(x, y)});
+    expected.insert(expected.end(), {x + y, x * y, x / y, std::sqrt(std::abs(x)), std::fma(x, y, -x), double(float(x)),
+                                     std::floor(x), std::max(x, y)});
   }
   Buffer<double> as(a), bs(b), out(8 * n);
   module.kernel("doubles").launch(2, 32, 0, as, bs, out, n);
@@ -125,10 +127,11 @@ TEST_P(NumberFixture, Bits) {
     for (int j = 0; j < 4; ++j)
       dot += int8_t(x >> 8 * j) * int8_t(y >> 8 * j);
     const auto byteOf = [&](int j) { return uint32_t(both >> 8 * j & 255); };
-    expected.insert(expected.end(), {byteOf(5) | byteOf(1) << 8 | byteOf(7) << 16 | byteOf(3) << 24, uint32_t(both << (y & 31) >> 32),
-                                     uint32_t(both >> (x & 31)), (x & y) | ((~x & y >> 3) ^ 0x55aa), uint32_t(reversed(x, 32)),
-                                     uint32_t(y ? __builtin_clz(y) : 32), uint32_t(dot), uint32_t(uint64_t(x) * y >> 32),
-                                     x >> 5 & 0x7ff, (x > y ? x - y : y - x) + 3});
+    expected.insert(expected.end(),
+                    {byteOf(5) | byteOf(1) << 8 | byteOf(7) << 16 | byteOf(3) << 24, uint32_t(both << (y & 31) >> 32),
+                     uint32_t(both >> (x & 31)), (x & y) | ((~x & y >> 3) ^ 0x55aa), uint32_t(reversed(x, 32)),
+                     uint32_t(y ? __builtin_clz(y) : 32), uint32_t(dot), uint32_t(uint64_t(x) * y >> 32),
+                     x >> 5 & 0x7ff, (x > y ? x - y : y - x) + 3});
   }
   Buffer<uint32_t> as(a), bs(b), out(10 * n);
   module.kernel("bits").launch(3, 32, 0, as, bs, out, n);
@@ -143,9 +146,11 @@ TEST_P(NumberFixture, PreciseFunctions) {
   for (float f : values) {
     const double x = f, size = std::abs(x);
     const float hundredth = f * 0.01f, tenth = f * 0.1f;
-    expected.insert(expected.end(), {std::exp(hundredth), std::log(std::abs(f) + 1.0f), std::sin(x), std::cos(double(f * 1000)), std::tanh(tenth),
-                                     std::sqrt(size), 1 / double(f + 1000), std::erf(tenth), std::pow(size, 0.75),
-                                     1 / std::sqrt(double(std::abs(f) + 1)), std::fmod(x, 3.25), std::log1p(size) + std::exp2(hundredth)});
+    expected.insert(expected.end(),
+                    {std::exp(hundredth), std::log(std::abs(f) + 1.0f), std::sin(x), std::cos(double(f * 1000)),
+                     std::tanh(tenth), std::sqrt(size), 1 / double(f + 1000), std::erf(tenth), std::pow(size, 0.75),
+                     1 / std::sqrt(double(std::abs(f) + 1)), std::fmod(x, 3.25),
+                     std::log1p(size) + std::exp2(hundredth)});
   }
   Buffer<float> in(values), out(12 * n);
   module.kernel("precise").launch(2, 32, 0, in, out, n);
@@ -158,7 +163,8 @@ TEST_P(NumberFixture, FastFunctions) {
   const std::vector<float> values = random<float>(n, -200, 200);
   std::vector<double> expected;
   for (double x : values)
-    expected.insert(expected.end(), {std::exp(x * 0.01), std::log(std::abs(x) + 2), std::sin(x * 0.01), std::cos(x * 0.01), x / 7, std::sqrt(std::abs(x))});
+    expected.insert(expected.end(), {std::exp(x * 0.01), std::log(std::abs(x) + 2), std::sin(x * 0.01),
+                                     std::cos(x * 0.01), x / 7, std::sqrt(std::abs(x))});
   Buffer<float> in(values), out(6 * n);
   module.kernel("fast").launch(2, 32, 0, in, out, n);
   expectNear(out.read(), expected, 2e-6, 2e-6);
@@ -170,7 +176,8 @@ TEST_P(NumberFixture, DoubleFunctions) {
   const std::vector<double> values = random<double>(n, -50, 50);
   std::vector<double> expected;
   for (double x : values)
-    expected.insert(expected.end(), {std::exp(x * 0.01), std::log(std::abs(x) + 1), std::sin(x), std::pow(std::abs(x) + 0.5, 1.25)});
+    expected.insert(expected.end(),
+                    {std::exp(x * 0.01), std::log(std::abs(x) + 1), std::sin(x), std::pow(std::abs(x) + 0.5, 1.25)});
   Buffer<double> in(values), out(4 * n);
   module.kernel("doubles").launch(2, 32, 0, in, out, n);
   expectNear(out.read(), expected, 1e-14, 1e-15);

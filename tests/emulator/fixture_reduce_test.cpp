@@ -78,7 +78,8 @@ TEST_P(ReduceFixture, BarrierReductions) {
   Buffer<int> in(values), out(9);
   module.kernel("barrierReductions").launch(3, 64, 0, in, out);
   for (int block = 0; block < 3; ++block) {
-    const int count = int(std::count_if(&values[block * 64], &values[block * 64] + 64, [](int value) { return value > 0; }));
+    const int count =
+        int(std::count_if(&values[block * 64], &values[block * 64] + 64, [](int value) { return value > 0; }));
     expected.insert(expected.end(), {count, count == 64, count > 0});
   }
   EXPECT_EQ(out.read(), expected);

@@ -48,7 +48,8 @@ TEST_P(TensorFixture, MmaTf32) {
 TEST_P(TensorFixture, Attention) {
   Module module(fixture("attention"));
   const int length = 192, d = 64;
-  const std::vector<uint16_t> q = toHalves(random<double>(length * d, -2, 2)), k = toHalves(random<double>(length * d, -2, 2)),
+  const std::vector<uint16_t> q = toHalves(random<double>(length * d, -2, 2)),
+                              k = toHalves(random<double>(length * d, -2, 2)),
                               v = toHalves(random<double>(length * d, -1, 1));
   Buffer<uint16_t> qs(q), ks(k), vs(v), out(length * d);
   Buffer<float> lse(length);

@@ -7,7 +7,8 @@ namespace {
 
 /// A kernel of Triton's with what its PTX's first line says.
 struct TritonKernel {
-  explicit TritonKernel(const std::string &name) : ptx(fixture("triton_" + name)), module(ptx), kernel(module.kernel(name.c_str())) {
+  explicit TritonKernel(const std::string &name)
+      : ptx(fixture("triton_" + name)), module(ptx), kernel(module.kernel(name.c_str())) {
     if (sscanf(ptx.c_str(), "// %d bytes of shared memory, %d warps", &sharedBytes, &warps) != 2)
       throw std::runtime_error("no first line in triton_" + name);
     kernel.allowShared(sharedBytes);
@@ -59,7 +60,8 @@ TEST_P(TritonFixture, Softmax) {
 TEST_P(TritonFixture, Layernorm) {
   TritonKernel kernel("layernorm");
   const int rows = 2, columns = 592;
-  const std::vector<float> values = random<float>(rows * columns, -3, 5), weight = random<float>(columns, 0, 2), bias = random<float>(columns, -1, 1);
+  const std::vector<float> values = random<float>(rows * columns, -3, 5), weight = random<float>(columns, 0, 2),
+                           bias = random<float>(columns, -1, 1);
   Buffer<float> in(values), weights(weight), biases(bias), out(rows * columns);
   kernel.launch(rows, in, weights, biases, out, columns, 1e-5f);
   std::vector<double> expected;
@@ -88,7 +90,8 @@ TEST_P(TritonFixture, Matmul) {
 TEST_P(TritonFixture, Attention) {
   TritonKernel kernel("attention");
   const int length = 150, d = 64;
-  const std::vector<uint16_t> q = toBfloats(random<double>(length * d, -2, 2)), k = toBfloats(random<double>(length * d, -2, 2)),
+  const std::vector<uint16_t> q = toBfloats(random<double>(length * d, -2, 2)),
+                              k = toBfloats(random<double>(length * d, -2, 2)),
                               v = toBfloats(random<double>(length * d, -1, 1));
   Buffer<uint16_t> qs(q), ks(k), vs(v), out(length * d);
   Buffer<float> lse(length);

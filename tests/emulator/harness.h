@@ -1,5 +1,5 @@
-// Runs kernels through the emulator's shared library, opened by symbol as libcuda is. Failures that a test does not expect
-// throw, with the call, its result and the emulator's report in the message.
+// Runs kernels through the emulator's shared library, opened by symbol as libcuda is. Failures that a test does not
+// expect throw, with the call, its result and the emulator's report in the message.
 #pragma once
 #include "runtime/cuda/driver_api.h"
 #include "runtime/emulator/emulator.h"
@@ -101,7 +101,9 @@ public:
   explicit Buffer(const std::vector<T> &values) : Buffer(values.size()) { write(values); }
   ~Buffer() { api().cuMemFree(address); }
   Buffer(const Buffer &) = delete;
-  void write(const std::vector<T> &values) { NYSJIT_CALL(cuMemcpyHtoD, address, values.data(), values.size() * sizeof(T)); }
+  void write(const std::vector<T> &values) {
+    NYSJIT_CALL(cuMemcpyHtoD, address, values.data(), values.size() * sizeof(T));
+  }
   void fill(unsigned char value) { NYSJIT_CALL(cuMemsetD8Async, address, value, count * sizeof(T), nullptr); }
   std::vector<T> read() const {
     std::vector<T> values(count);
@@ -143,7 +145,8 @@ public:
 private:
   template <typename... Values> CUresult launchWith(Extent grid, Extent block, unsigned sharedBytes, Values... values) {
     void *pointers[] = {&values..., nullptr};
-    return api().cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z, sharedBytes, nullptr, pointers, nullptr);
+    return api().cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z, sharedBytes, nullptr,
+                                pointers, nullptr);
   }
 };
 
