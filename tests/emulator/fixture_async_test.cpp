@@ -9,7 +9,7 @@ using namespace nysjit::emulator_test;
 namespace {
 
 struct AsyncFixture : Fixture {};
-NYSJIT_EVERY_MODE(AsyncFixture, 80);
+NYSJIT_EVERY_MODE(AsyncFixture);
 
 float asFloat(int bits) {
   float value;
@@ -26,7 +26,7 @@ int asInt(float value) {
 } // namespace
 
 TEST_P(AsyncFixture, PipelinedCopy) {
-  Module module(fixture("pipeline"));
+  Module module(compiled("pipeline"));
   const int blocks = 2, tiles = 5, threads = 64;
   const std::vector<float> values = random<float>(blocks * tiles * threads * 4, 0, 1);
   std::vector<float> expected(values.size());
@@ -38,7 +38,7 @@ TEST_P(AsyncFixture, PipelinedCopy) {
 }
 
 TEST_P(AsyncFixture, PipelinedMatmul) {
-  Module module(fixture("pipeline"));
+  Module module(compiled("pipeline"));
   const int m = 32, n = 48, k = 64;
   const std::vector<float> a = random<float>(m * k, -1, 1), b = random<float>(k * n, -1, 1);
   Buffer<float> as(a), bs(b), out(m * n);
@@ -47,7 +47,7 @@ TEST_P(AsyncFixture, PipelinedMatmul) {
 }
 
 TEST_P(AsyncFixture, CopyFillsWithZeros) {
-  Module module(fixture("pipeline"));
+  Module module(compiled("pipeline"));
   const int n = 90;
   const std::vector<float> values = random<float>(n, 1, 2);
   Buffer<float> in(values), out(128);
@@ -59,7 +59,7 @@ TEST_P(AsyncFixture, CopyFillsWithZeros) {
 }
 
 TEST_P(AsyncFixture, ProducerAndConsumer) {
-  Module module(fixture("mbarrier"));
+  Module module(compiled("mbarrier"));
   const int tiles = 7;
   const std::vector<int> values = random<int>(32 * tiles, -100, 100);
   Buffer<int> in(values), out(32 * tiles);
@@ -71,7 +71,7 @@ TEST_P(AsyncFixture, ProducerAndConsumer) {
 }
 
 TEST_P(AsyncFixture, CopiesArriveAtABarrier) {
-  Module module(fixture("mbarrier"));
+  Module module(compiled("mbarrier"));
   const std::vector<int> values = random<int>(2 * 256, -1000, 1000);
   Buffer<int> in(values), out(2 * 256);
   module.kernel("arriveByCopy").launch(2, 64, 0, in, out);
@@ -82,7 +82,7 @@ TEST_P(AsyncFixture, CopiesArriveAtABarrier) {
 }
 
 TEST_P(AsyncFixture, RoundsOfALibraryBarrier) {
-  Module module(fixture("mbarrier"));
+  Module module(compiled("mbarrier"));
   const int threads = 96, rounds = 5;
   std::vector<int> values(threads), next(threads);
   std::iota(values.begin(), values.end(), 0);
@@ -97,7 +97,7 @@ TEST_P(AsyncFixture, RoundsOfALibraryBarrier) {
 }
 
 TEST_P(AsyncFixture, AtomicAdds) {
-  Module module(fixture("atomics"));
+  Module module(compiled("atomics"));
   Buffer<float> f(std::vector<float>{0.5f});
   Buffer<double> d(std::vector<double>{0});
   Buffer<uint64_t> l(std::vector<uint64_t>{uint64_t(1) << 40});
@@ -110,7 +110,7 @@ TEST_P(AsyncFixture, AtomicAdds) {
 }
 
 TEST_P(AsyncFixture, OtherAtomics) {
-  Module module(fixture("atomics"));
+  Module module(compiled("atomics"));
   const int n = 192;
   const std::vector<int> values = random<int>(n, -500, 500);
   Buffer<int> in(values), out(std::vector<int>{-1000, 1000, 0, -1, 0, 0, 3, asInt(-1e30f)});
@@ -131,7 +131,7 @@ TEST_P(AsyncFixture, OtherAtomics) {
 }
 
 TEST_P(AsyncFixture, LastBlockAddsUp) {
-  Module module(fixture("atomics"));
+  Module module(compiled("atomics"));
   const std::vector<int> values = random<int>(5 * 64, -100, 100);
   Buffer<int> in(values), partial(5), total(1);
   Buffer<unsigned> finished(std::vector<unsigned>{0});
@@ -140,7 +140,7 @@ TEST_P(AsyncFixture, LastBlockAddsUp) {
 }
 
 TEST_P(AsyncFixture, ConstantsAndVariables) {
-  Module module(fixture("constants"));
+  Module module(compiled("constants"));
   const std::vector<float> values = random<float>(50, -1, 1);
   Buffer<float> in(values), out(50);
   module.kernel("evaluate").launch(1, 64, 0, in, out, 50);
@@ -168,7 +168,7 @@ TEST_P(AsyncFixture, ConstantsAndVariables) {
 }
 
 TEST_P(AsyncFixture, LanesExchange) {
-  Module module(fixture("warps"));
+  Module module(compiled("warps"));
   const std::vector<int> values = random<int>(64, 1, 100);
   Buffer<int> in(values);
   Buffer<unsigned> out(8 * 64);
@@ -193,7 +193,7 @@ TEST_P(AsyncFixture, LanesExchange) {
 }
 
 TEST_P(AsyncFixture, SomeLanesExchange) {
-  Module module(fixture("warps"));
+  Module module(compiled("warps"));
   std::vector<int> values = random<int>(32, -100, 100), expected;
   values[7] = 5;
   int sum = 0, first = 0;

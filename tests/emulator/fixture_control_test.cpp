@@ -8,7 +8,7 @@ using namespace nysjit::emulator_test;
 namespace {
 
 struct ControlFixture : Fixture {};
-NYSJIT_EVERY_MODE(ControlFixture, 80);
+NYSJIT_EVERY_MODE(ControlFixture);
 
 int dispatched(int op, int x, int y, int before) {
   switch (op) {
@@ -43,7 +43,7 @@ int dispatched(int op, int x, int y, int before) {
 } // namespace
 
 TEST_P(ControlFixture, Collatz) {
-  Module module(fixture("control"));
+  Module module(compiled("control"));
   const int n = 150;
   const std::vector<unsigned> values = random<unsigned>(n, 1, 100000);
   std::vector<unsigned> expected;
@@ -59,7 +59,7 @@ TEST_P(ControlFixture, Collatz) {
 }
 
 TEST_P(ControlFixture, LeaveEarly) {
-  Module module(fixture("control"));
+  Module module(compiled("control"));
   Buffer<int> out(32);
   module.kernel("leaveEarly").launch(1, 32, 0, out);
   std::vector<int> expected;
@@ -69,7 +69,7 @@ TEST_P(ControlFixture, LeaveEarly) {
 }
 
 TEST_P(ControlFixture, Dispatch) {
-  Module module(fixture("control"));
+  Module module(compiled("control"));
   const int n = 400;
   const std::vector<int> op = random<int>(n, 0, 14), a = random<int>(n, -5000, 5000), b = random<int>(n, -20, 20),
                          before(n, 1000);
@@ -82,7 +82,7 @@ TEST_P(ControlFixture, Dispatch) {
 }
 
 TEST_P(ControlFixture, Factor) {
-  Module module(fixture("control"));
+  Module module(compiled("control"));
   const int n = 64, limit = 30;
   const std::vector<int> values = random<int>(n, 4, 600);
   std::vector<int> expected(n, -1);
@@ -96,7 +96,7 @@ TEST_P(ControlFixture, Factor) {
 }
 
 TEST_P(ControlFixture, BranchTable) {
-  Module module(fixture("control"));
+  Module module(compiled("control"));
   const std::vector<int> values = random<int>(128, -1000, 1000);
   std::vector<int> expected;
   for (int i = 0; i < 128; ++i)
@@ -107,7 +107,7 @@ TEST_P(ControlFixture, BranchTable) {
 }
 
 TEST_P(ControlFixture, SortInLocalMemory) {
-  Module module(fixture("calls"));
+  Module module(compiled("calls"));
   const int n = 70;
   std::vector<int> values = random<int>(8 * n, -100, 100);
   Buffer<int> in(values), out(8 * n);
@@ -118,7 +118,7 @@ TEST_P(ControlFixture, SortInLocalMemory) {
 }
 
 TEST_P(ControlFixture, StructsByValue) {
-  Module module(fixture("calls"));
+  Module module(compiled("calls"));
   const std::vector<int> first = random<int>(48, -100, 100);
   const std::vector<double> second = random<double>(48, -10, 10);
   std::vector<int> expectedFirst;
@@ -135,7 +135,7 @@ TEST_P(ControlFixture, StructsByValue) {
 }
 
 TEST_P(ControlFixture, Recursion) {
-  Module module(fixture("calls"));
+  Module module(compiled("calls"));
   Buffer<int> out(40);
   module.kernel("fibonaccis").launch(1, 40, 0, out);
   const int fibonacci[] = {0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89};

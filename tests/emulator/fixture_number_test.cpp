@@ -10,7 +10,7 @@ namespace {
 struct NumberFixture : Fixture {
   /// Six results of each pair of numbers, rounded by `round`; see half.cu.
   template <typename To, typename From> void checkPairs(const char *kernel, To round, From widen) {
-    Module module(fixture("half"));
+    Module module(compiled("half"));
     const int n = 60;
     std::vector<uint16_t> a, b, expected(12 * n);
     for (double value : random<double>(2 * n, -30, 30))
@@ -28,7 +28,7 @@ struct NumberFixture : Fixture {
     EXPECT_EQ(out.read(), expected);
   }
 };
-NYSJIT_EVERY_MODE(NumberFixture, 80);
+NYSJIT_EVERY_MODE(NumberFixture);
 
 /// Toward zero.
 template <typename To, typename From> uint16_t truncated(double value, To round, From widen) {
@@ -50,7 +50,7 @@ TEST_P(NumberFixture, PairsOfHalves) { checkPairs("halfOps", toHalf, fromHalf); 
 TEST_P(NumberFixture, PairsOfBfloats) { checkPairs("bfloatOps", toBfloat, fromBfloat); }
 
 TEST_P(NumberFixture, Conversions) {
-  Module module(fixture("half"));
+  Module module(compiled("half"));
   const int n = 100;
   const std::vector<float> values = random<float>(n, -1000, 1000);
   Buffer<float> in(values), back(2 * n);
@@ -74,7 +74,7 @@ TEST_P(NumberFixture, Conversions) {
 }
 
 TEST_P(NumberFixture, Integers) {
-  Module module(fixture("wide"));
+  Module module(compiled("wide"));
   const int n = 64;
   std::vector<int64_t> a, b, expected;
   for (int i = 0; i < n; ++i) {
@@ -98,7 +98,7 @@ TEST_P(NumberFixture, Integers) {
 }
 
 TEST_P(NumberFixture, Doubles) {
-  Module module(fixture("wide"));
+  Module module(compiled("wide"));
   const int n = 40;
   const std::vector<double> a = random<double>(n, -1e3, 1e3), b = random<double>(n, -1, 1);
   std::vector<double> expected;
@@ -113,7 +113,7 @@ TEST_P(NumberFixture, Doubles) {
 }
 
 TEST_P(NumberFixture, Bits) {
-  Module module(fixture("wide"));
+  Module module(compiled("wide"));
   const int n = 96;
   std::vector<uint32_t> a, b, expected;
   for (int i = 0; i < n; ++i) {
@@ -139,7 +139,7 @@ TEST_P(NumberFixture, Bits) {
 }
 
 TEST_P(NumberFixture, PreciseFunctions) {
-  Module module(fixture("functions"));
+  Module module(compiled("functions"));
   const int n = 64;
   const std::vector<float> values = random<float>(n, -200, 200);
   std::vector<double> expected;
@@ -158,7 +158,7 @@ TEST_P(NumberFixture, PreciseFunctions) {
 }
 
 TEST_P(NumberFixture, FastFunctions) {
-  Module module(fixture("functions"));
+  Module module(compiled("functions"));
   const int n = 64;
   const std::vector<float> values = random<float>(n, -200, 200);
   std::vector<double> expected;
@@ -171,7 +171,7 @@ TEST_P(NumberFixture, FastFunctions) {
 }
 
 TEST_P(NumberFixture, DoubleFunctions) {
-  Module module(fixture("functions"));
+  Module module(compiled("functions"));
   const int n = 40;
   const std::vector<double> values = random<double>(n, -50, 50);
   std::vector<double> expected;

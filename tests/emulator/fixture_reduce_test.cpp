@@ -9,7 +9,7 @@ using namespace nysjit::emulator_test;
 namespace {
 
 struct ReduceFixture : Fixture {};
-NYSJIT_EVERY_MODE(ReduceFixture, 80);
+NYSJIT_EVERY_MODE(ReduceFixture);
 
 /// Inclusive sums within blocks of `width`.
 std::vector<int> prefixSums(const std::vector<int> &in, size_t width) {
@@ -22,7 +22,7 @@ std::vector<int> prefixSums(const std::vector<int> &in, size_t width) {
 } // namespace
 
 TEST_P(ReduceFixture, BlockSum) {
-  Module module(fixture("reduce"));
+  Module module(compiled("reduce"));
   const int n = 1000, width = 256, blocks = 4;
   const std::vector<float> values = random<float>(n, -1, 1);
   Buffer<float> in(values), out(blocks);
@@ -34,7 +34,7 @@ TEST_P(ReduceFixture, BlockSum) {
 }
 
 TEST_P(ReduceFixture, AtomicSum) {
-  Module module(fixture("reduce"));
+  Module module(compiled("reduce"));
   const std::vector<float> values = random<float>(3000, 0, 1);
   Buffer<float> in(values), out(std::vector<float>{0});
   module.kernel("atomicSum").launch(3, 128, 0, in, out, 3000);
@@ -42,7 +42,7 @@ TEST_P(ReduceFixture, AtomicSum) {
 }
 
 TEST_P(ReduceFixture, CompactEven) {
-  Module module(fixture("reduce"));
+  Module module(compiled("reduce"));
   const int n = 500;
   const std::vector<int> values = random<int>(n, 0, 1000);
   Buffer<int> in(values), out(n), count(std::vector<int>{0});
@@ -58,7 +58,7 @@ TEST_P(ReduceFixture, CompactEven) {
 }
 
 TEST_P(ReduceFixture, Histogram) {
-  Module module(fixture("reduce"));
+  Module module(compiled("reduce"));
   const int n = 2000;
   const std::vector<unsigned char> values = random<unsigned char>(n, 0, 256);
   Buffer<unsigned char> in(values);
@@ -71,7 +71,7 @@ TEST_P(ReduceFixture, Histogram) {
 }
 
 TEST_P(ReduceFixture, BarrierReductions) {
-  Module module(fixture("reduce"));
+  Module module(compiled("reduce"));
   std::vector<int> values = random<int>(3 * 64, -100, 100), expected;
   std::fill_n(values.begin(), 64, 1);
   std::fill_n(values.begin() + 64, 64, 0);
@@ -86,7 +86,7 @@ TEST_P(ReduceFixture, BarrierReductions) {
 }
 
 TEST_P(ReduceFixture, ScanByShuffles) {
-  Module module(fixture("scan"));
+  Module module(compiled("scan"));
   const std::vector<int> values = random<int>(2 * 512, -50, 50);
   Buffer<int> in(values), out(values.size());
   module.kernel("scanWarps").launch(2, 512, 0, in, out);
@@ -94,7 +94,7 @@ TEST_P(ReduceFixture, ScanByShuffles) {
 }
 
 TEST_P(ReduceFixture, ScanInSharedMemory) {
-  Module module(fixture("scan"));
+  Module module(compiled("scan"));
   const std::vector<int> values = random<int>(2 * 256, -50, 50);
   Buffer<int> in(values), out(values.size());
   module.kernel("scanShared").launch(2, 256, 0, in, out);
@@ -102,7 +102,7 @@ TEST_P(ReduceFixture, ScanInSharedMemory) {
 }
 
 TEST_P(ReduceFixture, Softmax) {
-  Module module(fixture("softmax"));
+  Module module(compiled("softmax"));
   const int rows = 3, columns = 300;
   const std::vector<float> values = random<float>(rows * columns, -20, 20);
   Buffer<float> in(values), out(values.size());
@@ -119,7 +119,7 @@ TEST_P(ReduceFixture, Softmax) {
 }
 
 TEST_P(ReduceFixture, TransposeMeetsNoBankTwiceWithPadding) {
-  Module module(fixture("transpose"));
+  Module module(compiled("transpose"));
   const int n = 64;
   const std::vector<float> values = random<float>(n * n, 0, 1);
   std::vector<float> expected(n * n);
