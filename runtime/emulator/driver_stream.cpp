@@ -1,5 +1,5 @@
-// Streams and events. Work is done when it is enqueued, so a stream holds nothing but its part in a capture, and an
-// event the time at which it was recorded.
+// Streams and events. Work is done when it is enqueued, so a stream holds nothing but its part in a capture, an event
+// the time at which it was recorded, and nothing is ever NOT_READY unless a test injects it.
 #include "runtime/emulator/driver_state.h"
 
 #include <algorithm>
