@@ -114,6 +114,23 @@ TEST(EmulatorDriver, EachThreadHasItsOwnStackOfContexts) {
   EXPECT_EQ(ordinal, 0);
 }
 
+TEST(EmulatorDriver, ManyThreadsCallAtOnce) {
+  Device device;
+  std::vector<std::thread> threads;
+  std::vector<int> right(4);
+  for (int &count : right)
+    threads.emplace_back([&device, &count] {
+      api().cuCtxPushCurrent(device.context);
+      for (int i = 0; i < 50; ++i) {
+        Buffer<int> buffer({i, i + 1});
+        count += buffer.read() == std::vector<int>{i, i + 1};
+      }
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(right, (std::vector<int>(4, 50)));
+}
+
 TEST(EmulatorDriver, ReleasedContextTakesItsMemoryAlong) {
   CUcontext context;
   NYSJIT_CALL(cuInit, 0);
