@@ -1,7 +1,8 @@
 // A compiler worker for tests without LLVM: speaks wire.h and answers every compile with the kernels of fake_kernels.c.
 // For a cuda target it gives the same kernels a block and shared memory, and PTX and cubin that a fake driver takes for
 // them. Environment: FAKE_WORKER_COUNT, a file that gets one byte a compile, FAKE_WORKER_PID, one that gets the process
-// id, and FAKE_WORKER_MODE: how it misbehaves, see `misbehave`.
+// id, FAKE_WORKER_PTX, the PTX of a real one,
+// and FAKE_WORKER_MODE: how it misbehaves, see `misbehave`.
 #include "runtime/plan/plan.h"
 #include "runtime/worker/wire.h"
 #include "tests/runtime/temporary_folder.h"
@@ -143,7 +144,8 @@ void answer(const nlohmann::json &request, Message &reply) {
   reply.blobs.push_back(assembler.empty() ? ""
                                           : "\x7f"
                                             "ELF, a cubin");
-  reply.blobs.push_back(".version 7.0\n.target sm_80\n");
+  const std::string ptx = setting("FAKE_WORKER_PTX");
+  reply.blobs.push_back(ptx.empty() ? ".version 7.0\n.target sm_80\n" : readAll(ptx));
 }
 
 } // namespace
