@@ -1,4 +1,5 @@
 // A compilation for a GPU, stage by stage.
+#include "compiler/driver/assembler.h"
 #include "compiler/driver/compilation.h"
 #include "compiler/driver/pipeline.h"
 #include "compiler/driver/ptx_code.h"
@@ -103,6 +104,13 @@ public:
     NYSJIT_RETURN_IF_ERROR(c.timed("ptx", [&] { return generate(); }));
     if (request.emit == Stage::Ptx)
       return c.emitted(c.output.ptx);
+    // And that machine code, where there is an assembler; else the GPU's driver does it.
+    if (request.emit == Stage::Cubin && request.assembler.empty())
+      return Error::mismatch(ErrorKind::Unavailable, "--emit cubin", "ptxas ($NYSJIT_PTXAS, $CUDA_HOME, PATH or pip's nvidia packages)", "none");
+    if (!request.assembler.empty())
+      NYSJIT_RETURN_IF_ERROR(c.timed("cubin", [&] { return assemble(); }));
+    if (request.emit == Stage::Cubin)
+      return c.emitted(c.output.binary);
     NYSJIT_RETURN_IF_ERROR(describeKernels());
     return std::move(c.output);
   }
@@ -217,13 +225,24 @@ private:
     return {};
   }
 
+  Status assemble() {
+    auto assembled = assembleCubin(c.output.ptx, gpu.sm, c.request.assembler);
+    NYSJIT_RETURN_IF_ERROR(assembled);
+    c.output.binary = std::move(assembled->cubin);
+    resources = std::move(assembled->kernels);
+    return {};
+  }
+
+  /// Registers and spills are null where nothing was assembled.
   Status describeKernels() {
     for (const PtxCounts &counts : countInstructions(c.output.ptx)) {
       const PlanKernel *kernel = planKernel(counts.kernel);
+      auto found = std::find_if(resources.begin(), resources.end(), [&](const KernelResources &r) { return r.name == counts.kernel; });
+      const bool isKnown = found != resources.end();
       c.output.kernels.push_back({{"name", counts.kernel},
-                                  {"registers", nullptr},
-                                  {"spill_bytes", nullptr},
-                                  {"shared_bytes", kernel ? kernel->sharedBytes : 0},
+                                  {"registers", isKnown ? nlohmann::json(found->registers) : nlohmann::json()},
+                                  {"spill_bytes", isKnown ? nlohmann::json(found->spillBytes) : nlohmann::json()},
+                                  {"shared_bytes", (kernel ? kernel->sharedBytes : 0) + (isKnown ? found->sharedBytes : 0)},
                                   {"tensor_core_ops", counts.tensorCoreOps},
                                   {"loads_16b", counts.loads16b},
                                   {"async_copies", counts.asyncCopies},
@@ -237,6 +256,7 @@ private:
   Compilation &c;
   const GpuInfo gpu;
   std::vector<LoweredKernel> lowered;
+  std::vector<KernelResources> resources; // as ptxas counts them
 };
 
 } // namespace

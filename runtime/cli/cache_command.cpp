@@ -61,11 +61,14 @@ Result<Reply> show(const DiskCache &cache, const std::string &key) {
   Reply reply{factsOf(key, line("spec"), line("config"), line("target"), line("compiler")), ""};
   json report = parsed(entry->infoJson);
   reply.json["object_bytes"] = entry->object.size();
+  if (!entry->ptx.empty())
+    reply.json["ptx_bytes"] = entry->ptx.size();
   reply.json["plan"] = parsed(entry->planJson);
   for (const char *name : {"kernels", "stages_ms"})
     if (report.is_object() && report.contains(name))
       reply.json[name] = report[name];
-  reply.text = entry->keyText + "object " + std::to_string(entry->object.size()) + " bytes\n" + entry->planJson;
+  reply.text = entry->keyText + "object " + std::to_string(entry->object.size()) + " bytes\n" +
+               (entry->ptx.empty() ? "" : "ptx " + std::to_string(entry->ptx.size()) + " bytes\n") + entry->planJson;
   return reply;
 }
 

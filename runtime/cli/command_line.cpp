@@ -14,7 +14,9 @@ namespace nysjit::cli {
 
 namespace {
 
-constexpr std::array stages = {"tile", "lowered", "llvm", "asm", "object", "plan"};
+constexpr std::array cpuStages = {"tile", "lowered", "llvm", "asm", "object", "plan"};
+constexpr std::array cudaStages = {"tile",  "lowered", "llvm", "ptx",
+                                   "cubin", "plan",    "sass"}; // the last: not for --from
 constexpr std::array commands = {"compile", "run", "devices", "cache"};
 constexpr const char *version = "nysjit 0.1.0";
 
@@ -23,7 +25,7 @@ using Text = std::optional<std::string>;
 /// The flags as they were given; absent ones are empty.
 struct Given {
   std::string spec, key;
-  Text target, config, emit, output, device, q, k, v, scale, repeat, threads;
+  Text target, config, emit, output, device, q, k, v, scale, repeat, threads, async, seed;
   std::vector<std::string> from;
   bool check = false, json = false;
 };
@@ -62,18 +64,59 @@ Result<std::optional<float>> finiteFloat(const char *flag, const Text &value) {
   return argumentError(flag, "a finite number", inQuotes(*value));
 }
 
-Result<std::string> stage(const char *flag, const std::string &name) {
+/// "a, b or c"
+std::string alternatives(std::span<const char *const> names) {
+  std::string text = names[0];
+  for (size_t i = 1; i < names.size(); ++i)
+    text += std::string(i + 1 < names.size() ? ", " : " or ") + names[i];
+  return text;
+}
+
+/// A stage of the way to this target.
+Result<std::string> stage(const char *flag, const std::string &name, const Target &target) {
+  std::span<const char *const> stages = cpuStages;
+  if (target.isCuda())
+    stages = std::span<const char *const>(cudaStages).first(cudaStages.size() - (flag == std::string_view("--from")));
   if (std::ranges::find(stages, name) != stages.end())
     return name;
-  return argumentError(flag, "tile, lowered, llvm, asm, object or plan", inQuotes(name));
+  return argumentError(flag, alternatives(stages) + (target.isCuda() ? " for a cuda target" : ""), inQuotes(name));
+}
+
+Error under(const char *flag, const Error &error) {
+  return Error::mismatch(error.kind, flag, error.expected, error.found);
 }
 
 Result<Target> target(const Text &name) {
   Result<Target> parsed = name ? parseTarget(*name) : Target();
-  if (parsed)
-    return parsed;
-  Error error = parsed.takeError();
-  return Error::mismatch(error.kind, "--target", error.expected, error.found);
+  return parsed ? parsed : under("--target", parsed.error());
+}
+
+/// --device and the flags that depend on it.
+Status readDevice(const Given &given, RunOptions &options) {
+  Result<DeviceKind> device = given.device ? parseDevice(*given.device) : DeviceKind::Cpu;
+  if (!device)
+    return under("--device", device.error());
+  options.device = *device;
+  if (given.target) {
+    Result<Target> named = target(given.target);
+    NYSJIT_RETURN_IF_ERROR(named);
+    if (Status fits = checkTargetFits(*named, *device); !fits)
+      return under("--target", fits.error());
+    options.target = *named;
+  }
+  for (const auto &[flag, value] : {std::pair("--async", &given.async), std::pair("--seed", &given.seed)})
+    if (*value && *device != DeviceKind::PtxEmulator)
+      return argumentError(flag, "--device ptx-emulator beside it", std::string("device ") + deviceName(*device));
+  if (given.async && *given.async != "eager" && *given.async != "lazy")
+    return argumentError("--async", "eager or lazy", inQuotes(*given.async));
+  options.isLazy = given.async == "lazy";
+  if (given.seed) {
+    const char *end = given.seed->data() + given.seed->size();
+    std::from_chars_result read = std::from_chars(given.seed->data(), end, options.seed);
+    if (read.ec != std::errc() || read.ptr != end)
+      return argumentError("--seed", "an integer, 0 to 18446744073709551615", inQuotes(*given.seed));
+  }
+  return {};
 }
 
 Result<Options> compileOptions(const Given &given) {
@@ -82,12 +125,12 @@ Result<Options> compileOptions(const Given &given) {
   NYSJIT_RETURN_IF_ERROR(parsed);
   options.target = *parsed;
   if (given.emit) {
-    Result<std::string> name = stage("--emit", *given.emit);
+    Result<std::string> name = stage("--emit", *given.emit, options.target);
     NYSJIT_RETURN_IF_ERROR(name);
     options.emit = *name;
   }
   if (!given.from.empty()) {
-    Result<std::string> name = stage("--from", given.from[0]);
+    Result<std::string> name = stage("--from", given.from[0], options.target);
     NYSJIT_RETURN_IF_ERROR(name);
     options.from = *name;
     options.fromFile = given.from[1];
@@ -100,10 +143,8 @@ Result<Options> compileOptions(const Given &given) {
 }
 
 Result<Options> runOptions(const Given &given) {
-  if (given.device && *given.device != "cpu")
-    return Error::mismatch(ErrorKind::UnknownDevice, "--device", "cpu, the only device", inQuotes(*given.device));
-  Result<Target> parsed = target(given.target);
-  NYSJIT_RETURN_IF_ERROR(parsed);
+  RunOptions options{.spec = given.spec, .config = given.config};
+  NYSJIT_RETURN_IF_ERROR(readDevice(given, options));
   Result<std::string> q = needed("--q", given.q, "a .npy file"), k = needed("--k", given.k, "a .npy file"),
                       v = needed("--v", given.v, "a .npy file"), o = needed("-o", given.output, "a file to write");
   for (const Result<std::string> *path : {&q, &k, &v, &o})
@@ -115,7 +156,12 @@ Result<Options> runOptions(const Given &given) {
   NYSJIT_RETURN_IF_ERROR(repeat);
   Result<int> threads = integer("--threads", given.threads, 1, 1024, 0);
   NYSJIT_RETURN_IF_ERROR(threads);
-  return Options{RunOptions{given.spec, *parsed, given.config, *q, *k, *v, *o, *scale, *repeat, *threads, given.check}};
+  options.q = *q, options.k = *k, options.v = *v, options.output = *o;
+  options.scale = *scale;
+  options.repeat = *repeat;
+  options.threads = *threads;
+  options.check = given.check;
+  return Options{options};
 }
 
 /// CLI11's own complaint: an unknown flag, a flag without its value, one given twice.
@@ -142,7 +188,10 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   };
   auto addSpec = [&given](CLI::App *command) {
     command->add_option("SPEC", given.spec, "KernelSpec, a JSON file")->type_name("FILE")->required();
-    command->add_option("--target", given.target, "cpu:native (default), cpu:x86-64-v3 or cpu:x86-64-v4")
+    command
+        ->add_option("--target", given.target,
+                     "cpu:native (default on the CPU), cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80 (default on the "
+                     "emulator), 86, 89, 90, 100 or 120")
         ->type_name("NAME");
     command->add_option("--config", given.config, "KernelConfig, a JSON file: block sizes by kernel name")
         ->type_name("FILE");
@@ -150,18 +199,22 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
 
   CLI::App *compile = app.add_subcommand("compile", "compile a spec into the cache, or show a stage of it");
   addSpec(compile);
-  compile->add_option("--emit", given.emit, "print a stage: tile, lowered, llvm, asm, object or plan")
+  compile
+      ->add_option("--emit", given.emit,
+                   "print a stage: tile, lowered, llvm, plan; for the CPU asm, object; for cuda ptx, cubin, sass")
       ->type_name("STAGE");
   compile->add_option("--from", given.from, "start from a stage's text instead of the spec's template")
       ->expected(2)
       ->type_name("STAGE FILE");
-  compile->add_option("-o", given.output, "file for the stage, or without --emit for the program's shared object")
+  compile
+      ->add_option("-o", given.output,
+                   "file for the stage, or without --emit for the program's shared object, cubin or PTX")
       ->type_name("FILE");
   addJson(compile);
 
   CLI::App *run = app.add_subcommand("run", "run a spec on tensors");
   addSpec(run);
-  run->add_option("--device", given.device, "cpu")->type_name("NAME");
+  run->add_option("--device", given.device, "cpu (default), cuda or ptx-emulator")->type_name("NAME");
   run->add_option("--q", given.q, "queries [B, Hq, n, d], .npy; needed")->type_name("FILE");
   run->add_option("--k", given.k, "keys [B, Hkv, n, d], .npy; needed")->type_name("FILE");
   run->add_option("--v", given.v, "values [B, Hkv, n, d], .npy; needed")->type_name("FILE");
@@ -169,6 +222,10 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)")->type_name("X");
   run->add_option("--repeat", given.repeat, "run N times and report the median")->type_name("N");
   run->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");
+  run->add_option("--async", given.async,
+                  "emulator: asynchronous copies act when issued (eager, default) or waited for (lazy)")
+      ->type_name("WHEN");
+  run->add_option("--seed", given.seed, "emulator: the order of warps, default 0")->type_name("N");
   run->add_flag("--check", given.check, "compare with the float64 reference");
   addJson(run);
 

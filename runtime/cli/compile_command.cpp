@@ -1,10 +1,12 @@
-// `nysjit compile`: a spec into the cache, its shared object into a file, or one stage of the compiler shown or started
+// `nysjit compile`: a spec into the cache, its binary into a file, or one stage of the compiler shown or started
 // from. Stages go straight to the compiler worker and past the cache.
 #include "runtime/api/context.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/disassembler.h"
 #include "runtime/cli/files.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
+#include "runtime/cuda/assembler.h"
 
 #include <cstdio>
 
@@ -22,22 +24,46 @@ std::string milliseconds(double ms) {
   return text;
 }
 
-/// "  causal_output  12345 bytes" for each kernel, from either source's JSON.
+/// "  causal_output  12345 bytes" for each kernel, on GPUs "96 registers, 0 spill_bytes, ..."; from either source's
+/// JSON.
 std::string kernelLines(const json &kernels) {
   std::string text;
-  for (const json &kernel : kernels)
-    text += "  " + kernel.value("name", std::string()) + "  " +
-            std::to_string(kernel.value("object_bytes", int64_t(0))) + " bytes\n";
+  for (const json &kernel : kernels) {
+    text += "  " + kernel.value("name", std::string());
+    std::string facts;
+    for (const auto &[name, value] : kernel.items())
+      if (name != "name" && value.is_number_integer())
+        facts += (facts.empty() ? "  " : ", ") + value.dump() + " " + (name == "object_bytes" ? "bytes" : name);
+    text += facts + "\n";
+  }
   return text;
+}
+
+/// Where programs are compiled, not run: no device is opened.
+ContextOptions contextFor(const Target &target) {
+  return {.threads = 1, .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu, .isForCompiling = true};
+}
+
+/// What a stage takes beside the compiler, before anything is compiled.
+Status checkTools(const CompileOptions &options) {
+  const bool isSass = options.emit == "sass";
+  if (isSass)
+    NYSJIT_RETURN_IF_ERROR(checkDisassembler());
+  if ((isSass || options.emit == "cubin") && options.from != "cubin")
+    NYSJIT_RETURN_IF_ERROR(findAssembler());
+  return {};
 }
 
 /// The program by the cache or the compiler, as `run` would get it.
 Result<Reply> compileProgram(const Request &request, const std::optional<OutputFile> &output) {
-  Result<Program> program = Program::prepare(request, /*threads=*/1);
+  Result<Host> host = Host::create(contextFor(request.target));
+  NYSJIT_RETURN_IF_ERROR(host);
+  Result<Program> program = Program::prepare(*host, request);
   NYSJIT_RETURN_IF_ERROR(program);
   const nysjit_program_info &info = program->info();
   if (output) {
-    NYSJIT_RETURN_IF_ERROR(output->write({static_cast<const char *>(info.object), info.object_size}));
+    const LoadedProgram &loaded = program->loaded();
+    NYSJIT_RETURN_IF_ERROR(output->write(loaded.object().empty() ? loaded.ptx() : loaded.object()));
   }
   json kernels = parsed(info.kernels_json);
   Reply reply;
@@ -59,22 +85,28 @@ Result<Reply> compileProgram(const Request &request, const std::optional<OutputF
 /// --emit or --from: the worker's answer goes to the file or to standard output, and nowhere else.
 Result<Reply> compileStage(const Request &request, const CompileOptions &options,
                            const std::optional<OutputFile> &output) {
-  StageRequest stage{request.spec, request.config, request.target, options.emit, options.from, ""};
+  const bool isSass = options.emit == "sass";
+  NYSJIT_RETURN_IF_ERROR(checkTools(options));
+  StageRequest stage{request.spec, request.config, request.target, isSass ? "cubin" : options.emit, options.from, ""};
   if (!options.from.empty()) {
     Result<std::string> bytes = readFile("--from", options.fromFile);
     NYSJIT_RETURN_IF_ERROR(bytes);
     stage.fromBytes = std::move(*bytes);
   }
-  RuntimeContext context(ContextOptions{.threads = 1});
+  RuntimeContext context(contextFor(request.target));
   Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " + targetName(request.target));
   Result<StageReply> answer = context.compileStage(stage);
   NYSJIT_RETURN_IF_ERROR(answer);
 
-  // With --emit the stage is the only blob; without it the shared object follows the plan.
+  // With --emit the stage is the only blob; without it the binary follows the plan, and for a GPU the PTX the cubin.
   size_t wanted = options.emit.empty() ? 1 : 0;
-  if (answer->blobs.size() <= wanted)
-    return Error::mismatch(ErrorKind::CompileFailed, "compiler worker", std::to_string(wanted + 1) + " blobs",
-                           std::to_string(answer->blobs.size()));
+  if (options.emit.empty() && request.target.isCuda() && answer->blobs[1].empty())
+    wanted = 2;
+  if (isSass) {
+    Result<std::string> text = disassemble(answer->blobs[0]);
+    NYSJIT_RETURN_IF_ERROR(text);
+    answer->blobs[0] = std::move(*text);
+  }
   Reply reply;
   reply.json["target"] = targetName(request.target);
   for (const char *key : {"config", "stages_ms", "kernels"})

@@ -20,13 +20,17 @@ struct CompileOptions {
 
 struct RunOptions {
   std::string spec;
-  Target target;
+  DeviceKind device = DeviceKind::Cpu;
+  std::optional<Target> target; // absent: the device's own
   std::optional<std::string> config;
   std::string q, k, v, output; // paths
   std::optional<float> scale;
   int repeat = 1;
   int threads = 0; // 0: all CPUs
   bool check = false;
+  // Of the emulator: when asynchronous copies act, and the order of warps.
+  bool isLazy = false;
+  uint64_t seed = 0;
 };
 
 struct DevicesOptions {};

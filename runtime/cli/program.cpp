@@ -42,20 +42,31 @@ Result<Request> readRequest(const std::string &specPath, const std::optional<std
   return request;
 }
 
-Result<Program> Program::prepare(const Request &request, int threads) {
-  Program result;
-  nysjit_context_options options{};
-  options.size = sizeof options;
-  options.threads = uint32_t(threads);
-  nysjit_context *context = nullptr;
-  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_context_create(&options, &context)));
-  result.context.reset(context);
+Error namedByFlag(Error error) {
+  for (const char *name : {"q", "k", "v", "o"})
+    if (error.where == name || error.where.starts_with(name + std::string("."))) {
+      std::string dashes = error.where[0] == 'o' ? "-" : "--";
+      if (error.message.starts_with(error.where + ":"))
+        error.message = dashes + error.message;
+      error.where = dashes + error.where;
+      break;
+    }
+  return error;
+}
 
+Result<Host> Host::create(ContextOptions options) {
+  Host host;
+  host.context.reset(new nysjit_context{RuntimeContext(std::move(options))});
+  return host;
+}
+
+Result<Program> Program::prepare(const Host &host, const Request &request) {
+  Program result;
   std::string spec = canonicalJson(request.spec), config = canonicalJson(request.config);
   const char *target = targetName(request.target);
   Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " + target);
   nysjit_program *program = nullptr;
-  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_prepare(context, spec.c_str(), config.c_str(), target, &program)));
+  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_prepare(host.get(), spec.c_str(), config.c_str(), target, &program)));
   result.program.reset(program);
   result.facts.size = sizeof result.facts;
   NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_program_get_info(program, &result.facts)));

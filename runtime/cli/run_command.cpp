@@ -3,6 +3,8 @@
 #include "runtime/cli/check.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/files.h"
+#include "runtime/cli/gpu.h"
+#include "runtime/cli/launches.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/tensors.h"
@@ -10,7 +12,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 
 namespace nysjit::cli {
 
@@ -28,59 +29,66 @@ std::string format(const char *pattern, double value) {
 
 /// What the runs came to.
 struct Measured {
-  double kernelMs = 0;                        // the median of the runs' sums
-  std::vector<nysjit_launch_timing> launches; // of the run in the middle
+  double kernelMs = 0;                // the median of the runs' sums
+  std::vector<LaunchRecord> launches; // of the run in the middle
   size_t workspaceBytes = 0;
 };
 
-double totalMs(const std::vector<nysjit_launch_timing> &launches) {
-  return std::accumulate(launches.begin(), launches.end(), 0.0,
-                         [](double sum, const nysjit_launch_timing &launch) { return sum + launch.ms; });
-}
-
-/// The API calls a tensor by its letter; here it is known by its flag.
-Status checkRun(nysjit_status status) {
-  Status checked = checkStatus(status);
-  if (checked)
-    return checked;
-  Error error = checked.takeError();
-  for (const char *name : {"q", "k", "v", "o"})
-    if (error.where == name || error.where.starts_with(name + std::string("."))) {
-      std::string dashes = error.where[0] == 'o' ? "-" : "--";
-      if (error.message.starts_with(error.where + ":"))
-        error.message = dashes + error.message;
-      error.where = dashes + error.where;
-      break;
-    }
-  return error;
-}
-
-/// Runs the program `repeat` times into `o`.
-Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor &o, float scale, int repeat) {
-  TensorView q(inputs.q), k(inputs.k), v(inputs.v), out(o);
+/// The tensors of a run as the program takes them: in this process's memory, or copied to a GPU's.
+struct Placed {
+  std::optional<TensorView> views[4];
+  std::unique_ptr<GpuTensor> copies[4];
   nysjit_run_args args{};
-  args.size = sizeof args;
-  args.q = q.get();
-  args.k = k.get();
-  args.v = v.get();
-  args.o = out.get();
-  args.scale = &scale;
+};
+
+Result<std::unique_ptr<Placed>> place(const Inputs &inputs, const Tensor &o, const float &scale,
+                                      const GpuSession *gpu) {
+  auto placed = std::make_unique<Placed>();
+  const std::pair<const Tensor *, const DLTensor * nysjit_run_args::*> tensors[] = {{&inputs.q, &nysjit_run_args::q},
+                                                                                    {&inputs.k, &nysjit_run_args::k},
+                                                                                    {&inputs.v, &nysjit_run_args::v},
+                                                                                    {&o, &nysjit_run_args::o}};
+  placed->args.size = sizeof placed->args;
+  placed->args.scale = &scale;
+  for (size_t i = 0; i < std::size(tensors); ++i) {
+    const auto &[tensor, field] = tensors[i];
+    if (!gpu) {
+      placed->args.*field = placed->views[i].emplace(*tensor).get();
+      continue;
+    }
+    Result<std::unique_ptr<GpuTensor>> copy = GpuTensor::create(*gpu, *tensor);
+    NYSJIT_RETURN_IF_ERROR(copy);
+    placed->copies[i] = std::move(*copy);
+    placed->args.*field = placed->copies[i]->get();
+  }
+  return placed;
+}
+
+/// Runs the program `repeat` times into `o`. Without `gpu` on the CPU.
+Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor &o, float scale, int repeat,
+                            const GpuSession *gpu) {
+  Result<std::unique_ptr<Placed>> placed = place(inputs, o, scale, gpu);
+  NYSJIT_RETURN_IF_ERROR(placed);
+  const nysjit_run_args &args = (*placed)->args;
   Measured measured;
-  NYSJIT_RETURN_IF_ERROR(checkRun(nysjit_workspace_size(program.get(), &args, &measured.workspaceBytes)));
+  Result<size_t> workspace = program.loaded().workspaceBytes(args);
+  if (!workspace)
+    return namedByFlag(workspace.takeError());
+  measured.workspaceBytes = *workspace;
 
   Progress progress(repeat == 1 ? "running" : "running " + std::to_string(repeat) + " times");
-  std::vector<std::vector<nysjit_launch_timing>> runs;
-  size_t launchCount = parsed(program.info().plan_json).value("launches", json::array()).size();
+  std::vector<std::vector<LaunchRecord>> runs;
+  LaunchRecorder recorder(gpu ? gpu->lastCounts() : nullptr);
+  const LaunchObserver observer = recorder.observer();
   for (int i = 0; i < repeat; ++i) {
-    std::vector<nysjit_launch_timing> launches(launchCount);
-    size_t count = 0;
-    args.timings = launches.data();
-    args.timing_capacity = launches.size();
-    args.timing_count = &count;
-    NYSJIT_RETURN_IF_ERROR(checkRun(nysjit_run(program.get(), &args, nullptr)));
-    launches.resize(std::min(count, launches.size()));
-    runs.push_back(std::move(launches));
+    if (Status status = program.loaded().run(args, nullptr, &observer); !status)
+      return namedByFlag(status.takeError());
+    if (gpu)
+      NYSJIT_RETURN_IF_ERROR(gpu->checkLaunches());
+    runs.push_back(recorder.take());
   }
+  if (gpu)
+    NYSJIT_RETURN_IF_ERROR((*placed)->copies[3]->copyTo(o));
   std::ranges::sort(runs, {}, totalMs);
   measured.launches = runs[(runs.size() - 1) / 2];
   measured.kernelMs = (totalMs(measured.launches) + totalMs(runs[runs.size() / 2])) / 2;
@@ -108,27 +116,19 @@ Result<Checked> check(const KernelSpec &spec, const Inputs &inputs, const Tensor
   return checked;
 }
 
-json launchesJson(const std::vector<nysjit_launch_timing> &launches) {
-  json list = json::array();
-  for (const nysjit_launch_timing &launch : launches) // on the CPU one thread works on one program of the grid
-    list.push_back({{"kernel", launch.kernel}, {"grid", launch.grid}, {"block", 1}, {"ms", launch.ms}});
-  return list;
-}
-
 std::string report(const RunOptions &options, const Request &request, const Program &program, const Inputs &inputs,
                    const Measured &measured, const std::optional<Checked> &checked) {
   const nysjit_program_info &info = program.info();
   bool isCompiled = std::string_view(info.cache) == "compiled";
-  std::string text = std::string(layoutName(request.spec.layout)) + " " + dtypeName(request.spec.dtype) + " on cpu (" +
-                     info.target + ")\n";
+  std::string text = std::string(layoutName(request.spec.layout)) + " " + dtypeName(request.spec.dtype) + " on " +
+                     deviceName(options.device) + " (" + info.target + ")\n";
   text += "  program   " + std::string(isCompiled ? "compiled in " : std::string(info.cache) + ", loaded in ") +
           format("%.1f ms\n", isCompiled ? info.compile_ms : info.load_ms);
   text += "  tensors   q " + shapeText(inputs.q.shape) + ", k and v " + shapeText(inputs.k.shape) + "\n";
   text += "  kernels   " + format("%.3f ms", measured.kernelMs) +
           (options.repeat > 1 ? ", median of " + std::to_string(options.repeat) : "") + "\n";
-  for (const nysjit_launch_timing &launch : measured.launches)
-    text +=
-        "    " + std::string(launch.kernel) + " x " + std::to_string(launch.grid) + format("  %.3f ms\n", launch.ms);
+  for (const LaunchRecord &launch : measured.launches)
+    text += "    " + launch.kernel + " x " + std::to_string(launch.grid) + format("  %.3f ms\n", launch.ms);
   if (checked)
     text += "  error     " + format("%.3g against the float64 reference", checked->error) +
             format(" (bound %g)\n", checked->bound);
@@ -139,7 +139,7 @@ std::string report(const RunOptions &options, const Request &request, const Prog
 
 Result<Reply> runTensors(const RunOptions &options) {
   // The request, whole: a wrong one is known before anything is compiled.
-  Result<Request> request = readRequest(options.spec, options.config, options.target);
+  Result<Request> request = readRequest(options.spec, options.config, options.target.value_or(Target()));
   NYSJIT_RETURN_IF_ERROR(request);
   const KernelSpec &spec = request->spec;
   Result<OutputFile> output = OutputFile::create("-o", options.output);
@@ -149,10 +149,29 @@ Result<Reply> runTensors(const RunOptions &options) {
   Tensor o = Tensor::zeros(inputs->q.shape, DType::Float32);
   float scale = options.scale.value_or(float(1 / std::sqrt(double(spec.headDim))));
 
+  // The device, which may not be there.
+  Result<Host> host = Host::create({.threads = static_cast<size_t>(options.threads), .device = options.device});
+  NYSJIT_RETURN_IF_ERROR(host);
+  std::unique_ptr<GpuSession> gpu; // null on the CPU
+  if (options.device != DeviceKind::Cpu) {
+    Result<std::shared_ptr<CudaDevice>> device = host->runtime().cudaDevice();
+    NYSJIT_RETURN_IF_ERROR(device);
+    Result<std::unique_ptr<GpuSession>> session = GpuSession::open(*device);
+    NYSJIT_RETURN_IF_ERROR(session);
+    gpu = std::move(*session);
+  }
+  if (!options.target) {
+    Result<Target> target = host->runtime().defaultTarget();
+    NYSJIT_RETURN_IF_ERROR(target);
+    request->target = *target;
+  }
+  if (gpu)
+    NYSJIT_RETURN_IF_ERROR(gpu->configure(options, request->target));
+
   // The program, its runs, and what they computed.
-  Result<Program> program = Program::prepare(*request, options.threads);
+  Result<Program> program = Program::prepare(*host, *request);
   NYSJIT_RETURN_IF_ERROR(program);
-  Result<Measured> measured = runProgram(*program, *inputs, o, scale, options.repeat);
+  Result<Measured> measured = runProgram(*program, *inputs, o, scale, options.repeat, gpu.get());
   NYSJIT_RETURN_IF_ERROR(measured);
   std::optional<Checked> checked;
   if (options.check) {
@@ -164,7 +183,7 @@ Result<Reply> runTensors(const RunOptions &options) {
 
   const nysjit_program_info &info = program->info();
   Reply reply;
-  reply.json = {{"device", "cpu"},
+  reply.json = {{"device", deviceName(options.device)},
                 {"target", info.target},
                 {"cache", info.cache},
                 {"load_ms", info.load_ms},
@@ -174,6 +193,8 @@ Result<Reply> runTensors(const RunOptions &options) {
                 {"scratch_bytes_per_thread", info.scratch_bytes_per_thread},
                 {"config", parsed(info.config_json)},
                 {"launches", launchesJson(measured->launches)}};
+  if (options.device == DeviceKind::PtxEmulator)
+    reply.json["counts"] = totalCountsJson(measured->launches);
   if (checked) {
     reply.json["rel_error"]["o"] = checked->error;
     reply.json["bound"] = checked->bound;

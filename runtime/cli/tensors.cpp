@@ -119,6 +119,11 @@ TensorView::TensorView(const Tensor &tensor) : shape(tensor.shape) {
   view.shape = shape.data();
 }
 
+TensorView::TensorView(const Tensor &tensor, uint64_t gpuAddress) : TensorView(tensor) {
+  view.data = reinterpret_cast<void *>(gpuAddress);
+  view.device = {kDLCUDA, 0};
+}
+
 Result<Inputs> loadInputs(const KernelSpec &spec, const std::string &q, const std::string &k, const std::string &v) {
   Inputs inputs;
   const std::tuple<const char *, const std::string &, Tensor &> files[] = {

@@ -19,7 +19,10 @@ Result<std::shared_ptr<CudaDevice>> CudaDevice::open(DeviceKind kind) {
       CudaDriver::open(kind == DeviceKind::PtxEmulator ? ptxEmulatorPlaces() : cudaDriverPlaces());
   if (!driver) {
     Error error = driver.takeError();
-    error.message = std::string("device ") + deviceName(kind) + ": " + error.message;
+    const std::string where = std::string("device ") + deviceName(kind);
+    if (error.where == "device") // what is missing, else a call that failed
+      return Error::mismatch(error.kind, where, error.expected, error.found);
+    error.message = where + ": " + error.message;
     return error;
   }
   return std::shared_ptr<CudaDevice>(new CudaDevice(kind, std::move(*driver)));

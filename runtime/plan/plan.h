@@ -26,11 +26,11 @@ struct PlanArgument {
   bool isOutput = false;
   std::vector<std::string> dtypes; // accepted: "float32", "float16", "bfloat16", "int32"
   std::string dtypeSymbol;         // "" or a symbol bound to the index of the tensor's dtype in `dtypes`
+  std::vector<Expression> shape, strides;
   // "" or a symbol bound to the tensor's alignment: the largest power of two up to 16 that divides its address and, in
   // bytes, the strides of its dimensions but the last, where they have more than one element. For `when` and
   // parameters; not for buffers and preconditions, which do not look at addresses.
   std::string alignmentSymbol;
-  std::vector<Expression> shape, strides;
 };
 
 /// Checked before anything is launched. `expected` and `found` are sentences in which {n} is replaced by the value of

@@ -4,12 +4,14 @@
 //
 // Requests (to the worker)                                              replies (from it)
 //   {"request":"hello"}                                                  {"status":"ok","llvm":"22.1.8"}
-//   {"request":"compile","spec":{..},"config":{..},"target":"cpu:native"}
-//   {"status":"ok","stages_ms":{..},"kernels":[{"name",
-//        optional "emit":STAGE, "from":STAGE with blob 0 the stage's        "object_bytes"}],"config":{..}} and blobs:
-//        text or bytes                                                      without emit: 0 the plan's JSON text, 1 the
-//        shared object;
-//                                                                         with emit: 0 the stage's text or bytes
+//   {"request":"compile","spec":{..},"config":{..},                      {"status":"ok","stages_ms":{..},
+//        "target":"cpu:native"}                                             "kernels":[{"name","object_bytes"}],
+//        optional "emit":STAGE, "from":STAGE with blob 0 the stage's        "config":{..}} and blobs:
+//        text or bytes                                                      with emit: 0 the stage's text or bytes;
+//        for a cuda target "assembler":PATH of ptxas; absent: there         without, for the CPU: 0 the plan's JSON text,
+//        is none, or it is not to be used                                     1 the shared object;
+//                                                                           for cuda: 0 the plan's JSON text, 1 the cubin,
+//                                                                             empty without an assembler, 2 the PTX
 //   any failure: {"status":"error","error":{"kind","where","expected","found","message"}}
 // The worker serves requests until end of file, one at a time.
 #pragma once

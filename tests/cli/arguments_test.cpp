@@ -64,12 +64,38 @@ TEST_F(Arguments, NumbersAreNumbersInRange) {
 }
 
 TEST_F(Arguments, UnknownDevicesAndTargetsNameThoseThereAre) {
-  EXPECT_EQ(expectFailure(runWith({"--device", "tpu"}), 2, "unknown_device")["expected"], "cpu, the only device");
-  for (const char *target : {"cpu", "cpu:x86-64-v2", "cuda:sm_80"}) {
+  EXPECT_EQ(expectFailure(runWith({"--device", "tpu"}), 2, "unknown_device")["expected"], "cpu, cuda or ptx-emulator");
+  for (const char *target : {"cpu", "cpu:x86-64-v2", "cuda:sm_70"}) {
     nlohmann::json error = expectFailure(runWith({"--target", target}), 2, "unknown_device");
     EXPECT_EQ(error["where"], "--target");
-    EXPECT_EQ(error["expected"], "cpu:native, cpu:x86-64-v3 or cpu:x86-64-v4");
+    EXPECT_EQ(error["expected"], "cpu:native, cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80, cuda:sm_86, cuda:sm_89, "
+                                 "cuda:sm_90, cuda:sm_100 or cuda:sm_120");
   }
+}
+
+TEST_F(Arguments, ATargetMustFitTheDevice) {
+  for (const char *device : {"cpu", "cuda", "ptx-emulator"}) {
+    const char *other = device == std::string("cpu") ? "cuda:sm_80" : "cpu:x86-64-v3";
+    nlohmann::json error = expectFailure(runWith({"--device", device, "--target", other}), 2, "invalid_argument");
+    EXPECT_EQ(error["where"], "--target");
+    EXPECT_EQ(error["found"], other);
+  }
+  // Without --device it is the CPU.
+  EXPECT_EQ(expectFailure(runWith({"--target", "cuda:sm_80"}), 2, "invalid_argument")["where"], "--target");
+}
+
+TEST_F(Arguments, TheEmulatorsFlagsAreTheEmulators) {
+  for (const char *device : {"cpu", "cuda"}) {
+    EXPECT_EQ(expectFailure(runWith({"--device", device, "--seed", "1"}), 2, "invalid_argument")["where"], "--seed");
+    EXPECT_EQ(expectFailure(runWith({"--device", device, "--async", "lazy"}), 2, "invalid_argument")["where"],
+              "--async");
+  }
+  for (const char *seed : {"-1", "x", "", "1.5", "18446744073709551616"})
+    EXPECT_EQ(expectFailure(runWith({"--device", "ptx-emulator", std::string("--seed=") + seed}), 2,
+                            "invalid_argument")["where"],
+              "--seed");
+  EXPECT_EQ(expectFailure(runWith({"--device", "ptx-emulator", "--async", "later"}), 2, "invalid_argument")["expected"],
+            "eager or lazy");
 }
 
 TEST_F(Arguments, AnUnknownStageNamesTheStages) {
@@ -79,6 +105,14 @@ TEST_F(Arguments, AnUnknownStageNamesTheStages) {
     nlohmann::json error = expectFailure(arguments, 2, "invalid_argument");
     EXPECT_EQ(error["where"], flag[0]);
     EXPECT_EQ(error["expected"], "tile, lowered, llvm, asm, object or plan");
+  }
+  for (const std::vector<std::string> &flag :
+       {std::vector<std::string>{"--emit", "asm"}, {"--emit", "object"}, {"--from", "sass", "q.npy"}}) {
+    std::vector<std::string> arguments = {"compile", "exact.json", "--target", "cuda:sm_90", "-o", "o.npy"};
+    arguments.insert(arguments.end(), flag.begin(), flag.end());
+    nlohmann::json error = expectFailure(arguments, 2, "invalid_argument");
+    EXPECT_EQ(error["where"], flag[0]);
+    EXPECT_TRUE(error["expected"].get<std::string>().starts_with("tile, lowered, llvm, ptx, cubin")) << error;
   }
 }
 
@@ -126,15 +160,21 @@ TEST_F(Arguments, InvalidUtf8StaysOneJsonObject) {
   expectFailure({"\xff"}, 2, "invalid_argument");
 }
 
-TEST_F(Arguments, DevicesListsTheCpuAndItsTargets) {
+TEST_F(Arguments, DevicesListsTheDevicesAndTheirTargets) {
   Outcome outcome = nysjit({"devices", "--json"});
   EXPECT_EQ(outcome.exitCode, 0);
   nlohmann::json devices = nlohmann::json::parse(outcome.out)["devices"];
-  ASSERT_EQ(devices.size(), 1u);
+  ASSERT_EQ(devices.size(), 3u);
   EXPECT_EQ(devices[0]["name"], "cpu");
   EXPECT_EQ(devices[0]["targets"].size(), 3u);
   EXPECT_EQ(devices[0]["targets"][0]["name"], "cpu:native");
   EXPECT_NE(nysjit({"devices"}).out.find("cpu:x86-64-v4"), std::string::npos);
+  for (int i : {1, 2}) {
+    EXPECT_EQ(devices[i]["name"], i == 1 ? "cuda" : "ptx-emulator");
+    EXPECT_EQ(devices[i]["targets"].size(), 6u);
+    EXPECT_EQ(devices[i].contains("reason"), !devices[i]["available"].get<bool>());
+    EXPECT_EQ(devices[i].contains("gpus"), devices[i]["available"].get<bool>());
+  }
 }
 
 } // namespace

@@ -14,10 +14,11 @@ namespace nysjit {
 namespace {
 
 CacheEntry sampleEntry() {
-  return {"format 1\nspec {\"a\":1}\ntarget cpu:native\n", "{\"plan\":1}", "{}",
+  return {"format 2\nspec {\"a\":1}\ntarget cpu:native\n", "{\"plan\":1}", "{}",
           std::string("\x7f"
                       "ELF\0\1",
-                      6)};
+                      6),
+          ".version 7.0"};
 }
 
 TEST(CacheEntry, round_trip) {
@@ -27,6 +28,7 @@ TEST(CacheEntry, round_trip) {
   EXPECT_EQ(read->keyText, entry.keyText);
   EXPECT_EQ(read->planJson, entry.planJson);
   EXPECT_EQ(read->object, entry.object);
+  EXPECT_EQ(read->ptx, entry.ptx);
 }
 
 TEST(CacheEntry, any_flipped_bit_is_damage) {
@@ -164,6 +166,39 @@ TEST(CacheKey, depends_on_each_of_its_parts) {
   EXPECT_NE(base, cacheKeyText(spec, config, native, cpu, "id2"));
   // A named level is the same code on every CPU.
   EXPECT_EQ(cacheKeyText(spec, config, v3, cpu, "id"), cacheKeyText(spec, config, v3, otherCpu, "id"));
+}
+
+TEST(CacheKey, a_gpus_depends_on_the_assembler_and_no_cpu) {
+  const KernelSpec spec = sampleSpec();
+  const KernelConfig config;
+  CpuIdentity cpu, otherCpu;
+  otherCpu.leaf7Ebx = 1;
+  const Target sm80 = *parseTarget("cuda:sm_80"), sm90 = *parseTarget("cuda:sm_90");
+  const std::string base = cacheKeyText(spec, config, sm80, cpu, "id", "one");
+  EXPECT_EQ(keyTextLine(base, "assembler"), "one");
+  EXPECT_EQ(keyTextLine(base, "cpu"), "");
+  EXPECT_EQ(base, cacheKeyText(spec, config, sm80, otherCpu, "id", "one"));
+  EXPECT_NE(base, cacheKeyText(spec, config, sm80, cpu, "id", "two"));
+  EXPECT_NE(base, cacheKeyText(spec, config, sm90, cpu, "id", "one"));
+  EXPECT_EQ(keyTextLine(cacheKeyText(spec, config, Target(), cpu, "id", "one"), "assembler"), "");
+}
+
+TEST(ToolIdentity, changes_with_the_file) {
+  const TemporaryFolder folder;
+  writeAll(folder / "tool", "#!/bin/sh\nexec /one/ptxas\n");
+  const std::string first = *toolIdentity(folder / "tool");
+  EXPECT_EQ(first, *toolIdentity(folder / "tool"));
+  const auto time = std::filesystem::last_write_time(folder / "tool");
+  writeAll(folder / "tool", "#!/bin/sh\nexec /two/ptxas\n"); // of the same size and, below, time
+  std::filesystem::last_write_time(folder / "tool", time);
+  EXPECT_NE(first, *toolIdentity(folder / "tool"));
+  writeAll(folder / "large", std::string(1 << 20, 'x'));
+  const std::string large = *toolIdentity(folder / "large");
+  std::filesystem::last_write_time(folder / "large", time);
+  EXPECT_NE(large, *toolIdentity(folder / "large"));
+  std::filesystem::create_symlink(folder / "tool", folder / "link");
+  EXPECT_EQ(*toolIdentity(folder / "link"), *toolIdentity(folder / "tool"));
+  EXPECT_FALSE(toolIdentity(folder / "absent").ok());
 }
 
 TEST(CacheKey, hash_is_xxh3_128) {

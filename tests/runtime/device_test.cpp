@@ -1,6 +1,7 @@
 // The CPU device's parts: loading from memory, threads, per-thread memory, what a CPU must have.
 #include "runtime/device/cpu_identity.h"
 #include "runtime/device/memory.h"
+#include "runtime/device/prepared_plan.h"
 #include "runtime/device/shared_object.h"
 #include "runtime/device/threads.h"
 #include "tests/runtime/temporary_folder.h"
@@ -111,6 +112,40 @@ TEST(Memory, a_nested_run_has_a_workspace_of_its_own) {
 TEST(CpuIdentity, this_machine_is_described_the_same_twice) {
   EXPECT_EQ(describe(hostCpu()), describe(hostCpu()));
   EXPECT_FALSE(hostCpu().vendor.empty());
+}
+
+/// The alignment that a float16 tensor [2, 3, 8] with these strides gets at this address.
+int64_t alignmentOf(uint64_t address, std::vector<int64_t> strides, std::vector<int64_t> shape = {2, 3, 8}) {
+  strides.push_back(1);
+  Plan plan;
+  plan.target = "cuda:sm_80";
+  plan.arguments = {{"q", false, {"float16"}, "", {}, {}, "align"}};
+  for (const char *symbol : {"a", "b", "c"})
+    plan.arguments[0].shape.push_back(Expression::symbol(symbol));
+  for (const char *symbol : {"x", "y"})
+    plan.arguments[0].strides.push_back(Expression::symbol(symbol));
+  plan.arguments[0].strides.push_back(Expression(1));
+  Result<PreparedPlan> prepared = PreparedPlan::create(plan);
+  EXPECT_TRUE(prepared.ok());
+  DLTensor tensor = {
+      reinterpret_cast<void *>(address), {kDLCUDA, 0}, 3, {kDLFloat, 16, 1}, shape.data(), strides.data(), 0};
+  const DLTensor *tensors[] = {&tensor};
+  RunNumbers numbers;
+  Status status = prepared->bind(tensors, {kDLCUDA, -1}, numbers);
+  EXPECT_TRUE(status.ok()) << status.error().message;
+  return numbers.values[5]; // after a, b, c, x, y
+}
+
+TEST(PreparedPlan, alignment_is_what_divides_address_and_strides) {
+  EXPECT_EQ(alignmentOf(4096, {24, 8}), 16);
+  EXPECT_EQ(alignmentOf(4096 + 8, {24, 8}), 8);
+  EXPECT_EQ(alignmentOf(4096 + 2, {24, 8}), 2);
+  EXPECT_EQ(alignmentOf(4096, {25, 8}), 2);
+  EXPECT_EQ(alignmentOf(4096, {36, 12}), 8);
+  EXPECT_EQ(alignmentOf(4096, {-24, -8}), 16);
+  EXPECT_EQ(alignmentOf(4096, {0, 0}), 16);
+  EXPECT_EQ(alignmentOf(4096, {25, 8}, {1, 3, 8}), 16);     // never stepped over
+  EXPECT_EQ(alignmentOf(4096 + 2, {25, 3}, {2, 0, 8}), 16); // nothing to load
 }
 
 CpuIdentity level4Cpu() {

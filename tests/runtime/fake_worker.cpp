@@ -1,5 +1,7 @@
 // A compiler worker for tests without LLVM: speaks wire.h and answers every compile with the kernels of fake_kernels.c.
-// Environment: FAKE_WORKER_COUNT, a file that gets one byte a compile, FAKE_WORKER_PID, one that gets the process id,
+// For a cuda target it gives the same kernels a block and shared memory, and PTX and cubin that a fake driver takes for
+// them. Environment: FAKE_WORKER_COUNT, a file that gets one byte a compile, FAKE_WORKER_PID, one that gets the process
+// id, FAKE_WORKER_PTX, the PTX of a real one,
 // and FAKE_WORKER_MODE: how it misbehaves, see `misbehave`.
 #include "runtime/plan/plan.h"
 #include "runtime/worker/wire.h"
@@ -68,6 +70,13 @@ Plan planFor(const nlohmann::json &request) {
     copy.parameters.push_back({stride, ParameterType::I64, "", symbol(stride)});
   copy.parameters.push_back({"scale", ParameterType::F32, "", {}});
   copy.parameters.push_back({"o_dtype", ParameterType::I32, "", symbol("o_dtype")});
+  if (plan.target.starts_with("cuda:")) {
+    for (PlanKernel *kernel : {&sum, &copy}) {
+      kernel->scratchBytes = 0;
+      kernel->blockThreads = 32;
+    }
+    copy.sharedBytes = 64 << 10; // more than there is without asking
+  }
   plan.kernels = {sum, copy};
   // The last one never runs.
   plan.launches = {{"row_sum", pairs, Expression(1)}, {"scaled_copy", pairs, n}, {"row_sum", pairs, Expression(0)}};
@@ -82,6 +91,7 @@ void appendTo(const std::string &path, const std::string &bytes) {
 
 /// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang", "sleep-MS", "once-PATH" (killed the
 /// first time, as the file at PATH remembers). After: changes the answer ("no-blobs", "bad-plan", "bad-object",
+/// "bad-ptx", "no-ptx", "cpu-plan",
 /// "refuse", "odd-status").
 void misbehave(const std::string &mode, Message &reply) {
   if (mode == "abort") {
@@ -106,6 +116,14 @@ void misbehave(const std::string &mode, Message &reply) {
     reply.blobs[0] = "{\"schema\":1}";
   if (mode == "bad-object")
     reply.blobs[1] = "not a shared object";
+  if (mode == "bad-ptx")
+    reply.blobs[2] = "not PTX";
+  if (mode == "no-ptx")
+    reply.blobs[2] = "";
+  if (mode == "cpu-plan") {
+    const size_t at = reply.blobs[0].find("cuda:sm_");
+    reply.blobs[0].replace(at, 10, "cpu:native");
+  }
   if (mode == "odd-status")
     reply.header["status"] = "perhaps";
   if (mode == "refuse")
@@ -113,6 +131,21 @@ void misbehave(const std::string &mode, Message &reply) {
               {"error",
                errorToJson(Error::mismatch(ErrorKind::InvalidKey, "nonsense", "a kernel of causal", "'nonsense'"))}},
              {}};
+}
+
+void answer(const nlohmann::json &request, Message &reply) {
+  reply.blobs = {planToJson(planFor(request))};
+  if (!request["target"].get<std::string>().starts_with("cuda:")) {
+    reply.blobs.push_back(readAll(FAKE_KERNELS));
+    return;
+  }
+  const std::string assembler = request.value("assembler", std::string());
+  reply.header["kernels"] = {{{"name", "row_sum"}, {"assembler", assembler}}};
+  reply.blobs.push_back(assembler.empty() ? ""
+                                          : "\x7f"
+                                            "ELF, a cubin");
+  const std::string ptx = setting("FAKE_WORKER_PTX");
+  reply.blobs.push_back(ptx.empty() ? ".version 7.0\n.target sm_80\n" : readAll(ptx));
 }
 
 } // namespace
@@ -135,7 +168,7 @@ int main() {
       reply.blobs = {"stage " + request->header["emit"].get<std::string>() +
                      (request->blobs.empty() ? "" : " from " + request->blobs[0])};
     else
-      reply.blobs = {planToJson(planFor(request->header)), readAll(FAKE_KERNELS)};
+      answer(request->header, reply);
     misbehave(setting("FAKE_WORKER_MODE"), reply);
     if (!sendMessage(socketFile, reply))
       return 1;

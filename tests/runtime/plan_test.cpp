@@ -55,6 +55,53 @@ TEST(Plan, symbols_are_dimensions_then_dtypes) {
   EXPECT_EQ(planSymbols(samplePlan()), expected);
 }
 
+/// The same for a GPU, with an alignment symbol that chooses the launch.
+Plan gpuPlan() {
+  Plan plan = samplePlan();
+  plan.target = "cuda:sm_80";
+  plan.arguments[0].alignmentSymbol = "q_align";
+  for (PlanKernel &kernel : plan.kernels)
+    kernel.blockThreads = 128;
+  plan.kernels[1].sharedBytes = 65536;
+  plan.launches[1].when = Expression::make(Operator::Eq, {Expression::symbol("q_align"), Expression(16)});
+  return plan;
+}
+
+TEST(Plan, a_gpus_kernels_say_block_and_shared_memory) {
+  const std::string text = planToJson(gpuPlan());
+  EXPECT_NE(text.find(R"("block": 128, "shared_bytes": 65536)"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("alignment_symbol":"q_align")"), std::string::npos) << text;
+  Result<Plan> plan = planFromJson(text);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_EQ(planToJson(*plan), text);
+  EXPECT_EQ(planSymbols(*plan).back(), "q_align");
+  EXPECT_EQ(planToJson(samplePlan()).find("shared_bytes"), std::string::npos);
+}
+
+TEST(Plan, a_gpus_plan_that_is_wrong_is_refused) {
+  const std::tuple<const char *, const char *, const char *> wrong[] = {
+      {"/kernels/0/block", "0", "block"},
+      {"/kernels/0/block", "1025", "from 1 to 1024"},
+      {"/kernels/0/block", "\"n\"", "block"},
+      {"/kernels/0/shared_bytes", "-1", "shared_bytes"},
+      {"/target", "\"cpu:native\"", "none for cpu:native"},
+      {"/arguments/0/alignment_symbol", "\"n\"", "alignment symbol of its own"},
+      {"/arguments/1/alignment_symbol", "\"q_align\"", "alignment symbol of its own"},
+      {"/arguments/1/dtype_symbol", "\"q_align\"", "of its own"},
+      {"/buffers/0/bytes", "\"q_align\"", "buffers.sums.bytes"}, // asked for without addresses
+      {"/preconditions/0/holds", "\"q_align\"", "preconditions.q"}};
+  for (const auto &[pointer, value, where] : wrong) {
+    Json json = Json::parse(planToJson(gpuPlan()));
+    json[Json::json_pointer(pointer)] = Json::parse(value);
+    Result<Plan> plan = planFromJson(json.dump());
+    ASSERT_FALSE(plan.ok()) << pointer;
+    EXPECT_NE(plan.error().message.find(where), std::string::npos) << plan.error().message;
+  }
+  Json json = Json::parse(planToJson(gpuPlan()));
+  json["kernels"][0].erase("block");
+  EXPECT_FALSE(planFromJson(json.dump()).ok());
+}
+
 /// Puts `value` (JSON text) at `pointer` of the sample plan, then reads it.
 Result<Plan> planWith(const std::string &pointer, const std::string &value) {
   Json json = Json::parse(planToJson(samplePlan()));

@@ -1,0 +1,38 @@
+// Running a program of the toolkit: files in a folder of its own, its words, its end, a time limit.
+#pragma once
+#include "runtime/base/result.h"
+
+#include <string>
+#include <vector>
+
+namespace nysjit {
+
+/// A new private folder in $TMPDIR or /tmp, removed with the files in it at the end.
+class ScratchFolder {
+public:
+  static Result<ScratchFolder> create();
+  ScratchFolder(ScratchFolder &&other) noexcept : path(std::exchange(other.path, "")) {}
+  ScratchFolder &operator=(ScratchFolder &&) = delete;
+  ~ScratchFolder();
+
+  const std::string &name() const { return path; }
+  Status write(const std::string &file, const std::string &bytes) const;
+  Result<std::string> read(const std::string &file) const;
+
+private:
+  explicit ScratchFolder(std::string folder) : path(std::move(folder)) {}
+  std::string path;
+};
+
+struct ToolOutcome {
+  bool isDone = false; // exited with status 0
+  std::string ending;  // "exited with status 1", "was killed by signal 9 (Killed)", "took longer than 100 ms"
+  std::string words;   // its output and errors, as they came
+};
+
+/// Runs `path` in `folder`, which holds its words meanwhile, with nothing to read. Past the limit it is killed. Any
+/// thread; leaves no child behind. Io if it cannot be started.
+Result<ToolOutcome> runTool(const std::string &path, const std::vector<std::string> &arguments,
+                            const ScratchFolder &folder, int limitMs);
+
+} // namespace nysjit
