@@ -30,7 +30,7 @@ static std::vector<Expression> stridesOf(const std::string &name, size_t rank) {
 TensorRef Program::input(const std::string &name, std::vector<Expression> shape) {
   TensorRef tensor{name, elementOf(kernelSpec.dtype), std::move(shape), {}};
   tensor.strides = stridesOf(name, tensor.shape.size());
-  plan.arguments.push_back({name, false, {dtypeName(kernelSpec.dtype)}, "", "", tensor.shape, tensor.strides});
+  plan.arguments.push_back({name, false, {dtypeName(kernelSpec.dtype)}, "", tensor.shape, tensor.strides});
   return tensor;
 }
 
@@ -42,7 +42,7 @@ TensorRef Program::output(const std::string &name, std::vector<Expression> shape
     dtypes.push_back(dtypeName(kernelSpec.dtype));
   else
     tensor.dtypeSymbol = "";
-  plan.arguments.push_back({name, true, dtypes, tensor.dtypeSymbol, "", tensor.shape, tensor.strides});
+  plan.arguments.push_back({name, true, dtypes, tensor.dtypeSymbol, tensor.shape, tensor.strides});
   return tensor;
 }
 
