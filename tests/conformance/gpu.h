@@ -34,7 +34,7 @@ public:
     api().cuDevicePrimaryCtxRelease(driver->gpus()[0].handle);
   }
   const CudaSymbols &api() const { return driver->api(); }
-  template <typename Signature> auto function(const char *name) const {
+  template <typename Signature> Signature *function(const char *name) const {
     return reinterpret_cast<Signature *>(driver->symbol(name));
   }
   /// For launches from now on.
