@@ -81,7 +81,9 @@ public:
     status = timed("llvm", [&] { return translate(); });
     NYSJIT_RETURN_IF_ERROR(status);
     if (request.emit == Stage::Llvm) {
-      llvm::raw_string_ostream(output.emitted) << *llvmModule;
+      // The order of uses steers code generation: with it, --from llvm gives the bytes of the direct way.
+      llvm::raw_string_ostream stream(output.emitted);
+      llvmModule->print(stream, nullptr, /*ShouldPreserveUseListOrder=*/true);
       return std::move(output);
     }
     // LLVM IR becomes machine code.
@@ -173,8 +175,10 @@ private:
     if (request.from == Stage::Llvm) {
       llvm::SMDiagnostic diagnostic;
       llvmModule = llvm::parseIR(llvm::MemoryBufferRef(request.fromText, "FILE"), diagnostic, llvmContext);
-      if (llvmModule)
+      if (llvmModule) {
+        llvmModule->setModuleIdentifier(llvmModule->getSourceFileName());
         return {};
+      }
       std::string text;
       llvm::raw_string_ostream stream(text);
       diagnostic.print(nullptr, stream, false);
