@@ -13,7 +13,8 @@
 
 namespace nysjit {
 
-OpenFile::OpenFile(const std::string &path) : file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {
+// O_NONBLOCK: what is not a regular file is refused later, but a FIFO would not let open() return.
+OpenFile::OpenFile(const std::string &path) : file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {
   error = file < 0 ? errno : 0;
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -84,6 +85,18 @@ TEST(DiskCache, lists_valid_and_damaged_entries_and_clears_all) {
   }
   EXPECT_EQ(cache.clear().entries, 2u);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path), {}), 1); // notes.txt
+}
+
+TEST(DiskCache, what_is_no_file_is_a_miss_and_is_cleared) {
+  const TemporaryFolder folder;
+  const DiskCache cache(folder.path);
+  const std::string first = hashHex("first"), second = hashHex("second");
+  ASSERT_EQ(mkfifo((folder / (first + ".nysjit")).c_str(), 0600), 0); // opening it for reading would wait for a writer
+  ASSERT_TRUE(std::filesystem::create_directory(folder / (second + ".nysjit")));
+  EXPECT_FALSE(cache.show(first));
+  EXPECT_FALSE(cache.show(second));
+  EXPECT_EQ(cache.clear().entries, 2u);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path));
 }
 
 TEST(DiskCache, a_folder_that_is_not_there_is_empty) {
