@@ -91,10 +91,10 @@ bool DiskCache::store(const std::string &key, const CacheEntry &entry) const {
   return !path.empty() && makeFolders(path) && replaceFile(entryPath(key), entryToBytes(entry));
 }
 
-std::unique_ptr<FileLock> DiskCache::lock(const std::string &key) const {
+std::unique_ptr<FileLock> DiskCache::lock(const std::string &key, int timeoutMs) const {
   if (path.empty() || !makeFolders(path))
     return nullptr;
-  return std::make_unique<FileLock>(path + "/" + key + ".lock");
+  return std::make_unique<FileLock>(path + "/" + key + ".lock", timeoutMs);
 }
 
 std::string DiskCache::lastCompilerId() const {
