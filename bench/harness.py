@@ -21,7 +21,7 @@ def machine():
 
 
 def table(title, header, rows, notes=()):
-    """Prints a Markdown table and, with --save FILE on the command line, appends it to bench/results/FILE."""
+    """Prints a Markdown table and, with --save FILE on the command line, writes it to bench/results/FILE."""
     lines = [f"## {title}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
     words = [word for word in sys.argv[1:] if word != "--save"]
@@ -32,6 +32,7 @@ def table(title, header, rows, notes=()):
     print("\n".join(lines))
     if "--save" in sys.argv:
         path = ROOT / "bench/results" / sys.argv[sys.argv.index("--save") + 1]
+        path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines))
 
 

@@ -1,6 +1,8 @@
 // Attention arguments and the online softmax.
 #include "templates/building_blocks.h"
 
+#include <limits>
+
 namespace nysjit {
 
 Attention::Attention(Program &program)
@@ -24,6 +26,11 @@ Head headOf(Kernel &k, const Attention &attention, const Scalar &pair) {
 }
 
 Tile logitScale(Kernel &k) { return k.scale() * log2OfE; }
+
+Tile finite(const Tile &x) {
+  constexpr double largest = std::numeric_limits<float>::max();
+  return where(x <= largest, max(x, -largest), largest); // a NaN is not <= anything
+}
 
 OnlineSoftmax::OnlineSoftmax(Kernel &k, int rowCount, int headDim)
     : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0)), sum(k.fill(rowCount, headDim, 0)) {}

@@ -30,6 +30,10 @@ Head headOf(Kernel &k, const Attention &attention, const Scalar &pair);
 /// tau log2(e), which turns q.k into a base-2 logit.
 Tile logitScale(Kernel &k);
 
+/// x, with +-the largest float in place of what overflowed: a row that may not see it gives it weight 0, and 0 times
+/// infinity would tell.
+Tile finite(const Tile &x);
+
 /// softmax(x) v accumulated tile by tile: after each add,
 ///   maximum = max x,  mass = sum 2^(x - maximum),  sum = sum 2^(x - maximum) v      (Milakov and Gimelshein 2018)
 /// A masked logit is -infinity: its weight is exactly 0, and a tile of them changes no bit.

@@ -92,7 +92,7 @@ void Causal::segmentSummary() {
     const bool tangent = spec.landmarkWeight == LandmarkWeight::Tangent;
     k.store(tangent ? weightedKey / mass : meanKey * share, k.view(landmarkKey, {pair, g}), 0);
     k.store(tangent ? log2(mass) - excess / mass : log2(k.number(0) + segmentLen), k.view(landmarkBias, {pair}), g);
-    k.store(pool / mass, k.view(landmarkValue, {pair, g}), 0);
+    k.store(finite(pool / mass), k.view(landmarkValue, {pair, g}), 0);
     if (isNystrom())
       k.store(meanQuery, k.view(landmarkQuery, {pair, g}), 0);
   });
@@ -169,7 +169,7 @@ void Causal::landmarkSolve() {
       });
       const Tile target = k.load(landmark.value, g0, block) - known * rows(gain);
       const Tile lower = where(cols(g) < rows(g), own * rows(gain), 0.0);
-      k.store(triangularSolve(lower, target), landmark.value, g0);
+      k.store(finite(triangularSolve(lower, target)), landmark.value, g0); // stabilizer 0 may overflow
       k.sync();
     });
   });

@@ -31,6 +31,7 @@ struct Compilation {
     return status;
   }
   Result<CompileOutput> emitted(std::string text);
+  Result<CompileOutput> emitLlvm();
   Result<CompileOutput> emitPlan();
   Error failed(const std::string &where);
   /// The template writes tile IR and the plan, with `defaults` for block sizes that the config leaves open.

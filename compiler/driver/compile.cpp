@@ -70,6 +70,13 @@ Result<CompileOutput> Compilation::emitted(std::string text) {
   return std::move(output);
 }
 
+Result<CompileOutput> Compilation::emitLlvm() {
+  // The order of uses steers code generation: with it, --from llvm gives the bytes of the direct way.
+  llvm::raw_string_ostream stream(output.emitted);
+  llvmModule->print(stream, nullptr, /*ShouldPreserveUseListOrder=*/true);
+  return std::move(output);
+}
+
 Result<CompileOutput> Compilation::emitPlan() {
   if (request.from == Stage::Plan) {
     auto plan = planFromJson(request.fromText);
@@ -111,8 +118,10 @@ Status Compilation::parseModule(const char *where) {
 Status Compilation::parseLlvm() {
   llvm::SMDiagnostic diagnostic;
   llvmModule = llvm::parseIR(llvm::MemoryBufferRef(request.fromText, "FILE"), diagnostic, llvmContext);
-  if (llvmModule)
+  if (llvmModule) {
+    llvmModule->setModuleIdentifier(llvmModule->getSourceFileName());
     return {};
+  }
   std::string text;
   llvm::raw_string_ostream stream(text);
   diagnostic.print(nullptr, stream, false);

@@ -81,10 +81,8 @@ Result<CompileOutput> compileForCpu(Compilation &c) {
     return c.emitted(printed(*c.module));
   // Loops become LLVM IR, cleaned up for the target.
   NYSJIT_RETURN_IF_ERROR(c.timed("llvm", [&] { return translate(c, target); }));
-  if (request.emit == Stage::Llvm) {
-    llvm::raw_string_ostream(c.output.emitted) << *c.llvmModule;
-    return std::move(c.output);
-  }
+  if (request.emit == Stage::Llvm)
+    return c.emitLlvm();
   // LLVM IR becomes machine code.
   if (request.emit == Stage::Asm && request.from != Stage::Asm) {
     auto text = generateCode(*c.llvmModule, target, true);

@@ -97,10 +97,8 @@ public:
       return c.emitted(printed(*c.module));
     // And those LLVM IR, cleaned up, and PTX.
     NYSJIT_RETURN_IF_ERROR(c.timed("llvm", [&] { return translate(); }));
-    if (request.emit == Stage::Llvm) {
-      llvm::raw_string_ostream(c.output.emitted) << *c.llvmModule;
-      return std::move(c.output);
-    }
+    if (request.emit == Stage::Llvm)
+    return c.emitLlvm();
     NYSJIT_RETURN_IF_ERROR(c.timed("ptx", [&] { return generate(); }));
     if (request.emit == Stage::Ptx)
       return c.emitted(c.output.ptx);

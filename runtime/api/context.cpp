@@ -219,8 +219,9 @@ Result<PreparedProgram> RuntimeContext::find(const KernelSpec &spec, const Kerne
     return PreparedProgram{slot->program, CacheState::Memory, whole.ms(), 0, "{}"};
   if ((slot->program = loadFromDisk(*key)))
     return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};
-  // One of all processes goes on, the others find its entry when it is done.
-  const std::unique_ptr<FileLock> fileLock = disk.lock(key->key);
+  // One of all processes goes on, the others find its entry when it is done. One that takes longer than a compile may
+  // is not waited for.
+  const std::unique_ptr<FileLock> fileLock = disk.lock(key->key, compileTimeoutMs());
   if (fileLock && (slot->program = loadFromDisk(*key)))
     return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};
   Result<PreparedProgram> prepared = compile(*key, spec, config, target);

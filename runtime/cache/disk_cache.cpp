@@ -3,10 +3,10 @@
 #include "runtime/cache/key.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <dirent.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace nysjit {
 
@@ -91,10 +91,10 @@ bool DiskCache::store(const std::string &key, const CacheEntry &entry) const {
   return !path.empty() && makeFolders(path) && replaceFile(entryPath(key), entryToBytes(entry));
 }
 
-std::unique_ptr<FileLock> DiskCache::lock(const std::string &key) const {
+std::unique_ptr<FileLock> DiskCache::lock(const std::string &key, int timeoutMs) const {
   if (path.empty() || !makeFolders(path))
     return nullptr;
-  return std::make_unique<FileLock>(path + "/" + key + ".lock");
+  return std::make_unique<FileLock>(path + "/" + key + ".lock", timeoutMs);
 }
 
 std::string DiskCache::lastCompilerId() const {
@@ -143,7 +143,7 @@ CacheCleared DiskCache::clear() const {
     struct stat status;
     const std::string file = path + "/" + name;
     const uint64_t bytes = stat(file.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
-    if (unlink(file.c_str()) == 0 && isEntry) {
+    if (std::remove(file.c_str()) == 0 && isEntry) { // an empty folder in an entry's place goes too
       ++cleared.entries;
       cleared.bytes += bytes;
     }

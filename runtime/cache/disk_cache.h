@@ -44,7 +44,7 @@ public:
   /// False if the folder cannot be written.
   bool store(const std::string &key, const CacheEntry &entry) const;
   /// Held by the one who compiles `key`; others wait in here. Null where there is no folder to lock in.
-  std::unique_ptr<FileLock> lock(const std::string &key) const;
+  std::unique_ptr<FileLock> lock(const std::string &key, int timeoutMs) const;
 
   /// The compiler whose programs the folder holds, for a machine where the compiler itself is absent; "" if not known.
   std::string lastCompilerId() const;

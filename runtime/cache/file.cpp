@@ -4,16 +4,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 namespace nysjit {
 
-OpenFile::OpenFile(const std::string &path) : file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {
+// O_NONBLOCK: what is not a regular file is refused later, but a FIFO would not let open() return.
+OpenFile::OpenFile(const std::string &path) : file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {
   error = file < 0 ? errno : 0;
 }
 
@@ -80,14 +83,17 @@ bool replaceFile(const std::string &path, std::string_view bytes) {
   return false;
 }
 
-FileLock::FileLock(const std::string &lockPath) : path(lockPath) {
+FileLock::FileLock(const std::string &lockPath, int timeoutMs) : path(lockPath) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(timeoutMs);
   while (true) {
     const int opened = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (opened < 0)
       return;
     int locked;
-    while ((locked = flock(opened, LOCK_EX)) != 0 && errno == EINTR) {
-    }
+    while ((locked = flock(opened, LOCK_EX | LOCK_NB)) != 0 && (errno == EINTR || errno == EWOULDBLOCK) &&
+           Clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     struct stat mine, named;
     if (locked == 0 && fstat(opened, &mine) == 0 && stat(path.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
         mine.st_dev == named.st_dev) {
@@ -95,7 +101,7 @@ FileLock::FileLock(const std::string &lockPath) : path(lockPath) {
       return;
     }
     close(opened);
-    if (locked != 0) // a file system without locks
+    if (locked != 0) // held for too long, or a file system without locks
       return;
   }
 }

@@ -34,8 +34,9 @@ bool replaceFile(const std::string &path, std::string_view bytes);
 /// An exclusive lock by file, between processes and between threads. Given up when its process ends, however it ends.
 class FileLock {
 public:
-  /// Waits for the lock. Where files cannot be locked there is none, and isHeld is false.
-  explicit FileLock(const std::string &path);
+  /// Waits for the lock, at most `timeoutMs`: its holder may be stopped or out of reach. Then, and where files cannot
+  /// be locked, isHeld is false.
+  FileLock(const std::string &path, int timeoutMs);
   ~FileLock();
   FileLock(const FileLock &) = delete;
   FileLock &operator=(const FileLock &) = delete;

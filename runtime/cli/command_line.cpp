@@ -8,7 +8,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 
 namespace nysjit::cli {
 
@@ -56,11 +55,11 @@ Result<int> integer(const char *flag, const Text &value, int minimum, int maximu
 Result<std::optional<float>> finiteFloat(const char *flag, const Text &value) {
   if (!value)
     return std::optional<float>();
-  float number = 0;
+  double number = 0; // read as a double: a number too small for a float is a number, and 0
   const char *end = value->data() + value->size();
   std::from_chars_result read = std::from_chars(value->data(), end, number);
-  if (read.ec == std::errc() && read.ptr == end && std::isfinite(number))
-    return std::optional(number);
+  if (read.ec == std::errc() && read.ptr == end && std::isfinite(float(number)))
+    return std::optional(float(number));
   return argumentError(flag, "a finite number", inQuotes(*value));
 }
 
@@ -119,7 +118,16 @@ Status readDevice(const Given &given, RunOptions &options) {
   return {};
 }
 
+/// With --json standard output holds one object and nothing else.
+Status checkStandardOutput(const Given &given) {
+  const std::string output = given.output.value_or("");
+  if (given.json && (output == "/dev/stdout" || output == "/dev/fd/1" || output == "/proc/self/fd/1"))
+    return argumentError("-o", "a file other than standard output, which --json takes", inQuotes(output));
+  return {};
+}
+
 Result<Options> compileOptions(const Given &given) {
+  NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given));
   CompileOptions options{.spec = given.spec, .config = given.config, .output = given.output};
   Result<Target> parsed = target(given.target);
   NYSJIT_RETURN_IF_ERROR(parsed);
@@ -143,6 +151,7 @@ Result<Options> compileOptions(const Given &given) {
 }
 
 Result<Options> runOptions(const Given &given) {
+  NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given));
   RunOptions options{.spec = given.spec, .config = given.config};
   NYSJIT_RETURN_IF_ERROR(readDevice(given, options));
   Result<std::string> q = needed("--q", given.q, "a .npy file"), k = needed("--k", given.k, "a .npy file"),
@@ -176,7 +185,8 @@ Error parseError(const CLI::ParseError &error) {
 } // namespace
 
 bool wantsJson(int argc, const char *const *argv) {
-  return std::any_of(argv + 1, argv + std::max(argc, 1), [](const char *text) { return !std::strcmp(text, "--json"); });
+  return std::any_of(argv + 1, argv + std::max(argc, 1),
+                     [](const std::string &text) { return text == "--json" || text == "--json=true"; });
 }
 
 Result<Options> parseCommandLine(int argc, const char *const *argv) {
@@ -184,7 +194,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   CLI::App app("Compiles and runs causal Nystrom attention kernels from a JSON spec.", "nysjit");
   app.set_version_flag("--version", version);
   auto addJson = [&given](CLI::App *command) {
-    command->add_flag("--json", given.json, "exactly one JSON object on standard output");
+    command->add_flag("--json", given.json, "exactly one JSON object on standard output")->disable_flag_override();
   };
   auto addSpec = [&given](CLI::App *command) {
     command->add_option("SPEC", given.spec, "KernelSpec, a JSON file")->type_name("FILE")->required();
@@ -226,7 +236,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
                   "emulator: asynchronous copies act when issued (eager, default) or waited for (lazy)")
       ->type_name("WHEN");
   run->add_option("--seed", given.seed, "emulator: the order of warps, default 0")->type_name("N");
-  run->add_flag("--check", given.check, "compare with the float64 reference");
+  run->add_flag("--check", given.check, "compare with the float64 reference")->disable_flag_override();
   addJson(run);
 
   CLI::App *devices = app.add_subcommand("devices", "list devices and their targets");

@@ -63,6 +63,11 @@ TEST_F(Arguments, NumbersAreNumbersInRange) {
     EXPECT_EQ(expectFailure(runWith({"--scale", value}), 2, "invalid_argument")["where"], "--scale") << value;
 }
 
+TEST_F(Arguments, AFlagWithoutAValueTakesNone) {
+  for (const char *flag : {"--check=3", "--check=false", "--json=no"})
+    expectFailure(runWith({flag}), 2, "invalid_argument");
+}
+
 TEST_F(Arguments, UnknownDevicesAndTargetsNameThoseThereAre) {
   EXPECT_EQ(expectFailure(runWith({"--device", "tpu"}), 2, "unknown_device")["expected"], "cpu, cuda or ptx-emulator");
   for (const char *target : {"cpu", "cpu:x86-64-v2", "cuda:sm_70"}) {
@@ -118,6 +123,9 @@ TEST_F(Arguments, AnUnknownStageNamesTheStages) {
 
 TEST_F(Arguments, AStageOnStandardOutputCannotShareItWithJson) {
   EXPECT_EQ(expectFailure({"compile", "exact.json", "--emit", "tile"}, 2, "invalid_argument")["where"], "--json");
+  for (const char *path : {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
+    EXPECT_EQ(expectFailure({"compile", "exact.json", "--emit", "tile", "-o", path}, 2, "invalid_argument")["where"],
+              "-o");
 }
 
 TEST_F(Arguments, ASpecFileThatCannotBeReadIsNamed) {

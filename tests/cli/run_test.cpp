@@ -54,6 +54,13 @@ TEST_F(Run, TheOutputIsAFloat32TensorInTheShapeOfQ) {
   EXPECT_EQ(bytes.size() % 64, (2u * 12 * 16 * 4) % 64);
 }
 
+TEST_F(Run, AScaleTooSmallForAFloatIsZero) {
+  runJson("exact.json", {"--scale", "0"});
+  std::string zero = read("o.npy");
+  runJson("exact.json", {"--scale", "1e-60"});
+  EXPECT_EQ(read("o.npy"), zero);
+}
+
 TEST_F(Run, EveryDtypeIsWithinItsBound) {
   for (const char *dtype : {"float32", "float16", "bfloat16"}) {
     write("spec.json", R"({"layout":"causal","head_dim":16,"landmarks":4,"dtype":")" + std::string(dtype) + "\"}");

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -88,10 +89,22 @@ TEST(DiskCache, lists_valid_and_damaged_entries_and_clears_all) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path), {}), 1); // notes.txt
 }
 
+TEST(DiskCache, what_is_no_file_is_a_miss_and_is_cleared) {
+  const TemporaryFolder folder;
+  const DiskCache cache(folder.path);
+  const std::string first = hashHex("first"), second = hashHex("second");
+  ASSERT_EQ(mkfifo((folder / (first + ".nysjit")).c_str(), 0600), 0); // opening it for reading would wait for a writer
+  ASSERT_TRUE(std::filesystem::create_directory(folder / (second + ".nysjit")));
+  EXPECT_FALSE(cache.show(first));
+  EXPECT_FALSE(cache.show(second));
+  EXPECT_EQ(cache.clear().entries, 2u);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path));
+}
+
 TEST(DiskCache, a_folder_that_is_not_there_is_empty) {
   const DiskCache cache("/proc/nothing/here");
   EXPECT_FALSE(cache.store(hashHex("x"), sampleEntry()));
-  EXPECT_EQ(cache.lock(hashHex("x")), nullptr);
+  EXPECT_EQ(cache.lock(hashHex("x"), 0), nullptr);
   EXPECT_TRUE(cache.list().empty());
   EXPECT_EQ(cache.clear().entries, 0u);
 }
@@ -101,6 +114,8 @@ TEST(DiskCache, a_key_cannot_leave_the_folder) {
   EXPECT_FALSE(DiskCache(folder.path).show("../../../../../etc/passwd"));
 }
 
+constexpr int patience = 60000; // ms
+
 TEST(FileLock, one_holds_it_at_a_time) {
   const TemporaryFolder folder;
   std::vector<std::thread> threads;
@@ -108,7 +123,7 @@ TEST(FileLock, one_holds_it_at_a_time) {
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       for (int i = 0; i < 50; ++i) {
-        const FileLock lock(folder / "lock");
+        const FileLock lock(folder / "lock", patience);
         ASSERT_TRUE(lock.isHeld());
         const int others = entered.fetch_add(1);
         EXPECT_EQ(others, 0);
@@ -120,13 +135,23 @@ TEST(FileLock, one_holds_it_at_a_time) {
   EXPECT_FALSE(std::filesystem::exists(folder / "lock")); // no litter
 }
 
+TEST(FileLock, a_holder_that_never_lets_go_is_not_waited_for) {
+  const TemporaryFolder folder;
+  const FileLock first(folder / "lock", patience);
+  {
+    const FileLock second(folder / "lock", 20);
+    EXPECT_FALSE(second.isHeld());
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder / "lock")); // still the first one's
+}
+
 TEST(FileLock, a_killed_holder_gives_it_up) {
   const TemporaryFolder folder;
   int ready[2];
   ASSERT_EQ(pipe(ready), 0);
   const pid_t child = fork();
   if (child == 0) {
-    const FileLock lock(folder / "lock");
+    const FileLock lock(folder / "lock", patience);
     (void)!write(ready[1], "x", 1);
     pause();
     _exit(0);
@@ -134,7 +159,7 @@ TEST(FileLock, a_killed_holder_gives_it_up) {
   char byte;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   kill(child, SIGKILL);
-  const FileLock lock(folder / "lock"); // would wait for ever
+  const FileLock lock(folder / "lock", patience); // would wait for ever
   EXPECT_TRUE(lock.isHeld());
   waitpid(child, nullptr, 0);
   close(ready[0]), close(ready[1]);
