@@ -346,6 +346,9 @@ bool Decoder::collect(uint32_t index) {
   if (std::find(reachable.begin(), reachable.end(), index) == reachable.end())
     reachable.push_back(index);
   calling.push_back(index);
+  for (uint32_t v : f.sharedVariables)
+    if (sharedAddresses.try_emplace(v, 0).second)
+      sharedUsed.push_back(v);
   for (const syntax::Instruction &i : f.instructions) {
     for (const Operand &o : i.operands)
       collectOperand(index, o);

@@ -76,6 +76,7 @@ void executeExit(Warp &warp, const Instruction &, uint32_t mask) {
   for (CopyBatch &batch : warp.open)
     landCopies(warp, batch, mask, warp.now);
   actBulkStores(warp);
+  warp.noteExit(mask);
   warp.isolate(mask, warp.pc + 1);
   warp.current->mask = 0;
   warp.live &= ~mask;

@@ -50,6 +50,8 @@ void Execution::report(const Warp &warp, const std::string &sentence, bool fails
 
 void Execution::race(const Warp &warp, const std::string &what, const Collision &collision, uint32_t otherBlock) {
   ++counts.races;
+  racing.insert(warp.pc);
+  racing.insert(collision.pc);
   if (!said.insert("race " + std::to_string(warp.pc) + " " + std::to_string(collision.pc)).second)
     return;
   std::string other = "warp " + std::to_string(collision.warp);
@@ -65,11 +67,11 @@ void Execution::race(const Warp &warp, const std::string &what, const Collision 
 }
 
 void Execution::uninitialised(const Warp &warp, uint32_t lane, const char *space, uint64_t address, uint32_t bytes) {
-  failed = true;
+  unwritten.insert(warp.pc);
   if (said.insert("uninitialised " + std::to_string(warp.pc)).second)
     report(warp, "uninitialised: " + threadName(warp, lane) + " reads " + std::to_string(bytes) + " bytes of " + space + " memory at " + hex(address) +
                      ", not all of which were ever written",
-           true);
+           false);
 }
 
 void Execution::run() {
@@ -101,6 +103,9 @@ void Execution::run() {
       slices = 0;
     }
   }
+  // A read that came before the write it races with is the race's fault, whatever the order was this time.
+  for (uint32_t pc : unwritten)
+    failed |= !racing.count(pc);
   if (outcome.fault == Fault::None && failed)
     outcome.fault = Fault::Failed;
   countSectors();

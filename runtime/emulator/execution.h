@@ -31,6 +31,7 @@ struct Fragment {
   uint32_t pc = 0, mask = 0;
   State state = State::Running;
   uint32_t barrier = 0;        // AtBarrier
+  uint32_t missed = 0;         // Converging: lanes it waited for that went on to do something else, then exited
   uint64_t lastRun = 0;
   std::vector<uint32_t> stack; // pcs to return to
 };
@@ -60,6 +61,9 @@ public:
   Block *block = nullptr;
   uint32_t index = 0, valid = 0, live = 0; // lanes that exist; that have not exited
   uint32_t pc = 0;                         // of the instruction that runs
+  uint32_t strayed = 0;                    // lanes that did something while others of the warp waited for them
+  void noteStray(uint32_t mask);
+  void noteExit(uint32_t mask);
   bool yield = false;                      // ends the slice
   std::vector<Fragment> fragments;
   std::vector<uint8_t> frame, frameWritten; // [lane][frameBytes]
@@ -210,6 +214,7 @@ private:
   void countSectors();
   bool failed = false;
   std::set<std::string> said;
+  std::set<uint32_t> racing, unwritten; // pcs
 };
 
 } // namespace nysjit::emulator

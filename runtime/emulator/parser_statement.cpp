@@ -89,6 +89,8 @@ void Parser::statement(Function &f) {
       } else {
         declare(tokens[named].text, {Meaning::Kind::ModuleVariable, uint32_t(module.variables.size())});
         v.name = f.name + "." + v.name;
+        if (space == Space::Shared)
+          f.sharedVariables.push_back(uint32_t(module.variables.size()));
         module.variables.push_back(std::move(v));
       }
     } while (accept(","));

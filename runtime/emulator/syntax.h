@@ -96,6 +96,7 @@ struct Function {
   std::vector<Register> registers;
   std::vector<Variable> variables;      // .param and .local; formal parameters are the first
   uint32_t resultCount = 0, parameterCount = 0; // the first resultCount variables, then parameterCount
+  std::vector<uint32_t> sharedVariables; // in Module::variables: those declared in the body
   std::vector<int32_t> formalRegisters; // of resultCount + parameterCount: a .reg formal's register, or -1
   std::vector<Instruction> instructions;
   std::vector<Label> labels;
