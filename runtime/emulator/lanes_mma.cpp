@@ -1,13 +1,13 @@
-// mma.sync of 16 rows and 8 columns, with the arithmetic of tensor cores as published probes found it on sm_80 (Fasi, Higham,
-// Mikaitis, Pranesh, "Numerical behavior of NVIDIA tensor cores", PeerJ CS 2021; Li et al., "FTTN", 2024): products are
-// exact; blocks of 8 products (4 of tf32) and the accumulator are aligned to the largest exponent among them, cut off one bit
-// below f32's last, added exactly, and the sum is cut to f32 (toward zero). Products are aligned unnormalised, by the sum of
-// their factors' exponents. Subnormals count. tf32 operands' low 13 bits are ignored. An f16 accumulator is rounded to
-// nearest after each block. Later chips use longer blocks and keep more bits.
+// mma.sync of 16 rows and 8 columns, with the arithmetic of tensor cores as published probes found it on sm_80 (Fasi,
+// Higham, Mikaitis, Pranesh, "Numerical behavior of NVIDIA tensor cores", PeerJ CS 2021; Li et al., "FTTN", 2024):
+// products are exact; blocks of 8 products (4 of tf32) and the accumulator are aligned to the largest exponent among
+// them, cut off one bit below f32's last, added exactly, and the sum is cut to f32 (toward zero). Products are aligned
+// unnormalised, by the sum of their factors' exponents. Subnormals count. tf32 operands' low 13 bits are ignored. An
+// f16 accumulator is rounded to nearest after each block. Later chips use longer blocks and keep more bits.
 //
-// A fragment's register of 32 lanes is a matrix: of 16-bit elements 8 rows (B: columns) of 8 k's; of tf32 8 of 4; of bytes 8
-// of 16. Block j takes A's registers 2 j (rows 0 to 7) and 2 j + 1 (rows 8 to 15) and B's register j. The 8 columns of a row
-// are worked on at once.
+// A fragment's register of 32 lanes is a matrix: of 16-bit elements 8 rows (B: columns) of 8 k's; of tf32 8 of 4; of
+// bytes 8 of 16. Block j takes A's registers 2 j (rows 0 to 7) and 2 j + 1 (rows 8 to 15) and B's register j. The 8
+// columns of a row are worked on at once.
 #include "runtime/emulator/lanes_loop.h"
 
 #include <cmath>
@@ -25,8 +25,8 @@ typedef float VF __attribute__((vector_size(32)));
 enum class Element { Half, Brain, Tensor };
 constexpr int32_t zeroExponent = -2000;
 
-/// A number as mantissa * 2^(exponent - fraction bits). The mantissa is signed, scaled so that a product of two has 24 bits
-/// of fraction, and stands in the low 16 bits, the high ones zero, as `products` wants it.
+/// A number as mantissa * 2^(exponent - fraction bits). The mantissa is signed, scaled so that a product of two has 24
+/// bits of fraction, and stands in the low 16 bits, the high ones zero, as `products` wants it.
 struct Parts {
   int32_t mantissa, exponent;
   int32_t special; // 1: infinity or NaN, taken as zero here
@@ -69,7 +69,9 @@ inline V shiftedDown(V a, V by) {
 inline V splat(int32_t x) { return V{} + x; }
 
 template <Element element> double valueOf(uint32_t bits) {
-  return element == Element::Half ? halfToFloat(uint16_t(bits)) : element == Element::Brain ? bfloatToFloat(uint16_t(bits)) : floatOfBits(bits & ~0x1fffu);
+  return element == Element::Half    ? halfToFloat(uint16_t(bits))
+         : element == Element::Brain ? bfloatToFloat(uint16_t(bits))
+                                     : floatOfBits(bits & ~0x1fffu);
 }
 
 /// The sum's f32 where its exponent is out of the normal range.
@@ -139,7 +141,8 @@ template <Element element> struct Block {
     }
     V sum = shiftedDown((cm << 1 ^ cs) - cs, largest - ce);
     for (int k = 0; k < K; ++k)
-      sum += shiftedDown(products(*reinterpret_cast<const V *>(mantissaB[k]), splat(mantissaA[r][k])), largest - exponents[k]);
+      sum += shiftedDown(products(*reinterpret_cast<const V *>(mantissaB[k]), splat(mantissaA[r][k])),
+                         largest - exponents[k]);
     V negative = sum >> 31, magnitude = (sum ^ negative) - negative;
     VF nearest = __builtin_convertvector(magnitude, VF);
     V cut = reinterpret_cast<V>(nearest);
@@ -164,11 +167,13 @@ template <Element element> struct Block {
 };
 
 /// Where an infinity or a NaN takes part: IEEE's answer.
-template <Element element> uint32_t specialSum(const uint8_t *a, const uint8_t *b, int row, int column, uint32_t before) {
+template <Element element>
+uint32_t specialSum(const uint8_t *a, const uint8_t *b, int row, int column, uint32_t before) {
   constexpr int K = Block<element>::K;
   double sum = floatOfBits(before);
   for (int k = 0; k < K; ++k)
-    sum += valueOf<element>(Block<element>::bitsAt(a, row * K + k)) * valueOf<element>(Block<element>::bitsAt(b, column * K + k));
+    sum += valueOf<element>(Block<element>::bitsAt(a, row * K + k)) *
+           valueOf<element>(Block<element>::bitsAt(b, column * K + k));
   float f = float(sum);
   return f != f ? 0x7fffffff : bitsOfFloat(f);
 }
@@ -182,7 +187,8 @@ template <Element element, int blocks, bool halfC> void multiply(uint8_t *const 
     for (int t = 0; t < 4; ++t)
       for (int n = 0; n < 2; ++n) {
         int lane = 4 * (r & 7) + t;
-        sums[r][2 * t + n] = halfC ? bitsOfFloat(halfToFloat(uint16_t(source<uint32_t>(c[r >> 3], 0)[lane] >> 16 * n))) : source<uint32_t>(c[2 * (r >> 3) + n], 0)[lane];
+        sums[r][2 * t + n] = halfC ? bitsOfFloat(halfToFloat(uint16_t(source<uint32_t>(c[r >> 3], 0)[lane] >> 16 * n)))
+                                   : source<uint32_t>(c[2 * (r >> 3) + n], 0)[lane];
       }
   for (int j = 0; j < blocks; ++j) {
     Block<element> block;
@@ -208,7 +214,8 @@ template <Element element, int blocks, bool halfC> void multiply(uint8_t *const 
       int lane = 4 * (r & 7) + t;
       uint32_t low = sums[r][2 * t], high = sums[r][2 * t + 1];
       if (halfC) {
-        reinterpret_cast<uint32_t *>(d[r >> 3])[lane] = floatToHalf(floatOfBits(low)) | uint32_t(floatToHalf(floatOfBits(high))) << 16;
+        reinterpret_cast<uint32_t *>(d[r >> 3])[lane] =
+            floatToHalf(floatOfBits(low)) | uint32_t(floatToHalf(floatOfBits(high))) << 16;
       } else {
         reinterpret_cast<uint32_t *>(d[2 * (r >> 3)])[lane] = low;
         reinterpret_cast<uint32_t *>(d[2 * (r >> 3) + 1])[lane] = high;
@@ -252,8 +259,12 @@ MmaHandler mmaTable(Type d, Type a, Type b, uint32_t k) {
   bool as = a == Type::S8, bs = b == Type::S8;
   if ((as || a == Type::U8) && (bs || b == Type::U8) && d == Type::S32 && (k == 16 || k == 32)) {
     if (k == 16)
-      return as ? (bs ? multiplyBytes<true, true, 1> : multiplyBytes<true, false, 1>) : bs ? multiplyBytes<false, true, 1> : multiplyBytes<false, false, 1>;
-    return as ? (bs ? multiplyBytes<true, true, 2> : multiplyBytes<true, false, 2>) : bs ? multiplyBytes<false, true, 2> : multiplyBytes<false, false, 2>;
+      return as   ? (bs ? multiplyBytes<true, true, 1> : multiplyBytes<true, false, 1>)
+             : bs ? multiplyBytes<false, true, 1>
+                  : multiplyBytes<false, false, 1>;
+    return as   ? (bs ? multiplyBytes<true, true, 2> : multiplyBytes<true, false, 2>)
+           : bs ? multiplyBytes<false, true, 2>
+                : multiplyBytes<false, false, 2>;
   }
   return nullptr;
 }

@@ -1,7 +1,8 @@
-// A warp's lanes may part at a branch. The fragment with the deepest call and the lowest pc runs, and fragments that meet at
-// a pc merge, which brings lanes together behind an if and after a loop when blocks stand in their natural order. Where they
-// do not, an instruction that needs its lanes together (.aligned, or a membermask) waits for them: its fragment stands still
-// until the others arrive there too. If none of them can, threads miss the instruction, and that is reported.
+// A warp's lanes may part at a branch. The fragment with the deepest call and the lowest pc runs, and fragments that
+// meet at a pc merge, which brings lanes together behind an if and after a loop when blocks stand in their natural
+// order. Where they do not, an instruction that needs its lanes together (.aligned, or a membermask) waits for them:
+// its fragment stands still until the others arrive there too. If none of them can, threads miss the instruction, and
+// that is reported.
 #include "runtime/emulator/handlers.h"
 
 namespace nysjit::emulator {
@@ -37,7 +38,8 @@ void Warp::isolate(uint32_t mask, uint32_t otherPc) {
 
 bool Warp::runnable() const {
   for (const Fragment &f : fragments)
-    if (f.mask && (f.state == Fragment::State::Running || (f.state == Fragment::State::Converging && fragments.size() == 1)))
+    if (f.mask &&
+        (f.state == Fragment::State::Running || (f.state == Fragment::State::Converging && fragments.size() == 1)))
       return true;
   bool converging = false;
   for (const Fragment &f : fragments) {
@@ -75,8 +77,8 @@ void Warp::noteStray(uint32_t mask) {
     }
 }
 
-/// Lanes may exit where others wait for them, as behind an early return; but if they did something else first, the others'
-/// instruction stood in divergent code.
+/// Lanes may exit where others wait for them, as behind an early return; but if they did something else first, the
+/// others' instruction stood in divergent code.
 void Warp::noteExit(uint32_t mask) {
   if (!(strayed & mask))
     return;
@@ -91,7 +93,8 @@ void Warp::mergeFragments() {
     for (size_t g = fragments.size() - 1; g > f; --g) {
       Fragment &other = fragments[g];
       bool met = one.mask && other.mask && one.pc == other.pc && one.state == other.state &&
-                 (one.state == Fragment::State::Running || one.state == Fragment::State::Converging) && one.stack == other.stack;
+                 (one.state == Fragment::State::Running || one.state == Fragment::State::Converging) &&
+                 one.stack == other.stack;
       if (met)
         one.mask |= other.mask, one.missed |= other.missed;
       if (met || !other.mask)
@@ -135,9 +138,10 @@ bool Warp::select() {
       reportStuck();
     return false;
   }
-  // The lowest pc runs, unless another fragment has waited for long: then the one that waited longest does, for a while.
-  if (turn > 0 && turnOf && --turn > 0 && turnOf->mask && turnOf->state == Fragment::State::Running && turnOf >= fragments.data() &&
-      turnOf < fragments.data() + fragments.size()) {
+  // The lowest pc runs, unless another fragment has waited for long: then the one that waited longest does, for a
+  // while.
+  if (turn > 0 && turnOf && --turn > 0 && turnOf->mask && turnOf->state == Fragment::State::Running &&
+      turnOf >= fragments.data() && turnOf < fragments.data() + fragments.size()) {
     current = turnOf;
   } else if (oldest != best && execution->clock - oldest->lastRun > patience) {
     current = turnOf = oldest;
