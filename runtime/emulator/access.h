@@ -1,6 +1,6 @@
-// Checked accesses to memory, shared by loads and stores, atomics, matrices and asynchronous copies. Each returns null after
-// a fault (out of bounds, misaligned), which has then been reported and has stopped the launch. Uninitialised reads and races
-// are reported and do not stop.
+// Checked accesses to memory, shared by loads and stores, atomics, matrices and asynchronous copies. Each returns null
+// after a fault (out of bounds, misaligned), which has then been reported and has stopped the launch. Uninitialised
+// reads and races are reported and do not stop.
 #pragma once
 #include "runtime/emulator/execution.h"
 
@@ -9,7 +9,8 @@ namespace nysjit::emulator {
 /// An address in a space of its own.
 struct Resolved {
   Space space;
-  uint64_t address; // Shared: offset in the block's; Local: in the thread's frame; Param: in the parameters; else global
+  uint64_t
+      address; // Shared: offset in the block's; Local: in the thread's frame; Param: in the parameters; else global
 };
 Resolved resolve(uint64_t generic);
 

@@ -1,5 +1,5 @@
-// Shared memory has 32 banks of 4 bytes. A pass serves one word of each bank to any number of lanes; 32-bit accesses take
-// one pass at least, 64-bit ones one for each half of the warp, 128-bit ones one for each quarter.
+// Shared memory has 32 banks of 4 bytes. A pass serves one word of each bank to any number of lanes; 32-bit accesses
+// take one pass at least, 64-bit ones one for each half of the warp, 128-bit ones one for each quarter.
 #pragma once
 #include <cstdint>
 

@@ -7,7 +7,9 @@ using syntax::Operand;
 using Kind = Operand::Kind;
 
 namespace {
-bool isHalf(Type type) { return type == Type::F16 || type == Type::F16x2 || type == Type::BF16 || type == Type::BF16x2; }
+bool isHalf(Type type) {
+  return type == Type::F16 || type == Type::F16x2 || type == Type::BF16 || type == Type::BF16x2;
+}
 
 LaneHandler handlerFor(const Lanes &table, LaneOp op, Type type) {
   return isHalf(type) ? table.half(op, type) : isFloat(type) ? table.floating(op, type) : table.integer(op, type);
@@ -15,9 +17,10 @@ LaneHandler handlerFor(const Lanes &table, LaneOp op, Type type) {
 
 bool compareNamed(const std::string &name, bool isSigned, Compare &compare) {
   constexpr std::pair<const char *, Compare> names[] = {
-      {"eq", Compare::Eq}, {"ne", Compare::Ne}, {"lt", Compare::Lt}, {"le", Compare::Le}, {"gt", Compare::Gt}, {"ge", Compare::Ge}, {"equ", Compare::Equ},
-      {"neu", Compare::Neu}, {"ltu", Compare::Ltu}, {"leu", Compare::Leu}, {"gtu", Compare::Gtu}, {"geu", Compare::Geu}, {"num", Compare::Num},
-      {"nan", Compare::Nan}, {"lo", Compare::Lt}, {"ls", Compare::Le}, {"hi", Compare::Gt}, {"hs", Compare::Ge}};
+      {"eq", Compare::Eq},   {"ne", Compare::Ne},   {"lt", Compare::Lt},   {"le", Compare::Le},   {"gt", Compare::Gt},
+      {"ge", Compare::Ge},   {"equ", Compare::Equ}, {"neu", Compare::Neu}, {"ltu", Compare::Ltu}, {"leu", Compare::Leu},
+      {"gtu", Compare::Gtu}, {"geu", Compare::Geu}, {"num", Compare::Num}, {"nan", Compare::Nan}, {"lo", Compare::Lt},
+      {"ls", Compare::Le},   {"hi", Compare::Gt},   {"hs", Compare::Ge}};
   for (const auto &[known, value] : names)
     if (name == known && !(isSigned && (name == "lo" || name == "ls" || name == "hi" || name == "hs"))) {
       compare = value;
@@ -29,9 +32,10 @@ bool compareNamed(const std::string &name, bool isSigned, Compare &compare) {
 
 /// add, sub, div, rem, min, max, sad, fma, copysign.
 void Decoder::arithmetic() {
-  constexpr std::pair<const char *, LaneOp> names[] = {{"add", LaneOp::Add}, {"sub", LaneOp::Sub}, {"div", LaneOp::Div}, {"rem", LaneOp::Rem},
-                                                       {"min", LaneOp::Min}, {"max", LaneOp::Max}, {"sad", LaneOp::Sad}, {"fma", LaneOp::Fma},
-                                                       {"copysign", LaneOp::Copysign}};
+  constexpr std::pair<const char *, LaneOp> names[] = {
+      {"add", LaneOp::Add}, {"sub", LaneOp::Sub}, {"div", LaneOp::Div},
+      {"rem", LaneOp::Rem}, {"min", LaneOp::Min}, {"max", LaneOp::Max},
+      {"sad", LaneOp::Sad}, {"fma", LaneOp::Fma}, {"copysign", LaneOp::Copysign}};
   LaneOp op = LaneOp::Add;
   for (const auto &[name, value] : names)
     if (text->opcode == name)
@@ -58,7 +62,8 @@ void Decoder::arithmetic() {
   } else if (take("relu")) {
     return fail("integer .relu is not supported");
   }
-  bool three = op == LaneOp::Fma || op == LaneOp::Sad || (operandCount() == 4 && type == Type::F32 && (op == LaneOp::Min || op == LaneOp::Max));
+  bool three = op == LaneOp::Fma || op == LaneOp::Sad ||
+               (operandCount() == 4 && type == Type::F32 && (op == LaneOp::Min || op == LaneOp::Max));
   if (!expectOperands(three ? 4 : 3, three ? 4 : 3))
     return;
   bindDestination(0, 0, type);
@@ -70,9 +75,10 @@ void Decoder::arithmetic() {
 }
 
 void Decoder::unary() {
-  constexpr std::pair<const char *, LaneOp> names[] = {{"abs", LaneOp::Abs}, {"neg", LaneOp::Neg}, {"rcp", LaneOp::Rcp},   {"sqrt", LaneOp::Sqrt},
-                                                       {"rsqrt", LaneOp::Rsqrt}, {"ex2", LaneOp::Ex2}, {"lg2", LaneOp::Lg2}, {"sin", LaneOp::Sin},
-                                                       {"cos", LaneOp::Cos}, {"tanh", LaneOp::Tanh}};
+  constexpr std::pair<const char *, LaneOp> names[] = {
+      {"abs", LaneOp::Abs},     {"neg", LaneOp::Neg},  {"rcp", LaneOp::Rcp}, {"sqrt", LaneOp::Sqrt},
+      {"rsqrt", LaneOp::Rsqrt}, {"ex2", LaneOp::Ex2},  {"lg2", LaneOp::Lg2}, {"sin", LaneOp::Sin},
+      {"cos", LaneOp::Cos},     {"tanh", LaneOp::Tanh}};
   LaneOp op = LaneOp::Abs;
   for (const auto &[name, value] : names)
     if (text->opcode == name)
@@ -89,9 +95,9 @@ void Decoder::unary() {
 }
 
 void Decoder::testFloat() {
-  constexpr std::pair<const char *, FloatClass> names[] = {{"finite", FloatClass::Finite}, {"infinite", FloatClass::Infinite}, {"number", FloatClass::Number},
-                                                           {"notanumber", FloatClass::NotANumber}, {"normal", FloatClass::Normal},
-                                                           {"subnormal", FloatClass::Subnormal}};
+  constexpr std::pair<const char *, FloatClass> names[] = {
+      {"finite", FloatClass::Finite},         {"infinite", FloatClass::Infinite}, {"number", FloatClass::Number},
+      {"notanumber", FloatClass::NotANumber}, {"normal", FloatClass::Normal},     {"subnormal", FloatClass::Subnormal}};
   for (const auto &[name, value] : names)
     if (take(name))
       out.variant = uint8_t(value);
@@ -105,7 +111,8 @@ void Decoder::testFloat() {
 
 /// mul, mad, mul24, mad24, mad.cc, madc.
 void Decoder::multiply() {
-  bool add = text->opcode[1] == 'a', narrow = text->opcode.find("24") != std::string::npos, takesCarry = text->opcode == "madc";
+  bool add = text->opcode[1] == 'a', narrow = text->opcode.find("24") != std::string::npos,
+       takesCarry = text->opcode == "madc";
   Type type = takeType();
   if (isFloat(type)) { // mul.f32; mad.f32 is fma
     out.rounding = takeRounding();
@@ -129,7 +136,11 @@ void Decoder::multiply() {
     return fail("saturating integer arithmetic is not supported");
   if (!expectOperands(add ? 4 : 3, add ? 4 : 3))
     return;
-  Type result = !wide ? type : type == Type::U16 || type == Type::B16 ? Type::U32 : type == Type::S16 ? Type::S32 : type == Type::S32 ? Type::S64 : Type::U64;
+  Type result = !wide                                    ? type
+                : type == Type::U16 || type == Type::B16 ? Type::U32
+                : type == Type::S16                      ? Type::S32
+                : type == Type::S32                      ? Type::S64
+                                                         : Type::U64;
   bindDestination(0, 0, result);
   bind(1, 1, type);
   bind(2, 2, type);
@@ -147,7 +158,12 @@ void Decoder::multiply() {
   } else if (narrow) {
     op = add ? (high ? LaneOp::Mad24High : LaneOp::Mad24Low) : high ? LaneOp::Mul24High : LaneOp::Mul24Low;
   } else {
-    op = add ? (wide ? LaneOp::MadWide : high ? LaneOp::MadHigh : LaneOp::MadLow) : wide ? LaneOp::MulWide : high ? LaneOp::MulHigh : LaneOp::MulLow;
+    op = add    ? (wide   ? LaneOp::MadWide
+                   : high ? LaneOp::MadHigh
+                          : LaneOp::MadLow)
+         : wide ? LaneOp::MulWide
+         : high ? LaneOp::MulHigh
+                : LaneOp::MulLow;
   }
   useLanes(table.integer(op, type));
 }
@@ -178,7 +194,10 @@ void Decoder::bitwise() {
     bindPredicate(1, 1);
     if (!one)
       bindPredicate(2, 2);
-    return useLanes(table.integer(name == "and" ? LaneOp::AndPredicate : name == "or" ? LaneOp::OrPredicate : name == "xor" ? LaneOp::XorPredicate : LaneOp::NotPredicate,
+    return useLanes(table.integer(name == "and"   ? LaneOp::AndPredicate
+                                  : name == "or"  ? LaneOp::OrPredicate
+                                  : name == "xor" ? LaneOp::XorPredicate
+                                                  : LaneOp::NotPredicate,
                                   type));
   }
   bindDestination(0, 0, type);
@@ -378,7 +397,8 @@ void Decoder::move() {
   bindDestination(0, 0, type);
   if (const Operand &from = operand(1); from.kind == Kind::Name) {
     const std::string &name = from.text;
-    if (name == "%clock" || name == "%clock64" || name == "%clock_hi" || name == "%globaltimer" || name == "%globaltimer_lo" || name == "%globaltimer_hi") {
+    if (name == "%clock" || name == "%clock64" || name == "%clock_hi" || name == "%globaltimer" ||
+        name == "%globaltimer_lo" || name == "%globaltimer_hi") {
       out.handler = executeClock;
       out.flag = name.find("_hi") != std::string::npos;
       return;
@@ -410,7 +430,10 @@ void Decoder::vectorMove(bool toVector) {
         out.op[p] = place(e, part, wide);
     }
     // op[4] is taken, so four quarters and the source fit exactly.
-    return useLanes(table.integer(parts == 4 ? LaneOp::Unpack16Wide : bytes == 8 ? LaneOp::Unpack32 : LaneOp::Unpack16, type));
+    return useLanes(table.integer(parts == 4   ? LaneOp::Unpack16Wide
+                                  : bytes == 8 ? LaneOp::Unpack32
+                                               : LaneOp::Unpack16,
+                                  type));
   }
   bindDestination(0, whole, type);
   for (uint32_t p = 0; p < parts; ++p) {

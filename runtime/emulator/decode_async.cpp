@@ -102,22 +102,23 @@ void Decoder::copyBulk(bool store) {
 }
 
 void Decoder::mbarrier() {
-  bool init = take("init"), inval = take("inval"), arriveDrop = take("arrive_drop"), arrive = take("arrive"), expect = take("expect_tx"),
-       complete = take("complete_tx"), test = take("test_wait"), tries = take("try_wait"), pending = take("pending_count"), parity = take("parity");
+  bool init = take("init"), inval = take("inval"), arriveDrop = take("arrive_drop"), arrive = take("arrive"),
+       expect = take("expect_tx"), complete = take("complete_tx"), test = take("test_wait"), tries = take("try_wait"),
+       pending = take("pending_count"), parity = take("parity");
   takeOrder();
   takeSpace();
   bool noComplete = take("noComplete");
   take("b64");
   take("b32");
-  MbarrierOp op = init      ? MbarrierOp::Init
-                  : inval   ? MbarrierOp::Inval
-                  : arrive  ? (expect ? MbarrierOp::ArriveExpectTx : MbarrierOp::Arrive)
+  MbarrierOp op = init         ? MbarrierOp::Init
+                  : inval      ? MbarrierOp::Inval
+                  : arrive     ? (expect ? MbarrierOp::ArriveExpectTx : MbarrierOp::Arrive)
                   : arriveDrop ? MbarrierOp::ArriveDrop
-                  : expect  ? MbarrierOp::ExpectTx
-                  : complete ? MbarrierOp::CompleteTx
-                  : pending ? MbarrierOp::PendingCount
-                  : test    ? (parity ? MbarrierOp::TestWaitParity : MbarrierOp::TestWait)
-                            : (parity ? MbarrierOp::TryWaitParity : MbarrierOp::TryWait);
+                  : expect     ? MbarrierOp::ExpectTx
+                  : complete   ? MbarrierOp::CompleteTx
+                  : pending    ? MbarrierOp::PendingCount
+                  : test       ? (parity ? MbarrierOp::TestWaitParity : MbarrierOp::TestWait)
+                               : (parity ? MbarrierOp::TryWaitParity : MbarrierOp::TryWait);
   (void)noComplete;
   if (op == MbarrierOp::TryWait && !tries)
     return fail("this instruction is not supported");

@@ -24,7 +24,8 @@ void Decoder::loadStoreMatrix() {
   bool wide = false;
   out.list = registerList(operand(store ? 1 : 0), Type::B32, wide, false, !store);
   if (code.lists.size() - out.list != out.count)
-    return fail("expected " + std::to_string(out.count) + " registers, found " + std::to_string(code.lists.size() - out.list));
+    return fail("expected " + std::to_string(out.count) + " registers, found " +
+                std::to_string(code.lists.size() - out.list));
   bindAddress(1, store ? 0 : 1);
   if (out.op[1] == noOperand) {
     out.op[1] = constant(uint64_t(out.immediate), false);
@@ -72,7 +73,8 @@ void Decoder::mma() {
     bool wide = false;
     registerList(operand(o), Type::B32, wide, false, o == 0);
     if (code.lists.size() - before != counts[o])
-      return fail("expected " + std::to_string(counts[o]) + " registers as operand " + std::to_string(o + 1) + ", found " + std::to_string(code.lists.size() - before));
+      return fail("expected " + std::to_string(counts[o]) + " registers as operand " + std::to_string(o + 1) +
+                  ", found " + std::to_string(code.lists.size() - before));
     for (size_t r = before; r < code.lists.size(); ++r)
       if (code.lists[r] == noOperand)
         return fail("expected destination registers");

@@ -36,7 +36,8 @@ void Decoder::loadStore() {
     if (formalOfKernel && !store) {
       uint64_t at = uint64_t(framePlaces[functionIndex][base.index]) + uint64_t(base.offset + address.offset);
       if (at + uint64_t(count) * out.bytes > code.parameterBytes || at % (uint64_t(count) * out.bytes))
-        return fail("expected a place in the kernel's parameters, found offset " + std::to_string(base.offset + address.offset) + " of " + base.text);
+        return fail("expected a place in the kernel's parameters, found offset " +
+                    std::to_string(base.offset + address.offset) + " of " + base.text);
       out.immediate = int64_t(at);
       constantPlace = true;
     } else if (base.kind == Kind::Register) {
@@ -72,9 +73,10 @@ void Decoder::atomic() {
   takeOrder();
   takeCacheHints();
   take("noftz");
-  constexpr std::pair<const char *, AtomicOp> names[] = {{"add", AtomicOp::Add}, {"min", AtomicOp::Min}, {"max", AtomicOp::Max}, {"inc", AtomicOp::Inc},
-                                                         {"dec", AtomicOp::Dec}, {"and", AtomicOp::And}, {"or", AtomicOp::Or},   {"xor", AtomicOp::Xor},
-                                                         {"exch", AtomicOp::Exchange}, {"cas", AtomicOp::CompareAndSwap}};
+  constexpr std::pair<const char *, AtomicOp> names[] = {
+      {"add", AtomicOp::Add},       {"min", AtomicOp::Min},           {"max", AtomicOp::Max}, {"inc", AtomicOp::Inc},
+      {"dec", AtomicOp::Dec},       {"and", AtomicOp::And},           {"or", AtomicOp::Or},   {"xor", AtomicOp::Xor},
+      {"exch", AtomicOp::Exchange}, {"cas", AtomicOp::CompareAndSwap}};
   bool known = false;
   for (const auto &[name, op] : names)
     if (!known && take(name)) {
@@ -87,15 +89,21 @@ void Decoder::atomic() {
   uint32_t count = take("v2") ? 2 : take("v4") ? 4 : take("v8") ? 8 : 1;
   Type type = takeType();
   uint32_t bytes = typeBytes(type);
-  bool simple = op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap || op == AtomicOp::And || op == AtomicOp::Or || op == AtomicOp::Xor;
+  bool simple = op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap || op == AtomicOp::And ||
+                op == AtomicOp::Or || op == AtomicOp::Xor;
   bool half = type == Type::F16 || type == Type::BF16 || type == Type::F16x2 || type == Type::BF16x2;
-  bool good = bytes >= 2 && bytes <= 8 && (!isFloat(type) || simple || op == AtomicOp::Add || (half && (op == AtomicOp::Min || op == AtomicOp::Max)));
+  bool good =
+      bytes >= 2 && bytes <= 8 &&
+      (!isFloat(type) || simple || op == AtomicOp::Add || (half && (op == AtomicOp::Min || op == AtomicOp::Max)));
   if (!good || (bytes == 2 && !half && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange))
     return fail("the type ." + std::string(typeName(type)) + " is not supported here");
   size_t operands = (reduce ? 2 : 3) + (op == AtomicOp::CompareAndSwap);
   if (!expectOperands(operands, operands + 1)) // and a cache policy
     return;
-  out.type = simple && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange ? (bytes == 8 ? Type::B64 : bytes == 4 ? Type::B32 : Type::B16) : type;
+  out.type = simple && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange ? (bytes == 8   ? Type::B64
+                                                                                     : bytes == 4 ? Type::B32
+                                                                                                  : Type::B16)
+                                                                                  : type;
   if (op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap)
     out.type = bytes == 8 ? Type::B64 : bytes == 4 ? Type::B32 : Type::B16;
   out.bytes = uint8_t(bytes);
@@ -114,7 +122,8 @@ void Decoder::atomic() {
     out.list = registerList(operand(at + 1), type, wide, false, false);
     out.wide = uint8_t((out.wide & ~4u) | uint32_t(wide) << 2);
     if (code.lists.size() - out.list != count)
-      return fail("expected " + std::to_string(count) + " registers, found " + std::to_string(code.lists.size() - out.list));
+      return fail("expected " + std::to_string(count) + " registers, found " +
+                  std::to_string(code.lists.size() - out.list));
   }
   if (op == AtomicOp::CompareAndSwap)
     bind(3, at + 2, type);
@@ -131,7 +140,9 @@ void Decoder::convertAddress() {
   Type type = takeType();
   if (!expectOperands(2, 2))
     return;
-  uint64_t window = out.space == Space::Shared ? sharedWindow : out.space == Space::Local ? localWindow : 0; // parameters' addresses are generic already
+  uint64_t window = out.space == Space::Shared  ? sharedWindow
+                    : out.space == Space::Local ? localWindow
+                                                : 0; // parameters' addresses are generic already
   bool wide = typeBytes(type) == 8;
   bindDestination(0, 0, type);
   bind(1, 1, type);
@@ -147,7 +158,10 @@ void executeIsSpace(Warp &warp, const Instruction &i, uint32_t mask) {
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t lane = uint32_t(__builtin_ctz(rest));
     uint64_t window = warp.value(i, 1, lane) >> 32;
-    Space is = window == sharedWindow >> 32 ? Space::Shared : window == localWindow >> 32 ? Space::Local : window == paramWindow >> 32 ? Space::Param : Space::Global;
+    Space is = window == sharedWindow >> 32  ? Space::Shared
+               : window == localWindow >> 32 ? Space::Local
+               : window == paramWindow >> 32 ? Space::Param
+                                             : Space::Global;
     p = is == i.space ? p | (rest & -rest) : p & ~(rest & -rest);
   }
 }

@@ -19,7 +19,8 @@ void Decoder::barrier() {
   }
   bool aligned = text->opcode == "bar"; // bar.sync is barrier.sync.aligned
   aligned |= take("aligned");
-  if (take("cluster")) { // a cluster of one block: barrier.cluster.arrive and .wait are a barrier of the block, taken at the wait
+  if (take("cluster")) { // a cluster of one block: barrier.cluster.arrive and .wait are a barrier of the block, taken
+                         // at the wait
     bool wait = take("wait");
     take("arrive");
     for (const char *m : {"acquire", "release", "relaxed"})
@@ -252,7 +253,8 @@ void Decoder::call() {
         if (o.kind != Kind::Variable || o.moduleVariable)
           return fail("expected .param variables as arguments");
   if (name->text == "vprintf") {
-    out.immediate = results && !results->elements.empty() ? int64_t(framePlaces[functionIndex][results->elements[0].index]) : -1;
+    out.immediate =
+        results && !results->elements.empty() ? int64_t(framePlaces[functionIndex][results->elements[0].index]) : -1;
     out.handler = executeSilentCall;
     return;
   }
@@ -265,9 +267,11 @@ void Decoder::call() {
     const syntax::Function &callee = module.functions[f];
     if (callee.name != name->text)
       continue;
-    size_t resultCount = results ? results->elements.size() : 0, argumentCount = arguments ? arguments->elements.size() : 0;
+    size_t resultCount = results ? results->elements.size() : 0,
+           argumentCount = arguments ? arguments->elements.size() : 0;
     if (callee.resultCount != resultCount || callee.parameterCount != argumentCount)
-      return fail("expected " + std::to_string(callee.resultCount) + " results and " + std::to_string(callee.parameterCount) + " arguments of " + name->text);
+      return fail("expected " + std::to_string(callee.resultCount) + " results and " +
+                  std::to_string(callee.parameterCount) + " arguments of " + name->text);
     for (int32_t formal : callee.formalRegisters)
       if (formal >= 0)
         return fail("functions with .reg parameters are not supported");

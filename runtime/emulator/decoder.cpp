@@ -1,5 +1,5 @@
-// The frame of decoding: which functions and variables a kernel reaches, where registers and operands lie, and the table of
-// opcodes.
+// The frame of decoding: which functions and variables a kernel reaches, where registers and operands lie, and the
+// table of opcodes.
 #include "runtime/emulator/decoder.h"
 
 #include <algorithm>
@@ -21,21 +21,98 @@ const Lanes &chooseLanes() {
 const std::unordered_map<std::string, Decoder::Step> &Decoder::steps() {
   using D = Decoder;
   static const std::unordered_map<std::string, Step> all = {
-      {"add", &D::arithmetic}, {"sub", &D::arithmetic}, {"div", &D::arithmetic}, {"rem", &D::arithmetic}, {"min", &D::arithmetic}, {"max", &D::arithmetic},
-      {"sad", &D::arithmetic}, {"fma", &D::arithmetic}, {"copysign", &D::arithmetic}, {"mul", &D::multiply}, {"mad", &D::multiply}, {"mul24", &D::multiply},
-      {"mad24", &D::multiply}, {"addc", &D::carry}, {"subc", &D::carry}, {"madc", &D::multiply}, {"abs", &D::unary}, {"neg", &D::unary}, {"rcp", &D::unary},
-      {"sqrt", &D::unary}, {"rsqrt", &D::unary}, {"ex2", &D::unary}, {"lg2", &D::unary}, {"sin", &D::unary}, {"cos", &D::unary}, {"tanh", &D::unary},
-      {"testp", &D::testFloat}, {"and", &D::bitwise}, {"or", &D::bitwise}, {"xor", &D::bitwise}, {"not", &D::bitwise}, {"cnot", &D::bitwise},
-      {"shl", &D::shift}, {"shr", &D::shift}, {"shf", &D::funnelShift}, {"bfe", &D::bits}, {"bfi", &D::bits}, {"bfind", &D::bits}, {"brev", &D::bits},
-      {"clz", &D::bits}, {"popc", &D::bits}, {"fns", &D::bits}, {"bmsk", &D::bits}, {"prmt", &D::permute}, {"lop3", &D::lop3}, {"dp4a", &D::dot},
-      {"setp", &D::setPredicate}, {"set", &D::set}, {"selp", &D::selectLane}, {"slct", &D::selectLane}, {"mov", &D::move}, {"cvt", &D::convert},
-      {"ld", &D::loadStore}, {"ldu", &D::loadStore}, {"st", &D::loadStore}, {"atom", &D::atomic}, {"red", &D::atomic}, {"cvta", &D::convertAddress},
-      {"isspacep", &D::isSpace}, {"prefetch", &D::nothing}, {"prefetchu", &D::nothing}, {"discard", &D::nothing}, {"applypriority", &D::nothing},
-      {"createpolicy", &D::nothing}, {"griddepcontrol", &D::nothing}, {"setmaxnreg", &D::nothing}, {"pmevent", &D::nothing}, {"mapa", &D::mapRank},
-      {"getctarank", &D::mapRank}, {"cp", &D::copyAsync}, {"mbarrier", &D::mbarrier}, {"ldmatrix", &D::loadStoreMatrix}, {"stmatrix", &D::loadStoreMatrix},
-      {"movmatrix", &D::moveMatrix}, {"mma", &D::mma}, {"bar", &D::barrier}, {"barrier", &D::barrier}, {"membar", &D::fence}, {"fence", &D::fence},
-      {"shfl", &D::shuffle}, {"vote", &D::vote}, {"match", &D::match}, {"redux", &D::reduceLanes}, {"activemask", &D::activeMask}, {"elect", &D::elect},
-      {"bra", &D::branch}, {"brx", &D::indexedBranch}, {"call", &D::call}, {"ret", &D::ret}, {"exit", &D::exit}, {"trap", &D::trap}, {"brkpt", &D::trap},
+      {"add", &D::arithmetic},
+      {"sub", &D::arithmetic},
+      {"div", &D::arithmetic},
+      {"rem", &D::arithmetic},
+      {"min", &D::arithmetic},
+      {"max", &D::arithmetic},
+      {"sad", &D::arithmetic},
+      {"fma", &D::arithmetic},
+      {"copysign", &D::arithmetic},
+      {"mul", &D::multiply},
+      {"mad", &D::multiply},
+      {"mul24", &D::multiply},
+      {"mad24", &D::multiply},
+      {"addc", &D::carry},
+      {"subc", &D::carry},
+      {"madc", &D::multiply},
+      {"abs", &D::unary},
+      {"neg", &D::unary},
+      {"rcp", &D::unary},
+      {"sqrt", &D::unary},
+      {"rsqrt", &D::unary},
+      {"ex2", &D::unary},
+      {"lg2", &D::unary},
+      {"sin", &D::unary},
+      {"cos", &D::unary},
+      {"tanh", &D::unary},
+      {"testp", &D::testFloat},
+      {"and", &D::bitwise},
+      {"or", &D::bitwise},
+      {"xor", &D::bitwise},
+      {"not", &D::bitwise},
+      {"cnot", &D::bitwise},
+      {"shl", &D::shift},
+      {"shr", &D::shift},
+      {"shf", &D::funnelShift},
+      {"bfe", &D::bits},
+      {"bfi", &D::bits},
+      {"bfind", &D::bits},
+      {"brev", &D::bits},
+      {"clz", &D::bits},
+      {"popc", &D::bits},
+      {"fns", &D::bits},
+      {"bmsk", &D::bits},
+      {"prmt", &D::permute},
+      {"lop3", &D::lop3},
+      {"dp4a", &D::dot},
+      {"setp", &D::setPredicate},
+      {"set", &D::set},
+      {"selp", &D::selectLane},
+      {"slct", &D::selectLane},
+      {"mov", &D::move},
+      {"cvt", &D::convert},
+      {"ld", &D::loadStore},
+      {"ldu", &D::loadStore},
+      {"st", &D::loadStore},
+      {"atom", &D::atomic},
+      {"red", &D::atomic},
+      {"cvta", &D::convertAddress},
+      {"isspacep", &D::isSpace},
+      {"prefetch", &D::nothing},
+      {"prefetchu", &D::nothing},
+      {"discard", &D::nothing},
+      {"applypriority", &D::nothing},
+      {"createpolicy", &D::nothing},
+      {"griddepcontrol", &D::nothing},
+      {"setmaxnreg", &D::nothing},
+      {"pmevent", &D::nothing},
+      {"mapa", &D::mapRank},
+      {"getctarank", &D::mapRank},
+      {"cp", &D::copyAsync},
+      {"mbarrier", &D::mbarrier},
+      {"ldmatrix", &D::loadStoreMatrix},
+      {"stmatrix", &D::loadStoreMatrix},
+      {"movmatrix", &D::moveMatrix},
+      {"mma", &D::mma},
+      {"bar", &D::barrier},
+      {"barrier", &D::barrier},
+      {"membar", &D::fence},
+      {"fence", &D::fence},
+      {"shfl", &D::shuffle},
+      {"vote", &D::vote},
+      {"match", &D::match},
+      {"redux", &D::reduceLanes},
+      {"activemask", &D::activeMask},
+      {"elect", &D::elect},
+      {"bra", &D::branch},
+      {"brx", &D::indexedBranch},
+      {"call", &D::call},
+      {"ret", &D::ret},
+      {"exit", &D::exit},
+      {"trap", &D::trap},
+      {"brkpt", &D::trap},
       {"nanosleep", &D::sleep},
   };
   return all;
@@ -43,7 +120,11 @@ const std::unordered_map<std::string, Decoder::Step> &Decoder::steps() {
 
 void Decoder::fail(const std::string &message) {
   if (failure.empty())
-    failure = "line " + std::to_string(text ? text->line : function ? function->line : 0) + ": " + (text ? text->text() + ": " : std::string()) + message;
+    failure = "line " +
+              std::to_string(text       ? text->line
+                             : function ? function->line
+                                        : 0) +
+              ": " + (text ? text->text() + ": " : std::string()) + message;
 }
 
 bool Decoder::take(std::string_view modifier) {
@@ -75,8 +156,9 @@ Type Decoder::takeType() {
 
 Rounding Decoder::takeRounding() {
   constexpr std::pair<const char *, Rounding> names[] = {
-      {"rn", Rounding::Nearest}, {"rz", Rounding::Zero}, {"rm", Rounding::Down}, {"rp", Rounding::Up}, {"rna", Rounding::NearestAway},
-      {"rni", Rounding::NearestInteger}, {"rzi", Rounding::ZeroInteger}, {"rmi", Rounding::DownInteger}, {"rpi", Rounding::UpInteger}};
+      {"rn", Rounding::Nearest},      {"rz", Rounding::Zero},         {"rm", Rounding::Down},
+      {"rp", Rounding::Up},           {"rna", Rounding::NearestAway}, {"rni", Rounding::NearestInteger},
+      {"rzi", Rounding::ZeroInteger}, {"rmi", Rounding::DownInteger}, {"rpi", Rounding::UpInteger}};
   for (const auto &[name, rounding] : names)
     if (take(name))
       return rounding;
@@ -92,8 +174,9 @@ void Decoder::takeCacheHints() {
 
 bool Decoder::takeSpace() {
   constexpr std::pair<const char *, Space> names[] = {
-      {"global", Space::Global}, {"shared", Space::Shared}, {"shared::cta", Space::Shared}, {"shared::cluster", Space::Shared}, {"local", Space::Local},
-      {"param", Space::Param}, {"param::entry", Space::Param}, {"param::func", Space::Param}, {"const", Space::Const}};
+      {"global", Space::Global},          {"shared", Space::Shared},     {"shared::cta", Space::Shared},
+      {"shared::cluster", Space::Shared}, {"local", Space::Local},       {"param", Space::Param},
+      {"param::entry", Space::Param},     {"param::func", Space::Param}, {"const", Space::Const}};
   for (const auto &[name, space] : names)
     if (take(name)) {
       out.space = space;
@@ -117,7 +200,8 @@ void Decoder::takeOrder() {
 bool Decoder::expectOperands(size_t least, size_t most) {
   if (operandCount() >= least && operandCount() <= most)
     return true;
-  fail("expected " + std::to_string(least) + (most > least ? " to " + std::to_string(most) : "") + " operands, found " + std::to_string(operandCount()));
+  fail("expected " + std::to_string(least) + (most > least ? " to " + std::to_string(most) : "") + " operands, found " +
+       std::to_string(operandCount()));
   return false;
 }
 
@@ -161,19 +245,47 @@ uint32_t Decoder::predicateConstant(bool value) {
 }
 
 uint32_t Decoder::special(const std::string &name, bool wide) {
-  static const std::unordered_map<std::string, Special> names = {
-      {"%tid.x", Special::TidX}, {"%tid.y", Special::TidY}, {"%tid.z", Special::TidZ}, {"%ntid.x", Special::NtidX}, {"%ntid.y", Special::NtidY},
-      {"%ntid.z", Special::NtidZ}, {"%ctaid.x", Special::CtaidX}, {"%ctaid.y", Special::CtaidY}, {"%ctaid.z", Special::CtaidZ},
-      {"%nctaid.x", Special::NctaidX}, {"%nctaid.y", Special::NctaidY}, {"%nctaid.z", Special::NctaidZ}, {"%laneid", Special::LaneId},
-      {"%warpid", Special::WarpId}, {"%nwarpid", Special::NwarpId}, {"%smid", Special::SmId}, {"%nsmid", Special::NsmId}, {"%gridid", Special::GridId},
-      {"%lanemask_eq", Special::LaneMaskEq}, {"%lanemask_lt", Special::LaneMaskLt}, {"%lanemask_le", Special::LaneMaskLe},
-      {"%lanemask_gt", Special::LaneMaskGt}, {"%lanemask_ge", Special::LaneMaskGe}, {"%dynamic_smem_size", Special::DynamicSharedSize},
-      {"%total_smem_size", Special::TotalSharedSize}, {"%aggr_smem_size", Special::TotalSharedSize},
-      // Clusters of one block.
-      {"%clusterid.x", Special::CtaidX}, {"%clusterid.y", Special::CtaidY}, {"%clusterid.z", Special::CtaidZ}, {"%nclusterid.x", Special::NctaidX},
-      {"%nclusterid.y", Special::NctaidY}, {"%nclusterid.z", Special::NctaidZ}, {"%cluster_ctaid.x", Special::Zero}, {"%cluster_ctaid.y", Special::Zero},
-      {"%cluster_ctaid.z", Special::Zero}, {"%cluster_nctaid.x", Special::One}, {"%cluster_nctaid.y", Special::One}, {"%cluster_nctaid.z", Special::One},
-      {"%cluster_ctarank", Special::Zero}, {"%cluster_nctarank", Special::One}};
+  static const std::unordered_map<std::string, Special> names = {{"%tid.x", Special::TidX},
+                                                                 {"%tid.y", Special::TidY},
+                                                                 {"%tid.z", Special::TidZ},
+                                                                 {"%ntid.x", Special::NtidX},
+                                                                 {"%ntid.y", Special::NtidY},
+                                                                 {"%ntid.z", Special::NtidZ},
+                                                                 {"%ctaid.x", Special::CtaidX},
+                                                                 {"%ctaid.y", Special::CtaidY},
+                                                                 {"%ctaid.z", Special::CtaidZ},
+                                                                 {"%nctaid.x", Special::NctaidX},
+                                                                 {"%nctaid.y", Special::NctaidY},
+                                                                 {"%nctaid.z", Special::NctaidZ},
+                                                                 {"%laneid", Special::LaneId},
+                                                                 {"%warpid", Special::WarpId},
+                                                                 {"%nwarpid", Special::NwarpId},
+                                                                 {"%smid", Special::SmId},
+                                                                 {"%nsmid", Special::NsmId},
+                                                                 {"%gridid", Special::GridId},
+                                                                 {"%lanemask_eq", Special::LaneMaskEq},
+                                                                 {"%lanemask_lt", Special::LaneMaskLt},
+                                                                 {"%lanemask_le", Special::LaneMaskLe},
+                                                                 {"%lanemask_gt", Special::LaneMaskGt},
+                                                                 {"%lanemask_ge", Special::LaneMaskGe},
+                                                                 {"%dynamic_smem_size", Special::DynamicSharedSize},
+                                                                 {"%total_smem_size", Special::TotalSharedSize},
+                                                                 {"%aggr_smem_size", Special::TotalSharedSize},
+                                                                 // Clusters of one block.
+                                                                 {"%clusterid.x", Special::CtaidX},
+                                                                 {"%clusterid.y", Special::CtaidY},
+                                                                 {"%clusterid.z", Special::CtaidZ},
+                                                                 {"%nclusterid.x", Special::NctaidX},
+                                                                 {"%nclusterid.y", Special::NctaidY},
+                                                                 {"%nclusterid.z", Special::NctaidZ},
+                                                                 {"%cluster_ctaid.x", Special::Zero},
+                                                                 {"%cluster_ctaid.y", Special::Zero},
+                                                                 {"%cluster_ctaid.z", Special::Zero},
+                                                                 {"%cluster_nctaid.x", Special::One},
+                                                                 {"%cluster_nctaid.y", Special::One},
+                                                                 {"%cluster_nctaid.z", Special::One},
+                                                                 {"%cluster_ctarank", Special::Zero},
+                                                                 {"%cluster_nctarank", Special::One}};
   auto found = names.find(name);
   if (found == names.end()) {
     fail("expected an operand, found \"" + name + "\"");
@@ -205,7 +317,9 @@ uint64_t Decoder::immediateBits(const Operand &o, Type type) {
   return bytes >= 8 || bytes == 0 ? bits : bits & ((uint64_t(1) << 8 * bytes) - 1);
 }
 
-Type Decoder::registerType(const Operand &o) const { return o.kind == Kind::Register ? function->registers[o.index].type : Type::None; }
+Type Decoder::registerType(const Operand &o) const {
+  return o.kind == Kind::Register ? function->registers[o.index].type : Type::None;
+}
 
 uint64_t Decoder::variableAddress(const Operand &o) {
   if (!o.moduleVariable) {
@@ -228,15 +342,21 @@ uint32_t Decoder::place(const Operand &o, Type type, bool &wide, bool any) {
     Type have = registerType(o);
     uint32_t haveBytes = typeBytes(have), wantBytes = typeBytes(type);
     if (o.negated || o.second >= 0 || have == Type::Pred || (any ? haveBytes < wantBytes : haveBytes != wantBytes))
-      fail("expected a register of " + std::to_string(8 * wantBytes) + " bits, found " + function->registers[o.index].name + " of type ." + typeName(have));
+      fail("expected a register of " + std::to_string(8 * wantBytes) + " bits, found " +
+           function->registers[o.index].name + " of type ." + typeName(have));
     wide = haveBytes == 8;
     return registerPlaces[functionIndex][o.index];
   }
   case Kind::Integer:
-  case Kind::Float: return constant(immediateBits(o, type), wide);
-  case Kind::Variable: return constant(variableAddress(o), wide);
-  case Kind::Name: return special(o.text, wide);
-  default: fail("expected a register or an immediate"); return 0;
+  case Kind::Float:
+    return constant(immediateBits(o, type), wide);
+  case Kind::Variable:
+    return constant(variableAddress(o), wide);
+  case Kind::Name:
+    return special(o.text, wide);
+  default:
+    fail("expected a register or an immediate");
+    return 0;
   }
 }
 
@@ -327,7 +447,8 @@ void Decoder::useLanes(LaneHandler handler) {
 }
 
 void Decoder::collectOperand(uint32_t f, const Operand &o) {
-  if (o.kind == Kind::Variable && o.moduleVariable && module.variables[o.index].space == Space::Shared && !sharedAddresses.count(o.index)) {
+  if (o.kind == Kind::Variable && o.moduleVariable && module.variables[o.index].space == Space::Shared &&
+      !sharedAddresses.count(o.index)) {
     sharedAddresses[o.index] = 0;
     sharedUsed.push_back(o.index);
   }
@@ -346,6 +467,9 @@ bool Decoder::collect(uint32_t index) {
   if (std::find(reachable.begin(), reachable.end(), index) == reachable.end())
     reachable.push_back(index);
   calling.push_back(index);
+  for (uint32_t v : f.sharedVariables)
+    if (sharedAddresses.try_emplace(v, 0).second)
+      sharedUsed.push_back(v);
   for (const syntax::Instruction &i : f.instructions) {
     for (const Operand &o : i.operands)
       collectOperand(index, o);
@@ -425,7 +549,8 @@ void Decoder::decodeFunction(uint32_t index) {
   out = Instruction();
   out.handler = executeReturn;
   code.instructions.push_back(out);
-  code.places.push_back({function->instructions.empty() ? function->line : function->instructions.back().line, 0, 0, "ret"});
+  code.places.push_back(
+      {function->instructions.empty() ? function->line : function->instructions.back().line, 0, 0, "ret"});
 }
 
 bool Decoder::run(uint32_t entryIndex, std::vector<Parameter> &parameters, std::string &error) {
@@ -450,7 +575,8 @@ bool Decoder::run(uint32_t entryIndex, std::vector<Parameter> &parameters, std::
         fail(function->name + ": expected at most 1 MiB of local memory a thread");
     }
     for (const syntax::Register &r : function->registers)
-      registerPlaces[f].push_back(r.type == Type::Pred ? allocatePredicate() : allocate(typeBytes(r.type) == 8 ? 256 : 128));
+      registerPlaces[f].push_back(r.type == Type::Pred ? allocatePredicate()
+                                                       : allocate(typeBytes(r.type) == 8 ? 256 : 128));
   }
   code.frameBytes = uint32_t((frame + 15) / 16 * 16);
   carryPlace = allocate(128);

@@ -1,6 +1,6 @@
-// From a kernel's text to Code. One instruction of the text becomes one of the code, so that labels keep their places. Each
-// opcode has a function in decode_*.cpp that takes the modifiers it knows; one that is left over is an error, as is anything
-// else that is not supported, named with its line.
+// From a kernel's text to Code. One instruction of the text becomes one of the code, so that labels keep their places.
+// Each opcode has a function in decode_*.cpp that takes the modifiers it knows; one that is left over is an error, as
+// is anything else that is not supported, named with its line.
 #pragma once
 #include "runtime/emulator/handlers.h"
 #include "runtime/emulator/lanes.h"
@@ -12,7 +12,18 @@ namespace nysjit::emulator {
 
 enum class AtomicOp : uint8_t { Add, Min, Max, Inc, Dec, And, Or, Xor, Exchange, CompareAndSwap };
 enum class MbarrierOp : uint8_t {
-  Init, Inval, Arrive, ArriveDrop, ArriveExpectTx, ExpectTx, CompleteTx, PendingCount, TestWait, TestWaitParity, TryWait, TryWaitParity
+  Init,
+  Inval,
+  Arrive,
+  ArriveDrop,
+  ArriveExpectTx,
+  ExpectTx,
+  CompleteTx,
+  PendingCount,
+  TestWait,
+  TestWaitParity,
+  TryWait,
+  TryWaitParity
 };
 
 class Decoder {
@@ -127,12 +138,12 @@ private:
 
   // Of the kernel.
   uint32_t entry = 0;
-  std::vector<uint32_t> reachable;                          // functions, the kernel first
-  std::vector<uint32_t> calling;                            // while collecting: the chain, to find recursion
+  std::vector<uint32_t> reachable; // functions, the kernel first
+  std::vector<uint32_t> calling;   // while collecting: the chain, to find recursion
   std::unordered_map<uint32_t, std::vector<uint32_t>> registerPlaces, framePlaces; // by function
-  std::unordered_map<uint32_t, uint32_t> bases;             // first pc, by function
-  std::vector<std::pair<uint32_t, uint32_t>> calls;         // pc, function: targets to fill in
-  std::unordered_map<uint32_t, uint64_t> sharedAddresses;   // by module variable
+  std::unordered_map<uint32_t, uint32_t> bases;                                    // first pc, by function
+  std::vector<std::pair<uint32_t, uint32_t>> calls;                                // pc, function: targets to fill in
+  std::unordered_map<uint32_t, uint64_t> sharedAddresses;                          // by module variable
   std::vector<uint32_t> sharedUsed;
   std::map<std::pair<bool, uint64_t>, uint32_t> constants;
   std::map<std::pair<bool, uint32_t>, uint32_t> specials;

@@ -1,7 +1,7 @@
-// cp.async.bulk, one-dimensional. Loads: op[0] the destination in shared memory, op[1] the source, op[2] the bytes, op[3] the
-// mbarrier. Stores: op[0] the destination in global memory, op[1] the source in shared memory, op[2] the bytes. Addresses
-// and sizes are multiples of 16. Eagerly they act at the issue; lazily a load when someone looks at its mbarrier, a store
-// when its group is waited for. The generic and the async proxy are not told apart.
+// cp.async.bulk, one-dimensional. Loads: op[0] the destination in shared memory, op[1] the source, op[2] the bytes,
+// op[3] the mbarrier. Stores: op[0] the destination in global memory, op[1] the source in shared memory, op[2] the
+// bytes. Addresses and sizes are multiples of 16. Eagerly they act at the issue; lazily a load when someone looks at
+// its mbarrier, a store when its group is waited for. The generic and the async proxy are not told apart.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/handlers.h"
 
@@ -13,7 +13,8 @@ namespace {
 bool sized(Warp &warp, uint64_t bytes) {
   if (bytes % 16 == 0 && bytes < 1u << 20)
     return true;
-  warp.execution->fault(Fault::Misaligned, warp, "cp.async.bulk: expected a size that is a multiple of 16, found " + std::to_string(bytes));
+  warp.execution->fault(Fault::Misaligned, warp,
+                        "cp.async.bulk: expected a size that is a multiple of 16, found " + std::to_string(bytes));
   return false;
 }
 uint64_t inShared(uint64_t address) { return address >> 32 ? resolve(address).address : address; }

@@ -20,7 +20,9 @@ void executeIndexedBranch(Warp &warp, const Instruction &i, uint32_t mask) {
   while (true) {
     uint32_t left = warp.current->mask, index = warp.lanes<uint32_t>(i.op[0])[__builtin_ctz(left)], same = 0;
     if (index >= list[0])
-      return warp.execution->fault(Fault::Failed, warp, "brx: expected an index below " + std::to_string(list[0]) + ", found " + std::to_string(index));
+      return warp.execution->fault(Fault::Failed, warp,
+                                   "brx: expected an index below " + std::to_string(list[0]) + ", found " +
+                                       std::to_string(index));
     for (uint32_t rest = left; rest; rest &= rest - 1)
       same |= warp.lanes<uint32_t>(i.op[0])[__builtin_ctz(rest)] == index ? rest & -rest : 0;
     warp.current->pc = list[1 + index];
@@ -76,6 +78,7 @@ void executeExit(Warp &warp, const Instruction &, uint32_t mask) {
   for (CopyBatch &batch : warp.open)
     landCopies(warp, batch, mask, warp.now);
   actBulkStores(warp);
+  warp.noteExit(mask);
   warp.isolate(mask, warp.pc + 1);
   warp.current->mask = 0;
   warp.live &= ~mask;
@@ -84,7 +87,8 @@ void executeExit(Warp &warp, const Instruction &, uint32_t mask) {
 
 void executeTrap(Warp &warp, const Instruction &i, uint32_t mask) {
   warp.execution->fault(i.flag ? Fault::Failed : Fault::IllegalInstruction, warp,
-                        (i.flag ? "assertion: " : "trap: ") + warp.execution->threadName(warp, uint32_t(__builtin_ctz(mask))) + " stops");
+                        (i.flag ? "assertion: " : "trap: ") +
+                            warp.execution->threadName(warp, uint32_t(__builtin_ctz(mask))) + " stops");
 }
 
 void executeClock(Warp &warp, const Instruction &i, uint32_t mask) {

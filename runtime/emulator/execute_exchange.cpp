@@ -6,7 +6,8 @@ namespace nysjit::emulator {
 /// op: d, a, b, c; op[4]: the predicate. variant: 0 up, 1 down, 2 bfly, 3 idx.
 void executeShuffle(Warp &warp, const Instruction &i, uint32_t mask) {
   uint32_t *d = warp.lanes<uint32_t>(i.op[0]);
-  const uint32_t *a = warp.lanes<uint32_t>(i.op[1]), *b = warp.lanes<uint32_t>(i.op[2]), *c = warp.lanes<uint32_t>(i.op[3]);
+  const uint32_t *a = warp.lanes<uint32_t>(i.op[1]), *b = warp.lanes<uint32_t>(i.op[2]),
+                 *c = warp.lanes<uint32_t>(i.op[3]);
   uint32_t from[32], inRange = 0, absent = 0;
   for (uint32_t l = 0; l < 32; ++l)
     from[l] = a[l];
@@ -15,10 +16,18 @@ void executeShuffle(Warp &warp, const Instruction &i, uint32_t mask) {
     uint32_t most = (lane & segment) | (clamp & ~segment), least = lane & segment, source = lane;
     bool good = false;
     switch (i.variant) {
-    case 0: source = lane - by, good = int32_t(source) >= int32_t(most); break;
-    case 1: source = lane + by, good = source <= most; break;
-    case 2: source = lane ^ by, good = source <= most; break;
-    default: source = least | (by & ~segment), good = source <= most; break;
+    case 0:
+      source = lane - by, good = int32_t(source) >= int32_t(most);
+      break;
+    case 1:
+      source = lane + by, good = source <= most;
+      break;
+    case 2:
+      source = lane ^ by, good = source <= most;
+      break;
+    default:
+      source = least | (by & ~segment), good = source <= most;
+      break;
     }
     if (!good)
       source = lane;
@@ -37,7 +46,8 @@ void executeShuffle(Warp &warp, const Instruction &i, uint32_t mask) {
       // Reading a lane that takes no part gives an undefined value: a zero here is as good as any, but say so.
       d[__builtin_ctz(rest)] = 0;
       if ((rest & (rest - 1)) == 0)
-        warp.execution->uninitialised(warp, uint32_t(__builtin_ctz(rest)), "another lane's (shfl from a lane that takes no part)", 0, 4);
+        warp.execution->uninitialised(warp, uint32_t(__builtin_ctz(rest)),
+                                      "another lane's (shfl from a lane that takes no part)", 0, 4);
     }
 }
 
@@ -87,7 +97,8 @@ void executeMatch(Warp &warp, const Instruction &i, uint32_t mask) {
   }
 }
 
-/// op: d, a. variant: 0 add, 1 min, 2 max, 3 and, 4 or, 5 xor; of u32, s32, b32, or f32 (min, max; saturate: abs; flag: NaN).
+/// op: d, a. variant: 0 add, 1 min, 2 max, 3 and, 4 or, 5 xor; of u32, s32, b32, or f32 (min, max; saturate: abs; flag:
+/// NaN).
 void executeReduce(Warp &warp, const Instruction &i, uint32_t mask) {
   const uint32_t *members = warp.lanes<uint32_t>(i.member);
   uint32_t a[32];
@@ -116,12 +127,24 @@ void executeReduce(Warp &warp, const Instruction &i, uint32_t mask) {
         result = v;
       else
         switch (i.variant) {
-        case 0: result += v; break;
-        case 1: result = i.type == Type::S32 ? uint32_t(std::min(int32_t(result), int32_t(v))) : std::min(result, v); break;
-        case 2: result = i.type == Type::S32 ? uint32_t(std::max(int32_t(result), int32_t(v))) : std::max(result, v); break;
-        case 3: result &= v; break;
-        case 4: result |= v; break;
-        default: result ^= v; break;
+        case 0:
+          result += v;
+          break;
+        case 1:
+          result = i.type == Type::S32 ? uint32_t(std::min(int32_t(result), int32_t(v))) : std::min(result, v);
+          break;
+        case 2:
+          result = i.type == Type::S32 ? uint32_t(std::max(int32_t(result), int32_t(v))) : std::max(result, v);
+          break;
+        case 3:
+          result &= v;
+          break;
+        case 4:
+          result |= v;
+          break;
+        default:
+          result ^= v;
+          break;
         }
       first = false;
     }
@@ -140,7 +163,8 @@ void executeElect(Warp &warp, const Instruction &i, uint32_t mask) {
   const uint32_t *members = warp.lanes<uint32_t>(i.member);
   uint32_t elected = 0;
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
-    uint32_t lane = uint32_t(__builtin_ctz(rest)), leader = uint32_t(__builtin_ctz(members[lane] & mask ? members[lane] & mask : 1u << lane));
+    uint32_t lane = uint32_t(__builtin_ctz(rest)),
+             leader = uint32_t(__builtin_ctz(members[lane] & mask ? members[lane] & mask : 1u << lane));
     warp.setValue(i, 0, lane, leader);
     elected |= leader == lane ? 1u << lane : 0;
   }

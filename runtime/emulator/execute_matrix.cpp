@@ -1,6 +1,6 @@
-// ldmatrix, stmatrix, movmatrix and mma. ldmatrix: `list` the registers, op[1] the address (+ immediate); count matrices of
-// 8 rows of 16 bytes, row r of matrix m at the address of lane 8 m + r. Lane l gets elements 2 (l % 4) and the next of row
-// l / 4; transposed, row and column change places.
+// ldmatrix, stmatrix, movmatrix and mma. ldmatrix: `list` the registers, op[1] the address (+ immediate); count
+// matrices of 8 rows of 16 bytes, row r of matrix m at the address of lane 8 m + r. Lane l gets elements 2 (l % 4) and
+// the next of row l / 4; transposed, row and column change places.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/bank_conflicts.h"
 #include "runtime/emulator/handlers.h"
@@ -18,7 +18,9 @@ bool rows(Warp &warp, const Instruction &i, uint32_t operand, uint32_t *offsets)
     if (i.wide >> operand & 1 && address >> 32) {
       Resolved r = resolve(address);
       if (r.space != Space::Shared) {
-        warp.execution->fault(Fault::IllegalAddress, warp, "expected a row in shared memory, found one in " + std::string(spaceName(r.space)) + " memory");
+        warp.execution->fault(Fault::IllegalAddress, warp,
+                              "expected a row in shared memory, found one in " + std::string(spaceName(r.space)) +
+                                  " memory");
         return false;
       }
       address = r.address;
@@ -28,7 +30,9 @@ bool rows(Warp &warp, const Instruction &i, uint32_t operand, uint32_t *offsets)
   return true;
 }
 
-uint32_t conflictsOf(const uint32_t *offsets, uint32_t matrices) { return bankConflicts(offsets, matrices == 4 ? ~0u : (1u << 8 * matrices) - 1, 16); }
+uint32_t conflictsOf(const uint32_t *offsets, uint32_t matrices) {
+  return bankConflicts(offsets, matrices == 4 ? ~0u : (1u << 8 * matrices) - 1, 16);
+}
 
 void transpose(uint16_t *matrix) {
   for (int r = 0; r < 8; ++r)

@@ -1,6 +1,7 @@
-// mbarriers. The object's 64 bits in shared memory only show that something is there; its state is beside (Block::mbarriers).
-// Arrivals release, waits that see the phase end acquire. op[0]: the state or predicate, op[1]: the address, op[2]: count,
-// bytes, state or parity. A try_wait that would fail blocks until a phase ends, since it may take any time.
+// mbarriers. The object's 64 bits in shared memory only show that something is there; its state is beside
+// (Block::mbarriers). Arrivals release, waits that see the phase end acquire. op[0]: the state or predicate, op[1]: the
+// address, op[2]: count, bytes, state or parity. A try_wait that would fail blocks until a phase ends, since it may
+// take any time.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/decoder.h"
 #include "runtime/emulator/handlers.h"
@@ -18,7 +19,9 @@ Mbarrier *findMbarrier(Warp &warp, uint32_t lane, uint64_t offset) {
   auto found = warp.block->mbarriers.find(uint32_t(offset));
   if (found != warp.block->mbarriers.end())
     return &found->second;
-  warp.execution->fault(Fault::Failed, warp, "mbarrier: expected an initialised object at shared offset " + std::to_string(offset) + ", found none");
+  warp.execution->fault(Fault::Failed, warp,
+                        "mbarrier: expected an initialised object at shared offset " + std::to_string(offset) +
+                            ", found none");
   return nullptr;
 }
 
@@ -36,7 +39,8 @@ void settle(Warp &warp, Mbarrier &m) {
 bool arrive(Warp &warp, Mbarrier &m, uint64_t count) {
   if (count > m.pending) {
     warp.execution->fault(Fault::Failed, warp,
-                          "mbarrier: expected at most " + std::to_string(m.pending) + " more arrivals in this phase, found " + std::to_string(count));
+                          "mbarrier: expected at most " + std::to_string(m.pending) +
+                              " more arrivals in this phase, found " + std::to_string(count));
     return false;
   }
   m.pending -= uint32_t(count);
@@ -70,7 +74,8 @@ bool look(Warp &warp, Mbarrier &m) {
 void initialise(Warp &warp, const Instruction &i, uint32_t lane, uint64_t offset) {
   uint64_t count = warp.value(i, 2, lane);
   if (count == 0 || count >= 1u << 20)
-    return warp.execution->fault(Fault::Failed, warp, "mbarrier.init: expected a count of 1 to 2^20 - 1, found " + std::to_string(count));
+    return warp.execution->fault(Fault::Failed, warp,
+                                 "mbarrier.init: expected a count of 1 to 2^20 - 1, found " + std::to_string(count));
   uint8_t *at = accessShared(warp, lane, offset, 8, 8, Touch::Write);
   if (!at)
     return;
@@ -89,7 +94,8 @@ void wait(Warp &warp, const Instruction &i, uint32_t mask) {
     if (!m || !look(warp, *m))
       return;
     uint64_t which = warp.value(i, 2, lane);
-    bool parity = MbarrierOp(i.variant) == MbarrierOp::TestWaitParity || MbarrierOp(i.variant) == MbarrierOp::TryWaitParity;
+    bool parity =
+        MbarrierOp(i.variant) == MbarrierOp::TestWaitParity || MbarrierOp(i.variant) == MbarrierOp::TryWaitParity;
     if (parity ? (m->phase & 1) != (which & 1) : m->phase != uint32_t(which >> 32)) {
       ended |= 1u << lane;
       warp.acquire(m->ended);
@@ -132,9 +138,15 @@ void executeMbarrier(Warp &warp, const Instruction &i, uint32_t mask) {
       return;
     uint64_t amount = i.op[2] == noOperand ? 1 : warp.value(i, 2, lane), state = uint64_t(m->phase) << 32 | m->pending;
     switch (op) {
-    case MbarrierOp::Inval: warp.block->mbarriers.erase(uint32_t(address)); continue;
-    case MbarrierOp::ExpectTx: m->transactions += int64_t(amount); continue;
-    case MbarrierOp::CompleteTx: m->transactions -= int64_t(amount); break;
+    case MbarrierOp::Inval:
+      warp.block->mbarriers.erase(uint32_t(address));
+      continue;
+    case MbarrierOp::ExpectTx:
+      m->transactions += int64_t(amount);
+      continue;
+    case MbarrierOp::CompleteTx:
+      m->transactions -= int64_t(amount);
+      break;
     case MbarrierOp::ArriveExpectTx:
       m->transactions += int64_t(amount);
       amount = 1;

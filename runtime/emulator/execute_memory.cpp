@@ -1,5 +1,5 @@
-// ld and st. op[0]: the register, or `list` those of a vector; op[1]: the address (absent: `immediate` alone). variant: bytes
-// of the register.
+// ld and st. op[0]: the register, or `list` those of a vector; op[1]: the address (absent: `immediate` alone). variant:
+// bytes of the register.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/bank_conflicts.h"
 #include "runtime/emulator/handlers.h"
@@ -63,7 +63,9 @@ void take(Warp &warp, const Instruction &i, const uint32_t *registers, uint32_t 
 }
 
 /// One space's lanes. `address` is the space's own.
-template <bool store> void transfer(Warp &warp, const Instruction &i, Space space, uint32_t mask, const uint64_t *address, const uint32_t *registers) {
+template <bool store>
+void transfer(Warp &warp, const Instruction &i, Space space, uint32_t mask, const uint64_t *address,
+              const uint32_t *registers) {
   Execution &x = *warp.execution;
   uint32_t count = uint32_t(i.count) * i.bytes;
   Touch touch = store ? (i.strong ? Touch::StrongWrite : Touch::Write) : (i.strong ? Touch::StrongRead : Touch::Read);
@@ -82,16 +84,23 @@ template <bool store> void transfer(Warp &warp, const Instruction &i, Space spac
     uint32_t lane = uint32_t(__builtin_ctz(rest));
     uint8_t *at = nullptr;
     switch (space) {
-    case Space::Shared: at = accessShared(warp, lane, address[lane], count, count, touch); break;
-    case Space::Local: at = accessLocal(warp, lane, address[lane], count, count, store); break;
+    case Space::Shared:
+      at = accessShared(warp, lane, address[lane], count, count, touch);
+      break;
+    case Space::Local:
+      at = accessLocal(warp, lane, address[lane], count, count, store);
+      break;
     case Space::Param:
       if (store || address[lane] + count > x.launch.parameters.size() || address[lane] + count < address[lane])
         return x.fault(Fault::IllegalAddress, warp,
-                       "out of bounds: " + x.threadName(warp, lane) + " accesses " + std::to_string(count) + " bytes of the parameters at " +
-                           std::to_string(address[lane]) + "; they have " + std::to_string(x.launch.parameters.size()) + " and are constant");
+                       "out of bounds: " + x.threadName(warp, lane) + " accesses " + std::to_string(count) +
+                           " bytes of the parameters at " + std::to_string(address[lane]) + "; they have " +
+                           std::to_string(x.launch.parameters.size()) + " and are constant");
       at = const_cast<uint8_t *>(x.launch.parameters.data()) + address[lane];
       break;
-    default: at = accessGlobal(warp, lane, address[lane], count, count, touch); break;
+    default:
+      at = accessGlobal(warp, lane, address[lane], count, count, touch);
+      break;
     }
     if (!at) [[unlikely]]
       return;

@@ -1,5 +1,5 @@
-// Block barriers, fences and the warp's barrier. immediate of a barrier: its number, or -1 if op[1] holds it; op[2]: the
-// thread count; op[3]: bar.red's predicate.
+// Block barriers, fences and the warp's barrier. immediate of a barrier: its number, or -1 if op[1] holds it; op[2]:
+// the thread count; op[3]: bar.red's predicate.
 #include "runtime/emulator/handlers.h"
 
 namespace nysjit::emulator {
@@ -13,17 +13,22 @@ void executeBarrier(Warp &warp, const Instruction &i, uint32_t mask) {
   uint32_t lane = uint32_t(__builtin_ctz(mask));
   uint32_t number = uint32_t(i.op[1] == noOperand ? i.immediate : warp.value(i, 1, lane));
   if (number >= 16)
-    return x.fault(Fault::IllegalInstruction, warp, "barrier: expected a barrier below 16, found " + std::to_string(number));
+    return x.fault(Fault::IllegalInstruction, warp,
+                   "barrier: expected a barrier below 16, found " + std::to_string(number));
   uint32_t threads = uint32_t(i.op[2] == noOperand ? 0 : warp.value(i, 2, lane));
   if (i.op[2] != noOperand && (threads == 0 || threads % 32 || threads > 1024))
-    return x.fault(Fault::IllegalInstruction, warp, "barrier: expected a thread count that is a multiple of 32 up to 1024, found " + std::to_string(threads));
+    return x.fault(Fault::IllegalInstruction, warp,
+                   "barrier: expected a thread count that is a multiple of 32 up to 1024, found " +
+                       std::to_string(threads));
   Barrier &b = warp.block->barriers[number];
   if (b.arrived && b.expected != threads)
     return x.fault(Fault::Failed, warp,
-                   "barrier: expected the " + std::to_string(b.expected) + " threads (0: all) of the arrival at " + x.code.where(b.pc) + ", found " +
-                       std::to_string(threads));
+                   "barrier: expected the " + std::to_string(b.expected) + " threads (0: all) of the arrival at " +
+                       x.code.where(b.pc) + ", found " + std::to_string(threads));
   if (b.lanesArrived[warp.index] & mask)
-    return x.fault(Fault::Failed, warp, "barrier: warp " + std::to_string(warp.index) + " arrives twice at barrier " + std::to_string(number));
+    return x.fault(Fault::Failed, warp,
+                   "barrier: warp " + std::to_string(warp.index) + " arrives twice at barrier " +
+                       std::to_string(number));
   if (b.arrived == 0)
     b.pc = warp.pc;
   b.expected = threads;
@@ -54,6 +59,7 @@ void executeFence(Warp &warp, const Instruction &, uint32_t) {
   warp.hasFenced = true;
 }
 
-void executeWarpBarrier(Warp &, const Instruction &, uint32_t) {} // lanes of a warp are not told apart by the race check
+void executeWarpBarrier(Warp &, const Instruction &, uint32_t) {
+} // lanes of a warp are not told apart by the race check
 
 } // namespace nysjit::emulator

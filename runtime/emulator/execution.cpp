@@ -26,12 +26,13 @@ std::string Code::where(uint32_t pc) const {
 }
 
 Execution::Execution(const Launch &launch, Memory &memory, const Options &options, const Code &code)
-    : launch(launch), memory(memory.state()), options(options), code(code), counts(outcome.counts), random(options.seed) {}
+    : launch(launch), memory(memory.state()), options(options), code(code), counts(outcome.counts),
+      random(options.seed) {}
 
 std::string Execution::threadName(const Warp &warp, uint32_t lane) const {
   const uint32_t *b = warp.block->id;
-  return "block (" + std::to_string(b[0]) + ", " + std::to_string(b[1]) + ", " + std::to_string(b[2]) + "), warp " + std::to_string(warp.index) +
-         ", lane " + std::to_string(lane);
+  return "block (" + std::to_string(b[0]) + ", " + std::to_string(b[1]) + ", " + std::to_string(b[2]) + "), warp " +
+         std::to_string(warp.index) + ", lane " + std::to_string(lane);
 }
 
 void Execution::fault(Fault fault, const Warp &warp, const std::string &sentence) {
@@ -50,6 +51,8 @@ void Execution::report(const Warp &warp, const std::string &sentence, bool fails
 
 void Execution::race(const Warp &warp, const std::string &what, const Collision &collision, uint32_t otherBlock) {
   ++counts.races;
+  racing.insert(warp.pc);
+  racing.insert(collision.pc);
   if (!said.insert("race " + std::to_string(warp.pc) + " " + std::to_string(collision.pc)).second)
     return;
   std::string other = "warp " + std::to_string(collision.warp);
@@ -57,19 +60,22 @@ void Execution::race(const Warp &warp, const std::string &what, const Collision 
     other = otherBlock == manyBlocks ? "another block" : "another block's warp";
   else if (collision.warp == warp.index)
     other = "the same warp";
-  std::string why = collision.inFlight ? other + " has an asynchronous copy to it in flight, not waited for"
-                                       : other + (collision.wasWrite ? " wrote it" : " read it") + ", and nothing orders the two";
-  report(warp, "race: block " + std::to_string(warp.block->number - 1) + ", warp " + std::to_string(warp.index) + " " + what + "; " + why + " (there: " +
-                   code.where(collision.pc) + ")",
+  std::string why = collision.inFlight
+                        ? other + " has an asynchronous copy to it in flight, not waited for"
+                        : other + (collision.wasWrite ? " wrote it" : " read it") + ", and nothing orders the two";
+  report(warp,
+         "race: block " + std::to_string(warp.block->number - 1) + ", warp " + std::to_string(warp.index) + " " + what +
+             "; " + why + " (there: " + code.where(collision.pc) + ")",
          false);
 }
 
 void Execution::uninitialised(const Warp &warp, uint32_t lane, const char *space, uint64_t address, uint32_t bytes) {
-  failed = true;
+  unwritten.insert(warp.pc);
   if (said.insert("uninitialised " + std::to_string(warp.pc)).second)
-    report(warp, "uninitialised: " + threadName(warp, lane) + " reads " + std::to_string(bytes) + " bytes of " + space + " memory at " + hex(address) +
-                     ", not all of which were ever written",
-           true);
+    report(warp,
+           "uninitialised: " + threadName(warp, lane) + " reads " + std::to_string(bytes) + " bytes of " + space +
+               " memory at " + hex(address) + ", not all of which were ever written",
+           false);
 }
 
 void Execution::run() {
@@ -88,7 +94,8 @@ void Execution::run() {
   while (!stop && (next < blocks || !resident.empty())) {
     if (next < blocks && resident.size() < limit) {
       uint32_t at = order[next++];
-      uint32_t id[3] = {at % launch.grid[0], at / launch.grid[0] % launch.grid[1], at / launch.grid[0] / launch.grid[1]};
+      uint32_t id[3] = {at % launch.grid[0], at / launch.grid[0] % launch.grid[1],
+                        at / launch.grid[0] / launch.grid[1]};
       resident.push_back(std::make_unique<Block>(*this, at + 1, id));
     }
     size_t which = random.below(uint32_t(resident.size()));
@@ -101,6 +108,9 @@ void Execution::run() {
       slices = 0;
     }
   }
+  // A read that came before the write it races with is the race's fault, whatever the order was this time.
+  for (uint32_t pc : unwritten)
+    failed |= !racing.count(pc);
   if (outcome.fault == Fault::None && failed)
     outcome.fault = Fault::Failed;
   countSectors();
@@ -109,7 +119,8 @@ void Execution::run() {
 void Execution::countSectors() {
   for (const ShadowPage *page : memory.touched)
     for (int half = 0; half < 2; ++half)
-      counts.globalSectors += __builtin_popcountll(page->readSectors[half]) + __builtin_popcountll(page->writtenSectors[half]);
+      counts.globalSectors +=
+          __builtin_popcountll(page->readSectors[half]) + __builtin_popcountll(page->writtenSectors[half]);
 }
 
 } // namespace nysjit::emulator

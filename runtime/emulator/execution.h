@@ -1,5 +1,5 @@
-// A launch being run: its blocks, their warps, and what was found. A warp's lanes are in fragments, sets of lanes at one pc;
-// one fragment is the rule. Everything hangs off the Execution; nothing here is thread-safe.
+// A launch being run: its blocks, their warps, and what was found. A warp's lanes are in fragments, sets of lanes at
+// one pc; one fragment is the rule. Everything hangs off the Execution; nothing here is thread-safe.
 #pragma once
 #include "runtime/emulator/code.h"
 #include "runtime/emulator/machine.h"
@@ -30,7 +30,8 @@ struct Fragment {
   enum class State : uint8_t { Running, Converging, AtBarrier, AtMbarrier };
   uint32_t pc = 0, mask = 0;
   State state = State::Running;
-  uint32_t barrier = 0;        // AtBarrier
+  uint32_t barrier = 0; // AtBarrier
+  uint32_t missed = 0;  // Converging: lanes it waited for that went on to do something else, then exited
   uint64_t lastRun = 0;
   std::vector<uint32_t> stack; // pcs to return to
 };
@@ -38,8 +39,8 @@ struct Fragment {
 /// What one cp.async instruction copies; lanes that are done leave `mask`.
 struct CopyBatch {
   uint32_t mask = 0, pc = 0;
-  uint32_t to[32];    // in shared memory
-  uint64_t from[32];  // in global memory
+  uint32_t to[32];             // in shared memory
+  uint64_t from[32];           // in global memory
   uint8_t bytes = 0, take[32]; // take: bytes read; the rest is zero
 };
 /// cp.async.bulk from shared to global memory.
@@ -60,7 +61,10 @@ public:
   Block *block = nullptr;
   uint32_t index = 0, valid = 0, live = 0; // lanes that exist; that have not exited
   uint32_t pc = 0;                         // of the instruction that runs
-  bool yield = false;                      // ends the slice
+  uint32_t strayed = 0;                    // lanes that did something while others of the warp waited for them
+  void noteStray(uint32_t mask);
+  void noteExit(uint32_t mask);
+  bool yield = false; // ends the slice
   std::vector<Fragment> fragments;
   std::vector<uint8_t> frame, frameWritten; // [lane][frameBytes]
   // Time.
@@ -124,25 +128,25 @@ struct Barrier {
 /// Copies that arrive at an mbarrier when they have ended: those before a cp.async.mbarrier.arrive, or one bulk copy.
 struct PendingArrival {
   Warp *warp = nullptr;
-  Clock clock;           // the warp's at the issue
+  Clock clock; // the warp's at the issue
   uint32_t time = 0, pc = 0, arrivals = 0;
   std::vector<CopyBatch> batches;
-  uint64_t from = 0;     // a bulk copy of `bytes`
+  uint64_t from = 0; // a bulk copy of `bytes`
   uint32_t to = 0, bytes = 0;
 };
 
 struct Mbarrier {
   uint32_t expected = 0, pending = 0, phase = 0;
   int64_t transactions = 0;
-  Clock arriving, ended; // of the arrivals in this phase; of the phases that ended
+  Clock arriving, ended;               // of the arrivals in this phase; of the phases that ended
   std::vector<PendingArrival> awaited; // asynchronous copies, which end when someone looks at the phase
 };
 
 /// The clocks that atomics on one address pass on.
 struct SyncAddress {
-  Clock clock;                                        // of the block that released last
+  Clock clock; // of the block that released last
   uint32_t block = 0;
-  std::unordered_map<uint32_t, Clock> blocks;         // by block
+  std::unordered_map<uint32_t, Clock> blocks; // by block
 };
 
 class Block {
@@ -162,7 +166,8 @@ public:
 
   uint32_t liveThreads() const;
   bool finished() const { return liveThreads() == 0; }
-  /// Lets warps run in random order and slices until the block ends, the launch stops, or `budget` instructions are spent.
+  /// Lets warps run in random order and slices until the block ends, the launch stops, or `budget` instructions are
+  /// spent.
   void run(uint64_t budget);
   /// Ends barriers that wait for no one any more, after an arrival or an exit.
   void settleBarriers();
@@ -210,6 +215,7 @@ private:
   void countSectors();
   bool failed = false;
   std::set<std::string> said;
+  std::set<uint32_t> racing, unwritten; // pcs
 };
 
 } // namespace nysjit::emulator

@@ -1,5 +1,5 @@
-// f16 and bf16 as 16 bits, to and from float: round to nearest even, subnormals kept, NaN canonical. Branch-free, so that
-// loops over lanes vectorise. Static: each instruction set compiles its own.
+// f16 and bf16 as 16 bits, to and from float: round to nearest even, subnormals kept, NaN canonical. Branch-free, so
+// that loops over lanes vectorise. Static: each instruction set compiles its own.
 #pragma once
 #include <cstdint>
 

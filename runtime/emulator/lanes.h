@@ -1,6 +1,6 @@
-// Arithmetic on 32 lanes at once. The sources lanes_*.cpp are compiled once for each instruction set, each into a namespace
-// of its own (NYSJIT_LANES); `chooseLanes` takes the best that this CPU has. Inputs are read whole and results written for
-// the mask's lanes alone, so that full masks vectorise.
+// Arithmetic on 32 lanes at once. The sources lanes_*.cpp are compiled once for each instruction set, each into a
+// namespace of its own (NYSJIT_LANES); `chooseLanes` takes the best that this CPU has. Inputs are read whole and
+// results written for the mask's lanes alone, so that full masks vectorise.
 #pragma once
 #include "runtime/emulator/code.h"
 
@@ -8,14 +8,81 @@ namespace nysjit::emulator {
 
 enum class LaneOp : uint8_t {
   // Integers; op: d, a, b, c.
-  Add, Sub, MulLow, MulHigh, MulWide, MadLow, MadHigh, MadWide, Mul24Low, Mul24High, Mad24Low, Mad24High, Div, Rem, Abs, Neg, Min, Max, Sad,
-  And, Or, Xor, Not, CNot, Shl, Shr, ShfLeft, ShfRight, Bfe, Bfi, Bfind, Brev, Clz, Popc, Prmt, Lop3, Fns, Dp4a, Dp2a, Bmsk, Szext,
-  AddC, SubC, MadCLow, MadCHigh, // op[4]: the carry; flag: takes it; saturate: gives it
+  Add,
+  Sub,
+  MulLow,
+  MulHigh,
+  MulWide,
+  MadLow,
+  MadHigh,
+  MadWide,
+  Mul24Low,
+  Mul24High,
+  Mad24Low,
+  Mad24High,
+  Div,
+  Rem,
+  Abs,
+  Neg,
+  Min,
+  Max,
+  Sad,
+  And,
+  Or,
+  Xor,
+  Not,
+  CNot,
+  Shl,
+  Shr,
+  ShfLeft,
+  ShfRight,
+  Bfe,
+  Bfi,
+  Bfind,
+  Brev,
+  Clz,
+  Popc,
+  Prmt,
+  Lop3,
+  Fns,
+  Dp4a,
+  Dp2a,
+  Bmsk,
+  Szext,
+  AddC,
+  SubC,
+  MadCLow,
+  MadCHigh, // op[4]: the carry; flag: takes it; saturate: gives it
   // Any; Setp's variant is a Compare, count a Combine, op: p, a, b, the combined predicate, q.
-  Setp, Set, Selp, Slct, Mov, MovPredicate, AndPredicate, OrPredicate, XorPredicate, NotPredicate,
-  Pack16, Pack32, Pack16Wide, Unpack16, Unpack32, Unpack16Wide, // list-free: up to four halves in op
+  Setp,
+  Set,
+  Selp,
+  Slct,
+  Mov,
+  MovPredicate,
+  AndPredicate,
+  OrPredicate,
+  XorPredicate,
+  NotPredicate,
+  Pack16,
+  Pack32,
+  Pack16Wide,
+  Unpack16,
+  Unpack32,
+  Unpack16Wide, // list-free: up to four halves in op
   // Floats.
-  Mul, Fma, Rcp, Sqrt, Rsqrt, Ex2, Lg2, Sin, Cos, Tanh, Copysign, Testp,
+  Mul,
+  Fma,
+  Rcp,
+  Sqrt,
+  Rsqrt,
+  Ex2,
+  Lg2,
+  Sin,
+  Cos,
+  Tanh,
+  Copysign,
+  Testp,
 };
 
 enum class Compare : uint8_t { Eq, Ne, Lt, Le, Gt, Ge, Equ, Neu, Ltu, Leu, Gtu, Geu, Num, Nan };

@@ -1,5 +1,6 @@
 // cvt. In general two steps: each lane to a wide value (64-bit integer or double, both exact), then to the destination.
-// Frequent pairs go directly. i.type is the destination's, i.sourceType the source's; i.wide says which registers are 64-bit.
+// Frequent pairs go directly. i.type is the destination's, i.sourceType the source's; i.wide says which registers are
+// 64-bit.
 #include "runtime/emulator/lanes_loop.h"
 
 #include <cmath>
@@ -14,17 +15,21 @@ uint32_t bitsOfType(Type type) {
   switch (type) {
   case Type::U8:
   case Type::S8:
-  case Type::B8: return 8;
+  case Type::B8:
+    return 8;
   case Type::U16:
   case Type::S16:
   case Type::B16:
   case Type::F16:
-  case Type::BF16: return 16;
+  case Type::BF16:
+    return 16;
   case Type::U64:
   case Type::S64:
   case Type::B64:
-  case Type::F64: return 64;
-  default: return 32;
+  case Type::F64:
+    return 64;
+  default:
+    return 32;
   }
 }
 
@@ -34,9 +39,12 @@ uint64_t rawLane(const uint8_t *r, const Instruction &i, uint32_t lane) {
 
 double floatLane(uint64_t raw, Type type, bool ftz) {
   switch (type) {
-  case Type::F16: return halfToFloat(uint16_t(raw));
-  case Type::BF16: return bfloatToFloat(uint16_t(raw));
-  case Type::F64: return fromBits<double>(raw);
+  case Type::F16:
+    return halfToFloat(uint16_t(raw));
+  case Type::BF16:
+    return bfloatToFloat(uint16_t(raw));
+  case Type::F64:
+    return fromBits<double>(raw);
   default: {
     float f = floatOfBits(uint32_t(raw));
     return ftz ? flushed(f) : f;
@@ -47,11 +55,16 @@ double floatLane(uint64_t raw, Type type, bool ftz) {
 /// To a whole number, as the rounding says.
 double rounded(double x, Rounding rounding) {
   switch (rounding) {
-  case Rounding::NearestInteger: return std::nearbyint(x);
-  case Rounding::ZeroInteger: return std::trunc(x);
-  case Rounding::DownInteger: return std::floor(x);
-  case Rounding::UpInteger: return std::ceil(x);
-  default: return x;
+  case Rounding::NearestInteger:
+    return std::nearbyint(x);
+  case Rounding::ZeroInteger:
+    return std::trunc(x);
+  case Rounding::DownInteger:
+    return std::floor(x);
+  case Rounding::UpInteger:
+    return std::ceil(x);
+  default:
+    return x;
   }
 }
 
@@ -100,10 +113,14 @@ uint64_t fromFloat(double x, const Instruction &i) {
       x = x < 0 ? 0.0 : x;
     bool zero = i.rounding == Rounding::Zero;
     switch (to) {
-    case Type::F64: return x != x ? 0x7fffffffffffffff : toBits(x);
-    case Type::F16: return zero ? cutHalf(oddFloat(x)) : floatToHalf(oddFloat(x));
-    case Type::BF16: return zero ? cutBfloat(oddFloat(x)) : floatToBfloat(oddFloat(x));
-    case Type::TF32: return tensorFloat(float(x), i.rounding);
+    case Type::F64:
+      return x != x ? 0x7fffffffffffffff : toBits(x);
+    case Type::F16:
+      return zero ? cutHalf(oddFloat(x)) : floatToHalf(oddFloat(x));
+    case Type::BF16:
+      return zero ? cutBfloat(oddFloat(x)) : floatToBfloat(oddFloat(x));
+    case Type::TF32:
+      return tensorFloat(float(x), i.rounding);
     default: {
       volatile double in = x; // under the caller's rounding
       float f = float(in);
@@ -118,7 +135,9 @@ uint64_t fromFloat(double x, const Instruction &i) {
   uint32_t bits = bitsOfType(to);
   if (isSignedType(to)) {
     double limit = std::ldexp(1.0, int(bits) - 1);
-    return x >= limit ? (uint64_t(1) << (bits - 1)) - 1 : x < -limit ? uint64_t(0) - (uint64_t(1) << (bits - 1)) : uint64_t(int64_t(x));
+    return x >= limit   ? (uint64_t(1) << (bits - 1)) - 1
+           : x < -limit ? uint64_t(0) - (uint64_t(1) << (bits - 1))
+                        : uint64_t(int64_t(x));
   }
   double limit = std::ldexp(1.0, int(bits));
   return x <= 0 ? 0 : x >= limit ? (bits == 64 ? ~uint64_t(0) : (uint64_t(1) << bits) - 1) : uint64_t(x);
@@ -147,7 +166,8 @@ uint64_t fromInteger(uint64_t value, bool isSource, const Instruction &i) {
     bool zero = i.rounding == Rounding::Zero;
     return to == Type::F16 ? (zero ? cutHalf(f) : floatToHalf(f)) : (zero ? cutBfloat(f) : floatToBfloat(f));
   }
-  default: break;
+  default:
+    break;
   }
   if (!i.saturate)
     return value;
@@ -173,12 +193,14 @@ void general(uint8_t *r, const Instruction &i, uint32_t mask) {
     if (fromFloats) {
       out[l] = fromFloat(floatLane(raw, i.sourceType, i.ftz), i);
     } else {
-      raw = isSource ? uint64_t(int64_t(raw << (64 - sourceBits)) >> (64 - sourceBits)) : raw << (64 - sourceBits) >> (64 - sourceBits);
+      raw = isSource ? uint64_t(int64_t(raw << (64 - sourceBits)) >> (64 - sourceBits))
+                     : raw << (64 - sourceBits) >> (64 - sourceBits);
       out[l] = fromInteger(raw, isSource, i);
     }
     // A destination register wider than the type: sign- or zero-extended.
     if (bits < 64 && !toFloats)
-      out[l] = isSignedType(i.type) ? uint64_t(int64_t(out[l] << (64 - bits)) >> (64 - bits)) : out[l] << (64 - bits) >> (64 - bits);
+      out[l] = isSignedType(i.type) ? uint64_t(int64_t(out[l] << (64 - bits)) >> (64 - bits))
+                                    : out[l] << (64 - bits) >> (64 - bits);
   }
   if (i.wide & 1) {
     commit(r, i.op[0], out, mask);
@@ -207,7 +229,8 @@ template <bool brain> void packed(uint8_t *r, const Instruction &i, uint32_t mas
     float high = floatOfBits(a[l]), low = floatOfBits(b[l]);
     high = relu && high < 0 ? 0.0f : high;
     low = relu && low < 0 ? 0.0f : low;
-    out[l] = uint32_t(brain ? floatToBfloat(high) : floatToHalf(high)) << 16 | (brain ? floatToBfloat(low) : floatToHalf(low));
+    out[l] = uint32_t(brain ? floatToBfloat(high) : floatToHalf(high)) << 16 |
+             (brain ? floatToBfloat(low) : floatToHalf(low));
   }
   if (zero)
     for (uint32_t l = 0; l < 32; ++l) {
@@ -229,7 +252,10 @@ template <bool brain> void packed(uint8_t *r, const Instruction &i, uint32_t mas
 } // namespace
 
 LaneHandler convertTable(Type to, Type from, const Instruction &i) {
-  auto supported = [](Type type) { return bitsOfType(type) > 0 && type != Type::F16x2 && type != Type::BF16x2 && type != Type::Pred && type != Type::B128 && type != Type::None; };
+  auto supported = [](Type type) {
+    return bitsOfType(type) > 0 && type != Type::F16x2 && type != Type::BF16x2 && type != Type::Pred &&
+           type != Type::B128 && type != Type::None;
+  };
   if (!supported(to) || !supported(from))
     return nullptr;
   bool plain = !i.saturate && !i.relu && !i.ftz && !directed(i.rounding);
@@ -238,23 +264,29 @@ LaneHandler convertTable(Type to, Type from, const Instruction &i) {
     return NYSJIT_LANE(direct<uint32_t, uint64_t>(r, i, m, [](uint32_t a) { return uint64_t(a); }));
   if (plain && !wideFrom && wideTo && (from == Type::S32) && !isFloatType(to))
     return NYSJIT_LANE(direct<uint32_t, uint64_t>(r, i, m, [](uint32_t a) { return uint64_t(int64_t(int32_t(a))); }));
-  if (plain && wideFrom && !wideTo && bitsOfType(to) == 32 && !isFloatType(to) && !isFloatType(from) && bitsOfType(from) == 64)
+  if (plain && wideFrom && !wideTo && bitsOfType(to) == 32 && !isFloatType(to) && !isFloatType(from) &&
+      bitsOfType(from) == 64)
     return NYSJIT_LANE(direct<uint64_t, uint32_t>(r, i, m, [](uint64_t a) { return uint32_t(a); }));
   if (wideTo || wideFrom)
     return general;
   if (plain && to == Type::F32 && from == Type::S32)
     return NYSJIT_LANE(direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return bitsOfFloat(float(int32_t(a))); }));
   if (plain && to == Type::F32 && from == Type::F16)
-    return NYSJIT_LANE(direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return bitsOfFloat(halfToFloat(uint16_t(a))); }));
+    return NYSJIT_LANE(
+        direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return bitsOfFloat(halfToFloat(uint16_t(a))); }));
   if (plain && to == Type::F32 && from == Type::BF16)
     return NYSJIT_LANE(direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return a << 16; }));
   if (plain && to == Type::F16 && from == Type::F32 && i.rounding == Rounding::Nearest)
-    return NYSJIT_LANE(direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return uint32_t(floatToHalf(floatOfBits(a))); }));
+    return NYSJIT_LANE(
+        direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return uint32_t(floatToHalf(floatOfBits(a))); }));
   if (plain && to == Type::BF16 && from == Type::F32 && i.rounding == Rounding::Nearest)
-    return NYSJIT_LANE(direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return uint32_t(floatToBfloat(floatOfBits(a))); }));
+    return NYSJIT_LANE(
+        direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return uint32_t(floatToBfloat(floatOfBits(a))); }));
   return general;
 }
 
-LaneHandler convertPackedTable(Type to) { return to == Type::F16x2 ? packed<false> : to == Type::BF16x2 ? packed<true> : nullptr; }
+LaneHandler convertPackedTable(Type to) {
+  return to == Type::F16x2 ? packed<false> : to == Type::BF16x2 ? packed<true> : nullptr;
+}
 
 } // namespace nysjit::emulator::NYSJIT_LANES

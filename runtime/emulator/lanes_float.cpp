@@ -1,6 +1,6 @@
-// f32 and f64. Arithmetic is IEEE's in the rounding that the instruction names; .ftz flushes subnormal inputs and results; a
-// NaN result is the GPU's canonical one. The .approx functions are evaluated in double and rounded once, so they are nearer
-// to the true value than a GPU's (2 ulp for ex2, lg2, rcp, rsqrt by the PTX manual).
+// f32 and f64. Arithmetic is IEEE's in the rounding that the instruction names; .ftz flushes subnormal inputs and
+// results; a NaN result is the GPU's canonical one. The .approx functions are evaluated in double and rounded once, so
+// they are nearer to the true value than a GPU's (2 ulp for ex2, lg2, rcp, rsqrt by the PTX manual).
 #include "runtime/emulator/lanes_loop.h"
 
 #include <cmath>
@@ -162,12 +162,24 @@ template <typename T> void testp(uint8_t *r, const Instruction &i, uint32_t mask
     int kind = __builtin_fpclassify(0, 1, 2, 3, 4, x); // NaN, infinite, normal, subnormal, zero
     bool is = false;
     switch (FloatClass(i.variant)) {
-    case FloatClass::Finite: is = kind >= 2; break;
-    case FloatClass::Infinite: is = kind == 1; break;
-    case FloatClass::Number: is = kind != 0; break;
-    case FloatClass::NotANumber: is = kind == 0; break;
-    case FloatClass::Normal: is = kind == 2; break;
-    case FloatClass::Subnormal: is = kind == 3; break;
+    case FloatClass::Finite:
+      is = kind >= 2;
+      break;
+    case FloatClass::Infinite:
+      is = kind == 1;
+      break;
+    case FloatClass::Number:
+      is = kind != 0;
+      break;
+    case FloatClass::NotANumber:
+      is = kind == 0;
+      break;
+    case FloatClass::Normal:
+      is = kind == 2;
+      break;
+    case FloatClass::Subnormal:
+      is = kind == 3;
+      break;
     }
     holds |= is ? 1u << l : 0;
   }
@@ -178,46 +190,79 @@ template <typename T> void setp(uint8_t *r, const Instruction &i, uint32_t mask)
   alignas(64) T a[32], b[32];
   load(a, r, i.op[1], i.ftz);
   load(b, r, i.op[2], i.ftz);
-  finishSetp(r, i, mask, compareLanes<T>(Compare(i.variant), reinterpret_cast<const Storage<T> *>(a), reinterpret_cast<const Storage<T> *>(b)));
+  finishSetp(r, i, mask,
+             compareLanes<T>(Compare(i.variant), reinterpret_cast<const Storage<T> *>(a),
+                             reinterpret_cast<const Storage<T> *>(b)));
 }
 template <typename T> void set(uint8_t *r, const Instruction &i, uint32_t mask) {
   alignas(64) T a[32], b[32];
   load(a, r, i.op[1], i.ftz);
   load(b, r, i.op[2], i.ftz);
-  finishSet(r, i, mask, compareLanes<T>(Compare(i.variant & 0x7f), reinterpret_cast<const Storage<T> *>(a), reinterpret_cast<const Storage<T> *>(b)));
+  finishSet(r, i, mask,
+            compareLanes<T>(Compare(i.variant & 0x7f), reinterpret_cast<const Storage<T> *>(a),
+                            reinterpret_cast<const Storage<T> *>(b)));
 }
 
 template <typename T> LaneHandler forType(LaneOp op) {
   constexpr Storage<T> sign = Storage<T>(1) << (8 * sizeof(T) - 1);
   switch (op) {
-  case LaneOp::Add: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a + b; }));
-  case LaneOp::Sub: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a - b; }));
-  case LaneOp::Mul: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a * b; }));
-  case LaneOp::Fma: return NYSJIT_LANE(float3<T>(r, i, m, [](T a, T b, T c) { return fusedAdd(a, b, c); }));
-  case LaneOp::Div: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a / b; }));
-  case LaneOp::Rcp: return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(1) / a; }));
-  case LaneOp::Sqrt: return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(sizeof(T) == 4 ? __builtin_sqrtf(float(a)) : __builtin_sqrt(a)); }));
-  case LaneOp::Rsqrt: return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(1.0 / __builtin_sqrt(double(a))); }));
-  case LaneOp::Min: return extremum<T, false>;
-  case LaneOp::Max: return extremum<T, true>;
+  case LaneOp::Add:
+    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a + b; }));
+  case LaneOp::Sub:
+    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a - b; }));
+  case LaneOp::Mul:
+    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a * b; }));
+  case LaneOp::Fma:
+    return NYSJIT_LANE(float3<T>(r, i, m, [](T a, T b, T c) { return fusedAdd(a, b, c); }));
+  case LaneOp::Div:
+    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a / b; }));
+  case LaneOp::Rcp:
+    return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(1) / a; }));
+  case LaneOp::Sqrt:
+    return NYSJIT_LANE(
+        float1<T>(r, i, m, [](T a) { return T(sizeof(T) == 4 ? __builtin_sqrtf(float(a)) : __builtin_sqrt(a)); }));
+  case LaneOp::Rsqrt:
+    return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(1.0 / __builtin_sqrt(double(a))); }));
+  case LaneOp::Min:
+    return extremum<T, false>;
+  case LaneOp::Max:
+    return extremum<T, true>;
   case LaneOp::Abs:
-    return NYSJIT_LANE(bool ftz = i.ftz; map1<T>(r, i, m, [ftz](T a) { a = ftz ? flush(a) : a; return fromBits<T>(toBits(a) & ~sign); }));
-  case LaneOp::Neg: return NYSJIT_LANE(bool ftz = i.ftz; map1<T>(r, i, m, [ftz](T a) { a = ftz ? flush(a) : a; return fromBits<T>(toBits(a) ^ sign); }));
+    return NYSJIT_LANE(bool ftz = i.ftz; map1<T>(r, i, m, [ftz](T a) {
+                         a = ftz ? flush(a) : a;
+                         return fromBits<T>(toBits(a) & ~sign);
+                       }));
+  case LaneOp::Neg:
+    return NYSJIT_LANE(bool ftz = i.ftz; map1<T>(r, i, m, [ftz](T a) {
+                         a = ftz ? flush(a) : a;
+                         return fromBits<T>(toBits(a) ^ sign);
+                       }));
   case LaneOp::Copysign: // the sign of a, the rest of b
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return fromBits<T>((toBits(a) & sign) | (toBits(b) & ~sign)); }));
-  case LaneOp::Testp: return testp<T>;
-  case LaneOp::Setp: return setp<T>;
-  case LaneOp::Set: return set<T>;
-  default: break;
+    return NYSJIT_LANE(
+        map2<T>(r, i, m, [](T a, T b) { return fromBits<T>((toBits(a) & sign) | (toBits(b) & ~sign)); }));
+  case LaneOp::Testp:
+    return testp<T>;
+  case LaneOp::Setp:
+    return setp<T>;
+  case LaneOp::Set:
+    return set<T>;
+  default:
+    break;
   }
   if constexpr (sizeof(T) == 4) {
     switch (op) {
-    case LaneOp::Ex2: return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return exp2Lane(a); }));
-    case LaneOp::Lg2: return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return log2Lane(a); }));
-    case LaneOp::Sin: return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_sin(double(a))); }));
-    case LaneOp::Cos: return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_cos(double(a))); }));
-    case LaneOp::Tanh: return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_tanh(double(a))); }));
-    default: break;
+    case LaneOp::Ex2:
+      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return exp2Lane(a); }));
+    case LaneOp::Lg2:
+      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return log2Lane(a); }));
+    case LaneOp::Sin:
+      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_sin(double(a))); }));
+    case LaneOp::Cos:
+      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_cos(double(a))); }));
+    case LaneOp::Tanh:
+      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_tanh(double(a))); }));
+    default:
+      break;
     }
   }
   return nullptr;
@@ -225,6 +270,8 @@ template <typename T> LaneHandler forType(LaneOp op) {
 
 } // namespace
 
-LaneHandler floatTable(LaneOp op, Type type) { return type == Type::F32 ? forType<float>(op) : type == Type::F64 ? forType<double>(op) : nullptr; }
+LaneHandler floatTable(LaneOp op, Type type) {
+  return type == Type::F32 ? forType<float>(op) : type == Type::F64 ? forType<double>(op) : nullptr;
+}
 
 } // namespace nysjit::emulator::NYSJIT_LANES

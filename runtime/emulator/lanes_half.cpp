@@ -1,5 +1,5 @@
-// f16, bf16 and their pairs. Sums, products and quotients of 11-bit (8-bit) significands round correctly by way of float's
-// 24 bits; fma goes through double, its result rounded to odd, so that the last rounding sees what was cut off.
+// f16, bf16 and their pairs. Sums, products and quotients of 11-bit (8-bit) significands round correctly by way of
+// float's 24 bits; fma goes through double, its result rounded to odd, so that the last rounding sees what was cut off.
 #include "runtime/emulator/lanes_loop.h"
 
 namespace nysjit::emulator::NYSJIT_LANES {
@@ -11,7 +11,8 @@ template <bool brain> inline uint16_t narrow(float f) { return brain ? floatToBf
 template <bool brain> inline uint16_t flushHalf(uint16_t h) { return !brain && (h & 0x7c00) == 0 ? h & 0x8000 : h; }
 
 /// Each half (or the low one) of the operands through `f`, which takes and gives 16 bits.
-template <uint32_t operands, bool pair, typename F> inline void halves(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <uint32_t operands, bool pair, typename F>
+inline void halves(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   alignas(64) uint32_t in[3][32] = {}, out[32];
   for (uint32_t o = 0; o < operands; ++o)
     __builtin_memcpy(in[o], r + i.op[1 + o], 128);
@@ -36,7 +37,8 @@ struct Finish {
   }
 };
 
-template <bool brain, bool pair, typename F> inline void through2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <bool brain, bool pair, typename F>
+inline void through2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   Finish finish(i);
   halves<2, pair>(r, i, mask, [&](uint16_t a, uint16_t b, uint16_t) {
     if (finish.ftz)
@@ -44,7 +46,8 @@ template <bool brain, bool pair, typename F> inline void through2(uint8_t *r, co
     return finish.template operator()<brain>(f(widen<brain>(a), widen<brain>(b)));
   });
 }
-template <bool brain, bool pair, typename F> inline void through1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <bool brain, bool pair, typename F>
+inline void through1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   Finish finish(i);
   halves<1, pair>(r, i, mask, [&](uint16_t a, uint16_t, uint16_t) {
     if (finish.ftz)
@@ -97,7 +100,8 @@ template <bool brain, bool pair, bool maximum> void extremum(uint8_t *r, const I
   });
 }
 
-template <bool brain> uint32_t compareHalves(const Instruction &i, const uint32_t *a, const uint32_t *b, uint32_t shift) {
+template <bool brain>
+uint32_t compareHalves(const Instruction &i, const uint32_t *a, const uint32_t *b, uint32_t shift) {
   alignas(64) uint32_t x[32], y[32];
   for (uint32_t l = 0; l < 32; ++l) {
     uint16_t ha = uint16_t(a[l] >> shift), hb = uint16_t(b[l] >> shift);
@@ -140,21 +144,35 @@ template <bool brain, bool pair> void set(uint8_t *r, const Instruction &i, uint
 
 template <bool brain, bool pair> LaneHandler forType(LaneOp op) {
   switch (op) {
-  case LaneOp::Add: return NYSJIT_LANE(through2<brain, pair>(r, i, m, [](float a, float b) { return a + b; }));
-  case LaneOp::Sub: return NYSJIT_LANE(through2<brain, pair>(r, i, m, [](float a, float b) { return a - b; }));
-  case LaneOp::Mul: return NYSJIT_LANE(through2<brain, pair>(r, i, m, [](float a, float b) { return a * b; }));
-  case LaneOp::Fma: return fma<brain, pair>;
-  case LaneOp::Min: return extremum<brain, pair, false>;
-  case LaneOp::Max: return extremum<brain, pair, true>;
-  case LaneOp::Abs: return NYSJIT_LANE(halves<1, pair>(r, i, m, [](uint16_t a, uint16_t, uint16_t) { return uint16_t(a & 0x7fff); }));
-  case LaneOp::Neg: return NYSJIT_LANE(halves<1, pair>(r, i, m, [](uint16_t a, uint16_t, uint16_t) { return uint16_t(a ^ 0x8000); }));
+  case LaneOp::Add:
+    return NYSJIT_LANE(through2<brain, pair>(r, i, m, [](float a, float b) { return a + b; }));
+  case LaneOp::Sub:
+    return NYSJIT_LANE(through2<brain, pair>(r, i, m, [](float a, float b) { return a - b; }));
+  case LaneOp::Mul:
+    return NYSJIT_LANE(through2<brain, pair>(r, i, m, [](float a, float b) { return a * b; }));
+  case LaneOp::Fma:
+    return fma<brain, pair>;
+  case LaneOp::Min:
+    return extremum<brain, pair, false>;
+  case LaneOp::Max:
+    return extremum<brain, pair, true>;
+  case LaneOp::Abs:
+    return NYSJIT_LANE(halves<1, pair>(r, i, m, [](uint16_t a, uint16_t, uint16_t) { return uint16_t(a & 0x7fff); }));
+  case LaneOp::Neg:
+    return NYSJIT_LANE(halves<1, pair>(r, i, m, [](uint16_t a, uint16_t, uint16_t) { return uint16_t(a ^ 0x8000); }));
   case LaneOp::Copysign:
-    return NYSJIT_LANE(halves<2, pair>(r, i, m, [](uint16_t a, uint16_t b, uint16_t) { return uint16_t((a & 0x8000) | (b & 0x7fff)); }));
-  case LaneOp::Ex2: return NYSJIT_LANE(through1<brain, pair>(r, i, m, [](float a) { return float(__builtin_exp2(double(a))); }));
-  case LaneOp::Tanh: return NYSJIT_LANE(through1<brain, pair>(r, i, m, [](float a) { return float(__builtin_tanh(double(a))); }));
-  case LaneOp::Setp: return setp<brain, pair>;
-  case LaneOp::Set: return set<brain, pair>;
-  default: return nullptr;
+    return NYSJIT_LANE(halves<2, pair>(
+        r, i, m, [](uint16_t a, uint16_t b, uint16_t) { return uint16_t((a & 0x8000) | (b & 0x7fff)); }));
+  case LaneOp::Ex2:
+    return NYSJIT_LANE(through1<brain, pair>(r, i, m, [](float a) { return float(__builtin_exp2(double(a))); }));
+  case LaneOp::Tanh:
+    return NYSJIT_LANE(through1<brain, pair>(r, i, m, [](float a) { return float(__builtin_tanh(double(a))); }));
+  case LaneOp::Setp:
+    return setp<brain, pair>;
+  case LaneOp::Set:
+    return set<brain, pair>;
+  default:
+    return nullptr;
   }
 }
 
@@ -162,11 +180,16 @@ template <bool brain, bool pair> LaneHandler forType(LaneOp op) {
 
 LaneHandler halfTable(LaneOp op, Type type) {
   switch (type) {
-  case Type::F16: return forType<false, false>(op);
-  case Type::F16x2: return forType<false, true>(op);
-  case Type::BF16: return forType<true, false>(op);
-  case Type::BF16x2: return forType<true, true>(op);
-  default: return nullptr;
+  case Type::F16:
+    return forType<false, false>(op);
+  case Type::F16x2:
+    return forType<false, true>(op);
+  case Type::BF16:
+    return forType<true, false>(op);
+  case Type::BF16x2:
+    return forType<true, true>(op);
+  default:
+    return nullptr;
   }
 }
 

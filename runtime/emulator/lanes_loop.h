@@ -1,5 +1,5 @@
-// Loops over lanes, for lanes_*.cpp alone. Everything is static or in the unnamed namespace: two instruction sets' versions
-// never meet.
+// Loops over lanes, for lanes_*.cpp alone. Everything is static or in the unnamed namespace: two instruction sets'
+// versions never meet.
 #pragma once
 #include "runtime/emulator/half.h"
 #include "runtime/emulator/lanes.h"
@@ -9,20 +9,40 @@
 namespace nysjit::emulator::NYSJIT_LANES {
 namespace {
 
-template <bool wide> struct StorageOf { using type = uint32_t; };
-template <> struct StorageOf<true> { using type = uint64_t; };
+template <bool wide> struct StorageOf {
+  using type = uint32_t;
+};
+template <> struct StorageOf<true> {
+  using type = uint64_t;
+};
 /// What a register holds a lane in.
 template <typename T> using Storage = typename StorageOf<sizeof(T) == 8>::type;
 
 template <typename T> struct BitsOf;
-template <> struct BitsOf<uint16_t> { using type = uint16_t; };
-template <> struct BitsOf<int16_t> { using type = uint16_t; };
-template <> struct BitsOf<uint32_t> { using type = uint32_t; };
-template <> struct BitsOf<int32_t> { using type = uint32_t; };
-template <> struct BitsOf<uint64_t> { using type = uint64_t; };
-template <> struct BitsOf<int64_t> { using type = uint64_t; };
-template <> struct BitsOf<float> { using type = uint32_t; };
-template <> struct BitsOf<double> { using type = uint64_t; };
+template <> struct BitsOf<uint16_t> {
+  using type = uint16_t;
+};
+template <> struct BitsOf<int16_t> {
+  using type = uint16_t;
+};
+template <> struct BitsOf<uint32_t> {
+  using type = uint32_t;
+};
+template <> struct BitsOf<int32_t> {
+  using type = uint32_t;
+};
+template <> struct BitsOf<uint64_t> {
+  using type = uint64_t;
+};
+template <> struct BitsOf<int64_t> {
+  using type = uint64_t;
+};
+template <> struct BitsOf<float> {
+  using type = uint32_t;
+};
+template <> struct BitsOf<double> {
+  using type = uint64_t;
+};
 
 template <typename T> inline T fromBits(Storage<T> s) {
   typename BitsOf<T>::type bits = typename BitsOf<T>::type(s);
@@ -36,7 +56,9 @@ template <typename T> inline Storage<T> toBits(T value) {
   return bits;
 }
 
-template <typename S> inline const S *source(const uint8_t *registers, uint32_t offset) { return reinterpret_cast<const S *>(registers + offset); }
+template <typename S> inline const S *source(const uint8_t *registers, uint32_t offset) {
+  return reinterpret_cast<const S *>(registers + offset);
+}
 
 template <typename S> inline void commit(uint8_t *registers, uint32_t offset, const S *out, uint32_t mask) {
   S *d = reinterpret_cast<S *>(registers + offset);
@@ -55,14 +77,16 @@ inline void commitPredicate(uint8_t *registers, uint32_t offset, uint32_t value,
   *p = (*p & ~mask) | (value & mask);
 }
 
-template <typename T, typename R = T, typename F> inline void map1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename T, typename R = T, typename F>
+inline void map1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
   alignas(64) Storage<R> out[32];
   for (uint32_t l = 0; l < 32; ++l)
     out[l] = toBits<R>(f(fromBits<T>(a[l])));
   commit(r, i.op[0], out, mask);
 }
-template <typename T, typename R = T, typename F> inline void map2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename T, typename R = T, typename F>
+inline void map2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]);
   alignas(64) Storage<R> out[32];
   for (uint32_t l = 0; l < 32; ++l)
@@ -78,7 +102,8 @@ template <typename T, typename F> inline void mapShift(uint8_t *r, const Instruc
     out[l] = toBits<T>(f(fromBits<T>(a[l]), b[l]));
   commit(r, i.op[0], out, mask);
 }
-template <typename T, typename R = T, typename F> inline void map3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename T, typename R = T, typename F>
+inline void map3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]);
   const Storage<R> *c = source<Storage<R>>(r, i.op[3]);
   alignas(64) Storage<R> out[32];
@@ -97,20 +122,34 @@ template <typename T, typename F> inline uint32_t which(const Storage<T> *a, con
 
 template <typename T> inline uint32_t compareLanes(Compare compare, const Storage<T> *a, const Storage<T> *b) {
   switch (compare) {
-  case Compare::Eq: return which<T>(a, b, [](T x, T y) { return x == y; });
-  case Compare::Ne: return which<T>(a, b, [](T x, T y) { return (x < y) | (x > y); }); // not for unordered floats
-  case Compare::Lt: return which<T>(a, b, [](T x, T y) { return x < y; });
-  case Compare::Le: return which<T>(a, b, [](T x, T y) { return x <= y; });
-  case Compare::Gt: return which<T>(a, b, [](T x, T y) { return x > y; });
-  case Compare::Ge: return which<T>(a, b, [](T x, T y) { return x >= y; });
-  case Compare::Equ: return which<T>(a, b, [](T x, T y) { return !((x < y) | (x > y)); });
-  case Compare::Neu: return which<T>(a, b, [](T x, T y) { return x != y; });
-  case Compare::Ltu: return which<T>(a, b, [](T x, T y) { return !(x >= y); });
-  case Compare::Leu: return which<T>(a, b, [](T x, T y) { return !(x > y); });
-  case Compare::Gtu: return which<T>(a, b, [](T x, T y) { return !(x <= y); });
-  case Compare::Geu: return which<T>(a, b, [](T x, T y) { return !(x < y); });
-  case Compare::Num: return which<T>(a, b, [](T x, T y) { return (x == x) & (y == y); });
-  case Compare::Nan: return which<T>(a, b, [](T x, T y) { return (x != x) | (y != y); });
+  case Compare::Eq:
+    return which<T>(a, b, [](T x, T y) { return x == y; });
+  case Compare::Ne:
+    return which<T>(a, b, [](T x, T y) { return (x < y) | (x > y); }); // not for unordered floats
+  case Compare::Lt:
+    return which<T>(a, b, [](T x, T y) { return x < y; });
+  case Compare::Le:
+    return which<T>(a, b, [](T x, T y) { return x <= y; });
+  case Compare::Gt:
+    return which<T>(a, b, [](T x, T y) { return x > y; });
+  case Compare::Ge:
+    return which<T>(a, b, [](T x, T y) { return x >= y; });
+  case Compare::Equ:
+    return which<T>(a, b, [](T x, T y) { return !((x < y) | (x > y)); });
+  case Compare::Neu:
+    return which<T>(a, b, [](T x, T y) { return x != y; });
+  case Compare::Ltu:
+    return which<T>(a, b, [](T x, T y) { return !(x >= y); });
+  case Compare::Leu:
+    return which<T>(a, b, [](T x, T y) { return !(x > y); });
+  case Compare::Gtu:
+    return which<T>(a, b, [](T x, T y) { return !(x <= y); });
+  case Compare::Geu:
+    return which<T>(a, b, [](T x, T y) { return !(x < y); });
+  case Compare::Num:
+    return which<T>(a, b, [](T x, T y) { return (x == x) & (y == y); });
+  case Compare::Nan:
+    return which<T>(a, b, [](T x, T y) { return (x != x) | (y != y); });
   }
   return 0;
 }
@@ -122,9 +161,15 @@ inline void finishSetp(uint8_t *r, const Instruction &i, uint32_t mask, uint32_t
     uint32_t c = *source<uint32_t>(r, i.op[3]);
     c = i.flag ? ~c : c;
     switch (Combine(i.count)) {
-    case Combine::And: p &= c, q &= c; break;
-    case Combine::Or: p |= c, q |= c; break;
-    default: p ^= c, q ^= c; break;
+    case Combine::And:
+      p &= c, q &= c;
+      break;
+    case Combine::Or:
+      p |= c, q |= c;
+      break;
+    default:
+      p ^= c, q ^= c;
+      break;
     }
   }
   commitPredicate(r, i.op[0], p, mask);
@@ -165,7 +210,9 @@ public:
 private:
   int was;
 };
-inline bool directed(Rounding rounding) { return rounding == Rounding::Zero || rounding == Rounding::Down || rounding == Rounding::Up; }
+inline bool directed(Rounding rounding) {
+  return rounding == Rounding::Zero || rounding == Rounding::Down || rounding == Rounding::Up;
+}
 
 inline float flushed(float x) {
   uint32_t bits = bitsOfFloat(x);

@@ -45,8 +45,9 @@ bool tokenize(std::string_view text, std::vector<Token> &tokens, std::string &er
     } else if (isDigit(c)) {
       size_t start = at;
       bool based = c == '0' && (isAlpha(peek(1)));
-      while (at < text.size() && (isAlpha(text[at]) || isDigit(text[at]) || text[at] == '.' ||
-                                  (!based && (text[at] == '-' || text[at] == '+') && (text[at - 1] == 'e' || text[at - 1] == 'E'))))
+      while (at < text.size() &&
+             (isAlpha(text[at]) || isDigit(text[at]) || text[at] == '.' ||
+              (!based && (text[at] == '-' || text[at] == '+') && (text[at - 1] == 'e' || text[at - 1] == 'E'))))
         ++at;
       tokens.push_back({Token::Kind::Number, line, text.substr(start, at - start)});
     } else if (startsWord(c)) {

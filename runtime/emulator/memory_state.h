@@ -1,5 +1,5 @@
-// Allocations and their shadows. Each byte has a bit: was it ever written. During a launch, pages of shadow cells (race.h)
-// and of 32-byte sectors come into being where the kernel goes.
+// Allocations and their shadows. Each byte has a bit: was it ever written. During a launch, pages of shadow cells
+// (race.h) and of 32-byte sectors come into being where the kernel goes.
 #pragma once
 #include "runtime/emulator/machine.h"
 
@@ -8,7 +8,8 @@
 
 namespace nysjit::emulator {
 
-/// Who touched 4 bytes (or one, in a page that saw narrower accesses) of global memory in this launch. Blocks count from 1.
+/// Who touched 4 bytes (or one, in a page that saw narrower accesses) of global memory in this launch. Blocks count
+/// from 1.
 struct GlobalCell {
   uint32_t writerBlock = 0, writer = 0, writerPc = 0; // writer: as in race.h
   uint32_t readerBlock = 0, readTime = 0, readWarps = 0;
@@ -51,7 +52,7 @@ struct Allocation {
 struct Memory::State {
   std::map<uint64_t, std::unique_ptr<Allocation>> allocations; // by address
   uint64_t nextAddress = uint64_t(1) << 36;
-  uint64_t launch = 0; // counts launches: a shadow page of another one is stale
+  uint64_t launch = 0;               // counts launches: a shadow page of another one is stale
   std::vector<ShadowPage *> touched; // in this launch
 
   /// The allocation in which [address, address + bytes) lies, or null.

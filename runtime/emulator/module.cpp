@@ -24,7 +24,8 @@ Module::~Module() {
 namespace {
 
 /// Puts the variables in memory: addresses first, since initialisers may name any of them.
-bool placeVariables(const syntax::Module &module, Memory &memory, std::vector<uint64_t> &addresses, std::string &error) {
+bool placeVariables(const syntax::Module &module, Memory &memory, std::vector<uint64_t> &addresses,
+                    std::string &error) {
   auto fail = [&](const syntax::Variable &v, const std::string &message) {
     error = "line " + std::to_string(v.line) + ": " + v.name + ": " + message;
     return false;
@@ -121,10 +122,12 @@ Outcome run(const Launch &launch, Memory &memory, const Options &options) {
   std::string wrong;
   if (threads == 0 || threads > f.maxThreads)
     wrong = "expected 1 to " + std::to_string(f.maxThreads) + " threads, found " + std::to_string(threads);
-  else if (f.requiredThreads[0] && (f.requiredThreads[0] != launch.block[0] || f.requiredThreads[1] != launch.block[1] || f.requiredThreads[2] != launch.block[2]))
+  else if (f.requiredThreads[0] && (f.requiredThreads[0] != launch.block[0] ||
+                                    f.requiredThreads[1] != launch.block[1] || f.requiredThreads[2] != launch.block[2]))
     wrong = "expected the threads of .reqntid, found others";
   else if (launch.parameters.size() != f.parameterBytes)
-    wrong = "expected " + std::to_string(f.parameterBytes) + " bytes of parameters, found " + std::to_string(launch.parameters.size());
+    wrong = "expected " + std::to_string(f.parameterBytes) + " bytes of parameters, found " +
+            std::to_string(launch.parameters.size());
   if (!wrong.empty()) {
     execution.outcome.fault = Fault::Failed;
     execution.outcome.report.push_back("launch: " + f.name + ": " + wrong);

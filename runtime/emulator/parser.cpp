@@ -161,7 +161,8 @@ Variable Parser::variable(Space space, bool external) {
       v.align = uint32_t(integer("an alignment"));
     else if (text == "v2" || text == "v4" || text == "v8")
       vector = uint32_t(text[1] - '0');
-    else if (text == "ptr" || text == "attribute" || text == "global" || text == "shared" || text == "const" || text == "local") {
+    else if (text == "ptr" || text == "attribute" || text == "global" || text == "shared" || text == "const" ||
+             text == "local") {
       if (text == "attribute") // .attribute(.managed)
         while (ok() && now().kind != Token::Kind::End && !accept(")"))
           next();
@@ -287,7 +288,9 @@ void Parser::formals(Function &f, bool results) {
       expect(".param");
       // ".param .u64 .ptr .global .align 16 name": the .align is of what the pointer points to.
       bool pointer = false;
-      for (size_t ahead = at; ahead < tokens.size() && tokens[ahead].kind == Token::Kind::Word && !tokens[ahead].text.empty() && tokens[ahead].text[0] == '.'; ++ahead)
+      for (size_t ahead = at; ahead < tokens.size() && tokens[ahead].kind == Token::Kind::Word &&
+                              !tokens[ahead].text.empty() && tokens[ahead].text[0] == '.';
+           ++ahead)
         pointer |= tokens[ahead].text == ".ptr";
       v = variable(Space::Param, false);
       if (pointer)
@@ -332,8 +335,8 @@ void Parser::performance(Function &f) {
     } else if (name == ".pragma") {
       while (ok() && now().kind != Token::Kind::End && !accept(";"))
         next();
-    } else if (name != ".noreturn" && name != ".explicitcluster" && name != ".blocksareclusters" && name != ".abi_preserve" &&
-               name != ".unique") {
+    } else if (name != ".noreturn" && name != ".explicitcluster" && name != ".blocksareclusters" &&
+               name != ".abi_preserve" && name != ".unique") {
       fail(now().line, "expected a function's directive, found \"" + std::string(name) + "\"");
     }
   }

@@ -1,5 +1,5 @@
-// The parser's state, shared by the two sources that hold it: parser.cpp (declarations) and parser_statement.cpp (bodies).
-// A failure is recorded once and moves to the end of the text, so that every loop stops.
+// The parser's state, shared by the two sources that hold it: parser.cpp (declarations) and parser_statement.cpp
+// (bodies). A failure is recorded once and moves to the end of the text, so that every loop stops.
 #pragma once
 #include "runtime/emulator/lexer.h"
 #include "runtime/emulator/syntax.h"
@@ -21,7 +21,8 @@ private:
   };
   struct Scope {
     std::unordered_map<std::string_view, Meaning> names;
-    std::vector<std::pair<std::string_view, std::pair<uint32_t, uint32_t>>> ranges; // %r<100>: prefix, first register, count
+    std::vector<std::pair<std::string_view, std::pair<uint32_t, uint32_t>>>
+        ranges; // %r<100>: prefix, first register, count
     uint32_t number;
   };
 

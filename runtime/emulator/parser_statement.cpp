@@ -1,5 +1,5 @@
-// Bodies: scopes, registers, labels, instructions and their operands. The body of an inline-assembly block is a scope of
-// its own: its registers and labels hide those outside, and the same label may stand in two of them.
+// Bodies: scopes, registers, labels, instructions and their operands. The body of an inline-assembly block is a scope
+// of its own: its registers and labels hide those outside, and the same label may stand in two of them.
 #include "runtime/emulator/parser.h"
 
 #include <cstdlib>
@@ -14,7 +14,9 @@ bool Parser::lookUp(std::string_view name, Meaning &meaning) {
   while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9')
     --digits;
   std::string_view prefix = name.substr(0, digits);
-  uint64_t index = digits < name.size() && name.size() - digits < 9 ? std::strtoul(std::string(name.substr(digits)).c_str(), nullptr, 10) : ~uint64_t(0);
+  uint64_t index = digits < name.size() && name.size() - digits < 9
+                       ? std::strtoul(std::string(name.substr(digits)).c_str(), nullptr, 10)
+                       : ~uint64_t(0);
   for (size_t s = scopes.size(); s-- > 0;) {
     if (auto found = scopes[s].names.find(name); found != scopes[s].names.end()) {
       meaning = found->second;
@@ -89,13 +91,16 @@ void Parser::statement(Function &f) {
       } else {
         declare(tokens[named].text, {Meaning::Kind::ModuleVariable, uint32_t(module.variables.size())});
         v.name = f.name + "." + v.name;
+        if (space == Space::Shared)
+          f.sharedVariables.push_back(uint32_t(module.variables.size()));
         module.variables.push_back(std::move(v));
       }
     } while (accept(","));
     return expect(";");
   }
   // A label, a list of branch targets, a prototype, or an instruction.
-  if (now().kind == Token::Kind::Word && at + 1 < tokens.size() && tokens[at + 1].kind == Token::Kind::Mark && tokens[at + 1].text == ":") {
+  if (now().kind == Token::Kind::Word && at + 1 < tokens.size() && tokens[at + 1].kind == Token::Kind::Mark &&
+      tokens[at + 1].text == ":") {
     std::string name(next().text);
     next();
     if (accept(".branchtargets")) {
@@ -123,7 +128,8 @@ void Parser::registers(Function &f) {
     return fail(now().line, "expected a scalar register, found a register of vectors, which is not supported");
   Type type = typeNamed(text.empty() ? text : text.substr(1));
   if (ok() && (type == Type::None || type == Type::B128))
-    return fail(now().line, "expected a register's type, found \"" + std::string(text) + "\"" + (type == Type::B128 ? ", which is not supported" : ""));
+    return fail(now().line, "expected a register's type, found \"" + std::string(text) + "\"" +
+                                (type == Type::B128 ? ", which is not supported" : ""));
   do {
     std::string_view name = word("a register's name");
     uint64_t count = 1;
@@ -159,7 +165,8 @@ void Parser::instruction(Function &f) {
     Meaning meaning;
     if (!ok())
       return;
-    if (!lookUp(name, meaning) || meaning.kind != Meaning::Kind::Register || f.registers[meaning.index].type != Type::Pred)
+    if (!lookUp(name, meaning) || meaning.kind != Meaning::Kind::Register ||
+        f.registers[meaning.index].type != Type::Pred)
       return fail(line, "expected a predicate register, found \"" + std::string(name) + "\"");
     i.guard = int32_t(meaning.index);
   }

@@ -48,7 +48,8 @@ template <uint32_t count> bool SharedShadow::readCells(Plane &plane, uint32_t fi
 
 Collision SharedShadow::touchCells(Plane &plane, uint32_t first, uint32_t count, Touch touch, const Actor &actor) {
   Collision collision;
-  bool strong = touch == Touch::StrongRead || touch == Touch::StrongWrite, writes = touch != Touch::Read && touch != Touch::StrongRead;
+  bool strong = touch == Touch::StrongRead || touch == Touch::StrongWrite,
+       writes = touch != Touch::Read && touch != Touch::StrongRead;
   for (uint32_t c = first; c < first + count; ++c) {
     uint32_t writer = plane.writers[c];
     if (writerTime(writer) > actor.known[writerWarp(writer)] && !(strong && writerAtomic(writer)) && !collision.found)

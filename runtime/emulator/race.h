@@ -1,12 +1,13 @@
 // Data races, by happens-before (FastTrack, Flanagan and Freund 2009, with whole read vectors for shared memory).
 //
-// Time is a counter of each block that moves on at every release. A warp acts at `now`, and `known[v]` is the time up to
-// which what warp v did happened before it; a barrier joins its participants', an mbarrier's arrivals are acquired by those
-// that see its phase end, a fence followed by an atomic is acquired by an atomic on the same address followed by a fence.
+// Time is a counter of each block that moves on at every release. A warp acts at `now`, and `known[v]` is the time up
+// to which what warp v did happened before it; a barrier joins its participants', an mbarrier's arrivals are acquired
+// by those that see its phase end, a fence followed by an atomic is acquired by an atomic on the same address followed
+// by a fence.
 //
-// A cell stands for 4 bytes; from the first access narrower than that to them, four cells of a byte each do. A cell's last
-// writer is (time, warp, whether atomic); the destination of an asynchronous copy has a time that nobody knows of until the
-// copy was waited for, so that any access to it is a race.
+// A cell stands for 4 bytes; from the first access narrower than that to them, four cells of a byte each do. A cell's
+// last writer is (time, warp, whether atomic); the destination of an asynchronous copy has a time that nobody knows of
+// until the copy was waited for, so that any access to it is a race.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,7 +29,9 @@ struct Clock {
 };
 
 /// A writer in 32 bits; 0: none.
-constexpr uint32_t packWriter(uint32_t time, uint32_t warp, bool atomic) { return time << 6 | warp << 1 | uint32_t(atomic); }
+constexpr uint32_t packWriter(uint32_t time, uint32_t warp, bool atomic) {
+  return time << 6 | warp << 1 | uint32_t(atomic);
+}
 constexpr uint32_t writerTime(uint32_t writer) { return writer >> 6; }
 constexpr uint32_t writerWarp(uint32_t writer) { return writer >> 1 & 31; }
 constexpr bool writerAtomic(uint32_t writer) { return writer & 1; }
@@ -39,7 +42,13 @@ struct Actor {
   const uint32_t *known;
 };
 
-enum class Touch : uint8_t { Read, Write, StrongRead, StrongWrite, Copy }; // Copy: an asynchronous copy's write, at its issue
+enum class Touch : uint8_t {
+  Read,
+  Write,
+  StrongRead,
+  StrongWrite,
+  Copy
+}; // Copy: an asynchronous copy's write, at its issue
 
 /// What an access collides with.
 struct Collision {

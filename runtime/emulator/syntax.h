@@ -9,8 +9,28 @@
 namespace nysjit::emulator {
 
 enum class Type : uint8_t {
-  None, Pred, B8, B16, B32, B64, B128, U8, U16, U32, U64, S8, S16, S32, S64,
-  F16, F16x2, BF16, BF16x2, TF32, F32, F64,
+  None,
+  Pred,
+  B8,
+  B16,
+  B32,
+  B64,
+  B128,
+  U8,
+  U16,
+  U32,
+  U64,
+  S8,
+  S16,
+  S32,
+  S64,
+  F16,
+  F16x2,
+  BF16,
+  BF16x2,
+  TF32,
+  F32,
+  F64,
 };
 /// None if `name` ("u32") is not a type.
 Type typeNamed(std::string_view name);
@@ -52,14 +72,14 @@ struct Variable {
 struct Operand {
   enum class Kind { None, Register, Integer, Float, Variable, Name, Address, Vector, List, Discard };
   Kind kind = Kind::None;
-  uint32_t index = 0;         // Register: in Function::registers; Variable: in Function::variables or Module::variables
-  int32_t second = -1;        // Register: the q of p|q
+  uint32_t index = 0;  // Register: in Function::registers; Variable: in Function::variables or Module::variables
+  int32_t second = -1; // Register: the q of p|q
   bool moduleVariable = false;
-  bool negated = false;       // !p
-  uint64_t bits = 0;          // Integer; Float: the bits as written, 32 or 64 of them
-  uint32_t floatBits = 0;     // Float: 32, 64, or 0 for a decimal number (bits are a double's)
-  int64_t offset = 0;         // Address: [base + offset]; Variable: name + offset
-  std::string text;           // Name: a label, function or special register
+  bool negated = false;          // !p
+  uint64_t bits = 0;             // Integer; Float: the bits as written, 32 or 64 of them
+  uint32_t floatBits = 0;        // Float: 32, 64, or 0 for a decimal number (bits are a double's)
+  int64_t offset = 0;            // Address: [base + offset]; Variable: name + offset
+  std::string text;              // Name: a label, function or special register
   std::vector<Operand> elements; // Vector, List; Address: the base first, then what follows a comma
 };
 
@@ -71,7 +91,7 @@ struct Instruction {
   bool guardNegated = false;
   uint32_t line = 0, scope = 0;
   uint32_t file = 0, fileLine = 0; // the last .loc; 0: none
-  std::string text() const { // for messages: "ld.global.u32"
+  std::string text() const {       // for messages: "ld.global.u32"
     std::string all = opcode;
     for (const std::string &m : modifiers)
       all += "." + m;
@@ -94,9 +114,10 @@ struct Function {
   bool entry = false, defined = false;
   uint32_t line = 0;
   std::vector<Register> registers;
-  std::vector<Variable> variables;      // .param and .local; formal parameters are the first
+  std::vector<Variable> variables;              // .param and .local; formal parameters are the first
   uint32_t resultCount = 0, parameterCount = 0; // the first resultCount variables, then parameterCount
-  std::vector<int32_t> formalRegisters; // of resultCount + parameterCount: a .reg formal's register, or -1
+  std::vector<uint32_t> sharedVariables;        // in Module::variables: those declared in the body
+  std::vector<int32_t> formalRegisters;         // of resultCount + parameterCount: a .reg formal's register, or -1
   std::vector<Instruction> instructions;
   std::vector<Label> labels;
   std::vector<BranchTargets> branchTargets;

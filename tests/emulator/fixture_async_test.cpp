@@ -139,6 +139,20 @@ TEST_P(AsyncFixture, LastBlockAddsUp) {
   EXPECT_EQ(total.read()[0], std::accumulate(values.begin(), values.end(), 0));
 }
 
+TEST_P(AsyncFixture, ThreadsTakeALockInTurn) {
+  Module module(compiled("atomics"));
+  Buffer<int> lock(std::vector<int>{0}), counter(std::vector<int>{0});
+  module.kernel("locked").launch(2, 48, 0, lock, counter);
+  EXPECT_EQ(counter.read()[0], 96);
+}
+
+TEST_P(AsyncFixture, BlocksWaitForOneAnother) {
+  Module module(compiled("atomics"));
+  Buffer<int> arrived(std::vector<int>{0}), values(3), out(3);
+  module.kernel("meet").launch(3, 32, 0, arrived, values, out);
+  EXPECT_EQ(out.read(), std::vector<int>(3, 30));
+}
+
 TEST_P(AsyncFixture, ConstantsAndVariables) {
   Module module(compiled("constants"));
   const std::vector<float> values = random<float>(50, -1, 1);
