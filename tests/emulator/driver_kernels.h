@@ -3,7 +3,8 @@
 
 namespace nysjit::emulator_test {
 
-/// set(out, value): out[thread] = value. slow has the launch bounds of the tests, shared a static 4096 bytes.
+/// set(out, value): out[thread] = value. addOne(out): ++*out. withShared has 4096 bytes of it and at most 256 threads;
+/// exact has 64 x 2.
 inline const char *const setPtx = R"(
 .version 8.0
 .target sm_80
@@ -36,7 +37,10 @@ inline const char *const setPtx = R"(
 
 .visible .entry withShared() .maxntid 256, 1, 1
 {
+  .reg .b32 %r<2>;
   .shared .align 4 .b8 tile[4096];
+  mov.u32 %r1, tile;
+  st.shared.u32 [%r1], %r1;
   ret;
 }
 

@@ -135,7 +135,7 @@ TEST_P(ControlFixture, StructsByValue) {
 }
 
 TEST_P(ControlFixture, Recursion) {
-  Module module(compiled("calls"));
+  Module module(compiled("recursion"));
   Buffer<int> out(40);
   module.kernel("fibonaccis").launch(1, 40, 0, out);
   const int fibonacci[] = {0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89};

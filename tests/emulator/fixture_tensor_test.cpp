@@ -1,4 +1,4 @@
-// mma.cu, attention.cu, hopper.cu: tensor cores and the moves that feed them.
+// mma.cu, wmma.cu, attention.cu, hopper.cu: tensor cores and the moves that feed them.
 #include "tests/emulator/fixture.h"
 
 using namespace nysjit::emulator_test;
@@ -10,8 +10,8 @@ constexpr int M = 32, N = 48, K = 64;
 struct TensorFixture : Fixture {
   /// A 16-bit product, a warp a tile of 16 x `width`. B is column-major for wmma.
   template <typename Narrow, typename Widen>
-  void checkProduct(const char *kernel, Narrow narrow, Widen widen, bool columnMajor, int width) {
-    Module module(compiled("mma"));
+  void checkProduct(const char *file, const char *kernel, Narrow narrow, Widen widen, bool columnMajor, int width) {
+    Module module(compiled(file));
     const std::vector<uint16_t> a = narrow(random<double>(M * K, -1, 1)), b = narrow(random<double>(K * N, -1, 1));
     Buffer<uint16_t> as(a), bs(b);
     Buffer<float> out(M * N);
@@ -27,10 +27,10 @@ NYSJIT_EVERY_MODE(HopperFixture, 90);
 
 } // namespace
 
-TEST_P(TensorFixture, WmmaHalf) { checkProduct("wmmaHalf", toHalves, fromHalves, true, 16); }
-TEST_P(TensorFixture, WmmaBfloat) { checkProduct("wmmaBfloat", toBfloats, fromBfloats, true, 16); }
-TEST_P(TensorFixture, MmaHalf) { checkProduct("mmaHalf", toHalves, fromHalves, false, 8); }
-TEST_P(TensorFixture, MmaBfloat) { checkProduct("mmaBfloat", toBfloats, fromBfloats, false, 8); }
+TEST_P(TensorFixture, WmmaHalf) { checkProduct("wmma", "wmmaHalf", toHalves, fromHalves, true, 16); }
+TEST_P(TensorFixture, WmmaBfloat) { checkProduct("wmma", "wmmaBfloat", toBfloats, fromBfloats, true, 16); }
+TEST_P(TensorFixture, MmaHalf) { checkProduct("mma", "mmaHalf", toHalves, fromHalves, false, 8); }
+TEST_P(TensorFixture, MmaBfloat) { checkProduct("mma", "mmaBfloat", toBfloats, fromBfloats, false, 8); }
 
 TEST_P(TensorFixture, MmaTf32) {
   Module module(compiled("mma"));

@@ -74,6 +74,10 @@ struct Mode {
   int capability = 80;
 };
 
+inline void PrintTo(const Mode &mode, std::ostream *out) {
+  *out << (mode.lazy ? "lazy" : "eager") << ", seed " << mode.seed << ", sm_" << mode.capability;
+}
+
 /// The device as new: options set, primary context current, no report; all of it given back at the end.
 class Device {
 public:

@@ -1,0 +1,423 @@
+// Arithmetic, comparison, selection and moves.
+#include "runtime/emulator/decoder.h"
+
+namespace nysjit::emulator {
+
+using syntax::Operand;
+using Kind = Operand::Kind;
+
+namespace {
+bool isHalf(Type type) { return type == Type::F16 || type == Type::F16x2 || type == Type::BF16 || type == Type::BF16x2; }
+
+LaneHandler handlerFor(const Lanes &table, LaneOp op, Type type) {
+  return isHalf(type) ? table.half(op, type) : isFloat(type) ? table.floating(op, type) : table.integer(op, type);
+}
+
+bool compareNamed(const std::string &name, bool isSigned, Compare &compare) {
+  constexpr std::pair<const char *, Compare> names[] = {
+      {"eq", Compare::Eq}, {"ne", Compare::Ne}, {"lt", Compare::Lt}, {"le", Compare::Le}, {"gt", Compare::Gt}, {"ge", Compare::Ge}, {"equ", Compare::Equ},
+      {"neu", Compare::Neu}, {"ltu", Compare::Ltu}, {"leu", Compare::Leu}, {"gtu", Compare::Gtu}, {"geu", Compare::Geu}, {"num", Compare::Num},
+      {"nan", Compare::Nan}, {"lo", Compare::Lt}, {"ls", Compare::Le}, {"hi", Compare::Gt}, {"hs", Compare::Ge}};
+  for (const auto &[known, value] : names)
+    if (name == known && !(isSigned && (name == "lo" || name == "ls" || name == "hi" || name == "hs"))) {
+      compare = value;
+      return true;
+    }
+  return false;
+}
+} // namespace
+
+/// add, sub, div, rem, min, max, sad, fma, copysign.
+void Decoder::arithmetic() {
+  constexpr std::pair<const char *, LaneOp> names[] = {{"add", LaneOp::Add}, {"sub", LaneOp::Sub}, {"div", LaneOp::Div}, {"rem", LaneOp::Rem},
+                                                       {"min", LaneOp::Min}, {"max", LaneOp::Max}, {"sad", LaneOp::Sad}, {"fma", LaneOp::Fma},
+                                                       {"copysign", LaneOp::Copysign}};
+  LaneOp op = LaneOp::Add;
+  for (const auto &[name, value] : names)
+    if (text->opcode == name)
+      op = value;
+  if (text->modifiers.size() && (text->modifiers[0] == "cc"))
+    return carry();
+  Type type = takeType();
+  if (isFloat(type)) {
+    out.rounding = takeRounding();
+    out.ftz = take("ftz");
+    out.saturate = take("sat");
+    out.relu = take("relu");
+    out.flag = take("NaN");
+    if (take("xorsign")) {
+      out.variant = 1;
+      take("abs");
+    }
+    if (op == LaneOp::Div) { // .approx and .full: the quotient, rounded correctly
+      take("approx");
+      take("full");
+    }
+  } else if (take("sat")) { // add.sat.s32: through 64 bits there is no lane loop; rare enough to refuse
+    return fail("saturating integer arithmetic is not supported");
+  } else if (take("relu")) {
+    return fail("integer .relu is not supported");
+  }
+  bool three = op == LaneOp::Fma || op == LaneOp::Sad || (operandCount() == 4 && type == Type::F32 && (op == LaneOp::Min || op == LaneOp::Max));
+  if (!expectOperands(three ? 4 : 3, three ? 4 : 3))
+    return;
+  bindDestination(0, 0, type);
+  bind(1, 1, type);
+  bind(2, 2, type);
+  if (three)
+    bind(3, 3, type);
+  useLanes(handlerFor(table, op, type));
+}
+
+void Decoder::unary() {
+  constexpr std::pair<const char *, LaneOp> names[] = {{"abs", LaneOp::Abs}, {"neg", LaneOp::Neg}, {"rcp", LaneOp::Rcp},   {"sqrt", LaneOp::Sqrt},
+                                                       {"rsqrt", LaneOp::Rsqrt}, {"ex2", LaneOp::Ex2}, {"lg2", LaneOp::Lg2}, {"sin", LaneOp::Sin},
+                                                       {"cos", LaneOp::Cos}, {"tanh", LaneOp::Tanh}};
+  LaneOp op = LaneOp::Abs;
+  for (const auto &[name, value] : names)
+    if (text->opcode == name)
+      op = value;
+  Type type = takeType();
+  out.rounding = takeRounding();
+  out.ftz = take("ftz");
+  take("approx");
+  if (!expectOperands(2, 2))
+    return;
+  bindDestination(0, 0, type);
+  bind(1, 1, type);
+  useLanes(handlerFor(table, op, type));
+}
+
+void Decoder::testFloat() {
+  constexpr std::pair<const char *, FloatClass> names[] = {{"finite", FloatClass::Finite}, {"infinite", FloatClass::Infinite}, {"number", FloatClass::Number},
+                                                           {"notanumber", FloatClass::NotANumber}, {"normal", FloatClass::Normal},
+                                                           {"subnormal", FloatClass::Subnormal}};
+  for (const auto &[name, value] : names)
+    if (take(name))
+      out.variant = uint8_t(value);
+  Type type = takeType();
+  if (!expectOperands(2, 2))
+    return;
+  bindPredicate(0, 0);
+  bind(1, 1, type);
+  useLanes(handlerFor(table, LaneOp::Testp, type));
+}
+
+/// mul, mad, mul24, mad24, mad.cc, madc.
+void Decoder::multiply() {
+  bool add = text->opcode[1] == 'a', narrow = text->opcode.find("24") != std::string::npos, takesCarry = text->opcode == "madc";
+  Type type = takeType();
+  if (isFloat(type)) { // mul.f32; mad.f32 is fma
+    out.rounding = takeRounding();
+    out.ftz = take("ftz");
+    out.saturate = take("sat");
+    out.relu = take("relu");
+    if (!expectOperands(add ? 4 : 3, add ? 4 : 3))
+      return;
+    bindDestination(0, 0, type);
+    bind(1, 1, type);
+    bind(2, 2, type);
+    if (add)
+      bind(3, 3, type);
+    return useLanes(handlerFor(table, add ? LaneOp::Fma : LaneOp::Mul, type));
+  }
+  bool wide = take("wide"), high = take("hi");
+  if (!wide && !high && !take("lo"))
+    return fail("expected .lo, .hi or .wide");
+  bool givesCarry = take("cc");
+  if (take("sat"))
+    return fail("saturating integer arithmetic is not supported");
+  if (!expectOperands(add ? 4 : 3, add ? 4 : 3))
+    return;
+  Type result = !wide ? type : type == Type::U16 || type == Type::B16 ? Type::U32 : type == Type::S16 ? Type::S32 : type == Type::S32 ? Type::S64 : Type::U64;
+  bindDestination(0, 0, result);
+  bind(1, 1, type);
+  bind(2, 2, type);
+  if (add)
+    bind(3, 3, result);
+  LaneOp op;
+  if (takesCarry || givesCarry) {
+    out.flag = takesCarry;
+    out.saturate = givesCarry;
+    out.op[4] = carryPlace;
+    op = high ? LaneOp::MadCHigh : LaneOp::MadCLow;
+    // The high half of a signed product needs the signed type, which withCarry's modular sums do not have.
+    if (high && isSigned(type))
+      return fail("signed .hi with a carry is not supported");
+  } else if (narrow) {
+    op = add ? (high ? LaneOp::Mad24High : LaneOp::Mad24Low) : high ? LaneOp::Mul24High : LaneOp::Mul24Low;
+  } else {
+    op = add ? (wide ? LaneOp::MadWide : high ? LaneOp::MadHigh : LaneOp::MadLow) : wide ? LaneOp::MulWide : high ? LaneOp::MulHigh : LaneOp::MulLow;
+  }
+  useLanes(table.integer(op, type));
+}
+
+/// add.cc, addc, sub.cc, subc.
+void Decoder::carry() {
+  bool subtract = text->opcode[0] == 's';
+  out.flag = text->opcode.back() == 'c'; // addc takes the carry
+  out.saturate = take("cc");             // gives it
+  Type type = takeType();
+  if (!expectOperands(3, 3))
+    return;
+  bindDestination(0, 0, type);
+  bind(1, 1, type);
+  bind(2, 2, type);
+  out.op[4] = carryPlace;
+  useLanes(table.integer(subtract ? LaneOp::SubC : LaneOp::AddC, type));
+}
+
+void Decoder::bitwise() {
+  Type type = takeType();
+  const std::string &name = text->opcode;
+  bool one = name == "not" || name == "cnot";
+  if (!expectOperands(one ? 2 : 3, one ? 2 : 3))
+    return;
+  if (type == Type::Pred) {
+    bindPredicate(0, 0);
+    bindPredicate(1, 1);
+    if (!one)
+      bindPredicate(2, 2);
+    return useLanes(table.integer(name == "and" ? LaneOp::AndPredicate : name == "or" ? LaneOp::OrPredicate : name == "xor" ? LaneOp::XorPredicate : LaneOp::NotPredicate,
+                                  type));
+  }
+  bindDestination(0, 0, type);
+  bind(1, 1, type);
+  if (!one)
+    bind(2, 2, type);
+  useLanes(table.integer(name == "and"    ? LaneOp::And
+                         : name == "or"   ? LaneOp::Or
+                         : name == "xor"  ? LaneOp::Xor
+                         : name == "cnot" ? LaneOp::CNot
+                                          : LaneOp::Not,
+                         type));
+}
+
+void Decoder::shift() {
+  Type type = takeType();
+  if (!expectOperands(3, 3))
+    return;
+  bindDestination(0, 0, type);
+  bind(1, 1, type);
+  bind(2, 2, Type::U32);
+  useLanes(table.integer(text->opcode == "shl" ? LaneOp::Shl : LaneOp::Shr, type));
+}
+
+void Decoder::funnelShift() {
+  bool toLeft = take("l");
+  if (!toLeft && !take("r"))
+    return fail("expected .l or .r");
+  out.flag = take("wrap");
+  take("clamp");
+  Type type = takeType();
+  if (!expectOperands(4, 4))
+    return;
+  bindDestination(0, 0, type);
+  for (uint32_t o = 1; o < 4; ++o)
+    bind(o, o, Type::B32);
+  useLanes(table.integer(toLeft ? LaneOp::ShfLeft : LaneOp::ShfRight, type));
+}
+
+/// bfe, bfi, bfind, brev, clz, popc, fns, bmsk.
+void Decoder::bits() {
+  const std::string &name = text->opcode;
+  out.flag = take("shiftamt") | take("wrap");
+  take("clamp");
+  Type type = takeType();
+  size_t count = name == "bfe" || name == "fns" ? 4 : name == "bfi" ? 5 : name == "bmsk" ? 3 : 2;
+  if (!expectOperands(count, count))
+    return;
+  bool narrow = name == "bfind" || name == "clz" || name == "popc" || name == "fns";
+  bindDestination(0, 0, narrow ? Type::U32 : type);
+  bind(1, 1, type);
+  if (name == "bfi")
+    bind(2, 2, type);
+  for (uint32_t o = name == "bfi" ? 3 : 2; o < count; ++o)
+    bind(o, o, Type::U32);
+  useLanes(table.integer(name == "bfe"     ? LaneOp::Bfe
+                         : name == "bfi"   ? LaneOp::Bfi
+                         : name == "bfind" ? LaneOp::Bfind
+                         : name == "brev"  ? LaneOp::Brev
+                         : name == "clz"   ? LaneOp::Clz
+                         : name == "popc"  ? LaneOp::Popc
+                         : name == "fns"   ? LaneOp::Fns
+                                           : LaneOp::Bmsk,
+                         type));
+}
+
+void Decoder::permute() {
+  constexpr const char *modes[] = {"f4e", "b4e", "rc8", "ecl", "ecr", "rc16"};
+  Type type = takeType();
+  for (uint8_t m = 0; m < 6; ++m)
+    if (take(modes[m]))
+      out.variant = uint8_t(m + 1);
+  if (!expectOperands(4, 4))
+    return;
+  bindDestination(0, 0, type);
+  for (uint32_t o = 1; o < 4; ++o)
+    bind(o, o, Type::B32);
+  useLanes(table.integer(LaneOp::Prmt, type));
+}
+
+void Decoder::lop3() {
+  Type type = takeType();
+  if (!expectOperands(5, 5))
+    return;
+  if (operand(4).kind != Kind::Integer)
+    return fail("expected an immediate table");
+  bindDestination(0, 0, type);
+  for (uint32_t o = 1; o < 4; ++o)
+    bind(o, o, Type::B32);
+  out.immediate = int64_t(operand(4).bits & 0xff);
+  useLanes(table.integer(LaneOp::Lop3, type));
+}
+
+void Decoder::dot() {
+  Type a = takeType(), b = takeType();
+  if (!expectOperands(4, 4))
+    return;
+  out.variant = uint8_t((a == Type::S32) | (b == Type::S32) << 1);
+  bindDestination(0, 0, Type::B32);
+  for (uint32_t o = 1; o < 4; ++o)
+    bind(o, o, Type::B32);
+  useLanes(table.integer(LaneOp::Dp4a, Type::U32));
+}
+
+/// setp.lt.and.f32 p|q, a, b, c.
+void Decoder::setPredicate() {
+  Type type = takeType();
+  Compare compare;
+  if (left.empty() || !compareNamed(left[0], isSigned(type), compare))
+    return fail("expected a comparison");
+  left.erase(left.begin());
+  out.variant = uint8_t(compare);
+  out.ftz = take("ftz");
+  Combine combine = take("and") ? Combine::And : take("or") ? Combine::Or : take("xor") ? Combine::Xor : Combine::None;
+  out.count = uint8_t(combine);
+  size_t count = combine == Combine::None ? 3 : 4;
+  if (!expectOperands(count, count))
+    return;
+  const Operand &p = operand(0);
+  if (p.kind == Kind::Register) {
+    Operand first = p;
+    first.second = -1;
+    out.op[0] = predicate(first, nullptr);
+  } else if (p.kind != Kind::Discard) {
+    return fail("expected a predicate register");
+  }
+  if (p.second >= 0) {
+    if (function->registers[uint32_t(p.second)].type != Type::Pred)
+      return fail("expected two predicate registers");
+    out.op[4] = registerPlaces[functionIndex][uint32_t(p.second)];
+  }
+  bind(1, 1, type);
+  bind(2, 2, type);
+  if (combine != Combine::None)
+    bindPredicate(3, 3, &out.flag);
+  useLanes(handlerFor(table, LaneOp::Setp, type));
+}
+
+/// set.lt.u32.f32 d, a, b.
+void Decoder::set() {
+  Type to = takeType(), from = takeType();
+  Compare compare;
+  if (left.empty() || !compareNamed(left[0], isSigned(from), compare))
+    return fail("expected a comparison");
+  left.erase(left.begin());
+  out.ftz = take("ftz");
+  Combine combine = take("and") ? Combine::And : take("or") ? Combine::Or : take("xor") ? Combine::Xor : Combine::None;
+  out.variant = uint8_t(uint8_t(compare) | (typeBytes(to) == 2 ? 0x80 : 0));
+  out.count = uint8_t(combine);
+  out.type = to;
+  size_t count = combine == Combine::None ? 3 : 4;
+  if (!expectOperands(count, count))
+    return;
+  if (typeBytes(to) == 8)
+    return fail("a 64-bit destination is not supported");
+  bindDestination(0, 0, to);
+  bind(1, 1, from);
+  bind(2, 2, from);
+  if (combine != Combine::None)
+    bindPredicate(3, 3, &out.flag);
+  useLanes(handlerFor(table, LaneOp::Set, from));
+}
+
+/// selp and slct.
+void Decoder::selectLane() {
+  bool selp = text->opcode == "selp";
+  out.ftz = take("ftz");
+  Type type = takeType(), third = selp ? Type::Pred : takeType();
+  if (!expectOperands(4, 4))
+    return;
+  bindDestination(0, 0, type);
+  bind(1, 1, type);
+  bind(2, 2, type);
+  if (selp)
+    bindPredicate(3, 3, &out.flag);
+  else
+    bind(3, 3, third);
+  if (!selp)
+    out.flag = third == Type::F32;
+  Type plain = typeBytes(type) == 8 ? Type::B64 : typeBytes(type) == 4 ? Type::B32 : Type::B16;
+  useLanes(table.integer(selp ? LaneOp::Selp : LaneOp::Slct, plain));
+}
+
+void Decoder::move() {
+  Type type = takeType();
+  if (!expectOperands(2, 2))
+    return;
+  if (type == Type::Pred) {
+    bindPredicate(0, 0);
+    bindPredicate(1, 1, &out.flag);
+    return useLanes(table.integer(LaneOp::MovPredicate, type));
+  }
+  if (operand(0).kind == Kind::Vector || operand(1).kind == Kind::Vector)
+    return vectorMove(operand(0).kind == Kind::Vector);
+  if (typeBytes(type) < 2 || typeBytes(type) > 8)
+    return fail("the type ." + std::string(typeName(type)) + " is not supported");
+  bindDestination(0, 0, type);
+  if (const Operand &from = operand(1); from.kind == Kind::Name) {
+    const std::string &name = from.text;
+    if (name == "%clock" || name == "%clock64" || name == "%clock_hi" || name == "%globaltimer" || name == "%globaltimer_lo" || name == "%globaltimer_hi") {
+      out.handler = executeClock;
+      out.flag = name.find("_hi") != std::string::npos;
+      return;
+    }
+    if (name == "%pm0" || name.compare(0, 7, "%envreg") == 0 || name == "%is_explicit_cluster") {
+      out.op[1] = constant(0, typeBytes(type) == 8);
+      return useLanes(table.integer(LaneOp::Mov, typeBytes(type) == 8 ? Type::B64 : Type::B32));
+    }
+  }
+  bind(1, 1, type);
+  useLanes(table.integer(LaneOp::Mov, typeBytes(type) == 8 ? Type::B64 : typeBytes(type) == 4 ? Type::B32 : Type::B16));
+}
+
+/// mov.b64 d, {a, b} and mov.b64 {a, b}, d.
+void Decoder::vectorMove(bool toVector) {
+  const Operand &vector = operand(toVector ? 0 : 1);
+  size_t whole = toVector ? 1 : 0, parts = vector.elements.size();
+  Type type = typeNamed(text->modifiers.back());
+  uint32_t bytes = typeBytes(type);
+  if (!((bytes == 4 && parts == 2) || (bytes == 8 && (parts == 2 || parts == 4))))
+    return fail("expected two halves or, of 64 bits, four quarters, found " + std::to_string(parts) + " parts");
+  Type part = bytes / parts == 2 ? Type::B16 : Type::B32;
+  if (toVector) {
+    bind(4, whole, type);
+    for (uint32_t p = 0; p < parts; ++p) {
+      const Operand &e = vector.elements[p];
+      bool wide = false;
+      if (e.kind != Kind::Discard)
+        out.op[p] = place(e, part, wide);
+    }
+    // op[4] is taken, so four quarters and the source fit exactly.
+    return useLanes(table.integer(parts == 4 ? LaneOp::Unpack16Wide : bytes == 8 ? LaneOp::Unpack32 : LaneOp::Unpack16, type));
+  }
+  bindDestination(0, whole, type);
+  for (uint32_t p = 0; p < parts; ++p) {
+    bool wide = false;
+    out.op[1 + p] = place(vector.elements[p], part, wide);
+  }
+  useLanes(table.integer(parts == 4 ? LaneOp::Pack16Wide : bytes == 8 ? LaneOp::Pack32 : LaneOp::Pack16, type));
+}
+
+} // namespace nysjit::emulator

@@ -1,0 +1,469 @@
+// The frame of decoding: which functions and variables a kernel reaches, where registers and operands lie, and the table of
+// opcodes.
+#include "runtime/emulator/decoder.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace nysjit::emulator {
+
+using syntax::Operand;
+using Kind = Operand::Kind;
+
+const Lanes &chooseLanes() {
+#ifdef NYSJIT_LANES_V3
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+    return v3::lanes;
+#endif
+  return baseline::lanes;
+}
+
+const std::unordered_map<std::string, Decoder::Step> &Decoder::steps() {
+  using D = Decoder;
+  static const std::unordered_map<std::string, Step> all = {
+      {"add", &D::arithmetic}, {"sub", &D::arithmetic}, {"div", &D::arithmetic}, {"rem", &D::arithmetic}, {"min", &D::arithmetic}, {"max", &D::arithmetic},
+      {"sad", &D::arithmetic}, {"fma", &D::arithmetic}, {"copysign", &D::arithmetic}, {"mul", &D::multiply}, {"mad", &D::multiply}, {"mul24", &D::multiply},
+      {"mad24", &D::multiply}, {"addc", &D::carry}, {"subc", &D::carry}, {"madc", &D::multiply}, {"abs", &D::unary}, {"neg", &D::unary}, {"rcp", &D::unary},
+      {"sqrt", &D::unary}, {"rsqrt", &D::unary}, {"ex2", &D::unary}, {"lg2", &D::unary}, {"sin", &D::unary}, {"cos", &D::unary}, {"tanh", &D::unary},
+      {"testp", &D::testFloat}, {"and", &D::bitwise}, {"or", &D::bitwise}, {"xor", &D::bitwise}, {"not", &D::bitwise}, {"cnot", &D::bitwise},
+      {"shl", &D::shift}, {"shr", &D::shift}, {"shf", &D::funnelShift}, {"bfe", &D::bits}, {"bfi", &D::bits}, {"bfind", &D::bits}, {"brev", &D::bits},
+      {"clz", &D::bits}, {"popc", &D::bits}, {"fns", &D::bits}, {"bmsk", &D::bits}, {"prmt", &D::permute}, {"lop3", &D::lop3}, {"dp4a", &D::dot},
+      {"setp", &D::setPredicate}, {"set", &D::set}, {"selp", &D::selectLane}, {"slct", &D::selectLane}, {"mov", &D::move}, {"cvt", &D::convert},
+      {"ld", &D::loadStore}, {"ldu", &D::loadStore}, {"st", &D::loadStore}, {"atom", &D::atomic}, {"red", &D::atomic}, {"cvta", &D::convertAddress},
+      {"isspacep", &D::isSpace}, {"prefetch", &D::nothing}, {"prefetchu", &D::nothing}, {"discard", &D::nothing}, {"applypriority", &D::nothing},
+      {"createpolicy", &D::nothing}, {"griddepcontrol", &D::nothing}, {"setmaxnreg", &D::nothing}, {"pmevent", &D::nothing}, {"mapa", &D::mapRank},
+      {"getctarank", &D::mapRank}, {"cp", &D::copyAsync}, {"mbarrier", &D::mbarrier}, {"ldmatrix", &D::loadStoreMatrix}, {"stmatrix", &D::loadStoreMatrix},
+      {"movmatrix", &D::moveMatrix}, {"mma", &D::mma}, {"bar", &D::barrier}, {"barrier", &D::barrier}, {"membar", &D::fence}, {"fence", &D::fence},
+      {"shfl", &D::shuffle}, {"vote", &D::vote}, {"match", &D::match}, {"redux", &D::reduceLanes}, {"activemask", &D::activeMask}, {"elect", &D::elect},
+      {"bra", &D::branch}, {"brx", &D::indexedBranch}, {"call", &D::call}, {"ret", &D::ret}, {"exit", &D::exit}, {"trap", &D::trap}, {"brkpt", &D::trap},
+      {"nanosleep", &D::sleep},
+  };
+  return all;
+}
+
+void Decoder::fail(const std::string &message) {
+  if (failure.empty())
+    failure = "line " + std::to_string(text ? text->line : function ? function->line : 0) + ": " + (text ? text->text() + ": " : std::string()) + message;
+}
+
+bool Decoder::take(std::string_view modifier) {
+  auto found = std::find(left.begin(), left.end(), modifier);
+  if (found == left.end())
+    return false;
+  left.erase(found);
+  return true;
+}
+
+bool Decoder::takePrefixed(std::string_view prefix) {
+  for (auto m = left.begin(); m != left.end(); ++m)
+    if (m->compare(0, prefix.size(), prefix) == 0) {
+      left.erase(m);
+      return true;
+    }
+  return false;
+}
+
+Type Decoder::takeType() {
+  for (auto m = left.begin(); m != left.end(); ++m)
+    if (Type type = typeNamed(*m); type != Type::None) {
+      left.erase(m);
+      return type;
+    }
+  fail("expected a type");
+  return Type::None;
+}
+
+Rounding Decoder::takeRounding() {
+  constexpr std::pair<const char *, Rounding> names[] = {
+      {"rn", Rounding::Nearest}, {"rz", Rounding::Zero}, {"rm", Rounding::Down}, {"rp", Rounding::Up}, {"rna", Rounding::NearestAway},
+      {"rni", Rounding::NearestInteger}, {"rzi", Rounding::ZeroInteger}, {"rmi", Rounding::DownInteger}, {"rpi", Rounding::UpInteger}};
+  for (const auto &[name, rounding] : names)
+    if (take(name))
+      return rounding;
+  return Rounding::None;
+}
+
+void Decoder::takeCacheHints() {
+  for (const char *name : {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "unified"})
+    take(name);
+  while (takePrefixed("L1::") || takePrefixed("L2::") || takePrefixed("level::")) {
+  }
+}
+
+bool Decoder::takeSpace() {
+  constexpr std::pair<const char *, Space> names[] = {
+      {"global", Space::Global}, {"shared", Space::Shared}, {"shared::cta", Space::Shared}, {"shared::cluster", Space::Shared}, {"local", Space::Local},
+      {"param", Space::Param}, {"param::entry", Space::Param}, {"param::func", Space::Param}, {"const", Space::Const}};
+  for (const auto &[name, space] : names)
+    if (take(name)) {
+      out.space = space;
+      return true;
+    }
+  out.space = Space::Generic;
+  return false;
+}
+
+void Decoder::takeOrder() {
+  for (const char *scope : {"cta", "cluster", "gpu", "sys"})
+    take(scope);
+  bool both = take("acq_rel") | take("sc"), acquire = take("acquire"), release = take("release");
+  out.acquire = both || acquire;
+  out.release = both || release;
+  bool relaxed = take("relaxed"), isVolatile = take("volatile"), mmio = take("mmio");
+  out.strong = out.acquire || out.release || relaxed || isVolatile || mmio;
+  take("weak");
+}
+
+bool Decoder::expectOperands(size_t least, size_t most) {
+  if (operandCount() >= least && operandCount() <= most)
+    return true;
+  fail("expected " + std::to_string(least) + (most > least ? " to " + std::to_string(most) : "") + " operands, found " + std::to_string(operandCount()));
+  return false;
+}
+
+const Operand &Decoder::operand(size_t index) {
+  static const Operand none;
+  return index < text->operands.size() ? text->operands[index] : none;
+}
+
+uint32_t Decoder::allocate(uint32_t bytes) {
+  uint32_t at = code.registerBytes;
+  code.registerBytes += bytes;
+  return at;
+}
+
+uint32_t Decoder::allocatePredicate() {
+  if (predicatesLeft == 0) {
+    nextPredicate = allocate(64);
+    predicatesLeft = 16;
+  }
+  --predicatesLeft;
+  uint32_t at = nextPredicate;
+  nextPredicate += 4;
+  return at;
+}
+
+uint32_t Decoder::constant(uint64_t bits, bool wide) {
+  if (!wide)
+    bits = uint32_t(bits);
+  auto [at, isNew] = constants.try_emplace({wide, bits}, 0);
+  if (isNew) {
+    at->second = allocate(wide ? 256 : 128);
+    code.constants.push_back({at->second, wide, false, bits});
+  }
+  return at->second;
+}
+
+uint32_t Decoder::predicateConstant(bool value) {
+  uint32_t at = allocatePredicate();
+  code.constants.push_back({at, false, true, value});
+  return at;
+}
+
+uint32_t Decoder::special(const std::string &name, bool wide) {
+  static const std::unordered_map<std::string, Special> names = {
+      {"%tid.x", Special::TidX}, {"%tid.y", Special::TidY}, {"%tid.z", Special::TidZ}, {"%ntid.x", Special::NtidX}, {"%ntid.y", Special::NtidY},
+      {"%ntid.z", Special::NtidZ}, {"%ctaid.x", Special::CtaidX}, {"%ctaid.y", Special::CtaidY}, {"%ctaid.z", Special::CtaidZ},
+      {"%nctaid.x", Special::NctaidX}, {"%nctaid.y", Special::NctaidY}, {"%nctaid.z", Special::NctaidZ}, {"%laneid", Special::LaneId},
+      {"%warpid", Special::WarpId}, {"%nwarpid", Special::NwarpId}, {"%smid", Special::SmId}, {"%nsmid", Special::NsmId}, {"%gridid", Special::GridId},
+      {"%lanemask_eq", Special::LaneMaskEq}, {"%lanemask_lt", Special::LaneMaskLt}, {"%lanemask_le", Special::LaneMaskLe},
+      {"%lanemask_gt", Special::LaneMaskGt}, {"%lanemask_ge", Special::LaneMaskGe}, {"%dynamic_smem_size", Special::DynamicSharedSize},
+      {"%total_smem_size", Special::TotalSharedSize}, {"%aggr_smem_size", Special::TotalSharedSize},
+      // Clusters of one block.
+      {"%clusterid.x", Special::CtaidX}, {"%clusterid.y", Special::CtaidY}, {"%clusterid.z", Special::CtaidZ}, {"%nclusterid.x", Special::NctaidX},
+      {"%nclusterid.y", Special::NctaidY}, {"%nclusterid.z", Special::NctaidZ}, {"%cluster_ctaid.x", Special::Zero}, {"%cluster_ctaid.y", Special::Zero},
+      {"%cluster_ctaid.z", Special::Zero}, {"%cluster_nctaid.x", Special::One}, {"%cluster_nctaid.y", Special::One}, {"%cluster_nctaid.z", Special::One},
+      {"%cluster_ctarank", Special::Zero}, {"%cluster_nctarank", Special::One}};
+  auto found = names.find(name);
+  if (found == names.end()) {
+    fail("expected an operand, found \"" + name + "\"");
+    return 0;
+  }
+  auto [at, isNew] = specials.try_emplace({wide, uint32_t(found->second)}, 0);
+  if (isNew) {
+    at->second = allocate(wide ? 256 : 128);
+    code.specials.push_back({at->second, wide, found->second});
+  }
+  return at->second;
+}
+
+uint64_t Decoder::immediateBits(const Operand &o, Type type) {
+  uint32_t bytes = typeBytes(type);
+  uint64_t bits = o.bits;
+  if (o.kind == Kind::Float && o.floatBits != 32 && (type == Type::F32 || (bytes == 4 && o.floatBits == 0))) {
+    double wide;
+    std::memcpy(&wide, &bits, 8);
+    float narrow = float(wide);
+    bits = 0;
+    std::memcpy(&bits, &narrow, 4);
+  } else if (o.kind == Kind::Float && o.floatBits == 32 && type == Type::F64) {
+    float narrow;
+    std::memcpy(&narrow, &bits, 4);
+    double wide = narrow;
+    std::memcpy(&bits, &wide, 8);
+  }
+  return bytes >= 8 || bytes == 0 ? bits : bits & ((uint64_t(1) << 8 * bytes) - 1);
+}
+
+Type Decoder::registerType(const Operand &o) const { return o.kind == Kind::Register ? function->registers[o.index].type : Type::None; }
+
+uint64_t Decoder::variableAddress(const Operand &o) {
+  if (!o.moduleVariable) {
+    uint32_t at = framePlaces[functionIndex][o.index];
+    bool kernelParameter = functionIndex == entry && o.index < function->resultCount + function->parameterCount;
+    return (kernelParameter ? paramWindow : 0) + at + uint64_t(o.offset);
+  }
+  const syntax::Variable &v = module.variables[o.index];
+  if (v.space == Space::Shared)
+    return sharedAddresses[o.index] + uint64_t(o.offset);
+  if (addresses[o.index] == 0)
+    fail("expected a definition of " + v.name + ", found an external declaration");
+  return addresses[o.index] + uint64_t(o.offset);
+}
+
+uint32_t Decoder::place(const Operand &o, Type type, bool &wide, bool any) {
+  wide = typeBytes(type) == 8;
+  switch (o.kind) {
+  case Kind::Register: {
+    Type have = registerType(o);
+    uint32_t haveBytes = typeBytes(have), wantBytes = typeBytes(type);
+    if (o.negated || o.second >= 0 || have == Type::Pred || (any ? haveBytes < wantBytes : haveBytes != wantBytes))
+      fail("expected a register of " + std::to_string(8 * wantBytes) + " bits, found " + function->registers[o.index].name + " of type ." + typeName(have));
+    wide = haveBytes == 8;
+    return registerPlaces[functionIndex][o.index];
+  }
+  case Kind::Integer:
+  case Kind::Float: return constant(immediateBits(o, type), wide);
+  case Kind::Variable: return constant(variableAddress(o), wide);
+  case Kind::Name: return special(o.text, wide);
+  default: fail("expected a register or an immediate"); return 0;
+  }
+}
+
+void Decoder::bind(uint32_t slot, size_t index, Type type, bool any) {
+  bool wide = false;
+  out.op[slot] = place(operand(index), type, wide, any);
+  out.wide = uint8_t((out.wide & ~(1u << slot)) | uint32_t(wide) << slot);
+}
+
+void Decoder::bindDestination(uint32_t slot, size_t index, Type type, bool any) {
+  const Operand &o = operand(index);
+  if (o.kind == Kind::Discard)
+    return;
+  if (o.kind != Kind::Register)
+    return fail("expected a destination register");
+  bind(slot, index, type, any);
+}
+
+uint32_t Decoder::predicate(const Operand &o, bool *negated) {
+  if (o.kind == Kind::Integer)
+    return predicateConstant(o.bits != 0);
+  if (o.kind != Kind::Register || registerType(o) != Type::Pred || (o.negated && !negated)) {
+    fail("expected a predicate register");
+    return 0;
+  }
+  if (negated)
+    *negated = o.negated;
+  return registerPlaces[functionIndex][o.index];
+}
+
+void Decoder::bindPredicate(uint32_t slot, size_t index, bool *negated) {
+  if (operand(index).kind != Kind::Discard)
+    out.op[slot] = predicate(operand(index), negated);
+}
+
+void Decoder::bindAddress(uint32_t slot, size_t index, int64_t *offset) {
+  const Operand &o = operand(index);
+  if (o.kind != Kind::Address || o.elements.size() != 1)
+    return fail("expected an address in brackets");
+  int64_t &into = offset ? *offset : out.immediate;
+  const Operand &base = o.elements[0];
+  into += o.offset;
+  if (base.kind == Kind::Register) {
+    bool wide = false;
+    Type have = registerType(base);
+    out.op[slot] = place(base, typeBytes(have) == 8 ? Type::U64 : Type::U32, wide);
+    out.wide = uint8_t((out.wide & ~(1u << slot)) | uint32_t(wide) << slot);
+  } else if (offset) { // always a register, so that there can be two addresses
+    uint64_t at = base.kind == Kind::Variable ? variableAddress(base) : base.bits;
+    out.op[slot] = constant(at, true);
+    out.wide |= uint8_t(1u << slot);
+  } else if (base.kind == Kind::Variable) {
+    into += int64_t(variableAddress(base));
+  } else if (base.kind == Kind::Integer) {
+    into += int64_t(base.bits);
+  } else {
+    fail("expected a register or a variable as an address, found \"" + base.text + "\"");
+  }
+}
+
+uint32_t Decoder::registerList(const Operand &o, Type type, bool &wide, bool any, bool destination) {
+  uint32_t start = uint32_t(code.lists.size());
+  const std::vector<Operand> single = {o}, &elements = o.kind == Kind::Vector ? o.elements : single;
+  wide = typeBytes(type) == 8;
+  bool first = true;
+  for (const Operand &e : elements) {
+    if (e.kind == Kind::Discard && destination) {
+      code.lists.push_back(noOperand);
+      continue;
+    }
+    if (destination && e.kind != Kind::Register)
+      fail("expected destination registers");
+    bool here = false;
+    uint32_t at = place(e, type, here, any);
+    if (!first && here != wide)
+      fail("expected registers of one size");
+    wide = here;
+    first = false;
+    code.lists.push_back(at);
+  }
+  return start;
+}
+
+void Decoder::useLanes(LaneHandler handler) {
+  out.lanes = handler;
+  if (!handler)
+    fail("this instruction is not supported");
+}
+
+void Decoder::collectOperand(uint32_t f, const Operand &o) {
+  if (o.kind == Kind::Variable && o.moduleVariable && module.variables[o.index].space == Space::Shared && !sharedAddresses.count(o.index)) {
+    sharedAddresses[o.index] = 0;
+    sharedUsed.push_back(o.index);
+  }
+  for (const Operand &e : o.elements)
+    collectOperand(f, e);
+}
+
+bool Decoder::collect(uint32_t index) {
+  const syntax::Function &f = module.functions[index];
+  function = &f;
+  text = nullptr;
+  if (std::find(calling.begin(), calling.end(), index) != calling.end()) {
+    fail(f.name + ": recursive calls are not supported");
+    return false;
+  }
+  if (std::find(reachable.begin(), reachable.end(), index) == reachable.end())
+    reachable.push_back(index);
+  calling.push_back(index);
+  for (uint32_t v : f.sharedVariables)
+    if (sharedAddresses.try_emplace(v, 0).second)
+      sharedUsed.push_back(v);
+  for (const syntax::Instruction &i : f.instructions) {
+    for (const Operand &o : i.operands)
+      collectOperand(index, o);
+    if (i.opcode != "call")
+      continue;
+    for (const Operand &o : i.operands)
+      if (o.kind == Kind::Name)
+        for (uint32_t g = 0; g < module.functions.size(); ++g)
+          if (module.functions[g].name == o.text && module.functions[g].defined && !collect(g))
+            return false;
+  }
+  calling.pop_back();
+  return true;
+}
+
+void Decoder::layOutShared() {
+  std::sort(sharedUsed.begin(), sharedUsed.end());
+  uint64_t end = sharedBase, dynamicAlign = 16;
+  for (uint32_t v : sharedUsed) {
+    const syntax::Variable &variable = module.variables[v];
+    if (variable.external) {
+      dynamicAlign = std::max<uint64_t>(dynamicAlign, variable.align);
+      continue;
+    }
+    end = (end + variable.align - 1) / variable.align * variable.align;
+    sharedAddresses[v] = end;
+    end += variable.bytes;
+    if (end > 1 << 20)
+      return fail("expected at most 1 MiB of shared variables");
+  }
+  code.sharedBytes = uint32_t(end - sharedBase);
+  code.dynamicShared = uint32_t((end + dynamicAlign - 1) / dynamicAlign * dynamicAlign);
+  for (uint32_t v : sharedUsed)
+    if (module.variables[v].external)
+      sharedAddresses[v] = code.dynamicShared;
+}
+
+void Decoder::layOutParameters(const syntax::Function &f, std::vector<Parameter> &parameters) {
+  uint64_t end = 0;
+  for (uint32_t p = 0; p < f.resultCount + f.parameterCount; ++p) {
+    const syntax::Variable &v = f.variables[p];
+    end = (end + v.align - 1) / v.align * v.align;
+    framePlaces[functionIndex].push_back(uint32_t(end));
+    parameters.push_back({uint32_t(end), uint32_t(v.bytes)});
+    end += v.bytes;
+    if (end > 32768)
+      return fail("expected at most 32 KiB of parameters");
+  }
+  code.parameterBytes = uint32_t(end);
+}
+
+void Decoder::decodeFunction(uint32_t index) {
+  functionIndex = index;
+  function = &module.functions[index];
+  bases[index] = uint32_t(code.instructions.size());
+  for (const syntax::Instruction &line : function->instructions) {
+    text = &line;
+    out = Instruction();
+    left = line.modifiers;
+    if (line.guard >= 0) {
+      out.guard = registerPlaces[index][uint32_t(line.guard)];
+      out.guardNegated = line.guardNegated;
+    }
+    auto step = steps().find(line.opcode);
+    if (step == steps().end())
+      fail("this instruction is not supported");
+    else
+      (this->*step->second)();
+    if (failure.empty() && !left.empty())
+      fail("the modifier ." + left[0] + " is not supported here");
+    if (!failure.empty())
+      return;
+    code.instructions.push_back(out);
+    code.places.push_back({line.line, line.file, line.fileLine, line.text()});
+  }
+  // A body may end without ret.
+  out = Instruction();
+  out.handler = executeReturn;
+  code.instructions.push_back(out);
+  code.places.push_back({function->instructions.empty() ? function->line : function->instructions.back().line, 0, 0, "ret"});
+}
+
+bool Decoder::run(uint32_t entryIndex, std::vector<Parameter> &parameters, std::string &error) {
+  entry = entryIndex;
+  code.name = module.functions[entry].name;
+  code.files = module.files;
+  collect(entry);
+  if (failure.empty())
+    layOutShared();
+  uint64_t frame = 0;
+  for (uint32_t f : reachable) {
+    functionIndex = f;
+    function = &module.functions[f];
+    if (f == entry)
+      layOutParameters(*function, parameters);
+    for (uint32_t v = uint32_t(framePlaces[f].size()); v < function->variables.size(); ++v) {
+      const syntax::Variable &variable = function->variables[v];
+      frame = (frame + variable.align - 1) / variable.align * variable.align;
+      framePlaces[f].push_back(uint32_t(frame));
+      frame += variable.bytes;
+      if (frame > 1 << 20)
+        fail(function->name + ": expected at most 1 MiB of local memory a thread");
+    }
+    for (const syntax::Register &r : function->registers)
+      registerPlaces[f].push_back(r.type == Type::Pred ? allocatePredicate() : allocate(typeBytes(r.type) == 8 ? 256 : 128));
+  }
+  code.frameBytes = uint32_t((frame + 15) / 16 * 16);
+  carryPlace = allocate(128);
+  for (uint32_t f : reachable)
+    if (failure.empty())
+      decodeFunction(f);
+  for (const auto &[pc, target] : calls)
+    code.instructions[pc].immediate = bases[target];
+  error = failure;
+  return failure.empty();
+}
+
+} // namespace nysjit::emulator
