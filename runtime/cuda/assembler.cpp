@@ -64,6 +64,15 @@ std::string firstExecutable(const std::string &pattern) {
   return first;
 }
 
+/// The folders that were looked into, in few words.
+std::string noneAt(const std::string &tool) {
+  std::string text = "no " + tool + " in ";
+  for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
+    if (const std::string home = environmentSetting(variable); !home.empty())
+      text += home + "/bin, ";
+  return text + "PATH (" + environmentSetting("PATH") + ") and the packages of " + joined(sitePackages());
+}
+
 } // namespace
 
 std::vector<std::string> cudaToolPlaces(const std::string &tool) {
@@ -86,8 +95,7 @@ Result<std::string> findCudaTool(const std::string &tool) {
     if (std::string path = firstExecutable(place); !path.empty())
       return path;
   return Error::mismatch(ErrorKind::Unavailable, tool,
-                         tool + " in CUDA_HOME, CUDA_PATH, PATH or pip's nvidia or triton packages",
-                         "no " + tool + " at " + joined(places));
+                         tool + " in CUDA_HOME, CUDA_PATH, PATH or pip's nvidia or triton packages", noneAt(tool));
 }
 
 Result<std::string> findAssembler() {

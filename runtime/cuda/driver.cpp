@@ -66,19 +66,15 @@ Status CudaDriver::resolve() {
   struct Row {
     const char *symbol;
     void **function;
-    bool isNeeded;
   };
   const Row rows[] = {
-#define NYSJIT_ROW(name, symbol, parameters) {#symbol, reinterpret_cast<void **>(&symbols.name), true},
+#define NYSJIT_ROW(name, symbol, parameters) {#symbol, reinterpret_cast<void **>(&symbols.name)},
       NYSJIT_CUDA_SYMBOLS(NYSJIT_ROW)
-#undef NYSJIT_ROW
-#define NYSJIT_ROW(name, symbol, parameters) {#symbol, reinterpret_cast<void **>(&symbols.name), false},
-          NYSJIT_CUDA_OPTIONAL_SYMBOLS(NYSJIT_ROW)
 #undef NYSJIT_ROW
   };
   for (const Row &row : rows) {
     *row.function = dlsym(handle, row.symbol);
-    if (!*row.function && row.isNeeded)
+    if (!*row.function)
       return unavailable("a driver that has " + std::string(row.symbol), path + ", which lacks it");
   }
   report = reinterpret_cast<const char *(*)()>(symbol("nysjit_emulator_report"));

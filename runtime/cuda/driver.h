@@ -14,7 +14,6 @@ namespace nysjit {
 struct CudaSymbols {
 #define NYSJIT_MEMBER(name, symbol, parameters) CUresult(*name) parameters = nullptr;
   NYSJIT_CUDA_SYMBOLS(NYSJIT_MEMBER)
-  NYSJIT_CUDA_OPTIONAL_SYMBOLS(NYSJIT_MEMBER) // null where the library lacks them
 #undef NYSJIT_MEMBER
 };
 

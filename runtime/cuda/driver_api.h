@@ -156,6 +156,7 @@ enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1, CU_EVENT_DEFAULT = 0, 
   X(cuStreamWaitEvent, cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))                            \
   X(cuStreamGetCtx, cuStreamGetCtx, (CUstream stream, CUcontext *context))                                             \
   X(cuStreamBeginCapture, cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))                        \
+  X(cuStreamIsCapturing, cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus * status))                       \
   X(cuStreamEndCapture, cuStreamEndCapture, (CUstream stream, CUgraph *graph))                                         \
   X(cuGraphInstantiate, cuGraphInstantiateWithFlags, (CUgraphExec * executable, CUgraph graph, unsigned long long flags))\
   X(cuGraphLaunch, cuGraphLaunch, (CUgraphExec executable, CUstream stream))                                           \
@@ -172,10 +173,6 @@ enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1, CU_EVENT_DEFAULT = 0, 
      unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters, void **extra))                         \
   X(cuLaunchKernelEx, cuLaunchKernelEx,                                                                                \
     (const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra))
-
-/* The same, but used only where the library has them. */
-#define NYSJIT_CUDA_OPTIONAL_SYMBOLS(X)                                                                                \
-  X(cuStreamIsCapturing, cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus * status))
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -37,19 +37,17 @@ StreamWorkspaces::Block &StreamWorkspaces::blockOf(CUcontext context, CUstream s
 
 Status StreamWorkspaces::grow(Block &block, const CudaDriver &driver, CUstream stream, size_t bytes) {
   const CudaSymbols &api = driver.api();
-  if (api.cuStreamIsCapturing) {
-    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-    const CUresult result = api.cuStreamIsCapturing(stream, &status);
-    if (isCaptureError(result) || (result == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE))
-      return duringCapture(std::to_string(bytes) + " bytes needed, " + std::to_string(block.bytes) + " at hand");
-    if (result != CUDA_SUCCESS)
-      return driver.failure(result, "cuStreamIsCapturing");
-  }
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  CUresult result = api.cuStreamIsCapturing(stream, &status); // unlike an attempt to allocate, it spoils no capture
+  if (isCaptureError(result) || (result == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE))
+    return duringCapture(std::to_string(bytes) + " bytes needed, " + std::to_string(block.bytes) + " at hand");
+  if (result != CUDA_SUCCESS)
+    return driver.failure(result, "cuStreamIsCapturing");
   const size_t doubled = block.bytes > SIZE_MAX / 2 ? bytes : std::max(bytes, 2 * block.bytes);
   block.outgrown.reserve(block.outgrown.size() + 1);
   CUdeviceptr memory = 0;
   size_t taken = doubled;
-  CUresult result = api.cuMemAlloc(&memory, taken);
+  result = api.cuMemAlloc(&memory, taken);
   if (result == CUDA_ERROR_OUT_OF_MEMORY && doubled > bytes)
     result = api.cuMemAlloc(&memory, taken = bytes);
   if (isCaptureError(result))

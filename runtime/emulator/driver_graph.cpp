@@ -58,6 +58,28 @@ CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
   });
 }
 
+/// Unlike other calls it spoils no capture, of whichever stream.
+CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus *status) {
+  return call(Symbol::cuStreamIsCapturing, [&](Driver &state) {
+    Context *context;
+    NYSJIT_TRY(state.current(context));
+    if (!status)
+      return CUDA_ERROR_INVALID_VALUE;
+    *status = CU_STREAM_CAPTURE_STATUS_NONE;
+    if (reinterpret_cast<uintptr_t>(handle) < 2) {
+      for (const auto &[other, one] : context->streams)
+        if (one->capture && one->blocking)
+          return captureImplicit;
+      return CUDA_SUCCESS;
+    }
+    std::shared_ptr<Stream> stream;
+    NYSJIT_TRY(state.stream(*context, handle, stream));
+    if (stream->capture)
+      *status = stream->capture->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED : CU_STREAM_CAPTURE_STATUS_ACTIVE;
+    return CUDA_SUCCESS;
+  });
+}
+
 CUresult cuStreamEndCapture(CUstream handle, CUgraph *graph) {
   return call(Symbol::cuStreamEndCapture, [&](Driver &state) {
     Context *context;

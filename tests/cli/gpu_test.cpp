@@ -69,6 +69,46 @@ TEST_F(Gpu, ARunGoesThroughDeviceMemory) {
 
 TEST_F(Gpu, ATargetCanBeNamed) { EXPECT_EQ(runOn("cuda", {"--target", "cuda:sm_80"})["target"], "cuda:sm_80"); }
 
+TEST_F(Gpu, TheEmulatorCountsEachLaunch) {
+  setenv("FAKE_WORKER_PTX", NYSJIT_SOURCE_DIR "/tests/runtime/fake_kernels.ptx", 1);
+  nlohmann::json reply = runOn("ptx-emulator", {"--scale", "2", "--seed", "7", "--async", "lazy", "--repeat", "2"});
+  unsetenv("FAKE_WORKER_PTX");
+  EXPECT_EQ(reply["device"], "ptx-emulator");
+  EXPECT_EQ(reply["target"], "cuda:sm_80");
+  std::vector<float> q = elements("q.npy"), o = elements("o.npy");
+  float sum = 0;
+  for (size_t i = 16; i < 32; ++i)
+    sum += q[i];
+  EXPECT_EQ(o[17], 2 * q[17] + sum);
+  ASSERT_EQ(reply["launches"].size(), 2u);
+  // row_sum reads q once and writes 12 sums a head; scaled_copy reads q and for each element a sum, and writes o.
+  const std::pair<int64_t, int64_t> bytes[] = {{384 * 4, 24 * 4}, {2 * 384 * 4, 384 * 4}};
+  for (int i : {0, 1}) {
+    EXPECT_EQ(reply["launches"][i]["counts"]["global_read_bytes"], bytes[i].first);
+    EXPECT_EQ(reply["launches"][i]["counts"]["global_write_bytes"], bytes[i].second);
+  }
+  for (const char *count : {"instructions", "mma_flops", "global_read_bytes", "global_write_bytes", "global_sectors",
+                            "bank_conflicts", "barriers", "races"})
+    EXPECT_EQ(reply["counts"][count], reply["launches"][0]["counts"][count].get<int64_t>() +
+                                          reply["launches"][1]["counts"][count].get<int64_t>())
+        << count;
+  EXPECT_GT(reply["counts"]["instructions"], 100);
+}
+
+TEST_F(Gpu, WhatTheEmulatorFindsIsExit1) {
+  setenv("FAKE_WORKER_PTX", NYSJIT_SOURCE_DIR "/tests/runtime/racing_kernels.ptx", 1);
+  const std::vector<std::string> arguments = {"run", "exact.json", "--device", "ptx-emulator", "--q", "q.npy",
+                                              "--k", "k.npy",      "--v",      "v.npy",        "-o",  "o.npy"};
+  nlohmann::json error = expectFailure(arguments, 1, "check_failed");
+  EXPECT_NE(error["message"].get<std::string>().find("race: "), std::string::npos) << error;
+  EXPECT_NE(error["message"].get<std::string>().find("row_sum"), std::string::npos) << error;
+  for (const char *name : {"q.npy", "k.npy", "v.npy"})
+    writeTensor(name, {1, 1, 7, 16}, 1); // 7: reads outside q
+  error = expectFailure(arguments, 1, "io");
+  EXPECT_NE(error["message"].get<std::string>().find("CUDA_ERROR_ILLEGAL_ADDRESS"), std::string::npos) << error;
+  unsetenv("FAKE_WORKER_PTX");
+}
+
 TEST_F(Gpu, AnAbsentDeviceIsExit1) {
   setenv("NYSJIT_CUDA_DRIVER", "/absent/libcuda.so.1", 1);
   setenv("NYSJIT_PTX_EMULATOR", "/absent/emulator.so", 1);

@@ -119,6 +119,26 @@ TEST_F(EmulatorGraph, WaitingSpoilsACapture) {
   EXPECT_EQ(number.read()[0], 1);
 }
 
+TEST_F(EmulatorGraph, AskingWhetherAStreamIsCapturedSpoilsNothing) {
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
+  NYSJIT_CALL(cuStreamIsCapturing, stream, &status);
+  EXPECT_EQ(status, CU_STREAM_CAPTURE_STATUS_NONE);
+  begin();
+  NYSJIT_CALL(cuStreamIsCapturing, stream, &status);
+  EXPECT_EQ(status, CU_STREAM_CAPTURE_STATUS_ACTIVE);
+  NYSJIT_CALL(cuStreamIsCapturing, other, &status);
+  EXPECT_EQ(status, CU_STREAM_CAPTURE_STATUS_NONE);
+  NYSJIT_CALL(cuStreamIsCapturing, nullptr, &status); // a stream that does not block
+  CUgraph graph;
+  NYSJIT_CALL(cuStreamEndCapture, stream, &graph);
+  NYSJIT_CALL(cuGraphDestroy, graph);
+  Stream blocking(CU_STREAM_DEFAULT);
+  NYSJIT_CALL(cuStreamBeginCapture, blocking, CU_STREAM_CAPTURE_MODE_GLOBAL);
+  EXPECT_EQ(api().cuStreamIsCapturing(nullptr, &status), captureImplicit);
+  NYSJIT_CALL(cuStreamEndCapture, blocking, &graph);
+  NYSJIT_CALL(cuGraphDestroy, graph);
+}
+
 TEST_F(EmulatorGraph, AllocatingSpoilsAGlobalCaptureOnly) {
   CUdeviceptr address = 0;
   begin();

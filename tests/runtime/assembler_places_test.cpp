@@ -75,8 +75,7 @@ TEST_F(AssemblerPlaces, none_is_unavailable_with_the_places) {
   if (path)
     GTEST_SKIP() << "skipped, the system's python has a ptxas";
   EXPECT_EQ(path.error().kind, ErrorKind::Unavailable);
-  for (const std::string &place :
-       {std::string("no ptxas"), std::string("/absent/cuda/bin/ptxas"), folder / "bin/ptxas"})
+  for (const std::string &place : {std::string("no ptxas"), std::string("/absent/cuda/bin"), folder / "bin"})
     EXPECT_NE(path.error().message.find(place), std::string::npos) << path.error().message;
 }
 

@@ -8,7 +8,6 @@
 extern "C" {
 #define FAKE_DECLARE(name, symbol, parameters) CUresult symbol parameters;
 NYSJIT_CUDA_SYMBOLS(FAKE_DECLARE)
-NYSJIT_CUDA_OPTIONAL_SYMBOLS(FAKE_DECLARE)
 #undef FAKE_DECLARE
 
 /// Forgets calls, injected failures and refusals. Contexts and memory stay.
