@@ -202,7 +202,8 @@ uint8_t *accessGlobal(Warp &warp, uint32_t lane, uint64_t address, uint32_t coun
   if (count < 4 && p.shift)
     splitPage(p);
   uint32_t inPage = uint32_t(offset % shadowPageBytes), sector = inPage / 32;
-  (write ? p.writtenSectors : p.readSectors)[sector >> 6] |= uint64_t(1) << (sector & 63);
+  uint64_t *sectors = write ? p.writtenSectors : p.readSectors;
+  sectors[sector / 64] |= uint64_t(1) << (sector % 64);
   Collision collision;
   uint32_t otherBlock = 0;
   uint32_t first = inPage >> p.shift, end = (inPage + count + (1u << p.shift) - 1) >> p.shift;

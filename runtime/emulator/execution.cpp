@@ -82,9 +82,15 @@ void Execution::run() {
   ++memory.launch;
   memory.touched.clear();
   uint64_t blocks = uint64_t(launch.grid[0]) * launch.grid[1] * launch.grid[2], next = 0;
-  std::vector<uint32_t> order(blocks);
+  if (blocks >= uint64_t(1) << 31) {
+    outcome.fault = Fault::Failed;
+    outcome.report.push_back("launch: expected fewer than 2^31 blocks, found " + std::to_string(blocks));
+    return;
+  }
+  // Any order of blocks is legal; of very many, the natural one.
+  std::vector<uint32_t> order(blocks < 1 << 24 ? blocks : 0);
   std::iota(order.begin(), order.end(), 0u);
-  for (uint64_t b = blocks; b > 1; --b)
+  for (uint64_t b = order.size(); b > 1; --b)
     std::swap(order[b - 1], order[random.below(uint32_t(b))]);
   // One block at a time. Where one does not end for long, it may wait for another: then more take turns.
   constexpr uint64_t slice = 1 << 16;
@@ -93,7 +99,8 @@ void Execution::run() {
   uint64_t slices = 0;
   while (!stop && (next < blocks || !resident.empty())) {
     if (next < blocks && resident.size() < limit) {
-      uint32_t at = order[next++];
+      uint32_t at = order.empty() ? uint32_t(next) : order[next];
+      ++next;
       uint32_t id[3] = {at % launch.grid[0], at / launch.grid[0] % launch.grid[1],
                         at / launch.grid[0] / launch.grid[1]};
       resident.push_back(std::make_unique<Block>(*this, at + 1, id));

@@ -20,6 +20,7 @@ namespace nysjit::emulator::NYSJIT_LANES {
 namespace {
 
 typedef int32_t V __attribute__((vector_size(32)));
+typedef uint32_t VU __attribute__((vector_size(32)));
 typedef float VF __attribute__((vector_size(32)));
 
 enum class Element { Half, Brain, Tensor };
@@ -149,7 +150,8 @@ template <Element element> struct Block {
     cut += __builtin_convertvector(nearest, V) > magnitude; // rounded up: one less
     V exponent = (cut >> 23) + (largest - 24);
     V none = magnitude == 0, odd = ((exponent <= 0) | (exponent >= 255)) & ~none;
-    V result = (cut + ((largest - 24) << 23)) | (negative & int32_t(0x80000000));
+    // Modular: where the exponent is out of range, edge() follows.
+    V result = V(VU(cut) + (VU(largest - 24) << 23)) | (negative & int32_t(0x80000000));
     result &= ~none;
     __builtin_memcpy(c, &result, 32);
 #ifdef __AVX2__

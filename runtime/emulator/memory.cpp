@@ -96,13 +96,17 @@ bool Memory::copyWithin(uint64_t to, uint64_t from, size_t bytes) {
   if (!target || !source)
     return bytes == 0;
   size_t t = to - target->address, s = from - source->address;
-  std::vector<bool> were(bytes);
-  for (size_t b = 0; b < bytes; ++b)
-    were[b] = source->wasWritten(s + b, 1);
   std::memmove(target->data + t, source->data + s, bytes);
-  for (size_t b = 0; b < bytes; ++b) {
-    uint8_t bit = uint8_t(1u << ((t + b) & 7)), &at = target->written[(t + b) >> 3];
-    at = were[b] ? at | bit : at & ~bit;
+  // Written-ness by whole bytes of bits where both lie alike, else bit by bit.
+  size_t whole = ((t | s) & 7) == 0 ? bytes / 8 : 0;
+  std::memmove(target->written + t / 8, source->written + s / 8, whole);
+  std::vector<bool> were(bytes - 8 * whole);
+  for (size_t b = 0; b < were.size(); ++b)
+    were[b] = source->wasWritten(s + 8 * whole + b, 1);
+  for (size_t b = 0; b < were.size(); ++b) {
+    size_t at = t + 8 * whole + b;
+    uint8_t bit = uint8_t(1u << (at & 7)), &bits = target->written[at >> 3];
+    bits = were[b] ? bits | bit : bits & ~bit;
   }
   return true;
 }

@@ -1,4 +1,5 @@
 // ldmatrix, stmatrix, movmatrix and mma against their definitions.
+#include "runtime/emulator/lanes.h"
 #include "tests/emulator/machine_harness.h"
 
 #include <cmath>
@@ -108,6 +109,29 @@ TEST(MachineMma, MultipliesBytes) {
   std::vector<uint32_t> in(10 * 32);
   in[0] = 0x02ff, in[128] = 0x03fe; // (-1, 2) . (-2, 3)
   EXPECT_EQ(multiply("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", 4, 2, 4, 4, in)[0], 8u);
+}
+
+TEST(MachineMma, IsTheSameForEveryInstructionSet) {
+  uint32_t seed = 11;
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  for (auto [d, a, k] : {std::tuple(Type::F32, Type::F16, 16u),
+                         {Type::F32, Type::BF16, 16u},
+                         {Type::F32, Type::TF32, 8u},
+                         {Type::F16, Type::F16, 8u}})
+    for (int n = 0; n < 50; ++n) {
+      alignas(64) uint32_t registers[14][32], copy[14][32];
+      for (auto &r : registers)
+        for (uint32_t &x : r)
+          x = uint32_t(random()) & (n % 2 ? ~0u : 0xbfffbfff); // with and without infinities
+      std::memcpy(copy, registers, sizeof copy);
+      uint8_t *one[14], *other[14];
+      for (int r = 0; r < 14; ++r)
+        one[r] = reinterpret_cast<uint8_t *>(registers[r]), other[r] = reinterpret_cast<uint8_t *>(copy[r]);
+      baseline::lanes.mma(d, a, a, k)(one, false);
+      chooseLanes().mma(d, a, a, k)(other, false);
+      ASSERT_EQ(std::memcmp(registers, copy, sizeof copy), 0) << typeName(a) << " " << n;
+    }
 }
 
 TEST(MachineMatrix, LoadsStoresAndTransposes) {
