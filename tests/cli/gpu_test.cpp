@@ -16,7 +16,8 @@ protected:
     setenv("NYSJIT_PTXAS", "/absent/ptxas", 1);
   }
   void TearDown() override {
-    for (const char *name : {"NYSJIT_CUDA_DRIVER", "NYSJIT_COMPILER", "NYSJIT_PTXAS", "CUDA_HOME"})
+    for (const char *name : {"NYSJIT_CUDA_DRIVER", "NYSJIT_COMPILER", "NYSJIT_PTXAS", "NYSJIT_PTX_EMULATOR",
+                             "CUDA_HOME", "FAKE_WORKER_PTX", "FAKE_WORKER_MODE"})
       unsetenv(name);
     setenv("PATH", path.c_str(), 1);
     CommandTest::TearDown();
