@@ -35,13 +35,15 @@ inline double rounded(double value, const std::string &dtype) {
   return dtype == "float32" ? single : dtype == "float16" ? float16ToFloat(floatToFloat16(single)) : bfloat16ToFloat(floatToBfloat16(single));
 }
 
-/// Row-major numbers as a tensor; `swapHeads` lays [B, H, n, d] out as [B, n, H, d], as most frameworks have it.
-inline Tensor makeTensor(const std::vector<double> &values, const std::vector<int64_t> &shape, const std::string &dtype, bool swapHeads = false) {
+/// Row-major numbers as a tensor; `swapHeads` lays [B, H, n, d] out as [B, n, H, d], as most frameworks have it; `padding`
+/// elements lie between rows.
+inline Tensor makeTensor(const std::vector<double> &values, const std::vector<int64_t> &shape, const std::string &dtype, bool swapHeads = false,
+                         int64_t padding = 0) {
   Tensor tensor{shape, {}, dtype, {}};
-  const int64_t H = shape[1], n = shape[2], d = shape[3];
-  tensor.strides = swapHeads ? std::vector<int64_t>{n * H * d, d, H * d, 1} : std::vector<int64_t>{H * n * d, n * d, d, 1};
+  const int64_t H = shape[1], n = shape[2], d = shape[3], row = d + padding;
+  tensor.strides = swapHeads ? std::vector<int64_t>{n * H * row, row, H * row, 1} : std::vector<int64_t>{H * n * row, n * row, row, 1};
   const size_t width = dtype == "float32" ? 4 : 2;
-  tensor.bytes.resize(values.size() * width + 64);
+  tensor.bytes.resize(static_cast<size_t>(shape[0] * H * n * row) * width + 64);
   size_t index = 0;
   for (int64_t b = 0; b < shape[0]; ++b)
     for (int64_t h = 0; h < H; ++h)
@@ -79,6 +81,7 @@ struct Inputs {
   std::vector<double> q, k, v;
   double scale = 0;
   bool swapHeads = false;
+  int64_t padding = 0; // between rows: an odd number leaves them unaligned
 
   std::vector<int64_t> queryShape() const { return {batch, queryHeads, length, headDim}; }
   std::vector<int64_t> keyShape() const { return {batch, keyHeads, length, headDim}; }
@@ -87,7 +90,7 @@ struct Inputs {
 
 inline Inputs randomInputs(std::mt19937 &generator, int64_t batch, int64_t queryHeads, int64_t keyHeads, int64_t length, int64_t headDim,
                            const std::string &dtype = "float32", double spread = 1) {
-  Inputs in{batch, queryHeads, keyHeads, length, headDim, {}, {}, {}, 1 / std::sqrt(double(headDim)), false};
+  Inputs in{batch, queryHeads, keyHeads, length, headDim, {}, {}, {}, 1 / std::sqrt(double(headDim)), false, 0};
   std::normal_distribution<double> normal;
   auto fill = [&](std::vector<double> &x, int64_t heads, double size) {
     x.resize(static_cast<size_t>(batch * heads * length * headDim));
@@ -134,7 +137,7 @@ public:
         setenv("NYSJIT_PTX_EMULATOR", gpu->driver->library().c_str(), 1);
         const uint64_t seed = std::random_device{}();
         trace = std::make_unique<testing::ScopedTrace>(__FILE__, __LINE__, "order of warps " + std::to_string(seed));
-        gpu->configure(place.isLazy, seed);
+        gpu->configure(place.isLazy, seed, std::stoi(target.substr(target.find("sm_") + 3)));
       }
     }
     EXPECT_EQ(nysjit_context_create(&options, &context), NYSJIT_OK) << nysjit_last_error();
@@ -142,8 +145,15 @@ public:
   ~Device() { nysjit_context_destroy(context); }
 
   using Program = std::unique_ptr<nysjit_program, void (*)(nysjit_program *)>;
-  Program prepare(const std::string &spec, const std::string &config = "") {
+  Program prepare(const std::string &spec, std::string config = "") {
     nysjit_program *program = nullptr;
+    // A random config may not fit a GPU's shared memory: that is said, and the defaults do.
+    if (place.isGpu() && !config.empty() && nysjit_prepare(context, spec.c_str(), config.c_str(), target.empty() ? nullptr : target.c_str(), &program) != NYSJIT_OK) {
+      EXPECT_NE(std::string(nysjit_last_error()).find("bytes of shared memory"), std::string::npos) << nysjit_last_error();
+      config = "";
+    } else if (program) {
+      return Program(program, nysjit_program_release);
+    }
     EXPECT_EQ(nysjit_prepare(context, spec.c_str(), config.empty() ? nullptr : config.c_str(), target.empty() ? nullptr : target.c_str(), &program), NYSJIT_OK)
         << spec << ": " << nysjit_last_error();
     return Program(program, nysjit_program_release);
@@ -153,9 +163,9 @@ public:
   std::vector<double> run(nysjit_program *program, const Inputs &in, const std::string &dtype, const std::string &outputDtype = "float32") {
     if (!program)
       return std::vector<double>(in.q.size(), NAN);
-    Tensor q = makeTensor(in.q, in.queryShape(), dtype, in.swapHeads), k = makeTensor(in.k, in.keyShape(), dtype, in.swapHeads),
-           v = makeTensor(in.v, in.keyShape(), dtype, in.swapHeads),
-           o = makeTensor(std::vector<double>(in.q.size(), NAN), in.queryShape(), outputDtype, in.swapHeads);
+    Tensor q = makeTensor(in.q, in.queryShape(), dtype, in.swapHeads, in.padding), k = makeTensor(in.k, in.keyShape(), dtype, in.swapHeads, in.padding),
+           v = makeTensor(in.v, in.keyShape(), dtype, in.swapHeads, in.padding),
+           o = makeTensor(std::vector<double>(in.q.size(), NAN), in.queryShape(), outputDtype, in.swapHeads, in.padding);
     DLTensor views[] = {q.view(), k.view(), v.view(), o.view()};
     std::vector<std::unique_ptr<DeviceBytes>> onDevice;
     if (gpu)

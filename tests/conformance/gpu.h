@@ -23,26 +23,27 @@ public:
     driver = *opened;
     CUcontext context = nullptr;
     EXPECT_EQ(api().cuDevicePrimaryCtxRetain(&context, driver->gpus()[0].handle), CUDA_SUCCESS);
-    EXPECT_EQ(api().cuCtxSetCurrent(context), CUDA_SUCCESS);
+    EXPECT_EQ(api().cuCtxPushCurrent(context), CUDA_SUCCESS);
     if (isEmulator)
       function<void()>("nysjit_emulator_reset")();
   }
   ~Gpu() {
     if (!driver)
       return;
-    api().cuCtxSetCurrent(nullptr);
+    CUcontext context = nullptr;
+    api().cuCtxPopCurrent(&context);
     api().cuDevicePrimaryCtxRelease(driver->gpus()[0].handle);
   }
   const CudaSymbols &api() const { return driver->api(); }
   template <typename Signature> Signature *function(const char *name) const {
     return reinterpret_cast<Signature *>(driver->symbol(name));
   }
-  /// For launches from now on.
-  void configure(bool lazy, uint64_t seed) const {
+  /// For launches from now on, on a device of this compute capability.
+  void configure(bool lazy, uint64_t seed, int capability) const {
     nysjit_emulator_options options = {};
     options.size = sizeof options;
     options.lazy = lazy;
-    options.compute_capability = 120;
+    options.compute_capability = capability;
     options.seed = seed;
     EXPECT_EQ(function<int(const nysjit_emulator_options *)>("nysjit_emulator_configure")(&options), 0);
   }
