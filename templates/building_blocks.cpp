@@ -1,8 +1,6 @@
 // Attention arguments and the online softmax.
 #include "templates/building_blocks.h"
 
-#include <limits>
-
 namespace nysjit {
 
 Attention::Attention(Program &program)
@@ -28,7 +26,7 @@ Head headOf(Kernel &k, const Attention &attention, const Scalar &pair) {
 Tile logitScale(Kernel &k) { return k.scale() * log2OfE; }
 
 Tile finite(const Tile &x) {
-  constexpr double largest = std::numeric_limits<float>::max();
+  constexpr double largest = 0x1.fep127; // bfloat16's: no rounding of a kernel's overflows it
   return where(x <= largest, max(x, -largest), largest); // a NaN is not <= anything
 }
 

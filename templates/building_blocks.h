@@ -30,7 +30,7 @@ Head headOf(Kernel &k, const Attention &attention, const Scalar &pair);
 /// tau log2(e), which turns q.k into a base-2 logit.
 Tile logitScale(Kernel &k);
 
-/// x, with +-the largest float in place of what overflowed: a row that may not see it gives it weight 0, and 0 times
+/// x, with +-the largest bfloat16 in place of what overflowed: a row that may not see it gives it weight 0, and 0 times
 /// infinity would tell.
 Tile finite(const Tile &x);
 

@@ -198,17 +198,30 @@ SmallVector<KernelEmitter::SharedOperand, 2> KernelEmitter::storeOperand(tile::D
 
 //===- Products -------------------------------------------------------------------------------------------------===//
 
+/// Rounded to tf32, the largest numbers to the largest tf32: an infinity of rounding's would make NaNs of masked rows.
+Registers KernelEmitter::roundedTf32(ValueRange values) {
+  constexpr double largest = 0x1.ffcp127;
+  Registers rounded;
+  for (Value value : values) {
+    Value below = arith::MinNumFOp::create(e.builder, e.loc, e.bitcast(e.f32Type(), value), e.f32(largest));
+    rounded.push_back(e.roundToTf32(arith::MaxNumFOp::create(e.builder, e.loc, below, e.f32(-largest))));
+  }
+  return rounded;
+}
+
+/// The first 11 bits of each number; cut off, which cannot overflow.
 Registers KernelEmitter::highTf32(ValueRange values) {
   Registers high;
   for (Value value : values)
-    high.push_back(e.roundToTf32(e.bitcast(e.f32Type(), value)));
+    high.push_back(e.bitAnd(e.bitcast(e.i32Type(), value), static_cast<int32_t>(0xffffe000u)));
   return high;
 }
 
+/// And the next, rounded.
 Registers KernelEmitter::lowTf32(ValueRange values, ValueRange high) {
   Registers low;
-  for (auto [value, rounded] : llvm::zip(values, high))
-    low.push_back(e.roundToTf32(e.subtract(e.bitcast(e.f32Type(), value), e.bitcast(e.f32Type(), rounded))));
+  for (auto [value, cut] : llvm::zip(values, high))
+    low.push_back(e.roundToTf32(e.subtract(e.bitcast(e.f32Type(), value), e.bitcast(e.f32Type(), cut))));
   return low;
 }
 
@@ -223,7 +236,7 @@ void KernelEmitter::multiplyStep(const DotOperands &dot, ArrayRef<SmallVector<Re
       b.push_back(columnFragments(dot, part, step, isHalfStep, first + piece, width));
     if (how.products == Products::Tf32)
       for (Registers &fragment : b[0])
-        fragment = highTf32(fragment);
+        fragment = roundedTf32(fragment);
     for (size_t block = 0; block < a.size(); ++block)
       for (int64_t i = 0; i < width; ++i)
         // Small products first; low times low is below what float32 holds.
@@ -268,7 +281,7 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
         for (int part = 0; part < how.partsA; ++part) {
           a[block].push_back(dot.held ? (*dot.held)[block][part][step] : rowFragment(dot.a[part], block * 16, e.i32(step), isHalfStep));
           if (how.products == Products::Tf32)
-            a[block].back() = highTf32(a[block].back());
+            a[block].back() = roundedTf32(a[block].back());
         }
       multiplyStep(dot, a, e.i32(step), isHalfStep, first, count, pieces, sums);
     }

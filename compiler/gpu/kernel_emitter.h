@@ -82,6 +82,7 @@ private:
   llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step, int64_t piece, int64_t count);
   Fragments computedFragments(mlir::Value a, const DotPlan &plan);
   llvm::SmallVector<SharedOperand, 2> storeOperand(tile::DotOp op, const DotPlan &plan);
+  Registers roundedTf32(mlir::ValueRange values);
   Registers highTf32(mlir::ValueRange values);
   Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
   void multiplyStep(const DotOperands &dot, llvm::ArrayRef<llvm::SmallVector<Registers, 2>> a, mlir::Value step, bool isHalfStep, int64_t first,

@@ -13,6 +13,9 @@ FailureOr<KernelPlan> KernelPlan::create(func::FuncOp kernel, const KernelOption
   // Warps share rows; a dot's operands go through shared memory; loops over them are pipelined as far as memory allows.
   if (failed(plan.chooseWarps(kernel)) || failed(plan.planDots(kernel)))
     return failure();
+  kernel.walk([&](tile::LoadOp load) {
+    plan.alignmentMatters |= isTwoDimensional(load.getResult()) && isOfArgument(load.getView());
+  });
   plan.planParts(kernel);
   if (failed(plan.checkOperations(kernel)))
     return failure();
@@ -131,7 +134,6 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
         preloaded.insert(op);
       else
         shared.onlyPreloaded = false;
-      alignmentMatters |= isOfArgument(load.getView());
     }
   });
   return success(isFine);

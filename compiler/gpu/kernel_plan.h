@@ -83,7 +83,7 @@ public:
   /// Memory for what `op` exchanges between warps.
   int64_t scratch(mlir::Operation *op) const { return scratchOffsets.lookup(op); }
   bool hasAsynchronousCopies() const { return !loads.empty(); }
-  /// A kernel with a shared load of a tensor argument has a variant for rows that are not aligned.
+  /// A kernel that loads rows of a tensor argument has a variant for rows that are not aligned.
   bool dependsOnAlignment() const { return alignmentMatters; }
 
 private:

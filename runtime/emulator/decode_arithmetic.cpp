@@ -59,8 +59,10 @@ void Decoder::arithmetic() {
     }
   } else if (take("sat")) { // add.sat.s32: through 64 bits there is no lane loop; rare enough to refuse
     return fail("saturating integer arithmetic is not supported");
-  } else if (take("relu")) {
-    return fail("integer .relu is not supported");
+  } else if (take("relu")) { // of min and max on s32, sm_90 on
+    if (type != Type::S32 || (op != LaneOp::Min && op != LaneOp::Max))
+      return fail("integer .relu is supported for min.s32 and max.s32 only");
+    out.relu = true;
   }
   bool three = op == LaneOp::Fma || op == LaneOp::Sad ||
                (operandCount() == 4 && type == Type::F32 && (op == LaneOp::Min || op == LaneOp::Max));

@@ -1,6 +1,8 @@
 // Integers, bits, predicates and moves.
 #include "runtime/emulator/lanes_loop.h"
 
+#include <limits>
+
 namespace nysjit::emulator::NYSJIT_LANES {
 
 namespace {
@@ -39,6 +41,9 @@ template <> struct Traits<int64_t> {
   using Wide = Int128;
 };
 
+template <typename T> T larger(T a, T b) { return a > b ? a : b; }
+/// Below what .relu cuts off.
+template <typename T> T leastOf(const Instruction &i) { return i.relu ? T(0) : std::numeric_limits<T>::lowest(); }
 template <typename T> T high(T a, T b) {
   return T((typename Traits<T>::Wide(a) * typename Traits<T>::Wide(b)) >> (8 * sizeof(T)));
 }
@@ -291,9 +296,9 @@ template <typename T> LaneHandler forType(LaneOp op) {
   case LaneOp::Neg:
     return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return T(U(0) - U(a)); }));
   case LaneOp::Min:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return a < b ? a : b; }));
+    return NYSJIT_LANE(map2<T>(r, i, m, [least = leastOf<T>(i)](T a, T b) { return larger(a < b ? a : b, least); }));
   case LaneOp::Max:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return a > b ? a : b; }));
+    return NYSJIT_LANE(map2<T>(r, i, m, [least = leastOf<T>(i)](T a, T b) { return larger(larger(a, b), least); }));
   case LaneOp::Sad:
     return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) { return T(U(c) + (a < b ? U(b) - U(a) : U(a) - U(b))); }));
   case LaneOp::And:

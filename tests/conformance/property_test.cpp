@@ -34,6 +34,9 @@ Inputs prefix(const Inputs &in, int64_t length) {
   return cut;
 }
 
+/// The same number; the plain solve may overflow to NaNs.
+bool isSame(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
 TEST_P(Property, LaterPositionsChangeNoBit) {
   for (const char *spec : {causalSpec, plainSolveSpec, streamingSpec, exactSpec})
     for (int round = 0; round < 4; ++round) {
@@ -52,7 +55,8 @@ TEST_P(Property, LaterPositionsChangeNoBit) {
       for (int64_t h = 0; h < 2; ++h)
         for (int64_t i = 0; i <= last; ++i)
           for (int64_t e = 0; e < 32; ++e)
-            ASSERT_EQ(before[in.index(0, h, i, e, 2)], after[in.index(0, h, i, e, 2)]) << spec << " position " << i << ", changed from " << last + 1;
+            ASSERT_PRED2(isSame, before[in.index(0, h, i, e, 2)], after[in.index(0, h, i, e, 2)])
+                << spec << " position " << i << ", changed from " << last + 1;
     }
 }
 
@@ -210,10 +214,11 @@ TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
   Inputs in = randomInputs(random.generator, 1, 1, 1, 32 * 12 + 1, 32);
   Tensor q = makeTensor(in.q, in.queryShape(), "float32"), o = q;
   DLTensor input = q.view(), output = o.view();
-  std::unique_ptr<DeviceBytes> onDevice = device.gpu ? std::make_unique<DeviceBytes>(*device.gpu, q.bytes) : nullptr;
-  if (onDevice)
+  std::vector<std::unique_ptr<DeviceBytes>> onDevice;
+  if (device.gpu)
     for (DLTensor *tensor : {&input, &output}) {
-      tensor->data = onDevice->pointer();
+      onDevice.push_back(std::make_unique<DeviceBytes>(*device.gpu, q.bytes));
+      tensor->data = onDevice.back()->pointer();
       tensor->device = {kDLCUDA, 0};
     }
   nysjit_run_args args = {};
@@ -222,6 +227,8 @@ TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
   args.o = &output;
   EXPECT_EQ(nysjit_run(program.get(), &args, nullptr), NYSJIT_INVALID_SHAPE);
   EXPECT_NE(std::string(nysjit_last_error()).find("at most landmarks * segment_len = 384 positions, found 385"), std::string::npos) << nysjit_last_error();
+  if (device.gpu)
+    onDevice.back()->copyTo(o.bytes);
   EXPECT_EQ(o.bytes, q.bytes);
 }
 

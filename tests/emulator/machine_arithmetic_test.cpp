@@ -45,6 +45,7 @@ TEST(MachineInteger, Arithmetic) {
   check<U>("or.b32 %x1, %x1, 1; div.u32 %x3, %x0, %x1;", [](U a, U b, U) { return a / (b | 1); });
   check<U>("or.b32 %x1, %x1, 2; and.b32 %x1, %x1, 0x7fffffff; rem.s32 %x3, %x0, %x1;",
            [](U a, U b, U) { return U(S(a) % S((b | 2) & 0x7fffffff)); });
+  check<U>("min.relu.s32 %x3, %x0, %x1;", [](U a, U b, U) { return U(std::max(std::min(S(a), S(b)), 0)); });
   check<U>("min.s32 %x3, %x0, %x1;", [](U a, U b, U) { return U(std::min(S(a), S(b))); });
   check<U>("max.u32 %x3, %x0, %x1;", [](U a, U b, U) { return std::max(a, b); });
   check<U>("abs.s32 %x3, %x0;", [](U a, U, U) { return S(a) < 0 ? 0 - a : a; });
