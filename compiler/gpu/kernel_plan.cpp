@@ -226,12 +226,10 @@ void KernelPlan::planParts(func::FuncOp kernel) {
           for (size_t i = 0; i < loop.getNumResults(); ++i) {
             if (!isOneDimensional(loop.getResult(i)))
               continue;
-            // A carried tile has the same parts at all four places.
-            const Value places[] = {loop.getResult(i), loop.getRegionIterArg(i), loop.getInitArgs()[i], loop.getYieldedValues()[i]};
-            unsigned parts = 0;
-            for (Value place : places)
-              parts |= oneDimensional[place];
-            for (Value place : places)
+            // A carried tile has the parts that its uses in the loop and after it need; what it starts from and what the body
+            // yields must have those, and may have others for uses of their own.
+            const unsigned parts = oneDimensional[loop.getResult(i)] | oneDimensional[loop.getRegionIterArg(i)];
+            for (Value place : {Value(loop.getResult(i)), Value(loop.getRegionIterArg(i)), loop.getInitArgs()[i], loop.getYieldedValues()[i]})
               changed |= need(oneDimensional, place, parts);
           }
           return;

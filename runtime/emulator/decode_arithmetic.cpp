@@ -57,6 +57,9 @@ void Decoder::arithmetic() {
       take("approx");
       take("full");
     }
+    // Mixed arithmetic, sm_100 on: 16-bit multiplicands of a float32 sum.
+    if (type == Type::F32 && (op == LaneOp::Add || op == LaneOp::Sub || op == LaneOp::Fma))
+      out.variant = take("f16") ? 2 : take("bf16") ? 3 : 0;
   } else if (take("sat")) { // add.sat.s32: through 64 bits there is no lane loop; rare enough to refuse
     return fail("saturating integer arithmetic is not supported");
   } else if (take("relu")) { // of min and max on s32, sm_90 on
@@ -68,9 +71,11 @@ void Decoder::arithmetic() {
                (operandCount() == 4 && type == Type::F32 && (op == LaneOp::Min || op == LaneOp::Max));
   if (!expectOperands(three ? 4 : 3, three ? 4 : 3))
     return;
+  const bool mixed = isFloat(type) && out.variant >= 2;
+  const Type narrow = mixed ? (out.variant == 2 ? Type::F16 : Type::BF16) : type;
   bindDestination(0, 0, type);
-  bind(1, 1, type);
-  bind(2, 2, type);
+  bind(1, 1, narrow);
+  bind(2, 2, three ? narrow : type);
   if (three)
     bind(3, 3, type);
   useLanes(handlerFor(table, op, type));

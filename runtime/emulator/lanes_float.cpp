@@ -23,6 +23,15 @@ template <typename T> inline void load(T *to, const uint8_t *r, uint32_t offset,
     __builtin_memcpy(to, from, 32 * sizeof(T));
 }
 
+/// The multiplicands of mixed arithmetic (add.f32.bf16 and the like): variant 2 is f16, 3 bf16.
+template <typename T> inline void loadMixed(T *to, const uint8_t *r, uint32_t offset, const Instruction &i) {
+  if (i.variant < 2)
+    return load(to, r, offset, i.ftz);
+  const Storage<uint16_t> *from = source<Storage<uint16_t>>(r, offset);
+  for (uint32_t l = 0; l < 32; ++l)
+    to[l] = T(i.variant == 2 ? halfToFloat(from[l]) : bfloatToFloat(from[l]));
+}
+
 template <typename T> inline void finish(uint8_t *r, const Instruction &i, uint32_t mask, T *out) {
   for (uint32_t l = 0; l < 32; ++l)
     out[l] = canonical(out[l]);
@@ -59,15 +68,15 @@ template <typename T, typename F> inline void float1(uint8_t *r, const Instructi
 }
 template <typename T, typename F> inline void float2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   alignas(64) T a[32], b[32], out[32];
-  load(a, r, i.op[1], i.ftz);
+  loadMixed(a, r, i.op[1], i);
   load(b, r, i.op[2], i.ftz);
   apply(i, out, [&](uint32_t l) { return f(a[l], b[l]); });
   finish(r, i, mask, out);
 }
 template <typename T, typename F> inline void float3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   alignas(64) T a[32], b[32], c[32], out[32];
-  load(a, r, i.op[1], i.ftz);
-  load(b, r, i.op[2], i.ftz);
+  loadMixed(a, r, i.op[1], i);
+  loadMixed(b, r, i.op[2], i);
   load(c, r, i.op[3], i.ftz);
   apply(i, out, [&](uint32_t l) { return f(a[l], b[l], c[l]); });
   finish(r, i, mask, out);

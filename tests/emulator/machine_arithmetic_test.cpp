@@ -143,6 +143,10 @@ TEST(MachineFloat, IsIeee) {
   checkFloat("fma.rn.f32 %x3, %x0, %x1, %x2;", [](float a, float b, float c) { return std::fma(a, b, c); });
   checkFloat("div.rn.f32 %x3, %x0, %x1;", [](float a, float b, float) { return a / b; });
   checkFloat("sqrt.rn.f32 %x3, %x0;", [](float a, float, float) { return std::sqrt(a); });
+  checkFloat("{ .reg .b16 %l, %h; mov.b32 {%l, %h}, %x0; add.rn.f32.bf16 %x3, %h, %x1; }",
+             [](float a, float b, float) { return floatOf(bitsOf(a) & 0xffff0000) + b; });
+  checkFloat("{ .reg .b16 %l, %h, %m; mov.b32 {%l, %h}, %x0; mov.b32 {%l, %m}, %x1; fma.rn.f32.bf16 %x3, %h, %m, %x2; }",
+             [](float a, float b, float c) { return std::fma(floatOf(bitsOf(a) & 0xffff0000), floatOf(bitsOf(b) & 0xffff0000), c); });
   checkFloat("add.ftz.f32 %x3, %x0, %x1;", [](float a, float b, float) { return flush(flush(a) + flush(b)); });
   checkFloat("mul.sat.f32 %x3, %x0, %x1;", [](float a, float b, float) {
     float p = a * b;
