@@ -36,13 +36,20 @@ std::pair<nlohmann::json, Inputs> randomCase(Seeded &random, const std::string &
   return {spec, in};
 }
 
-std::string randomConfig(Seeded &random, const std::string &layout) {
+/// Blocks for every kernel of the spec's program that has some, or "".
+std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
   if (random.between(0, 1))
     return "";
   auto block = [&] { return random.oneOf<int>({16, 32, 64, 128}); };
-  if (layout == "exact_causal")
-    return nlohmann::json{{"exact_causal", {{"block_m", block()}, {"block_n", block()}}}}.dump();
-  return nlohmann::json{{"causal_output", {{"block_m", block()}, {"block_n", block()}}}}.dump();
+  auto blocks = [&]() -> nlohmann::json { return {{"block_m", block()}, {"block_n", block()}}; };
+  if (spec["layout"] == "exact_causal")
+    return nlohmann::json{{"exact_causal", blocks()}}.dump();
+  nlohmann::json config = {{"causal_output", blocks()}};
+  if (spec["landmark_value"] == "nystrom") {
+    config["landmark_target"] = blocks();
+    config["landmark_solve"] = {{"block_m", block()}};
+  }
+  return config.dump();
 }
 
 class Random : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -53,7 +60,7 @@ TEST_P(Random, SpecsAndShapes) {
   Device device(target, 0, /*useCache=*/false);
   for (int round = 0; round < 12; ++round) {
     const auto [spec, in] = randomCase(random, dtype);
-    const std::string config = randomConfig(random, spec["layout"]);
+    const std::string config = randomConfig(random, spec);
     Device::Program program = device.prepare(spec.dump(), config);
     ASSERT_TRUE(program);
     const std::vector<double> o = device.run(program.get(), in, dtype), right = expected(spec.dump(), in);
