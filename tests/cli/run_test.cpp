@@ -1,6 +1,8 @@
 // `nysjit run` where a compiler is: outputs, what the JSON says, and failures of the program itself.
 #include "tests/cli/command.h"
 
+#include <sys/stat.h>
+
 namespace {
 
 class Run : public CommandTest {
@@ -87,6 +89,17 @@ TEST_F(Run, LargeScoresHaveTheWiderBound) {
   EXPECT_EQ(runJson("exact.json", {"--check", "--scale", "1"})["bound"], 1e-5);
 }
 
+TEST_F(Run, AnErrorOverTheBoundWritesNothing) {
+  // The plain solve amplifies rounding by what it has of landmarks: 64 are far too many.
+  write("plain.json", R"({"layout":"causal","head_dim":16,"landmarks":64,"segment_len":1,"stabilizer":0})");
+  for (const char *name : {"q.npy", "k.npy", "v.npy"})
+    writeTensor(name, {1, 1, 64, 16}, unsigned(name[0]));
+  nlohmann::json error =
+      expectFailure({"run", "plain.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy", "--check"}, 1,
+                    "check_failed");
+  EXPECT_EQ(error["where"], "--check");
+}
+
 TEST_F(Run, ASequenceOverTheLandmarksIsRefused) {
   write("short.json", R"({"layout":"causal","head_dim":16,"landmarks":2,"segment_len":4})");
   nlohmann::json error = expectFailure(
@@ -114,6 +127,18 @@ TEST_F(Run, WithoutJsonAReportIsPrinted) {
   Outcome outcome = run("exact.json", {"--check"});
   EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("float64"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Run, AnOutputIsWhereALinkPointsAndAsOpenAsTheUmaskSays) {
+  std::filesystem::create_symlink("real.npy", folder / "o.npy");
+  write("real.npy", "old");
+  const mode_t before = umask(027);
+  Outcome outcome = run("exact.json");
+  umask(before);
+  EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "o.npy"));
+  EXPECT_EQ(read("real.npy").substr(1, 5), "NUMPY");
+  EXPECT_EQ(std::filesystem::status(folder / "real.npy").permissions(), std::filesystem::perms(0640));
 }
 
 TEST_F(Run, AnInputMayBeTheOutput) {

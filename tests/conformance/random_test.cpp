@@ -37,16 +37,29 @@ std::pair<nlohmann::json, Inputs> randomCase(Seeded &random, const std::string &
   return {spec, in};
 }
 
-std::string randomConfig(Seeded &random, const std::string &layout) {
+/// Blocks for every kernel of the spec's program that has some, or "".
+std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
   if (random.between(0, 1))
     return "";
   auto block = [&] { return random.oneOf<int>({16, 32, 64, 128}); };
-  nlohmann::json config = {{"block_m", block()}, {"block_n", block()}};
-  if (random.between(0, 1)) { // a GPU's
-    config["num_warps"] = random.oneOf<int>({1, 2, 4, 8});
-    config["num_stages"] = random.oneOf<int>({1, 2, 3});
+  auto blocks = [&](bool isSquare = false) {
+    nlohmann::json config = {{"block_m", block()}};
+    if (!isSquare)
+      config["block_n"] = block();
+    if (random.between(0, 1)) { // a GPU's
+      config["num_warps"] = random.oneOf<int>({1, 2, 4, 8});
+      config["num_stages"] = random.oneOf<int>({1, 2, 3});
+    }
+    return config;
+  };
+  if (spec["layout"] == "exact_causal")
+    return nlohmann::json{{"exact_causal", blocks()}}.dump();
+  nlohmann::json config = {{"causal_output", blocks()}};
+  if (spec["landmark_value"] == "nystrom") {
+    config["landmark_target"] = blocks();
+    config["landmark_solve"] = blocks(/*isSquare=*/true);
   }
-  return nlohmann::json{{layout == "exact_causal" ? "exact_causal" : "causal_output", config}}.dump();
+  return config.dump();
 }
 
 class Random : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -61,7 +74,7 @@ TEST_P(Random, SpecsAndShapes) {
   Device device(place, 0, /*useCache=*/false);
   for (int round = 0; round < (device.gpu ? 8 : 12); ++round) {
     const auto [spec, in] = randomCase(random, dtype);
-    const std::string config = randomConfig(random, spec["layout"]);
+    const std::string config = randomConfig(random, spec);
     Device::Program program = device.prepare(spec.dump(), config);
     ASSERT_TRUE(program);
     const std::vector<double> o = device.run(program.get(), in, dtype), right = expected(spec.dump(), in);
