@@ -129,14 +129,18 @@ void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
   }
 }
 
-/// A load that no loop keeps under way: nothing overlaps it.
+/// A load that no loop keeps under way. Its copy starts with those of the loads after it.
 void KernelEmitter::copyWhereItStands(tile::LoadOp load) {
-  e.barrier(); // earlier readers of this memory are done
-  startCopy(load, scalars.lookup(load.getRow()), Value());
-  e.commitCopies();
-  e.waitForCopies(0);
+  const SharedLoad &shared = *plan.shared(load);
+  if (!shared.startsWith.empty())
+    e.barrier(); // earlier readers of this memory are done
+  for (tile::LoadOp started : shared.startsWith) {
+    startCopy(started, scalars.lookup(started.getRow()), Value());
+    e.commitCopies();
+    slots[started] = Value();
+  }
+  e.waitForCopies(shared.pending);
   e.barrier();
-  slots[load] = Value();
   if (!needsConversion(load))
     return;
   convertForms(load, Value());

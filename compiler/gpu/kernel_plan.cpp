@@ -136,7 +136,21 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
         shared.onlyPreloaded = false;
     }
   });
+  kernel.walk([&](tile::LoadOp load) {
+    if (!comesThroughShared(load))
+      return;
+    const RankedTensorType type = load.getResult().getType();
+    SharedLoad &shared = loads[load];
+    shared.raw = {0, type.getDimSize(0), type.getDimSize(1), 2};
+    shared.onlyPreloaded = false;
+  });
   return success(isFine);
+}
+
+/// 16-bit rows of arguments: straight to registers they would be four bytes a load, half of what a sector holds.
+bool KernelPlan::comesThroughShared(tile::LoadOp load) const {
+  const RankedTensorType type = load.getResult().getType();
+  return type.getRank() == 2 && type.getElementTypeBitWidth() == 16 && isOfArgument(load.getView()) && isUsedInRegisters(load);
 }
 
 bool KernelPlan::isUsedInRegisters(tile::LoadOp load) const {
@@ -171,8 +185,36 @@ bool KernelPlan::canPipeline(scf::ForOp loop) const {
   return hasLoad;
 }
 
+/// Puts loads that stand one after another together, as far as nothing between them writes memory or waits for copies of its
+/// own and the first knows where all of them read.
+void KernelPlan::groupCopies(Block *block) {
+  Operation *first = nullptr;
+  auto isKnown = [&](Value value) {
+    Operation *op = value.getDefiningOp();
+    return !op || op->getBlock() != block || op->isBeforeInBlock(first);
+  };
+  for (Operation &op : *block) {
+    for (Region &region : op.getRegions())
+      for (Block &inner : region)
+        groupCopies(&inner);
+    if (isa<scf::ForOp, scf::IfOp, tile::StoreOp, tile::SyncOp>(op))
+      first = nullptr;
+    auto found = loads.find(&op);
+    if (found == loads.end() || found->second.loop)
+      continue;
+    auto load = cast<tile::LoadOp>(op);
+    if (!first || !isKnown(load.getView()) || !isKnown(load.getRow()))
+      first = &op;
+    loads[first].startsWith.push_back(load);
+  }
+}
+
 void KernelPlan::planLoops(func::FuncOp kernel) {
   loops.clear();
+  for (auto &[op, load] : loads) {
+    load.startsWith.clear();
+    load.pending = 0;
+  }
   kernel.walk([&](scf::ForOp loop) {
     if (!canPipeline(loop))
       return;
@@ -185,6 +227,10 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
         loads[&op].stages = stages;
       }
   });
+  groupCopies(&kernel.getBody().front());
+  for (auto &[op, load] : loads)
+    for (size_t i = 0; i < load.startsWith.size(); ++i)
+      loads[load.startsWith[i]].pending = static_cast<int>(load.startsWith.size() - 1 - i);
 }
 
 //===- Parts of 1-D tiles ---------------------------------------------------------------------------------------===//
@@ -310,14 +356,16 @@ int64_t KernelPlan::allocate(Block *block, int64_t base) {
     if (load.widened)
       load.widened->offset = place(top, load.widened->bytes());
   };
+  // A load whose fragments go to registers at once leaves its memory to others, unless it arrives together with them.
+  auto isBrief = [](const SharedLoad &load) { return load.onlyPreloaded && load.pending == 0 && load.startsWith.size() == 1; };
   int64_t kept = base;
   for (Operation &op : *block)
-    if (auto found = loads.find(&op); found != loads.end() && !found->second.onlyPreloaded)
+    if (auto found = loads.find(&op); found != loads.end() && !isBrief(found->second))
       placeLoad(found->second, kept);
   int64_t end = kept;
   for (Operation &op : *block) {
     int64_t top = kept;
-    if (auto found = loads.find(&op); found != loads.end() && found->second.onlyPreloaded)
+    if (auto found = loads.find(&op); found != loads.end() && isBrief(found->second))
       placeLoad(found->second, top);
     if (int64_t bytes = scratchBytes(&op, warps))
       scratchOffsets[&op] = place(top, bytes);

@@ -51,6 +51,9 @@ struct SharedLoad {
   std::optional<SharedTile> widened;
   bool onlyPreloaded = true;     // every dot takes it from registers
   mlir::Operation *loop = nullptr; // the loop that keeps it under way; null: copied where it stands
+  // Loads that no loop keeps under way start together where the first of them stands.
+  llvm::SmallVector<tile::LoadOp, 2> startsWith; // of the first: all of them, itself included; else empty
+  int pending = 0;                               // copies that may still be under way when this one is needed
 };
 
 struct PipelinedLoop {
@@ -77,6 +80,8 @@ public:
   /// Fragments of the dot's operand a are in registers since its load.
   bool isPreloaded(tile::DotOp op) const { return preloaded.contains(op); }
   bool isUsedInRegisters(tile::LoadOp load) const;
+  /// Registers get it from shared memory, 16 bytes a copy, as the lanes of an accumulator need it.
+  bool comesThroughShared(tile::LoadOp load) const;
   static Form form(const DotPlan &plan, mlir::Type source);
   /// PartOfTile bits of a 1-D tile.
   unsigned parts(mlir::Value tile) const { return oneDimensional.lookup(tile); }
@@ -90,6 +95,7 @@ private:
   mlir::LogicalResult chooseWarps(mlir::func::FuncOp kernel);
   mlir::LogicalResult planDots(mlir::func::FuncOp kernel);
   void planLoops(mlir::func::FuncOp kernel);
+  void groupCopies(mlir::Block *block);
   void planParts(mlir::func::FuncOp kernel);
   mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
   int64_t allocate(mlir::Block *block, int64_t base);

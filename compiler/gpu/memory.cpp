@@ -53,12 +53,44 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
   }
   if (!plan.isUsedInRegisters(load))
     return;
+  if (plan.comesThroughShared(load))
+    return setRegisters(load.getResult(), registersFromShared(load));
   Value row = scalars.lookup(load.getRow());
   if (type.getRank() == 2)
     return setRegisters(load.getResult(), loadRows(view, row, type.getDimSize(0)));
   for (PartOfTile part : {RowPart, ColumnPart})
     if (plan.parts(load.getResult()) & part)
       setRegisters(load.getResult(), loadPart(view, row, type.getDimSize(0), part), part);
+}
+
+/// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of ldmatrix is one 8x8 piece.
+Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
+  const RankedTensorType type = load.getResult().getType();
+  const RowSplit split = plan.split(type.getDimSize(0));
+  SharedOperand operand = sharedForm(load, Form::Raw, 0);
+  operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
+  const int64_t pieces = operand.tile.chunks();
+  Registers values(split.rowRegisters() * pieces * 2);
+  auto set = [&](int64_t block, int64_t piece, int64_t half, Value packed) {
+    auto [low, high] = e.unpack(type.getElementType(), packed);
+    const int64_t at = ((block * pieces + piece) * split.halves + half) * 2;
+    values[at] = low;
+    values[at + 1] = high;
+  };
+  for (int64_t block = 0; block < split.blocks; ++block)
+    for (int64_t piece = 0; piece < pieces; piece += 2) {
+      // Matrices (half 0, piece), (half 1, piece), (half 0, piece + 1), ...; with 8 rows the halves are left out.
+      const int64_t width = std::min<int64_t>(2, pieces - piece);
+      const bool isWhole = split.halves == 2;
+      Value rows = e.bitAnd(lane, isWhole ? 15 : 7);
+      Value chunks = width == 1 ? e.i32(0) : isWhole ? e.divide(lane, 16) : e.bitAnd(e.divide(lane, 8), 1);
+      const Registers matrices =
+          loadMatrices(operand, e.i32(block * 16), e.i32(piece), rows, chunks, static_cast<int>(width * split.halves), /*transposed=*/false);
+      for (int64_t i = 0; i < width; ++i)
+        for (int64_t half = 0; half < split.halves; ++half)
+          set(block, piece + i, half, matrices[i * split.halves + half]);
+    }
+  return values;
 }
 
 Registers KernelEmitter::loadRows(const MemoryView &view, Value row, int64_t rows) {
@@ -124,13 +156,13 @@ Registers KernelEmitter::loadPart(const MemoryView &view, Value start, int64_t l
 
 //===- Stores ---------------------------------------------------------------------------------------------------===//
 
-/// Whether the kernel reads the store's memory elsewhere than where it writes: then all threads must have read before any
-/// writes. A load of the same rows is by the thread that writes them.
-static bool mayOverwriteUnread(tile::StoreOp store, func::FuncOp kernel) {
+/// Whether another thread may still have to read what the store overwrites: one that loads other rows of that memory, or the
+/// same rows for a copy of the tile. The same load by the thread that writes needs no barrier.
+static bool mayOverwriteUnread(tile::StoreOp store, func::FuncOp kernel, bool hasCopies) {
   auto baseOf = [](Value view) { return view.getDefiningOp<tile::ViewOp>() ? view.getDefiningOp<tile::ViewOp>().getBase() : Value(); };
   bool found = false;
   kernel.walk([&](tile::LoadOp load) {
-    const bool isSame = load.getView() == store.getView() && load.getRow() == store.getRow() &&
+    const bool isSame = !hasCopies && load.getView() == store.getView() && load.getRow() == store.getRow() &&
                         load.getResult().getType().getShape() == store.getValue().getType().getShape();
     found |= baseOf(load.getView()) == baseOf(store.getView()) && !isSame;
   });
@@ -141,7 +173,8 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
   const MemoryView &view = views[store.getView()];
   const RankedTensorType type = store.getValue().getType();
   Value start = scalars.lookup(store.getRow());
-  if (mayOverwriteUnread(store, source))
+  const bool hasCopies = type.getRank() == 1 || plan.split(type.getDimSize(0)).warps < plan.numWarps();
+  if (mayOverwriteUnread(store, source, hasCopies))
     e.barrier();
   if (type.getRank() == 2) {
     const RowSplit split = plan.split(type.getDimSize(0));
