@@ -98,7 +98,7 @@ public:
     // And those LLVM IR, cleaned up, and PTX.
     NYSJIT_RETURN_IF_ERROR(c.timed("llvm", [&] { return translate(); }));
     if (request.emit == Stage::Llvm)
-    return c.emitLlvm();
+      return c.emitLlvm();
     NYSJIT_RETURN_IF_ERROR(c.timed("ptx", [&] { return generate(); }));
     if (request.emit == Stage::Ptx)
       return c.emitted(c.output.ptx);
@@ -192,7 +192,6 @@ private:
           }
       PlanKernel variant = kernel;
       variant.name = found->unaligned;
-      variant.sharedBytes = found->unalignedSharedBytes;
       kernels.push_back(variant);
       launches.push_back({kernel.name, launch->grid, aligned});
       launches.push_back({variant.name, launch->grid, Expression::make(Operator::Not, {aligned})});

@@ -101,7 +101,7 @@ std::vector<PtxCounts> countInstructions(const std::string &ptx) {
     const bool isSixteenBytes = instruction.find(".v4.b32") != std::string_view::npos || instruction.find(".v4.f32") != std::string_view::npos ||
                                 instruction.find(".v4.u32") != std::string_view::npos || instruction.find(".v2.b64") != std::string_view::npos;
     counts.tensorCoreOps += instruction.starts_with("mma.sync");
-    counts.asyncCopies += instruction.starts_with("cp.async.c");
+    counts.asyncCopies += instruction.starts_with("cp.async.cg") || instruction.starts_with("cp.async.ca");
     counts.loads16b += (isGlobal && isSixteenBytes) || instruction.starts_with("cp.async.cg");
     counts.barriers += instruction.starts_with("bar.sync") || instruction.starts_with("barrier");
   }

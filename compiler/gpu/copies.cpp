@@ -65,7 +65,7 @@ void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
   }
 }
 
-/// The same for rows that start anywhere: through registers, element by element; no copy is under way then.
+/// The same for rows that start anywhere: through registers, element by element.
 void KernelEmitter::copyElements(Value shared, Value global, Value inside, int64_t elementBytes) {
   const Type word = e.builder.getIntegerType(elementBytes * 8);
   Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getIntegerAttr(word, 0));

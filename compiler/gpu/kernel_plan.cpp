@@ -8,23 +8,34 @@ using namespace mlir;
 namespace nysjit::gpu {
 
 FailureOr<KernelPlan> KernelPlan::create(func::FuncOp kernel, const KernelOptions &options) {
-  KernelPlan plan;
-  plan.options = options;
-  // Warps share rows; a dot's operands go through shared memory; loops over them are pipelined as far as memory allows.
-  if (failed(plan.chooseWarps(kernel)) || failed(plan.planDots(kernel)))
-    return failure();
-  kernel.walk([&](tile::LoadOp load) {
-    plan.alignmentMatters |= isTwoDimensional(load.getResult()) && isOfArgument(load.getView());
-  });
-  plan.planParts(kernel);
-  if (failed(plan.checkOperations(kernel)))
-    return failure();
-  const int most = options.numStages.value_or(2), least = options.numStages.value_or(1);
-  for (plan.stages = most;; --plan.stages) {
-    plan.planLoops(kernel);
-    plan.totalShared = plan.allocate(&kernel.getBody().front(), 0);
-    if (plan.totalShared <= options.sharedLimit || plan.stages == least)
+  // Rows that registers take through shared memory can do without it, dots cannot.
+  for (bool isGenerous : {true, false}) {
+    KernelPlan plan;
+    plan.options = options;
+    plan.registersThroughShared = isGenerous;
+    if (failed(plan.decide(kernel)))
+      return failure();
+    if (plan.totalShared <= options.sharedLimit || !isGenerous)
       return plan;
+  }
+  return failure();
+}
+
+LogicalResult KernelPlan::decide(func::FuncOp kernel) {
+  // Warps share rows; a dot's operands go through shared memory; each part of a 1-D tile where it is needed.
+  if (failed(chooseWarps(kernel)) || failed(planDots(kernel)))
+    return failure();
+  planRegisterLoads(kernel);
+  planParts(kernel);
+  if (failed(checkOperations(kernel)))
+    return failure();
+  // Loops over shared loads are pipelined as far as memory allows.
+  const int least = options.numStages.value_or(1);
+  for (stages = options.numStages.value_or(2);; --stages) {
+    planLoops(kernel);
+    totalShared = allocate(&kernel.getBody().front(), 0);
+    if (totalShared <= options.sharedLimit || stages == least)
+      return success();
   }
 }
 
@@ -40,9 +51,9 @@ const PipelinedLoop *KernelPlan::pipelined(Operation *loop) const {
 
 //===- Warps ----------------------------------------------------------------------------------------------------===//
 
-/// As many warps as the tallest tile has 16 rows, four at most unless the config says otherwise.
+/// As many warps as the tallest dot (without one, load) has 16 rows, four at most unless the config says otherwise.
 LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
-  int64_t tallest = 16;
+  int64_t tallest = 0, tallestLoad = 16;
   bool isFine = true;
   kernel.walk([&](Operation *op) {
     for (Value result : op->getResults())
@@ -54,13 +65,15 @@ LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
         }
         if (isa<tile::DotOp>(op))
           tallest = std::max(tallest, type.getDimSize(0));
+        if (isa<tile::LoadOp>(op))
+          tallestLoad = std::max(tallestLoad, type.getDimSize(0));
+      } else if (isOneDimensional(result) && tileType(result).getDimSize(0) != 1 && tileType(result).getDimSize(0) % 8 != 0) {
+        op->emitOpError("expects a length by eights, or 1, found ") << result.getType();
+        isFine = false;
       }
   });
-  if (tallest == 16) // no dot: the loads
-    kernel.walk([&](tile::LoadOp load) {
-      if (isTwoDimensional(load.getResult()))
-        tallest = std::max(tallest, load.getResult().getType().getDimSize(0));
-    });
+  if (tallest == 0) // no dot
+    tallest = tallestLoad;
   warps = options.numWarps ? *options.numWarps : std::clamp<int64_t>(std::bit_floor(uint64_t(tallest / 16)), 1, 4);
   return success(isFine);
 }
@@ -136,7 +149,12 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
         shared.onlyPreloaded = false;
     }
   });
+  return success(isFine);
+}
+
+void KernelPlan::planRegisterLoads(func::FuncOp kernel) {
   kernel.walk([&](tile::LoadOp load) {
+    alignmentMatters |= isTwoDimensional(load.getResult()) && isOfArgument(load.getView());
     if (!comesThroughShared(load))
       return;
     const RankedTensorType type = load.getResult().getType();
@@ -144,13 +162,13 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
     shared.raw = {0, type.getDimSize(0), type.getDimSize(1), 2};
     shared.onlyPreloaded = false;
   });
-  return success(isFine);
 }
 
 /// 16-bit rows of arguments: straight to registers they would be four bytes a load, half of what a sector holds.
 bool KernelPlan::comesThroughShared(tile::LoadOp load) const {
   const RankedTensorType type = load.getResult().getType();
-  return type.getRank() == 2 && type.getElementTypeBitWidth() == 16 && isOfArgument(load.getView()) && isUsedInRegisters(load);
+  return registersThroughShared && type.getRank() == 2 && type.getElementTypeBitWidth() == 16 && isOfArgument(load.getView()) &&
+         isUsedInRegisters(load);
 }
 
 bool KernelPlan::isUsedInRegisters(tile::LoadOp load) const {
@@ -251,7 +269,7 @@ static unsigned naturalPart(Value value, unsigned depth = 0) {
   return 0;
 }
 
-/// Adds `parts` to a value and to all it is computed from; false if it had them.
+/// Adds `parts` to what a value needs; false if it had them.
 static bool need(llvm::DenseMap<Value, unsigned> &needed, Value value, unsigned parts) {
   unsigned &known = needed[value];
   const unsigned before = known;
@@ -313,6 +331,8 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
     if (auto constant = dyn_cast<arith::ConstantOp>(op); constant && isa<DenseElementsAttr>(constant.getValue()))
       if (!isa<SplatElementsAttr>(constant.getValue()))
         return op->emitOpError("expects one repeated number"), WalkResult::interrupt();
+    if (isa<scf::IfOp>(op) && op->getNumResults())
+      return op->emitOpError("expects no results"), WalkResult::interrupt();
     const StringRef dialect = op->getName().getDialectNamespace();
     if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(op) && dialect != "tile" && dialect != "arith" &&
         dialect != "math")

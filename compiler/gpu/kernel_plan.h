@@ -41,8 +41,8 @@ struct DotPlan {
   int partsA = 1, partsB = 1;
 };
 
-/// A dot's operand in shared memory or registers.
-enum class Form { Raw, Parts, Widened }; // as loaded; float32 as 16-bit parts; 16-bit as float32
+/// What a dot reads of a load: as loaded; float32 as 16-bit parts; 16-bit as float32.
+enum class Form { Raw, Parts, Widened };
 
 struct SharedLoad {
   SharedTile raw;                // stage 0; stage i lies i * raw.bytes() further
@@ -87,13 +87,14 @@ public:
   unsigned parts(mlir::Value tile) const { return oneDimensional.lookup(tile); }
   /// Memory for what `op` exchanges between warps.
   int64_t scratch(mlir::Operation *op) const { return scratchOffsets.lookup(op); }
-  bool hasAsynchronousCopies() const { return !loads.empty(); }
   /// A kernel that loads rows of a tensor argument has a variant for rows that are not aligned.
   bool dependsOnAlignment() const { return alignmentMatters; }
 
 private:
+  mlir::LogicalResult decide(mlir::func::FuncOp kernel);
   mlir::LogicalResult chooseWarps(mlir::func::FuncOp kernel);
   mlir::LogicalResult planDots(mlir::func::FuncOp kernel);
+  void planRegisterLoads(mlir::func::FuncOp kernel);
   void planLoops(mlir::func::FuncOp kernel);
   void groupCopies(mlir::Block *block);
   void planParts(mlir::func::FuncOp kernel);
@@ -104,7 +105,7 @@ private:
   KernelOptions options;
   int64_t warps = 1;
   int stages = 2;
-  bool alignmentMatters = false;
+  bool registersThroughShared = true, alignmentMatters = false;
   llvm::MapVector<mlir::Operation *, SharedLoad> loads;
   llvm::MapVector<mlir::Operation *, PipelinedLoop> loops;
   llvm::SmallPtrSet<mlir::Operation *, 8> preloaded; // dots

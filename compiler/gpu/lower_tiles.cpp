@@ -4,6 +4,7 @@
 #include "compiler/gpu/kernel_emitter.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 namespace nysjit::gpu {
@@ -156,6 +157,14 @@ void KernelEmitter::emitElementwise(Operation *op) {
     } else if (isa<arith::ExtFOp>(op)) { // 16-bit tiles are float32 in registers
       llvm::append_range(values, registersOf(op->getOperand(0), form));
     } else {
+      // The same for masked and unmasked tiles, or a row's bits would tell which it was in.
+      if (auto sub = dyn_cast<arith::SubFOp>(op); sub && form == 0) {
+        values = scaledDifference(sub);
+        if (!values.empty()) {
+          setRegisters(result, values, form);
+          continue;
+        }
+      }
       // a b + c in one rounding where the product has no other use.
       auto product = [&](Value operand) {
         auto mul = operand.getDefiningOp<arith::MulFOp>();
@@ -176,6 +185,21 @@ void KernelEmitter::emitElementwise(Operation *op) {
     }
     setRegisters(result, values, form);
   }
+}
+
+/// x c - m in one rounding, for x c as it is or masked by minus infinity: the argument of a softmax's exp2, whose products are
+/// needed by the maximum, too. Empty for any other difference.
+Registers KernelEmitter::scaledDifference(arith::SubFOp op) {
+  auto mask = op.getLhs().getDefiningOp<arith::SelectOp>();
+  auto product = (mask ? mask.getTrueValue() : op.getLhs()).getDefiningOp<arith::MulFOp>();
+  if (!product || (mask && !matchPattern(mask.getFalseValue(), m_NegInfFloat())))
+    return {};
+  Registers values;
+  for (size_t i = 0; i < registersOf(op.getRhs()).size(); ++i) {
+    Value argument = e.fma(registersOf(product.getLhs())[i], registersOf(product.getRhs())[i], e.negate(registersOf(op.getRhs())[i]));
+    values.push_back(mask ? e.select(registersOf(mask.getCondition())[i], argument, registersOf(mask.getFalseValue())[i]) : argument);
+  }
+  return values;
 }
 
 void KernelEmitter::emitBroadcast(tile::BroadcastOp op) {
@@ -257,8 +281,7 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
         scalars.map(loop.getInductionVar(), at);
         for (tile::LoadOp load : pipeline->loads) {
           e.loc = load.getLoc();
-          slots[load] = e.i32(stage);
-          startCopy(load, Value(), slots[load]);
+          startCopy(load, Value(), e.i32(stage));
         }
         scalars = outer;
       });
@@ -399,7 +422,7 @@ LogicalResult lowerTiles(ModuleOp module, const std::function<KernelOptions(cons
     if (failed(plan))
       return failure();
     result.threads = plan->threads();
-    result.sharedBytes = result.unalignedSharedBytes = plan->sharedBytes();
+    result.sharedBytes = plan->sharedBytes();
     result.numWarps = plan->numWarps();
     result.numStages = plan->numStages();
     if (plan->sharedBytes() <= options.sharedLimit) {

@@ -14,7 +14,6 @@ struct LoweredKernel {
   std::string name;     // of the source kernel
   std::string unaligned; // its variant for tensors whose rows are not 16-byte aligned; "" if one serves all
   int64_t threads = 0, sharedBytes = 0, numWarps = 0, numStages = 0;
-  int64_t unalignedSharedBytes = 0;
 };
 
 /// Replaces the module's kernels. `optionsOf` gives each kernel's options by its name. A kernel that needs more shared memory

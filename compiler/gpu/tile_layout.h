@@ -26,7 +26,7 @@ struct RowSplit {
   int64_t blocks = 1; // of 16 rows, a warp
   int64_t halves = 2; // 8-row halves in use of each block: 1 for a tile of 8 rows
 
-  /// Rows: 8, or 16 times a power of two or less than numWarps. False from isRowCount for others.
+  /// For 8 rows or a multiple of 16 (isRowCount).
   static RowSplit of(int64_t rows, int64_t numWarps) {
     if (rows == 8)
       return {1, 1, 1};

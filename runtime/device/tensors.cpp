@@ -71,14 +71,15 @@ bool fillLayout(const DLTensor &tensor, Layout &layout) {
   return true;
 }
 
-/// The largest power of two up to maxTensorAlignment that divides the address and the strides that are stepped over.
+/// The largest power of two up to maxTensorAlignment that divides the address and the strides that are stepped over. Rows
+/// always count: tiles reach, without touching it, beyond an only one.
 int64_t alignmentOf(const DLTensor &tensor, const Layout &layout) {
   uint64_t bits = static_cast<uint64_t>(maxTensorAlignment);
   if (layout.isEmpty)
     return maxTensorAlignment;
   bits |= reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset;
   for (int i = 0; i + 1 < tensor.ndim; ++i)
-    if (tensor.shape[i] > 1)
+    if (tensor.shape[i] > 1 || i + 2 == tensor.ndim)
       bits |= static_cast<uint64_t>(layout.strides[i]) * (tensor.dtype.bits / 8);
   return static_cast<int64_t>(bits & -bits); // the lowest bit that is set in any
 }

@@ -28,7 +28,7 @@ struct PlanArgument {
   std::string dtypeSymbol;         // "" or a symbol bound to the index of the tensor's dtype in `dtypes`
   std::vector<Expression> shape, strides;
   // "" or a symbol bound to the tensor's alignment: the largest power of two up to 16 that divides its address and, in
-  // bytes, the strides of its dimensions but the last, where they have more than one element. For `when` and
+  // bytes, the strides of its dimensions but the last, where they have more than one element (its rows' stride always). For `when` and
   // parameters; not for buffers and preconditions, which do not look at addresses.
   std::string alignmentSymbol;
 };

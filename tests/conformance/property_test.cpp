@@ -37,21 +37,28 @@ Inputs prefix(const Inputs &in, int64_t length) {
 /// The same number; the plain solve may overflow to NaNs.
 bool isSame(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
 
+/// A spec in a 16-bit dtype, or for float32 with single tf32 products.
+std::string inDtype(std::string spec, const std::string &dtype) {
+  spec.back() = ',';
+  return spec + (dtype == "tf32" ? R"("float32_math": "tf32"})" : R"("dtype": ")" + dtype + "\"}");
+}
+
 TEST_P(Property, LaterPositionsChangeNoBit) {
-  for (const char *spec : {causalSpec, plainSolveSpec, streamingSpec, exactSpec})
-    for (int round = 0; round < 4; ++round) {
-      Inputs in = randomInputs(random.generator, 1, 2, 1, 300, 32);
-      const std::vector<double> before = device.run(spec, in);
+  for (const char *layout : {causalSpec, plainSolveSpec, streamingSpec, exactSpec})
+    for (const std::string math : {"float32", "tf32", "float16", "bfloat16"}) {
+      const std::string spec = inDtype(layout, math), dtype = math == "tf32" ? "float32" : math;
+      Inputs in = randomInputs(random.generator, 1, 2, 1, 300, 32, dtype);
+      const std::vector<double> before = device.run(spec, in, dtype);
       const int64_t last = random.between(0, 298);
       std::uniform_real_distribution<double> large(-1e4, 1e4);
       for (int64_t t = last + 1; t < 300; ++t)
         for (int64_t e = 0; e < 32; ++e) {
-          in.k[in.index(0, 0, t, e, 1)] = float(large(random.generator));
-          in.v[in.index(0, 0, t, e, 1)] = float(large(random.generator));
+          in.k[in.index(0, 0, t, e, 1)] = rounded(large(random.generator), dtype);
+          in.v[in.index(0, 0, t, e, 1)] = rounded(large(random.generator), dtype);
           for (int64_t h = 0; h < 2; ++h)
-            in.q[in.index(0, h, t, e, 2)] = float(large(random.generator));
+            in.q[in.index(0, h, t, e, 2)] = rounded(large(random.generator), dtype);
         }
-      const std::vector<double> after = device.run(spec, in);
+      const std::vector<double> after = device.run(spec, in, dtype);
       for (int64_t h = 0; h < 2; ++h)
         for (int64_t i = 0; i <= last; ++i)
           for (int64_t e = 0; e < 32; ++e)
@@ -61,12 +68,13 @@ TEST_P(Property, LaterPositionsChangeNoBit) {
 }
 
 TEST_P(Property, OutputAtAPositionDoesNotDependOnTheLength) {
-  for (const char *spec : {causalSpec, streamingSpec, exactSpec}) {
-    const Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32);
-    const std::vector<double> all = device.run(spec, whole);
+  for (const auto &[layout, dtype] : {std::pair(causalSpec, "float32"), {streamingSpec, "float32"}, {exactSpec, "float32"}, {causalSpec, "bfloat16"}, {exactSpec, "float16"}}) {
+    const std::string spec = inDtype(layout, dtype);
+    const Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32, dtype);
+    const std::vector<double> all = device.run(spec, whole, dtype);
     for (int64_t length : {int64_t(1), random.between(2, 332), int64_t(64), int64_t(128), int64_t(300)}) {
       const Inputs cut = prefix(whole, length);
-      const std::vector<double> some = device.run(spec, cut);
+      const std::vector<double> some = device.run(spec, cut, dtype);
       for (int64_t h = 0; h < 2; ++h)
         for (int64_t i = 0; i < length; ++i)
           for (int64_t e = 0; e < 32; ++e)
