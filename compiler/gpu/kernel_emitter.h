@@ -29,7 +29,6 @@ private:
   void emitOperation(mlir::Operation *op);
   void emitView(tile::ViewOp view);
   void emitElementwise(mlir::Operation *op);
-  Registers scaledDifference(mlir::arith::SubFOp op);
   void emitBroadcast(tile::BroadcastOp op);
   void emitIota(tile::IotaOp op);
   void emitFor(mlir::scf::ForOp loop);

@@ -4,7 +4,6 @@
 #include "compiler/gpu/kernel_emitter.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 namespace nysjit::gpu {
@@ -157,15 +156,8 @@ void KernelEmitter::emitElementwise(Operation *op) {
     } else if (isa<arith::ExtFOp>(op)) { // 16-bit tiles are float32 in registers
       llvm::append_range(values, registersOf(op->getOperand(0), form));
     } else {
-      // The same for masked and unmasked tiles, or a row's bits would tell which it was in.
-      if (auto sub = dyn_cast<arith::SubFOp>(op); sub && form == 0) {
-        values = scaledDifference(sub);
-        if (!values.empty()) {
-          setRegisters(result, values, form);
-          continue;
-        }
-      }
-      // a b + c in one rounding where the product has no other use.
+      // a b + c in one rounding where the product has no other use. A softmax's logit has one, the maximum, and must be the
+      // same rounded number in both: at scores of 1e20 half a unit in the last place is 1e12.
       auto product = [&](Value operand) {
         auto mul = operand.getDefiningOp<arith::MulFOp>();
         return mul && operand.hasOneUse() && tileType(operand).getElementType().isF32() ? mul : arith::MulFOp();
@@ -185,21 +177,6 @@ void KernelEmitter::emitElementwise(Operation *op) {
     }
     setRegisters(result, values, form);
   }
-}
-
-/// x c - m in one rounding, for x c as it is or masked by minus infinity: the argument of a softmax's exp2, whose products are
-/// needed by the maximum, too. Empty for any other difference.
-Registers KernelEmitter::scaledDifference(arith::SubFOp op) {
-  auto mask = op.getLhs().getDefiningOp<arith::SelectOp>();
-  auto product = (mask ? mask.getTrueValue() : op.getLhs()).getDefiningOp<arith::MulFOp>();
-  if (!product || (mask && !matchPattern(mask.getFalseValue(), m_NegInfFloat())))
-    return {};
-  Registers values;
-  for (size_t i = 0; i < registersOf(op.getRhs()).size(); ++i) {
-    Value argument = e.fma(registersOf(product.getLhs())[i], registersOf(product.getRhs())[i], e.negate(registersOf(op.getRhs())[i]));
-    values.push_back(mask ? e.select(registersOf(mask.getCondition())[i], argument, registersOf(mask.getFalseValue())[i]) : argument);
-  }
-  return values;
 }
 
 void KernelEmitter::emitBroadcast(tile::BroadcastOp op) {
