@@ -67,9 +67,9 @@ void Program::require(const Scalar &holds, const std::string &where, const std::
 BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
   for (const KernelConfig *preferred : {&targetDefaults, &config})
     if (auto given = preferred->kernels.find(kernel); given != preferred->kernels.end()) {
-      if (given->second.blockM)
+      if (given->second.blockM && defaults.blockM)
         defaults.blockM = given->second.blockM;
-      if (given->second.blockN)
+      if (given->second.blockN && defaults.blockN)
         defaults.blockN = given->second.blockN;
     }
   used[kernel] = defaults;
@@ -104,6 +104,11 @@ void Program::kernel(const std::string &name, const Scalar &grid, const std::fun
   plan.launches.push_back({name, grid.expression(), Expression(1)});
 }
 
+/// The block sizes that a config gives and the kernel has not, or "".
+static const char *unusedKey(const BlockConfig &given, const BlockConfig &used) {
+  return given.blockM && !used.blockM ? "block_m" : given.blockN && !used.blockN ? "block_n" : "";
+}
+
 Result<Plan> Program::finish() {
   for (const auto &[name, block] : config.kernels) {
     bool known = false;
@@ -114,6 +119,8 @@ Result<Plan> Program::finish() {
     }
     if (!known)
       return Error::mismatch(ErrorKind::InvalidKey, name, "a kernel of " + plan.program + ": " + names, "'" + name + "'");
+    if (const std::string key = unusedKey(block, used[name]); !key.empty())
+      return Error::mismatch(ErrorKind::InvalidKey, name + "." + key, "block sizes that " + name + " has", key);
   }
   return std::move(plan);
 }

@@ -94,6 +94,15 @@ TEST(Compile, ConfigChangesBlocksAndIsReported) {
   EXPECT_EQ(output.error().where, "causal_output");
 }
 
+TEST(Compile, ABlockSizeThatAKernelHasNotIsAnError) {
+  CompileRequest request = requestFor(smallCausal);
+  request.config.kernels["landmark_solve"].blockN = 32;
+  auto output = compile(request);
+  ASSERT_FALSE(output.ok());
+  EXPECT_EQ(output.error().kind, ErrorKind::InvalidKey);
+  EXPECT_EQ(output.error().where, "landmark_solve.block_n");
+}
+
 TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
   const CompileOutput output = compiled(requestFor(smallCausal));
   int64_t floats = 0; // a landmark: B = Hq = 1 and n = 16 gives one
