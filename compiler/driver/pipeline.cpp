@@ -70,7 +70,18 @@ LogicalResult lowerToNvvm(ModuleOp module) {
   LLVM::DIScopeForLLVMFuncOpPassOptions lines;
   lines.emissionKind = LLVM::DIEmissionKind::DebugDirectivesOnly;
   passes.addPass(LLVM::createDIScopeForLLVMFuncOpPass(lines));
-  return passes.run(module);
+  if (failed(passes.run(module)))
+    return failure();
+  module.walk([](LLVM::LLVMFuncOp kernel) {
+    auto threads = dyn_cast_or_null<IntegerAttr>(kernel->removeAttr("tile.threads"));
+    if (!threads)
+      return;
+    Builder b(kernel.getContext());
+    kernel->setAttr("nvvm.kernel", b.getUnitAttr());
+    kernel->setAttr("nvvm.reqntid", b.getDenseI32ArrayAttr({static_cast<int32_t>(threads.getInt()), 1, 1}));
+    kernel->setAttr("nvvm.minctasm", b.getI32IntegerAttr(1)); // registers before a second block
+  });
+  return success();
 }
 
 std::unique_ptr<llvm::Module> translateToLlvm(ModuleOp module, llvm::LLVMContext &context) {

@@ -19,9 +19,7 @@ void KernelEmitter::run(StringRef name) {
   for (BlockArgument argument : source.getArguments())
     types.push_back(isa<tile::PointerType>(argument.getType()) ? pointer : argument.getType());
   auto kernel = func::FuncOp::create(b, e.loc, name, b.getFunctionType(types, {}));
-  kernel->setAttr("nvvm.kernel", b.getUnitAttr());
-  kernel->setAttr("nvvm.reqntid", b.getDenseI32ArrayAttr({static_cast<int32_t>(plan.threads()), 1, 1}));
-  kernel->setAttr("nvvm.minctasm", b.getI32IntegerAttr(1)); // registers before a second block
+  kernel->setAttr("tile.threads", b.getI32IntegerAttr(static_cast<int32_t>(plan.threads())));
   Block *entry = kernel.addEntryBlock();
   b.setInsertionPointToStart(entry);
   for (BlockArgument argument : source.getArguments())

@@ -1,4 +1,4 @@
-// Tile IR to GPU kernels: each kernel becomes a func.func with nvvm.kernel, its parameters the source's own (pointers in
+// Tile IR to GPU kernels: each kernel becomes a func.func with tile.threads, its parameters the source's own (pointers in
 // global memory), program id = ctaid.x, in scf, arith and llvm operations and nvvm intrinsics.
 #pragma once
 #include "compiler/gpu/kernel_plan.h"

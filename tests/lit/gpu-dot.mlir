@@ -3,8 +3,7 @@
 
 // A product's result is the next product's operand: packed, not exchanged.
 // CHECK-LABEL: func.func @attention(
-// CHECK-SAME: nvvm.kernel
-// CHECK-SAME: threads = 128
+// CHECK-SAME: tile.threads = 128
 // HALF: llvm.nvvm.cp.async.cg.shared.global.16.s
 // HALF: llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16.p3
 // HALF: llvm.nvvm.mma.m16n8k16.row.col.bf16
