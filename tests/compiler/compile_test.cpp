@@ -1,28 +1,11 @@
 // The compiler as a whole: the same bytes for the same request, stages that can be started from, objects that stand alone.
-#include "compiler/driver/compile.h"
+#include "tests/compiler/requests.h"
 
 #include "llvm/Object/ELFObjectFile.h"
-
-#include <gtest/gtest.h>
 
 using namespace nysjit;
 
 namespace {
-
-CompileRequest requestFor(const std::string &spec, CpuLevel level = CpuLevel::V3) {
-  CompileRequest request;
-  auto parsed = parseKernelSpec(spec);
-  EXPECT_TRUE(parsed.ok()) << (parsed.ok() ? "" : parsed.error().message);
-  request.spec = *parsed;
-  request.target.level = level;
-  return request;
-}
-
-CompileOutput compiled(const CompileRequest &request) {
-  auto output = compile(request);
-  EXPECT_TRUE(output.ok()) << (output.ok() ? "" : output.error().message);
-  return output.ok() ? *output : CompileOutput();
-}
 
 const char *const smallCausal = R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "segment_len": 16})";
 
@@ -36,11 +19,9 @@ TEST(Compile, EachStageCanBeStartedFrom) {
   const CompileRequest request = requestFor(smallCausal);
   const CompileOutput whole = compiled(request);
   for (Stage stage : {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Asm, Stage::Object}) {
-    CompileRequest emitting = request;
-    emitting.emit = stage;
     CompileRequest continuing = request;
     continuing.from = stage;
-    continuing.fromText = compiled(emitting).emitted;
+    continuing.fromText = emitted(request, stage);
     EXPECT_FALSE(continuing.fromText.empty()) << stageName(stage);
     const CompileOutput rest = compiled(continuing);
     EXPECT_EQ(rest.kernels, whole.kernels) << stageName(stage);
@@ -70,7 +51,7 @@ TEST(Compile, ObjectsCallNothingOutside) {
       for (const std::string options :
            {R"("layout": "exact_causal", "head_dim": 72)", R"("layout": "causal", "head_dim": 48, "landmarks": 7)",
             R"("layout": "causal", "head_dim": 128, "landmarks": 9, "segment_len": 5, "window": 2, "landmark_weight": "count", "landmark_value": "streaming")"}) {
-        CompileRequest request = requestFor("{" + options + R"(, "dtype": ")" + dtype + "\"}", level);
+        CompileRequest request = requestFor("{" + options + R"(, "dtype": ")" + dtype + "\"}", Target{level});
         request.emit = Stage::Object;
         const CompileOutput output = compiled(request);
         auto file = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(output.emitted, "object"));

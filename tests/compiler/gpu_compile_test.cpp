@@ -1,0 +1,243 @@
+// Compiling for GPUs: stages that can be started from, the same bytes for the same request, configs that do not fit, and what
+// ptxas makes of the PTX where there is one.
+#include "compiler/driver/target_info.h"
+#include "runtime/cuda/assembler.h"
+#include "tests/compiler/requests.h"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <regex>
+#include <set>
+
+using namespace nysjit;
+
+namespace {
+
+const char *const smallExact = R"({"layout": "exact_causal", "head_dim": 16, "dtype": "bfloat16"})";
+const char *const smallCausal = R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "segment_len": 16})";
+
+Target cuda(int sm) { return *parseTarget("cuda:sm_" + std::to_string(sm)); }
+
+std::vector<Target> gpuTargets() {
+  std::vector<Target> targets;
+  for (const Target &target : allTargets())
+    if (target.isCuda())
+      targets.push_back(target);
+  return targets;
+}
+
+Error failureOf(const CompileRequest &request) {
+  auto output = compile(request);
+  EXPECT_FALSE(output.ok());
+  return output.ok() ? Error() : output.error();
+}
+
+/// The machine's own, or the test is skipped.
+#define NYSJIT_NEEDS_PTXAS(path)                                                                                       \
+  const Result<std::string> path = findAssembler();                                                                    \
+  if (!path)                                                                                                           \
+  GTEST_SKIP() << "skipped, no ptxas"
+
+TEST(GpuCompile, SameRequestSameBytes) {
+  for (const char *spec : {smallExact, smallCausal}) {
+    const CompileOutput first = compiled(requestFor(spec, cuda(80))), second = compiled(requestFor(spec, cuda(80)));
+    EXPECT_NE(first.ptx, "");
+    EXPECT_TRUE(first.ptx == second.ptx);
+    EXPECT_EQ(planToJson(first.plan), planToJson(second.plan));
+  }
+}
+
+/// Each stage of `request` comes back as it was given, and the rest is as if it had not been stopped.
+void checkStages(const CompileRequest &request, std::initializer_list<Stage> stages) {
+  const CompileOutput whole = compiled(request);
+  for (Stage stage : stages) {
+    SCOPED_TRACE(stageName(stage));
+    CompileRequest continuing = request;
+    continuing.from = stage;
+    continuing.fromText = emitted(request, stage);
+    EXPECT_FALSE(continuing.fromText.empty());
+    EXPECT_TRUE(emitted(continuing, stage) == continuing.fromText);
+    const CompileOutput rest = compiled(continuing);
+    EXPECT_TRUE(rest.ptx == whole.ptx);
+    EXPECT_TRUE(rest.binary == whole.binary);
+    EXPECT_EQ(planToJson(rest.plan), planToJson(whole.plan));
+    EXPECT_EQ(rest.kernels, whole.kernels);
+  }
+}
+
+TEST(GpuCompile, EachStageCanBeStartedFrom) {
+  for (const char *spec : {smallExact, smallCausal})
+    checkStages(requestFor(spec, cuda(90)), {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Ptx, Stage::Plan});
+}
+
+TEST(GpuCompile, EachStageCanBeStartedFromWithAnAssembler) {
+  NYSJIT_NEEDS_PTXAS(ptxas);
+  CompileRequest request = requestFor(smallExact, cuda(80));
+  request.assembler = *ptxas;
+  EXPECT_EQ(compiled(request).binary.substr(1, 3), "ELF");
+  checkStages(request, {Stage::Tile, Stage::Llvm, Stage::Ptx});
+  EXPECT_TRUE(emitted(request, Stage::Cubin) == compiled(request).binary);
+}
+
+TEST(GpuCompile, WithoutAnAssemblerACubinIsUnavailable) {
+  CompileRequest request = requestFor(smallExact, cuda(80));
+  request.emit = Stage::Cubin;
+  const Error error = failureOf(request);
+  EXPECT_EQ(error.kind, ErrorKind::Unavailable);
+  EXPECT_NE(error.expected.find("ptxas"), std::string::npos) << error.message;
+}
+
+TEST(GpuCompile, BrokenStagesAreErrorsThatNameThem) {
+  for (Stage stage : {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Ptx, Stage::Plan}) {
+    CompileRequest request = requestFor(smallExact, cuda(80));
+    request.from = stage;
+    request.fromText = "this is no such thing (";
+    if (stage == Stage::Plan)
+      request.emit = Stage::Plan;
+    const Error error = failureOf(request);
+    EXPECT_TRUE(isRequestError(error.kind)) << stageName(stage) << ": " << error.message;
+    EXPECT_NE(error.message.find(stageName(stage)), std::string::npos) << error.message;
+  }
+}
+
+TEST(GpuCompile, EachKindOfTargetHasItsStages) {
+  for (Stage stage : {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Plan})
+    EXPECT_TRUE(hasStage(cuda(80), stage) && hasStage(Target{}, stage)) << stageName(stage);
+  for (Stage stage : {Stage::Ptx, Stage::Cubin})
+    EXPECT_TRUE(hasStage(cuda(80), stage) && !hasStage(Target{}, stage)) << stageName(stage);
+  for (Stage stage : {Stage::Asm, Stage::Object})
+    EXPECT_TRUE(!hasStage(cuda(80), stage) && hasStage(Target{}, stage)) << stageName(stage);
+}
+
+TEST(GpuCompile, AConfigThatDoesNotFitSaysWhatExceedsWhat) {
+  CompileRequest request = requestFor(R"({"layout": "exact_causal", "head_dim": 256})", cuda(86));
+  request.config.kernels["exact_causal"] = {.blockM = 128, .blockN = 64, .numWarps = {}, .numStages = 2};
+  const Error error = failureOf(request);
+  EXPECT_EQ(error.kind, ErrorKind::InvalidKey);
+  EXPECT_EQ(error.where, "exact_causal");
+  EXPECT_EQ(error.expected, "at most 101376 bytes of shared memory a block on sm_86");
+  // q, and two stages of k and v.
+  EXPECT_EQ(error.found, std::to_string((128 + 2 * 2 * 64) * 256 * 4) + " bytes with block_m 128, block_n 64, num_stages 2");
+  // Half the columns are left to choose: then it fits where a block has more.
+  request.config.kernels["exact_causal"].blockN = std::nullopt;
+  request.target = cuda(90);
+  EXPECT_LE(compiled(request).plan.kernels[0].sharedBytes, gpuInfo(cuda(90)).sharedBytes);
+}
+
+TEST(GpuCompile, DefaultsFitEveryTarget) {
+  for (const Target &target : gpuTargets()) {
+    CompileRequest request = requestFor(R"({"layout": "causal", "head_dim": 256, "landmarks": 64})", target);
+    request.emit = Stage::Plan;
+    const Plan plan = compiled(request).plan;
+    EXPECT_EQ(plan.kernels.size(), 7u);
+    for (const PlanKernel &kernel : plan.kernels)
+      EXPECT_LE(kernel.sharedBytes, gpuInfo(target).sharedBytes) << kernel.name << " for " << targetName(target);
+  }
+}
+
+TEST(GpuCompile, AllTargetsHaveBothLayouts) {
+  const std::map<int, std::string> versions = {{80, "7.0"}, {86, "7.1"}, {89, "7.8"}, {90, "7.8"}, {100, "8.6"}, {120, "8.7"}};
+  EXPECT_EQ(gpuTargets().size(), versions.size());
+  for (const Target &target : gpuTargets())
+    for (const char *spec : {smallExact, smallCausal}) {
+      const CompileOutput output = compiled(requestFor(spec, target));
+      EXPECT_NE(output.ptx.find("\n.version " + versions.at(target.sm) + "\n.target sm_" + std::to_string(target.sm)), std::string::npos)
+          << targetName(target) << ": " << output.ptx.substr(0, 200);
+      EXPECT_EQ(output.plan.target, targetName(target));
+    }
+}
+
+TEST(GpuCompile, ThePlanSaysHowToLaunch) {
+  CompileRequest request = requestFor(smallExact, cuda(80));
+  request.config.kernels["exact_causal"] = {.blockM = 32, .blockN = 16, .numWarps = 2, .numStages = 3};
+  const Plan plan = compiled(request).plan;
+  ASSERT_EQ(plan.kernels.size(), 2u);
+  EXPECT_EQ(plan.kernels[0].name, "exact_causal");
+  EXPECT_EQ(plan.kernels[1].name, "exact_causal_unaligned");
+  for (const PlanKernel &kernel : plan.kernels) {
+    EXPECT_EQ(kernel.blockThreads, 64);
+    EXPECT_EQ(kernel.sharedBytes, 3 * 2 * 16 * 16 * 2); // three stages of k and v; q's memory is used again
+    EXPECT_EQ(kernel.configJson, R"({"block_m":32,"block_n":16,"num_stages":3,"num_warps":2})");
+  }
+}
+
+/// Exactly one of the two variants runs, whatever the alignments of q, k, v and o.
+TEST(GpuCompile, OneVariantRunsForEachAlignment) {
+  const Plan plan = compiled(requestFor(smallExact, cuda(80))).plan;
+  ASSERT_EQ(plan.launches.size(), 2u);
+  std::vector<std::string> symbols;
+  for (const PlanArgument &argument : plan.arguments)
+    if (!argument.alignmentSymbol.empty())
+      symbols.push_back(argument.alignmentSymbol);
+  ASSERT_GE(symbols.size(), 3u);
+  auto aligned = CompiledExpression::compile(plan.launches[0].when, symbols), unaligned = CompiledExpression::compile(plan.launches[1].when, symbols);
+  ASSERT_TRUE(aligned.ok() && unaligned.ok());
+  for (size_t odd = 0; odd <= symbols.size(); ++odd) {
+    std::vector<int64_t> values(symbols.size(), 16);
+    if (odd < symbols.size())
+      values[odd] = 8;
+    EXPECT_EQ(*aligned->evaluate(values.data()), odd == symbols.size()) << odd;
+    EXPECT_EQ(*unaligned->evaluate(values.data()), odd != symbols.size()) << odd;
+  }
+}
+
+TEST(GpuCompile, LinesOfThePtxAreTheTemplates) {
+  const std::string &ptx = compiled(requestFor(smallCausal, cuda(80))).ptx;
+  std::set<std::string> files;
+  static const std::regex file(R"re(\.file\s+\d+ "([^"]*)"( "([^"]*)")?)re");
+  for (std::sregex_iterator found(ptx.begin(), ptx.end(), file), end; found != end; ++found)
+    files.insert((*found)[3].matched ? (*found)[1].str() + "|" + (*found)[3].str() : (*found)[1].str());
+  EXPECT_EQ(files, (std::set<std::string>{"templates/causal.cpp", "templates/building_blocks.cpp"}));
+  EXPECT_NE(ptx.find("\t.loc\t"), std::string::npos);
+  EXPECT_EQ(ptx.find(NYSJIT_SOURCE_DIR), std::string::npos);
+  EXPECT_EQ(ptx.find("\"/"), std::string::npos); // no other absolute path either
+}
+
+//===- What ptxas makes of it -----------------------------------------------------------------------------------===//
+
+struct SampledSpec {
+  std::string layout, dtype;
+  int headDim = 0, landmarks = 0;
+  Target target;
+  std::string json() const {
+    std::string text = R"({"layout": ")" + layout + R"(", "dtype": ")" + dtype + R"(", "head_dim": )" + std::to_string(headDim);
+    return text + (layout == "causal" ? R"(, "landmarks": )" + std::to_string(landmarks) : "") + "}";
+  }
+};
+
+SampledSpec sample(std::mt19937 &random) {
+  auto below = [&](size_t count) { return std::uniform_int_distribution<size_t>(0, count - 1)(random); };
+  const std::vector<Target> targets = gpuTargets();
+  SampledSpec spec;
+  spec.layout = below(2) ? "causal" : "exact_causal";
+  spec.dtype = (const char *[]){"float32", "float16", "bfloat16"}[below(3)];
+  spec.headDim = 16 + 8 * static_cast<int>(below(31));
+  spec.landmarks = 16 + static_cast<int>(below(1009));
+  spec.target = targets[below(targets.size())];
+  return spec;
+}
+
+/// The kernels that spill registers for some head_dim up to 128 with the blocks they choose themselves: none.
+const std::set<std::string> spillingKernels = {};
+
+TEST(GpuCompile, ASampleAssemblesWithoutSpills) {
+  NYSJIT_NEEDS_PTXAS(ptxas);
+  const unsigned seed = std::random_device{}();
+  std::mt19937 random(seed);
+  printf("seed %u\n", seed);
+  for (int round = 0; round < 9; ++round) {
+    const SampledSpec spec = sample(random);
+    SCOPED_TRACE(spec.json() + " for " + targetName(spec.target) + ", seed " + std::to_string(seed));
+    CompileRequest request = requestFor(spec.json(), spec.target);
+    request.assembler = *ptxas;
+    const CompileOutput output = compiled(request);
+    EXPECT_EQ(output.kernels.size(), output.plan.kernels.size());
+    for (const nlohmann::json &kernel : output.kernels)
+      if (spec.headDim <= 128 && !spillingKernels.contains(kernel["name"])) {
+        EXPECT_EQ(kernel["spill_bytes"], 0) << kernel;
+      }
+  }
+}
+
+} // namespace
