@@ -1,0 +1,96 @@
+"""What ptxas makes of every kernel: registers, spills and its time, over head_dim x landmarks x dtype x target.
+
+A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks that were compiled, and the
+head_dims with which it spills. A spec that does not compile or assemble (ptxas's notes C7504 to C7519 are errors) is listed
+below the table and makes the exit status 1. The whole product takes hours; each list can be cut.
+
+usage: gpu_product.py [--head-dims 64,128] [--landmarks 64] [--dtypes float32] [--targets cuda:sm_80] [--jobs 2] [--save FILE]
+"""
+
+import argparse
+import concurrent.futures
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from harness import BUILD, table
+
+HEAD_DIMS = range(16, 257, 8)
+LANDMARKS = [16, 64, 256, 1024]
+DTYPES = ["float32", "float16", "bfloat16"]
+TARGETS = [f"cuda:sm_{sm}" for sm in (80, 86, 89, 90, 100, 120)]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--head-dims", type=lambda text: [int(word) for word in text.split(",")], default=list(HEAD_DIMS))
+    parser.add_argument("--landmarks", type=lambda text: [int(word) for word in text.split(",")], default=LANDMARKS)
+    parser.add_argument("--dtypes", type=lambda text: text.split(","), default=DTYPES)
+    parser.add_argument("--targets", type=lambda text: text.split(","), default=TARGETS)
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--save", help="for harness.table")
+    return parser.parse_args()
+
+
+def specs(options):
+    for head_dim, dtype in itertools.product(options.head_dims, options.dtypes):
+        yield {"layout": "exact_causal", "head_dim": head_dim, "dtype": dtype}
+        for landmarks in options.landmarks:
+            yield {"layout": "causal", "head_dim": head_dim, "landmarks": landmarks, "dtype": dtype}
+
+
+def compile_one(folder, number, spec, target):
+    """The command's reply, or its error."""
+    path = folder / f"{number}.json"
+    path.write_text(json.dumps(spec))
+    done = subprocess.run([BUILD / "bin/nysjit", "compile", path, "--target", target, "--json"], capture_output=True, text=True,
+                          env={**os.environ, "NYSJIT_CACHE_DIR": str(folder / f"cache-{number}")})
+    return spec, target, json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip() or done.stdout.strip()}
+
+
+class Row:
+    """One kernel's worst figures."""
+
+    def __init__(self):
+        self.compiled = self.registers = self.spill_bytes = 0
+        self.spilling = set()
+        self.ptxas_ms = 0.0
+
+    def add(self, spec, kernel, reply):
+        if kernel["registers"] is None:
+            sys.exit("no ptxas was found: nothing to measure")
+        self.compiled += 1
+        self.registers = max(self.registers, kernel["registers"])
+        self.spill_bytes = max(self.spill_bytes, kernel["spill_bytes"])
+        self.ptxas_ms = max(self.ptxas_ms, reply["stages_ms"]["cubin"])
+        if kernel["spill_bytes"]:
+            self.spilling.add(spec["head_dim"])
+
+
+def main():
+    options = arguments()
+    rows, failures = {}, []
+    with tempfile.TemporaryDirectory() as name, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        work = [pool.submit(compile_one, pathlib.Path(name), number, spec, target)
+                for number, (spec, target) in enumerate(itertools.product(specs(options), options.targets))]
+        for done in concurrent.futures.as_completed(work):
+            spec, target, reply = done.result()
+            if "error" in reply:
+                failures.append((spec, target, reply["error"]))
+                continue
+            for kernel in reply["kernels"]:
+                rows.setdefault((kernel["name"], spec["dtype"], target), Row()).add(spec, kernel, reply)
+    table("Kernels as ptxas assembles them: the most over all head_dims and landmarks",
+          ["kernel", "dtype", "target", "compiled", "registers", "spilled bytes", "spills at head_dim", "ptxas ms (whole program)"],
+          [[*key, row.compiled, row.registers, row.spill_bytes, ", ".join(map(str, sorted(row.spilling))) or "none", f"{row.ptxas_ms:.0f}"]
+           for key, row in sorted(rows.items())],
+          notes=[f"Not compiled: `{json.dumps(spec)}` for {target}: {error}\n" for spec, target, error in failures])
+    if failures:
+        sys.exit(1)
+
+
+main()
