@@ -38,13 +38,14 @@ public:
   template <typename Signature> Signature *function(const char *name) const {
     return reinterpret_cast<Signature *>(driver->symbol(name));
   }
-  /// For launches from now on, on a device of this compute capability.
-  void configure(bool lazy, uint64_t seed, int capability) const {
+  /// For launches from now on, on a device of this compute capability; of at most `instructions` warp instructions (0: many).
+  void configure(bool lazy, uint64_t seed, int capability, uint64_t instructions = 0) const {
     nysjit_emulator_options options = {};
     options.size = sizeof options;
     options.lazy = lazy;
     options.compute_capability = capability;
     options.seed = seed;
+    options.max_instructions = instructions;
     EXPECT_EQ(function<int(const nysjit_emulator_options *)>("nysjit_emulator_configure")(&options), 0);
   }
   nysjit_emulator_counts counts() const {
