@@ -4,6 +4,14 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
+void KernelEmitter::awaitReaders(Operation *op) {
+  if (hasReaders || op->getParentOfType<scf::ForOp>())
+    e.barrier();
+  hasReaders = false;
+}
+
+bool KernelEmitter::isAsynchronous(tile::LoadOp load) { return options.aligned || !views[load.getView()].isArgument; }
+
 /// Each thread takes numbers thread, thread + threads, ... below `count`.
 void KernelEmitter::forEachChunk(int64_t count, llvm::function_ref<void(Value index)> body) {
   for (int64_t start = 0; start < count; start += plan.threads()) {
@@ -37,7 +45,7 @@ void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
   Value from = e.offset(view.address, e.mul(e.widen(row), view.rowBytes));
   auto copy = [&](Value shared, Value global, Value tileRow) {
     Value inside = e.below(e.add(row, tileRow), view.length);
-    if (options.aligned || !view.isArgument)
+    if (isAsynchronous(load))
       e.copyAsync(shared, global, e.select(inside, e.i32(16), e.i32(0)));
     else
       copyElements(shared, global, inside, tile.elementBytes);
@@ -87,6 +95,7 @@ bool KernelEmitter::needsConversion(tile::LoadOp load) const {
 }
 
 void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
+  hasReaders = true;
   const SharedLoad &shared = *plan.shared(load);
   Value from = sharedAddress(shared.raw.offset);
   if (slot)
@@ -129,17 +138,35 @@ void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
   }
 }
 
+/// Whether the load is only read in loops that wait for copies of their own: these wait for earlier ones, too.
+bool KernelEmitter::arrivesWithLoop(tile::LoadOp load) {
+  if (plan.shared(load)->startsWith.size() != 1 || plan.comesThroughShared(load) || needsConversion(load) || !isa<func::FuncOp>(load->getParentOp()))
+    return false;
+  return llvm::all_of(load->getUsers(), [&](Operation *user) {
+    auto dot = dyn_cast<tile::DotOp>(user);
+    const PipelinedLoop *loop = plan.pipelined(user->getParentOp());
+    return !dot || (!plan.isPreloaded(dot) && loop && (anyIsAsynchronous(*loop) || !isAsynchronous(load)));
+  });
+}
+
 /// A load that no loop keeps under way. Its copy starts with those of the loads after it.
 void KernelEmitter::copyWhereItStands(tile::LoadOp load) {
   const SharedLoad &shared = *plan.shared(load);
   if (!shared.startsWith.empty())
-    e.barrier(); // earlier readers of this memory are done
+    awaitReaders(load);
   for (tile::LoadOp started : shared.startsWith) {
     startCopy(started, scalars.lookup(started.getRow()), Value());
-    e.commitCopies();
     slots[started] = Value();
+    if (shared.startsWith.size() > 1)
+      e.commitCopies();
   }
-  e.waitForCopies(shared.pending);
+  if (arrivesWithLoop(load))
+    return;
+  const bool isAlone = shared.startsWith.size() == 1;
+  if (isAlone && isAsynchronous(load))
+    e.commitCopies();
+  if (!isAlone || isAsynchronous(load))
+    e.waitForCopies(shared.pending);
   e.barrier();
   if (!needsConversion(load))
     return;

@@ -143,6 +143,7 @@ void KernelEmitter::preload(tile::LoadOp load) {
     for (int part = 0; part < dot.partsA; ++part) {
       SharedOperand operand = sharedForm(load, KernelPlan::form(dot, type.getElementType()), part);
       operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
+      hasReaders = true;
       const int64_t chunks = operand.tile.chunks();
       for (int64_t block = 0; block < split.blocks; ++block) {
         held[block].resize(dot.partsA);
@@ -165,7 +166,7 @@ SmallVector<KernelEmitter::SharedOperand, 2> KernelEmitter::storeOperand(tile::D
     const SharedTile tile{plan.scratch(op) + part * type.getNumElements() * 2, type.getDimSize(0), type.getDimSize(1), bytes};
     operands.push_back({tile, sharedAddress(tile.offset)});
   }
-  e.barrier();
+  awaitReaders(op);
   auto store = [&] {
     Value first = e.add(firstRow(split), laneRow);
     for (int64_t block = 0; block < split.blocks; ++block)
@@ -341,6 +342,7 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
 }
 
 void KernelEmitter::emitDot(tile::DotOp op) {
+  hasReaders = true;
   const RankedTensorType type = op.getResult().getType();
   const RowSplit split = plan.split(type.getDimSize(0));
   const int64_t pieces = type.getDimSize(1) / 8, k = op.getA().getType().getDimSize(1);

@@ -23,7 +23,8 @@ Registers KernelEmitter::acrossWarps(tile::ReduceOp op, Registers values, int64_
   if (warps == 1)
     return values;
   Value base = sharedAddress(plan.scratch(op));
-  e.barrier();
+  awaitReaders(op);
+  hasReaders = true;
   e.when(e.both(isWriter, e.less(warp, e.i32(warps))), [&] {
     for (size_t i = 0; i < values.size(); ++i)
       e.store(values[i], e.offset(base, e.mul(e.add(e.add(e.mul(warp, count), lanePlace), places[i]), 4)), 4);
@@ -126,7 +127,8 @@ void KernelEmitter::storeTile(Value tile, Value base, int64_t columns) {
 void KernelEmitter::emitSolve(tile::TriangularSolveOp op) {
   const int64_t rows = op.getRhs().getType().getDimSize(0), columns = op.getRhs().getType().getDimSize(1);
   Value lower = sharedAddress(plan.scratch(op)), x = e.offset(lower, rows * rows * 4);
-  e.barrier();
+  awaitReaders(op);
+  hasReaders = true;
   storeTile(op.getLower(), lower, rows);
   storeTile(op.getRhs(), x, columns);
   e.barrier();

@@ -45,12 +45,20 @@ private:
   Registers loadPart(const MemoryView &view, mlir::Value start, int64_t length, PartOfTile part);
 
   // copies.cpp
+  /// Before `op` writes to shared memory: earlier readers of it are done, if there can be any.
+  void awaitReaders(mlir::Operation *op);
+  /// Whether the load's copies are under way when startCopy returns.
+  bool isAsynchronous(tile::LoadOp load);
+  bool anyIsAsynchronous(const PipelinedLoop &pipeline) {
+    return llvm::any_of(pipeline.loads, [&](tile::LoadOp load) { return isAsynchronous(load); });
+  }
   /// Starts copying the load's rows into stage `slot` (null: stage 0).
   void startCopy(tile::LoadOp load, mlir::Value row, mlir::Value slot);
   void copyElements(mlir::Value shared, mlir::Value global, mlir::Value inside, int64_t elementBytes);
   /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the caller's.
   void convertForms(tile::LoadOp load, mlir::Value slot);
   bool needsConversion(tile::LoadOp load) const;
+  bool arrivesWithLoop(tile::LoadOp load);
   void copyWhereItStands(tile::LoadOp load);
   void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body);
 
@@ -119,6 +127,7 @@ private:
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers; // by tile and part (0: 2-D)
   llvm::DenseMap<mlir::Operation *, mlir::Value> slots;        // stage in use of each pipelined load, null: 0
   llvm::DenseMap<mlir::Operation *, Fragments> fragments;      // of preloaded dots
+  bool hasReaders = false; // since the last barrier of awaitReaders something reads shared memory
 };
 
 } // namespace nysjit::gpu

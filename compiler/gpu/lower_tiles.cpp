@@ -247,8 +247,9 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
   });
 
   if (pipeline) {
-    // Earlier readers of this memory are done; the first stages start.
-    e.barrier();
+    // The first stages start.
+    awaitReaders(loop);
+    const bool isAsynchronous = anyIsAsynchronous(*pipeline);
     for (int stage = 0; stage + 1 < pipeline->stages; ++stage) {
       Value at = e.add(lower, e.mul(step, stage));
       e.when(e.less(at, upper), [&] {
@@ -261,7 +262,8 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
         scalars = outer;
       });
       e.loc = loc;
-      e.commitCopies();
+      if (isAsynchronous)
+        e.commitCopies();
     }
     initial.push_back(e.i32(0)); // the stage in use
   }
@@ -327,7 +329,8 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
 void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipeline, Value induction, Value upper, Value step, Value slot) {
   const Location loc = e.loc;
   const int ahead = pipeline.stages - 1;
-  if (ahead > 0)
+  const bool isAsynchronous = anyIsAsynchronous(pipeline);
+  if (ahead > 0 && isAsynchronous)
     e.waitForCopies(ahead - 1);
   e.barrier();
   Value later = e.add(induction, e.mul(step, ahead));
@@ -346,9 +349,11 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   else
     e.when(e.less(later, upper), start);
   e.loc = loc;
-  e.commitCopies();
+  if (isAsynchronous)
+    e.commitCopies();
   if (ahead == 0) {
-    e.waitForCopies(0);
+    if (isAsynchronous)
+      e.waitForCopies(0);
     e.barrier();
   }
   bool converts = false;

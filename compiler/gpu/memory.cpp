@@ -67,6 +67,7 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
 Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
   const RankedTensorType type = load.getResult().getType();
   const RowSplit split = plan.split(type.getDimSize(0));
+  hasReaders = true;
   SharedOperand operand = sharedForm(load, Form::Raw, 0);
   operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
   const int64_t pieces = operand.tile.chunks();
