@@ -42,7 +42,39 @@ void OnlineSoftmax::add(const Tile &logits, const Tile &value) {
   maximum = newMaximum;
 }
 
+void OnlineSoftmax::merge(const OnlineSoftmax &other) {
+  const Tile newMaximum = max(maximum, other.maximum);
+  const Tile shrink = exp2(maximum - newMaximum), shrinkOther = exp2(other.maximum - newMaximum);
+  mass = mass * shrink + other.mass * shrinkOther;
+  sum = sum * rows(shrink) + other.sum * rows(shrinkOther);
+  maximum = newMaximum;
+}
+
 Tile OnlineSoftmax::result() const { return sum * rows(1.0 / mass); }
+
+PartialSums::PartialSums(Program &program, const std::string &name, const Scalar &heads, const Scalar &parts, const Scalar &rows)
+    : maximum(program.buffer(name + "_maximum", {heads, parts, rows})), mass(program.buffer(name + "_mass", {heads, parts, rows})),
+      sum(program.buffer(name + "_sum", {heads, parts, rows, program.spec().headDim})) {}
+
+void PartialSums::store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &isUsed) const {
+  auto rows = [&](const TensorRef &tensor) {
+    const View all = k.view(tensor, {head, part});
+    return k.slice(all, 0, all.length * isUsed);
+  };
+  k.store(sums.maximum, rows(maximum), row0);
+  k.store(sums.mass, rows(mass), row0);
+  k.store(sums.sum, rows(sum), row0);
+}
+
+void PartialSums::mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0) const {
+  k.forRange({0, end}, 1, sums.carry(), [&](Scalar part) {
+    OnlineSoftmax other = sums;
+    other.maximum = k.load(k.view(maximum, {head, part}), row0, sums.maximum.rows());
+    other.mass = k.load(k.view(mass, {head, part}), row0, sums.mass.rows());
+    other.sum = k.load(k.view(sum, {head, part}), row0, sums.sum.rows());
+    sums.merge(other);
+  });
+}
 
 OnlineMass::OnlineMass(Kernel &k, int rowCount) : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0)) {}
 

@@ -43,7 +43,21 @@ struct OnlineSoftmax {
   OnlineSoftmax(Kernel &k, int rowCount, int headDim);
   Carry carry() { return {&maximum, &mass, &sum}; }
   void add(const Tile &logits, const Tile &value);
+  void merge(const OnlineSoftmax &other); // what was added to `other`
   Tile result() const; // [rows, d]
+};
+
+/// OnlineSoftmax of rows, each over one part of its positions: what one kernel leaves for the next to merge, in the order of
+/// the positions. Rows are those of a head, `parts` of each.
+struct PartialSums {
+  TensorRef maximum, mass, sum; // [heads, parts, rows], and d
+
+  PartialSums() = default;
+  PartialSums(Program &program, const std::string &name, const Scalar &heads, const Scalar &parts, const Scalar &rows);
+  /// Rows row0 on; none if `isUsed` is 0.
+  void store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &isUsed) const;
+  /// Merges parts [0, end) of rows row0 on into `sums`.
+  void mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0) const;
 };
 
 /// The same without values: the base-2 logarithm of sum 2^x for each row.

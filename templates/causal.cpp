@@ -5,6 +5,7 @@
 //
 // Kernels, in order (landmark_value streaming needs the first and the last only):
 //   segment_summary  one program a segment: qtilde, khat, c, and pool, the segment's own softmax value (into u)
+//   landmark_past    with a split only: block_m landmarks and `split` positions a program, partial sums of B V
 //   landmark_target  block_m landmarks a program: what the solve starts from, (1 - D a) pool + D B V (into u)
 //   landmark_solve   one program a head: U of (I + D L) U = that, block_m landmarks at a time
 //   causal_output    block_m query rows a program: one softmax over near positions and far landmarks
@@ -29,6 +30,8 @@ struct Causal {
   explicit Causal(Program &p);
   bool isNystrom() const { return spec.landmarkValue == LandmarkValue::Nystrom; }
   void segmentSummary();
+  void addPast(Kernel &k, OnlineSoftmax &past, const Scalar &pair, const Scalar &g0, const BlockConfig &blocks, const Range &positions) const;
+  void landmarkPast(const PartialSums &partial, int split);
   void landmarkTarget();
   void landmarkSolve();
   void output();
@@ -113,28 +116,58 @@ Tile landmarkLogits(Kernel &k, const LandmarkRows &landmark, const Tile &query, 
   return dotT(query, k.load(landmark.key, j0, block), DotPrecision::Full) * logitScale(k) + cols(k.load(landmark.bias, j0, block));
 }
 
-void Causal::landmarkTarget() {
-  const BlockConfig blocks = program.blocks("landmark_target", {.blockM = 32, .blockN = 64});
+/// (BV)_g, the softmax over t of segments <= g of tau qtilde_g.k_t, times v_t: adds those of `positions` for landmarks g0 on.
+void Causal::addPast(Kernel &k, OnlineSoftmax &past, const Scalar &pair, const Scalar &g0, const BlockConfig &blocks, const Range &positions) const {
   const int blockM = *blocks.blockM, blockN = *blocks.blockN;
+  const Head head = headOf(k, attention, pair);
+  const Tile query = k.load(k.view(landmarkQuery, {pair}), g0, blockM), scale = logitScale(k);
+  const Tile end = (g0 + k.iota(blockM) + 1) * segmentLen;
+  k.forTiles(positions, {positions.begin, (g0 + 1) * segmentLen}, blockN, past.carry(), [&](Scalar t0, bool masked) {
+    Tile logits = dotT(query, k.load(head.key, t0, blockN), DotPrecision::Split) * scale;
+    if (masked)
+      logits = where(cols(t0 + k.iota(blockN)) < rows(end), logits, negativeInfinity);
+    past.add(logits, k.load(head.value, t0, blockN));
+  });
+}
+
+/// Longest first: tiles from the end.
+void Causal::landmarkPast(const PartialSums &partial, int split) {
+  const BlockConfig blocks = program.blocks("landmark_past", {.blockM = 64, .blockN = 64});
+  const Scalar tiles = ceilDiv(landmarks, *blocks.blockM), parts = ceilDiv(attention.length, split);
+  program.kernel("landmark_past", attention.heads() * tiles * parts, [&](Kernel &k) {
+    const Scalar id = k.programId(), pair = id % attention.heads(), rest = id / attention.heads(), part = rest % parts;
+    const Scalar g0 = (tiles - 1 - rest / parts) * *blocks.blockM;
+    const Scalar end = min(g0 + *blocks.blockM, landmarks) * segmentLen, t0 = part * split;
+    OnlineSoftmax past(k, *blocks.blockM, spec.headDim);
+    addPast(k, past, pair, g0, blocks, {t0, t0 + min(end - t0, split)});
+    partial.store(k, past, pair, part, g0, t0 < end);
+  });
+}
+
+void Causal::landmarkTarget() {
+  const BlockConfig blocks = program.blocks("landmark_target", {.blockM = 32, .blockN = 64, .split = 0});
+  const int blockM = *blocks.blockM, blockN = *blocks.blockN, split = *blocks.split;
   const Scalar tiles = ceilDiv(landmarks, blockM);
+  PartialSums partial;
+  if (split) {
+    partial = PartialSums(program, "landmark_past", attention.heads(), ceilDiv(attention.length, split), landmarks);
+    landmarkPast(partial, split);
+  }
   program.kernel("landmark_target", attention.heads() * tiles, [&](Kernel &k) {
     const Scalar id = k.programId(), pair = id % attention.heads();
     const Scalar g0 = (tiles - 1 - id / attention.heads()) * blockM;
-    const Head head = headOf(k, attention, pair);
     const LandmarkRows landmark = landmarkRows(k, *this, pair);
-    const Tile g = g0 + k.iota(blockM), query = k.load(landmark.query, g0, blockM), scale = logitScale(k);
+    const Tile g = g0 + k.iota(blockM);
+    const Scalar end = min(g0 + blockM, landmarks) * segmentLen;
 
-    // (BV)_g = softmax over t of segments <= g of tau qtilde_g.k_t, times v_t
-    OnlineSoftmax past(k, blockM, spec.headDim);
-    const Tile end = (g + 1) * segmentLen;
-    k.forTiles({0, min(g0 + blockM, landmarks) * segmentLen}, {0, (g0 + 1) * segmentLen}, blockN, past.carry(), [&](Scalar t0, bool masked) {
-      Tile logits = dotT(query, k.load(head.key, t0, blockN), DotPrecision::Split) * scale;
-      if (masked)
-        logits = where(cols(t0 + k.iota(blockN)) < rows(end), logits, negativeInfinity);
-      past.add(logits, k.load(head.value, t0, blockN));
-    });
+    OnlineSoftmax past(k, blockM, spec.headDim); // B V
+    if (split)
+      partial.mergeInto(k, past, pair, ceilDiv(end, split), g0);
+    else
+      addPast(k, past, pair, g0, blocks, {0, end});
 
     // A_gj = e^{l_j(qtilde_g)} / sum over j' <= g; only the rows' masses and diagonal logits are kept
+    const Tile query = k.load(landmark.query, g0, blockM);
     OnlineMass row(k, blockM);
     Tile own = k.fill(blockM, lowestMaximum);
     k.forTiles({0, min(g0 + blockM, landmarks)}, {0, 0}, blockN, {&row.maximum, &row.mass, &own}, [&](Scalar j0, bool) {

@@ -252,7 +252,8 @@ void Kernel::forTiles(Range range, Range unmasked, int block, const Carry &carry
     forRange({range.begin, at(range.begin) + at(at(count) * at(block))}, at(block), carry, [&](Scalar t) { body(t, true); });
     return;
   }
-  Scalar ahead = at(unmasked.begin) - at(range.begin);
+  const bool isSameBegin = unmasked.begin.irValue() && unmasked.begin.irValue() == range.begin.irValue();
+  Scalar ahead = isSameBegin ? Scalar(0) : at(unmasked.begin) - at(range.begin);
   if (ahead.isConstant() && ahead.constant() < 0)
     ahead = 0;
   const bool startsUnmasked = ahead.isConstant() && ahead.constant() == 0;

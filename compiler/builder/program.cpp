@@ -71,6 +71,8 @@ BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
         defaults.blockM = given->second.blockM;
       if (given->second.blockN && defaults.blockN)
         defaults.blockN = given->second.blockN;
+      if (given->second.split && defaults.split)
+        defaults.split = given->second.split;
     }
   used[kernel] = defaults;
   return defaults;
@@ -104,9 +106,9 @@ void Program::kernel(const std::string &name, const Scalar &grid, const std::fun
   plan.launches.push_back({name, grid.expression(), Expression(1)});
 }
 
-/// The block sizes that a config gives and the kernel has not, or "".
+/// The key that a config gives and the kernel has not, or "".
 static const char *unusedKey(const BlockConfig &given, const BlockConfig &used) {
-  return given.blockM && !used.blockM ? "block_m" : given.blockN && !used.blockN ? "block_n" : "";
+  return given.blockM && !used.blockM ? "block_m" : given.blockN && !used.blockN ? "block_n" : given.split && !used.split ? "split" : "";
 }
 
 Result<Plan> Program::finish() {

@@ -19,21 +19,30 @@ BlockConfig configInUse(const PlanKernel &kernel) {
   return config ? config->kernels["kernel"] : BlockConfig();
 }
 
-/// Block sizes that leave a thread its registers: products of float32 hold three sums and two parts of each operand, and a wide
+/// Positions a program sums where a kernel can split its sum: short enough that one sequence of some 10,000 fills a GPU, long
+/// enough that the partial sums (m (d + 2) floats) are a few percent of the keys and values.
+constexpr int gpuSplit = 2048;
+
+/// Block sizes that suit a GPU, which leave a thread its registers: products of float32 hold three sums and two parts of each operand, and a wide
 /// head's output alone takes half of them. True if a default changed.
-bool preferSmallBlocks(const PlanKernel &kernel, const BlockConfig &given, const KernelSpec &spec, KernelConfig &defaults) {
+bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const KernelSpec &spec, KernelConfig &defaults) {
   const BlockConfig used = configInUse(kernel);
+  BlockConfig &preferred = defaults.kernels[kernel.name];
+  bool isChanged = false;
+  auto prefer = [&](std::optional<int> BlockConfig::*key, int value) {
+    if (used.*key && !(given.*key) && *(used.*key) != value) {
+      preferred.*key = value;
+      isChanged = true;
+    }
+  };
+  prefer(&BlockConfig::split, gpuSplit);
   const int columns = spec.dtype == DType::Float32 || spec.headDim > 128 ? 32 : 64;
-  if (used.blockN && !given.blockN && *used.blockN > columns) {
-    defaults.kernels[kernel.name].blockN = columns;
-    return true;
-  }
+  if (used.blockN.value_or(0) > columns)
+    prefer(&BlockConfig::blockN, columns);
   // A kernel with one block size has it along both sides of its float32 products.
-  if (used.blockM && !used.blockN && !given.blockM && spec.headDim > 64 && *used.blockM > 32) {
-    defaults.kernels[kernel.name].blockM = 32;
-    return true;
-  }
-  return false;
+  if (!used.blockN && spec.headDim > 64 && used.blockM.value_or(0) > 32)
+    prefer(&BlockConfig::blockM, 32);
+  return isChanged;
 }
 
 /// Halves the block size that the caller has left open, columns first. False if there is none to halve.
@@ -68,13 +77,13 @@ public:
     const CompileRequest &request = c.request;
     // The template writes tile IR and the plan; where a kernel does not fit, it writes them again with smaller blocks.
     KernelConfig defaults;
-    NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(defaults); }));
-    bool changed = false;
-    for (const PlanKernel &kernel : c.output.plan.kernels)
-      changed |= preferSmallBlocks(kernel, given(kernel.name), request.spec, defaults);
-    for (bool isBuilt = !changed;; isBuilt = false) {
-      if (!isBuilt)
+    for (bool isBuilt = false;; isBuilt = false) {
+      while (!isBuilt) {
         NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(defaults); }));
+        isBuilt = true;
+        for (const PlanKernel &kernel : c.output.plan.kernels)
+          isBuilt &= !preferGpuBlocks(kernel, given(kernel.name), request.spec, defaults);
+      }
       if (request.from == Stage::Tile)
         NYSJIT_RETURN_IF_ERROR(c.parseModule("--from tile"));
       const std::string tiles = request.emit == Stage::Tile ? printed(*c.module) : "";

@@ -260,7 +260,9 @@ static unsigned naturalPart(Value value, unsigned depth = 0) {
     return 0;
   if (auto reduce = dyn_cast<tile::ReduceOp>(op))
     return reduce.getAxis() == 1 ? RowPart : ColumnPart;
-  if (isa<tile::LoadOp, tile::IotaOp, tensor::SplatOp, arith::ConstantOp, scf::ForOp>(op))
+  if (auto loop = dyn_cast<scf::ForOp>(op)) // that of what the body makes
+    return naturalPart(loop.getYieldedValues()[cast<OpResult>(value).getResultNumber()], depth + 1);
+  if (isa<tile::LoadOp, tile::IotaOp, tensor::SplatOp, arith::ConstantOp>(op))
     return 0;
   for (Value operand : op->getOperands())
     if (isOneDimensional(operand))

@@ -17,12 +17,14 @@ struct ConfigRow {
   int minimum, maximum;
   bool isPowerOfTwo;
   std::optional<int> BlockConfig::*member;
+  bool mayBeZero = false;
 };
 constexpr ConfigRow rows[] = {
     {"block_m", 16, 256, true, &BlockConfig::blockM},
     {"block_n", 16, 256, true, &BlockConfig::blockN},
     {"num_stages", 1, 8, false, &BlockConfig::numStages},
     {"num_warps", 1, 8, true, &BlockConfig::numWarps},
+    {"split", 256, 1 << 30, true, &BlockConfig::split, true},
 };
 
 Error keyError(const std::string &where, std::string expected, std::string found) {
@@ -41,21 +43,23 @@ Result<int> parseValue(const ConfigRow &row, const std::string &where, const jso
   bool isInRange = number >= row.minimum && number <= row.maximum;
   if (isInRange && (!row.isPowerOfTwo || std::has_single_bit(unsigned(number))))
     return int(number);
-  std::string expected = "an integer, " + std::to_string(row.minimum) + " to " + std::to_string(row.maximum) +
-                         (row.isPowerOfTwo ? ", a power of two" : "");
+  if (row.mayBeZero && value.is_number_integer() && number == 0)
+    return 0;
+  std::string expected = std::string(row.mayBeZero ? "0, or " : "") + "an integer, " + std::to_string(row.minimum) + " to " +
+                         std::to_string(row.maximum) + (row.isPowerOfTwo ? ", a power of two" : "");
   return keyError(where, expected, describeJson(value));
 }
 
 /// One kernel's object; `kernel` is its name.
 Result<BlockConfig> parseBlock(const std::string &kernel, const json &object) {
   if (!object.is_object())
-    return keyError(kernel, "an object of block_m, block_n, num_warps, num_stages", describeJson(object));
+    return keyError(kernel, "an object of block_m, block_n, num_warps, num_stages, split", describeJson(object));
   BlockConfig block;
   for (const auto &[name, value] : object.items()) {
     auto row = std::ranges::find_if(rows, [&name = name](const ConfigRow &row) { return name == row.name; });
     std::string where = kernel + "." + describeName(name);
     if (row == std::end(rows))
-      return keyError(where, "one of the keys block_m, block_n, num_warps, num_stages",
+      return keyError(where, "one of the keys block_m, block_n, num_warps, num_stages, split",
                       "\"" + describeName(name) + "\"");
     Result<int> number = parseValue(*row, where, value);
     if (!number)

@@ -57,6 +57,7 @@ const char *dtypeName(DType dtype);
 /// Block sizes of one kernel; an absent key takes the target's default, which the template chooses.
 struct BlockConfig {
   std::optional<int> blockM, blockN, numWarps, numStages;
+  std::optional<int> split; // positions that one program sums of a longer sum; 0: all of it
   bool operator==(const BlockConfig &) const = default;
 };
 
@@ -66,7 +67,8 @@ struct KernelConfig {
   bool operator==(const KernelConfig &) const = default;
 };
 
-/// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages 1 to 8. Kernel names
+/// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages 1 to 8;
+/// split 0 or a power of two, 256 to 2^30. Kernel names
 /// are checked by the compiler, which knows the program's kernels.
 Result<KernelConfig> parseKernelConfig(std::string_view text);
 template <std::same_as<nlohmann::json> Json> Result<KernelConfig> parseKernelConfig(const Json &object);

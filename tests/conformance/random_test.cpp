@@ -57,6 +57,9 @@ std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
   nlohmann::json config = {{"causal_output", blocks()}};
   if (spec["landmark_value"] == "nystrom") {
     config["landmark_target"] = blocks();
+    config["landmark_target"]["split"] = random.oneOf<int>({0, 256, 512});
+    if (config["landmark_target"]["split"] != 0)
+      config["landmark_past"] = blocks();
     config["landmark_solve"] = blocks(/*isSquare=*/true);
   }
   return config.dump();
