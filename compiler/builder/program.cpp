@@ -65,8 +65,8 @@ void Program::require(const Scalar &holds, const std::string &where, const std::
 }
 
 BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
-  for (const KernelConfig *preferred : {&targetDefaults, &config})
-    if (auto given = preferred->kernels.find(kernel); given != preferred->kernels.end()) {
+  for (const auto &[preferred, name] : {std::pair(&targetDefaults, std::string()), {&targetDefaults, kernel}, {&config, kernel}})
+    if (auto given = preferred->kernels.find(name); given != preferred->kernels.end()) {
       if (given->second.blockM && defaults.blockM)
         defaults.blockM = given->second.blockM;
       if (given->second.blockN && defaults.blockN)

@@ -90,7 +90,7 @@ class Program {
 public:
   struct Module; // the MLIR module the kernels are written into
 
-  /// `defaults`: block sizes that suit the target better than the templates' own.
+  /// `defaults`: block sizes that suit the target better than the templates' own; under the name "" those of every kernel.
   Program(Module &module, const KernelSpec &spec, const KernelConfig &config, std::string target, KernelConfig defaults = {});
   ~Program();
 

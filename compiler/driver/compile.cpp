@@ -128,7 +128,24 @@ Status Compilation::parseLlvm() {
   return Error::mismatch(ErrorKind::InvalidFile, "--from llvm", "LLVM IR", text);
 }
 
+/// The target has the stages of the request, and they are in order.
+static Status checkStages(const CompileRequest &request) {
+  for (const auto &[key, stage] : {std::pair("--emit", request.emit), {"--from", request.from}})
+    if (stage && !hasStage(request.target, *stage))
+      return Error::mismatch(ErrorKind::InvalidArgument, key,
+                             request.target.isCuda() ? "tile, lowered, llvm, ptx, cubin or plan for a cuda target"
+                                                     : "tile, lowered, llvm, asm, object or plan for a cpu target",
+                             std::string("'") + stageName(*stage) + "'");
+  // The plan is a branch of its own.
+  const bool isPlan = request.from == Stage::Plan;
+  if (request.from && request.emit && ((isPlan && request.emit != Stage::Plan) || (!isPlan && *request.emit < *request.from)))
+    return Error::mismatch(ErrorKind::InvalidArgument, "--emit", std::string("a stage that follows ") + stageName(*request.from),
+                           stageName(*request.emit));
+  return {};
+}
+
 Result<CompileOutput> compile(const CompileRequest &request) {
+  NYSJIT_RETURN_IF_ERROR(checkStages(request));
   Compilation compilation(request);
   return request.target.isCuda() ? compileForGpu(compilation) : compileForCpu(compilation);
 }

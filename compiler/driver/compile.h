@@ -42,7 +42,8 @@ struct CompileOutput {
   nlohmann::json kernels = nlohmann::json::array(); // what --json says of each: name and object bytes, or registers and counts
 };
 
-/// Thread-safe but for the link, which is serialised. The same request gives the same bytes.
+/// Thread-safe but for the link, which is serialised. The same request gives the same bytes. InvalidArgument for a stage that
+/// the target has not, or an `emit` before `from`.
 Result<CompileOutput> compile(const CompileRequest &request);
 
 } // namespace nysjit

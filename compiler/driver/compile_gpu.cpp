@@ -35,8 +35,9 @@ bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const K
       isChanged = true;
     }
   };
-  prefer(&BlockConfig::split, gpuSplit);
-  const int columns = spec.dtype == DType::Float32 || spec.headDim > 128 ? 32 : 64;
+  // float16 times landmark values is tf32 (kernel_plan): float32 operands too.
+  const bool isFloat32 = spec.dtype == DType::Float32, hasTf32 = spec.dtype == DType::Float16 && spec.layout != Layout::ExactCausal;
+  const int columns = isFloat32 && spec.headDim > 96 ? 16 : isFloat32 || spec.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
   if (used.blockN.value_or(0) > columns)
     prefer(&BlockConfig::blockN, columns);
   // A kernel with one block size has it along both sides of its float32 products.
@@ -77,6 +78,7 @@ public:
     const CompileRequest &request = c.request;
     // The template writes tile IR and the plan; where a kernel does not fit, it writes them again with smaller blocks.
     KernelConfig defaults;
+    defaults.kernels[""].split = gpuSplit;
     for (bool isBuilt = false;; isBuilt = false) {
       while (!isBuilt) {
         NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(defaults); }));

@@ -37,11 +37,6 @@ Result<CompileRequest> readRequest(const Message &message) {
     auto stage = stageFromName(name);
     if (!stage)
       return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key, "tile, lowered, llvm, asm, object, ptx, cubin or plan", "'" + name + "'");
-    if (!hasStage(request.target, *stage))
-      return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key,
-                             request.target.isCuda() ? "tile, lowered, llvm, ptx, cubin or plan for a cuda target"
-                                                     : "tile, lowered, llvm, asm, object or plan for a cpu target",
-                             "'" + name + "'");
     (std::string(key) == "emit" ? request.emit : request.from) = *stage;
   }
   request.assembler = header.value("assembler", std::string());
@@ -49,11 +44,6 @@ Result<CompileRequest> readRequest(const Message &message) {
     if (message.blobs.empty())
       return Error::plain(ErrorKind::InvalidArgument, "--from", "--from: expected the stage's text, found none");
     request.fromText = message.blobs[0];
-    // The plan is a branch of its own; the others are in order.
-    const bool isPlan = request.from == Stage::Plan;
-    if (request.emit && ((isPlan && request.emit != Stage::Plan) || (!isPlan && *request.emit < *request.from)))
-      return Error::mismatch(ErrorKind::InvalidArgument, "--emit", std::string("a stage that follows ") + stageName(*request.from),
-                             stageName(*request.emit));
   }
   return request;
 }
