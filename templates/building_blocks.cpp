@@ -3,24 +3,89 @@
 
 namespace nysjit {
 
-Attention::Attention(Program &program)
-    : batch(program.symbol("B")), queryHeads(program.symbol("Hq")), keyHeads(program.symbol("Hkv")), length(program.symbol("n")) {
-  const Expression B = batch.expression(), Hq = queryHeads.expression(), Hkv = keyHeads.expression(), n = length.expression();
+Attention::Attention(Program &program) : queryHeads(program.symbol("Hq")), keyHeads(program.symbol("Hkv")), rows(program.symbol("n")),
+                                         maxLength(program.symbol("max_length")), isPacked(program.symbol("is_packed")) {
+  const Scalar B = program.symbol("B"), offsetCount = program.symbol("offset_count"), lengthCount = program.symbol("length_count");
+  const Expression b = B.expression(), Hq = queryHeads.expression(), Hkv = keyHeads.expression(), n = rows.expression();
   const Expression d(program.spec().headDim);
-  query = program.input("q", {B, Hq, n, d});
-  key = program.input("k", {B, Hkv, n, d});
-  value = program.input("v", {B, Hkv, n, d});
-  output = program.output("o", {B, Hq, n, d});
+  query = program.input("q", {b, Hq, n, d}, "is_packed");
+  key = program.input("k", {b, Hkv, n, d}, "is_packed");
+  value = program.input("v", {b, Hkv, n, d}, "is_packed");
+  output = program.output("o", {b, Hq, n, d}, "is_packed");
+  offsets = program.integers("cu_seqlens", offsetCount.expression(), /*isOptional=*/true);
+  lengths = program.integers("seqlens", lengthCount.expression(), /*isOptional=*/true);
+  starts = program.integers("seq_starts", Expression::symbol("start_count"), /*isOptional=*/true);
+  program.sequences({.offsets = "cu_seqlens", .lengths = "seqlens", .starts = "seq_starts", .parts = "", .rows = "n", .maxLength = "max_length"});
+  hasLengths = min(lengthCount, 1);
+  batch = isPacked * max(offsetCount - 1, 0) + (1 - isPacked) * B;
+  program.require(isPacked == min(offsetCount, 1), "cu_seqlens", "B + 1 numbers with packed tensors [total, H, d], none with others", "{offset_count}");
+  program.require(min(lengthCount, 1) * (lengthCount == B) == min(lengthCount, 1), "seqlens", "{B} numbers, one a sequence, or none", "{length_count}");
+  program.require(hasLengths + isPacked <= 1, "seqlens", "none with cu_seqlens", "{length_count}");
+  program.require(min(program.symbol("start_count"), 1) * (program.symbol("start_count") == lengthCount) == min(program.symbol("start_count"), 1), "seq_starts",
+                  "as many numbers as seqlens ({length_count}), or none", "{start_count}");
   program.require(min(queryHeads, 1) <= keyHeads, "k", "at least one key/value head", "{Hkv}");
   program.require(queryHeads % max(keyHeads, 1) == 0, "k", "a number of key/value heads that divides the query heads ({Hq})", "{Hkv}");
-  program.require(length <= 2147483000, "q", "a length of at most 2147483000 positions", "{n}");
+  program.require(rows <= 2147483000, "q", "a length of at most 2147483000 positions", "{n}");
+}
+
+TensorRef Attention::addParts(Program &program, const std::string &name) {
+  const Scalar count = program.symbol("part_count");
+  program.sequences({.offsets = "cu_seqlens", .lengths = "seqlens", .starts = "seq_starts", .parts = name, .rows = "n", .maxLength = "max_length"});
+  program.require(count == batch, name, "one number for each sequence", "{part_count}");
+  return program.integers(name, count.expression(), /*isOptional=*/false);
+}
+
+namespace {
+/// Rows of a sequence. Numbers that lie on a GPU may say anything: rows that are not there are cut off.
+struct Sequence {
+  Scalar start, length;
+};
+Sequence sequenceOf(Kernel &k, const Attention &a, const Scalar &b) {
+  const View offsets = k.view(a.offsets, {}), lengths = k.view(a.lengths, {}), starts = k.view(a.starts, {});
+  const Scalar offset = k.loadInteger(offsets, b), offsetEnd = k.loadInteger(offsets, b + 1);
+  const Scalar start = min(max(offset + k.loadInteger(starts, b), 0), a.rows);
+  const Scalar length = offsetEnd - offset + k.loadInteger(lengths, b) + (1 - a.isVariable()) * a.rows;
+  return {start, min(max(length, 0), min(a.maxLength, a.rows - start))};
+}
+} // namespace
+
+void Attention::clearPadding(Program &program) const {
+  constexpr int block = 64;
+  const Scalar pairs = program.symbol("B") * queryHeads; // packed: one for all sequences
+  program.kernel("clear_padding", pairs * ceilDiv(rows, block), [&](Kernel &k) {
+    const Scalar id = k.programId(), pair = id % pairs, b = pair / queryHeads, i0 = id / pairs * block;
+    const View all = k.view(output, {b, pair % queryHeads});
+    const View ends = k.view(offsets, {});
+    const Sequence padded = sequenceOf(k, *this, b); // of packed rows the first sequence
+    const Scalar end = isPacked * min(max(k.loadInteger(ends, ends.length - 1), padded.start), rows) + (1 - isPacked) * (padded.start + padded.length);
+    const Tile zeros = k.fill(block, program.spec().headDim, 0);
+    k.store(zeros, k.slice(all, 0, padded.start), i0);
+    k.store(zeros, k.slice(all, end, rows - end), i0 - end);
+  }, isVariable());
 }
 
 Head headOf(Kernel &k, const Attention &attention, const Scalar &pair) {
   const Scalar b = pair / attention.queryHeads, h = pair % attention.queryHeads;
   const Scalar keyHead = h / (attention.queryHeads / max(attention.keyHeads, 1));
-  return {k.view(attention.query, {b, h}), k.view(attention.key, {b, keyHead}), k.view(attention.value, {b, keyHead}),
-          k.view(attention.output, {b, h}), attention.length};
+  const Sequence rows = sequenceOf(k, attention, b);
+  auto of = [&](const TensorRef &tensor, const Scalar &head) { return k.slice(k.view(tensor, {b, head}), rows.start, rows.length); };
+  return {of(attention.query, h), of(attention.key, keyHead), of(attention.value, keyHead), of(attention.output, h), pair, b, h, keyHead, rows.length};
+}
+
+Convolution::Convolution(Program &program, const Attention &attention) : count(program.spec().convKernel) {
+  if (count)
+    taps = program.input("conv", {attention.queryHeads.expression(), Expression(count)});
+}
+
+Tile Convolution::addTo(Kernel &k, const Tile &o, const Head &head, const Scalar &i0, int ahead) const {
+  Tile sum = o;
+  if (!count)
+    return sum;
+  const View weights = k.view(taps, {head.queryHead});
+  k.forRange({0, count}, 1, {&sum}, [&](Scalar r) {
+    sum = sum + k.load(head.value, i0 - r + ahead, o.rows()) * k.loadNumber(weights, r);
+  });
+  return sum;
 }
 
 Tile logitScale(Kernel &k) { return k.scale() * log2OfE; }

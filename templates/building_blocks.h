@@ -1,4 +1,4 @@
-// What several layouts share: the attention arguments, heads and sequences, and the online softmax.
+// What all layouts share: the attention arguments, the sequences in them, and the online softmax.
 //
 // Logits are kept in base 2: e^x = 2^(x log2 e), so each weight costs one exp2.
 #pragma once
@@ -10,22 +10,40 @@ constexpr double log2OfE = 1.4426950408889634;
 constexpr double negativeInfinity = -__builtin_inf();
 constexpr double lowestMaximum = -1e38; // a running maximum before its first logit: finite, so that 2^(x - max) is never NaN
 
-/// q [B, Hq, n, d], k and v [B, Hkv, n, d], o like q; Hkv divides Hq. One sequence is rows (start, length) of them.
+/// q [B, Hq, n, d], k and v [B, Hkv, n, d], o like q; Hkv divides Hq. A sequence is rows (start, length) of them: all of one
+/// length, padded, or packed one after the other.
 struct Attention {
   TensorRef query, key, value, output;
-  Scalar batch, queryHeads, keyHeads, length;
+  TensorRef offsets, lengths, starts; // of sequences that have their own lengths, else without elements
+  Scalar batch, queryHeads, keyHeads; // batch: sequences
+  Scalar rows, maxLength;             // n of the tensors; no sequence is longer than maxLength
+  Scalar isPacked, hasLengths;        // 0 or 1
 
   explicit Attention(Program &program);
-  Scalar heads() const { return batch * queryHeads; } // (batch element, query head) pairs
+  Scalar heads() const { return batch * queryHeads; } // (sequence, query head) pairs
+  Scalar isVariable() const { return max(isPacked, hasLengths); }
+  /// An argument with a number for each sequence, at most its length (see PlanSequences).
+  TensorRef addParts(Program &program, const std::string &name);
+  /// A kernel that writes 0 to the output's rows outside all sequences, where there can be some.
+  void clearPadding(Program &program) const;
 };
 
-/// The rows of one (batch element, query head): [length, d] each.
+/// The rows of one (sequence, query head): [length, d] each.
 struct Head {
   View query, key, value, output;
-  Scalar length;
+  Scalar pair, sequence, queryHead, keyHead, length;
 };
-/// `pair` counts batch elements first, query heads within; query head h reads key/value head h / (Hq / Hkv).
+/// `pair` counts sequences first, query heads within; query head h reads key/value head h / (Hq / Hkv).
 Head headOf(Kernel &k, const Attention &attention, const Scalar &pair);
+/// The depthwise convolution of V (conv_kernel c taps a query head, 0: none).
+struct Convolution {
+  TensorRef taps; // [Hq, c]
+  int count = 0;
+
+  Convolution(Program &program, const Attention &attention);
+  /// o_i + sum over r of w_r v_{i - r + ahead} for rows i0 on; v outside its sequence is 0.
+  Tile addTo(Kernel &k, const Tile &o, const Head &head, const Scalar &i0, int ahead = 0) const;
+};
 
 /// tau log2(e), which turns q.k into a base-2 logit.
 Tile logitScale(Kernel &k);

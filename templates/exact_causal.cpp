@@ -11,7 +11,8 @@ void exactCausal(Program &program) {
   const Attention attention(program);
   const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 64, .blockN = 64});
   const int blockM = *blocks.blockM, blockN = *blocks.blockN;
-  const Scalar rowTiles = ceilDiv(attention.length, blockM);
+  const Scalar rowTiles = ceilDiv(attention.maxLength, blockM);
+  attention.clearPadding(program);
 
   program.kernel("exact_causal", attention.heads() * rowTiles, [&](Kernel &k) {
     // The tile slowest and from the end: the longest rows start first.

@@ -7,6 +7,9 @@ void buildTemplate(Program &program) {
   switch (program.spec().layout) {
   case Layout::ExactCausal: return exactCausal(program);
   case Layout::Causal: return causal(program);
+  case Layout::Bidirectional: return bidirectional(program);
+  case Layout::SegmentCausal: return segmentCausal(program);
+  case Layout::PrefixLm: return prefixLm(program);
   default: throw TemplateError{std::string("layout: expected one with a template, found ") + layoutName(program.spec().layout)};
   }
 }

@@ -6,6 +6,9 @@ namespace nysjit {
 
 void exactCausal(Program &program);
 void causal(Program &program);
+void bidirectional(Program &program);
+void segmentCausal(Program &program);
+void prefixLm(Program &program);
 
 /// Runs the template of the program's layout.
 void buildTemplate(Program &program);

@@ -181,6 +181,23 @@ Tile Kernel::load(const View &view, ScalarOperand row, int count) {
                                          emit->integer(row.scalar, false, row.where)));
 }
 
+static Value loadScalar(Kernel::Emitter &emitter, const View &view, const ScalarOperand &index) {
+  return tile::LoadScalarOp::create(emitter.builder, emitter.at(index.where), emitter.irType(view.tensor.element), emitter.visible(view.irValue, index.where),
+                                    emitter.integer(index.scalar, false, index.where));
+}
+
+Scalar Kernel::loadInteger(const View &view, ScalarOperand index) { return emit->scalar(loadScalar(*emit, view, index), false); }
+
+Tile Kernel::loadNumber(const View &view, ScalarOperand index) { return emit->tile(loadScalar(*emit, view, index)); }
+
+View Kernel::columns(const View &view, ScalarOperand start, int count) {
+  View result = view;
+  result.offset = ScalarOperand(view.offset, start.where) + start;
+  result.columns = count;
+  emitViews(*emit, result, start.where);
+  return result;
+}
+
 void Kernel::store(const Tile &value, const View &view, ScalarOperand row) {
   OpBuilder &builder = emit->builder;
   const Location loc = emit->at(row.where);

@@ -27,14 +27,24 @@ static std::vector<Expression> stridesOf(const std::string &name, size_t rank) {
   return strides;
 }
 
-TensorRef Program::input(const std::string &name, std::vector<Expression> shape) {
+TensorRef Program::input(const std::string &name, std::vector<Expression> shape, const std::string &packedSymbol) {
   TensorRef tensor{name, elementOf(kernelSpec.dtype), std::move(shape), {}};
   tensor.strides = stridesOf(name, tensor.shape.size());
-  plan.arguments.push_back({name, false, {dtypeName(kernelSpec.dtype)}, "", tensor.shape, tensor.strides});
+  PlanArgument argument{name, false, {dtypeName(kernelSpec.dtype)}, "", tensor.shape, tensor.strides};
+  argument.packedSymbol = packedSymbol;
+  plan.arguments.push_back(argument);
   return tensor;
 }
 
-TensorRef Program::output(const std::string &name, std::vector<Expression> shape) {
+TensorRef Program::integers(const std::string &name, const Expression &extent, bool isOptional) {
+  TensorRef tensor{name, Element::I32, {extent}, {Expression(1)}};
+  PlanArgument argument{name, false, {"int32"}, "", tensor.shape, tensor.strides};
+  argument.isOptional = isOptional;
+  plan.arguments.push_back(argument);
+  return tensor;
+}
+
+TensorRef Program::output(const std::string &name, std::vector<Expression> shape, const std::string &packedSymbol) {
   TensorRef tensor{name, Element::F32, std::move(shape), {}, true, elementOf(kernelSpec.dtype), name + "_dtype"};
   tensor.strides = stridesOf(name, tensor.shape.size());
   std::vector<std::string> dtypes = {"float32"};
@@ -42,7 +52,9 @@ TensorRef Program::output(const std::string &name, std::vector<Expression> shape
     dtypes.push_back(dtypeName(kernelSpec.dtype));
   else
     tensor.dtypeSymbol = "";
-  plan.arguments.push_back({name, true, dtypes, tensor.dtypeSymbol, tensor.shape, tensor.strides});
+  PlanArgument argument{name, true, dtypes, tensor.dtypeSymbol, tensor.shape, tensor.strides};
+  argument.packedSymbol = packedSymbol;
+  plan.arguments.push_back(argument);
   return tensor;
 }
 
@@ -78,7 +90,7 @@ BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
   return defaults;
 }
 
-void Program::kernel(const std::string &name, const Scalar &grid, const std::function<void(Kernel &)> &body, SourceLocation loc) {
+void Program::kernel(const std::string &name, const Scalar &grid, const std::function<void(Kernel &)> &body, const Scalar &when, SourceLocation loc) {
   auto emitter = std::make_unique<Kernel::Emitter>(module.op.getContext(), kernelSpec.dtype);
   Kernel::Emitter &emit = *emitter;
   OpBuilder &builder = emit.builder;
@@ -103,7 +115,7 @@ void Program::kernel(const std::string &name, const Scalar &grid, const std::fun
   inUse.kernels[name] = used[name];
   entry.configJson = nlohmann::json::parse(canonicalJson(inUse))[name].dump();
   plan.kernels.push_back(std::move(entry));
-  plan.launches.push_back({name, grid.expression(), Expression(1)});
+  plan.launches.push_back({name, grid.expression(), when.expression()});
 }
 
 /// The key that a config gives and the kernel has not, or "".

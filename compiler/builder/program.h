@@ -59,6 +59,11 @@ public:
   View slice(const View &view, ScalarOperand start, ScalarOperand length);
   /// Rows [row, row + count) (of a vector view: elements); what lies outside the view reads as zero.
   Tile load(const View &view, ScalarOperand row, int count);
+  /// Element `index` of a vector view of integers, or of floats; 0 outside it.
+  Scalar loadInteger(const View &view, ScalarOperand index);
+  Tile loadNumber(const View &view, ScalarOperand index);
+  /// Columns [start, start + count) of a view's rows, all of which exist.
+  View columns(const View &view, ScalarOperand start, int count);
   /// Writes a tile's rows at `row` on; what lies outside the view is dropped.
   void store(const Tile &tile, const View &view, ScalarOperand row);
   /// What this program stored before is what it loads after.
@@ -98,17 +103,22 @@ public:
   /// A run-time symbol bound by some argument's shape.
   Scalar symbol(const std::string &name) const { return Scalar(Expression::symbol(name)); }
   /// A tensor the caller passes, unit stride in the last dimension; its other strides are symbols NAME_stride_I.
-  TensorRef input(const std::string &name, std::vector<Expression> shape);
+  /// With a `packedSymbol` rows of packed sequences may stand for [B, H, n, d] (see PlanArgument).
+  TensorRef input(const std::string &name, std::vector<Expression> shape, const std::string &packedSymbol = "");
+  /// A vector of int32 that the caller passes, or may leave out: then its extent is 0. Only for loadInteger.
+  TensorRef integers(const std::string &name, const Expression &extent, bool isOptional);
   /// A tensor the kernels write: float32 or the spec's dtype, as the caller passes it.
-  TensorRef output(const std::string &name, std::vector<Expression> shape);
+  TensorRef output(const std::string &name, std::vector<Expression> shape, const std::string &packedSymbol = "");
+  /// How sequences lie in the arguments' rows.
+  void sequences(PlanSequences names) { plan.sequences = std::move(names); }
   /// float32 memory that lives during one run.
   TensorRef buffer(const std::string &name, std::vector<Scalar> shape);
   /// Must hold before anything is launched; {n} in the sentences is replaced by symbol n's value.
   void require(const Scalar &holds, const std::string &where, const std::string &expected, const std::string &found);
   /// The block sizes in use for a kernel: the caller's where given, else the target's, else these.
   BlockConfig blocks(const std::string &kernel, BlockConfig defaults);
-  /// Writes one kernel and its launch.
-  void kernel(const std::string &name, const Scalar &grid, const std::function<void(Kernel &)> &body,
+  /// Writes one kernel and its launch, where `when` is not 0.
+  void kernel(const std::string &name, const Scalar &grid, const std::function<void(Kernel &)> &body, const Scalar &when = 1,
               SourceLocation loc = SourceLocation::current());
 
   /// After the template has run: checks the config's kernel names and hands over the plan.

@@ -55,7 +55,7 @@ struct NumberOperand : Operand {
 Tile rows(Tile x);
 Tile cols(Tile x);
 
-// Elementwise, between tiles or a tile and a number. Integer tiles (from iota) take + - * / max and comparisons, which
+// Elementwise, between tiles or a tile and a number. Integer tiles (from iota) take + - * / max min and comparisons, which
 // give masks; 16-bit floats widen to float32.
 #define NYSJIT_TILE_OPERATION(name)                                                                                    \
   Tile name(TileOperand a, TileOperand b);                                                                             \
@@ -66,6 +66,7 @@ NYSJIT_TILE_OPERATION(operator-)
 NYSJIT_TILE_OPERATION(operator*)
 NYSJIT_TILE_OPERATION(operator/)
 NYSJIT_TILE_OPERATION(max)
+NYSJIT_TILE_OPERATION(min)
 NYSJIT_TILE_OPERATION(operator<)
 NYSJIT_TILE_OPERATION(operator<=)
 NYSJIT_TILE_OPERATION(operator>=)

@@ -80,6 +80,8 @@ private:
       Value start = e.mul(scalars.lookup(view.getOffset()), e.i64(bytes));
       views[view] = {e.offset(scalars.lookup(view.getBase()), start), scalars.lookup(view.getLength()),
                      e.mul(scalars.lookup(view.getRowStride()), e.i64(bytes)), type.getElement(), type.getColumns()};
+    } else if (auto load = dyn_cast<tile::LoadScalarOp>(op)) {
+      scalars.map(load.getResult(), emitScalarLoad(load));
     } else if (auto exponential = dyn_cast<math::Exp2Op>(op)) {
       scalars.map(exponential.getResult(), emitExp2(e, scalars.lookup(exponential.getOperand())));
     } else if (auto logarithm = dyn_cast<math::Log2Op>(op)) {
@@ -87,6 +89,21 @@ private:
     } else {
       e.builder.clone(*op, scalars);
     }
+  }
+
+  Value emitScalarLoad(tile::LoadScalarOp load) {
+    OpBuilder &b = e.builder;
+    const MemoryView &view = views.find(load.getView())->second;
+    const Type type = load.getResult().getType();
+    Value row = scalars.lookup(load.getRow());
+    Value inside = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, row, view.length);
+    auto choice = scf::IfOp::create(b, e.loc, TypeRange(type), inside, true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(choice.thenBlock());
+    scf::YieldOp::create(b, e.loc, e.load(type, elementAddress(view, row), bytesOf(view)));
+    b.setInsertionPointToStart(choice.elseBlock());
+    scf::YieldOp::create(b, e.loc, Value(arith::ConstantOp::create(b, e.loc, b.getZeroAttr(type))));
+    return choice.getResult(0);
   }
 
   //===- Values -----------------------------------------------------------------------------------------------===//
@@ -352,9 +369,11 @@ private:
     return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ult, index, e.splat(view.length, width));
   }
 
+  static int64_t bytesOf(const MemoryView &view) { return view.element.getIntOrFloatBitWidth() / 8; }
+
   Value elementAddress(const MemoryView &view, Value first) {
     Value index = arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), first);
-    return e.offset(view.address, e.mul(index, e.i64(4)));
+    return e.offset(view.address, e.mul(index, e.i64(bytesOf(view))));
   }
 
   void emitVector(Operation *op) {
@@ -375,9 +394,12 @@ private:
       const MemoryView &view = views.find(load.getView())->second;
       Value first = scalars.lookup(load.getRow()), address = elementAddress(view, first);
       result = forPieces(tileType(op->getResult(0)).getDimSize(0), [&](int64_t start, int64_t width) -> Value {
-        const VectorType type = e.f32Vector(width);
-        Value inside = lanesInside(view, first, start, width), from = e.offset(address, start * 4);
-        return LLVM::MaskedLoadOp::create(b, e.loc, type, from, inside, e.constant(type, 0), 4u);
+        const bool isWide = view.element.isF32();
+        const VectorType type = isWide ? e.f32Vector(width) : VectorType::get({width}, b.getI16Type());
+        Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
+        Value inside = lanesInside(view, first, start, width), from = e.offset(address, start * bytesOf(view));
+        Value loaded = LLVM::MaskedLoadOp::create(b, e.loc, type, from, inside, zeros, static_cast<unsigned>(bytesOf(view)));
+        return isWide ? loaded : emitWiden(e, loaded, view.element);
       });
     } else {
       result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });

@@ -47,6 +47,13 @@ LogicalResult LoadOp::verify() {
   return verifyAccess(*this, getResult().getType(), getView().getType());
 }
 
+LogicalResult LoadScalarOp::verify() {
+  const ViewType view = getView().getType();
+  if (view.getColumns() || view.getElement() != getResult().getType())
+    return emitOpError("expects a vector view of ") << getResult().getType() << ", found " << view;
+  return success();
+}
+
 LogicalResult StoreOp::verify() { return verifyAccess(*this, getValue().getType(), getView().getType()); }
 
 LogicalResult DotOp::verify() {

@@ -81,6 +81,14 @@ def LoadOp : TileOp<"load"> {
   let hasVerifier = 1;
 }
 
+def LoadScalarOp : TileOp<"load_scalar"> {
+  let summary = "element `row` of a vector view; 0 outside it";
+  let arguments = (ins Arg<ViewType, "", [MemRead]>:$view, I32:$row);
+  let results = (outs AnyTypeOf<[I32, F32, F16, BF16]>:$result);
+  let assemblyFormat = "$view `[` $row `]` attr-dict `:` type($view) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def StoreOp : TileOp<"store"> {
   let summary = "writes rows [row, row + M) of a view, rounded to its element type; rows outside it are dropped";
   let arguments = (ins F32Tile:$value, Arg<ViewType, "", [MemWrite]>:$view, I32:$row);

@@ -204,8 +204,10 @@ private:
       PlanKernel variant = kernel;
       variant.name = found->unaligned;
       kernels.push_back(variant);
-      launches.push_back({kernel.name, launch->grid, aligned});
-      launches.push_back({variant.name, launch->grid, Expression::make(Operator::Not, {aligned})});
+      const bool isAlways = launch->when == Expression(1);
+      auto also = [&](const Expression &condition) { return isAlways ? condition : Expression::make(Operator::Min, {launch->when, condition}); };
+      launches.push_back({kernel.name, launch->grid, also(aligned)});
+      launches.push_back({variant.name, launch->grid, also(Expression::make(Operator::Not, {aligned}))});
     }
     plan.kernels = std::move(kernels);
     plan.launches = std::move(launches);

@@ -40,6 +40,7 @@ private:
   // memory.cpp
   void emitLoad(tile::LoadOp load);
   void emitStore(tile::StoreOp store);
+  mlir::Value loadScalar(tile::LoadScalarOp load);
   Registers registersFromShared(tile::LoadOp load);
   Registers loadRows(const MemoryView &view, mlir::Value row, int64_t rows);
   Registers loadPart(const MemoryView &view, mlir::Value start, int64_t length, PartOfTile part);

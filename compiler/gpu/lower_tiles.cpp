@@ -93,6 +93,8 @@ void KernelEmitter::emitOperation(Operation *op) {
     return emitIota(iota);
   if (isa<tile::SyncOp>(op))
     return e.barrier();
+  if (auto load = dyn_cast<tile::LoadScalarOp>(op))
+    return scalars.map(load.getResult(), loadScalar(load));
   if (isa<tile::ProgramIdOp>(op))
     return scalars.map(op->getResult(0), e.blockId());
   if (op->getNumResults() == 1 && tileType(op->getResult(0)))

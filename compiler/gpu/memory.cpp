@@ -155,6 +155,16 @@ Registers KernelEmitter::loadPart(const MemoryView &view, Value start, int64_t l
       zeros);
 }
 
+Value KernelEmitter::loadScalar(tile::LoadScalarOp load) {
+  const MemoryView &view = views[load.getView()];
+  const Type type = load.getResult().getType();
+  const int64_t bytes = bytesOf(type);
+  Value row = scalars.lookup(load.getRow());
+  Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getZeroAttr(type));
+  return e.valuesWhen(
+      e.below(row, view.length), [&] { return Registers{e.load(type, e.offset(view.address, e.mul(e.widen(row), bytes)), bytes)}; }, {zero})[0];
+}
+
 //===- Stores ---------------------------------------------------------------------------------------------------===//
 
 /// Whether another thread may still have to read what the store overwrites: one that loads other rows of that memory, or the

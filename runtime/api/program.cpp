@@ -25,6 +25,7 @@ constexpr TensorField tensorFields[] = {
     {"conv", &nysjit_run_args::conv},
     {"cu_seqlens", &nysjit_run_args::cu_seqlens},
     {"seqlens", &nysjit_run_args::seqlens},
+    {"seq_starts", &nysjit_run_args::seq_starts},
     {"source_len", &nysjit_run_args::source_len},
     {"row_log_sum_exp", &nysjit_run_args::row_log_sum_exp},
     {"saved_landmark_key", &nysjit_run_args::saved_landmark_key},
@@ -109,19 +110,15 @@ Status LoadedProgram::gather(const nysjit_run_args &args, const DLTensor **tenso
     if (!(usedFields >> row & 1) && args.*tensorFields[row].field)
       return Error::mismatch(ErrorKind::InvalidArgument, tensorFields[row].name,
                              "NULL (a program of layout " + plan().program + " has no such argument)", "a tensor");
-  if (args.max_length != 0 || args.seed != 0 || args.offset != 0)
-    return Error::mismatch(ErrorKind::InvalidArgument,
-                           args.max_length ? "max_length"
-                           : args.seed     ? "seed"
-                                           : "offset",
-                           "0", "another number");
+  if (args.seed != 0 || args.offset != 0)
+    return Error::mismatch(ErrorKind::InvalidArgument, args.seed ? "seed" : "offset", "0", "another number");
   return {};
 }
 
 Result<size_t> LoadedProgram::workspaceBytes(const nysjit_run_args &args) const {
   const DLTensor *tensors[maxPlanArguments];
   NYSJIT_RETURN_IF_ERROR(gather(args, tensors));
-  return program->workspaceBytes(tensors);
+  return program->workspaceBytes(tensors, args.max_length);
 }
 
 Status LoadedProgram::run(const nysjit_run_args &args, void *stream, const LaunchObserver *observer) const {
@@ -129,6 +126,7 @@ Status LoadedProgram::run(const nysjit_run_args &args, void *stream, const Launc
   NYSJIT_RETURN_IF_ERROR(gather(args, tensors));
   ProgramRun run;
   run.tensors = tensors;
+  run.maxLength = args.max_length;
   run.stream = stream;
   run.scale = args.scale ? *args.scale : defaultScale;
   if (!std::isfinite(run.scale))

@@ -58,8 +58,8 @@ Status CpuProgram::findKernels() {
   return {};
 }
 
-Result<size_t> CpuProgram::workspaceBytes(const DLTensor *const *tensors) const {
-  return prepared.workspaceBytes(tensors, {});
+Result<size_t> CpuProgram::workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const {
+  return prepared.workspaceBytes(tensors, {}, maxLength);
 }
 
 Status CpuProgram::run(const ProgramRun &run) const {
@@ -67,7 +67,7 @@ Status CpuProgram::run(const ProgramRun &run) const {
     return Error::mismatch(ErrorKind::InvalidArgument, "stream", "NULL (the CPU has no streams)", "a pointer");
   // The numbers of this run, and what is wrong with them.
   RunNumbers numbers;
-  NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {}, numbers));
+  NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {}, run.maxLength, numbers));
   if (numbers.last == SIZE_MAX)
     return {};
   // Memory, and with its address the parameters of every launch, before any of them runs.

@@ -20,7 +20,7 @@ public:
   const Plan &plan() const override { return prepared.plan(); }
   /// The largest scratch of any kernel.
   size_t scratchBytes() const override { return scratch; }
-  Result<size_t> workspaceBytes(const DLTensor *const *tensors) const override;
+  Result<size_t> workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const override;
   /// Without a workspace in `run` the calling thread's own. After a first run of the same size on a thread this
   /// allocates nothing.
   Status run(const ProgramRun &run) const override;

@@ -73,8 +73,8 @@ CudaProgram::~CudaProgram() {
   }
 }
 
-Result<size_t> CudaProgram::workspaceBytes(const DLTensor *const *tensors) const {
-  return prepared.workspaceBytes(tensors, {kDLCUDA, -1});
+Result<size_t> CudaProgram::workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const {
+  return prepared.workspaceBytes(tensors, {kDLCUDA, -1}, maxLength);
 }
 
 Status CudaProgram::loadIntoCurrent() const {
@@ -164,7 +164,7 @@ Status CudaProgram::run(const ProgramRun &run) const {
     return Error::mismatch(ErrorKind::Unavailable, "device", "a context with a device for " + plan().target, "none");
   // The numbers of this run, and what is wrong with them.
   RunNumbers numbers;
-  NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {kDLCUDA, -1}, numbers));
+  NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {kDLCUDA, -1}, run.maxLength, numbers));
   if (numbers.last == SIZE_MAX)
     return {};
   if (run.workspace)

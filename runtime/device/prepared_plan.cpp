@@ -153,16 +153,16 @@ Status PreparedPlan::fillParameters(const Launch &launch, float scale, const Run
   return {};
 }
 
-Result<size_t> PreparedPlan::workspaceBytes(const DLTensor *const *tensors, TensorPlace place) const {
+Result<size_t> PreparedPlan::workspaceBytes(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength) const {
   RunNumbers numbers;
-  NYSJIT_RETURN_IF_ERROR(binder.bind(tensors, place, numbers.values, nullptr, /*sizesOnly=*/true));
+  NYSJIT_RETURN_IF_ERROR(binder.bind(tensors, place, maxLength, numbers.values, nullptr, /*sizesOnly=*/true));
   NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
   NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
   return numbers.workspaceBytes;
 }
 
-Status PreparedPlan::bind(const DLTensor *const *tensors, TensorPlace place, RunNumbers &numbers) const {
-  NYSJIT_RETURN_IF_ERROR(binder.bind(tensors, place, numbers.values, numbers.memory, /*sizesOnly=*/false));
+Status PreparedPlan::bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, RunNumbers &numbers) const {
+  NYSJIT_RETURN_IF_ERROR(binder.bind(tensors, place, maxLength, numbers.values, numbers.memory, /*sizesOnly=*/false));
   NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
   NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
   return computeGrids(numbers);

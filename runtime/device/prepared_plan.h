@@ -33,9 +33,9 @@ public:
   size_t kernelNumber(size_t launch) const { return launches[launch].kernel; }
 
   /// Looks at shapes, strides, dtypes and devices, not at the data.
-  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorPlace place) const;
+  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength) const;
   /// Everything that can be wrong with the tensors: fills all of `numbers` but buffers' addresses and slots.
-  Status bind(const DLTensor *const *tensors, TensorPlace place, RunNumbers &numbers) const;
+  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, RunNumbers &numbers) const;
   /// A caller's workspace is aligned and large enough.
   Status checkWorkspace(const void *workspace, size_t bytes, const RunNumbers &numbers) const;
   /// Buffers' addresses and the slots.

@@ -21,6 +21,7 @@ struct LaunchObserver {
 /// One run's arguments.
 struct ProgramRun {
   const DLTensor *const *tensors = nullptr; // one a plan argument, in the plan's order
+  int64_t maxLength = 0; // of the sequences; 0: not said
   float scale = 1;
   void *workspace = nullptr; // null: the device's own
   size_t workspaceBytes = 0;
@@ -35,7 +36,7 @@ public:
   /// What a run takes for each thread of the CPU.
   virtual size_t scratchBytes() const = 0;
   /// Looks at shapes, strides, dtypes and devices, not at the data.
-  virtual Result<size_t> workspaceBytes(const DLTensor *const *tensors) const = 0;
+  virtual Result<size_t> workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const = 0;
   /// Checks everything, then launches.
   virtual Status run(const ProgramRun &run) const = 0;
 };

@@ -43,6 +43,34 @@ struct Layout {
   bool isEmpty = false;
 };
 
+/// A tensor as the plan sees it: rows of packed sequences, [n, H, d], as [1, H, n, d].
+class Unpacked {
+public:
+  const DLTensor *of(const DLTensor *tensor) {
+    if (!tensor || tensor->ndim != 3 || !tensor->shape)
+      return tensor;
+    const int64_t *s = tensor->shape;
+    int64_t compact = 0;
+    if (!tensor->strides && __builtin_mul_overflow(s[1], s[2], &compact))
+      return tensor;
+    const int64_t row = tensor->strides ? tensor->strides[0] : compact, head = tensor->strides ? tensor->strides[1] : s[2];
+    const int64_t newShape[] = {1, s[1], s[0], s[2]}, newStrides[] = {0, head, row, tensor->strides ? tensor->strides[2] : 1};
+    std::copy_n(newShape, 4, shape);
+    std::copy_n(newStrides, 4, strides);
+    view = *tensor;
+    view.ndim = 4;
+    view.shape = shape;
+    view.strides = strides;
+    isPacked = true;
+    return &view;
+  }
+  bool isPacked = false;
+
+private:
+  DLTensor view;
+  int64_t shape[4], strides[4];
+};
+
 /// The addresses of a tensor's elements; false if they leave the address space.
 bool addressRange(const DLTensor &tensor, const int64_t *strides, AddressRange &range) {
   __int128 low = 0, high = 0;
@@ -108,7 +136,11 @@ TensorBinder::TensorBinder(const Plan &plan) : symbols(planSymbols(plan)) {
   std::vector<size_t> boundBy(symbols.size(), SIZE_MAX);
   for (size_t a = 0; a < plan.arguments.size(); ++a) {
     const PlanArgument &from = plan.arguments[a];
-    Argument argument{from.name, from.isOutput, from.dtypes, {}, !from.dtypeSymbol.empty(), 0, SIZE_MAX, {}, {}};
+    Argument argument{from.name, from.isOutput, from.dtypes, {}, !from.dtypeSymbol.empty(), 0, SIZE_MAX, from.isOptional, SIZE_MAX, false, {}, {}};
+    if (!from.packedSymbol.empty()) {
+      argument.packedSymbol = numberOf(from.packedSymbol);
+      argument.bindsPacked = std::none_of(arguments.begin(), arguments.end(), [&](const Argument &a) { return a.packedSymbol != SIZE_MAX; });
+    }
     for (const std::string &dtype : from.dtypes)
       for (const DtypeRow &row : dtypeTable)
         if (dtype == row.name)
@@ -134,6 +166,13 @@ TensorBinder::TensorBinder(const Plan &plan) : symbols(planSymbols(plan)) {
     dimensions(from.strides, argument.strides);
     arguments.push_back(std::move(argument));
   }
+  const auto argumentOf = [&](const std::string &name) {
+    const auto found = std::find_if(arguments.begin(), arguments.end(), [&](const Argument &argument) { return argument.name == name; });
+    return name.empty() ? SIZE_MAX : static_cast<size_t>(found - arguments.begin());
+  };
+  const PlanSequences &s = plan.sequences;
+  sequences = {argumentOf(s.offsets), argumentOf(s.lengths), argumentOf(s.starts), argumentOf(s.parts),
+               s.rows.empty() ? SIZE_MAX : numberOf(s.rows), s.rows.empty() ? SIZE_MAX : numberOf(s.maxLength)};
 }
 
 Error TensorBinder::disagreement(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
@@ -156,6 +195,12 @@ bool TensorBinder::agrees(const Dimension &dimension, int64_t found, int64_t *va
 Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place,
                              int64_t *values) const {
   const std::string &name = argument.name;
+  if (!tensor && argument.isOptional) {
+    for (const Dimension &dimension : argument.shape)
+      if (dimension.binds)
+        values[dimension.symbol] = 0;
+    return {};
+  }
   if (!tensor)
     return Error::mismatch(ErrorKind::InvalidArgument, name, "a tensor", "NULL");
   if (tensor->device.device_type != place.type || (place.id >= 0 && tensor->device.device_id != place.id))
@@ -179,7 +224,8 @@ Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, T
 
   const size_t rank = argument.shape.size();
   if (tensor->ndim < 0 || static_cast<size_t>(tensor->ndim) != rank)
-    return shapeError(name + ".ndim", std::to_string(rank) + " dimensions", std::to_string(tensor->ndim));
+    return shapeError(name + ".ndim", std::to_string(rank) + " dimensions" + (argument.packedSymbol != SIZE_MAX ? ", or 3 of packed sequences" : ""),
+                      std::to_string(tensor->ndim));
   if (rank && !tensor->shape)
     return Error::mismatch(ErrorKind::InvalidArgument, name + ".shape", std::to_string(rank) + " extents", "NULL");
   for (size_t i = 0; i < rank; ++i) {
@@ -202,15 +248,95 @@ Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, T
   return {};
 }
 
-Status TensorBinder::bind(const DLTensor *const *tensors, TensorPlace place, int64_t *values, void **addresses,
+namespace {
+
+/// A vector of int32 in host memory, or nothing.
+struct HostIntegers {
+  const DLTensor *tensor = nullptr;
+  int64_t count() const { return tensor->shape[0]; }
+  int64_t operator[](int64_t i) const {
+    const char *data = static_cast<const char *>(tensor->data) + tensor->byte_offset;
+    return reinterpret_cast<const int32_t *>(data)[i * (tensor->strides ? tensor->strides[0] : 1)];
+  }
+  explicit operator bool() const { return tensor; }
+};
+
+Error valueError(const std::string &name, int64_t index, const std::string &expected, int64_t found) {
+  return shapeError(name + "[" + std::to_string(index) + "]", expected, std::to_string(found));
+}
+
+} // namespace
+
+/// The longest sequence, and in host memory whether each lies in the tensors' rows.
+Status TensorBinder::bindSequences(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values) const {
+  const int64_t rows = values[sequences.rows];
+  const auto isGiven = [&](size_t argument) { return argument != SIZE_MAX && tensors[argument] && tensors[argument]->shape[0] > 0; };
+  const auto hostValues = [&](size_t argument) {
+    return HostIntegers{isGiven(argument) && place.type == kDLCPU && tensors[argument]->data ? tensors[argument] : nullptr};
+  };
+  const bool isVariable = isGiven(sequences.offsets) || isGiven(sequences.lengths);
+  if (maxLength < 0 || (maxLength > 0 && !isVariable))
+    return Error::mismatch(ErrorKind::InvalidArgument, "max_length", isVariable ? "at least 0" : "0 for sequences of one length", std::to_string(maxLength));
+  const int64_t most = maxLength > 0 ? std::min(maxLength, rows) : rows;
+  values[sequences.maxLength] = isVariable ? most : rows;
+  const HostIntegers offsets = hostValues(sequences.offsets), lengths = hostValues(sequences.lengths), starts = hostValues(sequences.starts),
+                     parts = hostValues(sequences.parts);
+  const std::string said = maxLength > 0 ? " (max_length)" : "";
+  int64_t longest = 0;
+  if (offsets) {
+    const std::string &name = arguments[sequences.offsets].name;
+    for (int64_t i = 0; i < offsets.count(); ++i)
+      if (const int64_t least = i ? offsets[i - 1] : 0; offsets[i] < least || offsets[i] > rows)
+        return valueError(name, i, std::to_string(least) + " to " + std::to_string(rows), offsets[i]);
+      else if (i && offsets[i] - least > most)
+        return valueError(name, i, "at most " + std::to_string(least + most) + ", " + std::to_string(most) + said + " after the one before", offsets[i]);
+      else
+        longest = i ? std::max(longest, offsets[i] - least) : 0;
+  }
+  if (lengths) {
+    for (int64_t i = 0; i < lengths.count(); ++i) {
+      const int64_t start = starts && i < starts.count() ? starts[i] : 0;
+      if (lengths[i] < 0 || lengths[i] > most)
+        return valueError(arguments[sequences.lengths].name, i, "0 to " + std::to_string(most) + said, lengths[i]);
+      if (start < 0 || start > rows - lengths[i])
+        return valueError(arguments[sequences.starts].name, i, "0 to " + std::to_string(rows - lengths[i]) + ", with a length of " + std::to_string(lengths[i]), start);
+      longest = std::max(longest, lengths[i]);
+    }
+  }
+  if (parts)
+    for (int64_t i = 0; i < parts.count(); ++i) {
+      const bool isKnown = offsets ? i + 1 < offsets.count() : lengths ? i < lengths.count() : !isVariable;
+      const int64_t length = !isKnown ? rows : offsets ? offsets[i + 1] - offsets[i] : lengths ? lengths[i] : rows;
+      if (parts[i] < 0 || parts[i] > length)
+        return valueError(arguments[sequences.parts].name, i, "0 to its sequence's length, " + std::to_string(length), parts[i]);
+    }
+  if (isVariable && maxLength == 0 && (offsets || lengths))
+    values[sequences.maxLength] = longest;
+  return {};
+}
+
+Status TensorBinder::bind(const DLTensor *const *given, TensorPlace place, int64_t maxLength, int64_t *values, void **addresses,
                           bool sizesOnly) const {
+  Unpacked unpacked[maxPlanArguments];
+  const DLTensor *tensors[maxPlanArguments];
   AddressRange ranges[maxPlanArguments];
   bool dense[maxPlanArguments] = {};
   for (size_t a = 0; a < arguments.size(); ++a) {
     const Argument &argument = arguments[a];
+    tensors[a] = argument.packedSymbol == SIZE_MAX ? given[a] : unpacked[a].of(given[a]);
+    if (argument.packedSymbol != SIZE_MAX) {
+      if (argument.bindsPacked)
+        values[argument.packedSymbol] = unpacked[a].isPacked;
+      else if (tensors[a] && values[argument.packedSymbol] != unpacked[a].isPacked)
+        return shapeError(argument.name + ".ndim", std::to_string(values[argument.packedSymbol] ? 3 : 4) + " dimensions, as q has", std::to_string(given[a]->ndim));
+    }
     NYSJIT_RETURN_IF_ERROR(bindOne(argument, tensors[a], place, values));
     if (sizesOnly)
       continue;
+    if (!tensors[a]) {
+      addresses[a] = nullptr;
+      continue;
+    }
     const DLTensor &tensor = *tensors[a];
     addresses[a] = reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset);
     Layout layout;
@@ -235,6 +361,8 @@ Status TensorBinder::bind(const DLTensor *const *tensors, TensorPlace place, int
           return shapeError(element(argument.name, "strides", i), "an output whose elements do not overlap",
                             std::to_string(layout.strides[i]));
   }
+  if (sequences.rows != SIZE_MAX)
+    NYSJIT_RETURN_IF_ERROR(bindSequences(tensors, place, maxLength, values));
   if (sizesOnly)
     return {};
   // Interleaved tensors have overlapping ranges without sharing an element; only what surely overlaps is refused.

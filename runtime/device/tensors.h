@@ -27,9 +27,10 @@ class TensorBinder {
 public:
   explicit TensorBinder(const Plan &plan);
 
-  /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one pointer an argument.
-  /// With `sizesOnly` the data pointers are not looked at.
-  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t *values, void **addresses,
+  /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one pointer an argument;
+  /// `maxLength` is the caller's, 0: not said. With `sizesOnly` the data pointers are not looked at, but those of sequences in
+  /// host memory, where they are there.
+  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values, void **addresses,
               bool sizesOnly) const;
 
 private:
@@ -48,8 +49,16 @@ private:
     bool hasDtypeSymbol;
     size_t dtypeSymbol;
     size_t alignmentSymbol; // SIZE_MAX: none
+    bool isOptional;
+    size_t packedSymbol; // SIZE_MAX: none
+    bool bindsPacked;
     std::vector<Dimension> shape, strides;
   };
+  /// Arguments and symbols of PlanSequences; SIZE_MAX: none.
+  struct Sequences {
+    size_t offsets, lengths, starts, parts, rows, maxLength;
+  };
+  Status bindSequences(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values) const;
   Status bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place, int64_t *values) const;
   static bool agrees(const Dimension &dimension, int64_t found, int64_t *values);
   Error disagreement(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
@@ -57,6 +66,7 @@ private:
 
   std::vector<std::string> symbols;
   std::vector<Argument> arguments;
+  Sequences sequences;
 };
 
 } // namespace nysjit

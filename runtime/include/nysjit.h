@@ -247,17 +247,25 @@ typedef struct nysjit_run_args {
   const DLTensor *landmark_q; /* [Hq, m, d] */
   const DLTensor *landmark_k; /* [Hkv, m, d] */
   const DLTensor *conv;       /* [Hq, c] */
-  const DLTensor *cu_seqlens; /* [B + 1], int32 */
+  /* Sequences of their own lengths, in every layout; both NULL: each has all n positions.
+   *   cu_seqlens  q, k, v and o are packed, [total, H, d]: sequence b has positions cu_seqlens[b] to cu_seqlens[b + 1]
+   *   seqlens     padded: sequence b has the first seqlens[b] of the n positions, or those from seq_starts[b] on
+   * What lies outside the sequences is not read, and there o is 0. A length may be 0. On the CPU values are checked before
+   * anything runs; on GPUs they lie on the device, and what exceeds the tensors or max_length is cut off. */
+  const DLTensor *cu_seqlens; /* [B + 1], int32, ascending */
   const DLTensor *seqlens;    /* [B], int32 */
-  const DLTensor *source_len; /* [B], int32 */
+  const DLTensor *source_len; /* [B], int32: the source's positions of each sequence (prefix_lm) */
   const DLTensor *row_log_sum_exp;    /* saved for a backward run */
   const DLTensor *saved_landmark_key; /* saved for a backward run */
   const DLTensor *saved_landmark_bias;
   const DLTensor *saved_landmark_value;
 
-  /* Kept for later; must be 0. */
+  /* No sequence is longer than this, where cu_seqlens or seqlens are given; it sizes grids and workspace. 0: on the CPU what
+   * they say, on GPUs n (packed: total). */
   int64_t max_length;
+  /* Kept for later; must be 0. */
   uint64_t seed, offset;
+  const DLTensor *seq_starts; /* [B], int32, with seqlens; NULL: 0 */
 } nysjit_run_args;
 
 /* The bytes of workspace a run with these tensors takes; data pointers, scale and workspace are not looked at. */

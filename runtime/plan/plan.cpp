@@ -25,6 +25,11 @@ std::vector<std::string> planSymbols(const Plan &plan) {
   for (const PlanArgument &argument : plan.arguments)
     if (!argument.alignmentSymbol.empty())
       add(argument.alignmentSymbol);
+  for (const PlanArgument &argument : plan.arguments)
+    if (!argument.packedSymbol.empty())
+      add(argument.packedSymbol);
+  if (!plan.sequences.maxLength.empty())
+    add(plan.sequences.maxLength);
   return symbols;
 }
 
@@ -57,8 +62,21 @@ std::string argumentLine(const PlanArgument &argument) {
     json["dtype_symbol"] = argument.dtypeSymbol;
   if (!argument.alignmentSymbol.empty())
     json["alignment_symbol"] = argument.alignmentSymbol;
+  if (argument.isOptional)
+    json["optional"] = true;
+  if (!argument.packedSymbol.empty())
+    json["packed_symbol"] = argument.packedSymbol;
   json["shape"] = expressions(argument.shape);
   json["strides"] = expressions(argument.strides);
+  return compact(json);
+}
+
+std::string sequencesLine(const PlanSequences &sequences) {
+  Line json = Line::object();
+  for (const auto &[key, value] : {std::pair("offsets", &sequences.offsets), {"lengths", &sequences.lengths}, {"starts", &sequences.starts},
+                                   {"parts", &sequences.parts}, {"rows", &sequences.rows}, {"max_length", &sequences.maxLength}})
+    if (!value->empty())
+      json[key] = *value;
   return compact(json);
 }
 
@@ -118,6 +136,8 @@ std::string planToJson(const Plan &plan) {
   text += "  \"program\": " + compact(plan.program) + ",\n  \"target\": " + compact(plan.target) + ",\n";
   text += "  \"spec\": " + (plan.specJson.empty() ? "{}" : plan.specJson) + ",\n";
   text += "  \"arguments\": " + block(arguments, "  ") + ",\n";
+  if (!plan.sequences.rows.empty())
+    text += "  \"sequences\": " + sequencesLine(plan.sequences) + ",\n";
   text += "  \"preconditions\": " + block(preconditions, "  ") + ",\n";
   text += "  \"buffers\": " + block(buffers, "  ") + ",\n";
   text += "  \"kernels\": " + block(kernels, "  ") + ",\n";

@@ -31,6 +31,23 @@ struct PlanArgument {
   // bytes, the strides of its dimensions but the last, where they have more than one element (its rows' stride always). For `when` and
   // parameters; not for buffers and preconditions, which do not look at addresses.
   std::string alignmentSymbol;
+  // The caller may pass NULL: what the argument's shape binds first is 0 then, and its address null.
+  bool isOptional = false;
+  // "" or a symbol, the same for all arguments that have one: 1 if the caller passes the rows of all sequences one after the
+  // other, [n, H, d], which then stands for [1, H, n, d] with a first stride of 0; else 0.
+  std::string packedSymbol;
+};
+
+/// How sequences of their own lengths lie in the rows of the tensors: names of int32 arguments of one extent, "" where there
+/// is none. Sequence b has rows [start, start + length). A number in host memory is checked before anything is launched; a
+/// kernel must bear others.
+struct PlanSequences {
+  std::string offsets; // B + 1, ascending: start and end of each, of packed rows
+  std::string lengths; // B: length of each in rows of its own
+  std::string starts;  // B: where it starts there, else 0
+  std::string parts;   // B: at most the sequence's length
+  std::string rows;      // symbol: the rows of the tensors, n
+  std::string maxLength; // symbol: no sequence is longer. The caller's max_length, else what host memory says, else n
 };
 
 /// Checked before anything is launched. `expected` and `found` are sentences in which {n} is replaced by the value of
@@ -79,6 +96,7 @@ struct Plan {
   std::string target;   // "cpu:x86-64-v4"
   std::string specJson; // canonical
   std::vector<PlanArgument> arguments;
+  PlanSequences sequences; // rows "": there are none
   std::vector<PlanPrecondition> preconditions;
   std::vector<PlanBuffer> buffers;
   std::vector<PlanKernel> kernels;
@@ -95,7 +113,7 @@ constexpr int64_t maxTensorAlignment = 16;
 /// Whether the plan is a GPU's: its target is one.
 bool isGpuPlan(const Plan &plan);
 /// The symbols of a plan in binding order: shapes and strides of the arguments, then dtype symbols, then alignment
-/// symbols.
+/// symbols, then the packed symbol and the sequences' maximum length.
 std::vector<std::string> planSymbols(const Plan &plan);
 /// Pretty JSON with a trailing newline; the same plan gives the same bytes.
 std::string planToJson(const Plan &plan);

@@ -127,7 +127,7 @@ Status readDimensions(const Fields &fields, const char *key, std::vector<Express
 
 Status readArgument(const Json &json, const std::string &where, PlanArgument &argument) {
   Result<Fields> fields =
-      Fields::open(json, where, {"name", "output", "dtypes", "dtype_symbol", "alignment_symbol", "shape", "strides"});
+      Fields::open(json, where, {"name", "output", "dtypes", "dtype_symbol", "alignment_symbol", "optional", "packed_symbol", "shape", "strides"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(argument.name, fields->name("name"));
   NYSJIT_READ(argument.isOutput, fields->boolean("output"));
@@ -147,11 +147,47 @@ Status readArgument(const Json &json, const std::string &where, PlanArgument &ar
     NYSJIT_READ(argument.dtypeSymbol, fields->name("dtype_symbol"));
   if (fields->has("alignment_symbol"))
     NYSJIT_READ(argument.alignmentSymbol, fields->name("alignment_symbol"));
+  if (fields->has("optional"))
+    NYSJIT_READ(argument.isOptional, fields->boolean("optional"));
+  if (fields->has("packed_symbol"))
+    NYSJIT_READ(argument.packedSymbol, fields->name("packed_symbol"));
   NYSJIT_RETURN_IF_ERROR(readDimensions(*fields, "shape", argument.shape));
   NYSJIT_RETURN_IF_ERROR(readDimensions(*fields, "strides", argument.strides));
   if (argument.shape.size() != argument.strides.size())
     return planError(fields->at("strides"), std::to_string(argument.shape.size()) + " strides, one a dimension",
                      std::to_string(argument.strides.size()));
+  if (!argument.packedSymbol.empty() && argument.shape.size() != 4)
+    return planError(fields->at("packed_symbol"), "none for an argument that has not 4 dimensions", "'" + argument.packedSymbol + "'");
+  return {};
+}
+
+Status readSequences(const Json &json, PlanSequences &sequences) {
+  Result<Fields> fields = Fields::open(json, "sequences", {"offsets", "lengths", "starts", "parts", "rows", "max_length"});
+  NYSJIT_RETURN_IF_ERROR(fields);
+  for (const auto &[key, value] : {std::pair("offsets", &sequences.offsets), {"lengths", &sequences.lengths}, {"starts", &sequences.starts}, {"parts", &sequences.parts}})
+    if (fields->has(key))
+      NYSJIT_READ(*value, fields->name(key));
+  NYSJIT_READ(sequences.rows, fields->name("rows"));
+  NYSJIT_READ(sequences.maxLength, fields->name("max_length"));
+  return {};
+}
+
+/// The arguments it names are vectors of int32, its symbols bound and new.
+Status checkSequences(const Plan &plan, const std::set<std::string> &dimensions) {
+  const PlanSequences &s = plan.sequences;
+  if (s.rows.empty())
+    return {};
+  for (const auto &[key, name] : {std::pair("offsets", &s.offsets), {"lengths", &s.lengths}, {"starts", &s.starts}, {"parts", &s.parts}}) {
+    const auto isNamed = [name = name](const PlanArgument &argument) {
+      return argument.name == *name && argument.dtypes == std::vector<std::string>{"int32"} && argument.shape.size() == 1;
+    };
+    if (!name->empty() && std::none_of(plan.arguments.begin(), plan.arguments.end(), isNamed))
+      return planError(std::string("sequences.") + key, "an argument that is a vector of int32", "'" + *name + "'");
+  }
+  if (!dimensions.count(s.rows))
+    return planError("sequences.rows", "a symbol of an argument's shape", "'" + s.rows + "'");
+  if (dimensions.count(s.maxLength))
+    return planError("sequences.max_length", "a symbol of its own", "'" + s.maxLength + "'");
   return {};
 }
 
@@ -237,6 +273,7 @@ Status checkReferences(const Plan &plan) {
   // Sizes and preconditions are asked for without the tensors' addresses.
   Plan withoutAddresses;
   withoutAddresses.arguments = plan.arguments;
+  withoutAddresses.sequences = plan.sequences;
   for (PlanArgument &argument : withoutAddresses.arguments)
     argument.alignmentSymbol.clear();
   const std::vector<std::string> sizeSymbols = planSymbols(withoutAddresses);
@@ -264,6 +301,10 @@ Status checkReferences(const Plan &plan) {
       if (!symbol->empty() && (dimensions.count(*symbol) || !ownSymbols.insert(*symbol).second))
         return planError("arguments", std::string(what) + " symbol of its own for each argument",
                          "'" + *symbol + "' again");
+  for (const PlanArgument &argument : plan.arguments)
+    if (!argument.packedSymbol.empty() && (dimensions.count(argument.packedSymbol) || ownSymbols.count(argument.packedSymbol)))
+      return planError("arguments", "a packed symbol that nothing else binds", "'" + argument.packedSymbol + "' again");
+  NYSJIT_RETURN_IF_ERROR(checkSequences(plan, dimensions));
   for (const PlanBuffer &buffer : plan.buffers) {
     if (!memory.insert(buffer.name).second)
       return planError("buffers", "one argument or buffer a name", "'" + buffer.name + "' twice");
@@ -300,7 +341,7 @@ Status checkReferences(const Plan &plan) {
 Result<Plan> parsePlan(const Json &json) {
   Result<Fields> fields = Fields::open(
       json, "",
-      {"schema", "program", "target", "spec", "arguments", "preconditions", "buffers", "kernels", "launches"});
+      {"schema", "program", "target", "spec", "arguments", "sequences", "preconditions", "buffers", "kernels", "launches"});
   if (!fields)
     return fields.takeError();
   if (!json.contains("schema") || json["schema"] != 1)
@@ -310,6 +351,8 @@ Result<Plan> parsePlan(const Json &json) {
   NYSJIT_READ(plan.target, fields->string("target"));
   NYSJIT_READ(plan.specJson, fields->objectText("spec"));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "arguments", maxPlanArguments, plan.arguments, readArgument));
+  if (fields->has("sequences"))
+    NYSJIT_RETURN_IF_ERROR(readSequences(json["sequences"], plan.sequences));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "preconditions", maxPlanEntries, plan.preconditions, readPrecondition));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "buffers", maxPlanEntries, plan.buffers, readBuffer));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "kernels", maxPlanEntries, plan.kernels, readKernel));

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <list>
 #include <memory>
 #include <random>
 #include <string>
@@ -25,8 +26,8 @@ struct Tensor {
   std::vector<char> bytes;
 
   DLTensor view() {
-    const uint8_t bits = dtype == "float32" ? 32 : 16;
-    const DLDataTypeCode code = dtype == "bfloat16" ? kDLBfloat : kDLFloat;
+    const uint8_t bits = dtype == "float32" || dtype == "int32" ? 32 : 16;
+    const DLDataTypeCode code = dtype == "int32" ? kDLInt : dtype == "bfloat16" ? kDLBfloat : kDLFloat;
     return {bytes.data(), {kDLCPU, 0}, static_cast<int>(shape.size()), {static_cast<uint8_t>(code), bits, 1}, shape.data(), strides.data(), 0};
   }
 };
@@ -36,43 +37,63 @@ inline double rounded(double value, const std::string &dtype) {
   return dtype == "float32" ? single : dtype == "float16" ? float16ToFloat(floatToFloat16(single)) : bfloat16ToFloat(floatToBfloat16(single));
 }
 
+/// The offset of each element in row-major order.
+inline std::vector<size_t> offsetsOf(const Tensor &tensor) {
+  std::vector<size_t> offsets{0};
+  for (size_t i = 0; i < tensor.shape.size(); ++i) {
+    std::vector<size_t> longer;
+    for (size_t offset : offsets)
+      for (int64_t j = 0; j < tensor.shape[i]; ++j)
+        longer.push_back(offset + static_cast<size_t>(j * tensor.strides[i]));
+    offsets = std::move(longer);
+  }
+  return offsets;
+}
+
 /// Row-major numbers as a tensor; `swapHeads` lays [B, H, n, d] out as [B, n, H, d], as most frameworks have it; `padding`
 /// elements lie between rows.
 inline Tensor makeTensor(const std::vector<double> &values, const std::vector<int64_t> &shape, const std::string &dtype, bool swapHeads = false,
                          int64_t padding = 0) {
-  Tensor tensor{shape, {}, dtype, {}};
-  const int64_t H = shape[1], n = shape[2], d = shape[3], row = d + padding;
-  tensor.strides = swapHeads ? std::vector<int64_t>{n * H * row, row, H * row, 1} : std::vector<int64_t>{H * n * row, n * row, row, 1};
+  Tensor tensor{shape, std::vector<int64_t>(shape.size(), 1), dtype, {}};
+  int64_t stride = shape.back() + padding;
+  for (size_t i = shape.size() - 1; i-- > 0; stride *= shape[i])
+    tensor.strides[i] = stride;
+  if (swapHeads && shape.size() == 4) {
+    tensor.strides[1] = tensor.strides[2];
+    tensor.strides[2] = shape[1] * tensor.strides[1];
+  }
   const size_t width = dtype == "float32" ? 4 : 2;
-  tensor.bytes.resize(static_cast<size_t>(shape[0] * H * n * row) * width + 64);
+  tensor.bytes.resize(static_cast<size_t>(stride) * width + 64);
   size_t index = 0;
-  for (int64_t b = 0; b < shape[0]; ++b)
-    for (int64_t h = 0; h < H; ++h)
-      for (int64_t t = 0; t < n; ++t)
-        for (int64_t e = 0; e < d; ++e) {
-          const float single = static_cast<float>(values[index++]);
-          char *at = tensor.bytes.data() + static_cast<size_t>(b * tensor.strides[0] + h * tensor.strides[1] + t * tensor.strides[2] + e) * width;
-          const uint16_t half = dtype == "float16" ? floatToFloat16(single) : floatToBfloat16(single);
-          std::memcpy(at, width == 4 ? static_cast<const void *>(&single) : &half, width);
-        }
+  for (size_t offset : offsetsOf(tensor)) {
+    const float single = static_cast<float>(values[index++]);
+    const uint16_t half = dtype == "float16" ? floatToFloat16(single) : floatToBfloat16(single);
+    std::memcpy(tensor.bytes.data() + offset * width, width == 4 ? static_cast<const void *>(&single) : &half, width);
+  }
+  return tensor;
+}
+
+/// Numbers of sequences, int32.
+inline Tensor makeIntegers(const std::vector<int64_t> &values) {
+  Tensor tensor{{static_cast<int64_t>(values.size())}, {1}, "int32", std::vector<char>(values.size() * 4 + 4)};
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto value = static_cast<int32_t>(values[i]);
+    std::memcpy(tensor.bytes.data() + 4 * i, &value, 4);
+  }
   return tensor;
 }
 
 /// Back to row-major numbers.
 inline std::vector<double> numbersOf(const Tensor &tensor) {
   std::vector<double> values;
-  for (int64_t b = 0; b < tensor.shape[0]; ++b)
-    for (int64_t h = 0; h < tensor.shape[1]; ++h)
-      for (int64_t t = 0; t < tensor.shape[2]; ++t)
-        for (int64_t e = 0; e < tensor.shape[3]; ++e) {
-          const auto at = static_cast<size_t>(b * tensor.strides[0] + h * tensor.strides[1] + t * tensor.strides[2] + e);
-          if (tensor.dtype == "float32") {
-            values.push_back(reinterpret_cast<const float *>(tensor.bytes.data())[at]);
-          } else {
-            const uint16_t half = reinterpret_cast<const uint16_t *>(tensor.bytes.data())[at];
-            values.push_back(tensor.dtype == "float16" ? float16ToFloat(half) : bfloat16ToFloat(half));
-          }
-        }
+  for (size_t at : offsetsOf(tensor)) {
+    if (tensor.dtype == "float32") {
+      values.push_back(reinterpret_cast<const float *>(tensor.bytes.data())[at]);
+    } else {
+      const uint16_t half = reinterpret_cast<const uint16_t *>(tensor.bytes.data())[at];
+      values.push_back(tensor.dtype == "float16" ? float16ToFloat(half) : bfloat16ToFloat(half));
+    }
+  }
   return values;
 }
 
@@ -83,9 +104,17 @@ struct Inputs {
   double scale = 0;
   bool swapHeads = false;
   int64_t padding = 0; // between rows: an odd number leaves them unaligned
+  // Of layouts and sequences that have them. With cuSeqlens q, k, v and o are [length, heads, headDim].
+  std::vector<double> landmarkQ, landmarkK, conv; // [Hq, m, d], [Hkv, m, d], [Hq, c]
+  std::vector<int64_t> cuSeqlens, seqlens, starts, sourceLen;
+  int64_t maxLength = 0;
 
-  std::vector<int64_t> queryShape() const { return {batch, queryHeads, length, headDim}; }
-  std::vector<int64_t> keyShape() const { return {batch, keyHeads, length, headDim}; }
+  bool isPacked() const { return !cuSeqlens.empty(); }
+  std::vector<int64_t> queryShape() const { return shapeOf(queryHeads); }
+  std::vector<int64_t> keyShape() const { return shapeOf(keyHeads); }
+  std::vector<int64_t> shapeOf(int64_t heads) const {
+    return isPacked() ? std::vector<int64_t>{length, heads, headDim} : std::vector<int64_t>{batch, heads, length, headDim};
+  }
   size_t index(int64_t b, int64_t h, int64_t t, int64_t e, int64_t heads) const { return static_cast<size_t>(((b * heads + h) * length + t) * headDim + e); }
 };
 
@@ -167,22 +196,39 @@ public:
     Tensor q = makeTensor(in.q, in.queryShape(), dtype, in.swapHeads, in.padding), k = makeTensor(in.k, in.keyShape(), dtype, in.swapHeads, in.padding),
            v = makeTensor(in.v, in.keyShape(), dtype, in.swapHeads, in.padding),
            o = makeTensor(std::vector<double>(in.q.size(), NAN), in.queryShape(), outputDtype, in.swapHeads, in.padding);
-    DLTensor views[] = {q.view(), k.view(), v.view(), o.view()};
-    std::vector<std::unique_ptr<DeviceBytes>> onDevice;
-    if (gpu)
-      for (Tensor *tensor : {&q, &k, &v, &o}) {
-        onDevice.push_back(std::make_unique<DeviceBytes>(*gpu, tensor->bytes));
-        views[onDevice.size() - 1].data = onDevice.back()->pointer();
-        views[onDevice.size() - 1].device = {kDLCUDA, 0};
-      }
     const float scale = static_cast<float>(in.scale);
     nysjit_run_args args = {};
     args.size = sizeof args;
-    args.q = &views[0];
-    args.k = &views[1];
-    args.v = &views[2];
-    args.o = &views[3];
     args.scale = &scale;
+    args.max_length = in.maxLength;
+    std::list<Tensor> others;
+    std::list<DLTensor> views;
+    std::vector<std::unique_ptr<DeviceBytes>> onDevice;
+    auto pass = [&](const DLTensor *nysjit_run_args::*field, Tensor &tensor) {
+      views.push_back(tensor.view());
+      if (gpu) {
+        onDevice.push_back(std::make_unique<DeviceBytes>(*gpu, tensor.bytes));
+        views.back().data = onDevice.back()->pointer();
+        views.back().device = {kDLCUDA, 0};
+      }
+      args.*field = &views.back();
+    };
+    pass(&nysjit_run_args::q, q);
+    pass(&nysjit_run_args::k, k);
+    pass(&nysjit_run_args::v, v);
+    auto passNumbers = [&](const DLTensor *nysjit_run_args::*field, const std::vector<double> &numbers, std::vector<int64_t> shape) {
+      if (!numbers.empty())
+        pass(field, others.emplace_back(makeTensor(numbers, shape, dtype)));
+    };
+    const int64_t landmarks = static_cast<int64_t>(in.landmarkQ.size()) / std::max<int64_t>(in.queryHeads * in.headDim, 1);
+    passNumbers(&nysjit_run_args::landmark_q, in.landmarkQ, {in.queryHeads, landmarks, in.headDim});
+    passNumbers(&nysjit_run_args::landmark_k, in.landmarkK, {in.keyHeads, landmarks, in.headDim});
+    passNumbers(&nysjit_run_args::conv, in.conv, {in.queryHeads, static_cast<int64_t>(in.conv.size()) / in.queryHeads});
+    for (const auto &[field, numbers] : {std::pair(&nysjit_run_args::cu_seqlens, &in.cuSeqlens), {&nysjit_run_args::seqlens, &in.seqlens},
+                                         {&nysjit_run_args::seq_starts, &in.starts}, {&nysjit_run_args::source_len, &in.sourceLen}})
+      if (!numbers->empty())
+        pass(field, others.emplace_back(makeIntegers(*numbers)));
+    pass(&nysjit_run_args::o, o);
     EXPECT_EQ(nysjit_run(program, &args, nullptr), NYSJIT_OK) << nysjit_last_error();
     if (gpu) {
       EXPECT_EQ(gpu->findings(), "");
@@ -217,6 +263,19 @@ inline std::vector<double> expected(const std::string &specJson, const Inputs &i
   input.q = in.q.data();
   input.k = in.k.data();
   input.v = in.v.data();
+  input.packed = in.isPacked();
+  input.landmarkQ = in.landmarkQ.empty() ? nullptr : in.landmarkQ.data();
+  input.landmarkK = in.landmarkK.empty() ? nullptr : in.landmarkK.data();
+  input.conv = in.conv.empty() ? nullptr : in.conv.data();
+  for (size_t b = 0; b + 1 < in.cuSeqlens.size(); ++b) {
+    input.starts.push_back(in.cuSeqlens[b]);
+    input.lengths.push_back(in.cuSeqlens[b + 1] - in.cuSeqlens[b]);
+  }
+  if (!in.seqlens.empty()) {
+    input.lengths = in.seqlens;
+    input.starts = in.starts.empty() ? std::vector<int64_t>(in.seqlens.size(), 0) : in.starts;
+  }
+  input.sourceLengths = in.sourceLen;
   auto o = reference::compute(input);
   EXPECT_TRUE(o.ok()) << (o.ok() ? "" : o.error().message);
   return o.ok() ? *o : std::vector<double>();

@@ -131,7 +131,7 @@ int64_t alignmentOf(uint64_t address, std::vector<int64_t> strides, std::vector<
       reinterpret_cast<void *>(address), {kDLCUDA, 0}, 3, {kDLFloat, 16, 1}, shape.data(), strides.data(), 0};
   const DLTensor *tensors[] = {&tensor};
   RunNumbers numbers;
-  Status status = prepared->bind(tensors, {kDLCUDA, -1}, numbers);
+  Status status = prepared->bind(tensors, {kDLCUDA, -1}, 0, numbers);
   EXPECT_TRUE(status.ok()) << status.error().message;
   return numbers.values[5]; // after a, b, c, x, y
 }

@@ -1,0 +1,19 @@
+// The inverse of A = softmax(tau Qtilde Ktilde^T) that the Nystromformer iterates:
+//   Z_0 = A^T / (largest column sum of A * largest row sum),  Z <- 1/4 Z (13 I - A Z (15 I - A Z (7 I - A Z)))
+#pragma once
+#include "templates/building_blocks.h"
+
+namespace nysjit {
+
+/// Memory for the inverses of `heads` matrices of up to `capacity` rows: five matrices each, and what computes them.
+struct InverseWorkspace {
+  int block, iterations, columns; // columns: a matrix's, whole blocks
+  TensorRef matrices, logMass;    // [heads, 5, rows, columns]: A, Z or P, A Z, P or Z, Q; and A's row masses
+
+  InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity, int block);
+  /// Emits the iteration on A of these rows (`count` of each; float32 products) for matrix `number`. The view it returns, [rows,
+  /// columns], is read by blocks; beyond `count` it is 0.
+  View invert(Kernel &k, const Scalar &number, const View &query, const View &key, const Scalar &count) const;
+};
+
+} // namespace nysjit

@@ -1,0 +1,348 @@
+// The kernels over landmarks, and how queries see them.
+#include "templates/landmarks.h"
+#include "templates/inverse.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace nysjit {
+
+//===- Segments -------------------------------------------------------------------------------------------------===//
+
+Scalar Segments::startOf(const Scalar &j) const {
+  return hasSource ? min(min(j, source) * len, sourceLen) + max(j - source, 0) * len : j * len;
+}
+
+Tile Segments::pastEnds(const Tile &j) const {
+  const Tile next = j + 1;
+  const Tile end = hasSource ? max(min(min(next, source) * len, sourceLen) + max(next - source, 0) * len, sourceLen) : next * len;
+  return mayBeShort ? min(end, length) : end;
+}
+
+Landmarks::Landmarks(Program &p, const Attention &a, Options o) : program(p), spec(p.spec()), attention(a), options(std::move(o)) {
+  const Scalar most = attention.maxLength, variable = attention.isVariable();
+  const bool countsShort = options.keepsShort || options.sourceLen;
+  auto segments = [&](const Scalar &n, const Scalar &s) { return countsShort ? ceilDiv(n, s) : n / s; };
+  if (spec.segmentLen) {
+    const int64_t longest = int64_t(spec.landmarks) * *spec.segmentLen;
+    program.require(most <= longest, "q", "a length of at most landmarks * segment_len = " + std::to_string(longest) + " positions", "{max_length}");
+    capacity = segments(most, *spec.segmentLen);
+  } else {
+    capacity = variable * min(most, spec.landmarks) + (1 - variable) * segments(most, max(ceilDiv(most, spec.landmarks), 1));
+  }
+  const bool isSolved = options.hasTarget && options.isNystrom, hasSource = bool(options.sourceLen), isPlain = options.weight == Weight::Plain;
+  auto vectors = [&](const char *name) { return program.buffer(name, {attention.heads(), capacity, spec.headDim}); };
+  auto numbers = [&](const char *name) { return program.buffer(name, {attention.heads(), capacity}); };
+  key = vectors("landmark_key");
+  value = vectors("landmark_value");
+  if (!isPlain)
+    bias = numbers("landmark_bias");
+  if (isSolved || hasSource)
+    query = vectors("landmark_query");
+  if (isSolved)
+    logMass = numbers("landmark_log_mass");
+  if (hasSource) {
+    meanKey = options.weight == Weight::Tangent ? vectors("landmark_mean_key") : key;
+    sourcePastValue = vectors("source_past_value");
+    sourceValue = options.isNystrom ? value : vectors("source_value");
+  }
+}
+
+Segments Landmarks::segmentsOf(Kernel &k, const Head &head) const {
+  Segments s;
+  s.length = head.length;
+  // Without segment_len, s = ceil(n / landmarks) of the sequence at hand.
+  s.len = spec.segmentLen ? Scalar(*spec.segmentLen) : max(ceilDiv(s.length, spec.landmarks), 1);
+  s.hasSource = bool(options.sourceLen);
+  s.mayBeShort = options.keepsShort;
+  if (s.hasSource) {
+    s.sourceLen = options.sourceLen(k, head);
+    s.source = ceilDiv(s.sourceLen, s.len);
+  }
+  s.count = s.source;
+  if (options.hasTarget)
+    s.count = s.source + (options.keepsShort ? ceilDiv(s.length - s.sourceLen, s.len) : (s.length - s.sourceLen) / s.len);
+  return s;
+}
+
+View Landmarks::rowsOf(Kernel &k, const TensorRef &tensor, const Head &head, const Scalar &count) const {
+  return k.slice(k.view(tensor, {head.pair}), 0, count);
+}
+
+LandmarkRows Landmarks::target(Kernel &k, const Head &head, const Segments &segments) const {
+  auto rows = [&](const TensorRef &tensor) { return tensor.name.empty() ? View() : rowsOf(k, tensor, head, segments.count); };
+  return {rows(query), rows(key), rows(bias), rows(value), rows(logMass), options.weight != Weight::Plain};
+}
+
+LandmarkRows Landmarks::source(Kernel &k, const Head &head, const Segments &segments) const {
+  auto rows = [&](const TensorRef &tensor) { return rowsOf(k, tensor, head, segments.source); };
+  return {rows(query), rows(meanKey), View(), rows(sourceValue), View(), false};
+}
+
+Tile LandmarkRows::logits(Kernel &k, const Tile &of, const Scalar &j0, int block, DotPrecision precision) const {
+  const Tile scores = dotT(of, k.load(key, j0, block), precision) * logitScale(k);
+  return hasBias ? scores + cols(k.load(bias, j0, block)) : scores;
+}
+
+void Landmarks::summarize() {
+  const int d = spec.headDim;
+  const int block = spec.segmentLen ? std::clamp<int>(std::bit_ceil(unsigned(*spec.segmentLen)), 8, 64) : 64; // positions an iteration
+  const bool isTangent = options.weight == Weight::Tangent, needsMeanKey = !isTangent || options.sourceLen;
+  program.kernel("segment_summary", attention.heads() * capacity, [&](Kernel &k) {
+    const Scalar id = k.programId(), pair = id / capacity, g = id % capacity;
+    const Head head = headOf(k, attention, pair);
+    const Segments segments = segmentsOf(k, head);
+    const Scalar start = segments.startOf(g), length = max(min(segments.endOf(g) - start, segments.len * (g < segments.count)), 0);
+    const View query = k.slice(head.query, start, length), key = k.slice(head.key, start, length), value = k.slice(head.value, start, length);
+    auto storeRow = [&](const Tile &x, const TensorRef &tensor) { k.store(x, k.slice(k.view(tensor, {pair, g}), 0, Scalar(d) * (g < segments.count)), 0); };
+
+    // qtilde_g, ktilde_g: means of q and k over the segment
+    Tile meanQuery = k.fill(d, 0), meanOfKeys = k.fill(d, 0);
+    k.forRange({0, length}, block, {&meanQuery, &meanOfKeys}, [&](Scalar t0) {
+      meanQuery = meanQuery + columnSum(k.load(query, t0, block));
+      if (needsMeanKey)
+        meanOfKeys = meanOfKeys + columnSum(k.load(key, t0, block));
+    });
+    const Tile share = 1.0 / (k.number(0) + length);
+    meanQuery = meanQuery * share;
+    if (!this->query.name.empty())
+      storeRow(meanQuery, this->query);
+    if (needsMeanKey)
+      storeRow(meanOfKeys * share, isTangent ? meanKey : this->key);
+    if (!options.hasTarget)
+      return;
+
+    // w = softmax over the segment of tau qtilde.k_t; khat = sum w k, pool = sum w v, and with x = tau qtilde.k_t
+    // c = ln z - sum w (x - max x), z = sum e^{x - max x}: the entropy of w
+    Tile maximum = k.number(lowestMaximum), mass = k.number(0), excess = k.number(0);
+    Tile weightedKey = k.fill(d, 0), pool = k.fill(d, 0);
+    k.forRange({0, length}, block, {&maximum, &mass, &excess, &weightedKey, &pool}, [&](Scalar t0) {
+      const Tile keys = k.load(key, t0, block);
+      const Tile x = where(t0 + k.iota(block) < length, rowSum(keys * cols(meanQuery)) * logitScale(k), negativeInfinity);
+      const Tile newMaximum = max(maximum, maxOf(x)), shrink = exp2(maximum - newMaximum);
+      const Tile weight = exp2(x - newMaximum);
+      // excess = sum weight (x - maximum): it moves with the maximum, and a masked position adds 0 rather than 0 * infinity
+      const Tile below = where(t0 + k.iota(block) < length, x - newMaximum, 0.0);
+      excess = (excess + mass * max(maximum - newMaximum, -1e30)) * shrink + sumOf(weight * below);
+      mass = mass * shrink + sumOf(weight);
+      weightedKey = weightedKey * shrink + columnSum(keys * rows(weight));
+      pool = pool * shrink + columnSum(k.load(value, t0, block) * rows(weight));
+      maximum = newMaximum;
+    });
+    if (isTangent)
+      storeRow(weightedKey / mass, this->key);
+    if (options.weight != Weight::Plain)
+      k.store(isTangent ? log2(mass) - excess / mass : log2(k.number(0) + length), rowsOf(k, bias, head, segments.count), g);
+    storeRow(finite(pool / mass), this->value);
+  });
+}
+
+void Landmarks::solve() {
+  const bool isSolved = options.hasTarget && options.isNystrom;
+  if (!isSolved && !options.sourceLen)
+    return;
+  // Sums over the past, split at fixed positions where the consumer's config says so.
+  const BlockConfig blocks = program.blocks(options.sourceLen ? "source_past" : "landmark_target", {.blockM = 32, .blockN = 64, .split = 0});
+  split = *blocks.split;
+  if (split)
+    landmarkPast();
+  if (options.sourceLen) {
+    sourcePast();
+    sourceInverse();
+  }
+  if (isSolved) {
+    landmarkTarget();
+    landmarkSolve();
+  }
+}
+
+//===- B V ------------------------------------------------------------------------------------------------------===//
+
+/// (BV)_g, the softmax over t < pastEnd(g) of tau qtilde_g.k_t, times v_t: adds those of `positions` for landmarks g0 on.
+void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks,
+                        const Range &positions) const {
+  const int blockM = *blocks.blockM, blockN = *blocks.blockN;
+  const Tile queries = k.load(rowsOf(k, query, head, segments.count), g0, blockM), scale = logitScale(k);
+  const Tile end = segments.pastEnds(g0 + k.iota(blockM));
+  k.forTiles(positions, {positions.begin, segments.pastEnd(g0)}, blockN, sums.carry(), [&](Scalar t0, bool masked) {
+    Tile logits = dotT(queries, k.load(head.key, t0, blockN), DotPrecision::Split) * scale;
+    if (masked)
+      logits = where(cols(t0 + k.iota(blockN)) < rows(end), logits, negativeInfinity);
+    sums.add(logits, k.load(head.value, t0, blockN));
+  });
+}
+
+/// All positions below `end`, from the partial sums where there are some.
+void Landmarks::past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks,
+                     const Scalar &end) const {
+  if (split)
+    partial.mergeInto(k, sums, head.pair, ceilDiv(end, split), g0);
+  else
+    addPast(k, sums, head, segments, g0, blocks, {0, end});
+}
+
+/// Longest first: tiles from the end.
+void Landmarks::landmarkPast() {
+  const BlockConfig blocks = program.blocks("landmark_past", {.blockM = 64, .blockN = 64});
+  const int blockM = *blocks.blockM;
+  const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM), parts = ceilDiv(attention.maxLength, split);
+  partial = PartialSums(program, "landmark_past", heads, parts, capacity);
+  program.kernel("landmark_past", heads * tiles * parts, [&](Kernel &k) {
+    const Scalar id = k.programId(), rest = id / heads, part = rest % parts, g0 = (tiles - 1 - rest / parts) * blockM;
+    const Head head = headOf(k, attention, id % heads);
+    const Segments segments = segmentsOf(k, head);
+    const Scalar end = segments.pastEnd(min(g0 + blockM, segments.count) - 1) * (g0 < segments.count), t0 = part * split;
+    OnlineSoftmax sums(k, blockM, spec.headDim);
+    addPast(k, sums, head, segments, g0, blocks, {t0, t0 + min(end - t0, split)});
+    partial.store(k, sums, head.pair, part, g0, t0 < end);
+  });
+}
+
+void Landmarks::sourcePast() {
+  const BlockConfig blocks = program.blocks("source_past", {.blockM = 32, .blockN = 64, .split = 0});
+  const int blockM = *blocks.blockM;
+  const Scalar heads = attention.heads();
+  program.kernel("source_past", heads * ceilDiv(capacity, blockM), [&](Kernel &k) {
+    const Scalar id = k.programId(), g0 = id / heads * blockM;
+    const Head head = headOf(k, attention, id % heads);
+    const Segments segments = segmentsOf(k, head);
+    OnlineSoftmax sums(k, blockM, spec.headDim);
+    past(k, sums, head, segments, g0, blocks, segments.sourceLen * (g0 < segments.source));
+    k.store(finite(sums.result()), rowsOf(k, sourcePastValue, head, segments.source), g0);
+  });
+}
+
+//===- The iterated inverse -------------------------------------------------------------------------------------===//
+
+void Landmarks::sourceInverse() {
+  const BlockConfig blocks = program.blocks("source_inverse", {.blockM = 32});
+  const int block = *blocks.blockM;
+  InverseWorkspace inverse(program, attention.heads(), capacity, block);
+  program.kernel("source_inverse", attention.heads(), [&](Kernel &k) {
+    const Head head = headOf(k, attention, k.programId());
+    const Segments segments = segmentsOf(k, head);
+    const LandmarkRows rows = source(k, head, segments);
+    const View inverted = inverse.invert(k, head.pair, rows.query, rows.key, segments.source);
+    const View past = rowsOf(k, sourcePastValue, head, segments.source);
+    k.forRange({0, segments.source}, block, {}, [&](Scalar g0) { // U = A+ (B V)
+      Tile u = k.fill(block, spec.headDim, 0);
+      k.forRange({0, segments.source}, block, {&u}, [&](Scalar j0) {
+        u = dotAdd(u, k.load(k.columns(inverted, j0, block), g0, block), k.load(past, j0, block), DotPrecision::Full);
+      });
+      k.store(finite(u), rows.value, g0);
+    });
+  });
+}
+
+//===- The stabilized solve -------------------------------------------------------------------------------------===//
+
+void Landmarks::landmarkTarget() {
+  const BlockConfig blocks = options.sourceLen ? program.blocks("landmark_target", {.blockM = 32, .blockN = 64})
+                                               : program.blocks("landmark_target", {.blockM = 32, .blockN = 64, .split = 0});
+  const int blockM = *blocks.blockM, blockN = *blocks.blockN;
+  const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM);
+  program.kernel("landmark_target", heads * tiles, [&](Kernel &k) {
+    const Scalar id = k.programId();
+    const Head head = headOf(k, attention, id % heads);
+    const Segments segments = segmentsOf(k, head);
+    const LandmarkRows landmarks = target(k, head, segments);
+    const Scalar g0 = segments.source + (tiles - 1 - id / heads) * blockM, isUsed = g0 < segments.count;
+    const Scalar last = min(g0 + blockM, segments.count);
+    const Tile g = g0 + k.iota(blockM);
+
+    OnlineSoftmax sums(k, blockM, spec.headDim); // B V
+    past(k, sums, head, segments, g0, blocks, segments.pastEnd(last - 1) * isUsed);
+
+    // A_gj = e^{l_j(qtilde_g)} / sum over j' <= g; only the rows' masses and diagonal logits are kept
+    const Tile query = k.load(landmarks.query, g0, blockM);
+    OnlineMass row(k, blockM);
+    Tile own = k.fill(blockM, lowestMaximum);
+    k.forTiles({0, last * isUsed}, {0, 0}, blockN, {&row.maximum, &row.mass, &own}, [&](Scalar j0, bool) {
+      const Tile j = j0 + k.iota(blockN);
+      const Tile logits = where(cols(j) <= rows(g), landmarks.logits(k, query, j0, blockN, DotPrecision::Full), negativeInfinity);
+      row.add(logits);
+      own = max(own, rowMax(where(cols(j) >= rows(g), logits, negativeInfinity)));
+    });
+    const Tile logMass = row.logOfMass(), a = exp2(own - logMass); // a_gg
+
+    // pool + D (BV - a pool), D = a / (a^2 + lambda)
+    const Tile pool = k.load(landmarks.value, g0, blockM), gain = a / (a * a + spec.stabilizer);
+    k.store(logMass, landmarks.logMass, g0);
+    k.store(pool + (sums.result() - pool * rows(a)) * rows(gain), landmarks.value, g0);
+  });
+}
+
+void Landmarks::landmarkSolve() {
+  const BlockConfig blocks = program.blocks("landmark_solve", {.blockM = 64});
+  const int block = *blocks.blockM;
+  program.kernel("landmark_solve", attention.heads(), [&](Kernel &k) {
+    const Head head = headOf(k, attention, k.programId());
+    const Segments segments = segmentsOf(k, head);
+    const LandmarkRows landmarks = target(k, head, segments);
+    k.forRange({segments.source, segments.count}, block, {}, [&](Scalar g0) {
+      const Tile query = k.load(landmarks.query, g0, block), logMass = k.load(landmarks.logMass, g0, block);
+      // A_gj of the same logits, to the last bit, as their masses: one of 1e20 would be 1e13 apart
+      auto weights = [&](Scalar j0) { return exp2(landmarks.logits(k, query, j0, block, DotPrecision::Full) - rows(logMass)); };
+      const Tile g = k.iota(block), own = weights(g0);
+      const Tile a = rowSum(where((cols(g) <= rows(g)) & (cols(g) >= rows(g)), own, 0.0)), gain = a / (a * a + spec.stabilizer);
+      // U_g = target_g - D_g sum over j < g of A_gj U_j: whole blocks by dots, the block's own triangle by substitution
+      Tile known = k.fill(block, spec.headDim, 0);
+      auto addKnown = [&](Scalar j0, bool masked) {
+        const Tile a = masked ? where(cols(j0 + k.iota(block)) < g0, weights(j0), 0.0) : weights(j0);
+        known = dotAdd(known, a, k.load(landmarks.value, j0, block), DotPrecision::Full);
+      };
+      if (segments.hasSource)
+        k.forTiles({0, g0}, {0, g0}, block, {&known}, addKnown);
+      else // g0 is a multiple of the block
+        k.forRange({0, g0}, block, {&known}, [&](Scalar j0) { addKnown(j0, false); });
+      const Tile right = k.load(landmarks.value, g0, block) - known * rows(gain);
+      const Tile lower = where(cols(g) < rows(g), own * rows(gain), 0.0);
+      k.store(finite(triangularSolve(lower, right)), landmarks.value, g0); // stabilizer 0 may overflow
+      k.sync();
+    });
+  });
+}
+
+//===- What queries see -----------------------------------------------------------------------------------------===//
+
+void addFar(Kernel &k, OnlineSoftmax &softmax, const LandmarkRows &landmarks, const Tile &query, const Tile &farCount, const Scalar &forAll, const Scalar &end,
+            int block) {
+  k.forTiles({0, end}, {0, forAll}, block, softmax.carry(), [&](Scalar j0, bool masked) {
+    Tile logits = landmarks.logits(k, query, j0, block, DotPrecision::Split);
+    if (masked)
+      logits = where(cols(j0 + k.iota(block)) < rows(farCount), logits, negativeInfinity);
+    softmax.add(logits, k.load(landmarks.value, j0, block));
+  });
+}
+
+void writeSourceOutput(Program &program, const Attention &attention, const Landmarks &landmarks, const Convolution &convolution, int ahead) {
+  const BlockConfig blocks = program.blocks("source_output", {.blockM = 64, .blockN = 64});
+  const int blockM = *blocks.blockM;
+  const Scalar heads = attention.heads();
+  program.kernel("source_output", heads * ceilDiv(attention.maxLength, blockM), [&](Kernel &k) {
+    const Scalar id = k.programId(), i0 = id / heads * blockM;
+    const Head head = headOf(k, attention, id % heads);
+    const Segments segments = landmarks.segmentsOf(k, head);
+    const LandmarkRows source = landmarks.source(k, head, segments);
+    const Scalar seen = segments.source * (i0 < segments.sourceLen);
+    OnlineSoftmax softmax(k, blockM, program.spec().headDim);
+    addFar(k, softmax, source, k.load(head.query, i0, blockM), k.iota(blockM) * 0 + segments.source, seen, seen, *blocks.blockN);
+    const Tile o = convolution.addTo(k, softmax.result(), head, i0, ahead);
+    k.store(o, k.slice(head.output, 0, segments.sourceLen), i0);
+  });
+}
+
+void addNear(Kernel &k, OnlineSoftmax &softmax, const Head &head, const Tile &query, const Tile &nearStart, const Tile &i, const Range &positions,
+             const Range &inside, int block) {
+  const Tile scale = logitScale(k);
+  k.forTiles(positions, inside, block, softmax.carry(), [&](Scalar t0, bool masked) {
+    Tile logits = dotT(query, k.load(head.key, t0, block)) * scale;
+    if (masked) {
+      const Tile t = t0 + k.iota(block);
+      logits = where((cols(t) <= rows(i)) & (cols(t) >= rows(nearStart)), logits, negativeInfinity);
+    }
+    softmax.add(logits, k.load(head.value, t0, block));
+  });
+}
+
+} // namespace nysjit
