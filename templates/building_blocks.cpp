@@ -133,12 +133,16 @@ void PartialSums::store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head
 
 void PartialSums::mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0) const {
   k.forRange({0, end}, 1, sums.carry(), [&](Scalar part) {
-    OnlineSoftmax other = sums;
-    other.maximum = k.load(k.view(maximum, {head, part}), row0, sums.maximum.rows());
-    other.mass = k.load(k.view(mass, {head, part}), row0, sums.mass.rows());
-    other.sum = k.load(k.view(sum, {head, part}), row0, sums.sum.rows());
-    sums.merge(other);
+    sums.merge(load(k, head, part, row0, sums));
   });
+}
+
+OnlineSoftmax PartialSums::load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0, const OnlineSoftmax &shape) const {
+  OnlineSoftmax loaded = shape;
+  loaded.maximum = k.load(k.view(maximum, {head, part}), row0, shape.maximum.rows());
+  loaded.mass = k.load(k.view(mass, {head, part}), row0, shape.mass.rows());
+  loaded.sum = k.load(k.view(sum, {head, part}), row0, shape.sum.rows());
+  return loaded;
 }
 
 OnlineMass::OnlineMass(Kernel &k, int rowCount) : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0)) {}

@@ -74,6 +74,7 @@ struct PartialSums {
   PartialSums(Program &program, const std::string &name, const Scalar &heads, const Scalar &parts, const Scalar &rows);
   /// Rows row0 on; none if `isUsed` is 0.
   void store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &isUsed) const;
+  OnlineSoftmax load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0, const OnlineSoftmax &shape) const;
   /// Merges parts [0, end) of rows row0 on into `sums`.
   void mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0) const;
 };

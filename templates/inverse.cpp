@@ -1,10 +1,14 @@
 // Newton and Schulz's iteration, block by block in one program.
 #include "templates/inverse.h"
 
+#include <algorithm>
+
 namespace nysjit {
 
-InverseWorkspace::InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity, int blockSize)
-    : block(blockSize), iterations(program.spec().inverseIterations), columns((program.spec().landmarks + blockSize - 1) / blockSize * blockSize),
+static int roundUp(int number, int step) { return (number + step - 1) / step * step; }
+
+InverseWorkspace::InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity, int blockSize, int readBlock)
+    : spec(program.spec()), block(blockSize), iterations(spec.inverseIterations), columns(roundUp(spec.landmarks, std::max(block, readBlock))),
       matrices(program.buffer("inverse", {heads, 5, ceilDiv(capacity, blockSize) * blockSize, columns})),
       logMass(program.buffer("inverse_log_mass", {heads, capacity})) {}
 
@@ -69,7 +73,10 @@ View InverseWorkspace::invert(Kernel &k, const Scalar &pair, const View &query, 
     multiply(w, p, q, [&](const Tile &product, const Tile &identity, Scalar, Scalar) { return identity * 13.0 - product; });
     multiply(z, q, p, [&](const Tile &product, const Tile &, Scalar, Scalar) { return product * 0.25; });
   });
-  return matrix(1 + iterations % 2 * 2);
+  // Columns that only a reader of larger blocks meets.
+  for (int j0 = roundUp(spec.landmarks, block); j0 < columns; j0 += block)
+    k.forRange(rowTiles, block, {}, [&](Scalar i0) { storeTile(k.fill(block, block, 0), result(k, pair), i0, j0); });
+  return result(k, pair);
 }
 
 } // namespace nysjit

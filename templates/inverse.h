@@ -7,13 +7,17 @@ namespace nysjit {
 
 /// Memory for the inverses of `heads` matrices of up to `capacity` rows: five matrices each, and what computes them.
 struct InverseWorkspace {
+  const KernelSpec &spec;
   int block, iterations, columns; // columns: a matrix's, whole blocks
   TensorRef matrices, logMass;    // [heads, 5, rows, columns]: A, Z or P, A Z, P or Z, Q; and A's row masses
 
-  InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity, int block);
+  /// Computed `block` rows and columns at a time; a later kernel may read `readBlock`.
+  InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity, int block, int readBlock);
   /// Emits the iteration on A of these rows (`count` of each; float32 products) for matrix `number`. The view it returns, [rows,
   /// columns], is read by blocks; beyond `count` it is 0.
   View invert(Kernel &k, const Scalar &number, const View &query, const View &key, const Scalar &count) const;
+  /// What invert returned, for a later kernel.
+  View result(Kernel &k, const Scalar &number) const { return k.view(matrices, {number, 1 + iterations % 2 * 2}); }
 };
 
 } // namespace nysjit

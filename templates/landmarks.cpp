@@ -217,7 +217,7 @@ void Landmarks::sourcePast() {
 void Landmarks::sourceInverse() {
   const BlockConfig blocks = program.blocks("source_inverse", {.blockM = 32});
   const int block = *blocks.blockM;
-  InverseWorkspace inverse(program, attention.heads(), capacity, block);
+  InverseWorkspace inverse(program, attention.heads(), capacity, block, block);
   program.kernel("source_inverse", attention.heads(), [&](Kernel &k) {
     const Head head = headOf(k, attention, k.programId());
     const Segments segments = segmentsOf(k, head);

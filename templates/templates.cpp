@@ -10,7 +10,7 @@ void buildTemplate(Program &program) {
   case Layout::Bidirectional: return bidirectional(program);
   case Layout::SegmentCausal: return segmentCausal(program);
   case Layout::PrefixLm: return prefixLm(program);
-  default: throw TemplateError{std::string("layout: expected one with a template, found ") + layoutName(program.spec().layout)};
+  case Layout::Scan: return scan(program);
   }
 }
 

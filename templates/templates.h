@@ -9,6 +9,7 @@ void causal(Program &program);
 void bidirectional(Program &program);
 void segmentCausal(Program &program);
 void prefixLm(Program &program);
+void scan(Program &program);
 
 /// Runs the template of the program's layout.
 void buildTemplate(Program &program);

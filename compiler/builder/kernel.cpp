@@ -190,6 +190,10 @@ Scalar Kernel::loadInteger(const View &view, ScalarOperand index) { return emit-
 
 Tile Kernel::loadNumber(const View &view, ScalarOperand index) { return emit->tile(loadScalar(*emit, view, index)); }
 
+Scalar Kernel::toInteger(const Tile &number, SourceLocation loc) {
+  return emit->scalar(arith::FPToSIOp::create(emit->builder, emit->at(loc), emit->builder.getI32Type(), emit->visible(number.irValue(), loc)), false);
+}
+
 View Kernel::columns(const View &view, ScalarOperand start, int count) {
   View result = view;
   result.offset = ScalarOperand(view.offset, start.where) + start;

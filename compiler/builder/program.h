@@ -62,6 +62,8 @@ public:
   /// Element `index` of a vector view of integers, or of floats; 0 outside it.
   Scalar loadInteger(const View &view, ScalarOperand index);
   Tile loadNumber(const View &view, ScalarOperand index);
+  /// A rank 0 tile, which holds a whole number.
+  Scalar toInteger(const Tile &number, SourceLocation loc = SourceLocation::current());
   /// Columns [start, start + count) of a view's rows, all of which exist.
   View columns(const View &view, ScalarOperand start, int count);
   /// Writes a tile's rows at `row` on; what lies outside the view is dropped.

@@ -217,6 +217,7 @@ Tile dotAdd(Tile accumulator, Tile a, Tile b, DotPrecision precision, SourceLoca
 
 Tile rowMax(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Max, 1, 2, loc); }
 Tile rowSum(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum, 1, 2, loc); }
+Tile columnMax(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Max, 0, 2, loc); }
 Tile columnSum(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum, 0, 2, loc); }
 Tile maxOf(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Max, 0, 1, loc); }
 Tile sumOf(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum, 0, 1, loc); }

@@ -89,6 +89,7 @@ Tile dotAdd(Tile accumulator, Tile a, Tile b, DotPrecision precision = DotPrecis
 /// Over each row's columns, [M, N] -> [M]; over all rows, [M, N] -> [N]; over a 1-D tile, to a scalar.
 Tile rowMax(Tile x, SourceLocation loc = SourceLocation::current());
 Tile rowSum(Tile x, SourceLocation loc = SourceLocation::current());
+Tile columnMax(Tile x, SourceLocation loc = SourceLocation::current());
 Tile columnSum(Tile x, SourceLocation loc = SourceLocation::current());
 Tile maxOf(Tile x, SourceLocation loc = SourceLocation::current());
 Tile sumOf(Tile x, SourceLocation loc = SourceLocation::current());

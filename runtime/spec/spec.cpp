@@ -59,13 +59,6 @@ std::optional<json> acceptedValue(const KeyRow &row, const KernelSpec &spec, con
   return value;
 }
 
-/// What the reference computes but no kernel does yet.
-Status checkHasKernels(const KernelSpec &spec) {
-  if (spec.layout == Layout::Scan)
-    return keyError("layout", "another layout than \"scan\"", "\"scan\", which only the reference computes");
-  return {};
-}
-
 } // namespace
 
 Status checkSchema(const json &object) {
@@ -75,14 +68,14 @@ Status checkSchema(const json &object) {
   return {};
 }
 
-Result<KernelSpec> parseKernelSpec(std::string_view text, SpecScope scope) {
+Result<KernelSpec> parseKernelSpec(std::string_view text) {
   Result<json> object = parseJsonObject(text);
   if (!object)
     return object.takeError();
-  return parseKernelSpec(*object, scope);
+  return parseKernelSpec(*object);
 }
 
-template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json &object, SpecScope scope) {
+template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json &object) {
   if (!object.is_object())
     return Error::mismatch(ErrorKind::InvalidJson, "spec", "a JSON object", describeJson(object));
   NYSJIT_RETURN_IF_ERROR(checkSchema(object));
@@ -106,12 +99,10 @@ template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json
       return keyError(row.name, expectedValue(row, spec), describeJson(*value));
     row.set(spec, *accepted);
   }
-  if (scope == SpecScope::Kernels)
-    NYSJIT_RETURN_IF_ERROR(checkHasKernels(spec));
   return spec;
 }
 
-template Result<KernelSpec> parseKernelSpec(const json &, SpecScope);
+template Result<KernelSpec> parseKernelSpec(const json &);
 
 std::string canonicalJson(const KernelSpec &spec) {
   json object = json::object();

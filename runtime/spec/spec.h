@@ -40,14 +40,11 @@ struct KernelSpec {
   Float32Math float32Math = Float32Math::Tf32x3;
 };
 
-/// Which layouts and keys are accepted: those that have kernels today, or all that the float64 reference computes.
-enum class SpecScope { Kernels, Reference };
-
 /// Parses and checks one KernelSpec. `text` is the JSON file's whole text. Errors name the key.
-Result<KernelSpec> parseKernelSpec(std::string_view text, SpecScope scope = SpecScope::Kernels);
+Result<KernelSpec> parseKernelSpec(std::string_view text);
 /// The same from a parsed object. (Json is nlohmann::json alone: to that a text would convert, too.)
 template <std::same_as<nlohmann::json> Json>
-Result<KernelSpec> parseKernelSpec(const Json &object, SpecScope scope = SpecScope::Kernels);
+Result<KernelSpec> parseKernelSpec(const Json &object);
 /// One line, keys sorted, every key the layout uses present (segment_len only if given): equal specs, equal text.
 std::string canonicalJson(const KernelSpec &spec);
 

@@ -46,7 +46,7 @@ struct Case {
 inline Case load(const std::string &name) {
   Case result;
   const std::string folder = root() + name + "/";
-  auto spec = parseKernelSpec(textOf(folder + "spec.json"), SpecScope::Reference);
+  auto spec = parseKernelSpec(textOf(folder + "spec.json"));
   EXPECT_TRUE(spec.ok()) << name << ": " << (spec.ok() ? "" : spec.error().message);
   if (!spec.ok())
     return result;

@@ -63,7 +63,7 @@ bool uses(const Row &row, const std::string &layout) {
 }
 
 void expectKeyError(const json &spec, const std::string &key, const std::string &expected = "") {
-  Result<KernelSpec> parsed = parseKernelSpec(spec, SpecScope::Reference);
+  Result<KernelSpec> parsed = parseKernelSpec(spec);
   ASSERT_FALSE(parsed.ok()) << spec;
   const Error &error = parsed.error();
   EXPECT_EQ(error.kind, ErrorKind::InvalidKey) << spec;
@@ -74,7 +74,7 @@ void expectKeyError(const json &spec, const std::string &key, const std::string 
 }
 
 void expectAccepted(const json &spec) {
-  Result<KernelSpec> parsed = parseKernelSpec(spec, SpecScope::Reference);
+  Result<KernelSpec> parsed = parseKernelSpec(spec);
   EXPECT_TRUE(parsed.ok()) << spec << parsed.error().message;
 }
 

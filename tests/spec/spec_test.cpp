@@ -9,7 +9,7 @@ using namespace nysjit;
 namespace {
 
 std::string canonical(std::string_view text) {
-  Result<KernelSpec> spec = parseKernelSpec(text, SpecScope::Reference);
+  Result<KernelSpec> spec = parseKernelSpec(text);
   EXPECT_TRUE(spec.ok()) << spec.error().message;
   return spec.ok() ? canonicalJson(*spec) : "";
 }
@@ -61,17 +61,6 @@ TEST(Spec, CanonicalTextParsesToItself) {
                            R"({"layout":"scan","head_dim":64,"landmarks":4,"landmark_source":"first_k","first_k":8})",
                            R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"stabilizer":0.1,"conv_kernel":3})"})
     EXPECT_EQ(canonical(canonical(text)), canonical(text));
-}
-
-TEST(Spec, AllLayoutsButScanHaveKernels) {
-  EXPECT_TRUE(parseKernelSpec(R"({"layout":"exact_causal","head_dim":64})").ok());
-  for (const char *layout : {"causal", "bidirectional", "segment_causal", "prefix_lm"})
-    EXPECT_TRUE(parseKernelSpec(R"({"head_dim":64,"landmarks":4,"conv_kernel":3,"layout":")" + std::string(layout) + "\"}").ok()) << layout;
-  const char *scan = R"({"layout":"scan","head_dim":64,"landmarks":4,"landmark_source":"learned"})";
-  EXPECT_TRUE(parseKernelSpec(scan, SpecScope::Reference).ok());
-  Result<KernelSpec> spec = parseKernelSpec(scan);
-  ASSERT_FALSE(spec.ok());
-  EXPECT_EQ(spec.error().where, "layout");
 }
 
 TEST(Target, NamesGoBothWays) {
