@@ -121,28 +121,26 @@ PartialSums::PartialSums(Program &program, const std::string &name, const Scalar
     : maximum(program.buffer(name + "_maximum", {heads, parts, rows})), mass(program.buffer(name + "_mass", {heads, parts, rows})),
       sum(program.buffer(name + "_sum", {heads, parts, rows, program.spec().headDim})) {}
 
-void PartialSums::store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &isUsed) const {
-  auto rows = [&](const TensorRef &tensor) {
-    const View all = k.view(tensor, {head, part});
-    return k.slice(all, 0, all.length * isUsed);
-  };
-  k.store(sums.maximum, rows(maximum), row0);
-  k.store(sums.mass, rows(mass), row0);
-  k.store(sums.sum, rows(sum), row0);
+static View rowsOf(Kernel &k, const TensorRef &tensor, const Scalar &head, const Scalar &part, const Scalar &count) {
+  return k.slice(k.view(tensor, {head, part}), 0, count);
 }
 
-void PartialSums::mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0) const {
-  k.forRange({0, end}, 1, sums.carry(), [&](Scalar part) {
-    sums.merge(load(k, head, part, row0, sums));
-  });
+void PartialSums::store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &count) const {
+  k.store(sums.maximum, rowsOf(k, maximum, head, part, count), row0);
+  k.store(sums.mass, rowsOf(k, mass, head, part, count), row0);
+  k.store(sums.sum, rowsOf(k, sum, head, part, count), row0);
 }
 
-OnlineSoftmax PartialSums::load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0, const OnlineSoftmax &shape) const {
+OnlineSoftmax PartialSums::load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &count, const OnlineSoftmax &shape) const {
   OnlineSoftmax loaded = shape;
-  loaded.maximum = k.load(k.view(maximum, {head, part}), row0, shape.maximum.rows());
-  loaded.mass = k.load(k.view(mass, {head, part}), row0, shape.mass.rows());
-  loaded.sum = k.load(k.view(sum, {head, part}), row0, shape.sum.rows());
+  loaded.maximum = k.load(rowsOf(k, maximum, head, part, count), row0, shape.maximum.rows());
+  loaded.mass = k.load(rowsOf(k, mass, head, part, count), row0, shape.mass.rows());
+  loaded.sum = k.load(rowsOf(k, sum, head, part, count), row0, shape.sum.rows());
   return loaded;
+}
+
+void PartialSums::mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0, const Scalar &count) const {
+  k.forRange({0, end}, 1, sums.carry(), [&](Scalar part) { sums.merge(load(k, head, part, row0, count, sums)); });
 }
 
 OnlineMass::OnlineMass(Kernel &k, int rowCount) : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0)) {}

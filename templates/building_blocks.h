@@ -66,17 +66,16 @@ struct OnlineSoftmax {
 };
 
 /// OnlineSoftmax of rows, each over one part of its positions: what one kernel leaves for the next to merge, in the order of
-/// the positions. Rows are those of a head, `parts` of each.
+/// the positions. Rows are those of a head, `parts` of each; `count`: those there are, beyond which loads give 0.
 struct PartialSums {
   TensorRef maximum, mass, sum; // [heads, parts, rows], and d
 
   PartialSums() = default;
   PartialSums(Program &program, const std::string &name, const Scalar &heads, const Scalar &parts, const Scalar &rows);
-  /// Rows row0 on; none if `isUsed` is 0.
-  void store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &isUsed) const;
-  OnlineSoftmax load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0, const OnlineSoftmax &shape) const;
+  void store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &count) const;
+  OnlineSoftmax load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &count, const OnlineSoftmax &shape) const;
   /// Merges parts [0, end) of rows row0 on into `sums`.
-  void mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0) const;
+  void mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0, const Scalar &count) const;
 };
 
 /// The same without values: the base-2 logarithm of sum 2^x for each row.

@@ -25,7 +25,8 @@ View InverseWorkspace::invert(Kernel &k, const Scalar &pair, const View &query, 
   };
   const View a = matrix(0);
 
-  // A = softmax(tau Qtilde Ktilde^T), and its transpose from the same products; 0 beyond the landmarks there are
+  // A = softmax(tau Qtilde Ktilde^T), and its transpose from the same products; 0 beyond the landmarks there are. The products may
+  // be rounded otherwise than their row's mass: a weight is 1 at most.
   k.forRange(rowTiles, block, {}, [&](Scalar i0) {
     OnlineMass row(k, block);
     const Tile queries = k.load(query, i0, block);
@@ -38,9 +39,9 @@ View InverseWorkspace::invert(Kernel &k, const Scalar &pair, const View &query, 
   forAllTiles([&](Scalar i0, Scalar j0) {
     const Tile exists = (rows(i0 + k.iota(block)) < count) & (cols(j0 + k.iota(block)) < count);
     const Tile scores = dotT(k.load(query, i0, block), k.load(key, j0, block), DotPrecision::Full) * scale;
-    storeTile(where(exists, exp2(scores - rows(k.load(mass, i0, block))), 0.0), a, i0, j0);
+    storeTile(where(exists, exp2(min(scores - rows(k.load(mass, i0, block)), 0.0)), 0.0), a, i0, j0);
     const Tile transposed = dotT(k.load(key, i0, block), k.load(query, j0, block), DotPrecision::Full) * scale;
-    storeTile(where(exists, exp2(transposed - cols(k.load(mass, j0, block))), 0.0), matrix(1), i0, j0);
+    storeTile(where(exists, exp2(min(transposed - cols(k.load(mass, j0, block)), 0.0)), 0.0), matrix(1), i0, j0);
   });
   // Z_0 = A^T / (largest column sum * largest row sum)
   Tile largestRow = k.number(0), largestColumn = k.number(0);

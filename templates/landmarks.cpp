@@ -145,7 +145,7 @@ void Landmarks::solve() {
   const BlockConfig blocks = program.blocks(options.sourceLen ? "source_past" : "landmark_target", {.blockM = 32, .blockN = 64, .split = 0});
   split = *blocks.split;
   if (split)
-    landmarkPast();
+    landmarkPast(std::max(*blocks.blockM, isSolved ? *program.blocks("landmark_target", {.blockM = 32}).blockM : 0));
   if (options.sourceLen) {
     sourcePast();
     sourceInverse();
@@ -176,13 +176,14 @@ void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const 
 void Landmarks::past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks,
                      const Scalar &end) const {
   if (split)
-    partial.mergeInto(k, sums, head.pair, ceilDiv(end, split), g0);
+    partial.mergeInto(k, sums, head.pair, ceilDiv(end, split), g0, segments.count);
   else
     addPast(k, sums, head, segments, g0, blocks, {0, end});
 }
 
-/// Longest first: tiles from the end.
-void Landmarks::landmarkPast() {
+/// Longest first: tiles from the end. A row that shares a reader's tile of `readBlock` rows with later ones has empty sums where
+/// only those have positions.
+void Landmarks::landmarkPast(int readBlock) {
   const BlockConfig blocks = program.blocks("landmark_past", {.blockM = 64, .blockN = 64});
   const int blockM = *blocks.blockM;
   const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM), parts = ceilDiv(attention.maxLength, split);
@@ -191,10 +192,12 @@ void Landmarks::landmarkPast() {
     const Scalar id = k.programId(), rest = id / heads, part = rest % parts, g0 = (tiles - 1 - rest / parts) * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = segmentsOf(k, head);
-    const Scalar end = segments.pastEnd(min(g0 + blockM, segments.count) - 1) * (g0 < segments.count), t0 = part * split;
+    const Scalar isUsed = g0 < segments.count, t0 = part * split;
+    const Scalar end = segments.pastEnd(min(g0 + blockM, segments.count) - 1) * isUsed;
+    const Scalar readEnd = segments.pastEnd(min(g0 + (blockM + readBlock - 1), segments.count) - 1) * isUsed;
     OnlineSoftmax sums(k, blockM, spec.headDim);
-    addPast(k, sums, head, segments, g0, blocks, {t0, t0 + min(end - t0, split)});
-    partial.store(k, sums, head.pair, part, g0, t0 < end);
+    addPast(k, sums, head, segments, g0, blocks, {t0, t0 + min(max(end - t0, 0), split)});
+    partial.store(k, sums, head.pair, part, g0, segments.count * (t0 < readEnd));
   });
 }
 
@@ -296,8 +299,7 @@ void Landmarks::landmarkSolve() {
       else // g0 is a multiple of the block
         k.forRange({0, g0}, block, {&known}, [&](Scalar j0) { addKnown(j0, false); });
       const Tile right = k.load(landmarks.value, g0, block) - known * rows(gain);
-      const Tile lower = where(cols(g) < rows(g), own * rows(gain), 0.0);
-      k.store(finite(triangularSolve(lower, right)), landmarks.value, g0); // stabilizer 0 may overflow
+      k.store(finite(triangularSolve(own * rows(gain), right)), landmarks.value, g0); // stabilizer 0 may overflow
       k.sync();
     });
   });
@@ -335,11 +337,13 @@ void writeSourceOutput(Program &program, const Attention &attention, const Landm
 void addNear(Kernel &k, OnlineSoftmax &softmax, const Head &head, const Tile &query, const Tile &nearStart, const Tile &i, const Range &positions,
              const Range &inside, int block) {
   const Tile scale = logitScale(k);
+  bool hasBegun = false; // tiles after the unmasked ones begin where all rows' near positions have
   k.forTiles(positions, inside, block, softmax.carry(), [&](Scalar t0, bool masked) {
     Tile logits = dotT(query, k.load(head.key, t0, block)) * scale;
+    hasBegun |= !masked;
     if (masked) {
-      const Tile t = t0 + k.iota(block);
-      logits = where((cols(t) <= rows(i)) & (cols(t) >= rows(nearStart)), logits, negativeInfinity);
+      const Tile t = t0 + k.iota(block), isPast = cols(t) <= rows(i);
+      logits = where(hasBegun ? isPast : isPast & (cols(t) >= rows(nearStart)), logits, negativeInfinity);
     }
     softmax.add(logits, k.load(head.value, t0, block));
   });

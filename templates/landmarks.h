@@ -61,7 +61,7 @@ private:
   View rowsOf(Kernel &k, const TensorRef &tensor, const Head &head, const Scalar &count) const;
   void addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Range &positions) const;
   void past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Scalar &end) const;
-  void landmarkPast();
+  void landmarkPast(int readBlock);
   void sourcePast();
   void sourceInverse();
   void landmarkTarget();

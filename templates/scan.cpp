@@ -87,14 +87,14 @@ void Scan::sums(int split) {
         logits = where(cols(t + k.iota(blockN)) < end, logits, negativeInfinity);
       state.add(logits, k.load(head.value, t, blockN));
     });
-    states.store(k, state, head.pair, part, g0, 1);
+    states.store(k, state, head.pair, part, g0, landmarks);
   });
   program.kernel("scan_states", heads * tiles, [&](Kernel &k) {
     const Scalar id = k.programId(), pair = id % heads, g0 = id / heads * blockM;
     OnlineSoftmax before(k, blockM, headDim);
     k.forRange({0, parts}, 1, before.carry(), [&](Scalar part) {
-      const OnlineSoftmax own = states.load(k, pair, part, g0, before);
-      states.store(k, before, pair, part, g0, 1);
+      const OnlineSoftmax own = states.load(k, pair, part, g0, landmarks, before);
+      states.store(k, before, pair, part, g0, landmarks);
       before.merge(own);
     });
   });
@@ -112,7 +112,7 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
     const Tile scale = logitScale(k);
     const Tile row = k.iota(blockM), floatRow = row * 1.0, isBefore = cols(row) <= rows(row); // of a block
     if (!split)
-      k.forRange({0, landmarks}, blockN, {}, [&](Scalar j0) { states.store(k, OnlineSoftmax(k, blockN, headDim), head.pair, part, j0, 1); });
+      k.forRange({0, landmarks}, blockN, {}, [&](Scalar j0) { states.store(k, OnlineSoftmax(k, blockN, headDim), head.pair, part, j0, landmarks); });
     k.sync();
 
     k.forRange({begin, end}, blockM, {}, [&](Scalar i0) {
@@ -128,7 +128,7 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
       k.forRange({0, landmarks}, blockN, {&o}, [&](Scalar j0) {
         Tile p = k.fill(blockM, blockN, 0); // P of landmarks j0 on
         k.forRange({0, landmarks}, blockN, {&p}, [&](Scalar l0) {
-          p = dotAdd(p, exp2(logits(l0) - rows(logTotal)), k.load(k.columns(inverted, j0, blockN), l0, blockN), DotPrecision::Full);
+          p = dotAdd(p, exp2(min(logits(l0) - rows(logTotal), 0.0)), k.load(k.columns(inverted, j0, blockN), l0, blockN), DotPrecision::Full);
         });
         // x_jt of the block, positions by rows and then landmarks by rows: each is needed along both
         const Tile landmarkQueries = k.load(queries, j0, blockN), key = k.load(head.key, i0, blockM), value = k.load(head.value, i0, blockM);
@@ -159,10 +159,10 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
         };
         whileRows(blockM / 8, [&] { whileRows(8, [&] { pass(k.toInteger(start)); }); });
 
-        OnlineSoftmax state = states.load(k, head.pair, part, j0, OnlineSoftmax(k, blockN, headDim));
+        OnlineSoftmax state = states.load(k, head.pair, part, j0, landmarks, OnlineSoftmax(k, blockN, headDim));
         const Tile transposed = dotT(landmarkQueries, key, precision()) * scale;
         state.add(where(cols(exists), transposed, negativeInfinity), value);
-        states.store(k, state, head.pair, part, j0, 1);
+        states.store(k, state, head.pair, part, j0, landmarks);
       });
       k.sync();
       k.store(convolution.addTo(k, o, head, i0), output, i0 - firstK);

@@ -195,9 +195,9 @@ private:
         continue;
       }
       Expression aligned(1);
-      for (const PlanParameter &parameter : kernel.parameters)
+      for (unsigned number : found->alignedParameters)
         for (PlanArgument &argument : plan.arguments)
-          if (parameter.type == ParameterType::Pointer && parameter.memory == argument.name) {
+          if (number < kernel.parameters.size() && kernel.parameters[number].memory == argument.name) {
             argument.alignmentSymbol = argument.name + "_alignment";
             aligned = Expression::make(Operator::Min, {aligned, Expression::make(Operator::Le, {Expression(16), Expression::symbol(argument.alignmentSymbol)})});
           }

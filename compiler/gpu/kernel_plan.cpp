@@ -25,6 +25,7 @@ LogicalResult KernelPlan::decide(func::FuncOp kernel) {
   // Warps share rows; a dot's operands go through shared memory; each part of a 1-D tile where it is needed.
   if (failed(chooseWarps(kernel)) || failed(planDots(kernel)))
     return failure();
+  planAlignment(kernel);
   planRegisterLoads(kernel);
   planParts(kernel);
   if (failed(checkOperations(kernel)))
@@ -108,11 +109,11 @@ static int64_t fragmentRegisters(const DotPlan &plan, int64_t k) {
   return plan.products == Products::Half ? plan.partsA * ((k + 15) / 16) * 4 : k / 8 * 4;
 }
 
-bool isOfArgument(Value view) {
+BlockArgument argumentOf(Value view) {
   auto op = view.getDefiningOp<tile::ViewOp>();
   auto base = op ? dyn_cast<BlockArgument>(op.getBase()) : BlockArgument();
   auto kernel = base ? dyn_cast<func::FuncOp>(base.getOwner()->getParentOp()) : func::FuncOp();
-  return !kernel || kernel.getArgAttr(base.getArgNumber(), "tile.argument");
+  return kernel && kernel.getArgAttr(base.getArgNumber(), "tile.argument") ? base : BlockArgument();
 }
 
 LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
@@ -152,9 +153,20 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
   return success(isFine);
 }
 
+void KernelPlan::planAlignment(func::FuncOp kernel) {
+  kernel.walk([&](Operation *op) {
+    auto load = dyn_cast<tile::LoadOp>(op);
+    auto store = dyn_cast<tile::StoreOp>(op);
+    if (!load && !store)
+      return;
+    if (BlockArgument argument = argumentOf(load ? load.getView() : store.getView()); argument && isTwoDimensional(load ? Value(load.getResult()) : store.getValue()))
+      if (!llvm::is_contained(aligned, argument.getArgNumber()))
+        aligned.push_back(argument.getArgNumber());
+  });
+}
+
 void KernelPlan::planRegisterLoads(func::FuncOp kernel) {
   kernel.walk([&](tile::LoadOp load) {
-    alignmentMatters |= isTwoDimensional(load.getResult()) && isOfArgument(load.getView());
     if (!comesThroughShared(load))
       return;
     const RankedTensorType type = load.getResult().getType();

@@ -87,13 +87,15 @@ public:
   unsigned parts(mlir::Value tile) const { return oneDimensional.lookup(tile); }
   /// Memory for what `op` exchanges between warps.
   int64_t scratch(mlir::Operation *op) const { return scratchOffsets.lookup(op); }
-  /// A kernel that loads rows of a tensor argument has a variant for rows that are not aligned.
-  bool dependsOnAlignment() const { return alignmentMatters; }
+  /// Numbers of the parameters that are tensor arguments of whose rows it loads or stores tiles: with any, there is a variant for
+  /// rows that are not aligned.
+  llvm::ArrayRef<unsigned> alignedParameters() const { return aligned; }
 
 private:
   mlir::LogicalResult decide(mlir::func::FuncOp kernel);
   mlir::LogicalResult chooseWarps(mlir::func::FuncOp kernel);
   mlir::LogicalResult planDots(mlir::func::FuncOp kernel);
+  void planAlignment(mlir::func::FuncOp kernel);
   void planRegisterLoads(mlir::func::FuncOp kernel);
   void planLoops(mlir::func::FuncOp kernel);
   void groupCopies(mlir::Block *block);
@@ -105,7 +107,8 @@ private:
   KernelOptions options;
   int64_t warps = 1;
   int stages = 2;
-  bool registersThroughShared = true, alignmentMatters = false;
+  bool registersThroughShared = true;
+  llvm::SmallVector<unsigned> aligned;
   llvm::MapVector<mlir::Operation *, SharedLoad> loads;
   llvm::MapVector<mlir::Operation *, PipelinedLoop> loops;
   llvm::SmallPtrSet<mlir::Operation *, 8> preloaded; // dots
@@ -117,8 +120,9 @@ private:
 inline mlir::RankedTensorType tileType(mlir::Value value) { return llvm::dyn_cast<mlir::RankedTensorType>(value.getType()); }
 inline bool isTwoDimensional(mlir::Value value) { return tileType(value) && tileType(value).getRank() == 2; }
 inline bool isOneDimensional(mlir::Value value) { return tileType(value) && tileType(value).getRank() == 1; }
-/// Whether a view is of a tensor that the caller passes, whose rows may start anywhere, and not of a workspace buffer.
-bool isOfArgument(mlir::Value view);
+/// The parameter behind a view of a tensor that the caller passes, whose rows may start anywhere; null for a workspace buffer.
+mlir::BlockArgument argumentOf(mlir::Value view);
+inline bool isOfArgument(mlir::Value view) { return bool(argumentOf(view)); }
 /// The load behind an operand, or null if it is computed.
 inline tile::LoadOp loadOf(mlir::Value operand) { return operand.getDefiningOp<tile::LoadOp>(); }
 

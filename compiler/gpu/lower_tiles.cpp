@@ -410,7 +410,8 @@ LogicalResult lowerTiles(ModuleOp module, const std::function<KernelOptions(cons
     if (plan->sharedBytes() <= options.sharedLimit) {
       kernel.setName((kernel.getName() + "_tiles").str());
       KernelEmitter(kernel, *plan, options).run(result.name);
-      if (plan->dependsOnAlignment()) {
+      result.alignedParameters.assign(plan->alignedParameters().begin(), plan->alignedParameters().end());
+      if (!result.alignedParameters.empty()) {
         options.aligned = false;
         result.unaligned = result.name + "_unaligned";
         KernelEmitter(kernel, *plan, options).run(result.unaligned);

@@ -13,6 +13,7 @@ namespace nysjit::gpu {
 struct LoweredKernel {
   std::string name;     // of the source kernel
   std::string unaligned; // its variant for tensors whose rows are not 16-byte aligned; "" if one serves all
+  std::vector<unsigned> alignedParameters; // that decide between the two: tensor arguments of whose rows it loads or stores tiles
   int64_t threads = 0, sharedBytes = 0, numWarps = 0, numStages = 0;
 };
 

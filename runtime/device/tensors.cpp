@@ -335,6 +335,8 @@ Status TensorBinder::bind(const DLTensor *const *given, TensorPlace place, int64
       continue;
     if (!tensors[a]) {
       addresses[a] = nullptr;
+      if (argument.alignmentSymbol != SIZE_MAX)
+        values[argument.alignmentSymbol] = maxTensorAlignment;
       continue;
     }
     const DLTensor &tensor = *tensors[a];

@@ -1,0 +1,138 @@
+// scan: what its blocks, passes and parts must not show.
+#include "tests/conformance/conformance.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace nysjit;
+using namespace nysjit::conformance;
+
+namespace {
+
+class Scan : public testing::TestWithParam<std::string> {
+protected:
+  Scan() : device(GetParam()) {}
+  Seeded random;
+  Device device;
+
+  /// Learned landmarks, or none for first_k. `leap`: every so often a key is this much longer, so that scores leap.
+  Inputs inputs(const nlohmann::json &spec, int64_t length, const std::string &dtype, double leap = 1) {
+    const int64_t keyHeads = 1, queryHeads = 2, headDim = spec["head_dim"], landmarks = spec["landmarks"];
+    Inputs in = randomInputs(random.generator, 1, queryHeads, keyHeads, length, headDim, dtype);
+    std::normal_distribution<double> normal;
+    if (spec["landmark_source"] == "learned")
+      for (auto [to, heads] : {std::pair(&in.landmarkQ, queryHeads), {&in.landmarkK, keyHeads}}) {
+        to->resize(static_cast<size_t>(heads * landmarks * headDim));
+        for (double &x : *to)
+          x = rounded(normal(random.generator), dtype);
+      }
+    double size = 1;
+    for (int64_t t = 0; t < length; ++t) {
+      if (random.between(0, 7) == 0)
+        size = std::exp(std::uniform_real_distribution<double>(0, std::log(leap) + 1e-9)(random.generator));
+      for (int64_t e = 0; e < headDim; ++e) {
+        double &key = in.k[in.index(0, 0, t, e, keyHeads)];
+        key = rounded(key * size, dtype);
+      }
+    }
+    return in;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Targets, Scan, testing::ValuesIn(targets()), [](const auto &info) { return testName(info.param); });
+
+const char *const split = R"({"scan_output": {"split": 256}})";
+
+nlohmann::json specOf(bool isFirstK, int landmarks, int headDim, const std::string &dtype) {
+  nlohmann::json spec = {{"layout", "scan"}, {"head_dim", headDim}, {"landmarks", landmarks}, {"dtype", dtype}, {"landmark_source", isFirstK ? "first_k" : "learned"}};
+  if (isFirstK)
+    spec["first_k"] = 2 * landmarks;
+  return spec;
+}
+
+TEST_P(Scan, LaterPositionsChangeNoBit) {
+  const int64_t length = 330;
+  for (const bool isFirstK : {false, true})
+    for (const std::string dtype : {"float32", "float16", "bfloat16"}) {
+      const nlohmann::json spec = specOf(isFirstK, 24, 32, dtype);
+      Device::Program program = device.prepare(spec.dump(), random.between(0, 1) ? split : "");
+      Inputs in = inputs(spec, length, dtype, 1000);
+      const std::vector<double> before = device.run(program.get(), in, dtype);
+      const int64_t last = random.between(0, length - 2);
+      std::uniform_real_distribution<double> large(-1e4, 1e4);
+      for (int64_t t = last + 1; t < length; ++t)
+        for (int64_t e = 0; e < 32; ++e) {
+          in.k[in.index(0, 0, t, e, 1)] = rounded(large(random.generator), dtype);
+          in.v[in.index(0, 0, t, e, 1)] = rounded(large(random.generator), dtype);
+          for (int64_t h = 0; h < 2; ++h)
+            in.q[in.index(0, h, t, e, 2)] = rounded(large(random.generator), dtype);
+        }
+      const std::vector<double> after = device.run(program.get(), in, dtype);
+      const int64_t end = isFirstK && last < 48 ? std::min<int64_t>(last, 47) : last; // all of first_k's are known from k0 on
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t i = 0; i <= end; ++i)
+          for (int64_t e = 0; e < 32; ++e)
+            ASSERT_EQ(before[in.index(0, h, i, e, 2)], after[in.index(0, h, i, e, 2)]) << spec << " position " << i << ", changed from " << last + 1;
+    }
+}
+
+TEST_P(Scan, OutputAtAPositionDoesNotDependOnTheLength) {
+  const nlohmann::json spec = specOf(random.between(0, 1), 16, 32, "float32");
+  Device::Program program = device.prepare(spec.dump(), split);
+  const Inputs whole = inputs(spec, 600, "float32", 30);
+  const std::vector<double> all = device.run(program.get(), whole, "float32");
+  for (int64_t length : {random.between(1, 599), int64_t(256), int64_t(512)}) {
+    Inputs cut = whole;
+    cut.length = length;
+    for (auto [from, to, heads] : {std::tuple(&whole.q, &cut.q, whole.queryHeads), {&whole.k, &cut.k, whole.keyHeads}, {&whole.v, &cut.v, whole.keyHeads}}) {
+      to->clear();
+      for (int64_t h = 0; h < heads; ++h)
+        to->insert(to->end(), from->begin() + h * 600 * 32, from->begin() + (h * 600 + length) * 32);
+    }
+    const std::vector<double> some = device.run(program.get(), cut, "float32");
+    for (int64_t h = 0; h < 2; ++h)
+      for (int64_t i = 0; i < length; ++i)
+        for (int64_t e = 0; e < 32; ++e)
+          ASSERT_EQ(all[whole.index(0, h, i, e, 2)], some[cut.index(0, h, i, e, 2)]) << "position " << i << " of " << length;
+  }
+}
+
+TEST_P(Scan, ScoresThatLeapStayWithinTheBound) {
+  for (const std::string dtype : {"float32", "float16", "bfloat16"})
+    for (const double leap : {30.0, 1000.0}) {
+      const nlohmann::json spec = specOf(random.between(0, 1), 24, 32, dtype);
+      const Inputs in = inputs(spec, 200, dtype, leap);
+      Device::Program program = device.prepare(spec.dump(), random.between(0, 1) ? split : "");
+      const double limit = dtype == "float32" ? 1e-4 : bound(dtype); // scores of hundreds
+      EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)), limit) << spec << " leap " << leap;
+    }
+}
+
+TEST_P(Scan, RandomSpecs) {
+  for (int round = 0; round < (device.gpu ? 4 : 8); ++round) {
+    const std::string dtype = random.oneOf<std::string>({"float32", "float16", "bfloat16"});
+    nlohmann::json spec = specOf(random.between(0, 1), int(random.between(1, 100)), 8 * int(random.between(2, 10)), dtype);
+    spec["inverse_iterations"] = random.between(0, 8);
+    spec["conv_kernel"] = random.oneOf<int>({0, 0, 1, 4});
+    Inputs in = inputs(spec, random.oneOf<int64_t>({0, 1, 63, 64, 65, random.between(1, 400)}), dtype);
+    const int conv = spec["conv_kernel"];
+    in.conv.resize(static_cast<size_t>(2 * conv));
+    for (double &x : in.conv)
+      x = rounded(std::normal_distribution<double>()(random.generator), dtype);
+    auto block = [&] { return random.oneOf<int>({16, 32, 64}); };
+    const nlohmann::json config = {{"scan_output", {{"block_m", block()}, {"block_n", block()}, {"split", random.oneOf<int>({0, 256})}}}, {"scan_inverse", {{"block_m", block()}}}};
+    Device::Program program = device.prepare(spec.dump(), random.between(0, 1) ? config.dump() : "");
+    EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)), bound(dtype)) << spec << config << " length " << in.length;
+  }
+}
+
+TEST_P(Scan, OutputsAreFiniteForHugeScores) {
+  for (const bool isFirstK : {false, true}) {
+    const nlohmann::json spec = specOf(isFirstK, 16, 32, "float32");
+    Inputs in = inputs(spec, 150, "float32");
+    for (double &x : in.k)
+      x = static_cast<float>(x * 1e20);
+    for (double x : device.run(spec.dump(), in))
+      ASSERT_TRUE(std::isfinite(x)) << spec;
+  }
+}
+
+} // namespace
