@@ -64,10 +64,10 @@ def draw_mask(case, changes, path):
     if not np.array_equal(changes, kinds > 0):
         raise SystemExit(f"{case}: expected rows to change where the layout lets them, found\n{changes * 1}")
     drawing = Drawing(left + side + 250, top + side + 46)
-    for i in range(N):
-        for t in range(N):
-            fill = LATER if t > i and changes[i, t] else {0: "#f3f4f5", 1: NEAR, 2: FAR}[kinds[i, t]]
-            drawing.box(left + t * cell, top + i * cell, cell - 1, cell - 1, fill)
+    words = [(NEAR, "weighed by itself"), (FAR, "seen through landmarks"), (LATER, "later than the query, yet seen"), ("#f3f4f5", "not seen: changes no bit")]
+    shown = [kinds == 1, (kinds == 2) & (np.tri(N) > 0), changes & (np.tri(N) == 0), ~changes]
+    for (fill, _), cells in zip(words, shown):
+        drawing.cells(left, top, cell, np.argwhere(cells)[:, ::-1], fill)
     has_segments = case.layout not in ("exact_causal", "scan")
     start = SOURCE if case.layout == "prefix_lm" else 0
     borders = sorted({*range(0, start, S), *range(start, N + 1, S)}) if has_segments else [0, 12, N]
@@ -82,13 +82,11 @@ def draw_mask(case, changes, path):
             drawing.line([(left, y), (left + side, y)], "#555", 0.6)
     drawing.text(left + side / 2, top + side + 36, "position t", 13, anchor="middle")
     drawing.text(16, top + side / 2, "query i", 13, anchor="middle", turned=True)
-    words = [(NEAR, "weighed by itself"), (FAR, "seen through landmarks"), (LATER, "later than the query, yet seen"), ("#f3f4f5", "not seen: changes no bit")]
-    shown = [kinds == 1, (kinds == 2) & (np.tri(N) > 0), changes & (np.tri(N) == 0), ~changes]
     y = top + 14
-    for (fill, words), cells in zip(words, shown):
+    for (fill, word), cells in zip(words, shown):
         if cells.any():
             drawing.box(left + side + 18, y - 11, 13, 13, fill)
-            drawing.text(left + side + 38, y, words, 13)
+            drawing.text(left + side + 38, y, word, 13)
             y += 24
     if has_segments:
         drawing.text(left + side + 18, y + 6, f"segments of {S}" + (f", source of {SOURCE}" if start else ""), 13, "#555")

@@ -25,6 +25,11 @@ class Drawing:
         self.parts.append(f"<rect x='{number(x)}' y='{number(y)}' width='{number(width)}' height='{number(height)}' fill='{fill}'"
                           + (f" fill-opacity='{opacity}'" if opacity != 1 else "") + " shape-rendering='crispEdges'/>")
 
+    def cells(self, x, y, size, places, fill):
+        """One path of squares at (column, row) of a grid whose step is `size`, a little apart."""
+        path = "".join(f"M{column} {row}h.92v.92h-.92z" for column, row in places)
+        self.parts.append(f"<path transform='translate({number(x)} {number(y)}) scale({size})' fill='{fill}' d='{path}'/>")
+
     def line(self, points, stroke="#555", thickness=1.0, dashed=False):
         path = " ".join(f"{number(x)},{number(y)}" for x, y in points)
         self.parts.append(f"<polyline points='{path}' fill='none' stroke='{stroke}' stroke-width='{thickness}'" + (" stroke-dasharray='5 4'" if dashed else "") + "/>")
