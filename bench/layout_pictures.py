@@ -170,7 +170,7 @@ def draw_errors(panels, path):
         drawing.line([(left, top), (left, top + height), (left + width, top + height)])
         exact = next(ms for case, (_, ms) in points.items() if case.layout == "exact_causal")
         drawing.line([(x(exact), top), (x(exact), top + height)], "#222", 1.2, dashed=True)
-        drawing.text(x(exact) - 5, top + height - 8, "exact_causal", 11, anchor="end")
+        drawing.text(x(exact) - 5, top + 14, "exact_causal", 11, anchor="end")
         for layout, wanted, _, fill, shape in SERIES:
             series = sorted((case.s, ms, error) for case, (error, ms) in points.items()
                             if case.layout == layout and (dict(case.options) == wanted))
