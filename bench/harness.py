@@ -20,20 +20,29 @@ def machine():
     return f"{names[0]}, {len(os.sched_getaffinity(0))} of its CPUs, {platform.system()} {platform.release()}"
 
 
-def table(title, header, rows, notes=()):
-    """Prints a Markdown table and, with --save FILE on the command line, writes it to bench/results/FILE."""
+def markdown(title, header, rows):
+    """A Markdown table under its title, as lines."""
     lines = [f"## {title}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+
+
+def publish(lines, notes=()):
+    """Prints the lines with machine, date and command and, with --save FILE on the command line, writes them to bench/results/FILE."""
     words = [word for word in sys.argv[1:] if word != "--save"]
     if "--save" in sys.argv:
         words = sys.argv[1 : sys.argv.index("--save")] + sys.argv[sys.argv.index("--save") + 2 :]
     command = " ".join(["python3", str(pathlib.Path(sys.argv[0]).resolve().relative_to(ROOT)), *words])
-    lines += ["", *notes, f"Machine: {machine()}. Date: {datetime.date.today()}. Commit: {commit()}.", f"Command: `{command}`", ""]
+    lines = [*lines, "", *notes, f"Machine: {machine()}. Date: {datetime.date.today()}. Commit: {commit()}.", f"Command: `{command}`", ""]
     print("\n".join(lines))
     if "--save" in sys.argv:
         path = ROOT / "bench/results" / sys.argv[sys.argv.index("--save") + 1]
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines))
+
+
+def table(title, header, rows, notes=()):
+    """One table, published."""
+    publish(markdown(title, header, rows), notes)
 
 
 def commit():
@@ -75,12 +84,22 @@ class RunArgs(ctypes.Structure):
     _fields_ = ([("size", ctypes.c_size_t)] + [(name, ctypes.POINTER(DLTensor)) for name in "qkvo"]
                 + [("scale", ctypes.POINTER(ctypes.c_float)), ("workspace", ctypes.c_void_p), ("workspace_size", ctypes.c_size_t),
                    ("timings", ctypes.POINTER(LaunchTiming)), ("timing_capacity", ctypes.c_size_t), ("timing_count", ctypes.POINTER(ctypes.c_size_t))]
-                + [(f"tensor{i}", ctypes.c_void_p) for i in range(10)]
+                + [(name, ctypes.POINTER(DLTensor)) for name in ("landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len")]
+                + [(name, ctypes.c_void_p) for name in ("row_log_sum_exp", "saved_landmark_key", "saved_landmark_bias", "saved_landmark_value")]
                 + [("max_length", ctypes.c_int64), ("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64)])
 
 
+def view(x):
+    """A DLTensor of a numpy array, or of a torch tensor on the CPU; it does not keep x alive."""
+    code, bits = {"float32": (2, 32), "float16": (2, 16), "bfloat16": (4, 16), "int32": (0, 32)}[str(x.dtype).removeprefix("torch.")]
+    is_torch = hasattr(x, "data_ptr")
+    strides = x.stride() if is_torch else [step // x.itemsize for step in x.strides]
+    numbers = ctypes.c_int64 * len(x.shape)
+    return DLTensor(x.data_ptr() if is_torch else x.ctypes.data, 1, 0, len(x.shape), code, bits, 1, numbers(*x.shape), numbers(*strides), 0)
+
+
 class Runtime:
-    """One context. Programs take torch tensors on the CPU."""
+    """One context. Programs take numpy arrays, or torch tensors on the CPU."""
 
     def __init__(self, threads=0, cache_dir=None):
         self.library = ctypes.CDLL(str(BUILD / "lib/libnysjit.so"))
@@ -100,24 +119,21 @@ class Runtime:
                                                target and target.encode(), ctypes.byref(program)))
         return program
 
-    def bind(self, program, q, k, v, o):
-        """A callable that runs `program` on these tensors; its `launches()` gives the last run's [(kernel, grid, ms)]."""
-        import torch
-
-        codes = {torch.float32: (2, 32), torch.float16: (2, 16), torch.bfloat16: (4, 16)}
-        views = []
-        for x in (q, k, v, o):
-            code, bits = codes[x.dtype]
-            views.append(DLTensor(x.data_ptr(), 1, 0, x.dim(), code, bits, 1, (ctypes.c_int64 * x.dim())(*x.shape),
-                                  (ctypes.c_int64 * x.dim())(*x.stride()), 0))
+    def bind(self, program, q, k, v, o, **more):
+        """A callable that runs `program` on these tensors, those in `more` by the header's names. Its `launches()` gives the last
+        run's [(kernel, grid, ms)], its `workspace` the bytes between kernels."""
+        tensors = {"q": q, "k": k, "v": v, "o": o, **more}
+        views = {name: view(x) for name, x in tensors.items()}
         timings, count = (LaunchTiming * 16)(), ctypes.c_size_t()
-        args = RunArgs(size=ctypes.sizeof(RunArgs), **{name: ctypes.pointer(view) for name, view in zip("qkvo", views)},
+        args = RunArgs(size=ctypes.sizeof(RunArgs), **{name: ctypes.pointer(x) for name, x in views.items()},
                        timings=timings, timing_capacity=16, timing_count=ctypes.pointer(count))
-        run, reference = self.library.nysjit_run, ctypes.byref(args)
+        run, reference, workspace = self.library.nysjit_run, ctypes.byref(args), ctypes.c_size_t()
+        self.check(self.library.nysjit_workspace_size(program, reference, ctypes.byref(workspace)))
 
         def call():
             self.check(run(program, reference, None))
 
-        call.keep = (q, k, v, o, views)
+        call.keep = (tensors, views)
+        call.workspace = workspace.value
         call.launches = lambda: [(timings[i].kernel.decode(), timings[i].grid, timings[i].ms) for i in range(count.value)]
         return call
