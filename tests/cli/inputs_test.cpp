@@ -9,14 +9,14 @@ namespace {
 
 class LoadedInputs : public CommandTest {
 protected:
-  /// q.npy, k.npy and v.npy beside what `files` has, by a spec that the reference knows.
+  /// q.npy, k.npy and v.npy beside what `files` has.
   Result<Inputs> load(const std::string &spec, InputFiles files = {}) {
     files.q = folder / "q.npy", files.k = folder / "k.npy", files.v = folder / "v.npy";
     for (auto *path :
          {&files.landmarkQ, &files.landmarkK, &files.conv, &files.cuSeqlens, &files.seqlens, &files.sourceLen})
       if (*path)
         *path = folder / **path;
-    Result<KernelSpec> parsed = parseKernelSpec(spec, SpecScope::Reference);
+    Result<KernelSpec> parsed = parseKernelSpec(spec);
     EXPECT_TRUE(parsed.ok()) << parsed.error().message;
     return loadInputs(*parsed, files);
   }
