@@ -17,12 +17,53 @@ double dot(const double *a, const double *b, int64_t count) {
   return sum;
 }
 
-/// The largest norm among `rows` rows.
-double largestNorm(const double *rows, int64_t count, int64_t headDim) {
-  double largest = 0;
-  for (int64_t i = 0; i < count; ++i)
-    largest = std::max(largest, dot(rows + i * headDim, rows + i * headDim, headDim));
-  return std::sqrt(largest);
+/// Rows of one head, `step` numbers apart.
+struct Rows {
+  const double *first;
+  int64_t step, count, headDim;
+  const double *operator[](int64_t i) const { return first + i * step; }
+
+  double largestNorm() const {
+    double largest = 0;
+    for (int64_t i = 0; i < count; ++i)
+      largest = std::max(largest, dot((*this)[i], (*this)[i], headDim));
+    return std::sqrt(largest);
+  }
+};
+
+/// Is some |scale q_i . k_t| large, t < keyEnd(i)?
+template <typename KeyEnd> bool isSomeLarge(const Rows &queries, const Rows &keys, double scale, KeyEnd keyEnd) {
+  // By Cauchy-Schwarz most heads need no look at single scores.
+  if (!(std::abs(scale) * queries.largestNorm() * keys.largestNorm() > largeScore))
+    return false;
+  for (int64_t i = 0; i < queries.count; ++i)
+    for (int64_t t = 0; t < keyEnd(i); ++t)
+      if (std::abs(scale * dot(queries[i], keys[t], queries.headDim)) > largeScore)
+        return true;
+  return false;
+}
+
+/// One past the last position whose key position i, or the landmark of its segment, is scored against.
+int64_t scoredEnd(const KernelSpec &spec, int64_t i, int64_t length, int64_t sourceLength) {
+  const int64_t segmentLen = spec.segmentLen  ? *spec.segmentLen
+                             : spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks
+                                              : 1;
+  const auto segmentEnd = [&](int64_t start) {
+    return std::min(start + ((i - start) / segmentLen + 1) * segmentLen, length);
+  };
+  switch (spec.layout) {
+  case Layout::ExactCausal:
+    return i + 1;
+  case Layout::Causal:
+  case Layout::SegmentCausal:
+    return segmentEnd(0);
+  case Layout::PrefixLm:
+    return i < sourceLength ? sourceLength : segmentEnd(sourceLength);
+  case Layout::Bidirectional:
+  case Layout::Scan:
+    break;
+  }
+  return length;
 }
 
 } // namespace
@@ -43,19 +84,31 @@ double relativeError(std::span<const float> o, std::span<const double> reference
   return norm == 0 ? std::sqrt(difference) * largest : std::sqrt(difference / norm);
 }
 
-bool hasLargeScores(std::span<const double> q, std::span<const double> k, const Extents &extents, double scale) {
-  const auto [batch, queryHeads, keyHeads, length, headDim] = extents;
-  for (int64_t head = 0; head < batch * queryHeads; ++head) {
-    int64_t keyHead = head / queryHeads * keyHeads + head % queryHeads / (queryHeads / keyHeads);
-    const double *queries = q.data() + head * length * headDim, *keys = k.data() + keyHead * length * headDim;
-    // By Cauchy-Schwarz most heads need no look at single scores.
-    if (!(std::abs(scale) * largestNorm(queries, length, headDim) * largestNorm(keys, length, headDim) > largeScore))
-      continue;
-    for (int64_t i = 0; i < length; ++i)
-      for (int64_t t = 0; t <= i; ++t)
-        if (std::abs(scale * dot(queries + i * headDim, keys + t * headDim, headDim)) > largeScore)
+bool hasLargeScores(const reference::ReferenceInput &input) {
+  const int64_t headDim = input.spec.headDim, landmarks = input.spec.landmarks;
+  // Rows `start` to `start + length` of head h of sequence b.
+  const auto rowsOf = [&](const double *tensor, int64_t heads, size_t b, int64_t h) {
+    const int64_t step = input.packed ? heads * headDim : headDim;
+    const int64_t head = input.packed ? h * headDim : (int64_t(b) * heads + h) * input.length * headDim;
+    return Rows{tensor + head + input.starts[b] * step, step, input.lengths[b], headDim};
+  };
+  for (size_t b = 0; b < input.lengths.size(); ++b)
+    for (int64_t h = 0; h < input.queryHeads; ++h) {
+      const int64_t keyHead = h / (input.queryHeads / input.keyHeads), length = input.lengths[b];
+      const Rows queries = rowsOf(input.q, input.queryHeads, b, h), keys = rowsOf(input.k, input.keyHeads, b, keyHead);
+      if (input.landmarkQ) { // then no query meets a key
+        const Rows landmarkQueries{input.landmarkQ + h * landmarks * headDim, headDim, landmarks, headDim};
+        const Rows landmarkKeys{input.landmarkK + keyHead * landmarks * headDim, headDim, landmarks, headDim};
+        if (isSomeLarge(queries, landmarkKeys, input.scale, [&](int64_t) { return landmarks; }) ||
+            isSomeLarge(landmarkQueries, keys, input.scale, [&](int64_t) { return length; }))
           return true;
-  }
+        continue;
+      }
+      const int64_t sourceLength = input.sourceLengths.empty() ? 0 : input.sourceLengths[b];
+      if (isSomeLarge(queries, keys, input.scale,
+                      [&](int64_t i) { return scoredEnd(input.spec, i, length, sourceLength); }))
+        return true;
+    }
   return false;
 }
 

@@ -25,6 +25,7 @@ using Text = std::optional<std::string>;
 struct Given {
   std::string spec, key;
   Text target, config, emit, output, device, q, k, v, scale, repeat, threads, async, seed;
+  Text landmarkQ, landmarkK, conv, cuSeqlens, seqlens, sourceLen;
   std::vector<std::string> from;
   bool check = false, json = false;
 };
@@ -159,13 +160,17 @@ Result<Options> runOptions(const Given &given) {
   for (const Result<std::string> *path : {&q, &k, &v, &o})
     if (!path->ok())
       return path->error();
+  if (given.cuSeqlens && given.seqlens)
+    return argumentError("--seqlens", "no such flag beside --cu-seqlens", inQuotes(*given.seqlens));
   Result<std::optional<float>> scale = finiteFloat("--scale", given.scale);
   NYSJIT_RETURN_IF_ERROR(scale);
   Result<int> repeat = integer("--repeat", given.repeat, 1, 1000000, 1);
   NYSJIT_RETURN_IF_ERROR(repeat);
   Result<int> threads = integer("--threads", given.threads, 1, 1024, 0);
   NYSJIT_RETURN_IF_ERROR(threads);
-  options.q = *q, options.k = *k, options.v = *v, options.output = *o;
+  options.inputs = {
+      *q, *k, *v, given.landmarkQ, given.landmarkK, given.conv, given.cuSeqlens, given.seqlens, given.sourceLen};
+  options.output = *o;
   options.scale = *scale;
   options.repeat = *repeat;
   options.threads = *threads;
@@ -225,10 +230,26 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   CLI::App *run = app.add_subcommand("run", "run a spec on tensors");
   addSpec(run);
   run->add_option("--device", given.device, "cpu (default), cuda or ptx-emulator")->type_name("NAME");
-  run->add_option("--q", given.q, "queries [B, Hq, n, d], .npy; needed")->type_name("FILE");
-  run->add_option("--k", given.k, "keys [B, Hkv, n, d], .npy; needed")->type_name("FILE");
-  run->add_option("--v", given.v, "values [B, Hkv, n, d], .npy; needed")->type_name("FILE");
-  run->add_option("-o", given.output, "output [B, Hq, n, d], float32, .npy; needed")->type_name("FILE");
+  run->add_option("--q", given.q,
+                  "queries [B, Hq, n, d], with --cu-seqlens [total, Hq, d]; .npy, as all tensors; needed")
+      ->type_name("FILE");
+  run->add_option("--k", given.k, "keys [B, Hkv, n, d] or [total, Hkv, d]; needed")->type_name("FILE");
+  run->add_option("--v", given.v, "values in the shape of the keys; needed")->type_name("FILE");
+  run->add_option("-o", given.output, "output in the shape of the queries, float32; needed")->type_name("FILE");
+  run->add_option("--landmark-q", given.landmarkQ, "landmarks' queries [Hq, m, d]; needed with landmark_source learned")
+      ->type_name("FILE");
+  run->add_option("--landmark-k", given.landmarkK, "landmarks' keys [Hkv, m, d]; needed with landmark_source learned")
+      ->type_name("FILE");
+  run->add_option("--conv", given.conv, "taps of the convolution [Hq, c]; needed with conv_kernel c")
+      ->type_name("FILE");
+  run->add_option("--cu-seqlens", given.cuSeqlens,
+                  "packed sequences: where each starts and ends in the rows [B + 1], int32 or int64")
+      ->type_name("FILE");
+  run->add_option("--seqlens", given.seqlens, "padded sequences: the length of each [B], int32 or int64")
+      ->type_name("FILE");
+  run->add_option("--source-len", given.sourceLen,
+                  "the source's positions of each sequence [B], int32 or int64; needed with layout prefix_lm")
+      ->type_name("FILE");
   run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)")->type_name("X");
   run->add_option("--repeat", given.repeat, "run N times and report the median")->type_name("N");
   run->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");

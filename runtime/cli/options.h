@@ -18,12 +18,21 @@ struct CompileOptions {
   std::optional<std::string> output;
 };
 
+/// Paths of a run's tensors; which of the optional ones there must be depends on the spec.
+struct InputFiles {
+  std::string q, k, v;
+  std::optional<std::string> landmarkQ, landmarkK, conv;
+  std::optional<std::string> cuSeqlens, seqlens; // not both
+  std::optional<std::string> sourceLen;
+};
+
 struct RunOptions {
   std::string spec;
   DeviceKind device = DeviceKind::Cpu;
   std::optional<Target> target; // absent: the device's own
   std::optional<std::string> config;
-  std::string q, k, v, output; // paths
+  InputFiles inputs;
+  std::string output; // path
   std::optional<float> scale;
   int repeat = 1;
   int threads = 0; // 0: all CPUs

@@ -6,6 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cstring>
+
 namespace nysjit::cli {
 
 namespace {
@@ -43,14 +46,19 @@ Result<Request> readRequest(const std::string &specPath, const std::optional<std
 }
 
 Error namedByFlag(Error error) {
-  for (const char *name : {"q", "k", "v", "o"})
-    if (error.where == name || error.where.starts_with(name + std::string("."))) {
-      std::string dashes = error.where[0] == 'o' ? "-" : "--";
-      if (error.message.starts_with(error.where + ":"))
-        error.message = dashes + error.message;
-      error.where = dashes + error.where;
-      break;
-    }
+  for (const char *name :
+       {"q", "k", "v", "o", "landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len"}) {
+    // "conv", "conv.shape[1]", "seqlens[2]"
+    const size_t end = error.where.find_first_of(".[");
+    if (error.where.substr(0, end) != name)
+      continue;
+    std::string flag = (std::strcmp(name, "o") == 0 ? "-" : "--") + std::string(name);
+    std::ranges::replace(flag, '_', '-');
+    if (error.message.starts_with(error.where + ":"))
+      error.message.replace(0, std::strlen(name), flag);
+    error.where.replace(0, std::strlen(name), flag);
+    break;
+  }
   return error;
 }
 

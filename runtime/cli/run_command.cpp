@@ -4,14 +4,15 @@
 #include "runtime/cli/commands.h"
 #include "runtime/cli/files.h"
 #include "runtime/cli/gpu.h"
+#include "runtime/cli/inputs.h"
 #include "runtime/cli/launches.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
-#include "runtime/cli/tensors.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <list>
 
 namespace nysjit::cli {
 
@@ -36,30 +37,39 @@ struct Measured {
 
 /// The tensors of a run as the program takes them: in this process's memory, or copied to a GPU's.
 struct Placed {
-  std::optional<TensorView> views[4];
-  std::unique_ptr<GpuTensor> copies[4];
+  std::list<TensorView> views;
+  std::list<std::unique_ptr<GpuTensor>> copies; // that of o first
   nysjit_run_args args{};
 };
 
 Result<std::unique_ptr<Placed>> place(const Inputs &inputs, const Tensor &o, const float &scale,
                                       const GpuSession *gpu) {
   auto placed = std::make_unique<Placed>();
-  const std::pair<const Tensor *, const DLTensor * nysjit_run_args::*> tensors[] = {{&inputs.q, &nysjit_run_args::q},
-                                                                                    {&inputs.k, &nysjit_run_args::k},
-                                                                                    {&inputs.v, &nysjit_run_args::v},
-                                                                                    {&o, &nysjit_run_args::o}};
   placed->args.size = sizeof placed->args;
   placed->args.scale = &scale;
-  for (size_t i = 0; i < std::size(tensors); ++i) {
-    const auto &[tensor, field] = tensors[i];
+  placed->args.max_length = inputs.maxLength;
+  const auto optional = [](const std::optional<Tensor> &tensor) { return tensor ? &*tensor : nullptr; };
+  const std::pair<const DLTensor * nysjit_run_args::*, const Tensor *> tensors[] = {
+      {&nysjit_run_args::o, &o},
+      {&nysjit_run_args::q, &inputs.q},
+      {&nysjit_run_args::k, &inputs.k},
+      {&nysjit_run_args::v, &inputs.v},
+      {&nysjit_run_args::landmark_q, optional(inputs.landmarkQ)},
+      {&nysjit_run_args::landmark_k, optional(inputs.landmarkK)},
+      {&nysjit_run_args::conv, optional(inputs.conv)},
+      {&nysjit_run_args::cu_seqlens, optional(inputs.cuSeqlens)},
+      {&nysjit_run_args::seqlens, optional(inputs.seqlens)},
+      {&nysjit_run_args::source_len, optional(inputs.sourceLen)}};
+  for (const auto &[field, tensor] : tensors) {
+    if (!tensor)
+      continue;
     if (!gpu) {
-      placed->args.*field = placed->views[i].emplace(*tensor).get();
+      placed->args.*field = placed->views.emplace_back(*tensor).get();
       continue;
     }
     Result<std::unique_ptr<GpuTensor>> copy = GpuTensor::create(*gpu, *tensor);
     NYSJIT_RETURN_IF_ERROR(copy);
-    placed->copies[i] = std::move(*copy);
-    placed->args.*field = placed->copies[i]->get();
+    placed->args.*field = placed->copies.emplace_back(std::move(*copy))->get();
   }
   return placed;
 }
@@ -88,7 +98,7 @@ Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor
     runs.push_back(recorder.take());
   }
   if (gpu)
-    NYSJIT_RETURN_IF_ERROR((*placed)->copies[3]->copyTo(o));
+    NYSJIT_RETURN_IF_ERROR((*placed)->copies.front()->copyTo(o));
   std::ranges::sort(runs, {}, totalMs);
   measured.launches = runs[(runs.size() - 1) / 2];
   measured.kernelMs = (totalMs(measured.launches) + totalMs(runs[runs.size() / 2])) / 2;
@@ -102,12 +112,12 @@ struct Checked {
 /// Compares with the float64 reference on the inputs as they were rounded; CheckFailed beyond the bound.
 Result<Checked> check(const KernelSpec &spec, const Inputs &inputs, const Tensor &o, double scale) {
   Progress progress("computing the float64 reference");
-  std::vector<double> q = inputs.q.toDoubles(), k = inputs.k.toDoubles(), v = inputs.v.toDoubles();
-  Result<std::vector<double>> reference = referenceOutput(spec, inputs.extents, q, k, v, scale);
+  const ReferenceCase exact(spec, inputs, scale);
+  Result<std::vector<double>> reference = reference::compute(exact.input());
   NYSJIT_RETURN_IF_ERROR(reference);
   Checked checked;
   checked.error = relativeError(o.floats(), *reference);
-  bool isLarge = spec.dtype == DType::Float32 && hasLargeScores(q, k, inputs.extents, scale);
+  bool isLarge = spec.dtype == DType::Float32 && hasLargeScores(exact.input());
   checked.bound = errorBound(spec.dtype, isLarge);
   if (!(checked.error <= checked.bound)) // a NaN fails
     return Error::mismatch(ErrorKind::CheckFailed, "--check",
@@ -144,7 +154,7 @@ Result<Reply> runTensors(const RunOptions &options) {
   const KernelSpec &spec = request->spec;
   Result<OutputFile> output = OutputFile::create("-o", options.output);
   NYSJIT_RETURN_IF_ERROR(output);
-  Result<Inputs> inputs = loadInputs(spec, options.q, options.k, options.v);
+  Result<Inputs> inputs = loadInputs(spec, options.inputs);
   NYSJIT_RETURN_IF_ERROR(inputs);
   Tensor o = Tensor::zeros(inputs->q.shape, DType::Float32);
   float scale = options.scale.value_or(float(1 / std::sqrt(double(spec.headDim))));

@@ -1,6 +1,6 @@
-// The tensors of a run: .npy files rounded to the spec's dtype, row-major and compact, and as the C API takes them.
+// Single tensors of a run: .npy files, rounded to the spec's dtype, row-major and compact, and as the C API takes them.
 #pragma once
-#include "runtime/cli/check.h"
+#include "runtime/base/result.h"
 #include "runtime/spec/spec.h"
 
 #include <dlpack/dlpack.h>
@@ -13,13 +13,15 @@ namespace nysjit::cli {
 
 struct Tensor {
   std::vector<int64_t> shape;
-  DType dtype = DType::Float32;
-  std::string bytes; // row-major and compact
+  DLDataType type{kDLFloat, 32, 1}; // of a spec's dtype, or int32
+  std::string bytes;                // row-major and compact
 
   static Tensor zeros(std::vector<int64_t> shape, DType dtype);
+  static Tensor integers(const std::vector<int64_t> &values);
   int64_t count() const;
-  /// The elements; the dtype must be float32.
+  /// The elements; the type must be float32.
   std::span<const float> floats() const;
+  /// The elements; the type must be a floating one.
   std::vector<double> toDoubles() const;
 };
 
@@ -38,18 +40,12 @@ private:
   DLTensor view{};
 };
 
-struct Inputs {
-  Tensor q, k, v;
-  Extents extents;
-};
+/// Reads a .npy file of floats and rounds it to the dtype. Errors name the flag, here and below.
+Result<Tensor> loadTensor(const std::string &flag, const std::string &path, DType dtype);
+/// Reads a .npy file of int32 or int64, [count], or with `count` -1 of any number of them but none.
+Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::string &path, int64_t count);
 
-/// Reads the three files and checks that their shapes fit the spec and each other. Errors name the flag.
-Result<Inputs> loadInputs(const KernelSpec &spec, const std::string &q, const std::string &k, const std::string &v);
-
-/// The float64 reference's output on these inputs, in q's shape.
-Result<std::vector<double>> referenceOutput(const KernelSpec &spec, const Extents &extents,
-                                            const std::vector<double> &q, const std::vector<double> &k,
-                                            const std::vector<double> &v, double scale);
+Error shapeError(const std::string &flag, std::string expected, std::string found);
 
 /// A float32 tensor as a .npy file's bytes.
 std::string npyFile(const Tensor &tensor);

@@ -1,4 +1,5 @@
 // KernelConfig from JSON and back, by a table of its keys.
+#include "runtime/spec/config_table.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/spec/schema.h"
 #include "runtime/spec/spec.h"
@@ -12,20 +13,24 @@ using json = nlohmann::json;
 
 namespace {
 
-struct ConfigRow {
-  const char *name;
-  int minimum, maximum;
-  bool isPowerOfTwo;
-  std::optional<int> BlockConfig::*member;
-  bool mayBeZero = false;
-};
 constexpr ConfigRow rows[] = {
-    {"block_m", 16, 256, true, &BlockConfig::blockM},
-    {"block_n", 16, 256, true, &BlockConfig::blockN},
-    {"num_stages", 1, 8, false, &BlockConfig::numStages},
-    {"num_warps", 1, 8, true, &BlockConfig::numWarps},
-    {"split", 256, 1 << 30, true, &BlockConfig::split, true},
+    {"block_m", 16, 256, true, &BlockConfig::blockM,
+     "Rows of the tile that a program computes: positions or landmarks."},
+    {"block_n", 16, 256, true, &BlockConfig::blockN, "Rows of keys and values that its loop takes at a time."},
+    {"num_warps", 1, 8, true, &BlockConfig::numWarps, "Warps of a program, on a GPU."},
+    {"num_stages", 1, 8, false, &BlockConfig::numStages,
+     "Steps of a loop whose copies are under way together, on a GPU."},
+    {"split", 256, 1 << 30, true, &BlockConfig::split,
+     "Positions that a program sums of a longer sum, whatever the length; 0: all of them.", true},
 };
+
+/// "block_m, block_n, ..."
+std::string keyNames() {
+  std::string names;
+  for (const ConfigRow &row : rows)
+    names += (names.empty() ? "" : ", ") + std::string(row.name);
+  return names;
+}
 
 Error keyError(const std::string &where, std::string expected, std::string found) {
   return Error::mismatch(ErrorKind::InvalidKey, where, std::move(expected), std::move(found));
@@ -45,22 +50,21 @@ Result<int> parseValue(const ConfigRow &row, const std::string &where, const jso
     return int(number);
   if (row.mayBeZero && value.is_number_integer() && number == 0)
     return 0;
-  std::string expected = std::string(row.mayBeZero ? "0, or " : "") + "an integer, " + std::to_string(row.minimum) + " to " +
-                         std::to_string(row.maximum) + (row.isPowerOfTwo ? ", a power of two" : "");
+  std::string expected = std::string(row.mayBeZero ? "0, or " : "") + "an integer, " + std::to_string(row.minimum) +
+                         " to " + std::to_string(row.maximum) + (row.isPowerOfTwo ? ", a power of two" : "");
   return keyError(where, expected, describeJson(value));
 }
 
 /// One kernel's object; `kernel` is its name.
 Result<BlockConfig> parseBlock(const std::string &kernel, const json &object) {
   if (!object.is_object())
-    return keyError(kernel, "an object of block_m, block_n, num_warps, num_stages, split", describeJson(object));
+    return keyError(kernel, "an object of " + keyNames(), describeJson(object));
   BlockConfig block;
   for (const auto &[name, value] : object.items()) {
     auto row = std::ranges::find_if(rows, [&name = name](const ConfigRow &row) { return name == row.name; });
     std::string where = kernel + "." + describeName(name);
     if (row == std::end(rows))
-      return keyError(where, "one of the keys block_m, block_n, num_warps, num_stages, split",
-                      "\"" + describeName(name) + "\"");
+      return keyError(where, "one of the keys " + keyNames(), "\"" + describeName(name) + "\"");
     Result<int> number = parseValue(*row, where, value);
     if (!number)
       return number.takeError();
@@ -70,6 +74,8 @@ Result<BlockConfig> parseBlock(const std::string &kernel, const json &object) {
 }
 
 } // namespace
+
+std::span<const ConfigRow> configTable() { return rows; }
 
 Result<KernelConfig> parseKernelConfig(std::string_view text) {
   Result<json> object = parseJsonObject(text);

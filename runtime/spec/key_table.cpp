@@ -57,46 +57,79 @@ constexpr auto Choice = ValueType::Choice;
 using S = KernelSpec;
 
 constexpr KeyRow rows[] = {
-    with<&S::layout>({.name = "layout", .type = Choice, .layouts = all, .isNeeded = true, .choices = layoutNames}),
+    with<&S::layout>({.name = "layout",
+                      .type = Choice,
+                      .layouts = all,
+                      .isNeeded = true,
+                      .choices = layoutNames,
+                      .meaning = "What each position sees, and where the landmarks come from."}),
     with<&S::headDim>({.name = "head_dim",
                        .type = Integer,
                        .layouts = all,
                        .isNeeded = true,
                        .minimum = 16,
                        .maximum = 256,
-                       .multipleOf = 8}),
+                       .multipleOf = 8,
+                       .meaning = "d, the size of a query, a key or a value."}),
     with<&S::landmarks>({.name = "landmarks",
                          .type = Integer,
                          .layouts = withLandmarks,
                          .isNeeded = true,
                          .minimum = 1,
                          .maximum = 1024,
-                         .maximumWithInverse = 512}),
-    with<&S::segmentLen>({.name = "segment_len",
-                          .type = Integer,
-                          .layouts = causal | segmentCausal | bidirectional | prefixLm,
-                          .minimum = 1,
-                          .maximum = 65536}),
+                         .maximumWithInverse = 512,
+                         .meaning = "The most segments a sequence may have, each seen from afar through one landmark; "
+                                    "in `scan` the number of landmarks."}),
+    with<&S::segmentLen>(
+        {.name = "segment_len",
+         .type = Integer,
+         .layouts = causal | segmentCausal | bidirectional | prefixLm,
+         .minimum = 1,
+         .maximum = 65536,
+         .meaning = "s, the positions of a segment; a sequence has at most `landmarks` · `segment_len` of them.",
+         .absent = "⌈n / `landmarks`⌉ of each sequence"}),
     with<&S::window>({.name = "window",
                       .type = Integer,
                       .layouts = causal,
                       .minimum = 0,
                       .maximum = 1024,
-                      .relation = Relation::AtMostLandmarks}),
+                      .relation = Relation::AtMostLandmarks,
+                      .meaning = "Earlier segments that are seen position by position, as the own one is."}),
     with<&S::landmarkWeight>(
-        {.name = "landmark_weight", .type = Choice, .layouts = causal | prefixLm, .choices = weightNames}),
-    with<&S::landmarkValue>(
-        {.name = "landmark_value", .type = Choice, .layouts = causal | prefixLm, .choices = valueNames}),
+        {.name = "landmark_weight",
+         .type = Choice,
+         .layouts = causal | prefixLm,
+         .choices = weightNames,
+         .meaning = "A landmark's logit: the tangent of the logarithm of its segment's mass at the segment's mean "
+                    "query, or at 0 (the mean key and the logarithm of the count)."}),
+    with<&S::landmarkValue>({.name = "landmark_value",
+                             .type = Choice,
+                             .layouts = causal | prefixLm,
+                             .choices = valueNames,
+                             .meaning = "What a landmark stands for: a row of the Nyström system's solution, or the "
+                                        "softmax value of its own segment."}),
     with<&S::stabilizer>({.name = "stabilizer",
                           .type = Number,
                           .layouts = segmentCausal | causal | prefixLm,
                           .condition = Condition::NotStreaming,
                           .minimum = 0,
-                          .maximum = 1e6}),
+                          .maximum = 1e6,
+                          .meaning = "λ, which draws each row of the solve towards its segment's own value; 0 is the "
+                                     "plain solve, which may overflow."}),
     with<&S::inverseIterations>(
-        {.name = "inverse_iterations", .type = Integer, .layouts = withInverse, .minimum = 0, .maximum = 32}),
+        {.name = "inverse_iterations",
+         .type = Integer,
+         .layouts = withInverse,
+         .minimum = 0,
+         .maximum = 32,
+         .meaning = "Newton–Schulz steps towards the inverse of the softmax matrix among the landmarks."}),
     with<&S::landmarkSource>(
-        {.name = "landmark_source", .type = Choice, .layouts = scan, .isNeeded = true, .choices = sourceNames}),
+        {.name = "landmark_source",
+         .type = Choice,
+         .layouts = scan,
+         .isNeeded = true,
+         .choices = sourceNames,
+         .meaning = "The landmarks' queries and keys: tensors of the run, or segment means of the first positions."}),
     with<&S::firstK>({.name = "first_k",
                       .type = Integer,
                       .layouts = scan,
@@ -104,15 +137,29 @@ constexpr KeyRow rows[] = {
                       .isNeeded = true,
                       .minimum = 1,
                       .maximum = INT_MAX,
-                      .relation = Relation::MultipleOfLandmarks}),
-    with<&S::convKernel>(
-        {.name = "conv_kernel", .type = Integer, .layouts = withLandmarks, .minimum = 0, .maximum = 129}),
-    with<&S::dtype>({.name = "dtype", .type = Choice, .layouts = all, .choices = dtypeNames}),
-    with<&S::float32Math>({.name = "float32_math",
-                           .type = Choice,
-                           .layouts = all,
-                           .condition = Condition::Float32,
-                           .choices = mathNames}),
+                      .relation = Relation::MultipleOfLandmarks,
+                      .meaning = "The first positions, whose segment means are the landmarks; among themselves they "
+                                 "have exact causal attention."}),
+    with<&S::convKernel>({.name = "conv_kernel",
+                          .type = Integer,
+                          .layouts = withLandmarks,
+                          .minimum = 0,
+                          .maximum = 129,
+                          .meaning = "c, the taps of a convolution of the values that is added to the output, centred "
+                                     "in `bidirectional` and looking back elsewhere; 0: none."}),
+    with<&S::dtype>({.name = "dtype",
+                     .type = Choice,
+                     .layouts = all,
+                     .choices = dtypeNames,
+                     .meaning = "The type of q, k, v, landmarks and taps; sums are float32 or better."}),
+    with<&S::float32Math>(
+        {.name = "float32_math",
+         .type = Choice,
+         .layouts = all,
+         .condition = Condition::Float32,
+         .choices = mathNames,
+         .meaning =
+             "The least precise products allowed: three tf32 ones of split numbers, or one; the CPU's are float32."}),
 };
 
 bool holds(Condition condition, const KernelSpec &spec) {
@@ -147,6 +194,20 @@ bool iteratesInverse(Layout layout) { return (layoutBit(layout) & withInverse) !
 
 bool usesKey(const KeyRow &row, const KernelSpec &spec) {
   return (row.layouts & layoutBit(spec.layout)) != 0 && holds(row.condition, spec);
+}
+
+const char *conditionText(Condition condition) {
+  switch (condition) {
+  case Condition::None:
+    break;
+  case Condition::NotStreaming:
+    return "unless landmark_value is streaming";
+  case Condition::FromFirstK:
+    return "if landmark_source is first_k";
+  case Condition::Float32:
+    return "if dtype is float32";
+  }
+  return "";
 }
 
 std::string reasonUnused(const KeyRow &row, const KernelSpec &spec) {

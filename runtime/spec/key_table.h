@@ -32,6 +32,9 @@ struct KeyRow {
   Relation relation = Relation::None;
   // Choice: the names; a value is stored as its index, the enum's value.
   std::span<const char *const> choices = {};
+  // For docs/spec.md: a sentence, and what holds where the key is absent and has no value then.
+  const char *meaning = "";
+  const char *absent = nullptr;
   // How KernelSpec holds it. `set` is given a value that passed the row's checks; `get` gives null where it is absent.
   void (*set)(KernelSpec &, const nlohmann::json &) = nullptr;
   nlohmann::json (*get)(const KernelSpec &) = nullptr;
@@ -45,6 +48,8 @@ bool usesKey(const KeyRow &row, const KernelSpec &spec);
 bool iteratesInverse(Layout layout);
 /// "an integer, 16 to 256, multiple of 8", with the bounds that hold for this spec.
 std::string expectedValue(const KeyRow &row, const KernelSpec &spec);
+/// "unless landmark_value is streaming", what the row's condition asks for beside the layout; "" if nothing.
+const char *conditionText(Condition condition);
 /// Why the row does not apply: "layout exact_causal", "landmark_value streaming".
 std::string reasonUnused(const KeyRow &row, const KernelSpec &spec);
 

@@ -150,11 +150,6 @@ TEST_F(Arguments, AWrongKeyIsNamedWithItsFile) {
   }
 }
 
-TEST_F(Arguments, ALayoutWithoutKernelsIsRefused) {
-  write("scan.json", R"({"layout":"scan","head_dim":64,"landmarks":4,"landmark_source":"learned"})");
-  EXPECT_EQ(expectFailure({"compile", "scan.json"}, 2, "invalid_key")["where"], "layout");
-}
-
 TEST_F(Arguments, AWrongConfigIsNamed) {
   write("config.json", R"({"causal_output":{"block_m":63}})");
   EXPECT_EQ(expectFailure({"compile", "exact.json", "--config", "config.json"}, 2, "invalid_key")["where"],

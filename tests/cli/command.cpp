@@ -95,6 +95,12 @@ void CommandTest::writeTensor(const std::string &name, const std::vector<int64_t
   write(name, npyBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (" + text + "), }", payload));
 }
 
+void CommandTest::writeIntegers(const std::string &name, const std::vector<int64_t> &values) {
+  const std::string payload(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(int64_t));
+  const std::string shape = "(" + std::to_string(values.size()) + ",)";
+  write(name, npyBytes("{'descr': '<i8', 'fortran_order': False, 'shape': " + shape + ", }", payload));
+}
+
 nlohmann::json CommandTest::expectFailure(std::vector<std::string> arguments, int exitCode, const std::string &kind) {
   auto count = [this] { return std::distance(fs::directory_iterator(folder), fs::directory_iterator()); };
   bool hadCache = exists("cache");

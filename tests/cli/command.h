@@ -30,6 +30,8 @@ protected:
   bool exists(const std::string &name) { return std::filesystem::exists(folder / name); }
   /// Writes a .npy file of normal numbers.
   void writeTensor(const std::string &name, const std::vector<int64_t> &shape, unsigned seed);
+  /// Writes a .npy file of int64 numbers, [values.size()].
+  void writeIntegers(const std::string &name, const std::vector<int64_t> &values);
   /// Runs with --json and expects the contract's failure: the exit code, one error object, a message on stderr, and no
   /// file `o.npy` nor anything beside it. Returns the object under "error".
   nlohmann::json expectFailure(std::vector<std::string> arguments, int exitCode, const std::string &kind);

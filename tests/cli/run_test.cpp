@@ -1,5 +1,6 @@
 // `nysjit run` where a compiler is: outputs, what the JSON says, and failures of the program itself.
 #include "tests/cli/command.h"
+#include "tests/reference/golden.h"
 
 #include <sys/stat.h>
 
@@ -100,12 +101,43 @@ TEST_F(Run, AnErrorOverTheBoundWritesNothing) {
   EXPECT_EQ(error["where"], "--check");
 }
 
-TEST_F(Run, ASequenceOverTheLandmarksIsRefused) {
+TEST_F(Run, EveryDtypeTakesAConvolutionAndPackedSequences) {
+  for (const char *name : {"q.npy", "k.npy", "v.npy"})
+    writeTensor(name, {12, 2, 16}, unsigned(name[0]));
+  writeTensor("conv.npy", {2, 3}, 4);
+  writeIntegers("offsets.npy", {1, 6, 6, 11}); // rows before the first and after the last are no sequence's
+  for (const char *dtype : {"float32", "float16", "bfloat16"}) {
+    write("spec.json", R"({"layout":"bidirectional","head_dim":16,"landmarks":4,"conv_kernel":3,"dtype":")" +
+                           std::string(dtype) + "\"}");
+    nlohmann::json reply = runJson("spec.json", {"--check", "--conv", "conv.npy", "--cu-seqlens", "offsets.npy"});
+    EXPECT_LE(reply["rel_error"]["o"].get<double>(), reply["bound"].get<double>()) << dtype;
+    const std::string o = read("o.npy");
+    EXPECT_EQ(o.substr(o.size() - 128), std::string(128, '\0')) << dtype;
+  }
+}
+
+TEST_F(Run, SequencesMayAllBeEmptyAndShorterThanTheTensors) {
+  // The tensors have more rows than landmarks hold; no sequence has.
   write("short.json", R"({"layout":"causal","head_dim":16,"landmarks":2,"segment_len":4})");
-  nlohmann::json error = expectFailure(
-      {"run", "short.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2, "invalid_shape");
-  EXPECT_EQ(error["where"], "--q");
-  EXPECT_EQ(error["found"], "12");
+  for (const char *device : {"cpu", "ptx-emulator"})
+    for (int64_t length : {0, 8}) {
+      writeIntegers("lengths.npy", {length});
+      nlohmann::json reply = runJson("short.json", {"--check", "--seqlens", "lengths.npy", "--device", device});
+      EXPECT_LE(reply["rel_error"]["o"].get<double>(), 1e-5) << device << " " << length;
+    }
+}
+
+TEST_F(Run, ASourceOfNoneIsCausal) {
+  write("prefix.json", R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"segment_len":4})");
+  writeIntegers("source.npy", {0});
+  runJson("prefix.json", {"--check", "--source-len", "source.npy"});
+  const std::string none = read("o.npy");
+  runJson("causal.json");
+  nysjit::Result<nysjit::NpyArray> o = nysjit::parseNpy(none, "o"), causal = nysjit::readNpy(folder / "o.npy");
+  EXPECT_LE(nysjit::golden::relativeError(o->toDouble(), causal->toDouble()), 1e-6);
+  writeIntegers("source.npy", {7});
+  runJson("prefix.json", {"--check", "--source-len", "source.npy"});
+  EXPECT_NE(read("o.npy"), none);
 }
 
 TEST_F(Run, AConfigForAnUnknownKernelIsRefused) {

@@ -21,19 +21,16 @@ protected:
   }
   void TearDown() override { std::filesystem::remove_all(path); }
 
-  /// The first element of q after loading a float64 file that holds `value` everywhere.
+  /// The first element after loading a float64 file that holds `value` everywhere.
   double load(double value, DType dtype) {
     NpyArray array{"float64", {1, 1, 1, 16}, std::string(16 * sizeof value, '\0')};
     for (size_t i = 0; i < 16; ++i)
       std::memcpy(array.bytes.data() + i * sizeof value, &value, sizeof value);
     std::string file = path / "x.npy";
     EXPECT_TRUE(writeNpy(file, array).ok());
-    KernelSpec spec;
-    spec.headDim = 16;
-    spec.dtype = dtype;
-    Result<Inputs> inputs = loadInputs(spec, file, file, file);
-    EXPECT_TRUE(inputs.ok()) << inputs.error().message;
-    return inputs->q.toDoubles()[0];
+    Result<Tensor> tensor = loadTensor("--q", file, dtype);
+    EXPECT_TRUE(tensor.ok()) << tensor.error().message;
+    return tensor->toDoubles()[0];
   }
   std::filesystem::path path;
 };

@@ -22,7 +22,10 @@ class Examples(unittest.TestCase):
 
     def run_example(self, *command):
         environment = {**os.environ, "NYSJIT_CACHE_DIR": str(self.path / "cache")}
-        done = subprocess.run([BUILD / "bin" / command[0], *command[1:]], capture_output=True, text=True, env=environment)
+        line = [BUILD / "bin" / command[0], *command[1:]]
+        if command[0].endswith(".py"):
+            line = [sys.executable, SOURCE / "examples" / command[0], BUILD / "bin/nysjit"]
+        done = subprocess.run(line, capture_output=True, text=True, env=environment)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
 
@@ -31,6 +34,18 @@ class Examples(unittest.TestCase):
         again = self.run_example("attention")
         self.assertIn("cpu:native: found in the cache", again)
         self.assertIn("the same to the last bit", again)
+
+    def test_padded_batch_is_each_sequence_alone(self):
+        self.assertIn("each as if alone, to the last bit", self.run_example("padded_batch"))
+
+    def test_encoder_knows_no_direction(self):
+        self.assertRegex(self.run_example("encoder.py"), "reversed output .*: yes")
+
+    def test_prefix_sees_its_source_and_its_past(self):
+        self.assertIn("to the last bit: yes", self.run_example("prefix.py"))
+
+    def test_streaming_does_not_know_what_follows(self):
+        self.assertIn("to the last bit: yes", self.run_example("streaming.py"))
 
     def test_layout_picture_is_an_svg(self):
         picture = self.path / "layout.svg"

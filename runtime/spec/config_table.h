@@ -1,0 +1,18 @@
+// The key table of KernelConfig as data: one row a key of a kernel's object.
+#pragma once
+#include "runtime/spec/spec.h"
+
+namespace nysjit {
+
+struct ConfigRow {
+  const char *name;
+  int minimum, maximum; // ends included
+  bool isPowerOfTwo;
+  std::optional<int> BlockConfig::*member;
+  const char *meaning; // a sentence, for docs/spec.md
+  bool mayBeZero = false;
+};
+
+std::span<const ConfigRow> configTable();
+
+} // namespace nysjit

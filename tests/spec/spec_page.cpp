@@ -1,0 +1,116 @@
+// One row of Markdown for each row of key_table.cpp and config.cpp. What holds for a key is said by its row alone.
+#include "tests/spec/spec_page.h"
+#include "runtime/spec/config_table.h"
+#include "runtime/spec/key_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <vector>
+
+namespace nysjit {
+
+namespace {
+
+constexpr Layout layouts[] = {Layout::Causal,        Layout::ExactCausal, Layout::Bidirectional,
+                              Layout::SegmentCausal, Layout::PrefixLm,    Layout::Scan};
+
+std::string code(const std::string &text) { return "`" + text + "`"; }
+
+std::string join(const std::vector<std::string> &parts) {
+  std::string text;
+  for (const std::string &part : parts)
+    text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
+std::string number(double value) {
+  return value == std::floor(value) ? std::to_string(std::llround(value)) : nlohmann::json(value).dump();
+}
+
+std::string range(double minimum, double maximum) { return number(minimum) + "–" + number(maximum); }
+
+/// "all", "all but `scan`", or names.
+std::string layoutsText(LayoutSet set) {
+  std::vector<std::string> in, out;
+  for (Layout layout : layouts)
+    (set & layoutBit(layout) ? in : out).push_back(code(layoutName(layout)));
+  return out.empty() ? "all" : out.size() == 1 ? "all but " + out[0] : join(in);
+}
+
+std::string typeText(const KeyRow &row) {
+  if (row.type == ValueType::Choice) {
+    std::vector<std::string> names;
+    for (const char *name : row.choices)
+      names.push_back(code(name));
+    return join(names);
+  }
+  std::string text = row.type == ValueType::Integer ? "integer, " : "number, ";
+  text += row.relation == Relation::AtMostLandmarks ? number(row.minimum) + "–`landmarks`"
+                                                    : range(row.minimum, row.maximum);
+  if (row.multipleOf != 1)
+    text += ", multiple of " + std::to_string(row.multipleOf);
+  if (row.relation == Relation::MultipleOfLandmarks)
+    text += ", multiple of `landmarks`";
+  if (row.maximumWithInverse == 0)
+    return text;
+  LayoutSet inverse = 0;
+  for (Layout layout : layouts)
+    inverse |= iteratesInverse(layout) ? layoutBit(layout) : 0;
+  return text + "; to " + number(row.maximumWithInverse) + " in " + layoutsText(inverse);
+}
+
+std::string defaultText(const KeyRow &row) {
+  if (row.isNeeded)
+    return "needed";
+  if (row.absent)
+    return row.absent;
+  const nlohmann::json value = row.get(KernelSpec());
+  return code(row.type == ValueType::Choice ? row.choices[value.get<size_t>()] : number(value.get<double>()));
+}
+
+std::string usedText(const KeyRow &row) {
+  const std::string condition = conditionText(row.condition);
+  return layoutsText(row.layouts) + (condition.empty() ? "" : "; " + condition);
+}
+
+std::string line(const std::vector<std::string> &cells) {
+  std::string text = "|";
+  for (const std::string &cell : cells)
+    text += " " + cell + " |";
+  return text + "\n";
+}
+
+std::string typeText(const ConfigRow &row) {
+  return std::string(row.mayBeZero ? "0, or " : "") + "integer, " + range(row.minimum, row.maximum) +
+         (row.isPowerOfTwo ? ", power of two" : "");
+}
+
+} // namespace
+
+std::string specPage() {
+  std::string page = R"(# The keys of a spec and of a config
+
+<!-- Made by build/bin/spec_page of the tables in runtime/spec, which check the JSON, too. Change those. -->
+
+A **KernelSpec** is one JSON object that says what is computed. What has no default is needed. A key that the layout has no use
+for is an error even at its default; so is an unknown key, one given twice, a wrong type (`64.0` is no integer) and a number out
+of range, and the message names the key. Every file may carry `"schema": 1`.
+
+)";
+  page += line({"key", "type, range", "default", "layouts", "meaning"}) + "|---|---|---|---|---|\n";
+  for (const KeyRow &row : keyTable())
+    page += line({code(row.name), typeText(row), defaultText(row), usedText(row), row.meaning});
+  page += R"(
+A **KernelConfig** says how, by kernel name: `{"causal_output": {"block_m": 64, "block_n": 64}}`. Every key is optional, what is
+absent is chosen for the target, and results depend on it by rounding only. A kernel that has no such block size is an error.
+`nysjit compile SPEC.json --json` shows the kernels of a spec and the config in use.
+
+)";
+  page += line({"key", "type, range", "meaning"}) + "|---|---|---|\n";
+  for (const ConfigRow &row : configTable())
+    page += line({code(row.name), typeText(row), row.meaning});
+  return page;
+}
+
+} // namespace nysjit
