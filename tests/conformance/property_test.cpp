@@ -2,6 +2,7 @@
 #include "tests/conformance/conformance.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 
 using namespace nysjit;
@@ -21,6 +22,10 @@ const char *const causalSpec = R"({"layout": "causal", "head_dim": 32, "landmark
 const char *const plainSolveSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 300, "segment_len": 1, "stabilizer": 0})"; // it overflows
 const char *const streamingSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "landmark_value": "streaming", "landmark_weight": "count"})";
 const char *const exactSpec = R"({"layout": "exact_causal", "head_dim": 32})";
+
+const char *const bidirectionalSpec = R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
+const char *const segmentSpec = R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
+const char *const prefixSpec = R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 33, "segment_len": 12})";
 
 /// The first `length` positions of the inputs.
 Inputs prefix(const Inputs &in, int64_t length) {
@@ -89,7 +94,8 @@ TEST_P(Property, SegmentLengthOneAndFullWindowsAreExact) {
   for (const char *spec : {R"({"layout": "causal", "head_dim": 32, "landmarks": 150, "segment_len": 1})",
                            R"({"layout": "causal", "head_dim": 32, "landmarks": 5, "segment_len": 50, "window": 2})",
                            R"({"layout": "causal", "head_dim": 32, "landmarks": 4, "segment_len": 200})",
-                           R"({"layout": "causal", "head_dim": 32, "landmarks": 1})"})
+                           R"({"layout": "causal", "head_dim": 32, "landmarks": 1})",
+                           R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 150, "segment_len": 1})"})
     EXPECT_LE(relativeError(device.run(spec, in), exact), 1e-5) << spec;
 }
 
@@ -109,9 +115,41 @@ TEST_P(Property, EqualScoresGiveTheRunningMean) {
 TEST_P(Property, ConstantValueComesBack) {
   Inputs in = randomInputs(random.generator, 1, 1, 1, 200, 32, "float32", 3);
   std::fill(in.v.begin(), in.v.end(), -2.5);
-  for (const char *spec : {causalSpec, streamingSpec, exactSpec})
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec, segmentSpec})
     for (double value : device.run(spec, in))
       ASSERT_NEAR(value, -2.5, 1e-5) << spec;
+}
+
+TEST_P(Property, AllSourceIsBidirectionalAndNoSourceIsCausal) {
+  for (const std::string dtype : {"float32", "float16"}) {
+    Inputs in = randomInputs(random.generator, 2, 2, 1, 300, 32, dtype), prefixed = in;
+    const std::string noWindow = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
+    prefixed.sourceLen = {300, 300};
+    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype), device.run(inDtype(bidirectionalSpec, dtype), in, dtype)), bound(dtype) / 5);
+    prefixed.sourceLen = {0, 0};
+    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype), device.run(inDtype(noWindow, dtype), in, dtype)), bound(dtype) / 5);
+  }
+}
+
+TEST_P(Property, OutputsAreLinearInTheValues) {
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
+    Inputs in = randomInputs(random.generator, 1, 2, 1, 250, 32), scaled = in, other = in;
+    if (spec == prefixSpec)
+      in.sourceLen = scaled.sourceLen = other.sourceLen = {130};
+    const std::vector<double> o = device.run(spec, in);
+    for (double &x : scaled.v)
+      x *= 4;
+    for (double &x : other.v)
+      x = 3 * x + 1;
+    std::vector<double> four = device.run(spec, scaled), sum = device.run(spec, other);
+    for (size_t i = 0; i < o.size(); ++i)
+      ASSERT_EQ(four[i], 4 * o[i]) << spec; // a power of two: every bit
+    std::fill(in.v.begin(), in.v.end(), 1);
+    const std::vector<double> ones = device.run(spec, in);
+    for (size_t i = 0; i < o.size(); ++i)
+      sum[i] -= 3 * o[i];
+    EXPECT_LE(relativeError(sum, ones), 2e-5) << spec;
+  }
 }
 
 TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
@@ -151,8 +189,10 @@ TEST_P(Property, ANaNStaysInItsSequenceAndHead) {
 TEST_P(Property, OutputsAreFiniteForHugeScores) {
   const char *const manyLandmarks = R"({"layout": "causal", "head_dim": 40, "landmarks": 400, "segment_len": 3})";
   for (double spread : {1e3, 1e10, 3e13}) { // |scores| to 1e6, 1e20, 1e28
-    for (const char *spec : {causalSpec, streamingSpec, exactSpec, manyLandmarks}) {
-      const Inputs in = randomInputs(random.generator, 1, 1, 1, random.between(100, 384), spec == manyLandmarks ? 40 : 32, "float32", spread);
+    for (const char *spec : {causalSpec, streamingSpec, exactSpec, manyLandmarks, bidirectionalSpec, segmentSpec, prefixSpec}) {
+      Inputs in = randomInputs(random.generator, 1, 1, 1, random.between(100, 384), spec == manyLandmarks ? 40 : 32, "float32", spread);
+      if (spec == prefixSpec)
+        in.sourceLen = {random.between(0, in.length)};
       for (double value : device.run(spec, in))
         ASSERT_TRUE(std::isfinite(value)) << spec << " spread " << spread;
     }
@@ -160,9 +200,11 @@ TEST_P(Property, OutputsAreFiniteForHugeScores) {
 }
 
 TEST_P(Property, SharpScoresStayWithinTheBound) {
-  const Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6); // one weight takes most rows
-  for (const char *spec : {causalSpec, streamingSpec, exactSpec})
+  Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6); // one weight takes most rows
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec, segmentSpec, bidirectionalSpec, prefixSpec}) {
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{100} : std::vector<int64_t>();
     EXPECT_LE(relativeError(device.run(spec, in), expected(spec, in)), 1e-5) << spec;
+  }
 }
 
 TEST_P(Property, OutputInTheSpecsDtypeIsTheRoundedFloat32) {
@@ -238,6 +280,72 @@ TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
   if (device.gpu)
     onDevice.back()->copyTo(o.bytes);
   EXPECT_EQ(o.bytes, q.bytes);
+}
+
+/// A tensor without data: sizes are all that is asked.
+struct Shape {
+  int64_t extents[4];
+  DLTensor view(const Place &place) { return {nullptr, {place.isGpu() ? kDLCUDA : kDLCPU, 0}, 4, {kDLFloat, 32, 1}, extents, nullptr, 0}; }
+};
+int64_t workspaceOf(const Device &device, nysjit_program *program, int64_t batch, int64_t queryHeads, int64_t length) {
+  Shape queries{{batch, queryHeads, length, 32}}, keys{{batch, 1, length, 32}};
+  const DLTensor q = queries.view(device.place), k = keys.view(device.place);
+  nysjit_run_args args = {};
+  args.size = sizeof args;
+  args.q = args.o = &q;
+  args.k = args.v = &k;
+  size_t bytes = 0;
+  EXPECT_EQ(nysjit_workspace_size(program, &args, &bytes), NYSJIT_OK) << nysjit_last_error();
+  return static_cast<int64_t>(bytes);
+}
+
+/// Positions a partial sum over the past has, where a kernel's config splits them: 0 on the CPU.
+int64_t splitOf(nysjit_program *program) {
+  nysjit_program_info info = {};
+  info.size = sizeof info;
+  EXPECT_EQ(nysjit_program_get_info(program, &info), NYSJIT_OK);
+  int64_t split = 0;
+  for (const auto &kernel : nlohmann::json::parse(info.config_json))
+    split = std::max(split, kernel.value("split", int64_t(0)));
+  return split;
+}
+
+TEST_P(Property, WorkspaceIsOfTheLandmarksAlone) {
+  constexpr int64_t m = 64, d = 32, heads = 2 * 3;
+  struct Row {
+    const char *spec;
+    int64_t floats, buffers; // floats a head
+  };
+  const Row rows[] = {{R"({"layout": "exact_causal", "head_dim": 32})", 0, 0},
+                      {R"({"layout": "causal", "head_dim": 32, "landmarks": 64})", m * (3 * d + 2), 5},
+                      {R"({"layout": "causal", "head_dim": 32, "landmarks": 64, "landmark_value": "streaming"})", m * (2 * d + 1), 3},
+                      {R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 64})", m * (3 * d + 1), 4},
+                      {R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 64})", 5 * m * m + m * (4 * d + 1), 6}};
+  for (const auto &[spec, floats, buffers] : rows) {
+    Device::Program program = device.prepare(spec);
+    const int64_t split = splitOf(program.get());
+    EXPECT_TRUE(device.gpu || split == 0) << spec;
+    for (int64_t n : {m, 16 * m, 1000 * m}) { // the landmarks stay as many
+      const int64_t partial = split ? (n + split - 1) / split * m * (d + 2) : 0;
+      const int64_t alignment = device.gpu ? 256 * (buffers + 3) : 64 * buffers;
+      EXPECT_LE(workspaceOf(device, program.get(), 2, 3, n), heads * (floats + partial) * 4 + alignment) << spec << " n " << n;
+    }
+  }
+}
+
+TEST_P(Property, AlignedTensorsTakeTheKernelsForThem) {
+  if (!device.gpu)
+    GTEST_SKIP() << "skipped, the CPU has one kernel for all";
+  for (const std::string dtype : {"float32", "bfloat16"})
+    for (const int64_t padding : {0, 8, 1}) {
+      Inputs in = randomInputs(random.generator, 1, 1, 1, 100, 32, dtype);
+      in.padding = padding;
+      Device::Program program = device.prepare(inDtype(causalSpec, dtype));
+      std::vector<std::string> launched;
+      device.run(program.get(), in, dtype, "float32", nullptr, &launched);
+      const std::string output = padding == 1 ? "causal_output_unaligned" : "causal_output";
+      EXPECT_EQ(std::count(launched.begin(), launched.end(), output), 1) << dtype << " padding " << padding << ": " << testing::PrintToString(launched);
+    }
 }
 
 } // namespace
