@@ -73,9 +73,11 @@ TEST_P(Property, LaterPositionsChangeNoBit) {
 }
 
 TEST_P(Property, OutputAtAPositionDoesNotDependOnTheLength) {
-  for (const auto &[layout, dtype] : {std::pair(causalSpec, "float32"), {streamingSpec, "float32"}, {exactSpec, "float32"}, {causalSpec, "bfloat16"}, {exactSpec, "float16"}}) {
+  for (const auto &[layout, dtype] : {std::pair(causalSpec, "float32"), {streamingSpec, "float32"}, {exactSpec, "float32"}, {causalSpec, "bfloat16"}, {exactSpec, "float16"}, {prefixSpec, "float32"}}) {
     const std::string spec = inDtype(layout, dtype);
-    const Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32, dtype);
+    Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32, dtype);
+    if (layout == prefixSpec)
+      whole.sourceLen = {1}; // of the shortest
     const std::vector<double> all = device.run(spec, whole, dtype);
     for (int64_t length : {int64_t(1), random.between(2, 332), int64_t(64), int64_t(128), int64_t(300)}) {
       const Inputs cut = prefix(whole, length);
@@ -153,8 +155,9 @@ TEST_P(Property, OutputsAreLinearInTheValues) {
 }
 
 TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
-  const Inputs in = randomInputs(random.generator, 3, 4, 2, 170, 32);
-  for (const char *spec : {causalSpec, exactSpec}) {
+  Inputs in = randomInputs(random.generator, 3, 4, 2, 170, 32);
+  for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{0, 70, 170} : std::vector<int64_t>();
     const std::vector<double> o = device.run(spec, in);
     EXPECT_EQ(o, device.run(spec, in)) << "run twice";
     Device alone(GetParam(), 1);
@@ -162,8 +165,12 @@ TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
     Inputs swapped = in;
     swapped.swapHeads = true;
     EXPECT_EQ(o, device.run(spec, swapped)) << "[B, n, H, d]";
+    swapped.padding = 1;
+    EXPECT_EQ(o, device.run(spec, swapped)) << "rows not at 16 bytes";
     Inputs second = in; // batch element 1 by itself
     second.batch = 1;
+    if (spec == prefixSpec)
+      second.sourceLen = {70};
     auto part = [&](const std::vector<double> &x) { return std::vector<double>(x.begin() + ptrdiff_t(x.size() / 3), x.begin() + ptrdiff_t(x.size() / 3 * 2)); };
     second.q = part(in.q);
     second.k = part(in.k);
@@ -174,7 +181,8 @@ TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
 
 TEST_P(Property, ANaNStaysInItsSequenceAndHead) {
   Inputs in = randomInputs(random.generator, 2, 4, 2, 100, 32);
-  for (const char *spec : {causalSpec, exactSpec}) {
+  for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{60, 15} : std::vector<int64_t>();
     Inputs broken = in;
     broken.k[in.index(1, 0, 10, 3, 2)] = NAN; // batch element 1, key head 0: query heads 0 and 1 of it
     broken.v[in.index(1, 0, 20, 3, 2)] = INFINITY;
@@ -257,6 +265,40 @@ TEST_P(Property, AddressesBeyondTwoToThe31Elements) {
   }
   for (float *m : memory)
     munmap(m, bytes);
+}
+
+TEST_P(Property, PackedSequencesBeyondTwoToThe31Elements) {
+  if (device.gpu)
+    GTEST_SKIP() << "skipped, sparse memory of this size is the CPU's";
+  const int64_t n = 100, d = 32, positionStride = int64_t(1) << 25; // row 64 is 2^31 floats from the first
+  const size_t bytes = static_cast<size_t>(positionStride * n) * 4;
+  Inputs in = randomInputs(random.generator, 1, 1, 1, n, d);
+  in.cuSeqlens = {3, 40, 40, 90};
+  const std::vector<double> *numbers[3] = {&in.q, &in.k, &in.v};
+  int64_t shape[] = {n, 1, d}, strides[] = {positionStride, d, 1};
+  DLTensor views[4];
+  for (int x = 0; x < 4; ++x) {
+    auto *memory = static_cast<float *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    ASSERT_NE(static_cast<void *>(memory), MAP_FAILED);
+    for (int64_t i = 0; i < n * d; ++i)
+      memory[i / d * positionStride + i % d] = x < 3 ? float((*numbers[x])[size_t(i)]) : NAN;
+    views[x] = {memory, {kDLCPU, 0}, 3, {kDLFloat, 32, 1}, shape, strides, 0};
+  }
+  Tensor offsets = makeIntegers(in.cuSeqlens), sources = makeIntegers({17, 0, 20});
+  const DLTensor cuSeqlens = offsets.view(), sourceLen = sources.view();
+  for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, prefixSpec}) {
+    nysjit_run_args args = {.size = sizeof args, .q = &views[0], .k = &views[1], .v = &views[2], .o = &views[3]};
+    args.cu_seqlens = &cuSeqlens;
+    args.source_len = spec == prefixSpec ? &sourceLen : nullptr;
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{17, 0, 20} : std::vector<int64_t>();
+    ASSERT_EQ(nysjit_run(device.prepare(spec).get(), &args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    std::vector<double> o;
+    for (int64_t i = 0; i < n * d; ++i)
+      o.push_back(static_cast<float *>(views[3].data)[i / d * positionStride + i % d]);
+    EXPECT_LE(relativeError(o, expected(spec, in)), 1e-5) << spec;
+  }
+  for (const DLTensor &view : views)
+    munmap(view.data, bytes);
 }
 
 TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
