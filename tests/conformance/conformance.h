@@ -50,8 +50,8 @@ inline std::vector<size_t> offsetsOf(const Tensor &tensor) {
   return offsets;
 }
 
-/// Row-major numbers as a tensor; `swapHeads` lays [B, H, n, d] out as [B, n, H, d], as most frameworks have it; `padding`
-/// elements lie between rows.
+/// Row-major numbers as a tensor; `swapHeads` lays [B, H, n, d] out as [B, n, H, d], as most frameworks have it, and packed
+/// [n, H, d] as [H, n, d]; `padding` elements lie between rows, NaNs.
 inline Tensor makeTensor(const std::vector<double> &values, const std::vector<int64_t> &shape, const std::string &dtype, bool swapHeads = false,
                          int64_t padding = 0) {
   Tensor tensor{shape, std::vector<int64_t>(shape.size(), 1), dtype, {}};
@@ -61,9 +61,12 @@ inline Tensor makeTensor(const std::vector<double> &values, const std::vector<in
   if (swapHeads && shape.size() == 4) {
     tensor.strides[1] = tensor.strides[2];
     tensor.strides[2] = shape[1] * tensor.strides[1];
+  } else if (swapHeads && shape.size() == 3) {
+    tensor.strides[0] = tensor.strides[1];
+    tensor.strides[1] = shape[0] * tensor.strides[0];
   }
   const size_t width = dtype == "float32" ? 4 : 2;
-  tensor.bytes.resize(static_cast<size_t>(stride) * width + 64);
+  tensor.bytes.resize(static_cast<size_t>(stride) * width + 64, char(0xff));
   size_t index = 0;
   for (size_t offset : offsetsOf(tensor)) {
     const float single = static_cast<float>(values[index++]);
@@ -97,6 +100,11 @@ inline std::vector<double> numbersOf(const Tensor &tensor) {
   return values;
 }
 
+/// Positions [start, start + length) of batch element `element` (packed: 0).
+struct Sequence {
+  int64_t element, start, length;
+};
+
 /// What a run takes: row-major numbers, already rounded to the spec's dtype.
 struct Inputs {
   int64_t batch = 1, queryHeads = 1, keyHeads = 1, length = 0, headDim = 0;
@@ -108,12 +116,52 @@ struct Inputs {
   std::vector<double> landmarkQ, landmarkK, conv; // [Hq, m, d], [Hkv, m, d], [Hq, c]
   std::vector<int64_t> cuSeqlens, seqlens, starts, sourceLen;
   int64_t maxLength = 0;
+  bool packedShape = false; // packed tensors without cuSeqlens
 
-  bool isPacked() const { return !cuSeqlens.empty(); }
+  bool isPacked() const { return packedShape || !cuSeqlens.empty(); }
   std::vector<int64_t> queryShape() const { return shapeOf(queryHeads); }
   std::vector<int64_t> keyShape() const { return shapeOf(keyHeads); }
   std::vector<int64_t> shapeOf(int64_t heads) const {
     return isPacked() ? std::vector<int64_t>{length, heads, headDim} : std::vector<int64_t>{batch, heads, length, headDim};
+  }
+  /// Sequence by sequence.
+  std::vector<Sequence> sequences() const {
+    std::vector<Sequence> all;
+    for (size_t b = 0; b + 1 < cuSeqlens.size(); ++b)
+      all.push_back({0, cuSeqlens[b], cuSeqlens[b + 1] - cuSeqlens[b]});
+    for (int64_t b = 0; b < (isPacked() ? 0 : batch); ++b)
+      all.push_back({b, starts.empty() ? 0 : starts[size_t(b)], seqlens.empty() ? length : seqlens[size_t(b)]});
+    return all;
+  }
+  /// Where position t of a sequence's head is, in q (of queryHeads) or k and v (of keyHeads).
+  size_t rowOf(const Sequence &s, int64_t h, int64_t t, int64_t heads) const {
+    return static_cast<size_t>((isPacked() ? (s.start + t) * heads + h : (s.element * heads + h) * length + s.start + t) * headDim);
+  }
+  /// Whether row `row` of q (of queryHeads) or k and v lies in a sequence.
+  std::vector<bool> isInside(int64_t heads) const {
+    std::vector<bool> inside(size_t(batch * heads * length));
+    for (const Sequence &s : sequences())
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t t = 0; t < s.length; ++t)
+          inside[rowOf(s, h, t, heads) / size_t(headDim)] = true;
+    return inside;
+  }
+  /// Sets q, k and v outside the sequences.
+  void fillOutside(double value) {
+    for (auto [x, heads] : {std::pair(&q, queryHeads), {&k, keyHeads}, {&v, keyHeads}}) {
+      const std::vector<bool> inside = isInside(heads);
+      for (size_t i = 0; i < x->size(); ++i)
+        (*x)[i] = inside[i / size_t(headDim)] ? (*x)[i] : value;
+    }
+  }
+  /// The largest |o| there; NaN if there is one.
+  double largestOutside(const std::vector<double> &o) const {
+    const std::vector<bool> inside = isInside(queryHeads);
+    double largest = 0;
+    for (size_t i = 0; i < o.size(); ++i)
+      if (!inside[i / size_t(headDim)] && !(std::fabs(o[i]) <= largest))
+        largest = std::fabs(o[i]);
+    return largest;
   }
   size_t index(int64_t b, int64_t h, int64_t t, int64_t e, int64_t heads) const { return static_cast<size_t>(((b * heads + h) * length + t) * headDim + e); }
 };
@@ -189,8 +237,10 @@ public:
     return Program(program, nysjit_program_release);
   }
 
-  /// O as float32 numbers (or as `outputDtype`); NaNs where it could not run, after a failure that says why.
-  std::vector<double> run(nysjit_program *program, const Inputs &in, const std::string &dtype, const std::string &outputDtype = "float32") {
+  /// O as float32 numbers (or as `outputDtype`); NaNs where it could not run, after a failure that says why, or with a `status`.
+  /// `launched`: the kernels that ran.
+  std::vector<double> run(nysjit_program *program, const Inputs &in, const std::string &dtype, const std::string &outputDtype = "float32",
+                          nysjit_status *status = nullptr, std::vector<std::string> *launched = nullptr) {
     if (!program)
       return std::vector<double>(in.q.size(), NAN);
     Tensor q = makeTensor(in.q, in.queryShape(), dtype, in.swapHeads, in.padding), k = makeTensor(in.k, in.keyShape(), dtype, in.swapHeads, in.padding),
@@ -229,11 +279,29 @@ public:
       if (!numbers->empty())
         pass(field, others.emplace_back(makeIntegers(*numbers)));
     pass(&nysjit_run_args::o, o);
-    EXPECT_EQ(nysjit_run(program, &args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    std::vector<char> gaps = o.bytes;
+    nysjit_launch_timing timings[16] = {};
+    size_t launches = 0;
+    if (launched) {
+      args.timings = timings;
+      args.timing_capacity = 16;
+      args.timing_count = &launches;
+    }
+    const nysjit_status done = nysjit_run(program, &args, nullptr);
+    for (size_t i = 0; i < launches; ++i)
+      launched->push_back(timings[i].kernel);
+    if (status)
+      *status = done;
+    else
+      EXPECT_EQ(done, NYSJIT_OK) << nysjit_last_error();
     if (gpu) {
       EXPECT_EQ(gpu->findings(), "");
       onDevice.back()->copyTo(o.bytes);
     }
+    const size_t width = outputDtype == "float32" ? 4 : 2;
+    for (size_t at : offsetsOf(o))
+      std::memcpy(gaps.data() + at * width, o.bytes.data() + at * width, width);
+    EXPECT_TRUE(gaps == o.bytes) << "bytes between the output's rows were written";
     return numbersOf(o);
   }
   std::vector<double> run(const std::string &spec, const Inputs &in, const std::string &dtype = "float32") {

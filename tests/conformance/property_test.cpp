@@ -2,6 +2,7 @@
 #include "tests/conformance/conformance.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <sys/mman.h>
 
 using namespace nysjit;
@@ -21,6 +22,10 @@ const char *const causalSpec = R"({"layout": "causal", "head_dim": 32, "landmark
 const char *const plainSolveSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 300, "segment_len": 1, "stabilizer": 0})"; // it overflows
 const char *const streamingSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "landmark_value": "streaming", "landmark_weight": "count"})";
 const char *const exactSpec = R"({"layout": "exact_causal", "head_dim": 32})";
+
+const char *const bidirectionalSpec = R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
+const char *const segmentSpec = R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
+const char *const prefixSpec = R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 33, "segment_len": 12})";
 
 /// The first `length` positions of the inputs.
 Inputs prefix(const Inputs &in, int64_t length) {
@@ -68,9 +73,11 @@ TEST_P(Property, LaterPositionsChangeNoBit) {
 }
 
 TEST_P(Property, OutputAtAPositionDoesNotDependOnTheLength) {
-  for (const auto &[layout, dtype] : {std::pair(causalSpec, "float32"), {streamingSpec, "float32"}, {exactSpec, "float32"}, {causalSpec, "bfloat16"}, {exactSpec, "float16"}}) {
+  for (const auto &[layout, dtype] : {std::pair(causalSpec, "float32"), {streamingSpec, "float32"}, {exactSpec, "float32"}, {causalSpec, "bfloat16"}, {exactSpec, "float16"}, {prefixSpec, "float32"}}) {
     const std::string spec = inDtype(layout, dtype);
-    const Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32, dtype);
+    Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32, dtype);
+    if (layout == prefixSpec)
+      whole.sourceLen = {1}; // of the shortest
     const std::vector<double> all = device.run(spec, whole, dtype);
     for (int64_t length : {int64_t(1), random.between(2, 332), int64_t(64), int64_t(128), int64_t(300)}) {
       const Inputs cut = prefix(whole, length);
@@ -89,7 +96,8 @@ TEST_P(Property, SegmentLengthOneAndFullWindowsAreExact) {
   for (const char *spec : {R"({"layout": "causal", "head_dim": 32, "landmarks": 150, "segment_len": 1})",
                            R"({"layout": "causal", "head_dim": 32, "landmarks": 5, "segment_len": 50, "window": 2})",
                            R"({"layout": "causal", "head_dim": 32, "landmarks": 4, "segment_len": 200})",
-                           R"({"layout": "causal", "head_dim": 32, "landmarks": 1})"})
+                           R"({"layout": "causal", "head_dim": 32, "landmarks": 1})",
+                           R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 150, "segment_len": 1})"})
     EXPECT_LE(relativeError(device.run(spec, in), exact), 1e-5) << spec;
 }
 
@@ -109,14 +117,47 @@ TEST_P(Property, EqualScoresGiveTheRunningMean) {
 TEST_P(Property, ConstantValueComesBack) {
   Inputs in = randomInputs(random.generator, 1, 1, 1, 200, 32, "float32", 3);
   std::fill(in.v.begin(), in.v.end(), -2.5);
-  for (const char *spec : {causalSpec, streamingSpec, exactSpec})
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec, segmentSpec})
     for (double value : device.run(spec, in))
       ASSERT_NEAR(value, -2.5, 1e-5) << spec;
 }
 
+TEST_P(Property, AllSourceIsBidirectionalAndNoSourceIsCausal) {
+  for (const std::string dtype : {"float32", "float16"}) {
+    Inputs in = randomInputs(random.generator, 2, 2, 1, 300, 32, dtype), prefixed = in;
+    const std::string noWindow = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
+    prefixed.sourceLen = {300, 300};
+    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype), device.run(inDtype(bidirectionalSpec, dtype), in, dtype)), bound(dtype) / 5);
+    prefixed.sourceLen = {0, 0};
+    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype), device.run(inDtype(noWindow, dtype), in, dtype)), bound(dtype) / 5);
+  }
+}
+
+TEST_P(Property, OutputsAreLinearInTheValues) {
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
+    Inputs in = randomInputs(random.generator, 1, 2, 1, 250, 32), scaled = in, other = in;
+    if (spec == prefixSpec)
+      in.sourceLen = scaled.sourceLen = other.sourceLen = {130};
+    const std::vector<double> o = device.run(spec, in);
+    for (double &x : scaled.v)
+      x *= 4;
+    for (double &x : other.v)
+      x = 3 * x + 1;
+    std::vector<double> four = device.run(spec, scaled), sum = device.run(spec, other);
+    for (size_t i = 0; i < o.size(); ++i)
+      ASSERT_EQ(four[i], 4 * o[i]) << spec; // a power of two: every bit
+    std::fill(in.v.begin(), in.v.end(), 1);
+    const std::vector<double> ones = device.run(spec, in);
+    for (size_t i = 0; i < o.size(); ++i)
+      sum[i] -= 3 * o[i];
+    EXPECT_LE(relativeError(sum, ones), 2e-5) << spec;
+  }
+}
+
 TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
-  const Inputs in = randomInputs(random.generator, 3, 4, 2, 170, 32);
-  for (const char *spec : {causalSpec, exactSpec}) {
+  Inputs in = randomInputs(random.generator, 3, 4, 2, 170, 32);
+  for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{0, 70, 170} : std::vector<int64_t>();
     const std::vector<double> o = device.run(spec, in);
     EXPECT_EQ(o, device.run(spec, in)) << "run twice";
     Device alone(GetParam(), 1);
@@ -124,8 +165,12 @@ TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
     Inputs swapped = in;
     swapped.swapHeads = true;
     EXPECT_EQ(o, device.run(spec, swapped)) << "[B, n, H, d]";
+    swapped.padding = 1;
+    EXPECT_EQ(o, device.run(spec, swapped)) << "rows not at 16 bytes";
     Inputs second = in; // batch element 1 by itself
     second.batch = 1;
+    if (spec == prefixSpec)
+      second.sourceLen = {70};
     auto part = [&](const std::vector<double> &x) { return std::vector<double>(x.begin() + ptrdiff_t(x.size() / 3), x.begin() + ptrdiff_t(x.size() / 3 * 2)); };
     second.q = part(in.q);
     second.k = part(in.k);
@@ -136,7 +181,8 @@ TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
 
 TEST_P(Property, ANaNStaysInItsSequenceAndHead) {
   Inputs in = randomInputs(random.generator, 2, 4, 2, 100, 32);
-  for (const char *spec : {causalSpec, exactSpec}) {
+  for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{60, 15} : std::vector<int64_t>();
     Inputs broken = in;
     broken.k[in.index(1, 0, 10, 3, 2)] = NAN; // batch element 1, key head 0: query heads 0 and 1 of it
     broken.v[in.index(1, 0, 20, 3, 2)] = INFINITY;
@@ -151,8 +197,10 @@ TEST_P(Property, ANaNStaysInItsSequenceAndHead) {
 TEST_P(Property, OutputsAreFiniteForHugeScores) {
   const char *const manyLandmarks = R"({"layout": "causal", "head_dim": 40, "landmarks": 400, "segment_len": 3})";
   for (double spread : {1e3, 1e10, 3e13}) { // |scores| to 1e6, 1e20, 1e28
-    for (const char *spec : {causalSpec, streamingSpec, exactSpec, manyLandmarks}) {
-      const Inputs in = randomInputs(random.generator, 1, 1, 1, random.between(100, 384), spec == manyLandmarks ? 40 : 32, "float32", spread);
+    for (const char *spec : {causalSpec, streamingSpec, exactSpec, manyLandmarks, bidirectionalSpec, segmentSpec, prefixSpec}) {
+      Inputs in = randomInputs(random.generator, 1, 1, 1, random.between(100, 384), spec == manyLandmarks ? 40 : 32, "float32", spread);
+      if (spec == prefixSpec)
+        in.sourceLen = {random.between(0, in.length)};
       for (double value : device.run(spec, in))
         ASSERT_TRUE(std::isfinite(value)) << spec << " spread " << spread;
     }
@@ -160,9 +208,11 @@ TEST_P(Property, OutputsAreFiniteForHugeScores) {
 }
 
 TEST_P(Property, SharpScoresStayWithinTheBound) {
-  const Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6); // one weight takes most rows
-  for (const char *spec : {causalSpec, streamingSpec, exactSpec})
+  Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6); // one weight takes most rows
+  for (const char *spec : {causalSpec, streamingSpec, exactSpec, segmentSpec, bidirectionalSpec, prefixSpec}) {
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{100} : std::vector<int64_t>();
     EXPECT_LE(relativeError(device.run(spec, in), expected(spec, in)), 1e-5) << spec;
+  }
 }
 
 TEST_P(Property, OutputInTheSpecsDtypeIsTheRoundedFloat32) {
@@ -217,6 +267,40 @@ TEST_P(Property, AddressesBeyondTwoToThe31Elements) {
     munmap(m, bytes);
 }
 
+TEST_P(Property, PackedSequencesBeyondTwoToThe31Elements) {
+  if (device.gpu)
+    GTEST_SKIP() << "skipped, sparse memory of this size is the CPU's";
+  const int64_t n = 100, d = 32, positionStride = int64_t(1) << 25; // row 64 is 2^31 floats from the first
+  const size_t bytes = static_cast<size_t>(positionStride * n) * 4;
+  Inputs in = randomInputs(random.generator, 1, 1, 1, n, d);
+  in.cuSeqlens = {3, 40, 40, 90};
+  const std::vector<double> *numbers[3] = {&in.q, &in.k, &in.v};
+  int64_t shape[] = {n, 1, d}, strides[] = {positionStride, d, 1};
+  DLTensor views[4];
+  for (int x = 0; x < 4; ++x) {
+    auto *memory = static_cast<float *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    ASSERT_NE(static_cast<void *>(memory), MAP_FAILED);
+    for (int64_t i = 0; i < n * d; ++i)
+      memory[i / d * positionStride + i % d] = x < 3 ? float((*numbers[x])[size_t(i)]) : NAN;
+    views[x] = {memory, {kDLCPU, 0}, 3, {kDLFloat, 32, 1}, shape, strides, 0};
+  }
+  Tensor offsets = makeIntegers(in.cuSeqlens), sources = makeIntegers({17, 0, 20});
+  const DLTensor cuSeqlens = offsets.view(), sourceLen = sources.view();
+  for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, prefixSpec}) {
+    nysjit_run_args args = {.size = sizeof args, .q = &views[0], .k = &views[1], .v = &views[2], .o = &views[3]};
+    args.cu_seqlens = &cuSeqlens;
+    args.source_len = spec == prefixSpec ? &sourceLen : nullptr;
+    in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{17, 0, 20} : std::vector<int64_t>();
+    ASSERT_EQ(nysjit_run(device.prepare(spec).get(), &args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    std::vector<double> o;
+    for (int64_t i = 0; i < n * d; ++i)
+      o.push_back(static_cast<float *>(views[3].data)[i / d * positionStride + i % d]);
+    EXPECT_LE(relativeError(o, expected(spec, in)), 1e-5) << spec;
+  }
+  for (const DLTensor &view : views)
+    munmap(view.data, bytes);
+}
+
 TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
   Device::Program program = device.prepare(causalSpec);
   Inputs in = randomInputs(random.generator, 1, 1, 1, 32 * 12 + 1, 32);
@@ -238,6 +322,72 @@ TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
   if (device.gpu)
     onDevice.back()->copyTo(o.bytes);
   EXPECT_EQ(o.bytes, q.bytes);
+}
+
+/// A tensor without data: sizes are all that is asked.
+struct Shape {
+  int64_t extents[4];
+  DLTensor view(const Place &place) { return {nullptr, {place.isGpu() ? kDLCUDA : kDLCPU, 0}, 4, {kDLFloat, 32, 1}, extents, nullptr, 0}; }
+};
+int64_t workspaceOf(const Device &device, nysjit_program *program, int64_t batch, int64_t queryHeads, int64_t length) {
+  Shape queries{{batch, queryHeads, length, 32}}, keys{{batch, 1, length, 32}};
+  const DLTensor q = queries.view(device.place), k = keys.view(device.place);
+  nysjit_run_args args = {};
+  args.size = sizeof args;
+  args.q = args.o = &q;
+  args.k = args.v = &k;
+  size_t bytes = 0;
+  EXPECT_EQ(nysjit_workspace_size(program, &args, &bytes), NYSJIT_OK) << nysjit_last_error();
+  return static_cast<int64_t>(bytes);
+}
+
+/// Positions a partial sum over the past has, where a kernel's config splits them: 0 on the CPU.
+int64_t splitOf(nysjit_program *program) {
+  nysjit_program_info info = {};
+  info.size = sizeof info;
+  EXPECT_EQ(nysjit_program_get_info(program, &info), NYSJIT_OK);
+  int64_t split = 0;
+  for (const auto &kernel : nlohmann::json::parse(info.config_json))
+    split = std::max(split, kernel.value("split", int64_t(0)));
+  return split;
+}
+
+TEST_P(Property, WorkspaceIsOfTheLandmarksAlone) {
+  constexpr int64_t m = 64, d = 32, heads = 2 * 3;
+  struct Row {
+    const char *spec;
+    int64_t floats, buffers; // floats a head
+  };
+  const Row rows[] = {{R"({"layout": "exact_causal", "head_dim": 32})", 0, 0},
+                      {R"({"layout": "causal", "head_dim": 32, "landmarks": 64})", m * (3 * d + 2), 5},
+                      {R"({"layout": "causal", "head_dim": 32, "landmarks": 64, "landmark_value": "streaming"})", m * (2 * d + 1), 3},
+                      {R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 64})", m * (3 * d + 1), 4},
+                      {R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 64})", 5 * m * m + m * (4 * d + 1), 6}};
+  for (const auto &[spec, floats, buffers] : rows) {
+    Device::Program program = device.prepare(spec);
+    const int64_t split = splitOf(program.get());
+    EXPECT_TRUE(device.gpu || split == 0) << spec;
+    for (int64_t n : {m, 16 * m, 1000 * m}) { // the landmarks stay as many
+      const int64_t partial = split ? (n + split - 1) / split * m * (d + 2) : 0;
+      const int64_t alignment = device.gpu ? 256 * (buffers + 3) : 64 * buffers;
+      EXPECT_LE(workspaceOf(device, program.get(), 2, 3, n), heads * (floats + partial) * 4 + alignment) << spec << " n " << n;
+    }
+  }
+}
+
+TEST_P(Property, AlignedTensorsTakeTheKernelsForThem) {
+  if (!device.gpu)
+    GTEST_SKIP() << "skipped, the CPU has one kernel for all";
+  for (const std::string dtype : {"float32", "bfloat16"})
+    for (const int64_t padding : {0, 8, 1}) {
+      Inputs in = randomInputs(random.generator, 1, 1, 1, 100, 32, dtype);
+      in.padding = padding;
+      Device::Program program = device.prepare(inDtype(causalSpec, dtype));
+      std::vector<std::string> launched;
+      device.run(program.get(), in, dtype, "float32", nullptr, &launched);
+      const std::string output = padding == 1 ? "causal_output_unaligned" : "causal_output";
+      EXPECT_EQ(std::count(launched.begin(), launched.end(), output), 1) << dtype << " padding " << padding << ": " << testing::PrintToString(launched);
+    }
 }
 
 } // namespace

@@ -1,6 +1,7 @@
-// Random specs, configs, shapes and layouts in memory against the float64 reference.
+// Random specs, configs, shapes, sequences and layouts in memory against the float64 reference.
 #include "tests/conformance/conformance.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 using namespace nysjit;
@@ -8,33 +9,81 @@ using namespace nysjit::conformance;
 
 namespace {
 
-/// A spec of any options that have kernels, and inputs that it takes.
-std::pair<nlohmann::json, Inputs> randomCase(Seeded &random, const std::string &dtype) {
-  nlohmann::json spec = {{"dtype", dtype}, {"head_dim", 8 * (random.between(0, 3) ? random.between(2, 12) : random.between(13, 32))}};
-  int64_t length = random.oneOf<int64_t>({0, 1, random.between(2, 63), 64, 65, random.between(66, 400)});
-  if (random.between(0, 3) == 0) {
-    spec["layout"] = "exact_causal";
-  } else {
-    spec["layout"] = "causal";
-    const int64_t landmarks = random.oneOf<int64_t>({1, random.between(2, 16), 33, 64, random.between(65, 200)});
-    spec["landmarks"] = landmarks;
-    if (random.between(0, 2)) {
-      const int64_t segmentLen = random.oneOf<int64_t>({1, random.between(2, 9), 16, 64, random.between(65, 130)});
-      spec["segment_len"] = segmentLen;
-      length = std::min(length, landmarks * segmentLen);
-    }
+bool hasInverse(const std::string &layout) { return layout == "bidirectional" || layout == "prefix_lm"; }
+
+/// A spec of any options that the layout has.
+nlohmann::json randomSpec(Seeded &random, const std::string &layout, const std::string &dtype) {
+  nlohmann::json spec = {{"layout", layout}, {"dtype", dtype}, {"head_dim", 8 * (random.between(0, 3) ? random.between(2, 12) : random.between(13, 32))}};
+  if (dtype == "float32" && random.between(0, 3) == 0)
+    spec["float32_math"] = "tf32";
+  if (layout == "exact_causal")
+    return spec;
+  const int64_t many = hasInverse(layout) ? random.between(34, 80) : random.between(65, 200);
+  const int64_t landmarks = random.oneOf<int64_t>({1, random.between(2, 16), 33, 64, many});
+  spec["landmarks"] = landmarks;
+  if (random.between(0, 2))
+    spec["segment_len"] = random.oneOf<int64_t>({1, random.between(2, 9), 16, 64, random.between(65, 130)});
+  if (layout == "causal")
     spec["window"] = std::min(landmarks, random.oneOf<int64_t>({0, 0, 1, 3}));
+  if (layout == "causal" || layout == "prefix_lm") {
     spec["landmark_weight"] = random.oneOf<std::string>({"tangent", "count"});
     spec["landmark_value"] = random.oneOf<std::string>({"nystrom", "nystrom", "streaming"});
-    if (spec["landmark_value"] == "nystrom")
-      spec["stabilizer"] = random.oneOf<double>({0.25, 0.125, 1, 30, 1e6});
   }
+  if (layout != "bidirectional" && spec.value("landmark_value", "nystrom") == "nystrom")
+    spec["stabilizer"] = random.oneOf<double>({0.25, 0.125, 1, 30, 1e6});
+  if (hasInverse(layout)) // more steps invert what rounding made of singular matrices
+    spec["inverse_iterations"] = random.oneOf<int>({6, 6, 6, 0, 1, 3});
+  if (random.between(0, 2) == 0)
+    spec["conv_kernel"] = random.oneOf<int64_t>({1, 2, random.between(3, 33), 129});
+  return spec;
+}
+
+/// Inputs that the spec takes: sequences of one length, padded or packed, with NaNs outside them.
+Inputs randomInputsOf(Seeded &random, const nlohmann::json &spec, bool isGpu) {
+  const std::string dtype = spec["dtype"];
+  const int64_t limit = spec.contains("segment_len") ? int64_t(spec["landmarks"]) * int64_t(spec["segment_len"]) : 400;
+  auto randomLength = [&](int64_t most) { return std::min({limit, most, random.oneOf<int64_t>({0, 1, random.between(2, 63), 64, 65, random.between(66, 400)})}); };
   const int64_t keyHeads = random.between(1, 2), queryHeads = keyHeads * random.between(1, 3);
-  Inputs in = randomInputs(random.generator, random.between(1, 2), queryHeads, keyHeads, length, spec["head_dim"], dtype, random.oneOf<double>({0.3, 1, 3}));
-  in.scale = random.oneOf<double>({in.scale, 0.1, 0.0});
+  int64_t sequences = random.between(1, 2), length = randomLength(400);
+  std::vector<int64_t> cuSeqlens, seqlens, starts, lengths;
+  const int64_t form = random.between(0, 2);
+  if (form == 1) { // packed
+    sequences = random.between(1, 4);
+    cuSeqlens = {random.oneOf<int64_t>({0, 0, 7})};
+    for (int64_t b = 0; b < sequences; ++b)
+      cuSeqlens.push_back(cuSeqlens.back() + lengths.emplace_back(randomLength(150)));
+    length = cuSeqlens.back() + random.oneOf<int64_t>({0, 0, 70});
+  } else if (form == 2) { // padded
+    sequences = random.between(1, 3);
+    length = 0;
+    for (int64_t b = 0; b < sequences; ++b)
+      length = std::max(length, seqlens.emplace_back(lengths.emplace_back(randomLength(200))));
+    length += random.oneOf<int64_t>({0, 0, 1, 80});
+    if (random.between(0, 1))
+      for (int64_t b = 0; b < sequences; ++b)
+        starts.push_back(random.oneOf<int64_t>({0, length - seqlens[size_t(b)], random.between(0, length - seqlens[size_t(b)])}));
+  } else {
+    lengths.assign(size_t(sequences), length);
+  }
+  const double spread = random.oneOf<double>({0.3, 1, spec.contains("float32_math") ? 1 : 3.0});
+  Inputs in = randomInputs(random.generator, form == 1 ? 1 : sequences, queryHeads, keyHeads, length, spec["head_dim"], dtype, spread);
+  in.cuSeqlens = cuSeqlens;
+  in.seqlens = seqlens;
+  in.starts = starts;
+  in.scale = random.oneOf<double>({in.scale, in.scale, 0.1, 0.0});
+  if (spec["layout"] == "prefix_lm")
+    for (int64_t n : lengths)
+      in.sourceLen.push_back(random.oneOf<int64_t>({0, n, random.between(0, n)}));
+  std::normal_distribution<double> normal(0, 0.5);
+  for (int64_t tap = 0; tap < queryHeads * spec.value("conv_kernel", int64_t(0)); ++tap)
+    in.conv.push_back(rounded(normal(random.generator), dtype));
+  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  if (form && (random.between(0, 1) || (isGpu && length > limit)))
+    in.maxLength = std::max<int64_t>(std::min(longest + random.between(0, 3), limit), 1);
   in.swapHeads = random.between(0, 1);
   in.padding = random.oneOf<int64_t>({0, 0, 1, 2, 8});
-  return {spec, in};
+  in.fillOutside(NAN);
+  return in;
 }
 
 /// Blocks for every kernel of the spec's program that has some, or "".
@@ -52,17 +101,36 @@ std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
     }
     return config;
   };
-  if (spec["layout"] == "exact_causal")
+  const std::string layout = spec["layout"];
+  if (layout == "exact_causal")
     return nlohmann::json{{"exact_causal", blocks()}}.dump();
-  nlohmann::json config = {{"causal_output", blocks()}};
-  if (spec["landmark_value"] == "nystrom") {
+  const bool isSolved = layout != "bidirectional" && spec.value("landmark_value", "nystrom") == "nystrom";
+  nlohmann::json config;
+  if (hasInverse(layout)) {
+    config["source_inverse"] = blocks(/*isSquare=*/true);
+    config["source_output"] = blocks();
+  }
+  if (layout != "bidirectional")
+    config[layout == "causal" ? "causal_output" : layout == "prefix_lm" ? "target_output" : "segment_output"] = blocks();
+  if (isSolved) {
     config["landmark_target"] = blocks();
-    config["landmark_target"]["split"] = random.oneOf<int>({0, 256, 512});
-    if (config["landmark_target"]["split"] != 0)
-      config["landmark_past"] = blocks();
     config["landmark_solve"] = blocks(/*isSquare=*/true);
   }
+  if (isSolved || hasInverse(layout)) {
+    const char *const first = hasInverse(layout) ? "source_past" : "landmark_target";
+    config[first] = blocks();
+    config[first]["split"] = random.oneOf<int>({0, 256, 512});
+    if (config[first]["split"] != 0)
+      config["landmark_past"] = blocks();
+  }
   return config.dump();
+}
+
+std::string describe(const Inputs &in) {
+  nlohmann::json all = {{"B", in.batch}, {"Hq", in.queryHeads}, {"Hkv", in.keyHeads}, {"n", in.length}, {"scale", in.scale}, {"swapHeads", in.swapHeads},
+                        {"padding", in.padding}, {"cu_seqlens", in.cuSeqlens}, {"seqlens", in.seqlens}, {"seq_starts", in.starts}, {"source_len", in.sourceLen},
+                        {"max_length", in.maxLength}};
+  return all.dump();
 }
 
 class Random : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -75,16 +143,18 @@ TEST_P(Random, SpecsAndShapes) {
     place = target.substr(0, target.rfind('_') + 1) + random.oneOf<std::string>({"80", "86", "89", "90", "100", "120"});
   SCOPED_TRACE(place);
   Device device(place, 0, /*useCache=*/false);
-  for (int round = 0; round < (device.gpu ? 8 : 12); ++round) {
-    const auto [spec, in] = randomCase(random, dtype);
-    const std::string config = randomConfig(random, spec);
-    Device::Program program = device.prepare(spec.dump(), config);
-    ASSERT_TRUE(program);
-    const std::vector<double> o = device.run(program.get(), in, dtype), right = expected(spec.dump(), in);
-    EXPECT_LE(relativeError(o, right), bound(dtype))
-        << spec << " " << config << " B " << in.batch << " Hq " << in.queryHeads << " Hkv " << in.keyHeads << " n " << in.length << " scale " << in.scale
-        << " padding " << in.padding;
-  }
+  for (int round = 0; round < (device.gpu ? 1 : 2); ++round)
+    for (const char *layout : {"causal", "exact_causal", "bidirectional", "segment_causal", "prefix_lm"}) {
+      const nlohmann::json spec = randomSpec(random, layout, dtype);
+      const Inputs in = randomInputsOf(random, spec, bool(device.gpu));
+      const std::string config = randomConfig(random, spec), outputDtype = random.oneOf<std::string>({"float32", dtype});
+      SCOPED_TRACE(spec.dump() + " " + config + " " + describe(in));
+      Device::Program program = device.prepare(spec.dump(), config);
+      ASSERT_TRUE(program);
+      const std::vector<double> o = device.run(program.get(), in, dtype, outputDtype);
+      EXPECT_LE(relativeError(o, expected(spec.dump(), in)), spec.value("float32_math", "") == "tf32" ? 2e-3 : bound(dtype));
+      EXPECT_EQ(in.largestOutside(o), 0) << "outside the sequences";
+    }
 }
 INSTANTIATE_TEST_SUITE_P(Cases, Random, testing::Combine(testing::Values("float32", "float16", "bfloat16"), testing::ValuesIn(targets())),
                          [](const auto &info) { return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param)); });
