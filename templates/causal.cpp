@@ -201,8 +201,7 @@ void Causal::landmarkSolve() {
         known = dotAdd(known, weights(j0), k.load(landmark.value, j0, block), DotPrecision::Full);
       });
       const Tile target = k.load(landmark.value, g0, block) - known * rows(gain);
-      const Tile lower = where(cols(g) < rows(g), own * rows(gain), 0.0);
-      k.store(finite(triangularSolve(lower, target)), landmark.value, g0); // stabilizer 0 may overflow
+      k.store(finite(triangularSolve(own * rows(gain), target)), landmark.value, g0); // stabilizer 0 may overflow
       k.sync();
     });
   });
@@ -230,14 +229,17 @@ void Causal::output() {
         logits = where(cols(j0 + k.iota(blockN)) < rows(farCount), logits, negativeInfinity);
       softmax.add(logits, k.load(values, j0, blockN));
     });
-    // near: weight e^{tau q.k_t}, value v_t, nearStart(i) <= t <= i; a few tiles at most are not worth an unmasked loop
+    // near: weight e^{tau q.k_t}, value v_t, nearStart(i) <= t <= i; a few tiles at most are not worth an unmasked loop. The
+    // tiles after an unmasked loop begin where all rows' near positions have begun.
     const bool isShort = spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
     const Range inside = isShort ? Range{0, 0} : Range{farEnd(iLast) * segmentLen, i0 + 1};
+    bool hasBegun = false;
     k.forTiles({farEnd(i0) * segmentLen, iLast + 1}, inside, blockN, softmax.carry(), [&](Scalar t0, bool masked) {
       Tile logits = dotT(query, k.load(head.key, t0, blockN)) * scale;
+      hasBegun |= !masked;
       if (masked) {
-        const Tile t = t0 + k.iota(blockN);
-        logits = where((cols(t) <= rows(i)) & (cols(t) >= rows(nearStart)), logits, negativeInfinity);
+        const Tile t = t0 + k.iota(blockN), isPast = cols(t) <= rows(i);
+        logits = where(hasBegun ? isPast : isPast & (cols(t) >= rows(nearStart)), logits, negativeInfinity);
       }
       softmax.add(logits, k.load(head.value, t0, blockN));
     });
