@@ -4,11 +4,41 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-void KernelEmitter::awaitReaders(Operation *op) {
-  if (hasReaders || op->getParentOfType<scf::ForOp>())
-    e.barrier();
-  hasReaders = false;
+//===- Barriers -------------------------------------------------------------------------------------------------===//
+
+bool KernelEmitter::UnderWay::covers(const UnderWay &other) const {
+  auto isHere = [](const auto &set) { return [&](auto element) { return set.contains(element); }; };
+  auto isRead = [&](const SharedRange &range) {
+    return llvm::any_of(reads, [&](const SharedRange &known) { return known.begin <= range.begin && range.end <= known.end; });
+  };
+  return llvm::all_of(other.reads, isRead) && llvm::all_of(other.loads, isHere(loads)) && llvm::all_of(other.stored, isHere(stored)) &&
+         llvm::all_of(other.synced, isHere(synced));
 }
+
+void KernelEmitter::UnderWay::add(const UnderWay &other) {
+  reads.append(other.reads);
+  loads.insert(other.loads.begin(), other.loads.end());
+  stored.insert(other.stored.begin(), other.stored.end());
+  synced.insert(other.synced.begin(), other.synced.end());
+}
+
+void KernelEmitter::barrier() {
+  e.barrier();
+  underWay = {};
+}
+
+void KernelEmitter::awaitReaders(ArrayRef<SharedRange> written) {
+  auto isWritten = [&](const SharedRange &read) { return llvm::any_of(written, [&](const SharedRange &range) { return range.meets(read); }); };
+  if (llvm::any_of(underWay.reads, isWritten))
+    barrier();
+}
+
+void KernelEmitter::awaitStores(tile::LoadOp load) {
+  if (underWay.synced.contains(baseOf(load.getView())))
+    barrier();
+}
+
+//===- Copies ---------------------------------------------------------------------------------------------------===//
 
 bool KernelEmitter::isAsynchronous(tile::LoadOp load) { return options.aligned || !views[load.getView()].isArgument; }
 
@@ -94,9 +124,10 @@ bool KernelEmitter::needsConversion(tile::LoadOp load) const {
   return !shared->parts.empty() || shared->widened;
 }
 
+/// A thread makes `parts` of the chunks that it copied itself, `widened` of others' too.
 void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
-  hasReaders = true;
   const SharedLoad &shared = *plan.shared(load);
+  underWay.reads.push_back(shared.copied());
   Value from = sharedAddress(shared.raw.offset);
   if (slot)
     from = e.offset(from, e.mul(slot, shared.raw.bytes()));
@@ -138,40 +169,67 @@ void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
   }
 }
 
-/// Whether the load is only read in loops that wait for copies of their own: these wait for earlier ones, too.
-bool KernelEmitter::arrivesWithLoop(tile::LoadOp load) {
+/// Where a load is only read in pipelined loops, whose turns start with a barrier: these loops. Else none.
+SmallVector<const PipelinedLoop *> KernelEmitter::loopsThatRead(tile::LoadOp load) {
   if (plan.shared(load)->startsWith.size() != 1 || plan.comesThroughShared(load) || needsConversion(load) || !isa<func::FuncOp>(load->getParentOp()))
-    return false;
-  return llvm::all_of(load->getUsers(), [&](Operation *user) {
-    auto dot = dyn_cast<tile::DotOp>(user);
-    const PipelinedLoop *loop = plan.pipelined(user->getParentOp());
-    return !dot || (!plan.isPreloaded(dot) && loop && (anyIsAsynchronous(*loop) || !isAsynchronous(load)));
-  });
+    return {};
+  SmallVector<const PipelinedLoop *> loops;
+  for (Operation *user : load->getUsers())
+    if (auto dot = dyn_cast<tile::DotOp>(user)) {
+      loops.push_back(plan.pipelined(user->getParentOp()));
+      if (plan.isPreloaded(dot) || !loops.back())
+        return {};
+    }
+  return loops;
+}
+
+/// Whether loops that wait for copies of their own wait for the load's, too. Not for what the kernel may overwrite before that.
+bool KernelEmitter::arrivesWithLoops(tile::LoadOp load, ArrayRef<const PipelinedLoop *> loops) {
+  bool isStored = false;
+  source.walk([&](tile::StoreOp store) { isStored |= baseOf(store.getView()) == baseOf(load.getView()); });
+  return !isStored && llvm::all_of(loops, [&](const PipelinedLoop *loop) { return anyIsAsynchronous(*loop); });
+}
+
+/// Before the first copies of `loads` start: their shared memory is free and what they read is there.
+void KernelEmitter::awaitCopied(ArrayRef<tile::LoadOp> loads) {
+  SmallVector<SharedRange> written;
+  for (tile::LoadOp load : loads) {
+    awaitStores(load);
+    written.push_back(plan.shared(load)->copied());
+  }
+  awaitReaders(written);
 }
 
 /// A load that no loop keeps under way. Its copy starts with those of the loads after it.
 void KernelEmitter::copyWhereItStands(tile::LoadOp load) {
   const SharedLoad &shared = *plan.shared(load);
-  if (!shared.startsWith.empty())
-    awaitReaders(load);
+  awaitCopied(shared.startsWith);
   for (tile::LoadOp started : shared.startsWith) {
     startCopy(started, scalars.lookup(started.getRow()), Value());
     slots[started] = Value();
-    if (shared.startsWith.size() > 1)
+    if (shared.startsWith.size() > 1 && plan.shared(started)->isAwaited)
       e.commitCopies();
   }
-  if (arrivesWithLoop(load))
+  if (!shared.isAwaited)
+    return;
+  const SmallVector<const PipelinedLoop *> loops = loopsThatRead(load);
+  if (!loops.empty() && (!isAsynchronous(load) || arrivesWithLoops(load, loops)))
     return;
   const bool isAlone = shared.startsWith.size() == 1;
   if (isAlone && isAsynchronous(load))
     e.commitCopies();
   if (!isAlone || isAsynchronous(load))
     e.waitForCopies(shared.pending);
-  e.barrier();
-  if (!needsConversion(load))
+  if (!loops.empty())
     return;
-  convertForms(load, Value());
-  e.barrier();
+  if (needsConversion(load)) {
+    if (shared.widened)
+      barrier();
+    for (const SharedTile &part : shared.parts)
+      awaitReaders(SharedRange{part.offset, part.offset + part.bytes()});
+    convertForms(load, Value());
+  }
+  barrier();
 }
 
 } // namespace nysjit::gpu

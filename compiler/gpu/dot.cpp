@@ -19,10 +19,10 @@ KernelEmitter::SharedOperand KernelEmitter::sharedForm(tile::LoadOp load, Form f
     Value base = sharedAddress(shared.raw.offset);
     if (Value slot = slots.lookup(load))
       base = e.offset(base, e.mul(slot, shared.raw.bytes()));
-    return {shared.raw, base};
+    return {shared.raw, base, shared.copied()};
   }
   const SharedTile &tile = form == Form::Parts ? shared.parts[part] : *shared.widened;
-  return {tile, sharedAddress(tile.offset)};
+  return {tile, sharedAddress(tile.offset), {tile.offset, tile.offset + tile.bytes()}};
 }
 
 /// ldmatrix at (row + laneRows, chunk + laneChunks). `row` is a multiple of 8 and does not move the swizzle; `chunk` is even
@@ -143,7 +143,7 @@ void KernelEmitter::preload(tile::LoadOp load) {
     for (int part = 0; part < dot.partsA; ++part) {
       SharedOperand operand = sharedForm(load, KernelPlan::form(dot, type.getElementType()), part);
       operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
-      hasReaders = true;
+      underWay.reads.push_back(operand.range);
       const int64_t chunks = operand.tile.chunks();
       for (int64_t block = 0; block < split.blocks; ++block) {
         held[block].resize(dot.partsA);
@@ -163,11 +163,11 @@ SmallVector<KernelEmitter::SharedOperand, 2> KernelEmitter::storeOperand(tile::D
   const int64_t bytes = dot.products == Products::Half ? 2 : 4, pieces = type.getDimSize(1) / 8;
   SmallVector<SharedOperand, 2> operands;
   for (int part = 0; part < dot.partsB; ++part) {
-    const SharedTile tile{plan.scratch(op) + part * type.getNumElements() * 2, type.getDimSize(0), type.getDimSize(1), bytes};
-    operands.push_back({tile, sharedAddress(tile.offset)});
+    const SharedTile tile{plan.scratch(op).begin + part * type.getNumElements() * 2, type.getDimSize(0), type.getDimSize(1), bytes};
+    operands.push_back({tile, sharedAddress(tile.offset), plan.scratch(op)});
   }
-  awaitReaders(op);
-  auto store = [&] {
+  awaitReaders(plan.scratch(op));
+  onWarpsOf(split.warps, [&] {
     Value first = e.add(firstRow(split), laneRow);
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half)
@@ -188,12 +188,8 @@ SmallVector<KernelEmitter::SharedOperand, 2> KernelEmitter::storeOperand(tile::D
             high = e.subtract(high, highPart);
           }
         }
-  };
-  if (split.warps < plan.numWarps())
-    e.when(e.less(warp, e.i32(split.warps)), store);
-  else
-    store();
-  e.barrier();
+  });
+  barrier();
   return operands;
 }
 
@@ -342,7 +338,6 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
 }
 
 void KernelEmitter::emitDot(tile::DotOp op) {
-  hasReaders = true;
   const RankedTensorType type = op.getResult().getType();
   const RowSplit split = plan.split(type.getDimSize(0));
   const int64_t pieces = type.getDimSize(1) / 8, k = op.getA().getType().getDimSize(1);
@@ -372,6 +367,8 @@ void KernelEmitter::emitDot(tile::DotOp op) {
       dot.b.push_back(sharedForm(load, KernelPlan::form(dot.plan, load.getResult().getType().getElementType()), part));
   else
     dot.b = storeOperand(op, dot.plan);
+  for (const SharedOperand &operand : llvm::concat<SharedOperand>(dot.a, dot.b))
+    underWay.reads.push_back(operand.range);
 
   Registers sums;
   if (op.getAccumulator())

@@ -17,19 +17,18 @@ Value KernelEmitter::acrossLanes(tile::ReduceKind kind, Value value, ArrayRef<in
 }
 
 /// Each of the first `warps` warps has a part of every value; all get the whole, combined in the order of warps. Value i of a
-/// writing lane belongs to place places[i] + lanePlace of its warp's `count`.
-Registers KernelEmitter::acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, Value isWriter, ArrayRef<int64_t> places,
-                                     Value lanePlace, int64_t count) {
+/// lane belongs to place places[i] + lanePlace of its warp's `count`; lanes of one place have the same bits, and write them all.
+Registers KernelEmitter::acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, ArrayRef<int64_t> places, Value lanePlace, int64_t count) {
   if (warps == 1)
     return values;
-  Value base = sharedAddress(plan.scratch(op));
-  awaitReaders(op);
-  hasReaders = true;
-  e.when(e.both(isWriter, e.less(warp, e.i32(warps))), [&] {
+  Value base = sharedAddress(plan.scratch(op).begin);
+  awaitReaders(plan.scratch(op));
+  onWarpsOf(warps, [&] {
     for (size_t i = 0; i < values.size(); ++i)
       e.store(values[i], e.offset(base, e.mul(e.add(e.add(e.mul(warp, count), lanePlace), places[i]), 4)), 4);
   });
-  e.barrier();
+  barrier();
+  underWay.reads.push_back(plan.scratch(op));
   for (size_t i = 0; i < values.size(); ++i) {
     Value whole;
     for (int64_t other = 0; other < warps; ++other) {
@@ -53,7 +52,7 @@ void KernelEmitter::emitReduce(tile::ReduceOp op) {
       for (Value value : registersOf(op.getValue(), RowPart))
         fold(sum, value);
       sum = acrossLanes(kind, sum, {4, 8, 16});
-      Registers whole = acrossWarps(op, {sum}, split.warps, e.equal(lane, 0), {0}, e.i32(0), 1);
+      Registers whole = acrossWarps(op, {sum}, split.warps, {0}, e.i32(0), 1);
       scalars.map(op.getResult(), whole[0]);
       return;
     }
@@ -93,9 +92,17 @@ void KernelEmitter::emitReduce(tile::ReduceOp op) {
         sums.push_back(acrossLanes(kind, sum, {4, 8, 16}));
         places.push_back(piece * 8 + element);
       }
-    sums = acrossWarps(op, sums, split.warps, e.less(lane, e.i32(4)), places, laneColumn, pieces * 8);
+    sums = acrossWarps(op, sums, split.warps, places, laneColumn, pieces * 8);
     setRegisters(op.getResult(), sums, ColumnPart);
   }
+}
+
+/// `body` by the warps that hold different rows.
+void KernelEmitter::onWarpsOf(int64_t warps, llvm::function_ref<void()> body) {
+  if (warps < plan.numWarps())
+    e.when(e.less(warp, e.i32(warps)), body);
+  else
+    body();
 }
 
 //===- Solve ----------------------------------------------------------------------------------------------------===//
@@ -105,7 +112,7 @@ void KernelEmitter::storeTile(Value tile, Value base, int64_t columns) {
   const RankedTensorType type = tileType(tile);
   const RowSplit split = plan.split(type.getDimSize(0));
   const SmallVector<Value> values = registersOf(tile);
-  auto store = [&] {
+  onWarpsOf(split.warps, [&] {
     Value first = e.add(firstRow(split), laneRow);
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half) {
@@ -115,23 +122,18 @@ void KernelEmitter::storeTile(Value tile, Value base, int64_t columns) {
           e.store(e.vectorOf({values[at], values[at + 1]}), e.offset(row, piece * 32), 8);
         }
       }
-  };
-  if (split.warps < plan.numWarps())
-    e.when(e.less(warp, e.i32(split.warps)), store);
-  else
-    store();
+  });
 }
 
 /// x_i = rhs_i - sum over j < i of lower_ij x_j, a thread a column: its x stays in shared memory, which no other thread reads,
 /// and a row of `lower` is read by all at once.
 void KernelEmitter::emitSolve(tile::TriangularSolveOp op) {
   const int64_t rows = op.getRhs().getType().getDimSize(0), columns = op.getRhs().getType().getDimSize(1);
-  Value lower = sharedAddress(plan.scratch(op)), x = e.offset(lower, rows * rows * 4);
-  awaitReaders(op);
-  hasReaders = true;
+  Value lower = sharedAddress(plan.scratch(op).begin), x = e.offset(lower, rows * rows * 4);
+  awaitReaders(plan.scratch(op));
   storeTile(op.getLower(), lower, rows);
   storeTile(op.getRhs(), x, columns);
-  e.barrier();
+  barrier();
   OpBuilder &b = e.builder;
   forEachChunk(columns, [&](Value column) {
     Value own = e.offset(x, e.mul(column, 4));
@@ -150,8 +152,9 @@ void KernelEmitter::emitSolve(tile::TriangularSolveOp op) {
     }
     e.store(inner.getResult(0), element(row), 4);
   });
-  e.barrier();
+  barrier();
   // Back to registers.
+  underWay.reads.push_back(plan.scratch(op));
   const RowSplit split = plan.split(rows);
   Value first = e.add(firstRow(split), laneRow);
   Registers values(split.rowRegisters() * columns / 4);

@@ -32,6 +32,7 @@ private:
   void emitBroadcast(tile::BroadcastOp op);
   void emitIota(tile::IotaOp op);
   void emitFor(mlir::scf::ForOp loop);
+  mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper, mlir::Value step, mlir::ValueRange initial);
   void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline, mlir::Value induction, mlir::Value upper,
                          mlir::Value step, mlir::Value slot);
   void emitIf(mlir::scf::IfOp branch);
@@ -41,13 +42,18 @@ private:
   void emitLoad(tile::LoadOp load);
   void emitStore(tile::StoreOp store);
   mlir::Value loadScalar(tile::LoadScalarOp load);
+  bool mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const;
   Registers registersFromShared(tile::LoadOp load);
   Registers loadRows(const MemoryView &view, mlir::Value row, int64_t rows);
   Registers loadPart(const MemoryView &view, mlir::Value start, int64_t length, PartOfTile part);
 
   // copies.cpp
-  /// Before `op` writes to shared memory: earlier readers of it are done, if there can be any.
-  void awaitReaders(mlir::Operation *op);
+  /// All threads arrive, and nothing that may be under way is.
+  void barrier();
+  /// Before these ranges of shared memory are written: what reads them is done.
+  void awaitReaders(llvm::ArrayRef<SharedRange> written);
+  /// Before the load reads memory: what this program stored there before a tile.sync is there.
+  void awaitStores(tile::LoadOp load);
   /// Whether the load's copies are under way when startCopy returns.
   bool isAsynchronous(tile::LoadOp load);
   bool anyIsAsynchronous(const PipelinedLoop &pipeline) {
@@ -59,7 +65,9 @@ private:
   /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the caller's.
   void convertForms(tile::LoadOp load, mlir::Value slot);
   bool needsConversion(tile::LoadOp load) const;
-  bool arrivesWithLoop(tile::LoadOp load);
+  llvm::SmallVector<const PipelinedLoop *> loopsThatRead(tile::LoadOp load);
+  bool arrivesWithLoops(tile::LoadOp load, llvm::ArrayRef<const PipelinedLoop *> loops);
+  void awaitCopied(llvm::ArrayRef<tile::LoadOp> loads);
   void copyWhereItStands(tile::LoadOp load);
   void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body);
 
@@ -67,6 +75,7 @@ private:
   struct SharedOperand {
     SharedTile tile;
     mlir::Value base; // address of the stage in use
+    SharedRange range; // of all stages
   };
   /// One dot's operands and where they come from.
   struct DotOperands {
@@ -106,8 +115,9 @@ private:
   void emitSolve(tile::TriangularSolveOp op);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
-  Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, mlir::Value isWriter,
-                        llvm::ArrayRef<int64_t> places, mlir::Value lanePlace, int64_t count);
+  Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, llvm::ArrayRef<int64_t> places, mlir::Value lanePlace,
+                        int64_t count);
+  void onWarpsOf(int64_t warps, llvm::function_ref<void()> body);
   void storeTile(mlir::Value tile, mlir::Value base, int64_t columns);
 
   // Values
@@ -128,7 +138,15 @@ private:
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers; // by tile and part (0: 2-D)
   llvm::DenseMap<mlir::Operation *, mlir::Value> slots;        // stage in use of each pipelined load, null: 0
   llvm::DenseMap<mlir::Operation *, Fragments> fragments;      // of preloaded dots
-  bool hasReaders = false; // since the last barrier of awaitReaders something reads shared memory
+
+  /// What threads may be at since the last barrier.
+  struct UnderWay {
+    llvm::SmallVector<SharedRange> reads;                 // of shared memory
+    llvm::SmallPtrSet<mlir::Operation *, 8> loads;        // of global memory
+    llvm::SmallPtrSet<mlir::Value, 4> stored, synced;     // bases of views stored to; before a tile.sync
+    bool covers(const UnderWay &other) const;
+    void add(const UnderWay &other);
+  } underWay;
 };
 
 } // namespace nysjit::gpu

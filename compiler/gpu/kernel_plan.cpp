@@ -258,9 +258,26 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
       }
   });
   groupCopies(&kernel.getBody().front());
-  for (auto &[op, load] : loads)
-    for (size_t i = 0; i < load.startsWith.size(); ++i)
-      loads[load.startsWith[i]].pending = static_cast<int>(load.startsWith.size() - 1 - i);
+  for (auto &[op, load] : loads) {
+    int pending = 0;
+    for (size_t i = load.startsWith.size(); i-- > 0;) {
+      SharedLoad &started = loads[load.startsWith[i]];
+      started.isAwaited = i + 1 == load.startsWith.size() || isNeededBefore(load.startsWith[i], load.startsWith[i + 1]);
+      started.pending = pending;
+      pending += started.isAwaited;
+    }
+  }
+}
+
+/// Whether anything reads the load's shared memory before `later`, a load of the same block.
+bool KernelPlan::isNeededBefore(tile::LoadOp load, Operation *later) const {
+  const SharedLoad &shared = loads.find(load)->second;
+  if (comesThroughShared(load) || !shared.parts.empty() || shared.widened)
+    return true; // where it stands
+  return llvm::any_of(load->getUsers(), [&](Operation *user) {
+    auto dot = dyn_cast<tile::DotOp>(user);
+    return dot && (isPreloaded(dot) || later->getBlock()->findAncestorOpInBlock(*user)->isBeforeInBlock(later));
+  });
 }
 
 //===- Parts of 1-D tiles ---------------------------------------------------------------------------------------===//
@@ -402,7 +419,7 @@ int64_t KernelPlan::allocate(Block *block, int64_t base) {
     if (auto found = loads.find(&op); found != loads.end() && isBrief(found->second))
       placeLoad(found->second, top);
     if (int64_t bytes = scratchBytes(&op, warps))
-      scratchOffsets[&op] = place(top, bytes);
+      scratchRanges[&op].end = (scratchRanges[&op].begin = place(top, bytes)) + bytes;
     for (Region &region : op.getRegions())
       for (Block &inner : region)
         top = std::max(top, allocate(&inner, kept));

@@ -44,6 +44,12 @@ struct DotPlan {
 /// What a dot reads of a load: as loaded; float32 as 16-bit parts; 16-bit as float32.
 enum class Form { Raw, Parts, Widened };
 
+/// Bytes of shared memory.
+struct SharedRange {
+  int64_t begin = 0, end = 0;
+  bool meets(const SharedRange &other) const { return begin < other.end && other.begin < end; }
+};
+
 struct SharedLoad {
   SharedTile raw;                // stage 0; stage i lies i * raw.bytes() further
   int stages = 1;
@@ -53,7 +59,10 @@ struct SharedLoad {
   mlir::Operation *loop = nullptr; // the loop that keeps it under way; null: copied where it stands
   // Loads that no loop keeps under way start together where the first of them stands.
   llvm::SmallVector<tile::LoadOp, 2> startsWith; // of the first: all of them, itself included; else empty
-  int pending = 0;                               // copies that may still be under way when this one is needed
+  bool isAwaited = false;                        // else nothing needs it before a later load of these is there
+  int pending = 0;                               // waits for these that are still to come when this one is needed
+
+  SharedRange copied() const { return {raw.offset, raw.offset + raw.bytes() * stages}; } // all stages
 };
 
 struct PipelinedLoop {
@@ -86,7 +95,7 @@ public:
   /// PartOfTile bits of a 1-D tile.
   unsigned parts(mlir::Value tile) const { return oneDimensional.lookup(tile); }
   /// Memory for what `op` exchanges between warps.
-  int64_t scratch(mlir::Operation *op) const { return scratchOffsets.lookup(op); }
+  SharedRange scratch(mlir::Operation *op) const { return scratchRanges.lookup(op); }
   /// Numbers of the parameters that are tensor arguments of whose rows it loads or stores tiles: with any, there is a variant for
   /// rows that are not aligned.
   llvm::ArrayRef<unsigned> alignedParameters() const { return aligned; }
@@ -99,6 +108,7 @@ private:
   void planRegisterLoads(mlir::func::FuncOp kernel);
   void planLoops(mlir::func::FuncOp kernel);
   void groupCopies(mlir::Block *block);
+  bool isNeededBefore(tile::LoadOp load, mlir::Operation *later) const;
   void planParts(mlir::func::FuncOp kernel);
   mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
   int64_t allocate(mlir::Block *block, int64_t base);
@@ -113,7 +123,7 @@ private:
   llvm::MapVector<mlir::Operation *, PipelinedLoop> loops;
   llvm::SmallPtrSet<mlir::Operation *, 8> preloaded; // dots
   llvm::DenseMap<mlir::Value, unsigned> oneDimensional;
-  llvm::DenseMap<mlir::Operation *, int64_t> scratchOffsets;
+  llvm::DenseMap<mlir::Operation *, SharedRange> scratchRanges;
   int64_t totalShared = 0;
 };
 
@@ -123,6 +133,8 @@ inline bool isOneDimensional(mlir::Value value) { return tileType(value) && tile
 /// The parameter behind a view of a tensor that the caller passes, whose rows may start anywhere; null for a workspace buffer.
 mlir::BlockArgument argumentOf(mlir::Value view);
 inline bool isOfArgument(mlir::Value view) { return bool(argumentOf(view)); }
+/// The pointer behind a view, null if the view is not made in the kernel.
+inline mlir::Value baseOf(mlir::Value view) { return view.getDefiningOp<tile::ViewOp>() ? view.getDefiningOp<tile::ViewOp>().getBase() : mlir::Value(); }
 /// The load behind an operand, or null if it is computed.
 inline tile::LoadOp loadOf(mlir::Value operand) { return operand.getDefiningOp<tile::LoadOp>(); }
 

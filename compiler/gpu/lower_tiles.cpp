@@ -91,8 +91,8 @@ void KernelEmitter::emitOperation(Operation *op) {
     return emitBroadcast(broadcast);
   if (auto iota = dyn_cast<tile::IotaOp>(op))
     return emitIota(iota);
-  if (isa<tile::SyncOp>(op))
-    return e.barrier();
+  if (isa<tile::SyncOp>(op)) // a barrier where a load needs it
+    return underWay.synced.insert(underWay.stored.begin(), underWay.stored.end());
   if (auto load = dyn_cast<tile::LoadScalarOp>(op))
     return scalars.map(load.getResult(), loadScalar(load));
   if (isa<tile::ProgramIdOp>(op))
@@ -227,20 +227,21 @@ static SmallVector<unsigned> carriedForms(const KernelPlan &plan, Value value) {
   return {0};
 }
 
+/// Each form of each value that the loop carries.
+static void forCarried(const KernelPlan &plan, scf::ForOp loop, llvm::function_ref<void(size_t index, unsigned form)> visit) {
+  for (size_t i = 0; i < loop.getNumResults(); ++i)
+    for (unsigned form : carriedForms(plan, loop.getResult(i)))
+      visit(i, form);
+}
+
 void KernelEmitter::emitFor(scf::ForOp loop) {
-  OpBuilder &b = e.builder;
   const Location loc = e.loc;
   const PipelinedLoop *pipeline = plan.pipelined(loop);
   Value lower = scalars.lookup(loop.getLowerBound()), upper = scalars.lookup(loop.getUpperBound()), step = scalars.lookup(loop.getStep());
 
   // Carried tiles become carried registers.
   SmallVector<Value> initial;
-  auto forCarried = [&](auto visit) {
-    for (size_t i = 0; i < loop.getNumResults(); ++i)
-      for (unsigned form : carriedForms(plan, loop.getResult(i)))
-        visit(i, form);
-  };
-  forCarried([&](size_t i, unsigned form) {
+  forCarried(plan, loop, [&](size_t i, unsigned form) {
     Value value = loop.getInitArgs()[i];
     if (tileType(value))
       llvm::append_range(initial, registersOf(value, form));
@@ -250,7 +251,7 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
 
   if (pipeline) {
     // The first stages start.
-    awaitReaders(loop);
+    awaitCopied(pipeline->loads);
     const bool isAsynchronous = anyIsAsynchronous(*pipeline);
     for (int stage = 0; stage + 1 < pipeline->stages; ++stage) {
       Value at = e.add(lower, e.mul(step, stage));
@@ -270,50 +271,20 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
     initial.push_back(e.i32(0)); // the stage in use
   }
 
-  auto lowered = scf::ForOp::create(b, loc, lower, upper, step, initial);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    if (initial.empty())
-      b.setInsertionPoint(lowered.getBody()->getTerminator());
-    else
-      b.setInsertionPointToStart(lowered.getBody());
-    scalars.map(loop.getInductionVar(), lowered.getInductionVar());
-    size_t next = 0;
-    forCarried([&](size_t i, unsigned form) {
-      Value argument = loop.getRegionIterArg(i);
-      if (!tileType(argument)) {
-        scalars.map(argument, lowered.getRegionIterArg(next++));
-        return;
-      }
-      Registers values;
-      for (size_t count = registersOf(loop.getInitArgs()[i], form).size(); count--;)
-        values.push_back(lowered.getRegionIterArg(next++));
-      setRegisters(argument, values, form);
-    });
-    Value slot;
-    if (pipeline) {
-      slot = lowered.getRegionIterArg(next);
-      emitPipelinedBody(loop, *pipeline, lowered.getInductionVar(), upper, step, slot);
-    }
-    emitBlock(loop.getBody());
-    e.loc = loc;
-    SmallVector<Value> yielded;
-    forCarried([&](size_t i, unsigned form) {
-      Value value = loop.getYieldedValues()[i];
-      if (tileType(value))
-        llvm::append_range(yielded, registersOf(value, form));
-      else
-        yielded.push_back(scalars.lookup(value));
-    });
-    if (pipeline) {
-      Value following = e.add(slot, 1);
-      yielded.push_back(pipeline->stages == 1 ? slot : e.select(e.equal(following, pipeline->stages), e.i32(0), following));
-    }
-    if (!initial.empty())
-      scf::YieldOp::create(b, loc, yielded);
+  // A turn starts with what is under way before the loop or at the end of a turn, which only the turn itself can tell: if that
+  // is more than it was emitted for, once more. A pipelined loop's turns start with a barrier.
+  const UnderWay before = underWay;
+  scf::ForOp lowered;
+  for (UnderWay start = before;; start.add(underWay), lowered.erase()) {
+    underWay = start;
+    lowered = emitTurns(loop, lower, upper, step, initial);
+    if (pipeline || start.covers(underWay))
+      break;
   }
+  underWay.add(before);
+
   size_t next = 0;
-  forCarried([&](size_t i, unsigned form) {
+  forCarried(plan, loop, [&](size_t i, unsigned form) {
     Value result = loop.getResult(i);
     if (!tileType(result)) {
       scalars.map(result, lowered.getResult(next++));
@@ -326,6 +297,54 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
   });
 }
 
+/// The loop itself. Of a pipelined one, the last of `initial` is the stage in use.
+scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, Value step, ValueRange initial) {
+  OpBuilder &b = e.builder;
+  const Location loc = e.loc;
+  const PipelinedLoop *pipeline = plan.pipelined(loop);
+  auto lowered = scf::ForOp::create(b, loc, lower, upper, step, initial);
+  OpBuilder::InsertionGuard guard(b);
+  if (initial.empty())
+    b.setInsertionPoint(lowered.getBody()->getTerminator());
+  else
+    b.setInsertionPointToStart(lowered.getBody());
+  scalars.map(loop.getInductionVar(), lowered.getInductionVar());
+  size_t next = 0;
+  forCarried(plan, loop, [&](size_t i, unsigned form) {
+    Value argument = loop.getRegionIterArg(i);
+    if (!tileType(argument)) {
+      scalars.map(argument, lowered.getRegionIterArg(next++));
+      return;
+    }
+    Registers values;
+    for (size_t count = registersOf(loop.getInitArgs()[i], form).size(); count--;)
+      values.push_back(lowered.getRegionIterArg(next++));
+    setRegisters(argument, values, form);
+  });
+  Value slot;
+  if (pipeline) {
+    slot = lowered.getRegionIterArg(next);
+    emitPipelinedBody(loop, *pipeline, lowered.getInductionVar(), upper, step, slot);
+  }
+  emitBlock(loop.getBody());
+  e.loc = loc;
+  SmallVector<Value> yielded;
+  forCarried(plan, loop, [&](size_t i, unsigned form) {
+    Value value = loop.getYieldedValues()[i];
+    if (tileType(value))
+      llvm::append_range(yielded, registersOf(value, form));
+    else
+      yielded.push_back(scalars.lookup(value));
+  });
+  if (pipeline) {
+    Value following = e.add(slot, 1);
+    yielded.push_back(pipeline->stages == 1 ? slot : e.select(e.equal(following, pipeline->stages), e.i32(0), following));
+  }
+  if (!initial.empty())
+    scf::YieldOp::create(b, loc, yielded);
+  return lowered;
+}
+
 /// The head of an iteration: this one's copies have arrived for all warps, and all warps are done with the stage that the
 /// copies of a later iteration now fill.
 void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipeline, Value induction, Value upper, Value step, Value slot) {
@@ -334,7 +353,7 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   const bool isAsynchronous = anyIsAsynchronous(pipeline);
   if (ahead > 0 && isAsynchronous)
     e.waitForCopies(ahead - 1);
-  e.barrier();
+  barrier();
   Value later = e.add(induction, e.mul(step, ahead));
   Value filled = ahead == 0 ? Value() : e.select(e.equal(slot, 0), e.i32(ahead), e.add(slot, -1)); // (slot + stages - 1) % stages
   auto start = [&] {
@@ -356,7 +375,7 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   if (ahead == 0) {
     if (isAsynchronous)
       e.waitForCopies(0);
-    e.barrier();
+    barrier();
   }
   bool converts = false;
   for (tile::LoadOp load : pipeline.loads) {
@@ -369,18 +388,22 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   }
   e.loc = loc;
   if (converts)
-    e.barrier();
+    barrier();
 }
 
 void KernelEmitter::emitIf(scf::IfOp branch) {
   auto lowered = scf::IfOp::create(e.builder, e.loc, scalars.lookup(branch.getCondition()), !branch.getElseRegion().empty());
   OpBuilder::InsertionGuard guard(e.builder);
+  const UnderWay before = underWay;
   e.builder.setInsertionPoint(lowered.thenBlock()->getTerminator());
   emitBlock(branch.thenBlock());
-  if (branch.getElseRegion().empty())
-    return;
-  e.builder.setInsertionPoint(lowered.elseBlock()->getTerminator());
-  emitBlock(branch.elseBlock());
+  UnderWay after = underWay;
+  underWay = before;
+  if (!branch.getElseRegion().empty()) {
+    e.builder.setInsertionPoint(lowered.elseBlock()->getTerminator());
+    emitBlock(branch.elseBlock());
+  }
+  underWay.add(after);
 }
 
 //===- Kernels --------------------------------------------------------------------------------------------------===//

@@ -47,7 +47,9 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
   const MemoryView &view = views[load.getView()];
   const RankedTensorType type = load.getResult().getType();
   if (const SharedLoad *shared = plan.shared(load)) {
-    if (!shared->loop)
+    if (shared->loop)
+      underWay.loads.insert(load);
+    else
       copyWhereItStands(load);
     preload(load);
   }
@@ -55,6 +57,8 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
     return;
   if (plan.comesThroughShared(load))
     return setRegisters(load.getResult(), registersFromShared(load));
+  awaitStores(load);
+  underWay.loads.insert(load);
   Value row = scalars.lookup(load.getRow());
   if (type.getRank() == 2)
     return setRegisters(load.getResult(), loadRows(view, row, type.getDimSize(0)));
@@ -67,8 +71,8 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
 Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
   const RankedTensorType type = load.getResult().getType();
   const RowSplit split = plan.split(type.getDimSize(0));
-  hasReaders = true;
   SharedOperand operand = sharedForm(load, Form::Raw, 0);
+  underWay.reads.push_back(operand.range);
   operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
   const int64_t pieces = operand.tile.chunks();
   Registers values(split.rowRegisters() * pieces * 2);
@@ -169,15 +173,13 @@ Value KernelEmitter::loadScalar(tile::LoadScalarOp load) {
 
 /// Whether another thread may still have to read what the store overwrites: one that loads other rows of that memory, or the
 /// same rows for a copy of the tile. The same load by the thread that writes needs no barrier.
-static bool mayOverwriteUnread(tile::StoreOp store, func::FuncOp kernel, bool hasCopies) {
-  auto baseOf = [](Value view) { return view.getDefiningOp<tile::ViewOp>() ? view.getDefiningOp<tile::ViewOp>().getBase() : Value(); };
-  bool found = false;
-  kernel.walk([&](tile::LoadOp load) {
-    const bool isSame = !hasCopies && load.getView() == store.getView() && load.getRow() == store.getRow() &&
+bool KernelEmitter::mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const {
+  return llvm::any_of(underWay.loads, [&](Operation *op) {
+    auto load = cast<tile::LoadOp>(op);
+    const bool isSame = !hasCopies && !plan.shared(load) && load.getView() == store.getView() && load.getRow() == store.getRow() &&
                         load.getResult().getType().getShape() == store.getValue().getType().getShape();
-    found |= baseOf(load.getView()) == baseOf(store.getView()) && !isSame;
+    return baseOf(load.getView()) == baseOf(store.getView()) && !isSame;
   });
-  return found;
 }
 
 void KernelEmitter::emitStore(tile::StoreOp store) {
@@ -185,8 +187,9 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
   const RankedTensorType type = store.getValue().getType();
   Value start = scalars.lookup(store.getRow());
   const bool hasCopies = type.getRank() == 1 || plan.split(type.getDimSize(0)).warps < plan.numWarps();
-  if (mayOverwriteUnread(store, source, hasCopies))
-    e.barrier();
+  if (mayOverwriteUnread(store, hasCopies))
+    barrier();
+  underWay.stored.insert(baseOf(store.getView()));
   if (type.getRank() == 2) {
     const RowSplit split = plan.split(type.getDimSize(0));
     const bool aligned = options.aligned || !view.isArgument;

@@ -67,15 +67,16 @@ public:
   std::shared_ptr<const CudaDriver> driver;
 };
 
-/// Bytes on the device, copied in when made.
+/// Bytes on the device: copied in when made, or not yet written.
 class DeviceBytes {
 public:
-  DeviceBytes(const Gpu &gpu, const std::vector<char> &bytes) : gpu(gpu) {
-    EXPECT_EQ(gpu.api().cuMemAlloc(&address, std::max<size_t>(bytes.size(), 1)), CUDA_SUCCESS);
-    EXPECT_EQ(gpu.api().cuMemcpyHtoD(address, bytes.data(), bytes.size()), CUDA_SUCCESS);
-  }
+  DeviceBytes(const Gpu &gpu, size_t size) : gpu(gpu) { EXPECT_EQ(gpu.api().cuMemAlloc(&address, std::max<size_t>(size, 1)), CUDA_SUCCESS); }
+  DeviceBytes(const Gpu &gpu, const std::vector<char> &bytes) : DeviceBytes(gpu, bytes.size()) { copyFrom(bytes, 0, bytes.size()); }
   ~DeviceBytes() { gpu.api().cuMemFree(address); }
   DeviceBytes(const DeviceBytes &) = delete;
+  void copyFrom(const std::vector<char> &bytes, size_t begin, size_t end) const {
+    EXPECT_EQ(gpu.api().cuMemcpyHtoD(address + begin, bytes.data() + begin, end - begin), CUDA_SUCCESS);
+  }
   void copyTo(std::vector<char> &bytes) const { EXPECT_EQ(gpu.api().cuMemcpyDtoH(bytes.data(), address, bytes.size()), CUDA_SUCCESS); }
   void *pointer() const { return reinterpret_cast<void *>(address); }
 

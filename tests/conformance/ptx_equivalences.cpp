@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <tuple>
 
 namespace nysjit::conformance {
 
@@ -12,100 +13,200 @@ namespace {
 
 constexpr const char *minusInfinity = "0fFF800000";
 
+bool isExact(const PtxText &ptx, size_t line) { return ptx.kernel(line).starts_with("exact_causal"); }
+
 bool isNumber(const std::string &operand) { return operand.find_first_not_of("-0123456789") == std::string::npos; }
 
-enum class Bit { Zero, One, Unknown };
+enum class Bit { Zero, One, Unknown, Open }; // Open: what this is asked for decides
 
-/// Low bits of registers, as far as every writer says the same.
-class BitAnalysis {
+/// Where control comes from.
+class ControlFlow {
 public:
-  BitAnalysis(const PtxText &ptx, size_t line) : ptx(ptx), line(line) {}
-
-  Bit bit(const std::string &operand, int number) {
-    if (isNumber(operand))
-      return std::stoll(operand) >> number & 1 ? Bit::One : Bit::Zero;
-    const std::pair<std::string, int> key(operand, number);
-    if (const auto known = pending.find(key); known != pending.end())
-      return known->second; // a loop's register: what it starts from decides, if the loop keeps it
-    pending[key] = Bit::Unknown;
-    bool isFirst = true;
-    for (size_t writer : ptx.writers(line, operand)) {
-      const Bit written = ofInstruction(*ptx.instruction(writer), number);
-      if (!isFirst && written != pending[key]) {
-        pending[key] = Bit::Unknown;
-        break;
-      }
-      pending[key] = written;
-      isFirst = false;
+  ControlFlow(const PtxText &ptx, size_t line) : ptx(ptx) {
+    for (const auto &[at, i] : ptx.instructions())
+      if (i.is("bra") && ptx.kernel(at) == ptx.kernel(line))
+        branches.emplace(ptx.label(at, i.operands[0]), at);
+  }
+  /// The instructions that may have written `name` last before `line`.
+  const std::set<size_t> &writersBefore(size_t line, const std::string &name) {
+    const auto [known, isNew] = found.try_emplace({line, name});
+    std::set<size_t> &writers = known->second;
+    if (!isNew)
+      return writers;
+    std::set<size_t> seen;
+    std::deque<size_t> places = {line};
+    for (; !places.empty(); places.pop_front()) {
+      auto visit = [&](size_t at) {
+        const PtxInstruction *i = ptx.instruction(at);
+        const bool isWriter = i && !i->operands.empty() && i->operands[0] == name && !i->is("st.");
+        if (isWriter)
+          writers.insert(at);
+        if ((!isWriter || !i->guard.empty()) && ptx.kernel(at) == ptx.kernel(line) && seen.insert(at).second)
+          places.push_back(at);
+      };
+      const size_t at = places.front();
+      const PtxInstruction *above = ptx.instruction(at - 1);
+      if (!above || !above->guard.empty() || !(above->is("bra") || above->is("ret")))
+        visit(at - 1);
+      for (auto [branch, end] = branches.equal_range(at); branch != end; ++branch)
+        visit(branch->second);
     }
-    const Bit known = pending[key];
-    pending.erase(key);
-    return known;
+    return writers;
   }
 
 private:
-  Bit ofInstruction(const PtxInstruction &i, int number) {
+  const PtxText &ptx;
+  std::multimap<size_t, size_t> branches; // by the line of their label
+  std::map<std::pair<size_t, std::string>, std::set<size_t>> found;
+};
+
+/// Low bits of registers, as far as all writers say the same.
+class BitAnalysis {
+public:
+  BitAnalysis(const PtxText &ptx, size_t line) : ptx(ptx), flow(ptx, line) {}
+
+  /// Of `operand` where `line` reads it. A loop's register is what it starts from, if the loop keeps that.
+  Bit bit(size_t line, const std::string &operand, int number) {
+    if (isNumber(operand))
+      return std::stoll(operand) >> number & 1 ? Bit::One : Bit::Zero;
+    const Key key(line, operand, number);
+    if (const auto known = assumed.find(key); known != assumed.end()) {
+      known->second.isUsed = true;
+      return known->second.bit;
+    }
+    const std::set<size_t> &writers = flow.writersBefore(line, operand);
+    assumed[key] = {Bit::Open, false};
+    Bit found = ofWriters(writers, number);
+    if (assumed[key].isUsed && found != Bit::Open) { // is it so if it is so?
+      assumed[key].bit = found;
+      const Bit again = ofWriters(writers, number);
+      found = again == found || again == Bit::Open ? found : Bit::Unknown;
+    }
+    assumed.erase(key);
+    return found;
+  }
+
+private:
+  using Key = std::tuple<size_t, std::string, int>;
+  struct Assumption {
+    Bit bit;
+    bool isUsed;
+  };
+
+  Bit ofWriters(const std::set<size_t> &writers, int number) {
+    Bit all = writers.empty() ? Bit::Unknown : Bit::Open;
+    for (size_t writer : writers)
+      if (const Bit written = ofInstruction(writer, number); written != Bit::Open)
+        all = all == Bit::Open || all == written ? written : Bit::Unknown;
+    return all;
+  }
+  Bit ofInstruction(size_t line, int number) {
+    const PtxInstruction &i = *ptx.instruction(line);
     const bool hasConstant = i.operands.size() > 2 && isNumber(i.operands.back());
     const int constant = hasConstant ? std::stoi(i.operands.back()) : 0;
     if (i.is("mov.b32"))
-      return bit(i.operands[1], number);
+      return bit(line, i.operands[1], number);
     if (i.is("shl.b32") && hasConstant)
-      return number < constant ? Bit::Zero : bit(i.operands[1], number - constant);
+      return number < constant ? Bit::Zero : bit(line, i.operands[1], number - constant);
     if (i.is("bfe.u32") && hasConstant && isNumber(i.operands[2]))
-      return number >= constant ? Bit::Zero : bit(i.operands[1], number + std::stoi(i.operands[2]));
+      return number >= constant ? Bit::Zero : bit(line, i.operands[1], number + std::stoi(i.operands[2]));
     if (i.is("and.b32") || i.is("or.b32")) {
-      const Bit decides = i.is("or.b32") ? Bit::One : Bit::Zero, a = bit(i.operands[1], number), b = bit(i.operands[2], number);
-      return a == decides || b == decides ? decides : a == b ? a : Bit::Unknown;
+      const Bit decides = i.is("or.b32") ? Bit::One : Bit::Zero, a = bit(line, i.operands[1], number), b = bit(line, i.operands[2], number);
+      return a == decides || b == decides ? decides : a == b ? a : a == Bit::Open || b == Bit::Open ? Bit::Open : Bit::Unknown;
     }
-    if (i.is("add.s32")) // where one number has nothing up to this bit, nothing is carried into the other's
+    if (i.is("add.s32")) { // where one number has nothing up to this bit, nothing is carried into the other's
+      const Bit zeros[] = {zerosUpTo(line, i.operands[1], number), zerosUpTo(line, i.operands[2], number)};
       for (size_t zero : {1, 2})
-        if (hasZerosUpTo(i.operands[zero], number))
-          return bit(i.operands[3 - zero], number);
+        if (zeros[zero - 1] == Bit::Zero)
+          return bit(line, i.operands[3 - zero], number);
+      return zeros[0] == Bit::Open || zeros[1] == Bit::Open ? Bit::Open : Bit::Unknown;
+    }
     return Bit::Unknown;
   }
-  bool hasZerosUpTo(const std::string &operand, int number) {
-    for (int below = 0; below <= number; ++below)
-      if (bit(operand, below) != Bit::Zero)
-        return false;
-    return true;
+  Bit zerosUpTo(size_t line, const std::string &operand, int number) {
+    Bit all = Bit::Zero;
+    for (int below = 0; below <= number && all != Bit::Unknown; ++below)
+      if (const Bit one = bit(line, operand, below); one != Bit::Zero)
+        all = one == Bit::Open ? Bit::Open : Bit::Unknown;
+    return all;
   }
 
   const PtxText &ptx;
-  size_t line;
-  std::map<std::pair<std::string, int>, Bit> pending; // being found out, with what is assumed meanwhile
+  ControlFlow flow;
+  std::map<Key, Assumption> assumed; // of what is being found out
 };
 
 /// Row and column of a mask, or a turn and a constant, that differ in a bit whatever they are: < and <= are the same.
-bool neverEqual(const PtxText &ptx, const Mutation &mutation) {
+bool neverEqual(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
   if (mutation.kind != "bound off by one")
     return false;
   const PtxInstruction *compare = ptx.instruction(mutation.line);
+  BitAnalysis bits(ptx, mutation.line);
   for (int number = 0; number < 8; ++number) {
-    const Bit a = BitAnalysis(ptx, mutation.line).bit(compare->operands[1], number), b = BitAnalysis(ptx, mutation.line).bit(compare->operands[2], number);
-    if (a != Bit::Unknown && b != Bit::Unknown && a != b)
+    const Bit a = bits.bit(mutation.line, compare->operands[1], number), b = bits.bit(mutation.line, compare->operands[2], number);
+    if ((a == Bit::Zero && b == Bit::One) || (a == Bit::One && b == Bit::Zero))
       return true;
   }
   return false;
 }
 
-/// The outer of two loops over the steps of a product, whose number is the constant + 1: it steps by eights, from 0.
-bool stepsByEights(const PtxText &ptx, const Mutation &mutation) {
-  const PtxInstruction *compare = ptx.instruction(mutation.line);
-  if (mutation.kind != "bound off by one" || !compare->is("setp.gt.s32") || !isNumber(compare->operands[2]) || std::stoi(compare->operands[2]) % 8 == 0)
-    return false;
-  auto next = ptx.instructions().upper_bound(mutation.line); // the branch, then: end = min(start + 8, steps)
-  const PtxInstruction &add = std::next(next)->second, &end = std::next(next, 2)->second;
-  return add.is("add.s32") && add.operands[1] == compare->operands[1] && add.operands[2] == "8" && end.is("min.s32") && end.operands[1] == add.operands[0] &&
-         end.operands[2] == std::to_string(std::stoi(compare->operands[2]) + 1);
+/// What the plan gives for a register that holds an integer parameter of the kernel, null for others.
+const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name, const ProgramFacts &facts) {
+  const std::vector<size_t> &loads = ptx.writers(line, name);
+  if (loads.size() != 1 || !ptx.instruction(loads[0])->is("ld.param.b32"))
+    return nullptr;
+  const std::string &from = ptx.instruction(loads[0])->operands[1]; // "[KERNEL_param_3]"
+  const size_t number = std::stoul(from.substr(from.rfind('_') + 1));
+  for (const PlanKernel &kernel : facts.plan.kernels)
+    if (kernel.name == ptx.kernel(line) && kernel.parameters[number].type == ParameterType::I32)
+      return &kernel.parameters[number].value;
+  return nullptr;
 }
 
-/// The branches that a compare decides.
-std::vector<size_t> branchesOn(const PtxText &ptx, size_t line) {
-  std::vector<size_t> branches;
-  for (const auto &[at, instruction] : ptx.instructions())
-    if (instruction.is("bra") && ptx.kernel(at) == ptx.kernel(line) && (instruction.guard == "@" + ptx.instruction(line)->operands[0]))
-      branches.push_back(at);
-  return branches;
+/// A kernel parameter compared with a constant.
+struct ParameterTest {
+  const Expression *parameter = nullptr; // null: not one
+  std::string opcode;
+  int64_t constant = 0;
+
+  bool holds(int64_t value, const std::string &operation) const {
+    return operation == "lt" ? value < constant : operation == "le" ? value <= constant : operation == "gt" ? value > constant : value >= constant;
+  }
+};
+
+ParameterTest parameterTest(const PtxText &ptx, size_t line, const ProgramFacts &facts) {
+  const PtxInstruction &compare = *ptx.instruction(line);
+  if (!compare.is("setp.l") && !compare.is("setp.g"))
+    return {};
+  if (!isNumber(compare.operands[2]))
+    return {};
+  return {parameterOf(ptx, line, compare.operands[1], facts), compare.opcode.substr(5, 2), std::stoll(compare.operands[2])};
+}
+
+/// A test of a parameter, or a branch on one, that goes another way only at lengths that were tried, if at any.
+bool differsOnlyWhereTried(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+  const PtxInstruction &i = *ptx.instruction(mutation.line);
+  const bool isBound = mutation.kind == "bound off by one", isBranch = i.is("bra") && (mutation.kind == "predicate dropped" || mutation.kind == "guarded code always runs");
+  if (!isBound && !isBranch)
+    return false;
+  const std::string predicate = isBranch ? i.guard.substr(i.guard.find('%')) : "";
+  if (isBranch && ptx.writers(mutation.line, predicate).size() != 1)
+    return false;
+  const ParameterTest test = parameterTest(ptx, isBound ? mutation.line : ptx.writers(mutation.line, predicate)[0], facts);
+  if (!test.parameter)
+    return false;
+  Result<CompiledExpression> value = CompiledExpression::compile(*test.parameter, {"n"});
+  for (int64_t n = 1; value.ok() && n <= 10000; ++n) {
+    const Result<int64_t> number = value->evaluate(&n);
+    if (!number)
+      return false;
+    const bool was = test.holds(*number, test.opcode) != (isBranch && i.guard[1] == '!');
+    const std::string other = test.opcode.substr(0, 1) + (test.opcode[1] == 't' ? "e" : "t");
+    const bool is = isBound ? test.holds(*number, other) : mutation.kind == "predicate dropped";
+    if (was != is && std::find(facts.lengths.begin(), facts.lengths.end(), n) == facts.lengths.end())
+      return false;
+  }
+  return value.ok();
 }
 
 /// Whether what runs if the branch is not taken is copies into shared memory and their addresses, up to where both ways meet.
@@ -125,18 +226,9 @@ bool jumpsOverCopies(const PtxText &ptx, size_t branch) {
   return hasCopy;
 }
 
-/// What is guarded by the mutated branch, or by every branch on the mutated compare.
-bool guardsCopiesOnly(const PtxText &ptx, const Mutation &mutation) {
-  if (mutation.kind == "guarded code always runs")
-    return jumpsOverCopies(ptx, mutation.line);
-  if (mutation.kind != "bound off by one" || !ptx.instruction(mutation.line)->is("setp.ge"))
-    return false;
-  const std::vector<size_t> branches = branchesOn(ptx, mutation.line);
-  return !branches.empty() && std::all_of(branches.begin(), branches.end(), [&](size_t branch) { return jumpsOverCopies(ptx, branch); });
-}
-
-/// Whether the exponentials nearest to `line`, as control flows, are of logits without a mask: the loop has none.
-bool isBeforeUnmaskedLoop(const PtxText &ptx, size_t line) {
+/// Whether the loop that a copy into shared memory is for, which starts its turns with a barrier, takes exponentials of logits
+/// without a mask: they are the first, as control flows, after the barrier or after a copy in the loop itself.
+bool isForUnmaskedLoop(const PtxText &ptx, size_t line) {
   std::deque<size_t> places = {line};
   std::set<size_t> seen;
   for (; !places.empty(); places.pop_front()) {
@@ -144,8 +236,10 @@ bool isBeforeUnmaskedLoop(const PtxText &ptx, size_t line) {
     if (at >= ptx.lines().size() || !seen.insert(at).second)
       continue;
     const PtxInstruction *i = ptx.instruction(at);
-    if (i && (i->is("ex2") || (i->is("selp.f32") && i->operands[1] == minusInfinity)))
+    if (i && (i->is("ex2") || (i->is("selp.f32") && (i->operands[1] == minusInfinity || i->operands[2] == minusInfinity))))
       return i->is("ex2");
+    if (i && i->is("bar.sync"))
+      places = {at};
     if (i && i->is("bra"))
       places.push_back(ptx.label(at, i->operands[0]));
     if (!i || !(i->is("ret") || (i->is("bra") && i->guard.empty())))
@@ -154,58 +248,168 @@ bool isBeforeUnmaskedLoop(const PtxText &ptx, size_t line) {
   return false;
 }
 
-bool isRowBound(const PtxText &ptx, const Mutation &mutation) {
-  const PtxInstruction *i = ptx.instruction(mutation.line);
-  return mutation.kind == "copy without a bound" || (mutation.kind == "bound off by one" && (i->is("setp.lt.u32") || i->is("setp.ge.u32"))) ||
-         (mutation.kind == "guarded code always runs" && jumpsOverCopies(ptx, mutation.line));
+bool hasProductsBefore(const PtxText &ptx, size_t line, const std::string &kernel) {
+  return std::any_of(ptx.instructions().begin(), ptx.instructions().lower_bound(line),
+                     [&](const auto &other) { return other.second.is("mma") && ptx.kernel(other.first) == kernel; });
 }
 
-bool isInUnmaskedLoop(const PtxText &ptx, const Mutation &mutation) { return isRowBound(ptx, mutation) && isBeforeUnmaskedLoop(ptx, mutation.line); }
+/// The compares that decide a branch: one, or two of which one is enough.
+std::vector<const PtxInstruction *> testsOf(const PtxText &ptx, size_t branch) {
+  std::vector<const PtxInstruction *> tests;
+  const std::string &guard = ptx.instruction(branch)->guard;
+  std::deque<std::string> predicates;
+  if (!guard.empty())
+    predicates.push_back(guard.substr(guard.find('%')));
+  for (; !predicates.empty(); predicates.pop_front()) {
+    const std::vector<size_t> &writers = ptx.writers(branch, predicates.front());
+    const PtxInstruction *test = writers.size() == 1 ? ptx.instruction(writers[0]) : nullptr;
+    if (test && test->is("or.pred"))
+      predicates.insert(predicates.end(), test->operands.begin() + 1, test->operands.end());
+    else if (test && test->is("setp."))
+      tests.push_back(test);
+  }
+  return tests;
+}
+/// Whether a row is inside: two registers as unsigned numbers.
+bool isRowTest(const PtxInstruction &test) { return test.opcode.ends_with("u32") && !isNumber(test.operands[2]); }
+bool testsRow(const PtxText &ptx, size_t branch) {
+  const std::vector<const PtxInstruction *> tests = testsOf(ptx, branch);
+  return !tests.empty() && std::all_of(tests.begin(), tests.end(), [](const PtxInstruction *test) { return isRowTest(*test); });
+}
+/// Whether a loop turns (once more): neither a row's test, nor one of the thread, nor one whether a view, whose length is a
+/// parameter, has any rows.
+bool testsLoop(const PtxText &ptx, size_t branch) {
+  const std::vector<const PtxInstruction *> tests = testsOf(ptx, branch);
+  return std::any_of(tests.begin(), tests.end(), [&](const PtxInstruction *test) {
+    const std::vector<size_t> &writers = ptx.writers(branch, test->operands[1]);
+    const PtxInstruction *writer = writers.empty() ? nullptr : ptx.instruction(writers[0]);
+    return !isRowTest(*test) && writer && !writer->is("ld.param") && !writer->operands[1].starts_with("%tid");
+  });
+}
+
+bool isRowBound(const PtxText &ptx, const Mutation &mutation) {
+  const PtxInstruction *i = ptx.instruction(mutation.line);
+  return mutation.kind == "copy without a bound" || (mutation.kind == "bound off by one" && (i->is("setp.lt.u32") || i->is("setp.ge.u32")) && isRowTest(*i)) ||
+         (mutation.kind == "guarded code always runs" && testsRow(ptx, mutation.line) && jumpsOverCopies(ptx, mutation.line));
+}
+
+/// From the first test whether a loop turns, before which only other rows are loaded, to the last product.
+bool isInLoops(const PtxText &ptx, size_t line) {
+  bool isAfterTest = false;
+  for (const auto &[at, i] : ptx.instructions()) {
+    if (ptx.kernel(at) != ptx.kernel(line))
+      continue;
+    isAfterTest = isAfterTest || (at < line && i.is("bra") && testsLoop(ptx, at) && jumpsOverCopies(ptx, at));
+    if (at > line && i.is("mma"))
+      return isAfterTest;
+  }
+  return false;
+}
+
+/// forTiles gives the tiles that lie wholly inside to a loop without a mask, and landmark_solve's over earlier blocks needs none.
+/// landmark_target has none without.
+bool isInUnmaskedLoop(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
+  return ptx.kernel(mutation.line) != "landmark_target" && isRowBound(ptx, mutation) && isInLoops(ptx, mutation.line) && isForUnmaskedLoop(ptx, mutation.line);
+}
+
+/// Far tiles begin at a landmark that some query sees, and the window's landmarks come after it: a tile's first columns, up to
+/// the window's number, are landmarks.
+bool isWithinWindow(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+  const PtxInstruction &i = *ptx.instruction(mutation.line);
+  if (!ptx.kernel(mutation.line).starts_with("causal_output") || facts.window < 8 || mutation.kind != "bound off by one" || !i.is("setp.lt.u32"))
+    return false;
+  const Expression *bound = parameterOf(ptx, mutation.line, i.operands[2], facts);
+  return bound && bound->op() == Operator::FloorDiv && BitAnalysis(ptx, mutation.line).bit(mutation.line, i.operands[1], 3) == Bit::Zero;
+}
+
+/// The branches that a compare decides.
+std::vector<size_t> branchesOn(const PtxText &ptx, size_t line) {
+  std::vector<size_t> branches;
+  for (const auto &[at, instruction] : ptx.instructions())
+    if (instruction.is("bra") && ptx.kernel(at) == ptx.kernel(line) && instruction.guard == "@" + ptx.instruction(line)->operands[0])
+      branches.push_back(at);
+  return branches;
+}
+
+/// Whether control comes back to `line`.
+bool isInLoop(const PtxText &ptx, size_t line) {
+  std::deque<size_t> places = {line};
+  std::set<size_t> seen;
+  for (; !places.empty(); places.pop_front()) {
+    const PtxInstruction *i = ptx.instruction(places.front());
+    std::vector<size_t> next;
+    if (i && i->is("bra"))
+      next.push_back(ptx.label(places.front(), i->operands[0]));
+    if (!i || !(i->is("ret") || (i->is("bra") && i->guard.empty())))
+      next.push_back(places.front() + 1);
+    for (size_t at : next) {
+      if (at == line)
+        return true;
+      if (at < ptx.lines().size() && seen.insert(at).second)
+        places.push_back(at);
+    }
+  }
+  return false;
+}
+
+/// The test, before a loop, whether it turns at all, where it always does: exact_causal's over the tiles with a mask, of which a
+/// query's own position is in one, and landmark_target's over the landmarks up to its own. Not whether it turns twice.
+bool alwaysTurns(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
+  const std::string &kernel = ptx.kernel(mutation.line);
+  std::vector<size_t> branches;
+  if (mutation.kind == "guarded code always runs")
+    branches = {mutation.line};
+  else if (mutation.kind == "bound off by one" && ptx.instruction(mutation.line)->is("setp.ge.s32"))
+    branches = branchesOn(ptx, mutation.line);
+  auto isFirst = [&](size_t branch) {
+    const std::vector<const PtxInstruction *> tests = testsOf(ptx, branch);
+    if (tests.size() != 1 || !testsLoop(ptx, branch) || !jumpsOverCopies(ptx, branch) || isInLoop(ptx, branch))
+      return false;
+    if (kernel == "landmark_target") // end + 15 < 16
+      return tests[0]->is("setp.lt") && tests[0]->operands[2] == "16";
+    const std::vector<size_t> &writers = ptx.writers(branch, tests[0]->operands[1]); // a second turn's is begin + 16
+    return isExact(ptx, branch) && hasProductsBefore(ptx, branch, kernel) && !(writers.size() == 1 && ptx.instruction(writers[0])->is("add.s32"));
+  };
+  return !branches.empty() && std::all_of(branches.begin(), branches.end(), isFirst);
+}
 
 /// exact_causal here has tiles of four blocks of keys.
-bool isExact(const PtxText &ptx, size_t line) { return ptx.kernel(line).starts_with("exact_causal"); }
-
-bool isNeverTwoTurns(const PtxText &ptx, const Mutation &mutation) {
+bool isNeverTwoTurns(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
   const PtxInstruction *i = ptx.instruction(mutation.line);
   return isExact(ptx, mutation.line) && mutation.kind == "bound off by one" && i->is("setp.lt.u32") && i->operands[2] == "2";
 }
 
-/// The barrier before the second pipelined loop of two stages, which is the last before its first copy: no wait before it.
-bool isBetweenEvenTurns(const PtxText &ptx, const Mutation &mutation) {
-  if (!isExact(ptx, mutation.line) || mutation.kind != "barrier deleted")
-    return false;
-  bool hasProducts = false, hasTwoStages = false;
-  size_t waits = 0;
-  for (const auto &[line, i] : ptx.instructions()) {
-    if (ptx.kernel(line) != ptx.kernel(mutation.line) || line >= mutation.line)
-      continue;
-    hasProducts |= i.is("mma");
-    waits = i.is("cp.async.wait_group") ? line : waits;
-    hasTwoStages |= i.is("setp.eq.b32") && i.operands[2] == "2";
-  }
-  return hasProducts && hasTwoStages && waits + 1 != mutation.line;
+/// The barrier between the two loops, with two stages.
+bool isBetweenEvenTurns(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
+  const std::string &kernel = ptx.kernel(mutation.line);
+  const bool hasTwoStages = std::any_of(ptx.instructions().begin(), ptx.instructions().lower_bound(mutation.line), [&](const auto &other) {
+    return ptx.kernel(other.first) == kernel && other.second.is("setp.eq.b32") && other.second.operands[2] == "2";
+  });
+  return isExact(ptx, mutation.line) && mutation.kind == "barrier deleted" && hasTwoStages && hasProductsBefore(ptx, mutation.line, kernel) &&
+         !isInLoop(ptx, mutation.line);
 }
 
 struct Rule {
-  const char *reason;
-  bool (*holds)(const PtxText &, const Mutation &);
+  Equivalence equivalence;
+  bool (*holds)(const PtxText &, const Mutation &, const ProgramFacts &);
 };
 constexpr Rule rules[] = {
-    {"the two numbers are never equal, so < is <=", neverEqual},
-    {"multiples of 8 below a number that is none, by eights", stepsByEights},
-    {"a loop without a mask has all its rows inside", isInUnmaskedLoop},
-    {"a copy too many fills a stage that is filled again before it is read, or never read", guardsCopiesOnly},
-    {"the unmasked loop of these blocks turns a multiple of 4 times, not 2", isNeverTwoTurns},
-    {"after an even number of turns, stage 0 of two was read a turn and a barrier ago", isBetweenEvenTurns},
+    {{"the two numbers are never equal, so < is <="}, neverEqual},
+    {{"the parameter is on the other side of the constant, or was tried where it is not", /*isAnywhere=*/false}, differsOnlyWhereTried},
+    {{"a loop without a mask has all its rows inside"}, isInUnmaskedLoop},
+    {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
+    {{"the loop always turns"}, alwaysTurns},
+    {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
+    {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"}, isBetweenEvenTurns},
 };
 
 } // namespace
 
-const char *equivalenceOf(const PtxText &ptx, const Mutation &mutation) {
+std::optional<Equivalence> equivalenceOf(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
   for (const Rule &rule : rules)
-    if (rule.holds(ptx, mutation))
-      return rule.reason;
-  return nullptr;
+    if (rule.holds(ptx, mutation, facts))
+      return rule.equivalence;
+  return std::nullopt;
 }
 
 } // namespace nysjit::conformance

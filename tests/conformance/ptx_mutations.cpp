@@ -229,11 +229,11 @@ private:
     i = exclusive;
   }
 
-  void swapFirst(const char *kind, size_t operand) {
+  void swap(const char *kind, size_t operand, bool isLast = false) {
     std::vector<std::string> registers = splitOperands(std::string_view(i->operands[operand]).substr(1, i->operands[operand].size() - 2));
-    if (registers.size() < 2 || registers[0] == registers[1])
+    if (registers.size() < 2 || registers[0] == registers[isLast ? registers.size() - 1 : 1])
       return;
-    std::swap(registers[0], registers[1]);
+    std::swap(registers[0], registers[isLast ? registers.size() - 1 : 1]);
     std::string all;
     for (const std::string &name : registers)
       all += (all.empty() ? "{" : ", ") + name;
@@ -241,13 +241,13 @@ private:
   }
   void products() {
     if (i->is("mma.")) {
-      swapFirst("product's a swapped", 1);
-      swapFirst("product's b swapped", 2);
+      swap("product's a swapped", 1);
+      swap("product's b swapped", 2);
     }
     if (i->is("ldmatrix.")) {
       const size_t trans = i->opcode.find(".trans");
       addOpcode("ldmatrix transposed", trans == std::string::npos ? std::string(i->opcode).insert(i->opcode.find(".shared"), ".trans") : std::string(i->opcode).erase(trans, 6));
-      swapFirst("ldmatrix's results swapped", 0);
+      swap("ldmatrix's results swapped", 0, /*isLast=*/true); // the first two may be rows of one sum
     }
   }
 

@@ -55,3 +55,32 @@ func.func @writes(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64
   }
   return
 }
+
+// A tile.sync is a barrier where a load needs it: not before what reads other memory, and once.
+// CHECK-LABEL: func.func @sync(
+// CHECK: llvm.store
+// CHECK-NOT: llvm.nvvm.barrier
+// CHECK: llvm.load {{.*}} -> f32
+// CHECK: llvm.nvvm.barrier
+// CHECK: llvm.load {{.*}} -> f32
+// CHECK-NOT: llvm.nvvm.barrier
+// CHECK: return
+func.func @sync(%p: !tile.ptr<f32>, %q: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %one = arith.constant 1 : i64
+  %first = arith.constant 0 : i32
+  %second = arith.constant 16 : i32
+  %x = arith.constant dense<1.0> : tensor<16xf32>
+  %own = tile.view %p[%zero] length %n stride %one : <f32> -> <0 x f32>
+  %other = tile.view %q[%zero] length %n stride %one : <f32> -> <0 x f32>
+  %out = tile.view %o[%zero] length %n stride %one : <f32> -> <0 x f32>
+  tile.store %x, %own[%first] : tensor<16xf32>, <0 x f32>
+  tile.sync
+  %a = tile.load %other[%first] : <0 x f32> -> tensor<16xf32>
+  %b = tile.load %own[%second] : <0 x f32> -> tensor<16xf32>
+  %c = tile.load %own[%first] : <0 x f32> -> tensor<16xf32>
+  %ab = arith.addf %a, %b : tensor<16xf32>
+  %sum = arith.addf %ab, %c : tensor<16xf32>
+  tile.store %sum, %out[%first] : tensor<16xf32>, <0 x f32>
+  return
+}
