@@ -251,7 +251,8 @@ typedef struct nysjit_run_args {
    *   cu_seqlens  q, k, v and o are packed, [total, H, d]: sequence b has positions cu_seqlens[b] to cu_seqlens[b + 1]
    *   seqlens     padded: sequence b has the first seqlens[b] of the n positions, or those from seq_starts[b] on
    * What lies outside the sequences is not read, and there o is 0. A length may be 0. On the CPU values are checked before
-   * anything runs; on GPUs they lie on the device, and what exceeds the tensors or max_length is cut off. */
+   * anything runs; on GPUs they lie on the device: what exceeds the tensors or max_length is neither read nor computed, and packed
+   * rows of o there are not written. */
   const DLTensor *cu_seqlens; /* [B + 1], int32, ascending */
   const DLTensor *seqlens;    /* [B], int32 */
   const DLTensor *source_len; /* [B], int32: the source's positions of each sequence (prefix_lm) */
@@ -268,7 +269,8 @@ typedef struct nysjit_run_args {
   const DLTensor *seq_starts; /* [B], int32, with seqlens; NULL: 0 */
 } nysjit_run_args;
 
-/* The bytes of workspace a run with these tensors takes; data pointers, scale and workspace are not looked at. */
+/* The bytes of workspace a run with these tensors takes; scale, workspace and data pointers are not looked at, but on the CPU
+ * those of cu_seqlens, seqlens, seq_starts and source_len that are not NULL. */
 NYSJIT_EXPORT nysjit_status nysjit_workspace_size(const nysjit_program *program, const nysjit_run_args *args,
                                                   size_t *bytes);
 
