@@ -6,6 +6,8 @@
 
 #include "llvm/Object/ELFObjectFile.h"
 
+#include <algorithm>
+
 namespace nysjit {
 
 namespace {
@@ -55,8 +57,15 @@ Status measureKernels(Compilation &c, const std::string &object) {
       if (*name == kernel.name)
         c.output.kernels.push_back({{"name", kernel.name}, {"object_bytes", static_cast<int64_t>(symbol.getSize())}});
   }
-  if (c.output.kernels.size() != c.output.plan.kernels.size())
-    return Error::mismatch(ErrorKind::InvalidFile, "object", "every kernel of the plan", std::to_string(c.output.kernels.size()) + " of them");
+  if (c.request.from) { // a text may hold some of the kernels only
+    const auto isThere = [&](const std::string &name) {
+      return std::any_of(c.output.kernels.begin(), c.output.kernels.end(), [&](const nlohmann::json &kernel) { return kernel["name"] == name; });
+    };
+    std::erase_if(c.output.plan.kernels, [&](const PlanKernel &kernel) { return !isThere(kernel.name); });
+    std::erase_if(c.output.plan.launches, [&](const PlanLaunch &launch) { return !isThere(launch.kernel); });
+  }
+  if (c.output.kernels.empty() || c.output.kernels.size() != c.output.plan.kernels.size())
+    return Error::mismatch(ErrorKind::InvalidFile, "object", "kernels of the plan, every one unless from a text", std::to_string(c.output.kernels.size()) + " of them");
   return {};
 }
 

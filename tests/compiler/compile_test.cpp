@@ -67,7 +67,9 @@ TEST(Compile, ObjectsCallNothingOutside) {
 TEST(Compile, ConfigChangesBlocksAndIsReported) {
   CompileRequest request = requestFor(R"({"layout": "exact_causal", "head_dim": 32})");
   request.config.kernels["exact_causal"].blockM = 32;
-  EXPECT_EQ(compiled(request).plan.kernels[0].configJson, R"({"block_m":32,"block_n":64})");
+  const Plan plan = compiled(request).plan;
+  ASSERT_EQ(plan.kernels.back().name, "exact_causal");
+  EXPECT_EQ(plan.kernels.back().configJson, R"({"block_m":32,"block_n":64})");
   request.config.kernels["causal_output"].blockM = 32;
   auto output = compile(request);
   ASSERT_FALSE(output.ok());
@@ -90,7 +92,7 @@ TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
   std::vector<std::string> symbols = planSymbols(output.plan);
   std::vector<int64_t> values;
   for (const std::string &symbol : symbols)
-    values.push_back(symbol == "n" ? 16 : 1);
+    values.push_back(symbol == "n" || symbol == "max_length" ? 16 : symbol == "is_packed" || symbol.ends_with("_count") ? 0 : 1);
   for (const PlanBuffer &buffer : output.plan.buffers) {
     auto bytes = CompiledExpression::compile(buffer.bytes, symbols);
     ASSERT_TRUE(bytes.ok());
@@ -101,9 +103,10 @@ TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
 
 TEST(Compile, StreamingHasNeitherTargetNorSolve) {
   const CompileOutput output = compiled(requestFor(R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "landmark_value": "streaming"})"));
-  ASSERT_EQ(output.plan.kernels.size(), 2u);
-  EXPECT_EQ(output.plan.kernels[0].name, "segment_summary");
-  EXPECT_EQ(output.plan.kernels[1].name, "causal_output");
+  ASSERT_EQ(output.plan.kernels.size(), 3u);
+  EXPECT_EQ(output.plan.kernels[0].name, "clear_padding");
+  EXPECT_EQ(output.plan.kernels[1].name, "segment_summary");
+  EXPECT_EQ(output.plan.kernels[2].name, "causal_output");
 }
 
 } // namespace

@@ -144,7 +144,7 @@ TEST(GpuCompile, DefaultsFitEveryTarget) {
     CompileRequest request = requestFor(R"({"layout": "causal", "head_dim": 256, "landmarks": 64})", target);
     request.emit = Stage::Plan;
     const Plan plan = compiled(request).plan;
-    EXPECT_EQ(plan.kernels.size(), 9u); // six, three of them with a variant for rows that are not aligned
+    EXPECT_EQ(plan.kernels.size(), 10u); // six, four of them with a variant for rows that are not aligned
     for (const PlanKernel &kernel : plan.kernels)
       EXPECT_LE(kernel.sharedBytes, gpuInfo(target).sharedBytes) << kernel.name << " for " << targetName(target);
   }
@@ -166,10 +166,10 @@ TEST(GpuCompile, ThePlanSaysHowToLaunch) {
   CompileRequest request = requestFor(smallExact, cuda(80));
   request.config.kernels["exact_causal"] = {.blockM = 32, .blockN = 16, .numWarps = 2, .numStages = 3};
   const Plan plan = compiled(request).plan;
-  ASSERT_EQ(plan.kernels.size(), 2u);
-  EXPECT_EQ(plan.kernels[0].name, "exact_causal");
-  EXPECT_EQ(plan.kernels[1].name, "exact_causal_unaligned");
-  for (const PlanKernel &kernel : plan.kernels) {
+  ASSERT_EQ(plan.kernels.size(), 4u); // clear_padding and its variant are the first two
+  EXPECT_EQ(plan.kernels[2].name, "exact_causal");
+  EXPECT_EQ(plan.kernels[3].name, "exact_causal_unaligned");
+  for (const PlanKernel &kernel : {plan.kernels[2], plan.kernels[3]}) {
     EXPECT_EQ(kernel.blockThreads, 64);
     EXPECT_EQ(kernel.sharedBytes, 3 * 2 * 16 * 16 * 2); // three stages of k and v; q's memory is used again
     EXPECT_EQ(kernel.configJson, R"({"block_m":32,"block_n":16,"num_stages":3,"num_warps":2})");
@@ -179,13 +179,13 @@ TEST(GpuCompile, ThePlanSaysHowToLaunch) {
 /// Exactly one of the two variants runs, whatever the alignments of q, k, v and o.
 TEST(GpuCompile, OneVariantRunsForEachAlignment) {
   const Plan plan = compiled(requestFor(smallExact, cuda(80))).plan;
-  ASSERT_EQ(plan.launches.size(), 2u);
+  ASSERT_EQ(plan.launches.size(), 4u);
   std::vector<std::string> symbols;
   for (const PlanArgument &argument : plan.arguments)
     if (!argument.alignmentSymbol.empty())
       symbols.push_back(argument.alignmentSymbol);
   ASSERT_GE(symbols.size(), 3u);
-  auto aligned = CompiledExpression::compile(plan.launches[0].when, symbols), unaligned = CompiledExpression::compile(plan.launches[1].when, symbols);
+  auto aligned = CompiledExpression::compile(plan.launches[2].when, symbols), unaligned = CompiledExpression::compile(plan.launches[3].when, symbols);
   ASSERT_TRUE(aligned.ok() && unaligned.ok());
   for (size_t odd = 0; odd <= symbols.size(); ++odd) {
     std::vector<int64_t> values(symbols.size(), 16);
@@ -202,7 +202,7 @@ TEST(GpuCompile, LinesOfThePtxAreTheTemplates) {
   static const std::regex file(R"re(\.file\s+\d+ "([^"]*)"( "([^"]*)")?)re");
   for (std::sregex_iterator found(ptx.begin(), ptx.end(), file), end; found != end; ++found)
     files.insert((*found)[3].matched ? (*found)[1].str() + "|" + (*found)[3].str() : (*found)[1].str());
-  EXPECT_EQ(files, (std::set<std::string>{"templates/causal.cpp", "templates/building_blocks.cpp"}));
+  EXPECT_EQ(files, (std::set<std::string>{"templates/causal.cpp", "templates/landmarks.cpp", "templates/building_blocks.cpp"}));
   EXPECT_NE(ptx.find("\t.loc\t"), std::string::npos);
   EXPECT_EQ(ptx.find(NYSJIT_SOURCE_DIR), std::string::npos);
   EXPECT_EQ(ptx.find("\"/"), std::string::npos); // no other absolute path either
