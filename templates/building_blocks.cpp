@@ -42,7 +42,7 @@ struct Sequence {
 };
 Sequence sequenceOf(Kernel &k, const Attention &a, const Scalar &b) {
   const View offsets = k.view(a.offsets, {}), lengths = k.view(a.lengths, {}), starts = k.view(a.starts, {});
-  const Scalar offset = k.loadInteger(offsets, b), offsetEnd = k.loadInteger(offsets, b + 1);
+  const Scalar offset = k.loadInteger(offsets, b), offsetEnd = k.loadInteger(k.slice(offsets, 1, max(offsets.length - 1, 0)), b);
   const Scalar start = min(max(offset + k.loadInteger(starts, b), 0), a.rows);
   const Scalar length = offsetEnd - offset + k.loadInteger(lengths, b) + (1 - a.isVariable()) * a.rows;
   return {start, min(max(length, 0), min(a.maxLength, a.rows - start))};

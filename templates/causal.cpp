@@ -29,10 +29,10 @@ void causal(Program &program) {
     const Scalar id = k.programId(), i0 = (rowTiles - 1 - id / heads) * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = landmarks.segmentsOf(k, head);
-    const Scalar iLast = min(i0 + blockM, head.length) - 1;
+    const Scalar iLast = min(i0 + blockM, head.length) - 1, isUsed = i0 < head.length;
     const Tile i = i0 + k.iota(blockM), query = k.load(head.query, i0, blockM);
     // far: landmarks j < seg(i) - window; near: from the first position of segment seg(i) - window on
-    auto farEnd = [&](Scalar position) { return max(position / segments.len - spec.window, 0) * (i0 < head.length); };
+    auto farEnd = [&](Scalar position) { return max(position / segments.len - spec.window, 0) * isUsed; };
     const Tile farCount = max(i / segments.len - spec.window, 0);
     // A few near tiles at most are not worth an unmasked loop.
     const bool isShort = spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
@@ -40,7 +40,7 @@ void causal(Program &program) {
 
     OnlineSoftmax softmax(k, blockM, spec.headDim);
     addFar(k, softmax, landmarks.target(k, head, segments), query, farCount, farEnd(i0), farEnd(iLast), blockN);
-    addNear(k, softmax, head, query, farCount * segments.len, i, {farEnd(i0) * segments.len, iLast + 1}, inside, blockN);
+    addNear(k, softmax, head, query, farCount * segments.len, i, {farEnd(i0) * segments.len, (iLast + 1) * isUsed}, inside, blockN);
     k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
   });
 }

@@ -26,7 +26,7 @@ void exactCausal(Program &program) {
 
     // O_i = sum over t <= i of e^{tau q_i.k_t} v_t / sum over t <= i of e^{tau q_i.k_t}
     OnlineSoftmax softmax(k, blockM, program.spec().headDim);
-    k.forTiles({0, min(i0 + blockM, head.length)}, {0, i0 + 1}, blockN, softmax.carry(), [&](Scalar t0, bool masked) {
+    k.forTiles({0, min(i0 + blockM, head.length) * (i0 < head.length)}, {0, i0 + 1}, blockN, softmax.carry(), [&](Scalar t0, bool masked) {
       Tile logits = dotT(query, k.load(head.key, t0, blockN)) * scale;
       if (masked)
         logits = where(cols(t0 + k.iota(blockN)) <= rows(i), logits, negativeInfinity);

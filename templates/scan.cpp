@@ -180,7 +180,7 @@ void Scan::firstRows() {
     const Scalar count = min(head.length, firstK);
     const Tile i = i0 + k.iota(blockM);
     OnlineSoftmax softmax(k, blockM, headDim);
-    addNear(k, softmax, head, k.load(head.query, i0, blockM), i * 0, i, {0, min(i0 + blockM, count)}, {0, i0 + 1}, *blocks.blockN);
+    addNear(k, softmax, head, k.load(head.query, i0, blockM), i * 0, i, {0, min(i0 + blockM, count) * (i0 < count)}, {0, i0 + 1}, *blocks.blockN);
     k.store(convolution.addTo(k, softmax.result(), head, i0), k.slice(head.output, 0, count), i0);
   });
 }

@@ -27,7 +27,7 @@ void segmentCausal(Program &program) {
     const Tile seen = (i0 + k.iota(blockM)) / segments.len + 1; // landmarks of row i
     OnlineSoftmax softmax(k, blockM, program.spec().headDim);
     addFar(k, softmax, landmarks.target(k, head, segments), k.load(head.query, i0, blockM), seen, i0 / segments.len + 1,
-           min((i0 + blockM - 1) / segments.len + 1, segments.count), *blocks.blockN);
+           min((i0 + blockM - 1) / segments.len + 1, segments.count) * (i0 < head.length), *blocks.blockN);
     k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
   });
 }

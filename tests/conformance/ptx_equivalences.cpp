@@ -322,15 +322,6 @@ bool isWithinWindow(const PtxText &ptx, const Mutation &mutation, const ProgramF
   return bound && bound->op() == Operator::FloorDiv && BitAnalysis(ptx, mutation.line).bit(mutation.line, i.operands[1], 3) == Bit::Zero;
 }
 
-/// The branches that a compare decides.
-std::vector<size_t> branchesOn(const PtxText &ptx, size_t line) {
-  std::vector<size_t> branches;
-  for (const auto &[at, instruction] : ptx.instructions())
-    if (instruction.is("bra") && ptx.kernel(at) == ptx.kernel(line) && instruction.guard == "@" + ptx.instruction(line)->operands[0])
-      branches.push_back(at);
-  return branches;
-}
-
 /// Whether control comes back to `line`.
 bool isInLoop(const PtxText &ptx, size_t line) {
   std::deque<size_t> places = {line};
@@ -350,27 +341,6 @@ bool isInLoop(const PtxText &ptx, size_t line) {
     }
   }
   return false;
-}
-
-/// The test, before a loop, whether it turns at all, where it always does: exact_causal's over the tiles with a mask, of which a
-/// query's own position is in one, and landmark_target's over the landmarks up to its own. Not whether it turns twice.
-bool alwaysTurns(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
-  const std::string &kernel = ptx.kernel(mutation.line);
-  std::vector<size_t> branches;
-  if (mutation.kind == "guarded code always runs")
-    branches = {mutation.line};
-  else if (mutation.kind == "bound off by one" && ptx.instruction(mutation.line)->is("setp.ge.s32"))
-    branches = branchesOn(ptx, mutation.line);
-  auto isFirst = [&](size_t branch) {
-    const std::vector<const PtxInstruction *> tests = testsOf(ptx, branch);
-    if (tests.size() != 1 || !testsLoop(ptx, branch) || !jumpsOverCopies(ptx, branch) || isInLoop(ptx, branch))
-      return false;
-    if (kernel == "landmark_target") // end + 15 < 16
-      return tests[0]->is("setp.lt") && tests[0]->operands[2] == "16";
-    const std::vector<size_t> &writers = ptx.writers(branch, tests[0]->operands[1]); // a second turn's is begin + 16
-    return isExact(ptx, branch) && hasProductsBefore(ptx, branch, kernel) && !(writers.size() == 1 && ptx.instruction(writers[0])->is("add.s32"));
-  };
-  return !branches.empty() && std::all_of(branches.begin(), branches.end(), isFirst);
 }
 
 /// exact_causal here has tiles of four blocks of keys.
@@ -398,7 +368,6 @@ constexpr Rule rules[] = {
     {{"the parameter is on the other side of the constant, or was tried where it is not", /*isAnywhere=*/false}, differsOnlyWhereTried},
     {{"a loop without a mask has all its rows inside"}, isInUnmaskedLoop},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
-    {{"the loop always turns"}, alwaysTurns},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
     {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"}, isBetweenEvenTurns},
 };
