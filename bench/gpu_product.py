@@ -1,10 +1,10 @@
-"""What ptxas makes of every kernel: registers, spills and its time, over head_dim x landmarks x dtype x target.
+"""What ptxas makes of every kernel: registers, spills and its time, over layout x head_dim x landmarks x dtype x target.
 
 A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks that were compiled, and the
 head_dims with which it spills. A spec that does not compile or assemble (ptxas's notes C7504 to C7519 are errors) is listed
 below the table and makes the exit status 1. The whole product takes hours; each list can be cut.
 
-usage: gpu_product.py [--head-dims 64,128] [--landmarks 64] [--dtypes float32] [--targets cuda:sm_80] [--jobs 2] [--save FILE]
+usage: gpu_product.py [--layouts causal] [--head-dims 64,128] [--landmarks 64] [--dtypes float32] [--targets cuda:sm_80] [--jobs 2] [--save FILE]
 """
 
 import argparse
@@ -22,6 +22,7 @@ from harness import BUILD, table
 HEAD_DIMS = range(16, 257, 8)
 LANDMARKS = [16, 64, 256, 1024]
 DTYPES = ["float32", "float16", "bfloat16"]
+LAYOUTS = ["exact_causal", "causal", "segment_causal", "bidirectional", "prefix_lm", "scan"]
 TARGETS = [f"cuda:sm_{sm}" for sm in (80, 86, 89, 90, 100, 120)]
 
 
@@ -29,6 +30,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--head-dims", type=lambda text: [int(word) for word in text.split(",")], default=list(HEAD_DIMS))
     parser.add_argument("--landmarks", type=lambda text: [int(word) for word in text.split(",")], default=LANDMARKS)
+    parser.add_argument("--layouts", type=lambda text: text.split(","), default=LAYOUTS)
     parser.add_argument("--dtypes", type=lambda text: text.split(","), default=DTYPES)
     parser.add_argument("--targets", type=lambda text: text.split(","), default=TARGETS)
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
@@ -38,9 +40,15 @@ def arguments():
 
 def specs(options):
     for head_dim, dtype in itertools.product(options.head_dims, options.dtypes):
-        yield {"layout": "exact_causal", "head_dim": head_dim, "dtype": dtype}
-        for landmarks in options.landmarks:
-            yield {"layout": "causal", "head_dim": head_dim, "landmarks": landmarks, "dtype": dtype}
+        common = {"head_dim": head_dim, "dtype": dtype}
+        for layout in options.layouts:
+            if layout == "exact_causal":
+                yield {"layout": layout, **common}
+                continue
+            for landmarks in options.landmarks:
+                if landmarks <= 512 or layout in ("causal", "segment_causal"):
+                    source = {"landmark_source": "learned"} if layout == "scan" else {}
+                    yield {"layout": layout, "landmarks": landmarks, **source, **common}
 
 
 def compile_one(folder, number, spec, target):

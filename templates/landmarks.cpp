@@ -184,7 +184,8 @@ void Landmarks::past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Seg
 /// Longest first: tiles from the end. A row that shares a reader's tile of `readBlock` rows with later ones has empty sums where
 /// only those have positions.
 void Landmarks::landmarkPast(int readBlock) {
-  const BlockConfig blocks = program.blocks("landmark_past", {.blockM = 64, .blockN = 64});
+  const bool isLarge = spec.dtype == DType::Float32 && spec.headDim > 112; // for the registers of 64 rows' threads
+  const BlockConfig blocks = program.blocks("landmark_past", {.blockM = isLarge ? 32 : 64, .blockN = 64});
   const int blockM = *blocks.blockM;
   const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM), parts = ceilDiv(attention.maxLength, split);
   partial = PartialSums(program, "landmark_past", heads, parts, capacity);

@@ -190,7 +190,9 @@ void Scan::firstRows() {
 void scan(Program &program) {
   Scan layout(program);
   const Attention &attention = layout.attention;
-  const BlockConfig blocks = program.blocks("scan_output", {.blockM = 64, .blockN = 64, .split = 0});
+  BlockConfig blocks = program.blocks("scan_output", {.blockM = 64, .blockN = 64, .split = 0});
+  if (*blocks.split) // many programs side by side, each with less memory of its own
+    blocks = program.blocks("scan_output", {.blockM = 32, .blockN = 32, .split = 0});
   const BlockConfig inverseBlocks = program.blocks("scan_inverse", {.blockM = 32});
   const Scalar inverses = layout.isFirstK ? attention.heads() : attention.queryHeads;
   const InverseWorkspace inverse(program, inverses, layout.landmarks, *inverseBlocks.blockM, *blocks.blockN);
