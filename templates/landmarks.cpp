@@ -94,7 +94,8 @@ void Landmarks::summarize() {
     const Segments segments = segmentsOf(k, head);
     const Scalar start = segments.startOf(g), length = max(min(segments.endOf(g) - start, segments.len * (g < segments.count)), 0);
     const View query = k.slice(head.query, start, length), key = k.slice(head.key, start, length), value = k.slice(head.value, start, length);
-    auto storeRow = [&](const Tile &x, const TensorRef &tensor) { k.store(x, k.slice(k.view(tensor, {pair, g}), 0, Scalar(d) * (g < segments.count)), 0); };
+    // Rows beyond a sequence's landmarks are written, too, and nobody reads them.
+    auto storeRow = [&](const Tile &x, const TensorRef &tensor) { k.store(x, k.view(tensor, {pair, g}), 0); };
 
     // qtilde_g, ktilde_g: means of q and k over the segment
     Tile meanQuery = k.fill(d, 0), meanOfKeys = k.fill(d, 0);
