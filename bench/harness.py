@@ -2,6 +2,7 @@
 
 import ctypes
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -45,8 +46,13 @@ def table(title, header, rows, notes=()):
     publish(markdown(title, header, rows), notes)
 
 
+@functools.cache
 def commit():
+    """What is measured; asked before anything is written."""
     return subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+
+
+commit()
 
 
 def median_ms(callables, repeat, seconds=60.0):
