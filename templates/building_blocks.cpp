@@ -15,7 +15,7 @@ Attention::Attention(Program &program) : queryHeads(program.symbol("Hq")), keyHe
   offsets = program.integers("cu_seqlens", offsetCount.expression(), /*isOptional=*/true);
   lengths = program.integers("seqlens", lengthCount.expression(), /*isOptional=*/true);
   starts = program.integers("seq_starts", Expression::symbol("start_count"), /*isOptional=*/true);
-  program.sequences({.offsets = "cu_seqlens", .lengths = "seqlens", .starts = "seq_starts", .parts = "", .rows = "n", .maxLength = "max_length"});
+  program.sequences() = {.offsets = "cu_seqlens", .lengths = "seqlens", .starts = "seq_starts", .parts = "", .rows = "n", .maxLength = "max_length"};
   hasLengths = min(lengthCount, 1);
   batch = isPacked * max(offsetCount - 1, 0) + (1 - isPacked) * B;
   program.require(isPacked == min(offsetCount, 1), "cu_seqlens", "B + 1 numbers with packed tensors [total, H, d], none with others", "{offset_count}");
@@ -30,7 +30,7 @@ Attention::Attention(Program &program) : queryHeads(program.symbol("Hq")), keyHe
 
 TensorRef Attention::addParts(Program &program, const std::string &name) {
   const Scalar count = program.symbol("part_count");
-  program.sequences({.offsets = "cu_seqlens", .lengths = "seqlens", .starts = "seq_starts", .parts = name, .rows = "n", .maxLength = "max_length"});
+  program.sequences().parts = name;
   program.require(count == batch, name, "one number for each sequence", "{part_count}");
   return program.integers(name, count.expression(), /*isOptional=*/false);
 }

@@ -111,8 +111,8 @@ public:
   TensorRef integers(const std::string &name, const Expression &extent, bool isOptional);
   /// A tensor the kernels write: float32 or the spec's dtype, as the caller passes it.
   TensorRef output(const std::string &name, std::vector<Expression> shape, const std::string &packedSymbol = "");
-  /// How sequences lie in the arguments' rows.
-  void sequences(PlanSequences names) { plan.sequences = std::move(names); }
+  /// How sequences lie in the arguments' rows, to be filled in.
+  PlanSequences &sequences() { return plan.sequences; }
   /// float32 memory that lives during one run.
   TensorRef buffer(const std::string &name, std::vector<Scalar> shape);
   /// Must hold before anything is launched; {n} in the sentences is replaced by symbol n's value.
