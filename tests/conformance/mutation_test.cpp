@@ -397,7 +397,7 @@ std::vector<KernelCase> causalCases(bool isWhole) {
 
 INSTANTIATE_TEST_SUITE_P(Exact, Mutations, testing::ValuesIn(exactCases()), [](const auto &info) { return info.param.name; });
 INSTANTIATE_TEST_SUITE_P(Causal, Mutations, testing::ValuesIn(causalCases(true)), [](const auto &info) { return info.param.name; });
-// Not part of a test run: since sequences have lengths of their own, 21 mutations survive these in bfloat16
+// Not part of a test run: since sequences have lengths of their own, 21 mutations survive the aligned ones in bfloat16
 // (--gtest_also_run_disabled_tests lists them), and the rule of unmasked loops, which goes by shape, claims too much in landmark_solve.
 // Most are guards of loads that a loop which turns at all makes needless.
 INSTANTIATE_TEST_SUITE_P(DISABLED_Causal, Mutations, testing::ValuesIn(causalCases(false)), [](const auto &info) { return info.param.name; });
