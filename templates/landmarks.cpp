@@ -142,11 +142,17 @@ void Landmarks::solve() {
   const bool isSolved = options.hasTarget && options.isNystrom;
   if (!isSolved && !options.sourceLen)
     return;
-  // Sums over the past, split at fixed positions where the consumer's config says so.
-  const BlockConfig blocks = program.blocks(options.sourceLen ? "source_past" : "landmark_target", {.blockM = 32, .blockN = 64, .split = 0});
-  split = *blocks.split;
+  // Sums over the past, split at fixed positions where the config of the first kernel that reads them says so.
+  BlockConfig defaults{.blockM = 32, .blockN = 64, .split = 0};
+  if (options.sourceLen) {
+    sourceBlocks = program.blocks("source_past", defaults);
+    defaults.split.reset();
+  }
+  if (isSolved)
+    targetBlocks = program.blocks("landmark_target", defaults);
+  split = *(options.sourceLen ? sourceBlocks : targetBlocks).split;
   if (split)
-    landmarkPast(std::max(*blocks.blockM, isSolved ? *program.blocks("landmark_target", {.blockM = 32}).blockM : 0));
+    landmarkPast(std::max(sourceBlocks.blockM.value_or(0), targetBlocks.blockM.value_or(0)));
   if (options.sourceLen) {
     sourcePast();
     sourceInverse();
@@ -204,7 +210,7 @@ void Landmarks::landmarkPast(int readBlock) {
 }
 
 void Landmarks::sourcePast() {
-  const BlockConfig blocks = program.blocks("source_past", {.blockM = 32, .blockN = 64, .split = 0});
+  const BlockConfig &blocks = sourceBlocks;
   const int blockM = *blocks.blockM;
   const Scalar heads = attention.heads();
   program.kernel("source_past", heads * ceilDiv(capacity, blockM), [&](Kernel &k) {
@@ -242,8 +248,7 @@ void Landmarks::sourceInverse() {
 //===- The stabilized solve -------------------------------------------------------------------------------------===//
 
 void Landmarks::landmarkTarget() {
-  const BlockConfig blocks = options.sourceLen ? program.blocks("landmark_target", {.blockM = 32, .blockN = 64})
-                                               : program.blocks("landmark_target", {.blockM = 32, .blockN = 64, .split = 0});
+  const BlockConfig &blocks = targetBlocks;
   const int blockM = *blocks.blockM, blockN = *blocks.blockN;
   const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM);
   program.kernel("landmark_target", heads * tiles, [&](Kernel &k) {

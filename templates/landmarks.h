@@ -75,6 +75,7 @@ private:
   // [heads, capacity] each, and d where they are vectors. value: pool, then U of the target's. sourcePastValue: B V of the source's
   // landmarks; sourceValue: their U, which is `value` too unless the target's are the segments' own.
   TensorRef query, meanKey, key, bias, logMass, value, sourcePastValue, sourceValue;
+  BlockConfig sourceBlocks, targetBlocks; // of source_past and landmark_target
   int split = 0;
   PartialSums partial;
 };
