@@ -259,12 +259,17 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
   });
   groupCopies(&kernel.getBody().front());
   for (auto &[op, load] : loads) {
+    // A load that is not awaited itself arrives with the next that is: nothing may read any of them before the load after that one.
+    const ArrayRef<tile::LoadOp> started = load.startsWith;
+    for (size_t i = 0, first = 0; i < started.size(); ++i) {
+      const bool isAwaited = i + 1 == started.size() || llvm::any_of(started.slice(first, i + 1 - first), [&](tile::LoadOp one) { return isNeededBefore(one, started[i + 1]); });
+      loads[started[i]].isAwaited = isAwaited;
+      first = isAwaited ? i + 1 : first;
+    }
     int pending = 0;
-    for (size_t i = load.startsWith.size(); i-- > 0;) {
-      SharedLoad &started = loads[load.startsWith[i]];
-      started.isAwaited = i + 1 == load.startsWith.size() || isNeededBefore(load.startsWith[i], load.startsWith[i + 1]);
-      started.pending = pending;
-      pending += started.isAwaited;
+    for (tile::LoadOp one : llvm::reverse(started)) {
+      loads[one].pending = pending;
+      pending += loads[one].isAwaited;
     }
   }
 }

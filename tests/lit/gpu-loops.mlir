@@ -84,3 +84,29 @@ func.func @sync(%p: !tile.ptr<f32>, %q: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: 
   tile.store %sum, %out[%first] : tensor<16xf32>, <0 x f32>
   return
 }
+
+// A product of two loads that stands before the last of four that start together: its copies are waited for first.
+// CHECK-LABEL: func.func @between(
+// CHECK-NOT: llvm.nvvm.ldmatrix
+// CHECK: llvm.nvvm.cp.async.wait.group
+// CHECK: llvm.nvvm.barrier
+// CHECK: llvm.nvvm.ldmatrix
+// CHECK: llvm.nvvm.cp.async.wait.group
+func.func @between(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %r0 = arith.constant 0 : i32
+  %r1 = arith.constant 64 : i32
+  %r2 = arith.constant 128 : i32
+  %r3 = arith.constant 192 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <64 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %a = tile.load %in[%r0] : <64 x bf16> -> tensor<64x64xbf16>
+  %b = tile.load %in[%r1] : <64 x bf16> -> tensor<64x64xbf16>
+  %c = tile.load %in[%r2] : <64 x bf16> -> tensor<64x64xbf16>
+  %x = tile.dot %a, %b : (tensor<64x64xbf16>, tensor<64x64xbf16>) -> tensor<64x64xf32>
+  %d = tile.load %in[%r3] : <64 x bf16> -> tensor<64x64xbf16>
+  %y = tile.dot %x, %c, %x : (tensor<64x64xf32>, tensor<64x64xbf16>, tensor<64x64xf32>) -> tensor<64x64xf32>
+  %z = tile.dot %y, %d, %y : (tensor<64x64xf32>, tensor<64x64xbf16>, tensor<64x64xf32>) -> tensor<64x64xf32>
+  tile.store %z, %out[%r0] : tensor<64x64xf32>, <64 x f32>
+  return
+}
