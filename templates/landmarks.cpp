@@ -293,8 +293,6 @@ void Landmarks::landmarkSolve() {
       const Tile query = k.load(landmarks.query, g0, block), logMass = k.load(landmarks.logMass, g0, block);
       // A_gj of the same logits, to the last bit, as their masses: one of 1e20 would be 1e13 apart
       auto weights = [&](Scalar j0) { return exp2(landmarks.logits(k, query, j0, block, DotPrecision::Full) - rows(logMass)); };
-      const Tile g = k.iota(block), own = weights(g0);
-      const Tile a = rowSum(where((cols(g) <= rows(g)) & (cols(g) >= rows(g)), own, 0.0)), gain = a / (a * a + spec.stabilizer);
       // U_g = target_g - D_g sum over j < g of A_gj U_j: whole blocks by dots, the block's own triangle by substitution
       Tile known = k.fill(block, spec.headDim, 0);
       auto addKnown = [&](Scalar j0, bool masked) {
@@ -304,7 +302,9 @@ void Landmarks::landmarkSolve() {
       if (segments.hasSource)
         k.forTiles({0, g0}, {0, g0}, block, {&known}, addKnown);
       else // g0 is a multiple of the block
-        k.forRange({0, g0}, block, {&known}, [&](Scalar j0) { addKnown(j0, false); });
+        k.forWholeTiles({0, g0}, block, {&known}, [&](Scalar j0) { addKnown(j0, false); });
+      const Tile g = k.iota(block), own = weights(g0);
+      const Tile a = rowSum(where((cols(g) <= rows(g)) & (cols(g) >= rows(g)), own, 0.0)), gain = a / (a * a + spec.stabilizer);
       const Tile right = k.load(landmarks.value, g0, block) - known * rows(gain);
       k.store(finite(triangularSolve(own * rows(gain), right)), landmarks.value, g0); // stabilizer 0 may overflow
       k.sync();

@@ -18,6 +18,8 @@ struct Kernel::Emitter {
   mlir::func::FuncOp function;
   std::vector<PlanParameter> parameters;
   DType dtype;
+  void *wholeTile = nullptr; // the start of a tile of wholeTileRows rows that lies inside all views it is loaded from
+  int wholeTileRows = 0;
 
   Emitter(mlir::MLIRContext *context, DType specDtype) : builder(context), dtype(specDtype) {}
 

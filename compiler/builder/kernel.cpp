@@ -177,8 +177,9 @@ View Kernel::slice(const View &view, ScalarOperand start, ScalarOperand length) 
 Tile Kernel::load(const View &view, ScalarOperand row, int count) {
   const Type element = emit->irType(view.tensor.element);
   const auto type = view.columns ? RankedTensorType::get({count, view.columns}, element) : RankedTensorType::get({count}, element);
+  const bool isInside = emit->wholeTile && row.scalar.irValue() == emit->wholeTile && count == emit->wholeTileRows;
   return emit->tile(tile::LoadOp::create(emit->builder, emit->at(row.where), type, emit->visible(view.irValue, row.where),
-                                         emit->integer(row.scalar, false, row.where)));
+                                         emit->integer(row.scalar, false, row.where), isInside));
 }
 
 static Value loadScalar(Kernel::Emitter &emitter, const View &view, const ScalarOperand &index) {
@@ -264,6 +265,15 @@ void Kernel::forRange(Range range, ScalarOperand step, const Carry &carry, const
     *carry[i] = emit->tile(loop.getResult(i), axes[i]);
 }
 
+void Kernel::forWholeTiles(Range range, int block, const Carry &carry, const std::function<void(Scalar)> &body, SourceLocation loc) {
+  forRange(range, ScalarOperand(block, loc), carry, [&](Scalar t) {
+    emit->wholeTile = t.irValue();
+    emit->wholeTileRows = block;
+    body(t);
+    emit->wholeTile = nullptr;
+  });
+}
+
 void Kernel::forTiles(Range range, Range unmasked, int block, const Carry &carry,
                       const std::function<void(Scalar, bool)> &body, SourceLocation loc) {
   auto at = [&](Scalar s) { return ScalarOperand(std::move(s), loc); };
@@ -284,7 +294,7 @@ void Kernel::forTiles(Range range, Range unmasked, int block, const Carry &carry
   auto start = [&](const Scalar &k) -> Scalar { return at(range.begin) + at(at(k) * at(block)); };
   if (!startsUnmasked)
     forRange({range.begin, start(first)}, at(block), carry, [&](Scalar t) { body(t, true); });
-  forRange({start(first), start(last)}, at(block), carry, [&](Scalar t) { body(t, false); });
+  forWholeTiles({start(first), start(last)}, block, carry, [&](Scalar t) { body(t, false); }, loc);
   forRange({start(last), start(count)}, at(block), carry, [&](Scalar t) { body(t, true); });
 }
 

@@ -78,8 +78,11 @@ public:
 
   /// One sequential loop.
   void forRange(Range range, ScalarOperand step, const Carry &carry, const std::function<void(Scalar)> &body);
+  /// Tiles of `block` rows that fill `range`: a load of `block` rows at `start` must lie wholly inside its view and is not tested.
+  void forWholeTiles(Range range, int block, const Carry &carry, const std::function<void(Scalar start)> &body,
+                     SourceLocation loc = SourceLocation::current());
   /// Tiles of `block` positions over `range`. The body is written once and emitted unmasked for tiles wholly inside
-  /// `unmasked`, masked for the others; their order is that of the positions. A range
+  /// `unmasked` (see forWholeTiles), masked for the others; their order is that of the positions. A range
   /// {0, 0} as `unmasked`: all are masked, one loop.
   void forTiles(Range range, Range unmasked, int block, const Carry &carry,
                 const std::function<void(Scalar start, bool masked)> &body, SourceLocation loc = SourceLocation::current());

@@ -329,17 +329,21 @@ private:
     SmallVector<Type> types;
     for (int64_t width : rowPieces(view.columns))
       types.push_back(e.f32Vector(width));
+    const Value base = address;
+    auto loadPieces = [&] {
+      return forPieces(view.columns, [&](int64_t start, int64_t width) {
+        if (view.element.isF32())
+          return e.load(e.f32Vector(width), e.offset(base, start * 4));
+        Value bits = e.load(VectorType::get({width}, e.builder.getI16Type()), e.offset(base, start * 2), 2);
+        return emitWiden(e, bits, view.element);
+      });
+    };
+    if (load.getInBounds())
+      return loadPieces();
     auto choice = scf::IfOp::create(e.builder, e.loc, TypeRange(types), inside, true);
     OpBuilder::InsertionGuard guard(e.builder);
     e.builder.setInsertionPointToStart(choice.thenBlock());
-    const Value base = address;
-    Pieces loaded = forPieces(view.columns, [&](int64_t start, int64_t width) {
-      if (view.element.isF32())
-        return e.load(e.f32Vector(width), e.offset(base, start * 4));
-      Value bits = e.load(VectorType::get({width}, e.builder.getI16Type()), e.offset(base, start * 2), 2);
-      return emitWiden(e, bits, view.element);
-    });
-    scf::YieldOp::create(e.builder, e.loc, loaded);
+    scf::YieldOp::create(e.builder, e.loc, loadPieces());
     e.builder.setInsertionPointToStart(choice.elseBlock());
     scf::YieldOp::create(e.builder, e.loc, forPieces(view.columns, [&](int64_t, int64_t width) { return e.constant(e.f32Vector(width), 0); }));
     return Pieces(choice.getResults());

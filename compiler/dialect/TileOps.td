@@ -74,8 +74,8 @@ def ViewOp : TileOp<"view", [Pure]> {
 }
 
 def LoadOp : TileOp<"load"> {
-  let summary = "rows [row, row + M) of a view; zeros outside it";
-  let arguments = (ins Arg<ViewType, "", [MemRead]>:$view, I32:$row);
+  let summary = "rows [row, row + M) of a view; zeros outside it, unless all are promised to be in_bounds";
+  let arguments = (ins Arg<ViewType, "", [MemRead]>:$view, I32:$row, UnitAttr:$in_bounds);
   let results = (outs FloatTile:$result);
   let assemblyFormat = "$view `[` $row `]` attr-dict `:` type($view) `->` type($result)";
   let hasVerifier = 1;

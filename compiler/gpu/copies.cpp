@@ -42,10 +42,12 @@ void KernelEmitter::awaitStores(tile::LoadOp load) {
 
 bool KernelEmitter::isAsynchronous(tile::LoadOp load) { return options.aligned || !views[load.getView()].isArgument; }
 
-/// Each thread takes numbers thread, thread + threads, ... below `count`.
+/// Each thread takes numbers thread, thread + threads, ... below `count`. Their addresses have nothing in common: kept from turn to
+/// turn of a loop they would take more registers than there are.
 void KernelEmitter::forEachChunk(int64_t count, llvm::function_ref<void(Value index)> body) {
+  Value first = e.threadIdHere();
   for (int64_t start = 0; start < count; start += plan.threads()) {
-    Value index = e.add(thread, start);
+    Value index = e.add(first, start);
     if (start + plan.threads() <= count)
       body(index);
     else
@@ -64,6 +66,9 @@ static Value valueInIteration(Emission &e, IRMapping &scalars, Value value, Regi
   return e.builder.clone(*op, scalars)->getResult(0);
 }
 
+/// Within a loop a number of its own, or the addresses of all the loop's copies would be computed, and kept, before it.
+Value KernelEmitter::threadAt(Operation *op) { return op->getParentOfType<scf::ForOp>() ? e.threadIdHere() : thread; }
+
 void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
   const SharedTile &tile = plan.shared(load)->raw;
   const MemoryView &view = views[load.getView()];
@@ -72,11 +77,15 @@ void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
   Value to = sharedAddress(tile.offset);
   if (slot)
     to = e.offset(to, e.mul(slot, tile.bytes()));
-  Value from = e.offset(view.address, e.mul(e.widen(row), view.rowBytes));
+  // Where a thread reads in the view's first rows stays what it is from turn to turn: the tile's row comes last.
+  Value rowOffset = e.mul(e.widen(row), view.rowBytes);
+  auto addressOf = [&](Value tileRow, Value chunk) {
+    return e.offset(e.offset(e.offset(view.address, e.mul(e.widen(tileRow), view.rowBytes)), e.mul(chunk, 16)), rowOffset);
+  };
   auto copy = [&](Value shared, Value global, Value tileRow) {
-    Value inside = e.below(e.add(row, tileRow), view.length);
+    Value inside = load.getInBounds() ? Value() : e.below(e.add(row, tileRow), view.length);
     if (isAsynchronous(load))
-      e.copyAsync(shared, global, e.select(inside, e.i32(16), e.i32(0)));
+      e.copyAsync(shared, global, inside ? e.select(inside, e.i32(16), e.i32(0)) : Value());
     else
       copyElements(shared, global, inside, tile.elementBytes);
   };
@@ -84,14 +93,13 @@ void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
   if (threads % tile.chunks() != 0 || count % threads != 0) {
     forEachChunk(count, [&](Value index) {
       Value tileRow = e.divide(index, tile.chunks()), chunk = e.remainder(index, tile.chunks());
-      Value global = e.offset(e.offset(from, e.mul(e.widen(tileRow), view.rowBytes)), e.mul(chunk, 16));
-      copy(e.offset(to, swizzled(tile, tileRow, chunk)), global, tileRow);
+      copy(e.offset(to, swizzled(tile, tileRow, chunk)), addressOf(tileRow, chunk), tileRow);
     });
     return;
   }
   // A thread keeps its chunk and steps down the rows; every eight rows the swizzle is the same again.
-  Value first = e.divide(thread, tile.chunks()), chunk = e.remainder(thread, tile.chunks());
-  Value global = e.offset(e.offset(from, e.mul(e.widen(first), view.rowBytes)), e.mul(chunk, 16)), globalStep = e.mul(view.rowBytes, rowStep);
+  Value first = e.divide(copier, tile.chunks()), chunk = e.remainder(copier, tile.chunks());
+  Value global = addressOf(first, chunk), globalStep = e.mul(view.rowBytes, rowStep);
   const int64_t period = rowStep % 8 == 0 ? 1 : 8 / std::min<int64_t>(8, rowStep & -rowStep);
   SmallVector<Value> places;
   for (int64_t i = 0; i * threads < count; ++i) {
@@ -103,19 +111,17 @@ void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
   }
 }
 
-/// The same for rows that start anywhere: through registers, element by element.
+/// The same for rows that start anywhere: through registers, element by element. `inside` null: it is.
 void KernelEmitter::copyElements(Value shared, Value global, Value inside, int64_t elementBytes) {
   const Type word = e.builder.getIntegerType(elementBytes * 8);
   Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getIntegerAttr(word, 0));
-  Registers words = e.valuesWhen(
-      inside,
-      [&] {
-        Registers loaded;
-        for (int64_t i = 0; i < 16 / elementBytes; ++i)
-          loaded.push_back(e.load(word, e.offset(global, i * elementBytes), elementBytes));
-        return loaded;
-      },
-      Registers(16 / elementBytes, zero));
+  auto loadWords = [&] {
+    Registers loaded;
+    for (int64_t i = 0; i < 16 / elementBytes; ++i)
+      loaded.push_back(e.load(word, e.offset(global, i * elementBytes), elementBytes));
+    return loaded;
+  };
+  const Registers words = inside ? e.valuesWhen(inside, loadWords, Registers(16 / elementBytes, zero)) : loadWords();
   e.store(e.vectorOf(words), shared, 16);
 }
 
@@ -169,18 +175,32 @@ void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
   }
 }
 
-/// Where a load is only read in pipelined loops, whose turns start with a barrier: these loops. Else none.
+/// Whether all copies that `load` has started are waited for between it and `reader`, for a load of its own.
+bool KernelEmitter::awaitsBetween(tile::LoadOp load, Operation *reader) {
+  return reader->getBlock() == load->getBlock() && llvm::any_of(*load->getBlock(), [&](Operation &op) {
+    const SharedLoad *shared = plan.shared(&op);
+    return shared && load->isBeforeInBlock(&op) && op.isBeforeInBlock(reader) && isAsynchronous(cast<tile::LoadOp>(op)) && shared->isAwaited &&
+           shared->pending == 0 && loopsThatRead(cast<tile::LoadOp>(op)).empty();
+  });
+}
+
+/// Where a load is only read in pipelined loops, whose turns start with a barrier, and after another load's wait: these loops.
+/// Else none. In a loop there must be such a wait, or a turn that enters none of the loops would leave its copies under way.
 SmallVector<const PipelinedLoop *> KernelEmitter::loopsThatRead(tile::LoadOp load) {
-  if (plan.shared(load)->startsWith.size() != 1 || plan.comesThroughShared(load) || needsConversion(load) || !isa<func::FuncOp>(load->getParentOp()))
+  if (plan.shared(load)->startsWith.size() != 1 || plan.comesThroughShared(load) || needsConversion(load))
     return {};
   SmallVector<const PipelinedLoop *> loops;
+  bool isAwaited = isa<func::FuncOp>(load->getParentOp());
   for (Operation *user : load->getUsers())
     if (auto dot = dyn_cast<tile::DotOp>(user)) {
-      loops.push_back(plan.pipelined(user->getParentOp()));
-      if (plan.isPreloaded(dot) || !loops.back())
+      const PipelinedLoop *loop = plan.pipelined(user->getParentOp());
+      if (plan.isPreloaded(dot) || !(loop || awaitsBetween(load, user)))
         return {};
+      isAwaited |= !loop;
+      if (loop)
+        loops.push_back(loop);
     }
-  return loops;
+  return isAwaited ? loops : SmallVector<const PipelinedLoop *>();
 }
 
 /// Whether loops that wait for copies of their own wait for the load's, too. Not for what the kernel may overwrite before that.
@@ -204,6 +224,7 @@ void KernelEmitter::awaitCopied(ArrayRef<tile::LoadOp> loads) {
 void KernelEmitter::copyWhereItStands(tile::LoadOp load) {
   const SharedLoad &shared = *plan.shared(load);
   awaitCopied(shared.startsWith);
+  copier = threadAt(load);
   for (tile::LoadOp started : shared.startsWith) {
     startCopy(started, scalars.lookup(started.getRow()), Value());
     slots[started] = Value();

@@ -26,19 +26,11 @@ KernelEmitter::SharedOperand KernelEmitter::sharedForm(tile::LoadOp load, Form f
 }
 
 /// ldmatrix at (row + laneRows, chunk + laneChunks). `row` is a multiple of 8 and does not move the swizzle; `chunk` is even
-/// where laneChunks may be 1, so that it can be XORed in last.
+/// where laneChunks may be 1.
 Registers KernelEmitter::loadMatrices(const SharedOperand &operand, Value row, Value chunk, Value laneRows, Value laneChunks, int count,
                                       bool transposed) {
-  const SharedTile &tile = operand.tile;
-  Value bits = laneRows;
-  if (tile.swizzleShift())
-    bits = arith::ShRUIOp::create(e.builder, e.loc, laneRows, e.i32(tile.swizzleShift()));
-  Value place = laneChunks;
-  if (tile.swizzleBits())
-    place = e.bitXor(laneChunks, e.bitAnd(bits, tile.swizzleMask()));
-  place = tile.swizzleBits() == 0 ? e.add(place, chunk) : e.bitXor(place, chunk);
-  Value address = e.offset(operand.base, e.add(e.mul(laneRows, tile.rowBytes()), e.mul(place, 16)));
-  return e.loadMatrices(e.offset(address, e.mul(row, tile.rowBytes())), count, transposed);
+  Value base = e.offset(operand.base, e.mul(row, operand.tile.rowBytes()));
+  return e.loadMatrices(chunkAddress(operand.tile, base, laneRows, laneChunks, chunk), count, transposed);
 }
 
 Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t row, Value step, bool isHalfStep) {
@@ -74,18 +66,18 @@ SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, 
   SmallVector<Registers, 2> fragments;
   for (int64_t i = 0; i < count; ++i) {
     if (dot.isTransposed) { // both numbers of a pair, beside each other in the row
-      Value chunk = e.add(e.divide(quarter, 2), e.mul(step, 2));
-      Value at = e.add(swizzled(operand.tile, laneRow, chunk), e.mul(e.bitAnd(quarter, 1), 8));
-      Value pair = e.load(VectorType::get({2}, e.f32Type()), e.offset(e.offset(operand.base, at), (piece + i) * 8 * operand.tile.rowBytes()), 8);
+      Value base = e.offset(operand.base, e.mul(e.bitAnd(quarter, 1), 8));
+      Value at = chunkAddress(operand.tile, base, laneRow, e.divide(quarter, 2), e.mul(step, 2));
+      Value pair = e.load(VectorType::get({2}, e.f32Type()), e.offset(at, (piece + i) * 8 * operand.tile.rowBytes()), 8);
       fragments.push_back({e.element(pair, 0), e.element(pair, 1)});
       continue;
     }
     Registers both;
     for (int64_t k = 0; k < 2; ++k) {
       Value row = dot.isPermuted ? e.add(laneColumn, k) : e.add(quarter, 4 * k);
-      Value chunk = e.add(e.divide(laneRow, 4), 2 * (piece + i));
-      Value at = e.add(swizzled(operand.tile, row, chunk), e.mul(e.bitAnd(laneRow, 3), 4));
-      both.push_back(e.load(e.f32Type(), e.offset(e.offset(operand.base, at), e.mul(step, 8 * operand.tile.rowBytes())), 4));
+      Value base = e.offset(operand.base, e.mul(e.bitAnd(laneRow, 3), 4));
+      Value at = chunkAddress(operand.tile, base, row, e.divide(laneRow, 4), e.i32(2 * (piece + i)));
+      both.push_back(e.load(e.f32Type(), e.offset(at, e.mul(step, 8 * operand.tile.rowBytes())), 4));
     }
     fragments.push_back(both);
   }

@@ -61,8 +61,17 @@ Value Emission::intrinsic(StringRef name, Type result, ValueRange arguments) {
   return LLVM::CallIntrinsicOp::create(builder, loc, result, attribute, arguments).getResult(0);
 }
 
+Value Emission::threadIdHere() {
+  return LLVM::InlineAsmOp::create(builder, loc, i32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r", /*has_side_effects=*/true,
+                                   /*is_align_stack=*/false, LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
+}
+
 void Emission::copyAsync(Value shared, Value global, Value bytes) {
-  intrinsic("llvm.nvvm.cp.async.cg.shared.global.16.s", {}, {shared, global, bytes});
+  if (bytes)
+    intrinsic("llvm.nvvm.cp.async.cg.shared.global.16.s", {}, {shared, global, bytes});
+  else
+    intrinsic("llvm.nvvm.cp.async.cg.shared.global.16", {}, {shared, global});
 }
 
 Value Emission::exchange(Value value, int64_t mask) {

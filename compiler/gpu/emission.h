@@ -20,14 +20,14 @@ struct Emission {
   mlir::Value i32(int64_t value) { return mlir::arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(value)); }
   mlir::Value i64(int64_t value) { return mlir::arith::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(value)); }
   mlir::Value f32(double value) { return mlir::arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value)); }
-  mlir::Value add(mlir::Value a, mlir::Value b) { return mlir::arith::AddIOp::create(builder, loc, a, b); }
+  mlir::Value add(mlir::Value a, mlir::Value b) { return builder.createOrFold<mlir::arith::AddIOp>(loc, a, b); }
   mlir::Value add(mlir::Value a, int64_t b) { return b ? add(a, b, a.getType()) : a; }
-  mlir::Value mul(mlir::Value a, mlir::Value b) { return mlir::arith::MulIOp::create(builder, loc, a, b); }
+  mlir::Value mul(mlir::Value a, mlir::Value b) { return builder.createOrFold<mlir::arith::MulIOp>(loc, a, b); }
   mlir::Value mul(mlir::Value a, int64_t b) { return mul(a, integer(b, a.getType())); }
-  mlir::Value divide(mlir::Value a, int64_t b) { return mlir::arith::DivUIOp::create(builder, loc, a, integer(b, a.getType())); }
-  mlir::Value remainder(mlir::Value a, int64_t b) { return mlir::arith::RemUIOp::create(builder, loc, a, integer(b, a.getType())); }
-  mlir::Value bitAnd(mlir::Value a, int64_t b) { return mlir::arith::AndIOp::create(builder, loc, a, integer(b, a.getType())); }
-  mlir::Value bitXor(mlir::Value a, mlir::Value b) { return mlir::arith::XOrIOp::create(builder, loc, a, b); }
+  mlir::Value divide(mlir::Value a, int64_t b) { return builder.createOrFold<mlir::arith::DivUIOp>(loc, a, integer(b, a.getType())); }
+  mlir::Value remainder(mlir::Value a, int64_t b) { return builder.createOrFold<mlir::arith::RemUIOp>(loc, a, integer(b, a.getType())); }
+  mlir::Value bitAnd(mlir::Value a, int64_t b) { return builder.createOrFold<mlir::arith::AndIOp>(loc, a, integer(b, a.getType())); }
+  mlir::Value bitXor(mlir::Value a, mlir::Value b) { return builder.createOrFold<mlir::arith::XOrIOp>(loc, a, b); }
   mlir::Value widen(mlir::Value a) { return mlir::arith::ExtSIOp::create(builder, loc, builder.getI64Type(), a); }
   mlir::Value less(mlir::Value a, mlir::Value b) { return compare(mlir::arith::CmpIPredicate::slt, a, b); }
   /// a < b as unsigned: a row below 0 is as far outside as one past the end.
@@ -60,10 +60,12 @@ struct Emission {
   /// A call of an nvvm intrinsic by its LLVM name; the result type null for none.
   mlir::Value intrinsic(llvm::StringRef name, mlir::Type result, mlir::ValueRange arguments = {});
   mlir::Value threadId() { return intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", i32Type()); }
+  /// Read where it stands: LLVM moves nothing that is computed from it out of a loop.
+  mlir::Value threadIdHere();
   mlir::Value blockId() { return intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", i32Type()); }
   /// All threads of the block arrive; what they wrote before is seen by all after.
   void barrier() { intrinsic("llvm.nvvm.barrier.cta.sync.aligned.all", {}, {i32(0)}); }
-  /// 16 bytes from global to shared memory, zeros instead where `bytes` (0 or 16) is 0.
+  /// 16 bytes from global to shared memory, zeros instead where `bytes` (0 or 16) is 0. Null: always the 16.
   void copyAsync(mlir::Value shared, mlir::Value global, mlir::Value bytes);
   void commitCopies() { intrinsic("llvm.nvvm.cp.async.commit.group", {}); }
   /// Until at most `pending` of this thread's committed groups are under way.

@@ -44,8 +44,10 @@ private:
   mlir::Value loadScalar(tile::LoadScalarOp load);
   bool mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const;
   Registers registersFromShared(tile::LoadOp load);
-  Registers loadRows(const MemoryView &view, mlir::Value row, int64_t rows);
-  Registers loadPart(const MemoryView &view, mlir::Value start, int64_t length, PartOfTile part);
+  /// `body` where row `number` of the load's view exists, else `outside`.
+  Registers valuesInside(tile::LoadOp load, mlir::Value number, llvm::function_ref<Registers()> body, const Registers &outside);
+  Registers loadRows(tile::LoadOp load, mlir::Value row);
+  Registers loadPart(tile::LoadOp load, mlir::Value start, PartOfTile part);
 
   // copies.cpp
   /// All threads arrive, and nothing that may be under way is.
@@ -65,10 +67,12 @@ private:
   /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the caller's.
   void convertForms(tile::LoadOp load, mlir::Value slot);
   bool needsConversion(tile::LoadOp load) const;
+  bool awaitsBetween(tile::LoadOp load, mlir::Operation *reader);
   llvm::SmallVector<const PipelinedLoop *> loopsThatRead(tile::LoadOp load);
   bool arrivesWithLoops(tile::LoadOp load, llvm::ArrayRef<const PipelinedLoop *> loops);
   void awaitCopied(llvm::ArrayRef<tile::LoadOp> loads);
   void copyWhereItStands(tile::LoadOp load);
+  mlir::Value threadAt(mlir::Operation *op);
   void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body);
 
   // dot.cpp
@@ -125,7 +129,10 @@ private:
   void setRegisters(mlir::Value tile, Registers registers, unsigned part = 0);
   mlir::Value firstRow(const RowSplit &split); // the warp's
   mlir::Value sharedAddress(int64_t bytes) { return e.offset(sharedBase, bytes); }
+  mlir::Value swizzledChunk(const SharedTile &tile, mlir::Value row, mlir::Value chunk);
   mlir::Value swizzled(const SharedTile &tile, mlir::Value row, mlir::Value chunk); // byte offset in the tile
+  /// The address of (row, laneChunk + chunk), which have no bits in common, in a tile at `base`.
+  mlir::Value chunkAddress(const SharedTile &tile, mlir::Value base, mlir::Value row, mlir::Value laneChunk, mlir::Value chunk);
   int64_t pieces(mlir::Value tile) const { return tileType(tile).getDimSize(1) / 8; }
 
   mlir::func::FuncOp source;
@@ -133,6 +140,7 @@ private:
   const KernelOptions &options;
   Emission e;
   mlir::Value sharedBase, thread, lane, warp, laneRow, laneColumn; // laneRow = lane / 4, laneColumn = 2 (lane % 4)
+  mlir::Value copier; // the thread's number for the copies that are emitted
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, MemoryView> views;
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers; // by tile and part (0: 2-D)

@@ -44,7 +44,6 @@ static void storePair(Emission &e, Type element, Value first, Value second, Valu
 //===- Loads ----------------------------------------------------------------------------------------------------===//
 
 void KernelEmitter::emitLoad(tile::LoadOp load) {
-  const MemoryView &view = views[load.getView()];
   const RankedTensorType type = load.getResult().getType();
   if (const SharedLoad *shared = plan.shared(load)) {
     if (shared->loop)
@@ -61,10 +60,10 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
   underWay.loads.insert(load);
   Value row = scalars.lookup(load.getRow());
   if (type.getRank() == 2)
-    return setRegisters(load.getResult(), loadRows(view, row, type.getDimSize(0)));
+    return setRegisters(load.getResult(), loadRows(load, row));
   for (PartOfTile part : {RowPart, ColumnPart})
     if (plan.parts(load.getResult()) & part)
-      setRegisters(load.getResult(), loadPart(view, row, type.getDimSize(0), part), part);
+      setRegisters(load.getResult(), loadPart(load, row, part), part);
 }
 
 /// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of ldmatrix is one 8x8 piece.
@@ -98,8 +97,13 @@ Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
   return values;
 }
 
-Registers KernelEmitter::loadRows(const MemoryView &view, Value row, int64_t rows) {
-  const RowSplit split = plan.split(rows);
+Registers KernelEmitter::valuesInside(tile::LoadOp load, Value number, llvm::function_ref<Registers()> body, const Registers &outside) {
+  return load.getInBounds() ? body() : e.valuesWhen(e.below(number, views[load.getView()].length), body, outside);
+}
+
+Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
+  const MemoryView &view = views[load.getView()];
+  const RowSplit split = plan.split(load.getResult().getType().getDimSize(0));
   const bool aligned = options.aligned || !view.isArgument;
   const Registers zeros(view.columns / 4, e.f32(0));
   Value first = e.add(e.add(row, firstRow(split)), laneRow);
@@ -108,8 +112,8 @@ Registers KernelEmitter::loadRows(const MemoryView &view, Value row, int64_t row
   for (int64_t block = 0; block < split.blocks; ++block)
     for (int64_t half = 0; half < split.halves; ++half) {
       Value at = e.add(first, block * 16 + half * 8);
-      Registers loaded = e.valuesWhen(
-          e.below(at, view.length),
+      Registers loaded = valuesInside(
+          load, at,
           [&] {
             Value address = e.offset(column, e.mul(e.widen(at), view.rowBytes));
             Registers pairs;
@@ -127,8 +131,10 @@ Registers KernelEmitter::loadRows(const MemoryView &view, Value row, int64_t row
   return values;
 }
 
-Registers KernelEmitter::loadPart(const MemoryView &view, Value start, int64_t length, PartOfTile part) {
-  // The numbers of the elements this thread holds, first all addresses, then all loads.
+/// The elements this thread holds.
+Registers KernelEmitter::loadPart(tile::LoadOp load, Value start, PartOfTile part) {
+  const MemoryView &view = views[load.getView()];
+  const int64_t length = load.getResult().getType().getDimSize(0);
   SmallVector<Value> numbers;
   if (part == RowPart) {
     const RowSplit split = plan.split(length);
@@ -142,21 +148,12 @@ Registers KernelEmitter::loadPart(const MemoryView &view, Value start, int64_t l
       for (int64_t element = 0; element < 2; ++element)
         numbers.push_back(e.add(first, piece * 8 + element));
   }
-  const Registers zeros(numbers.size(), e.f32(0));
-  // Elements outside are read as the last one and then replaced, so that the loads need no branch each.
-  return e.valuesWhen(
-      e.less(e.i32(0), view.length),
-      [&] {
-        Value last = e.add(view.length, -1);
-        Registers values;
-        for (Value number : numbers) {
-          Value inside = e.below(number, view.length), at = e.select(inside, number, last);
-          Value address = e.offset(view.address, e.mul(e.widen(at), bytesOf(view.element)));
-          values.push_back(e.select(inside, loadElement(e, view.element, address), e.f32(0)));
-        }
-        return values;
-      },
-      zeros);
+  Registers values;
+  for (Value number : numbers) {
+    Value address = e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element)));
+    values.append(valuesInside(load, number, [&] { return Registers{loadElement(e, view.element, address)}; }, {e.f32(0)}));
+  }
+  return values;
 }
 
 Value KernelEmitter::loadScalar(tile::LoadScalarOp load) {

@@ -128,6 +128,24 @@ TEST_F(Builder, TilesSplitIntoMaskedAndUnmaskedLoops) {
   EXPECT_EQ(unmasked, 2);
 }
 
+TEST_F(Builder, WholeTilesAreReadWithoutTests) {
+  build([](Kernel &k, const TensorRef &q) {
+    const View view = k.view(q, {});
+    k.forTiles({0, view.length}, {0, view.length}, 16, {}, [&](Scalar t, bool) {
+      (void)k.load(view, t, 16);
+      (void)k.load(view, t, 8);                            // not the tile
+      (void)k.load(view, ScalarOperand(t) + 1, 16); // not its start
+    });
+    (void)k.load(view, 0, 16);
+  });
+  std::vector<bool> inBounds;
+  module->walk([&](mlir::Operation *op) {
+    if (op->getName().getStringRef() == "tile.load")
+      inBounds.push_back(op->hasAttr("in_bounds"));
+  });
+  EXPECT_EQ(inBounds, (std::vector<bool>{true, false, false, false, false, false, false}));
+}
+
 TEST_F(Builder, AConfigForAnUnknownKernelNamesTheKernels) {
   KernelConfig config;
   config.kernels["no_such_kernel"].blockM = 64;

@@ -388,18 +388,7 @@ std::vector<KernelCase> causalCases() {
   return cases;
 }
 
-/// Of causal's kernels those of which no mutation survives, or the others.
-std::vector<KernelCase> causalCases(bool isWhole) {
-  std::vector<KernelCase> cases = causalCases();
-  std::erase_if(cases, [&](const KernelCase &one) { return isWhole != (one.kernel.starts_with("segment_summary") || one.kernel.starts_with("landmark_past")); });
-  return cases;
-}
-
 INSTANTIATE_TEST_SUITE_P(Exact, Mutations, testing::ValuesIn(exactCases()), [](const auto &info) { return info.param.name; });
-INSTANTIATE_TEST_SUITE_P(Causal, Mutations, testing::ValuesIn(causalCases(true)), [](const auto &info) { return info.param.name; });
-// Not part of a test run: since sequences have lengths of their own, 21 mutations survive the aligned ones in bfloat16
-// (--gtest_also_run_disabled_tests lists them), and the rule of unmasked loops, which goes by shape, claims too much in landmark_solve.
-// Most are guards of loads that a loop which turns at all makes needless.
-INSTANTIATE_TEST_SUITE_P(DISABLED_Causal, Mutations, testing::ValuesIn(causalCases(false)), [](const auto &info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Causal, Mutations, testing::ValuesIn(causalCases()), [](const auto &info) { return info.param.name; });
 
 } // namespace

@@ -11,8 +11,6 @@ namespace nysjit::conformance {
 
 namespace {
 
-constexpr const char *minusInfinity = "0fFF800000";
-
 bool isExact(const PtxText &ptx, size_t line) { return ptx.kernel(line).starts_with("exact_causal"); }
 
 bool isNumber(const std::string &operand) { return operand.find_first_not_of("-0123456789") == std::string::npos; }
@@ -110,25 +108,24 @@ private:
       return number < constant ? Bit::Zero : bit(line, i.operands[1], number - constant);
     if (i.is("bfe.u32") && hasConstant && isNumber(i.operands[2]))
       return number >= constant ? Bit::Zero : bit(line, i.operands[1], number + std::stoi(i.operands[2]));
+    if (i.is("selp.b32")) {
+      const Bit a = bit(line, i.operands[1], number), b = bit(line, i.operands[2], number);
+      return a == b || b == Bit::Open ? a : a == Bit::Open ? b : Bit::Unknown;
+    }
     if (i.is("and.b32") || i.is("or.b32")) {
       const Bit decides = i.is("or.b32") ? Bit::One : Bit::Zero, a = bit(line, i.operands[1], number), b = bit(line, i.operands[2], number);
       return a == decides || b == decides ? decides : a == b ? a : a == Bit::Open || b == Bit::Open ? Bit::Open : Bit::Unknown;
     }
-    if (i.is("add.s32")) { // where one number has nothing up to this bit, nothing is carried into the other's
-      const Bit zeros[] = {zerosUpTo(line, i.operands[1], number), zerosUpTo(line, i.operands[2], number)};
-      for (size_t zero : {1, 2})
-        if (zeros[zero - 1] == Bit::Zero)
-          return bit(line, i.operands[3 - zero], number);
-      return zeros[0] == Bit::Open || zeros[1] == Bit::Open ? Bit::Open : Bit::Unknown;
+    if (i.is("add.s32")) { // while at most one of the two has a bit, nothing is carried
+      for (int below = 0; below <= number; ++below) {
+        const Bit a = bit(line, i.operands[1], below), b = bit(line, i.operands[2], below);
+        if (a != Bit::Zero && b != Bit::Zero)
+          return a == Bit::Open || b == Bit::Open ? Bit::Open : Bit::Unknown;
+        if (below == number)
+          return a == Bit::Zero ? b : a;
+      }
     }
     return Bit::Unknown;
-  }
-  Bit zerosUpTo(size_t line, const std::string &operand, int number) {
-    Bit all = Bit::Zero;
-    for (int below = 0; below <= number && all != Bit::Unknown; ++below)
-      if (const Bit one = bit(line, operand, below); one != Bit::Zero)
-        all = one == Bit::Open ? Bit::Open : Bit::Unknown;
-    return all;
   }
 
   const PtxText &ptx;
@@ -209,117 +206,24 @@ bool differsOnlyWhereTried(const PtxText &ptx, const Mutation &mutation, const P
   return value.ok();
 }
 
-/// Whether what runs if the branch is not taken is copies into shared memory and their addresses, up to where both ways meet.
-bool jumpsOverCopies(const PtxText &ptx, size_t branch) {
-  const size_t meeting = ptx.label(branch, ptx.instruction(branch)->operands[0]);
-  bool hasCopy = false;
-  for (auto at = ptx.instructions().upper_bound(branch); at != ptx.instructions().end() && at->first != meeting; ++at) {
-    const PtxInstruction &i = at->second;
-    if (i.is("bra") && i.guard.empty() && ptx.label(at->first, i.operands[0]) == meeting)
-      break;
-    hasCopy |= i.is("cp.async.cg") || i.is("ld.global");
-    if (i.is("st.global") || i.is("mma") || i.is("ldmatrix") || i.is("bar") || i.is("ex2") || (i.is("bra") && i.guard.empty()))
-      return false;
-    if (at->first < meeting && std::next(at) != ptx.instructions().end() && std::next(at)->first > meeting)
-      break;
-  }
-  return hasCopy;
-}
-
-/// Whether the loop that a copy into shared memory is for, which starts its turns with a barrier, takes exponentials of logits
-/// without a mask: they are the first, as control flows, after the barrier or after a copy in the loop itself.
-bool isForUnmaskedLoop(const PtxText &ptx, size_t line) {
-  std::deque<size_t> places = {line};
-  std::set<size_t> seen;
-  for (; !places.empty(); places.pop_front()) {
-    const size_t at = places.front();
-    if (at >= ptx.lines().size() || !seen.insert(at).second)
-      continue;
-    const PtxInstruction *i = ptx.instruction(at);
-    if (i && (i->is("ex2") || (i->is("selp.f32") && (i->operands[1] == minusInfinity || i->operands[2] == minusInfinity))))
-      return i->is("ex2");
-    if (i && i->is("bar.sync"))
-      places = {at};
-    if (i && i->is("bra"))
-      places.push_back(ptx.label(at, i->operands[0]));
-    if (!i || !(i->is("ret") || (i->is("bra") && i->guard.empty())))
-      places.push_back(at + 1);
-  }
-  return false;
-}
-
 bool hasProductsBefore(const PtxText &ptx, size_t line, const std::string &kernel) {
   return std::any_of(ptx.instructions().begin(), ptx.instructions().lower_bound(line),
                      [&](const auto &other) { return other.second.is("mma") && ptx.kernel(other.first) == kernel; });
 }
 
-/// The compares that decide a branch: one, or two of which one is enough.
-std::vector<const PtxInstruction *> testsOf(const PtxText &ptx, size_t branch) {
-  std::vector<const PtxInstruction *> tests;
-  const std::string &guard = ptx.instruction(branch)->guard;
-  std::deque<std::string> predicates;
-  if (!guard.empty())
-    predicates.push_back(guard.substr(guard.find('%')));
-  for (; !predicates.empty(); predicates.pop_front()) {
-    const std::vector<size_t> &writers = ptx.writers(branch, predicates.front());
-    const PtxInstruction *test = writers.size() == 1 ? ptx.instruction(writers[0]) : nullptr;
-    if (test && test->is("or.pred"))
-      predicates.insert(predicates.end(), test->operands.begin() + 1, test->operands.end());
-    else if (test && test->is("setp."))
-      tests.push_back(test);
-  }
-  return tests;
-}
-/// Whether a row is inside: two registers as unsigned numbers.
-bool isRowTest(const PtxInstruction &test) { return test.opcode.ends_with("u32") && !isNumber(test.operands[2]); }
-bool testsRow(const PtxText &ptx, size_t branch) {
-  const std::vector<const PtxInstruction *> tests = testsOf(ptx, branch);
-  return !tests.empty() && std::all_of(tests.begin(), tests.end(), [](const PtxInstruction *test) { return isRowTest(*test); });
-}
-/// Whether a loop turns (once more): neither a row's test, nor one of the thread, nor one whether a view, whose length is a
-/// parameter, has any rows.
-bool testsLoop(const PtxText &ptx, size_t branch) {
-  const std::vector<const PtxInstruction *> tests = testsOf(ptx, branch);
-  return std::any_of(tests.begin(), tests.end(), [&](const PtxInstruction *test) {
-    const std::vector<size_t> &writers = ptx.writers(branch, test->operands[1]);
-    const PtxInstruction *writer = writers.empty() ? nullptr : ptx.instruction(writers[0]);
-    return !isRowTest(*test) && writer && !writer->is("ld.param") && !writer->operands[1].starts_with("%tid");
-  });
-}
-
-bool isRowBound(const PtxText &ptx, const Mutation &mutation) {
-  const PtxInstruction *i = ptx.instruction(mutation.line);
-  return mutation.kind == "copy without a bound" || (mutation.kind == "bound off by one" && (i->is("setp.lt.u32") || i->is("setp.ge.u32")) && isRowTest(*i)) ||
-         (mutation.kind == "guarded code always runs" && testsRow(ptx, mutation.line) && jumpsOverCopies(ptx, mutation.line));
-}
-
-/// From the first test whether a loop turns, before which only other rows are loaded, to the last product.
-bool isInLoops(const PtxText &ptx, size_t line) {
-  bool isAfterTest = false;
-  for (const auto &[at, i] : ptx.instructions()) {
-    if (ptx.kernel(at) != ptx.kernel(line))
-      continue;
-    isAfterTest = isAfterTest || (at < line && i.is("bra") && testsLoop(ptx, at) && jumpsOverCopies(ptx, at));
-    if (at > line && i.is("mma"))
-      return isAfterTest;
-  }
-  return false;
-}
-
-/// forTiles gives the tiles that lie wholly inside to a loop without a mask, and landmark_solve's over earlier blocks needs none.
-/// landmark_target has none without.
-bool isInUnmaskedLoop(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
-  return ptx.kernel(mutation.line) != "landmark_target" && isRowBound(ptx, mutation) && isInLoops(ptx, mutation.line) && isForUnmaskedLoop(ptx, mutation.line);
-}
-
 /// Far tiles begin at a landmark that some query sees, and the window's landmarks come after it: a tile's first columns, up to
 /// the window's number, are landmarks.
 bool isWithinWindow(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
-  const PtxInstruction &i = *ptx.instruction(mutation.line);
-  if (!ptx.kernel(mutation.line).starts_with("causal_output") || facts.window < 8 || mutation.kind != "bound off by one" || !i.is("setp.lt.u32"))
+  size_t line = mutation.line;
+  const PtxInstruction *test = ptx.instruction(line);
+  if (mutation.kind == "guarded code always runs" && ptx.writers(line, test->guard.substr(1)).size() == 1)
+    test = ptx.instruction(line = ptx.writers(line, test->guard.substr(1))[0]);
+  else if (mutation.kind != "bound off by one")
     return false;
-  const Expression *bound = parameterOf(ptx, mutation.line, i.operands[2], facts);
-  return bound && bound->op() == Operator::FloorDiv && BitAnalysis(ptx, mutation.line).bit(mutation.line, i.operands[1], 3) == Bit::Zero;
+  if (!ptx.kernel(line).starts_with("causal_output") || facts.window < 8 || !test->is("setp.ge.u32"))
+    return false;
+  const std::vector<size_t> &bounds = ptx.writers(line, test->operands[2]); // landmarks: n / segment_len
+  return bounds.size() == 1 && ptx.instruction(bounds[0])->is("div.u32") && BitAnalysis(ptx, line).bit(line, test->operands[1], 3) == Bit::Zero;
 }
 
 /// Whether control comes back to `line`.
@@ -366,7 +270,6 @@ struct Rule {
 constexpr Rule rules[] = {
     {{"the two numbers are never equal, so < is <="}, neverEqual},
     {{"the parameter is on the other side of the constant, or was tried where it is not", /*isAnywhere=*/false}, differsOnlyWhereTried},
-    {{"a loop without a mask has all its rows inside"}, isInUnmaskedLoop},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
     {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"}, isBetweenEvenTurns},

@@ -110,3 +110,27 @@ func.func @between(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i6
   tile.store %z, %out[%r0] : tensor<64x64xf32>, <64 x f32>
   return
 }
+
+// What is promised to be inside is read without a test, whatever number of bytes.
+// CHECK-LABEL: func.func @whole(
+// CHECK: scf.for
+// CHECK-NOT: cmpi ult
+// CHECK: llvm.nvvm.cp.async.cg.shared.global.16"
+// CHECK-NOT: cmpi ult
+// CHECK: scf.yield
+func.func @whole(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 64 : i32
+  %none = arith.constant dense<0.0> : tensor<64x64xf32>
+  %weight = arith.constant dense<1.0> : tensor<64x64xf32>
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <64 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %sum = scf.for %i = %first to %n step %step iter_args(%s = %none) -> (tensor<64x64xf32>) : i32 {
+    %v = tile.load %in[%i] {in_bounds} : <64 x bf16> -> tensor<64x64xbf16>
+    %next = tile.dot %weight, %v, %s : (tensor<64x64xf32>, tensor<64x64xbf16>, tensor<64x64xf32>) -> tensor<64x64xf32>
+    scf.yield %next : tensor<64x64xf32>
+  }
+  tile.store %sum, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
