@@ -37,7 +37,9 @@ bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const K
   };
   // float16 times landmark values is tf32 (kernel_plan): float32 operands too.
   const bool isFloat32 = spec.dtype == DType::Float32, hasTf32 = spec.dtype == DType::Float16 && spec.layout != Layout::ExactCausal;
-  const int columns = isFloat32 && spec.headDim > 96 ? 16 : isFloat32 || spec.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
+  // Rows that are no power of two of 16 bytes take an address for each copy.
+  const bool isOdd = spec.headDim > 96 && spec.headDim % 32 != 0;
+  const int columns = isFloat32 && spec.headDim > 96 ? 16 : isFloat32 || isOdd || spec.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
   if (used.blockN.value_or(0) > columns)
     prefer(&BlockConfig::blockN, columns);
   // A kernel with one block size has it along both sides of its float32 products.

@@ -101,6 +101,8 @@ Registers KernelEmitter::valuesInside(tile::LoadOp load, Value number, llvm::fun
   return load.getInBounds() ? body() : e.valuesWhen(e.below(number, views[load.getView()].length), body, outside);
 }
 
+Value KernelEmitter::addressOfRow(const MemoryView &view, Value row) { return e.offset(view.address, e.mul(e.widen(row), view.rowBytes)); }
+
 Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
   const MemoryView &view = views[load.getView()];
   const RowSplit split = plan.split(load.getResult().getType().getDimSize(0));
@@ -135,24 +137,23 @@ Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
 Registers KernelEmitter::loadPart(tile::LoadOp load, Value start, PartOfTile part) {
   const MemoryView &view = views[load.getView()];
   const int64_t length = load.getResult().getType().getDimSize(0);
-  SmallVector<Value> numbers;
+  const RowSplit split = plan.split(length);
+  SmallVector<int64_t> steps; // from the thread's first element
   if (part == RowPart) {
-    const RowSplit split = plan.split(length);
-    Value first = e.add(e.add(start, firstRow(split)), laneRow);
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half)
-        numbers.push_back(e.add(first, block * 16 + half * 8));
+        steps.push_back(block * 16 + half * 8);
   } else {
-    Value first = e.add(start, laneColumn);
     for (int64_t piece = 0; piece < length / 8; ++piece)
       for (int64_t element = 0; element < 2; ++element)
-        numbers.push_back(e.add(first, piece * 8 + element));
+        steps.push_back(piece * 8 + element);
   }
+  Value first = e.add(start, part == RowPart ? e.add(firstRow(split), laneRow) : laneColumn);
+  Value address = e.offset(view.address, e.mul(e.widen(first), bytesOf(view.element)));
   Registers values;
-  for (Value number : numbers) {
-    Value address = e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element)));
-    values.append(valuesInside(load, number, [&] { return Registers{loadElement(e, view.element, address)}; }, {e.f32(0)}));
-  }
+  for (int64_t step : steps)
+    values.append(valuesInside(
+        load, e.add(first, step), [&] { return Registers{loadElement(e, view.element, e.offset(address, step * bytesOf(view.element)))}; }, {e.f32(0)}));
   return values;
 }
 
@@ -192,14 +193,14 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
     const bool aligned = options.aligned || !view.isArgument;
     const SmallVector<Value> values = registersOf(store.getValue());
     Value first = e.add(e.add(start, firstRow(split)), laneRow);
-    Value column = e.offset(view.address, e.mul(laneColumn, bytesOf(view.element)));
+    Value column = e.offset(addressOfRow(view, first), e.mul(laneColumn, bytesOf(view.element)));
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half) {
         Value at = e.add(first, block * 16 + half * 8), holds = e.below(at, view.length);
         if (split.warps < plan.numWarps())
           holds = e.both(holds, e.less(warp, e.i32(split.warps)));
         e.when(holds, [&] {
-          Value address = e.offset(column, e.mul(e.widen(at), view.rowBytes));
+          Value address = e.offset(column, e.mul(view.rowBytes, block * 16 + half * 8));
           for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
             const int64_t at = ((block * (view.columns / 8) + piece) * split.halves + half) * 2;
             storePair(e, view.element, values[at], values[at + 1], e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
