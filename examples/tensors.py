@@ -32,13 +32,14 @@ def load(path):
     return array.array("f", content[start:])
 
 
-def attend(spec, shape, q, k, v, **others):
-    """The output, flat, for q, k and v of one shape [B, H, n, d]. Others by flag: conv=(numbers, shape), source_len=[...]."""
+def attend(spec, shape, q, k, v, key_shape=None, **others):
+    """The output, flat, for q [B, H, n, d], k and v of the same shape or key_shape. Others by flag: conv=(numbers, shape),
+    source_len=[...]; with cu_seqlens=[...] shapes are [total, H, d]."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "spec.json").write_text(json.dumps(spec))
         command = [NYSJIT, "run", folder / "spec.json", "--check", "-o", folder / "o.npy"]
-        for flag, value in {"q": (q, shape), "k": (k, shape), "v": (v, shape), **others}.items():
+        for flag, value in {"q": (q, shape), "k": (k, key_shape or shape), "v": (v, key_shape or shape), **others}.items():
             file = folder / f"{flag}.npy"
             if isinstance(value, list):
                 save(file, value, [len(value)], "<i8")

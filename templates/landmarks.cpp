@@ -291,13 +291,14 @@ void Landmarks::landmarkSolve() {
     const LandmarkRows landmarks = target(k, head, segments);
     k.forRange({segments.source, segments.count}, block, {}, [&](Scalar g0) {
       const Tile query = k.load(landmarks.query, g0, block), logMass = k.load(landmarks.logMass, g0, block);
-      // A_gj of the same logits, to the last bit, as their masses: one of 1e20 would be 1e13 apart
-      auto weights = [&](Scalar j0) { return exp2(landmarks.logits(k, query, j0, block, DotPrecision::Full) - rows(logMass)); };
+      // A_gj, at most 1: logits of 1e20 may be rounded otherwise than their masses, and then are 1e13 apart
+      auto weights = [&](Scalar j0) { return exp2(min(landmarks.logits(k, query, j0, block, DotPrecision::Full) - rows(logMass), 0.0)); };
       // U_g = target_g - D_g sum over j < g of A_gj U_j: whole blocks by dots, the block's own triangle by substitution
       Tile known = k.fill(block, spec.headDim, 0);
       auto addKnown = [&](Scalar j0, bool masked) {
         const Tile a = masked ? where(cols(j0 + k.iota(block)) < g0, weights(j0), 0.0) : weights(j0);
-        known = dotAdd(known, a, k.load(landmarks.value, j0, block), DotPrecision::Full);
+        const View solved = masked ? k.slice(landmarks.value, 0, g0) : landmarks.value; // no weight, not even 0, for what may overflow
+        known = dotAdd(known, a, k.load(solved, j0, block), DotPrecision::Full);
       };
       if (segments.hasSource)
         k.forTiles({0, g0}, {0, g0}, block, {&known}, addKnown);

@@ -19,7 +19,18 @@ int64_t rowsAtOnce(int64_t m, int64_t limit) {
   return rows;
 }
 
-void emitColumns(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int64_t n, int64_t k, int64_t width) {
+/// One line in step `step` of k of rows [i, i + rows) of m: in all steps of all rows each line, some more than once.
+void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_t m, Value step, int64_t k) {
+  constexpr int64_t line = 64, readOnly = 0, keepInSecondCache = 2, data = 1;
+  const int64_t count = llvm::divideCeil(ahead.rows * rows, m), lines = llvm::divideCeil(ahead.columnBytes, line);
+  auto divide = [&](Value a, int64_t b) -> Value { return arith::DivUIOp::create(e.builder, e.loc, a, e.i64(b)); };
+  Value row = e.add(divide(e.mul(i, e.i64(ahead.rows)), m), divide(e.mul(step, e.i64(count)), k));
+  Value column = arith::RemUIOp::create(e.builder, e.loc, step, e.i64(lines));
+  Value address = e.offset(e.offset(ahead.address, e.mul(row, ahead.rowBytes)), e.mul(column, e.i64(line)));
+  LLVM::Prefetch::create(e.builder, e.loc, address, readOnly, keepInSecondCache, data);
+}
+
+void emitColumns(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int64_t n, int64_t k, int64_t width, const Ahead &ahead) {
   const int64_t registers = llvm::divideCeil(width, e.shape.lanes);
   const int64_t rows = rowsAtOnce(m, std::max<int64_t>(1, e.shape.accumulators / registers));
   const VectorType type = e.f32Vector(width);
@@ -29,6 +40,8 @@ void emitColumns(Emission &e, Value a, Value b, Value from, Value c, int64_t m, 
     for (int64_t r = 0; r < rows; ++r)
       sums.push_back(from ? e.load(type, e.offset(e.offset(from, cRow), r * n * 4)) : e.constant(type, 0));
     sums = e.loop(k, 1, sums, [&](Value step, ValueRange carried) {
+      if (ahead.rows)
+        emitPrefetch(e, ahead, i, rows, m, step, k);
       Value column = e.load(type, e.offset(b, e.mul(step, e.i64(n * 4))));
       Value aColumn = e.offset(aRow, e.mul(step, e.i64(4)));
       Emission::Values next;
@@ -65,20 +78,20 @@ Emission::Values transposeRegisters(Emission &e, Emission::Values rows) {
 
 } // namespace
 
-void emitDot(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int64_t n, int64_t k) {
+void emitDot(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int64_t n, int64_t k, const Ahead &ahead) {
   // Columns in chunks as wide as a quarter of the accumulators allows: equal ones in a loop, what is left by powers of two.
   const int64_t widest = std::min<int64_t>(64, e.shape.lanes * 4);
   const llvm::SmallVector<int64_t> widths = rowPieces(n, widest);
-  auto columns = [&](Value bytes, int64_t count) {
-    emitColumns(e, a, e.offset(b, bytes), from ? e.offset(from, bytes) : Value(), e.offset(c, bytes), m, n, k, count);
-  };
   int64_t start = 0;
+  auto columns = [&](Value bytes, int64_t count) {
+    emitColumns(e, a, e.offset(b, bytes), from ? e.offset(from, bytes) : Value(), e.offset(c, bytes), m, n, k, count, start ? Ahead() : ahead);
+  };
   if (const int64_t full = llvm::count(widths, widest); full > 1) {
-    start = full * widest;
-    e.loop(start, widest, {}, [&](Value j, ValueRange) {
+    e.loop(full * widest, widest, {}, [&](Value j, ValueRange) {
       columns(e.mul(j, e.i64(4)), widest);
       return Emission::Values();
     });
+    start = full * widest;
   }
   for (int64_t width : rowPieces(n - start, widest)) {
     columns(e.i64(start * 4), width);

@@ -65,8 +65,14 @@ mlir::Value emitWiden(Emission &emission, mlir::Value value, mlir::Type element)
 mlir::Value emitNarrow(Emission &emission, mlir::Value value, mlir::Type element);
 
 // dot.cpp
-/// c [M, N] = from + a [M, K] b [K, N], all row-major float32 in scratch; `from` null: 0. c may be from.
-void emitDot(Emission &emission, mlir::Value a, mlir::Value b, mlir::Value from, mlir::Value c, int64_t m, int64_t n, int64_t k);
+/// Memory that will be read soon: `rows` rows of `columnBytes`, `rowBytes` (i64) apart. No rows: none.
+struct Ahead {
+  mlir::Value address, rowBytes;
+  int64_t rows = 0, columnBytes = 0;
+};
+/// c [M, N] = from + a [M, K] b [K, N], all row-major float32 in scratch; `from` null: 0. c may be from. Meanwhile `ahead` comes
+/// into the cache, a few lines a few rows.
+void emitDot(Emission &emission, mlir::Value a, mlir::Value b, mlir::Value from, mlir::Value c, int64_t m, int64_t n, int64_t k, const Ahead &ahead);
 /// to [columns, rows] = transpose of from [rows, columns].
 void emitTranspose(Emission &emission, mlir::Value from, mlir::Value to, int64_t rows, int64_t columns);
 /// x = rhs, then row by row x_i -= sum over j < i of lower[i, j] x_j, in place in x [M, N].

@@ -159,7 +159,7 @@ private:
 
   Value emitPiece(Operation *op, ArrayRef<Value> operands) {
     if (isa<math::Exp2Op>(op))
-      return emitExp2(e, operands[0]);
+      return isa<VectorType>(operands[0].getType()) ? emitExp2(e, operands[0]) : emitRowExp2(operands[0]);
     if (isa<math::Log2Op>(op))
       return emitLog2(e, operands[0]);
     const Type element = tileType(op->getResult(0)).getElementType();
@@ -170,6 +170,20 @@ private:
     if (auto maximum = dyn_cast<arith::MaxNumFOp>(created))
       maximum.setFastmath(arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
     return created->getResult(0);
+  }
+
+  /// Of a row's number: mostly 0 where it is how far a running maximum has moved.
+  Value emitRowExp2(Value x) {
+    OpBuilder &b = e.builder;
+    const Type f32 = b.getF32Type();
+    Value isZero = arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::OEQ, x, e.constant(f32, 0));
+    auto choice = scf::IfOp::create(b, e.loc, TypeRange(f32), isZero, true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(choice.thenBlock());
+    scf::YieldOp::create(b, e.loc, e.constant(f32, 1));
+    b.setInsertionPointToStart(choice.elseBlock());
+    scf::YieldOp::create(b, e.loc, emitExp2(e, x));
+    return choice.getResult(0);
   }
 
   /// A whole 1-D tile.
@@ -247,6 +261,7 @@ private:
     Emission::Values reduced = e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
       enterRow(induction);
       SmallVector<std::pair<Value, Pieces>> results; // stored last: a slot may be shared with what this row still reads
+      SmallVector<arith::MulFOp> scalings;
       Emission::Values next;
       for (Operation *op : step.operations) {
         e.loc = op->getLoc();
@@ -259,6 +274,10 @@ private:
             next.push_back(combine(reduce.getKind(), carried[next.size()], piece));
           continue;
         }
+        if (isScalingInPlace(op, step)) {
+          scalings.push_back(cast<arith::MulFOp>(op));
+          continue;
+        }
         Pieces result = emitRow(op);
         rowValues[op->getResult(0)] = result;
         if (schedule.slot(op->getResult(0)))
@@ -269,6 +288,8 @@ private:
         const RankedTensorType type = tileType(tile);
         e.storePieces(pieces, e.offset(slotAddress(tile), e.mul(row, e.i64(type.getRank() == 2 ? type.getDimSize(1) * 4 : 4))));
       }
+      for (arith::MulFOp scaling : scalings)
+        emitScaling(scaling);
       return next;
     });
     size_t start = 0;
@@ -278,6 +299,42 @@ private:
         e.storePieces(Pieces(reduced.begin() + start, reduced.begin() + start + count), slotAddress(reduce.getResult()));
       start += count;
     }
+  }
+
+  /// A tile times a number a row, written over the tile, which nothing else in the step reads.
+  bool isScalingInPlace(Operation *op, const Step &step) {
+    auto scaling = dyn_cast<arith::MulFOp>(op);
+    if (!scaling)
+      return false;
+    auto factor = scaling.getRhs().getDefiningOp<tile::BroadcastOp>();
+    Value tile = scaling.getLhs();
+    const std::optional<int64_t> from = schedule.slot(tile), to = schedule.slot(scaling.getResult());
+    if (!factor || factor.getAxis() != 0 || !from || !to || *from != *to)
+      return false;
+    return llvm::none_of(step.operations, [&](Operation *other) {
+      return other != op && llvm::any_of(other->getOperands(), [&](Value operand) { return reads(operand, tile) || reads(operand, scaling.getResult()); });
+    });
+  }
+
+  /// Whether `value` is `tile` or computed again from it.
+  static bool reads(Value value, Value tile) {
+    Operation *op = value.getDefiningOp();
+    return value == tile || (op && Schedule::isLazy(op) && llvm::any_of(op->getOperands(), [&](Value operand) { return reads(operand, tile); }));
+  }
+
+  /// Where the number is 1, as mostly for a sum under a running maximum, the row is left as it is.
+  void emitScaling(arith::MulFOp scaling) {
+    Value factor = rowValue(scaling.getRhs().getDefiningOp<tile::BroadcastOp>().getValue())[0];
+    Value isOther = arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::UNE, factor, e.constant(e.builder.getF32Type(), 1));
+    auto branch = scf::IfOp::create(e.builder, e.loc, isOther, false);
+    OpBuilder::InsertionGuard guard(e.builder);
+    e.builder.setInsertionPointToStart(branch.thenBlock());
+    const int64_t columns = tileType(scaling.getResult()).getDimSize(1);
+    Value address = e.offset(slotAddress(scaling.getResult()), e.mul(row, e.i64(columns * 4)));
+    Pieces scaled;
+    for (Value piece : e.loadPieces(columns, address))
+      scaled.push_back(arith::MulFOp::create(e.builder, e.loc, piece, e.splat(factor, cast<VectorType>(piece.getType()).getDimSize(0))));
+    e.storePieces(scaled, address);
   }
 
   Value combine(tile::ReduceKind kind, Value a, Value b) {
@@ -430,7 +487,18 @@ private:
     Value from;
     if (dot.getAccumulator() && !isZero(dot.getAccumulator()))
       from = slotAddress(dot.getAccumulator());
-    emitDot(e, slotAddress(dot.getA()), b, from, slotAddress(dot.getResult()), m, n, k);
+    emitDot(e, slotAddress(dot.getA()), b, from, slotAddress(dot.getResult()), m, n, k, nextTile(dot.getB()));
+  }
+
+  /// What a loop over whole tiles will load in its next turn in the tile's place.
+  Ahead nextTile(Value tile) {
+    auto load = Schedule::strip(tile).getDefiningOp<tile::LoadOp>();
+    if (!load || !load.getInBounds())
+      return {};
+    const MemoryView &view = views.find(load.getView())->second;
+    const int64_t rows = load.getResult().getType().getDimSize(0);
+    Value next = e.add(arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), scalars.lookup(load.getRow())), e.i64(rows));
+    return {e.offset(view.address, e.mul(next, view.rowBytes)), view.rowBytes, rows, view.columns * bytesOf(view)};
   }
 
   static bool isZero(Value tile) {

@@ -112,9 +112,11 @@ bool hasLargeScores(const reference::ReferenceInput &input) {
   return false;
 }
 
-double errorBound(DType dtype, bool hasLargeScores) {
-  switch (dtype) {
+double errorBound(const KernelSpec &spec, bool isGpu, bool hasLargeScores) {
+  switch (spec.dtype) {
   case DType::Float32:
+    if (isGpu && spec.float32Math == Float32Math::Tf32)
+      return 2e-3;
     return hasLargeScores ? 1e-4 : 1e-5;
   case DType::Float16:
     return 2e-3;

@@ -110,7 +110,7 @@ struct Checked {
 };
 
 /// Compares with the float64 reference on the inputs as they were rounded; CheckFailed beyond the bound.
-Result<Checked> check(const KernelSpec &spec, const Inputs &inputs, const Tensor &o, double scale) {
+Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs, const Tensor &o, double scale) {
   Progress progress("computing the float64 reference");
   const ReferenceCase exact(spec, inputs, scale);
   Result<std::vector<double>> reference = reference::compute(exact.input());
@@ -118,7 +118,7 @@ Result<Checked> check(const KernelSpec &spec, const Inputs &inputs, const Tensor
   Checked checked;
   checked.error = relativeError(o.floats(), *reference);
   bool isLarge = spec.dtype == DType::Float32 && hasLargeScores(exact.input());
-  checked.bound = errorBound(spec.dtype, isLarge);
+  checked.bound = errorBound(spec, isGpu, isLarge);
   if (!(checked.error <= checked.bound)) // a NaN fails
     return Error::mismatch(ErrorKind::CheckFailed, "--check",
                            "a relative error of at most " + format("%g", checked.bound) + " for o",
@@ -185,7 +185,7 @@ Result<Reply> runTensors(const RunOptions &options) {
   NYSJIT_RETURN_IF_ERROR(measured);
   std::optional<Checked> checked;
   if (options.check) {
-    Result<Checked> result = check(spec, *inputs, o, scale);
+    Result<Checked> result = check(spec, gpu != nullptr, *inputs, o, scale);
     NYSJIT_RETURN_IF_ERROR(result);
     checked = *result;
   }

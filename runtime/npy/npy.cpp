@@ -139,8 +139,10 @@ Result<NpyArray> parseNpy(std::string_view file, const std::string &where) {
   bool overflows = false;
   for (int64_t extent : array.shape)
     overflows |= __builtin_mul_overflow(bytes, extent, &bytes);
-  if (overflows || static_cast<uint64_t>(bytes) != data.size())
-    return invalid(where, (overflows ? std::string("too many") : std::to_string(bytes)) + " bytes of data for shape " + shapeText(array.shape) + " of " + row->name,
+  if (overflows)
+    return invalid(where, "a shape of less than 2^63 bytes", shapeText(array.shape) + " of " + row->name);
+  if (static_cast<uint64_t>(bytes) != data.size())
+    return invalid(where, std::to_string(bytes) + " bytes of data for shape " + shapeText(array.shape) + " of " + row->name,
                    std::to_string(data.size()) + " bytes");
   array.bytes.assign(data);
   return array;

@@ -37,10 +37,19 @@ TEST(Check, HugeAndTinyValuesNeitherOverflowNorVanish) {
 }
 
 TEST(Check, BoundsAreTheSpecs) {
-  EXPECT_EQ(errorBound(DType::Float32, false), 1e-5);
-  EXPECT_EQ(errorBound(DType::Float32, true), 1e-4);
-  EXPECT_EQ(errorBound(DType::Float16, true), 2e-3);
-  EXPECT_EQ(errorBound(DType::BFloat16, false), 1e-2);
+  KernelSpec spec;
+  for (bool isGpu : {false, true}) {
+    spec = {};
+    spec.dtype = DType::Float32;
+    EXPECT_EQ(errorBound(spec, isGpu, false), 1e-5);
+    EXPECT_EQ(errorBound(spec, isGpu, true), 1e-4);
+    spec.float32Math = Float32Math::Tf32;
+    EXPECT_EQ(errorBound(spec, isGpu, false), isGpu ? 2e-3 : 1e-5);
+    spec.dtype = DType::Float16;
+    EXPECT_EQ(errorBound(spec, isGpu, true), 2e-3);
+    spec.dtype = DType::BFloat16;
+    EXPECT_EQ(errorBound(spec, isGpu, false), 1e-2);
+  }
 }
 
 /// One sequence of one head of headDim 1, scale 1. The vectors outlive it.

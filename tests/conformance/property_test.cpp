@@ -207,6 +207,21 @@ TEST_P(Property, OutputsAreFiniteForHugeScores) {
   }
 }
 
+TEST_P(Property, LandmarkValuesAreBoundedForHugeScores) {
+  for (double scale : {1e6, 1e11, 1e13, 1e28}) // |U| <= (2 + sqrt 5) max |v|, whatever the scores
+    for (const std::string dtype : {"float32", "float16", "bfloat16"})
+      for (const char *spec : {R"({"layout": "segment_causal", "head_dim": 16, "landmarks": 40, "segment_len": 5})",
+                               R"({"layout": "causal", "head_dim": 16, "landmarks": 40, "segment_len": 5})"}) {
+        Inputs in = randomInputs(random.generator, 1, 1, 1, 200, 16, dtype);
+        in.scale = scale / 16;
+        double largest = 0;
+        for (double value : in.v)
+          largest = std::max(largest, std::fabs(value));
+        for (double value : device.run(inDtype(spec, dtype), in, dtype))
+          ASSERT_LE(std::fabs(value), (2 + std::sqrt(5)) * largest) << spec << dtype << " scale " << scale;
+      }
+}
+
 TEST_P(Property, SharpScoresStayWithinTheBound) {
   Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6); // one weight takes most rows
   for (const char *spec : {causalSpec, streamingSpec, exactSpec, segmentSpec, bidirectionalSpec, prefixSpec}) {

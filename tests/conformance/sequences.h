@@ -70,14 +70,16 @@ inline void copySequences(const Inputs &from, Inputs &to) {
 }
 
 /// Other numbers up to 1e4 in q, k and v at positions `first` to `end` of sequence b.
-inline void change(Seeded &random, Inputs &in, size_t b, int64_t first, int64_t end, const std::string &dtype = "float32") {
+inline void change(Seeded &random, Inputs &in, size_t b, int64_t first, int64_t end, const std::string &dtype = "float32", double largestScore = 1e4,
+                   double largestValue = 1e4) {
   const Sequence s = in.sequences()[b];
-  std::uniform_real_distribution<double> large(-1e4, 1e4);
-  for (auto [x, heads] : {std::pair(&in.q, in.queryHeads), {&in.k, in.keyHeads}, {&in.v, in.keyHeads}})
+  for (auto [x, heads, largest] : {std::tuple(&in.q, in.queryHeads, largestScore), {&in.k, in.keyHeads, largestScore}, {&in.v, in.keyHeads, largestValue}}) {
+    std::uniform_real_distribution<double> large(-largest, largest);
     for (int64_t h = 0; h < heads; ++h)
       for (int64_t t = first; t < end; ++t)
         for (int64_t e = 0; e < in.headDim; ++e)
           (*x)[in.rowOf(s, h, t, heads) + size_t(e)] = rounded(large(random.generator), dtype);
+  }
 }
 
 /// The first position of sequence b at which the bits of two outputs differ; its length if none does.

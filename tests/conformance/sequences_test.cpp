@@ -28,6 +28,9 @@ const Layout bidirectional = {R"({"layout": "bidirectional", "head_dim": 32, "la
 const Layout segmentCausal = {R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "conv_kernel": 5})", "", 5};
 const Layout prefix = {R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 33, "segment_len": 12, "conv_kernel": 5})", "", 5, true};
 const Layout prefixInParts = {R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 32})", R"({"source_past": {"split": 256}})", 0, true};
+// Solves without a stabilizer may overflow.
+const Layout causalPlain = {R"({"layout": "causal", "head_dim": 32, "landmarks": 200, "segment_len": 1, "stabilizer": 0})"};
+const Layout prefixPlain = {R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 60, "segment_len": 4, "stabilizer": 0})", "", 0, true};
 const std::initializer_list<Layout> layouts = {exact, causal, causalInParts, bidirectional, segmentCausal, prefix, prefixInParts};
 
 /// `spec` in another dtype.
@@ -91,6 +94,24 @@ TEST_P(Sequences, LaterPositionsChangeNoBit) {
         const std::vector<double> before = device.run(program.get(), in, dtype);
         change(random, in, 1, first, 300, dtype);
         EXPECT_EQ(firstDifference(before, device.run(program.get(), in, dtype), in, 1), first) << layout.spec << dtype << " " << form << " source " << source;
+      }
+    }
+}
+
+TEST_P(Sequences, LaterNumbersOfAnySizeChangeNoBit) {
+  for (const std::string dtype : {"float32", "float16", "bfloat16"})
+    for (const Layout &layout : {exact, causal, causalPlain, causalInParts, prefix, prefixPlain, prefixInParts}) {
+      Device::Program program = device.prepare(inDtype(layout.spec, dtype), layout.config);
+      Inputs in = sequencesIn("padded", random, {50, 200}, dtype, layout.taps);
+      if (layout.hasSource)
+        in.sourceLen = {20, 21};
+      const std::vector<double> before = device.run(program.get(), in, dtype);
+      const double most = dtype == "float16" ? 65504 : 3.38e38;
+      for (const auto &[score, value] : {std::pair(20.0, 1.0), {1.0, most}, {dtype == "float16" ? most : 1e19, most}}) {
+        Inputs other = in;
+        const int64_t first = random.between(22, 199);
+        change(random, other, 1, first, 200, dtype, score, value);
+        EXPECT_GE(firstDifference(before, device.run(program.get(), other, dtype), in, 1), first) << layout.spec << dtype << " q, k " << score << " v " << value;
       }
     }
 }

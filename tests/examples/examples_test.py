@@ -47,6 +47,15 @@ class Examples(unittest.TestCase):
     def test_streaming_does_not_know_what_follows(self):
         self.assertIn("to the last bit: yes", self.run_example("streaming.py"))
 
+    def test_first_tokens_do_not_know_what_follows(self):
+        self.assertIn("to the last bit: yes", self.run_example("first_tokens.py"))
+
+    def test_three_masks_leak_within_a_segment(self):
+        self.assertIn("none before: yes", self.run_example("three_masks.py"))
+
+    def test_packed_sequences_are_each_alone(self):
+        self.assertIn("to the last bit: yes", self.run_example("packed.py"))
+
     def test_layout_picture_is_an_svg(self):
         picture = self.path / "layout.svg"
         self.run_example("layout_picture", SOURCE / "examples/data", picture)
