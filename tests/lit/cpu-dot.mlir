@@ -33,3 +33,36 @@ func.func @uneven(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64)
   tile.store %y, %out[%first] : tensor<16x80xf32>, <80 x f32>
   return
 }
+
+// A loop over whole tiles prefetches the next while it multiplies; the sum under a running maximum is rescaled where the factor is
+// not 1.
+// CHECK-LABEL: func.func @online
+// CHECK: llvm.intr.prefetch
+// CHECK: cmpf une
+// CHECK-NEXT: scf.if
+// CHECK: llvm.intr.prefetch
+// CHECK: return
+func.func @online(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 16 : i32
+  %none = arith.constant dense<0.0> : tensor<16x64xf32>
+  %lowest = arith.constant dense<-1.0e38> : tensor<16xf32>
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %q = tile.load %in[%first] : <64 x f32> -> tensor<16x64xf32>
+  %sum, %max = scf.for %i = %first to %n step %step iter_args(%s = %none, %m = %lowest) -> (tensor<16x64xf32>, tensor<16xf32>) : i32 {
+    %k = tile.load %in[%i] {in_bounds} : <64 x f32> -> tensor<16x64xf32>
+    %x = tile.dot %q, %k {transpose_b} : (tensor<16x64xf32>, tensor<16x64xf32>) -> tensor<16x16xf32>
+    %own = tile.reduce max %x axis 1 : tensor<16x16xf32> -> tensor<16xf32>
+    %next = arith.maxnumf %m, %own : tensor<16xf32>
+    %moved = arith.subf %m, %next : tensor<16xf32>
+    %factor = math.exp2 %moved : tensor<16xf32>
+    %factors = tile.broadcast %factor axis 0 : tensor<16xf32> -> tensor<16x64xf32>
+    %scaled = arith.mulf %s, %factors : tensor<16x64xf32>
+    %added = tile.dot %x, %k, %scaled : (tensor<16x16xf32>, tensor<16x64xf32>, tensor<16x64xf32>) -> tensor<16x64xf32>
+    scf.yield %added, %next : tensor<16x64xf32>, tensor<16xf32>
+  }
+  tile.store %sum, %out[%first] : tensor<16x64xf32>, <64 x f32>
+  return
+}
