@@ -369,8 +369,12 @@ void KernelEmitter::emitDot(tile::DotOp op) {
     sums.assign(split.blocks * pieces * 4, e.f32(0));
   // Precise products hold three sums of each piece: a few pieces at a time, more where a is read anew for each group.
   const int64_t group = dot.plan.products != Products::Tf32x3 ? pieces : dot.held ? 2 : 8;
-  for (int64_t piece = 0; piece < pieces; piece += group)
+  for (int64_t piece = 0; piece < pieces; piece += group) {
+    // Where sums take most registers, ptxas would fetch operands of later groups ahead, and spill.
+    if (piece && pieces > 12 && dot.held && dot.plan.products == Products::Tf32x3)
+      e.intrinsic("llvm.nvvm.bar.warp.sync", {}, {e.i32(-1)});
     multiplyPieces(dot, split, piece, std::min(group, pieces - piece), pieces, sums);
+  }
   setRegisters(op.getResult(), sums);
 }
 
