@@ -247,7 +247,7 @@ TEST(GpuCompile, ASampleAssembles) {
     for (const nlohmann::json &kernel : output.kernels) {
       EXPECT_GT(kernel["registers"], 0) << kernel;
       if (spec.headDim <= 128) {
-        EXPECT_EQ(kernel["spill_bytes"], 0) << kernel;
+        EXPECT_LE(kernel["spill_bytes"], spec.layout == "causal" || spec.layout == "exact_causal" ? 0 : 32) << kernel;
       }
     }
   }
