@@ -10,7 +10,6 @@
 using namespace mlir;
 namespace nysjit::cpu {
 
-static RankedTensorType tileType(Value value) { return dyn_cast<RankedTensorType>(value.getType()); }
 static bool isFloatTile(Value value) { return tileType(value) && isa<FloatType>(tileType(value).getElementType()); }
 
 bool Schedule::isLazy(Operation *op) {

@@ -16,6 +16,9 @@
 
 namespace nysjit::cpu {
 
+/// Null for what is no tile.
+inline mlir::RankedTensorType tileType(mlir::Value value) { return mlir::dyn_cast<mlir::RankedTensorType>(value.getType()); }
+
 enum class StepKind {
   Rows,     // one loop over the rows of 2-D tiles
   Vector,   // one operation on whole 1-D tiles

@@ -1,0 +1,82 @@
+// One kernel being emitted from its schedule: what its parts (rows.cpp, memory.cpp, lower_tiles.cpp) share. Internal to compiler/cpu.
+#pragma once
+#include "compiler/cpu/emission.h"
+#include "compiler/cpu/schedule.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace nysjit::cpu {
+
+/// The parts of a tile.view.
+struct MemoryView {
+  mlir::Value address, length, rowBytes; // address of row 0; i32 rows; i64
+  mlir::Type element;
+  int64_t columns;
+};
+
+class KernelLowering {
+public:
+  KernelLowering(mlir::func::FuncOp source, const Schedule &schedule, VectorShape shape)
+      : source(source), schedule(schedule), e{mlir::OpBuilder(source.getContext()), source.getLoc(), mlir::Value(), shape} {}
+
+  mlir::func::FuncOp run();
+
+private:
+  // Steps.
+  void emitBlock(mlir::Block *block);
+  void emitScalar(mlir::Operation *op);
+  void emitReduce(tile::ReduceOp reduce);
+  void emitDotStep(tile::DotOp dot);
+  static bool isZero(mlir::Value tile);
+  void emitSolve(tile::TriangularSolveOp solve);
+  void copyTile(mlir::Value from, mlir::Value to);
+  void emitLoop(mlir::scf::ForOp source);
+  void emitBranch(mlir::scf::IfOp source);
+
+  // Values: a row of a tile, or a 1-D tile, in pieces. rows.cpp
+  mlir::Value slotAddress(mlir::Value tile) { return e.offset(e.scratch, *schedule.slot(tile)); }
+  Pieces forPieces(int64_t length, llvm::function_ref<mlir::Value(int64_t start, int64_t width)> make);
+  mlir::Value lanes(int64_t start, int64_t width);
+  mlir::Value repeated(mlir::Operation *op);
+  Pieces emitAgain(mlir::Operation *op, llvm::function_ref<Pieces(mlir::Value)> operandOf);
+  mlir::Value emitPiece(mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands);
+  mlir::Value emitRowExp2(mlir::Value x);
+  Pieces wholeTile(mlir::Value value);
+  Pieces rowValue(mlir::Value value);
+  Pieces makeRowValue(mlir::Value value);
+
+  // Loops over rows. rows.cpp
+  void enterRow(mlir::Value induction);
+  void emitRows(const Step &step);
+  Pieces emitRow(mlir::Operation *op);
+  bool isScalingInPlace(mlir::Operation *op, const Step &step);
+  static bool reads(mlir::Value value, mlir::Value tile);
+  void emitScaling(mlir::arith::MulFOp scaling);
+  mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
+  mlir::Value reduction(tile::ReduceKind kind, Pieces pieces);
+
+  // Tensors and buffers. memory.cpp
+  static int64_t bytesOf(const MemoryView &view) { return view.element.getIntOrFloatBitWidth() / 8; }
+  mlir::Value emitScalarLoad(tile::LoadScalarOp load);
+  std::pair<mlir::Value, mlir::Value> rowOf(const MemoryView &view, mlir::Value first);
+  Pieces emitRowLoad(tile::LoadOp load);
+  void emitRowStore(tile::StoreOp store);
+  mlir::Value lanesInside(const MemoryView &view, mlir::Value first, int64_t start, int64_t width);
+  mlir::Value elementAddress(const MemoryView &view, mlir::Value first);
+  void emitVector(mlir::Operation *op);
+  Ahead nextTile(mlir::Value tile);
+
+  mlir::func::FuncOp source;
+  const Schedule &schedule;
+  Emission e;
+  mlir::Value programId;
+  mlir::IRMapping scalars;
+  llvm::DenseMap<mlir::Value, MemoryView> views;
+  llvm::DenseMap<mlir::Value, Pieces> wholeTiles; // lazy 1-D tiles of the step being emitted
+  // The row being emitted.
+  mlir::Value row;
+  mlir::Operation *rowLoop = nullptr;
+  llvm::DenseMap<mlir::Value, Pieces> rowValues;
+};
+
+} // namespace nysjit::cpu

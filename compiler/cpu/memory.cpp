@@ -1,0 +1,130 @@
+// Loads and stores: rows of views, vectors, scalars. What lies outside a view is read as zero and not written.
+#include "compiler/cpu/kernel_lowering.h"
+
+using namespace mlir;
+namespace nysjit::cpu {
+
+Value KernelLowering::emitScalarLoad(tile::LoadScalarOp load) {
+  OpBuilder &b = e.builder;
+  const MemoryView &view = views.find(load.getView())->second;
+  const Type type = load.getResult().getType();
+  Value row = scalars.lookup(load.getRow());
+  Value inside = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, row, view.length);
+  auto choice = scf::IfOp::create(b, e.loc, TypeRange(type), inside, true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(choice.thenBlock());
+  scf::YieldOp::create(b, e.loc, e.load(type, elementAddress(view, row), bytesOf(view)));
+  b.setInsertionPointToStart(choice.elseBlock());
+  scf::YieldOp::create(b, e.loc, Value(arith::ConstantOp::create(b, e.loc, b.getZeroAttr(type))));
+  return choice.getResult(0);
+}
+
+/// i1: row `first + row` lies in the view; and that row's address.
+std::pair<Value, Value> KernelLowering::rowOf(const MemoryView &view, Value first) {
+  OpBuilder &b = e.builder;
+  Value index = e.add(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), first), row);
+  Value length = arith::ExtSIOp::create(b, e.loc, b.getI64Type(), view.length);
+  // One unsigned comparison covers negative rows as well.
+  Value inside = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, index, length);
+  return {inside, e.offset(view.address, e.mul(index, view.rowBytes))};
+}
+
+Pieces KernelLowering::emitRowLoad(tile::LoadOp load) {
+  const MemoryView &view = views.find(load.getView())->second;
+  auto [inside, address] = rowOf(view, scalars.lookup(load.getRow()));
+  SmallVector<Type> types;
+  for (int64_t width : rowPieces(view.columns))
+    types.push_back(e.f32Vector(width));
+  const Value base = address;
+  auto loadPieces = [&] {
+    return forPieces(view.columns, [&](int64_t start, int64_t width) {
+      if (view.element.isF32())
+        return e.load(e.f32Vector(width), e.offset(base, start * 4));
+      Value bits = e.load(VectorType::get({width}, e.builder.getI16Type()), e.offset(base, start * 2), 2);
+      return emitWiden(e, bits, view.element);
+    });
+  };
+  if (load.getInBounds())
+    return loadPieces();
+  auto choice = scf::IfOp::create(e.builder, e.loc, TypeRange(types), inside, true);
+  OpBuilder::InsertionGuard guard(e.builder);
+  e.builder.setInsertionPointToStart(choice.thenBlock());
+  scf::YieldOp::create(e.builder, e.loc, loadPieces());
+  e.builder.setInsertionPointToStart(choice.elseBlock());
+  scf::YieldOp::create(e.builder, e.loc, forPieces(view.columns, [&](int64_t, int64_t width) { return e.constant(e.f32Vector(width), 0); }));
+  return Pieces(choice.getResults());
+}
+
+void KernelLowering::emitRowStore(tile::StoreOp store) {
+  const MemoryView &view = views.find(store.getView())->second;
+  Pieces pieces = rowValue(store.getValue());
+  auto [inside, address] = rowOf(view, scalars.lookup(store.getRow()));
+  auto choice = scf::IfOp::create(e.builder, e.loc, inside, false);
+  OpBuilder::InsertionGuard guard(e.builder);
+  e.builder.setInsertionPointToStart(choice.thenBlock());
+  if (view.element.isF32()) {
+    e.storePieces(pieces, address);
+    return;
+  }
+  int64_t start = 0;
+  for (Value piece : pieces) {
+    e.store(emitNarrow(e, piece, view.element), e.offset(address, start * 2), 2);
+    start += cast<VectorType>(piece.getType()).getDimSize(0);
+  }
+}
+
+/// Which of a vector view's elements [first + start, + width) exist.
+Value KernelLowering::lanesInside(const MemoryView &view, Value first, int64_t start, int64_t width) {
+  Value index = e.add(lanes(start, width), e.splat(first, width));
+  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ult, index, e.splat(view.length, width));
+}
+
+Value KernelLowering::elementAddress(const MemoryView &view, Value first) {
+  Value index = arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), first);
+  return e.offset(view.address, e.mul(index, e.i64(bytesOf(view))));
+}
+
+void KernelLowering::emitVector(Operation *op) {
+  OpBuilder &b = e.builder;
+  if (auto store = dyn_cast<tile::StoreOp>(op)) {
+    const MemoryView &view = views.find(store.getView())->second;
+    Value first = scalars.lookup(store.getRow()), address = elementAddress(view, first);
+    int64_t start = 0;
+    for (Value piece : wholeTile(store.getValue())) {
+      const int64_t width = cast<VectorType>(piece.getType()).getDimSize(0);
+      LLVM::MaskedStoreOp::create(b, e.loc, piece, e.offset(address, start * 4), lanesInside(view, first, start, width), 4);
+      start += width;
+    }
+    return;
+  }
+  Pieces result;
+  if (auto load = dyn_cast<tile::LoadOp>(op)) {
+    const MemoryView &view = views.find(load.getView())->second;
+    Value first = scalars.lookup(load.getRow()), address = elementAddress(view, first);
+    result = forPieces(tileType(op->getResult(0)).getDimSize(0), [&](int64_t start, int64_t width) -> Value {
+      const bool isWide = view.element.isF32();
+      const VectorType type = isWide ? e.f32Vector(width) : VectorType::get({width}, b.getI16Type());
+      Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
+      Value inside = lanesInside(view, first, start, width), from = e.offset(address, start * bytesOf(view));
+      Value loaded = LLVM::MaskedLoadOp::create(b, e.loc, type, from, inside, zeros, static_cast<unsigned>(bytesOf(view)));
+      return isWide ? loaded : emitWiden(e, loaded, view.element);
+    });
+  } else {
+    result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });
+  }
+  if (schedule.slot(op->getResult(0)))
+    e.storePieces(result, slotAddress(op->getResult(0)));
+}
+
+/// What a loop over whole tiles will load in its next turn in the tile's place.
+Ahead KernelLowering::nextTile(Value tile) {
+  auto load = Schedule::strip(tile).getDefiningOp<tile::LoadOp>();
+  if (!load || !load.getInBounds())
+    return {};
+  const MemoryView &view = views.find(load.getView())->second;
+  const int64_t rows = load.getResult().getType().getDimSize(0);
+  Value next = e.add(arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), scalars.lookup(load.getRow())), e.i64(rows));
+  return {e.offset(view.address, e.mul(next, view.rowBytes)), view.rowBytes, rows, view.columns * bytesOf(view)};
+}
+
+} // namespace nysjit::cpu
