@@ -229,7 +229,7 @@ void Landmarks::sourceInverse() {
   const BlockConfig blocks = program.blocks("source_inverse", {.blockM = 32});
   const int block = *blocks.blockM;
   InverseWorkspace inverse(program, attention.heads(), capacity, block, block);
-  program.kernel("source_inverse", attention.heads(), [&](Kernel &k) {
+  program.kernel("source_inverse", attention.heads() * min(capacity, 1), [&](Kernel &k) {
     const Head head = headOf(k, attention, k.programId());
     const Segments segments = segmentsOf(k, head);
     const LandmarkRows rows = source(k, head, segments);
@@ -285,7 +285,7 @@ void Landmarks::landmarkTarget() {
 void Landmarks::landmarkSolve() {
   const BlockConfig blocks = program.blocks("landmark_solve", {.blockM = 64});
   const int block = *blocks.blockM;
-  program.kernel("landmark_solve", attention.heads(), [&](Kernel &k) {
+  program.kernel("landmark_solve", attention.heads() * min(capacity, 1), [&](Kernel &k) {
     const Head head = headOf(k, attention, k.programId());
     const Segments segments = segmentsOf(k, head);
     const LandmarkRows landmarks = target(k, head, segments);

@@ -79,7 +79,9 @@ Result<std::string> stage(const char *flag, const std::string &name, const Targe
     stages = std::span<const char *const>(cudaStages).first(cudaStages.size() - (flag == std::string_view("--from")));
   if (std::ranges::find(stages, name) != stages.end())
     return name;
-  return argumentError(flag, alternatives(stages) + (target.isCuda() ? " for a cuda target" : ""), inQuotes(name));
+  const bool isCudas = std::ranges::find(cudaStages, name) != cudaStages.end();
+  return argumentError(flag, alternatives(stages) + (target.isCuda() ? " for a cuda target" : isCudas ? " without a --target cuda:..." : ""),
+                       inQuotes(name));
 }
 
 Error under(const char *flag, const Error &error) {
