@@ -53,9 +53,7 @@ template <size_t N> std::string missing(const Feature (&features)[N], uint64_t s
   return names;
 }
 
-} // namespace
-
-CpuIdentity hostCpu() {
+CpuIdentity readHostCpu() {
   CpuIdentity cpu;
   uint32_t a = 0, b = 0, c = 0, d = 0;
   char vendor[13] = {};
@@ -90,6 +88,13 @@ CpuIdentity hostCpu() {
     cpu.extended8Ebx = b;
   if (cpu.leaf1Ecx & osxsaveBit)
     cpu.xcr0 = readXcr0();
+  return cpu;
+}
+
+} // namespace
+
+const CpuIdentity &hostCpu() {
+  static const CpuIdentity cpu = readHostCpu();
   return cpu;
 }
 

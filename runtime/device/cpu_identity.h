@@ -22,7 +22,8 @@ struct CpuIdentity {
   uint64_t xcr0 = 0;                         // register state that the operating system saves
 };
 
-CpuIdentity hostCpu();
+/// Read once: a virtual machine takes tens of microseconds for each question. Thread-safe.
+const CpuIdentity &hostCpu();
 /// One line; equal for equal CPUs.
 std::string describe(const CpuIdentity &cpu);
 /// Unavailable if code for `target` would not run on `cpu`; the message names what is missing.
