@@ -9,7 +9,7 @@ namespace nysjit {
 
 void exactCausal(Program &program) {
   const Attention attention(program);
-  const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 128, .blockN = 128});
+  const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 64, .blockN = 64});
   const int blockM = *blocks.blockM, blockN = *blocks.blockN;
   const Scalar rowTiles = ceilDiv(attention.maxLength, blockM);
   attention.clearPadding(program);

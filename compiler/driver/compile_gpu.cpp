@@ -42,8 +42,6 @@ bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const K
   const int columns = isFloat32 && spec.headDim > 96 ? 16 : isFloat32 || isOdd || spec.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
   if (used.blockN.value_or(0) > columns)
     prefer(&BlockConfig::blockN, columns);
-  if (used.blockN && used.blockM.value_or(0) > 64) // four warps of 16 rows
-    prefer(&BlockConfig::blockM, 64);
   // A kernel with one block size has it along both sides of its float32 products.
   if (!used.blockN && spec.headDim > 64 && used.blockM.value_or(0) > 32)
     prefer(&BlockConfig::blockM, 32);
