@@ -19,7 +19,7 @@ int64_t rowsAtOnce(int64_t m, int64_t limit) {
   return rows;
 }
 
-/// One line in step `step` of k of rows [i, i + rows) of m: in all steps of all rows each line, some more than once.
+/// One line in step `step` of k of rows [i, i + rows) of m: in all steps of all rows most lines, some more than once.
 void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_t m, Value step, int64_t k) {
   constexpr int64_t line = 64, readOnly = 0, keepInSecondCache = 2, data = 1;
   const int64_t count = llvm::divideCeil(ahead.rows * rows, m), lines = llvm::divideCeil(ahead.columnBytes, line);

@@ -372,7 +372,7 @@ void KernelEmitter::emitDot(tile::DotOp op) {
   for (int64_t piece = 0; piece < pieces; piece += group) {
     // Where sums take most registers, ptxas would fetch operands of later groups ahead, and spill.
     if (piece && pieces > 12 && dot.held && dot.plan.products == Products::Tf32x3)
-      e.intrinsic("llvm.nvvm.bar.warp.sync", {}, {e.i32(-1)});
+      e.warpBarrier();
     multiplyPieces(dot, split, piece, std::min(group, pieces - piece), pieces, sums);
   }
   setRegisters(op.getResult(), sums);

@@ -65,6 +65,7 @@ struct Emission {
   mlir::Value blockId() { return intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", i32Type()); }
   /// All threads of the block arrive; what they wrote before is seen by all after.
   void barrier() { intrinsic("llvm.nvvm.barrier.cta.sync.aligned.all", {}, {i32(0)}); }
+  void warpBarrier() { intrinsic("llvm.nvvm.bar.warp.sync", {}, {i32(-1)}); }
   /// 16 bytes from global to shared memory, zeros instead where `bytes` (0 or 16) is 0. Null: always the 16.
   void copyAsync(mlir::Value shared, mlir::Value global, mlir::Value bytes);
   void commitCopies() { intrinsic("llvm.nvvm.cp.async.commit.group", {}); }

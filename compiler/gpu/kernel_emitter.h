@@ -46,7 +46,6 @@ private:
   Registers registersFromShared(tile::LoadOp load);
   /// `body` where row `number` of the load's view exists, else `outside`.
   Registers valuesInside(tile::LoadOp load, mlir::Value number, llvm::function_ref<Registers()> body, const Registers &outside);
-  mlir::Value addressOfRow(const MemoryView &view, mlir::Value row);
   Registers loadRows(tile::LoadOp load, mlir::Value row);
   Registers loadPart(tile::LoadOp load, mlir::Value start, PartOfTile part);
 

@@ -51,26 +51,6 @@ Value KernelEmitter::firstRow(const RowSplit &split) {
   return e.mul(index, split.blocks * 16);
 }
 
-Value KernelEmitter::swizzledChunk(const SharedTile &tile, Value row, Value chunk) {
-  if (!tile.swizzleBits())
-    return chunk;
-  Value bits = tile.swizzleShift() ? arith::ShRUIOp::create(e.builder, e.loc, row, e.i32(tile.swizzleShift())) : row;
-  return e.bitXor(chunk, e.bitAnd(bits, tile.swizzleMask()));
-}
-
-Value KernelEmitter::swizzled(const SharedTile &tile, Value row, Value chunk) {
-  return e.add(e.mul(row, tile.rowBytes()), e.mul(swizzledChunk(tile, row, chunk), 16));
-}
-
-/// What is the same for all chunks first. A constant's high bits do not meet the swizzle: they come last, as part of the
-/// instruction, so that few addresses are kept.
-Value KernelEmitter::chunkAddress(const SharedTile &tile, Value base, Value row, Value laneChunk, Value chunk) {
-  const std::optional<int64_t> known = getConstantIntValue(chunk);
-  const int64_t low = known ? *known & tile.swizzleMask() : 0;
-  Value place = e.bitXor(swizzledChunk(tile, row, laneChunk), known ? e.i32(low) : chunk);
-  return e.offset(e.offset(base, e.add(e.mul(row, tile.rowBytes()), e.mul(place, 16))), known ? (*known - low) * 16 : 0);
-}
-
 //===- Operations -----------------------------------------------------------------------------------------------===//
 
 void KernelEmitter::emitBlock(Block *block) {

@@ -101,8 +101,6 @@ Registers KernelEmitter::valuesInside(tile::LoadOp load, Value number, llvm::fun
   return load.getInBounds() ? body() : e.valuesWhen(e.below(number, views[load.getView()].length), body, outside);
 }
 
-Value KernelEmitter::addressOfRow(const MemoryView &view, Value row) { return e.offset(view.address, e.mul(e.widen(row), view.rowBytes)); }
-
 Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
   const MemoryView &view = views[load.getView()];
   const RowSplit split = plan.split(load.getResult().getType().getDimSize(0));
@@ -193,7 +191,7 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
     const bool aligned = options.aligned || !view.isArgument;
     const SmallVector<Value> values = registersOf(store.getValue());
     Value first = e.add(e.add(start, firstRow(split)), laneRow);
-    Value column = e.offset(addressOfRow(view, first), e.mul(laneColumn, bytesOf(view.element)));
+    Value column = e.offset(e.offset(view.address, e.mul(e.widen(first), view.rowBytes)), e.mul(laneColumn, bytesOf(view.element)));
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half) {
         Value at = e.add(first, block * 16 + half * 8), holds = e.below(at, view.length);
