@@ -143,7 +143,8 @@ void Landmarks::solve() {
   if (!isSolved && !options.sourceLen)
     return;
   // Sums over the past, split at fixed positions where the config of the first kernel that reads them says so.
-  BlockConfig defaults{.blockM = 32, .blockN = 64, .split = 0};
+  const int rows = spec.landmarks < 128 ? 32 : 64; // few landmarks still make a program for each of some threads
+  BlockConfig defaults{.blockM = rows, .blockN = 64, .split = 0};
   if (options.sourceLen) {
     sourceBlocks = program.blocks("source_past", defaults);
     defaults.split.reset();

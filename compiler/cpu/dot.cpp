@@ -2,6 +2,7 @@
 //
 // A dot keeps a register tile of c, MR rows by a chunk of columns, over the whole of k:
 //   for each chunk of columns, for each MR rows:  acc = c;  for k: acc[r] += a[r, k] * b[k, chunk];  c = acc
+// Where a mask hides c's columns, or a's, from some number on, each MR rows stop there.
 // a is read by scalars that are broadcast, so it may lie in any order; b needs contiguous rows, so a transposed b is
 // transposed once a tile, in blocks of lanes x lanes by rounds of interleaving shuffles.
 #include "compiler/cpu/emission.h"
@@ -19,40 +20,74 @@ int64_t rowsAtOnce(int64_t m, int64_t limit) {
   return rows;
 }
 
-/// One line in step `step` of k of rows [i, i + rows) of m: in all steps of all rows most lines, some more than once.
-void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_t m, Value step, int64_t k) {
-  constexpr int64_t line = 64, readOnly = 0, keepInSecondCache = 2, data = 1;
-  const int64_t count = llvm::divideCeil(ahead.rows * rows, m), lines = llvm::divideCeil(ahead.columnBytes, line);
-  auto divide = [&](Value a, int64_t b) -> Value { return arith::DivUIOp::create(e.builder, e.loc, a, e.i64(b)); };
-  Value row = e.add(divide(e.mul(i, e.i64(ahead.rows)), m), divide(e.mul(step, e.i64(count)), k));
-  Value column = arith::RemUIOp::create(e.builder, e.loc, step, e.i64(lines));
-  Value address = e.offset(e.offset(ahead.address, e.mul(row, ahead.rowBytes)), e.mul(column, e.i64(line)));
-  LLVM::Prefetch::create(e.builder, e.loc, address, readOnly, keepInSecondCache, data);
+/// Steps of k between two prefetches, so that rows [i, i + rows) of m have asked for their share of `ahead` in all of k.
+int64_t stepsBetween(const Ahead &ahead, int64_t rows, int64_t m, int64_t k) {
+  const int64_t lines = llvm::divideCeil(ahead.rows * rows, m) * llvm::divideCeil(ahead.columnBytes, cacheLine);
+  int64_t steps = std::max<int64_t>(1, k / lines);
+  while (k % steps != 0)
+    --steps;
+  return steps;
 }
 
-void emitColumns(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int64_t n, int64_t k, int64_t width, const Ahead &ahead) {
-  const int64_t registers = llvm::divideCeil(width, e.shape.lanes);
-  const int64_t rows = rowsAtOnce(m, std::max<int64_t>(1, e.shape.accumulators / registers));
+/// The line of number `turn` of `turns`: in all turns of all rows each line once, or some more often.
+void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_t m, Value turn, int64_t turns) {
+  const int64_t count = llvm::divideCeil(ahead.rows * rows, m), lines = llvm::divideCeil(ahead.columnBytes, cacheLine);
+  auto divide = [&](Value a, int64_t b) -> Value { return arith::DivUIOp::create(e.builder, e.loc, a, e.i64(b)); };
+  Value row = e.add(divide(e.mul(i, e.i64(ahead.rows)), m), divide(e.mul(turn, e.i64(count)), turns));
+  Value column = arith::RemUIOp::create(e.builder, e.loc, turn, e.i64(lines));
+  Value address = e.offset(e.offset(ahead.address, e.mul(row, ahead.rowBytes)), e.mul(column, e.i64(cacheLine)));
+  emitPrefetch(e, address, ahead.isWritten);
+}
+
+/// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of them on.
+void emitRegisterTile(Emission &e, const Dot &dot, Value i, int64_t rows, int64_t width, const Ahead &ahead) {
   const VectorType type = e.f32Vector(width);
-  e.loop(m, rows, {}, [&](Value i, ValueRange) {
-    Value cRow = e.mul(i, e.i64(n * 4)), aRow = e.offset(a, e.mul(i, e.i64(k * 4)));
-    Emission::Values sums;
-    for (int64_t r = 0; r < rows; ++r)
-      sums.push_back(from ? e.load(type, e.offset(e.offset(from, cRow), r * n * 4)) : e.constant(type, 0));
-    sums = e.loop(k, 1, sums, [&](Value step, ValueRange carried) {
-      if (ahead.rows)
-        emitPrefetch(e, ahead, i, rows, m, step, k);
-      Value column = e.load(type, e.offset(b, e.mul(step, e.i64(n * 4))));
-      Value aColumn = e.offset(aRow, e.mul(step, e.i64(4)));
-      Emission::Values next;
-      for (int64_t r = 0; r < rows; ++r) {
-        Value scalar = e.load(e.builder.getF32Type(), e.offset(aColumn, r * k * 4));
-        next.push_back(vector::FMAOp::create(e.builder, e.loc, e.splat(scalar, width), column, carried[r]));
-      }
-      return next;
+  Value cRow = e.mul(i, e.i64(dot.n * 4)), aRow = e.offset(dot.a, e.mul(i, e.i64(dot.k * 4)));
+  Emission::Values sums;
+  for (int64_t r = 0; r < rows; ++r)
+    sums.push_back(dot.from ? e.load(type, e.offset(e.offset(dot.from, cRow), r * dot.n * 4)) : e.constant(type, 0));
+  auto add = [&](Value step, ValueRange carried) {
+    Value column = e.load(type, e.offset(dot.b, e.mul(step, e.i64(dot.n * 4))));
+    Value aColumn = e.offset(aRow, e.mul(step, e.i64(4)));
+    Emission::Values next;
+    for (int64_t r = 0; r < rows; ++r) {
+      Value scalar = e.load(e.builder.getF32Type(), e.offset(aColumn, r * dot.k * 4));
+      next.push_back(vector::FMAOp::create(e.builder, e.loc, e.splat(scalar, width), column, carried[r]));
+    }
+    return next;
+  };
+  if (ahead.rows) {
+    const int64_t steps = stepsBetween(ahead, rows, dot.m, dot.k), turns = dot.k / steps;
+    sums = e.loop(turns, 1, sums, [&](Value turn, ValueRange carried) {
+      emitPrefetch(e, ahead, i, rows, dot.m, turn, turns);
+      return e.loop(steps, 1, carried, [&](Value step, ValueRange inner) { return add(e.add(e.mul(turn, e.i64(steps)), step), inner); });
     });
-    for (int64_t r = 0; r < rows; ++r)
-      e.store(sums[r], e.offset(e.offset(c, cRow), r * n * 4));
+  } else {
+    sums = e.loop(dot.stepEnd ? dot.stepEnd(i, rows) : e.i64(dot.k), 1, sums, add);
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    e.store(sums[r], e.offset(e.offset(dot.c, cRow), r * dot.n * 4));
+}
+
+Dot fromColumn(Emission &e, Dot dot, Value bytes) {
+  dot.b = e.offset(dot.b, bytes);
+  dot.from = dot.from ? e.offset(dot.from, bytes) : Value();
+  dot.c = e.offset(dot.c, bytes);
+  return dot;
+}
+
+int64_t rowsBeside(Emission &e, int64_t m, int64_t width) {
+  return rowsAtOnce(m, std::max<int64_t>(1, e.shape.accumulators / llvm::divideCeil(width, e.shape.lanes)));
+}
+
+/// Chunks as wide as one register, so that each group of rows can stop at its own end.
+void emitVisibleColumns(Emission &e, const Dot &dot) {
+  const int64_t width = e.shape.lanes, rows = rowsBeside(e, dot.m, width);
+  e.loop(dot.m, rows, {}, [&](Value i, ValueRange) {
+    e.loop(dot.columnEnd(i, rows), width, {}, [&](Value j, ValueRange) {
+      emitRegisterTile(e, fromColumn(e, dot, e.mul(j, e.i64(4))), i, rows, width, dot.ahead);
+      return Emission::Values();
+    });
     return Emission::Values();
   });
 }
@@ -78,13 +113,20 @@ Emission::Values transposeRegisters(Emission &e, Emission::Values rows) {
 
 } // namespace
 
-void emitDot(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int64_t n, int64_t k, const Ahead &ahead) {
+void emitDot(Emission &e, const Dot &dot) {
+  if (dot.columnEnd && dot.n % e.shape.lanes == 0)
+    return emitVisibleColumns(e, dot);
   // Columns in chunks as wide as a quarter of the accumulators allows: equal ones in a loop, what is left by powers of two.
   const int64_t widest = std::min<int64_t>(64, e.shape.lanes * 4);
-  const llvm::SmallVector<int64_t> widths = rowPieces(n, widest);
+  const llvm::SmallVector<int64_t> widths = rowPieces(dot.n, widest);
   int64_t start = 0;
-  auto columns = [&](Value bytes, int64_t count) {
-    emitColumns(e, a, e.offset(b, bytes), from ? e.offset(from, bytes) : Value(), e.offset(c, bytes), m, n, k, count, start ? Ahead() : ahead);
+  auto columns = [&](Value bytes, int64_t width) {
+    const Dot chunk = fromColumn(e, dot, bytes);
+    const int64_t rows = rowsBeside(e, dot.m, width);
+    e.loop(dot.m, rows, {}, [&](Value i, ValueRange) {
+      emitRegisterTile(e, chunk, i, rows, width, start ? Ahead() : dot.ahead);
+      return Emission::Values();
+    });
   };
   if (const int64_t full = llvm::count(widths, widest); full > 1) {
     e.loop(full * widest, widest, {}, [&](Value j, ValueRange) {
@@ -93,7 +135,7 @@ void emitDot(Emission &e, Value a, Value b, Value from, Value c, int64_t m, int6
     });
     start = full * widest;
   }
-  for (int64_t width : rowPieces(n - start, widest)) {
+  for (int64_t width : rowPieces(dot.n - start, widest)) {
     columns(e.i64(start * 4), width);
     start += width;
   }

@@ -7,6 +7,8 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Builders.h"
 
+#include <functional>
+
 namespace nysjit::cpu {
 
 /// What of the machine the emitted code depends on.
@@ -64,15 +66,27 @@ mlir::Value emitLog2(Emission &emission, mlir::Value x);
 mlir::Value emitWiden(Emission &emission, mlir::Value value, mlir::Type element);
 mlir::Value emitNarrow(Emission &emission, mlir::Value value, mlir::Type element);
 
-// dot.cpp
-/// Memory that will be read soon: `rows` rows of `columnBytes`, `rowBytes` (i64) apart. No rows: none.
+// memory.cpp
+constexpr int64_t cacheLine = 64;
+/// Memory that will be read (or written) soon: `rows` rows of `columnBytes`, `rowBytes` (i64) apart. No rows: none.
 struct Ahead {
   mlir::Value address, rowBytes;
   int64_t rows = 0, columnBytes = 0;
+  bool isWritten = false;
 };
-/// c [M, N] = from + a [M, K] b [K, N], all row-major float32 in scratch; `from` null: 0. c may be from. Meanwhile `ahead` comes
-/// into the cache, a few lines a few rows.
-void emitDot(Emission &emission, mlir::Value a, mlir::Value b, mlir::Value from, mlir::Value c, int64_t m, int64_t n, int64_t k, const Ahead &ahead);
+/// Asks for the line at `address`.
+void emitPrefetch(Emission &emission, mlir::Value address, bool isWritten);
+
+// dot.cpp
+/// c [M, N] = from + a [M, K] b [K, N], all row-major float32 in scratch.
+struct Dot {
+  mlir::Value a, b, from, c; // from null: 0; c may be from
+  int64_t m, n, k;
+  Ahead ahead; // comes into the cache meanwhile, a line a step
+  /// How many columns of c, or steps of k, rows [i, i + rows) need, as i64; null: all. What c holds beyond is open.
+  std::function<mlir::Value(mlir::Value i, int64_t rows)> columnEnd, stepEnd;
+};
+void emitDot(Emission &emission, const Dot &dot);
 /// to [columns, rows] = transpose of from [rows, columns].
 void emitTranspose(Emission &emission, mlir::Value from, mlir::Value to, int64_t rows, int64_t columns);
 /// x = rhs, then row by row x_i -= sum over j < i of lower[i, j] x_j, in place in x [M, N].

@@ -2,6 +2,7 @@
 #pragma once
 #include "compiler/cpu/emission.h"
 #include "compiler/cpu/schedule.h"
+#include "compiler/cpu/visible.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 
@@ -28,6 +29,7 @@ private:
   void emitReduce(tile::ReduceOp reduce);
   void emitDotStep(tile::DotOp dot);
   static bool isZero(mlir::Value tile);
+  std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end, int64_t count);
   void emitSolve(tile::TriangularSolveOp solve);
   void copyTile(mlir::Value from, mlir::Value to);
   void emitLoop(mlir::scf::ForOp source);
@@ -64,7 +66,10 @@ private:
   mlir::Value lanesInside(const MemoryView &view, mlir::Value first, int64_t start, int64_t width);
   mlir::Value elementAddress(const MemoryView &view, mlir::Value first);
   void emitVector(mlir::Operation *op);
+  Ahead tileOf(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead nextTile(mlir::Value tile);
+  llvm::SmallVector<Ahead> upcoming(const Step &step);
+  void emitShare(const Ahead &ahead, int64_t rows);
 
   mlir::func::FuncOp source;
   const Schedule &schedule;
@@ -72,6 +77,7 @@ private:
   mlir::Value programId;
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, MemoryView> views;
+  bool hasFetchedAhead = false;
   llvm::DenseMap<mlir::Value, Pieces> wholeTiles; // lazy 1-D tiles of the step being emitted
   // The row being emitted.
   mlir::Value row;

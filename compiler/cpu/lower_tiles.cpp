@@ -88,7 +88,33 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
   Value from;
   if (dot.getAccumulator() && !isZero(dot.getAccumulator()))
     from = slotAddress(dot.getAccumulator());
-  emitDot(e, slotAddress(dot.getA()), b, from, slotAddress(dot.getResult()), m, n, k, nextTile(dot.getB()));
+  emitDot(e, {.a = slotAddress(dot.getA()), .b = b, .from = from, .c = slotAddress(dot.getResult()), .m = m, .n = n, .k = k, .ahead = nextTile(dot.getB()),
+              .columnEnd = endOf(readColumns(dot.getResult()), n), .stepEnd = endOf(nonzeroColumns(dot.getA()), k)});
+}
+
+/// The last end of some rows, at most `count`.
+std::function<Value(Value, int64_t)> KernelLowering::endOf(std::optional<VisibleEnd> end, int64_t count) {
+  if (!end)
+    return nullptr;
+  return [this, end = *end, count](Value i, int64_t rows) {
+    OpBuilder &b = e.builder;
+    Value last;
+    if (!tileType(end.of)) {
+      last = scalars.lookup(end.of);
+    } else {
+      for (int64_t r = 0; r < rows; ++r) {
+        enterRow(e.add(i, e.i64(r)));
+        Value one = rowValue(end.of)[0];
+        last = last ? arith::MaxSIOp::create(b, e.loc, last, one) : one;
+      }
+    }
+    if (end.first)
+      last = arith::SubIOp::create(b, e.loc, last, scalars.lookup(end.first));
+    if (end.isInclusive)
+      last = e.add(last, e.i32(1));
+    last = arith::MinSIOp::create(b, e.loc, arith::MaxSIOp::create(b, e.loc, last, e.i32(0)), e.i32(count));
+    return Value(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), last));
+  };
 }
 
 bool KernelLowering::isZero(Value tile) {
@@ -183,6 +209,23 @@ void KernelLowering::emitBranch(scf::IfOp source) {
   emitBlock(source.elseBlock());
 }
 
+/// Scalar arithmetic and views as early as their operands allow, so that addresses are known before the loops that come first.
+static void hoistScalars(Block &block) {
+  for (Operation &op : llvm::make_early_inc_range(block.without_terminator())) {
+    auto isScalar = [](Value value) { return isa<IntegerType, IndexType, tile::PointerType, tile::ViewType>(value.getType()); };
+    if (op.getNumRegions() || op.getNumResults() != 1 || !isScalar(op.getResult(0)) || !isMemoryEffectFree(&op) || !llvm::all_of(op.getOperands(), isScalar))
+      continue;
+    Operation *latest = nullptr;
+    for (Value operand : op.getOperands())
+      if (Operation *maker = operand.getDefiningOp(); maker && maker->getBlock() == &block && (!latest || latest->isBeforeInBlock(maker)))
+        latest = maker;
+    if (latest)
+      op.moveAfter(latest);
+    else
+      op.moveBefore(&block, block.begin());
+  }
+}
+
 LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::string, int64_t> &scratchBytes) {
   SmallVector<func::FuncOp> kernels;
   module.walk([&](func::FuncOp function) {
@@ -190,6 +233,7 @@ LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::strin
       kernels.push_back(function);
   });
   for (func::FuncOp kernel : kernels) {
+    hoistScalars(kernel.getBody().front());
     FailureOr<Schedule> schedule = Schedule::create(kernel);
     if (failed(schedule))
       return failure();

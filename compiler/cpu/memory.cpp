@@ -116,15 +116,60 @@ void KernelLowering::emitVector(Operation *op) {
     e.storePieces(result, slotAddress(op->getResult(0)));
 }
 
+Ahead KernelLowering::tileOf(Value view, Value row, int64_t rows, bool isWritten) {
+  const MemoryView &memory = views.find(view)->second;
+  Value first = arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), scalars.lookup(row));
+  return {e.offset(memory.address, e.mul(first, memory.rowBytes)), memory.rowBytes, rows, memory.columns * bytesOf(memory), isWritten};
+}
+
 /// What a loop over whole tiles will load in its next turn in the tile's place.
 Ahead KernelLowering::nextTile(Value tile) {
   auto load = Schedule::strip(tile).getDefiningOp<tile::LoadOp>();
   if (!load || !load.getInBounds())
     return {};
-  const MemoryView &view = views.find(load.getView())->second;
   const int64_t rows = load.getResult().getType().getDimSize(0);
-  Value next = e.add(arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), scalars.lookup(load.getRow())), e.i64(rows));
-  return {e.offset(view.address, e.mul(next, view.rowBytes)), view.rowBytes, rows, view.columns * bytesOf(view)};
+  Ahead next = tileOf(load.getView(), load.getRow(), rows, false);
+  next.address = e.offset(next.address, e.mul(next.rowBytes, e.i64(rows)));
+  return next;
+}
+
+/// What nothing else asks for, while the kernel's first rows are loaded: the first tiles of later loops, and what is stored in the
+/// end.
+SmallVector<Ahead> KernelLowering::upcoming(const Step &step) {
+  SmallVector<Ahead> list;
+  if (hasFetchedAhead || !llvm::any_of(step.operations, [](Operation *op) { return isa<tile::LoadOp>(op); }))
+    return list;
+  hasFetchedAhead = true;
+  llvm::DenseSet<Value> seen;
+  auto add = [&](Value view, Value row, RankedTensorType type, bool isWritten) {
+    if (type.getRank() == 2 && views.contains(view) && scalars.contains(row) && seen.insert(view).second)
+      list.push_back(tileOf(view, row, type.getDimSize(0), isWritten));
+  };
+  for (Operation &op : source.getBody().front()) {
+    auto loop = dyn_cast<scf::ForOp>(op);
+    if (loop && !loop->isAncestor(step.operations.front()))
+      loop.walk([&](tile::LoadOp load) {
+        if (load.getRow() == loop.getInductionVar())
+          add(load.getView(), loop.getLowerBound(), load.getResult().getType(), false);
+      });
+    if (!loop)
+      op.walk([&](tile::StoreOp store) { add(store.getView(), store.getRow(), store.getValue().getType(), true); });
+  }
+  return list;
+}
+
+/// The share of one of `rows` rows.
+void KernelLowering::emitShare(const Ahead &ahead, int64_t rows) {
+  const int64_t count = llvm::divideCeil(ahead.rows, rows);
+  Value address = e.offset(ahead.address, e.mul(e.mul(row, e.i64(count)), ahead.rowBytes));
+  for (int64_t r = 0; r < count; ++r, address = e.offset(address, ahead.rowBytes))
+    for (int64_t byte = 0; byte < ahead.columnBytes; byte += cacheLine)
+      emitPrefetch(e, e.offset(address, byte), ahead.isWritten);
+}
+
+void emitPrefetch(Emission &e, Value address, bool isWritten) {
+  constexpr int64_t keepInFirstCache = 3, keepInSecondCache = 2, data = 1;
+  LLVM::Prefetch::create(e.builder, e.loc, address, isWritten, isWritten ? keepInFirstCache : keepInSecondCache, data);
 }
 
 } // namespace nysjit::cpu

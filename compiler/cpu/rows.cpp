@@ -157,8 +157,11 @@ void KernelLowering::emitRows(const Step &step) {
         initial.push_back(e.constant(e.f32Vector(width), isMax ? -__builtin_inf() : 0.0));
     }
   const Location loc = e.loc;
+  const SmallVector<Ahead> aheads = upcoming(step);
   Emission::Values reduced = e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
     enterRow(induction);
+    for (const Ahead &ahead : aheads)
+      emitShare(ahead, step.rows);
     SmallVector<std::pair<Value, Pieces>> results; // stored last: a slot may be shared with what this row still reads
     SmallVector<arith::MulFOp> scalings;
     Emission::Values next;

@@ -42,6 +42,9 @@ bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const K
   const int columns = isFloat32 && spec.headDim > 96 ? 16 : isFloat32 || isOdd || spec.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
   if (used.blockN.value_or(0) > columns)
     prefer(&BlockConfig::blockN, columns);
+  // Few programs with much to do.
+  if ((kernel.name == "landmark_target" || kernel.name == "source_past") && used.blockM.value_or(0) > 32)
+    prefer(&BlockConfig::blockM, 32);
   // A kernel with one block size has it along both sides of its float32 products.
   if (!used.blockN && spec.headDim > 64 && used.blockM.value_or(0) > 32)
     prefer(&BlockConfig::blockM, 32);
