@@ -1,7 +1,8 @@
 """nysjit's layouts beside PyTorch's attention on the CPU, float32, alternating in one run.
 
 B1 H8 d64, n 16384 unless given, segment_len 64. "GEMM" is PyTorch's own float32 1024^3 rate in the same run; a layout's
-GFLOP/s count 4 d for each (query, key or landmark) pair that it weighs, exactly.
+GFLOP/s count 4 d for each (query, key or landmark) pair that it weighs, exactly. "eager" is causal's own mathematics in PyTorch
+(eager.py), "compiled" the same under torch.compile (needs a C++ compiler).
 usage: attention_cpu.py [--length N] [--repeat R] [--threads T] [--save FILE]
 """
 
@@ -9,6 +10,7 @@ import argparse
 
 import torch
 
+import eager
 from harness import Runtime, median_ms, table
 
 HEADS, HEAD_DIM, SEGMENT_LEN = 8, 64, 64
@@ -48,18 +50,27 @@ def main():
     calls = {name: runtime.bind(runtime.prepare(spec), q, k, v, o) for name, spec in specs.items()}
     scaled = torch.nn.functional.scaled_dot_product_attention
     peers = {"GEMM 1024^3": lambda: a @ b, "PyTorch SDPA, causal": lambda: scaled(q, k, v, is_causal=True)}
-    peers["PyTorch SDPA, causal"]()
+    compiled = torch.compile(eager.causal, dynamic=False)
+    with torch.no_grad():
+        compiled(q, k, v)
+    peers |= {"causal, eager PyTorch": lambda: eager.causal(q, k, v), "causal, compiled PyTorch": lambda: compiled(q, k, v)}
+    calls["causal"]()
+    difference = torch.linalg.norm(o - eager.causal(q, k, v)) / torch.linalg.norm(o)
+    assert difference < 1e-5, f"eager PyTorch computes something else: {difference}"
     everything = {**peers, **calls}
-    times = dict(zip(everything, median_ms(list(everything.values()), arguments.repeat, seconds=120)))
+    with torch.no_grad():
+        times = dict(zip(everything, median_ms(list(everything.values()), arguments.repeat, seconds=120)))
     gemm = 2 * 1024**3 / times["GEMM 1024^3"] / 1e6
     rows = []
     for name, ms in times.items():
-        flops = 2 * 1024**3 if name == "GEMM 1024^3" else 4 * HEAD_DIM * HEADS * pairs(n, name if name in specs else "exact_causal")
+        layout = name if name in specs else "exact_causal" if "SDPA" in name else "causal"
+        flops = 2 * 1024**3 if name == "GEMM 1024^3" else 4 * HEAD_DIM * HEADS * pairs(n, layout)
         rate = flops / ms / 1e6
         launches = ", ".join(f"{kernel} {kernel_ms:.1f}" for kernel, _, kernel_ms in calls[name].launches()) if name in calls else ""
-        rows.append([name, f"{ms:.1f}", f"{rate:.0f}", f"{100 * rate / gemm:.0f} %", f"{times['PyTorch SDPA, causal'] / ms:.2f}", launches])
+        rows.append([name, f"{ms:.1f}", f"{rate:.0f}", f"{100 * rate / gemm:.0f} %", f"{times['PyTorch SDPA, causal'] / ms:.2f}",
+                     f"{times['causal, eager PyTorch'] / ms:.2f}", launches])
     table(f"B1 H{HEADS} d{HEAD_DIM} n{n} segment_len {SEGMENT_LEN} float32, {arguments.threads} threads, median of up to {arguments.repeat}",
-          ["what", "ms", "GFLOP/s", "of GEMM", "times SDPA's speed", "kernels of the last run, ms"], rows)
+          ["what", "ms", "GFLOP/s", "of GEMM", "times SDPA's speed", "times eager's", "kernels of the last run, ms"], rows)
 
 
 main()

@@ -6,6 +6,8 @@
 // a is read by scalars that are broadcast, so it may lie in any order; b needs contiguous rows, so a transposed b is
 // transposed once a tile, in blocks of lanes x lanes by rounds of interleaving shuffles.
 #include "compiler/cpu/emission.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
 
 using namespace mlir;
 namespace nysjit::cpu {
@@ -111,6 +113,41 @@ Emission::Values transposeRegisters(Emission &e, Emission::Values rows) {
   return rows;
 }
 
+/// transpose_L(from, to, rows, columns), once a module: LLVM takes its time over so many shuffles.
+func::FuncOp transposeFunction(Emission &e, int64_t lanes) {
+  auto module = e.builder.getInsertionBlock()->getParent()->getParentOfType<ModuleOp>();
+  const std::string name = "transpose_" + std::to_string(lanes);
+  if (auto known = module.lookupSymbol<func::FuncOp>(name))
+    return known;
+  OpBuilder::InsertionGuard guard(e.builder);
+  e.builder.setInsertionPointToStart(module.getBody());
+  const Type pointer = LLVM::LLVMPointerType::get(e.builder.getContext()), i64 = e.builder.getI64Type();
+  auto function = func::FuncOp::create(e.builder, e.loc, name, e.builder.getFunctionType({pointer, pointer, i64, i64}, {}));
+  function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(e.builder.getContext(), LLVM::Linkage::Internal));
+  function.setVisibility(SymbolTable::Visibility::Private);
+  Block *body = function.addEntryBlock();
+  e.builder.setInsertionPointToStart(body);
+  Value from = body->getArgument(0), to = body->getArgument(1), rows = body->getArgument(2), columns = body->getArgument(3);
+  Value fromStride = e.mul(columns, e.i64(4)), toStride = e.mul(rows, e.i64(4));
+  const VectorType type = e.f32Vector(lanes);
+  e.loop(rows, lanes, {}, [&](Value row, ValueRange) {
+    e.loop(columns, lanes, {}, [&](Value column, ValueRange) {
+      Value source = e.offset(e.offset(from, e.mul(row, fromStride)), e.mul(column, e.i64(4)));
+      Value target = e.offset(e.offset(to, e.mul(column, toStride)), e.mul(row, e.i64(4)));
+      Emission::Values block;
+      for (int64_t i = 0; i < lanes; ++i, source = e.offset(source, fromStride))
+        block.push_back(e.load(type, source));
+      block = transposeRegisters(e, block);
+      for (int64_t i = 0; i < lanes; ++i, target = e.offset(target, toStride))
+        e.store(block[size_t(i)], target);
+      return Emission::Values();
+    });
+    return Emission::Values();
+  });
+  func::ReturnOp::create(e.builder, e.loc);
+  return function;
+}
+
 } // namespace
 
 void emitDot(Emission &e, const Dot &dot) {
@@ -143,21 +180,7 @@ void emitDot(Emission &e, const Dot &dot) {
 
 void emitTranspose(Emission &e, Value from, Value to, int64_t rows, int64_t columns) {
   const int64_t lanes = columns % e.shape.lanes == 0 && rows % e.shape.lanes == 0 ? e.shape.lanes : 8;
-  const VectorType type = e.f32Vector(lanes);
-  e.loop(rows, lanes, {}, [&](Value row, ValueRange) {
-    e.loop(columns, lanes, {}, [&](Value column, ValueRange) {
-      Value source = e.offset(e.offset(from, e.mul(row, e.i64(columns * 4))), e.mul(column, e.i64(4)));
-      Value target = e.offset(e.offset(to, e.mul(column, e.i64(rows * 4))), e.mul(row, e.i64(4)));
-      Emission::Values block;
-      for (int64_t i = 0; i < lanes; ++i)
-        block.push_back(e.load(type, e.offset(source, i * columns * 4)));
-      block = transposeRegisters(e, block);
-      for (int64_t i = 0; i < lanes; ++i)
-        e.store(block[i], e.offset(target, i * rows * 4));
-      return Emission::Values();
-    });
-    return Emission::Values();
-  });
+  func::CallOp::create(e.builder, e.loc, transposeFunction(e, lanes), ValueRange{from, to, e.i64(rows), e.i64(columns)});
 }
 
 void emitTriangularSolve(Emission &e, Value lower, Value x, int64_t m, int64_t n) {

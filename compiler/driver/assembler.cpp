@@ -99,7 +99,15 @@ Result<AssembledCubin> assembleCubin(const std::string &ptx, int sm, const std::
   std::vector<std::string> arguments = {"-arch=" + architecture(ptx, sm), "-v", source, "-o", binary};
   if (ptx.find("\t.loc\t") != std::string::npos || ptx.find("\t.loc ") != std::string::npos)
     arguments.push_back("-lineinfo"); // changes no instruction
+  // The kernels side by side, in a fixed number of threads, whatever the machine: the cubin's bytes depend on it. A ptxas that does
+  // not know the option says so.
+  const std::string sideBySide = "--split-compile";
+  arguments.push_back(sideBySide + "=4");
   Result<ToolOutcome> outcome = runTool(ptxasPath, arguments, *folder, limitMs);
+  if (outcome && !outcome->isDone && outcome->words.find(sideBySide) != std::string::npos) {
+    arguments.pop_back();
+    outcome = runTool(ptxasPath, arguments, *folder, limitMs);
+  }
   NYSJIT_RETURN_IF_ERROR(outcome);
   if (!outcome->isDone)
     return Error::mismatch(ErrorKind::CompileFailed, "ptxas", "PTX that " + ptxasPath + " takes",

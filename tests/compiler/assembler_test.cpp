@@ -69,6 +69,11 @@ protected:
   if (!path)                                                                                                           \
   GTEST_SKIP() << "skipped, no ptxas"
 
+TEST_F(Assembler, AnOlderPtxasCompilesOneKernelAfterTheOther) {
+  const std::string older = script("case \"$*\" in *split-compile*) echo \"ptxas fatal : Unknown option '--split-compile'\"; exit 255;; esac");
+  EXPECT_TRUE(assembleCubin(ptx, 80, older).ok());
+}
+
 TEST_F(Assembler, GivesACubinAndEachKernelsResources) {
   NYSJIT_NEEDS_PTXAS(ptxas);
   Result<AssembledCubin> made = assembleCubin(ptx, 80, *ptxas);

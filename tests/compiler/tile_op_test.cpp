@@ -99,6 +99,68 @@ TEST_P(TileOp, LoadZeroFillsAndStoreDropsOutsideTheView) {
     EXPECT_EQ(y[i], i < 48 ? float(i) + 1 : 5.0f) << i;
 }
 
+/// o = weights x + what `also` says of %s and %o, with s = x x^T and weights = 2^(s - its row's maximum) where
+/// first + column (predicate) row * slope + end, and first + column >= begin, else 0.
+std::vector<double> maskedProduct(const std::vector<float> &x, bool isInclusive, int first, int slope, int end, int begin, bool alsoReads) {
+  constexpr int count = 32;
+  std::vector<double> o(count * count);
+  for (int r = 0; r < count; ++r) {
+    std::vector<double> s(count, 0), weight(count, 0);
+    double maximum = -1e30;
+    auto isVisible = [&](int c) { return first + c < r * slope + end + (isInclusive ? 1 : 0) && first + c >= begin; };
+    for (int c = 0; c < count; ++c) {
+      for (int k = 0; k < count; ++k)
+        s[size_t(c)] += double(x[size_t(r * count + k)]) * x[size_t(c * count + k)];
+      if (isVisible(c))
+        maximum = std::max(maximum, s[size_t(c)]);
+    }
+    for (int c = 0; c < count; ++c) {
+      const double w = isVisible(c) ? std::exp2(s[size_t(c)] - maximum) : 0;
+      for (int k = 0; k < count; ++k)
+        o[size_t(r * count + k)] += w * x[size_t(c * count + k)];
+      if (alsoReads)
+        o[size_t(r * count + c)] += s[size_t(c)];
+    }
+  }
+  return o;
+}
+
+// Dots stop where a mask hides the rest: whatever the rows' ends are, and not where something else reads what is hidden.
+TEST_P(TileOp, DotsUnderAMask) {
+  auto any = [&](int low, int high) { return std::uniform_int_distribution(low, high)(generator); };
+  for (int turn = 0; turn < 24; ++turn) {
+    const bool isInclusive = turn & 1, alsoReads = turn & 2, hasBegin = turn & 4;
+    const int first = any(-40, 200), slope = any(-3, 3), end = first + any(-20, 50), begin = hasBegin ? first + any(0, 10) : first;
+    SCOPED_TRACE(testing::Message() << "first " << first << " slope " << slope << " end " << end << " begin " << begin << (isInclusive ? " <=" : " <")
+                                    << (alsoReads ? ", read elsewhere" : ""));
+    const std::string t = "tensor<32xi32>", tt = "tensor<32x32xi32>", f = "tensor<32x32xf32>", m = "tensor<32x32xi1>";
+    const std::string ir =
+        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64, %begin0: i32, %slope0: i32, %end0: i32, %begin1: i32) attributes "
+        "{tile.kernel} {\n  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n"
+        "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <32 x f32>\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <32 x f32>\n"
+        "  %x = tile.load %in[%first] : <32 x f32> -> " + f + "\n"
+        "  %s = tile.dot %x, %x {transpose_b} : (" + f + ", " + f + ") -> " + f + "\n"
+        "  %count = tile.iota : " + t + "\n  %c0 = tensor.splat %begin0 : " + t + "\n  %c1 = arith.addi %c0, %count : " + t + "\n"
+        "  %columns = tile.broadcast %c1 axis 1 : " + t + " -> " + tt + "\n"
+        "  %slopes = tensor.splat %slope0 : " + t + "\n  %e0 = arith.muli %count, %slopes : " + t + "\n  %e1 = tensor.splat %end0 : " + t + "\n"
+        "  %e2 = arith.addi %e0, %e1 : " + t + "\n  %ends = tile.broadcast %e2 axis 0 : " + t + " -> " + tt + "\n"
+        "  %below = arith.cmpi " + std::string(isInclusive ? "sle" : "slt") + ", %columns, %ends : " + tt + "\n"
+        "  %b1 = tensor.splat %begin1 : " + tt + "\n  %above = arith.cmpi sge, %columns, %b1 : " + tt + "\n"
+        "  %mask = arith.andi " + std::string(turn & 8 ? "%below, %above" : "%above, %below") + " : " + m + "\n"
+        "  %hidden = arith.constant dense<0xFF800000> : " + f + "\n  %y = arith.select %mask, %s, %hidden : " + m + ", " + f + "\n"
+        "  %m0 = tile.reduce max %y axis 1 : " + f + " -> tensor<32xf32>\n  %low = arith.constant dense<-1.0e30> : tensor<32xf32>\n"
+        "  %m1 = arith.maxnumf %m0, %low : tensor<32xf32>\n  %m2 = tile.broadcast %m1 axis 0 : tensor<32xf32> -> " + f + "\n"
+        "  %d = arith.subf %y, %m2 : " + f + "\n  %w = math.exp2 %d : " + f + "\n"
+        "  %wx = tile.dot %w, %x : (" + f + ", " + f + ") -> " + f + "\n" +
+        (alsoReads ? "  %sum = arith.addf %wx, %s : " + f + "\n  tile.store %sum" : std::string("  tile.store %wx")) + ", %out[%first] : " + f + ", <32 x f32>\n  return\n}\n";
+    std::vector<float> x = random(32 * 32), y(32 * 32, NAN);
+    runTiles(ir, {slot(x.data()), slot(y.data()), slot(32), slot(32), slot(first), slot(slope), slot(end), slot(begin)}, GetParam());
+    const std::vector<double> expected = maskedProduct(x, isInclusive, first, slope, end, begin, alsoReads);
+    for (size_t i = 0; i < y.size(); ++i)
+      ASSERT_NEAR(y[i], expected[i], 1e-4 * std::max(1.0, std::abs(expected[i]))) << "row " << i / 32 << " column " << i % 32;
+  }
+}
+
 TEST_P(TileOp, WidenAndNarrowSixteenBits) {
   for (const std::string element : {"f16", "bf16"}) {
     std::vector<uint16_t> x(16 * 24), y(16 * 24);
