@@ -121,15 +121,27 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
         const Tile x = dotT(query, k.load(keys, l0, blockN), precision()) * scale;
         return where(cols(l0 + k.iota(blockN)) < landmarks, x, negativeInfinity);
       };
-      OnlineMass total(k, blockM);
-      k.forRange({0, landmarks}, blockN, total.carry(), [&](Scalar l0) { total.add(logits(l0)); });
-      const Tile logTotal = total.logOfMass();
+      // softmax(tau Q Ktilde^T): kept where one tile holds all landmarks, else computed again for each j0
+      const bool isKept = landmarks <= blockN;
+      Tile kept, logTotal;
+      if (isKept) {
+        const Tile x = logits(0), weight = exp2(x - rows(rowMax(x)));
+        kept = weight * rows(1.0 / rowSum(weight));
+      } else {
+        OnlineMass total(k, blockM);
+        k.forRange({0, landmarks}, blockN, total.carry(), [&](Scalar l0) { total.add(logits(l0)); });
+        logTotal = total.logOfMass();
+      }
       Tile o = k.fill(blockM, headDim, 0);
       k.forRange({0, landmarks}, blockN, {&o}, [&](Scalar j0) {
+        auto inverse = [&](Scalar l0) { return k.load(k.columns(inverted, j0, blockN), l0, blockN); };
         Tile p = k.fill(blockM, blockN, 0); // P of landmarks j0 on
-        k.forRange({0, landmarks}, blockN, {&p}, [&](Scalar l0) {
-          p = dotAdd(p, exp2(min(logits(l0) - rows(logTotal), 0.0)), k.load(k.columns(inverted, j0, blockN), l0, blockN), DotPrecision::Full);
-        });
+        if (isKept)
+          p = dot(kept, inverse(0), DotPrecision::Full);
+        else
+          k.forRange({0, landmarks}, blockN, {&p}, [&](Scalar l0) {
+            p = dotAdd(p, exp2(min(logits(l0) - rows(logTotal), 0.0)), inverse(l0), DotPrecision::Full);
+          });
         // x_jt of the block, positions by rows and then landmarks by rows: each is needed along both
         const Tile landmarkQueries = k.load(queries, j0, blockN), key = k.load(head.key, i0, blockM), value = k.load(head.value, i0, blockM);
         const Tile exists = i0 + row < end;

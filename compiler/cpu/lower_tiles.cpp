@@ -88,8 +88,11 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
   Value from;
   if (dot.getAccumulator() && !isZero(dot.getAccumulator()))
     from = slotAddress(dot.getAccumulator());
-  emitDot(e, {.a = slotAddress(dot.getA()), .b = b, .from = from, .c = slotAddress(dot.getResult()), .m = m, .n = n, .k = k, .ahead = nextTile(dot.getB()),
-              .columnEnd = endOf(readColumns(dot.getResult()), n), .stepEnd = endOf(nonzeroColumns(dot.getA()), k)});
+  Dot product{.a = slotAddress(dot.getA()), .b = b, .from = from, .c = slotAddress(dot.getResult()), .m = m, .n = n, .k = k, .ahead = nextTile(dot.getB()),
+              .columnEnd = endOf(readColumns(dot.getResult()), n), .stepEnd = endOf(nonzeroColumns(dot.getA()), k)};
+  if (!product.ahead.rows && !product.columnEnd && !product.stepEnd && !nextTurn.empty())
+    product.ahead = nextTurn.pop_back_val();
+  emitDot(e, product);
 }
 
 /// The last end of some rows, at most `count`.
@@ -180,7 +183,9 @@ void KernelLowering::emitLoop(scf::ForOp source) {
     for (BlockArgument argument : source.getRegionIterArgs())
       if (!tileType(argument))
         scalars.map(argument, loop.getRegionIterArg(index++));
+    const SmallVector<Ahead> outer = std::exchange(nextTurn, tilesOfNextTurn(source));
     emitBlock(source.getBody());
+    nextTurn = outer;
     wholeTiles.clear();
     Emission::Values next;
     for (auto [value, argument] : llvm::zip(source.getBody()->getTerminator()->getOperands(), source.getRegionIterArgs())) {

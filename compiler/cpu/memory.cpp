@@ -133,6 +133,27 @@ Ahead KernelLowering::nextTile(Value tile) {
   return next;
 }
 
+/// What a loop with loops inside will load and store in its next turn, in the order of the last first.
+SmallVector<Ahead> KernelLowering::tilesOfNextTurn(scf::ForOp loop) {
+  SmallVector<Ahead> list;
+  if (loop.getBody()->getOps<scf::ForOp>().empty())
+    return list;
+  auto add = [&](Value view, Value row, RankedTensorType type, bool isWritten) {
+    if (row != loop.getInductionVar() || type.getRank() != 2 || !views.contains(view))
+      return;
+    list.push_back(tileOf(view, row, type.getDimSize(0), isWritten));
+    list.back().address = e.offset(list.back().address, e.mul(list.back().rowBytes, e.i64(type.getDimSize(0))));
+  };
+  for (Operation &op : llvm::reverse(*loop.getBody()))
+    op.walk([&](Operation *inner) {
+      if (auto store = dyn_cast<tile::StoreOp>(inner))
+        add(store.getView(), store.getRow(), store.getValue().getType(), true);
+      else if (auto load = dyn_cast<tile::LoadOp>(inner))
+        add(load.getView(), load.getRow(), load.getResult().getType(), false);
+    });
+  return list;
+}
+
 /// What nothing else asks for, while the kernel's first rows are loaded: the first tiles of later loops, and what is stored in the
 /// end.
 SmallVector<Ahead> KernelLowering::upcoming(const Step &step) {
