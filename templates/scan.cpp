@@ -142,10 +142,9 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
           k.forRange({0, landmarks}, blockN, {&p}, [&](Scalar l0) {
             p = dotAdd(p, exp2(min(logits(l0) - rows(logTotal), 0.0)), inverse(l0), DotPrecision::Full);
           });
-        // x_jt of the block, positions by rows and then landmarks by rows: each is needed along both
-        const Tile landmarkQueries = k.load(queries, j0, blockN), key = k.load(head.key, i0, blockM), value = k.load(head.value, i0, blockM);
-        const Tile exists = i0 + row < end;
-        const Tile x = where(rows(exists), dotT(key, landmarkQueries, precision()) * scale, negativeInfinity);
+        // x_jt of the block, positions by rows
+        const Tile key = k.load(head.key, i0, blockM), value = k.load(head.value, i0, blockM);
+        const Tile x = where(rows(i0 + row < end), dotT(key, k.load(queries, j0, blockN), precision()) * scale, negativeInfinity);
         const TensorRef &maxima = states.maximum, &masses = states.mass;
         const Tile r = k.load(k.view(maxima, {head.pair, part}), j0, blockN), mass = k.load(k.view(masses, {head.pair, part}), j0, blockN);
         const Tile sum = k.load(k.view(states.sum, {head.pair, part}), j0, blockN);
@@ -171,13 +170,17 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
         };
         whileRows(blockM / 8, [&] { whileRows(8, [&] { pass(k.toInteger(start)); }); });
 
+      });
+      k.store(convolution.addTo(k, o, head, i0), output, i0 - firstK);
+      k.sync();
+      // A loop of its own: what it needs does not live through the passes.
+      k.forRange({0, landmarks}, blockN, {}, [&](Scalar j0) {
         OnlineSoftmax state = states.load(k, head.pair, part, j0, landmarks, OnlineSoftmax(k, blockN, headDim));
-        const Tile transposed = dotT(landmarkQueries, key, precision()) * scale;
-        state.add(where(cols(exists), transposed, negativeInfinity), value);
+        const Tile x = dotT(k.load(queries, j0, blockN), k.load(head.key, i0, blockM), precision()) * scale;
+        state.add(where(cols(i0 + row < end), x, negativeInfinity), k.load(head.value, i0, blockM));
         states.store(k, state, head.pair, part, j0, landmarks);
       });
       k.sync();
-      k.store(convolution.addTo(k, o, head, i0), output, i0 - firstK);
     });
   });
 }
