@@ -113,7 +113,7 @@ Emission::Values transposeRegisters(Emission &e, Emission::Values rows) {
   return rows;
 }
 
-/// transpose_L(from, to, rows, columns), once a module: LLVM takes its time over so many shuffles.
+/// transpose_L(from, the bytes between its rows, to, rows, columns), once a module: LLVM takes its time over so many shuffles.
 func::FuncOp transposeFunction(Emission &e, int64_t lanes) {
   auto module = e.builder.getInsertionBlock()->getParent()->getParentOfType<ModuleOp>();
   const std::string name = "transpose_" + std::to_string(lanes);
@@ -122,13 +122,13 @@ func::FuncOp transposeFunction(Emission &e, int64_t lanes) {
   OpBuilder::InsertionGuard guard(e.builder);
   e.builder.setInsertionPointToStart(module.getBody());
   const Type pointer = LLVM::LLVMPointerType::get(e.builder.getContext()), i64 = e.builder.getI64Type();
-  auto function = func::FuncOp::create(e.builder, e.loc, name, e.builder.getFunctionType({pointer, pointer, i64, i64}, {}));
+  auto function = func::FuncOp::create(e.builder, e.loc, name, e.builder.getFunctionType({pointer, i64, pointer, i64, i64}, {}));
   function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(e.builder.getContext(), LLVM::Linkage::Internal));
   function.setVisibility(SymbolTable::Visibility::Private);
   Block *body = function.addEntryBlock();
   e.builder.setInsertionPointToStart(body);
-  Value from = body->getArgument(0), to = body->getArgument(1), rows = body->getArgument(2), columns = body->getArgument(3);
-  Value fromStride = e.mul(columns, e.i64(4)), toStride = e.mul(rows, e.i64(4));
+  Value from = body->getArgument(0), fromStride = body->getArgument(1), to = body->getArgument(2);
+  Value rows = body->getArgument(3), columns = body->getArgument(4), toStride = e.mul(rows, e.i64(4));
   const VectorType type = e.f32Vector(lanes);
   e.loop(rows, lanes, {}, [&](Value row, ValueRange) {
     e.loop(columns, lanes, {}, [&](Value column, ValueRange) {
@@ -178,9 +178,9 @@ void emitDot(Emission &e, const Dot &dot) {
   }
 }
 
-void emitTranspose(Emission &e, Value from, Value to, int64_t rows, int64_t columns) {
+void emitTranspose(Emission &e, Value from, Value rowBytes, Value to, int64_t rows, int64_t columns) {
   const int64_t lanes = columns % e.shape.lanes == 0 && rows % e.shape.lanes == 0 ? e.shape.lanes : 8;
-  func::CallOp::create(e.builder, e.loc, transposeFunction(e, lanes), ValueRange{from, to, e.i64(rows), e.i64(columns)});
+  func::CallOp::create(e.builder, e.loc, transposeFunction(e, lanes), ValueRange{from, rowBytes, to, e.i64(rows), e.i64(columns)});
 }
 
 void emitTriangularSolve(Emission &e, Value lower, Value x, int64_t m, int64_t n) {

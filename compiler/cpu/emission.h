@@ -87,8 +87,8 @@ struct Dot {
   std::function<mlir::Value(mlir::Value i, int64_t rows)> columnEnd, stepEnd;
 };
 void emitDot(Emission &emission, const Dot &dot);
-/// to [columns, rows] = transpose of from [rows, columns].
-void emitTranspose(Emission &emission, mlir::Value from, mlir::Value to, int64_t rows, int64_t columns);
+/// to [columns, rows] = transpose of from [rows, columns], whose rows are `rowBytes` (i64) apart.
+void emitTranspose(Emission &emission, mlir::Value from, mlir::Value rowBytes, mlir::Value to, int64_t rows, int64_t columns);
 /// x = rhs, then row by row x_i -= sum over j < i of lower[i, j] x_j, in place in x [M, N].
 void emitTriangularSolve(Emission &emission, mlir::Value lower, mlir::Value x, int64_t m, int64_t n);
 

@@ -79,11 +79,18 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
     return; // nothing reads it
   const RankedTensorType result = dot.getResult().getType();
   const int64_t m = result.getDimSize(0), n = result.getDimSize(1), k = dot.getA().getType().getDimSize(1);
-  Value b = slotAddress(dot.getB());
+  Value b;
   if (dot.getTransposeB()) {
-    Value transposed = e.offset(e.scratch, schedule.transposeSlot(dot));
-    emitTranspose(e, b, transposed, n, k);
-    b = transposed;
+    b = e.offset(e.scratch, schedule.transposeSlot(dot));
+    auto load = dot.getB().getDefiningOp<tile::LoadOp>();
+    if (Schedule::isReadInPlace(load)) {
+      const Ahead rows = tileOf(load.getView(), load.getRow(), n, false);
+      emitTranspose(e, rows.address, rows.rowBytes, b, n, k);
+    } else {
+      emitTranspose(e, slotAddress(dot.getB()), e.i64(k * 4), b, n, k);
+    }
+  } else {
+    b = slotAddress(dot.getB());
   }
   Value from;
   if (dot.getAccumulator() && !isZero(dot.getAccumulator()))

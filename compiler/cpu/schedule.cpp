@@ -20,6 +20,19 @@ bool Schedule::isLazy(Operation *op) {
   return isa<arith::ArithDialect>(op->getDialect()) && !isFloatTile(op->getResult(0));
 }
 
+bool Schedule::isReadInPlace(Operation *op) {
+  auto load = dyn_cast_or_null<tile::LoadOp>(op);
+  if (!load || !load.getInBounds() || !tileType(load.getResult()).getElementType().isF32() || !load.getResult().hasOneUse())
+    return false;
+  auto dot = dyn_cast<tile::DotOp>(*load.getResult().getUsers().begin());
+  if (!dot || !dot.getTransposeB() || dot.getB() != load.getResult() || dot->getBlock() != load->getBlock())
+    return false;
+  for (Operation *between = load->getNextNode(); between != dot; between = between->getNextNode())
+    if (!isMemoryEffectFree(between) && !isa<tile::LoadOp, tile::LoadScalarOp>(between))
+      return false; // may be a store to what is read
+  return true;
+}
+
 Value Schedule::strip(Value value) {
   while (auto widen = value.getDefiningOp<arith::ExtFOp>())
     value = widen.getIn();
@@ -109,7 +122,7 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
 
   for (Operation &operation : block->without_terminator()) {
     Operation *op = &operation;
-    if (isLazy(op))
+    if (isLazy(op) || isReadInPlace(op))
       continue;
     if (isa<scf::ForOp, scf::IfOp>(op)) {
       flush();
@@ -182,6 +195,8 @@ void Schedule::useAt(Value value, Operation *user, const Step &step) {
   }
   // In registers only if the same rows step makes and reads it.
   Operation *maker = value.getDefiningOp();
+  if (isReadInPlace(maker))
+    return;
   auto reduce = maker ? dyn_cast<tile::ReduceOp>(maker) : tile::ReduceOp();
   const bool afterRows = reduce && reduce.getAxis() == 0;
   const bool sameStep = maker && step.kind == StepKind::Rows && place.lookup(maker).first == step.begin && !afterRows;

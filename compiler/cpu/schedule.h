@@ -56,6 +56,8 @@ public:
 
   /// True for what is computed again at each use.
   static bool isLazy(mlir::Operation *op);
+  /// A load whose rows the one dot that reads it transposes straight from memory: it has no step and no slot.
+  static bool isReadInPlace(mlir::Operation *op);
   /// The value behind widenings: a 16-bit tile is float32 from its load on.
   static mlir::Value strip(mlir::Value value);
 

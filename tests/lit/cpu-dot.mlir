@@ -34,9 +34,11 @@ func.func @uneven(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64)
   return
 }
 
-// A loop over whole tiles prefetches the next while it multiplies; the sum under a running maximum is rescaled where the factor is
+// A loop over whole tiles prefetches the next while it multiplies, and transposes rows that only one product reads straight from the
+// view, whose rows are no constant apart; the sum under a running maximum is rescaled where the factor is
 // not 1.
 // CHECK-LABEL: func.func @online
+// CHECK: call @transpose_{{[0-9]+}}(%{{[0-9]+}}, %{{[0-9]+}}, %{{[0-9]+}}, %c16
 // CHECK: llvm.intr.prefetch
 // CHECK: cmpf une
 // CHECK-NEXT: scf.if
@@ -52,8 +54,9 @@ func.func @online(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64)
   %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
   %q = tile.load %in[%first] : <64 x f32> -> tensor<16x64xf32>
   %sum, %max = scf.for %i = %first to %n step %step iter_args(%s = %none, %m = %lowest) -> (tensor<16x64xf32>, tensor<16xf32>) : i32 {
+    %kt = tile.load %in[%i] {in_bounds} : <64 x f32> -> tensor<16x64xf32>
+    %x = tile.dot %q, %kt {transpose_b} : (tensor<16x64xf32>, tensor<16x64xf32>) -> tensor<16x16xf32>
     %k = tile.load %in[%i] {in_bounds} : <64 x f32> -> tensor<16x64xf32>
-    %x = tile.dot %q, %k {transpose_b} : (tensor<16x64xf32>, tensor<16x64xf32>) -> tensor<16x16xf32>
     %own = tile.reduce max %x axis 1 : tensor<16x16xf32> -> tensor<16xf32>
     %next = arith.maxnumf %m, %own : tensor<16xf32>
     %moved = arith.subf %m, %next : tensor<16xf32>
