@@ -29,6 +29,7 @@ private:
   void emitReduce(tile::ReduceOp reduce);
   void emitDotStep(tile::DotOp dot);
   static bool isZero(mlir::Value tile);
+  bool isKnown(mlir::Value value);
   std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end, int64_t count);
   void emitSolve(tile::TriangularSolveOp solve);
   void copyTile(mlir::Value from, mlir::Value to);

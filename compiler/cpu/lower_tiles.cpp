@@ -102,9 +102,17 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
   emitDot(e, product);
 }
 
+/// Whether what a number or an integer tile is computed from has been emitted: a mask may be made after the dot that it hides.
+bool KernelLowering::isKnown(Value value) {
+  if (!tileType(value))
+    return scalars.contains(value);
+  Operation *op = value.getDefiningOp();
+  return op && Schedule::isLazy(op) && llvm::all_of(op->getOperands(), [&](Value operand) { return isKnown(operand); });
+}
+
 /// The last end of some rows, at most `count`.
 std::function<Value(Value, int64_t)> KernelLowering::endOf(std::optional<VisibleEnd> end, int64_t count) {
-  if (!end)
+  if (!end || !isKnown(end->of) || (end->first && !isKnown(end->first)))
     return nullptr;
   return [this, end = *end, count](Value i, int64_t rows) {
     OpBuilder &b = e.builder;
@@ -224,6 +232,9 @@ void KernelLowering::emitBranch(scf::IfOp source) {
 /// Scalar arithmetic and views as early as their operands allow, so that addresses are known before the loops that come first.
 static void hoistScalars(Block &block) {
   for (Operation &op : llvm::make_early_inc_range(block.without_terminator())) {
+    for (Region &region : op.getRegions())
+      for (Block &inner : region)
+        hoistScalars(inner);
     auto isScalar = [](Value value) { return isa<IntegerType, IndexType, tile::PointerType, tile::ViewType>(value.getType()); };
     if (op.getNumRegions() || op.getNumResults() != 1 || !isScalar(op.getResult(0)) || !isMemoryEffectFree(&op) || !llvm::all_of(op.getOperands(), isScalar))
       continue;
