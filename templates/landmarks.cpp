@@ -254,10 +254,10 @@ void Landmarks::landmarkTarget() {
   const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM);
   program.kernel("landmark_target", heads * tiles, [&](Kernel &k) {
     const Scalar id = k.programId();
-    const Head head = headOf(k, attention, id % heads);
+    const Head head = headOf(k, attention, id / tiles);
     const Segments segments = segmentsOf(k, head);
     const LandmarkRows landmarks = target(k, head, segments);
-    const Scalar g0 = segments.source + (tiles - 1 - id / heads) * blockM, isUsed = g0 < segments.count;
+    const Scalar g0 = segments.source + (tiles - 1 - id % tiles) * blockM, isUsed = g0 < segments.count;
     const Scalar last = min(g0 + blockM, segments.count);
     const Tile g = g0 + k.iota(blockM);
 
