@@ -56,8 +56,8 @@ commit()
 
 
 def median_ms(callables, repeat, seconds=60.0):
-    """The median time of each callable, all run in turn, `repeat` rounds or as many as fit into `seconds` (3 at least). In a turn each runs
-    once before it is timed: caches and thread pools are its own, not those of the peer before."""
+    """The median time of each callable, all run in turn, `repeat` rounds or as many as fit into `seconds` (3 at least). Before it
+    is timed each waits until the peer's threads have stopped spinning (libgomp's do for some milliseconds) and runs once."""
     times = [[] for _ in callables]
     end = time.monotonic() + seconds
     for call in callables:
@@ -66,6 +66,7 @@ def median_ms(callables, repeat, seconds=60.0):
         if round_number >= 3 and time.monotonic() > end:
             break
         for call, taken in zip(callables, times):
+            time.sleep(0.02)
             call()
             start = time.perf_counter()
             call()
