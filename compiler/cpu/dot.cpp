@@ -41,7 +41,8 @@ void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_
   emitPrefetch(e, address, ahead.isWritten);
 }
 
-/// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of them on.
+/// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of them on. With `ahead` all steps of k
+/// are taken: those from an end on add zeros.
 void emitRegisterTile(Emission &e, const Dot &dot, Value i, int64_t rows, int64_t width, const Ahead &ahead) {
   const VectorType type = e.f32Vector(width);
   Value cRow = e.mul(i, e.i64(dot.n * 4)), aRow = e.offset(dot.a, e.mul(i, e.i64(dot.k * 4)));
@@ -71,6 +72,7 @@ void emitRegisterTile(Emission &e, const Dot &dot, Value i, int64_t rows, int64_
     e.store(sums[r], e.offset(e.offset(dot.c, cRow), r * dot.n * 4));
 }
 
+/// The dot of the columns from `bytes` of a row on.
 Dot fromColumn(Emission &e, Dot dot, Value bytes) {
   dot.b = e.offset(dot.b, bytes);
   dot.from = dot.from ? e.offset(dot.from, bytes) : Value();
@@ -78,16 +80,18 @@ Dot fromColumn(Emission &e, Dot dot, Value bytes) {
   return dot;
 }
 
+/// Rows of a register tile so wide.
 int64_t rowsBeside(Emission &e, int64_t m, int64_t width) {
   return rowsAtOnce(m, std::max<int64_t>(1, e.shape.accumulators / llvm::divideCeil(width, e.shape.lanes)));
 }
 
-/// Chunks as wide as one register, so that each group of rows can stop at its own end.
+/// Chunks as wide as one register, so that each group of rows can stop at its own end. Under a mask nothing is fetched: its tiles
+/// are a loop's last.
 void emitVisibleColumns(Emission &e, const Dot &dot) {
   const int64_t width = e.shape.lanes, rows = rowsBeside(e, dot.m, width);
   e.loop(dot.m, rows, {}, [&](Value i, ValueRange) {
     e.loop(dot.columnEnd(i, rows), width, {}, [&](Value j, ValueRange) {
-      emitRegisterTile(e, fromColumn(e, dot, e.mul(j, e.i64(4))), i, rows, width, dot.ahead);
+      emitRegisterTile(e, fromColumn(e, dot, e.mul(j, e.i64(4))), i, rows, width, Ahead());
       return Emission::Values();
     });
     return Emission::Values();

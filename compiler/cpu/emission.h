@@ -82,7 +82,7 @@ void emitPrefetch(Emission &emission, mlir::Value address, bool isWritten);
 struct Dot {
   mlir::Value a, b, from, c; // from null: 0; c may be from
   int64_t m, n, k;
-  Ahead ahead; // comes into the cache meanwhile, a line a step
+  Ahead ahead; // comes into the cache meanwhile, a line every few steps
   /// How many columns of c, or steps of k, rows [i, i + rows) need, as i64; null: all. What c holds beyond is open.
   std::function<mlir::Value(mlir::Value i, int64_t rows)> columnEnd, stepEnd;
 };

@@ -28,7 +28,6 @@ private:
   void emitScalar(mlir::Operation *op);
   void emitReduce(tile::ReduceOp reduce);
   void emitDotStep(tile::DotOp dot);
-  static bool isZero(mlir::Value tile);
   bool isKnown(mlir::Value value);
   std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end, int64_t count);
   void emitSolve(tile::TriangularSolveOp solve);
@@ -68,6 +67,7 @@ private:
   mlir::Value elementAddress(const MemoryView &view, mlir::Value first);
   void emitVector(mlir::Operation *op);
   Ahead tileOf(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
+  Ahead tileAfter(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead nextTile(mlir::Value tile);
   llvm::SmallVector<Ahead> tilesOfNextTurn(mlir::scf::ForOp loop);
   llvm::SmallVector<Ahead> upcoming(const Step &step);

@@ -93,7 +93,7 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
     b = slotAddress(dot.getB());
   }
   Value from;
-  if (dot.getAccumulator() && !isZero(dot.getAccumulator()))
+  if (dot.getAccumulator() && !isAllOf(dot.getAccumulator(), 0))
     from = slotAddress(dot.getAccumulator());
   Dot product{.a = slotAddress(dot.getA()), .b = b, .from = from, .c = slotAddress(dot.getResult()), .m = m, .n = n, .k = k, .ahead = nextTile(dot.getB()),
               .columnEnd = endOf(readColumns(dot.getResult()), n), .stepEnd = endOf(nonzeroColumns(dot.getA()), k)};
@@ -133,19 +133,6 @@ std::function<Value(Value, int64_t)> KernelLowering::endOf(std::optional<Visible
     last = arith::MinSIOp::create(b, e.loc, arith::MaxSIOp::create(b, e.loc, last, e.i32(0)), e.i32(count));
     return Value(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), last));
   };
-}
-
-bool KernelLowering::isZero(Value tile) {
-  Operation *op = tile.getDefiningOp();
-  auto constant = dyn_cast_or_null<arith::ConstantOp>(op);
-  if (auto splat = dyn_cast_or_null<tensor::SplatOp>(op))
-    constant = splat.getInput().getDefiningOp<arith::ConstantOp>();
-  if (!constant)
-    return false;
-  if (auto number = dyn_cast<FloatAttr>(constant.getValue()))
-    return number.getValue().isZero();
-  auto splat = dyn_cast<SplatElementsAttr>(constant.getValue());
-  return splat && splat.getSplatValue<APFloat>().isZero();
 }
 
 void KernelLowering::emitSolve(tile::TriangularSolveOp solve) {

@@ -122,15 +122,20 @@ Ahead KernelLowering::tileOf(Value view, Value row, int64_t rows, bool isWritten
   return {e.offset(memory.address, e.mul(first, memory.rowBytes)), memory.rowBytes, rows, memory.columns * bytesOf(memory), isWritten};
 }
 
+/// The rows after those.
+Ahead KernelLowering::tileAfter(Value view, Value row, int64_t rows, bool isWritten) {
+  Ahead tile = tileOf(view, row, rows, isWritten);
+  tile.address = e.offset(tile.address, e.mul(tile.rowBytes, e.i64(rows)));
+  return tile;
+}
+
 /// What a loop over whole tiles will load in its next turn in the tile's place.
 Ahead KernelLowering::nextTile(Value tile) {
   auto load = Schedule::strip(tile).getDefiningOp<tile::LoadOp>();
   if (!load || !load.getInBounds())
     return {};
   const int64_t rows = load.getResult().getType().getDimSize(0);
-  Ahead next = tileOf(load.getView(), load.getRow(), rows, false);
-  next.address = e.offset(next.address, e.mul(next.rowBytes, e.i64(rows)));
-  return next;
+  return tileAfter(load.getView(), load.getRow(), rows, false);
 }
 
 /// What a loop with loops inside will load and store in its next turn, in the order of the last first.
@@ -141,8 +146,7 @@ SmallVector<Ahead> KernelLowering::tilesOfNextTurn(scf::ForOp loop) {
   auto add = [&](Value view, Value row, RankedTensorType type, bool isWritten) {
     if (row != loop.getInductionVar() || type.getRank() != 2 || !views.contains(view))
       return;
-    list.push_back(tileOf(view, row, type.getDimSize(0), isWritten));
-    list.back().address = e.offset(list.back().address, e.mul(list.back().rowBytes, e.i64(type.getDimSize(0))));
+    list.push_back(tileAfter(view, row, type.getDimSize(0), isWritten));
   };
   for (Operation &op : llvm::reverse(*loop.getBody()))
     op.walk([&](Operation *inner) {

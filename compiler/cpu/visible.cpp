@@ -56,6 +56,10 @@ std::optional<VisibleEnd> endOfMask(Value mask) {
   return end.of ? std::optional(end) : std::nullopt;
 }
 
+bool isSame(const VisibleEnd &a, const VisibleEnd &b) { return a.of == b.of && a.first == b.first && a.isInclusive == b.isInclusive; }
+
+} // namespace
+
 bool isAllOf(Value tile, double number) {
   DenseElementsAttr elements;
   auto constant = tile.getDefiningOp<arith::ConstantOp>();
@@ -66,10 +70,6 @@ bool isAllOf(Value tile, double number) {
   auto value = scalar ? dyn_cast<FloatAttr>(scalar.getValue()) : FloatAttr();
   return value && value.getValueAsDouble() == number;
 }
-
-bool isSame(const VisibleEnd &a, const VisibleEnd &b) { return a.of == b.of && a.first == b.first && a.isInclusive == b.isInclusive; }
-
-} // namespace
 
 std::optional<VisibleEnd> readColumns(Value result) {
   std::optional<VisibleEnd> end;

@@ -18,6 +18,8 @@ struct VisibleEnd {
   bool isInclusive = false;
 };
 
+/// Whether a constant or a splat of one made this tile of floats, all of them `number`.
+bool isAllOf(mlir::Value tile, double number);
 /// Of a dot's result: columns beyond are read by nothing.
 std::optional<VisibleEnd> readColumns(mlir::Value result);
 /// Of a tile: elements beyond are 0 (or NaN, in a row that is NaN before, too).

@@ -99,8 +99,8 @@ TEST_P(TileOp, LoadZeroFillsAndStoreDropsOutsideTheView) {
     EXPECT_EQ(y[i], i < 48 ? float(i) + 1 : 5.0f) << i;
 }
 
-/// o = weights x + what `also` says of %s and %o, with s = x x^T and weights = 2^(s - its row's maximum) where
-/// first + column (predicate) row * slope + end, and first + column >= begin, else 0.
+/// weights x, and s where `alsoReads`, with s = x x^T and weights = 2^(s - its row's maximum) where first + column < (<= if inclusive)
+/// row * slope + end and first + column >= begin, else 0.
 std::vector<double> maskedProduct(const std::vector<float> &x, bool isInclusive, int first, int slope, int end, int begin, bool alsoReads) {
   constexpr int count = 32;
   std::vector<double> o(count * count);
@@ -158,6 +158,33 @@ TEST_P(TileOp, DotsUnderAMask) {
     const std::vector<double> expected = maskedProduct(x, isInclusive, first, slope, end, begin, alsoReads);
     for (size_t i = 0; i < y.size(); ++i)
       ASSERT_NEAR(y[i], expected[i], 1e-4 * std::max(1.0, std::abs(expected[i]))) << "row " << i / 32 << " column " << i % 32;
+  }
+}
+
+// A key tile is transposed where it is multiplied, from rows as far apart as the view's, unless something is stored between.
+TEST_P(TileOp, TransposedRowsAreThoseOfTheLoad) {
+  for (const bool storesBetween : {false, true}) {
+    constexpr int count = 16, columns = 24, stride = 40;
+    std::vector<float> x = random(count * stride), y(count * stride, NAN);
+    const std::vector<float> before = x;
+    const std::string f = "tensor<16x24xf32>", view = "<24 x f32>";
+    const std::string ir =
+        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+        "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %ones = arith.constant dense<1.0> : " + f + "\n"
+        "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+        "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>\n"
+        "  %q = tile.load %in[%first] : " + view + " -> " + f + "\n  %k = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n" +
+        (storesBetween ? "  tile.store %ones, %in[%first] : " + f + ", " + view + "\n" : std::string()) +
+        "  %s = tile.dot %q, %k {transpose_b} : (" + f + ", " + f + ") -> tensor<16x16xf32>\n"
+        "  tile.store %s, %out[%first] : tensor<16x16xf32>, <16 x f32>\n  return\n}\n";
+    runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(stride)}, GetParam());
+    for (int i = 0; i < count; ++i)
+      for (int j = 0; j < count; ++j) {
+        double expected = 0;
+        for (int c = 0; c < columns; ++c)
+          expected += double(before[size_t(i * stride + c)]) * before[size_t(j * stride + c)];
+        ASSERT_NEAR(y[size_t(i * stride + j)], expected, 1e-5 * columns) << i << ", " << j << (storesBetween ? " with a store between" : "");
+      }
   }
 }
 
