@@ -169,7 +169,6 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
           });
         };
         whileRows(blockM / 8, [&] { whileRows(8, [&] { pass(k.toInteger(start)); }); });
-
       });
       k.store(convolution.addTo(k, o, head, i0), output, i0 - firstK);
       k.sync();
