@@ -7,26 +7,15 @@ usage: attention_cpu.py [--length N] [--repeat R] [--threads T] [--save FILE]
 """
 
 import argparse
+import os
 
 import torch
 
 import eager
 from harness import Runtime, median_ms, table
+from layout_cases import Case, flops
 
 HEADS, HEAD_DIM, SEGMENT_LEN = 8, 64, 64
-
-
-def pairs(n, layout):
-    """The (query, position) and (query, landmark) pairs of one head, and the landmarks' own."""
-    if layout == "exact_causal":
-        return n * (n + 1) // 2
-    m = n // SEGMENT_LEN
-    near = sum(i % SEGMENT_LEN + 1 for i in range(n))
-    far = sum(min(i // SEGMENT_LEN, m) for i in range(n))
-    if layout == "streaming":
-        return near + far + n
-    past = sum((g + 1) * SEGMENT_LEN for g in range(m))  # B: landmark g sees the segments up to its own
-    return near + far + n + past + m * (m + 1)  # A is used twice, for the masses and in the solve
 
 
 def main():
@@ -41,15 +30,12 @@ def main():
     torch.manual_seed(0)
     q, k, v = (torch.randn(1, HEADS, n, HEAD_DIM) for _ in range(3))
     o = torch.empty_like(q)
-    a, b, c = (torch.randn(1024, 1024) for _ in range(3))
     runtime = Runtime(threads=arguments.threads)
-    landmarks = max(1, n // SEGMENT_LEN)
-    causal = {"layout": "causal", "head_dim": HEAD_DIM, "landmarks": landmarks, "segment_len": SEGMENT_LEN}
-    specs = {"causal": causal, "streaming": {**causal, "landmark_value": "streaming"},
-             "exact_causal": {"layout": "exact_causal", "head_dim": HEAD_DIM}}
-    calls = {name: runtime.bind(runtime.prepare(spec), q, k, v, o) for name, spec in specs.items()}
+    cases = {"causal": Case("causal", SEGMENT_LEN), "streaming": Case("causal", SEGMENT_LEN, (("landmark_value", "streaming"),)),
+             "exact_causal": Case("exact_causal")}
+    calls = {name: runtime.bind(runtime.prepare(case.spec(n, HEAD_DIM)), q, k, v, o) for name, case in cases.items()}
     scaled = torch.nn.functional.scaled_dot_product_attention
-    peers = {"GEMM 1024^3": lambda: torch.mm(a, b, out=c), "PyTorch SDPA, causal": lambda: scaled(q, k, v, is_causal=True)}
+    peers = {"GEMM 1024^3": eager.gemm(), "PyTorch SDPA, causal": lambda: scaled(q, k, v, is_causal=True)}
     compiled = torch.compile(eager.causal, dynamic=False)
     with torch.no_grad():
         compiled(q, k, v)
@@ -60,17 +46,17 @@ def main():
     everything = {**peers, **calls}
     with torch.no_grad():
         times = dict(zip(everything, median_ms(list(everything.values()), arguments.repeat, seconds=120)))
-    gemm = 2 * 1024**3 / times["GEMM 1024^3"] / 1e6
+    gemm = eager.GEMM_FLOPS / times["GEMM 1024^3"] / 1e6
     rows = []
     for name, ms in times.items():
-        layout = name if name in specs else "exact_causal" if "SDPA" in name else "causal"
-        flops = 2 * 1024**3 if name == "GEMM 1024^3" else 4 * HEAD_DIM * HEADS * pairs(n, layout)
-        rate = flops / ms / 1e6
+        case = cases.get(name) or cases["exact_causal" if "SDPA" in name else "causal"]
+        rate = (eager.GEMM_FLOPS if name == "GEMM 1024^3" else HEADS * flops(case, n, HEAD_DIM)) / ms / 1e6
         launches = ", ".join(f"{kernel} {kernel_ms:.1f}" for kernel, _, kernel_ms in calls[name].launches()) if name in calls else ""
         rows.append([name, f"{ms:.1f}", f"{rate:.0f}", f"{100 * rate / gemm:.0f} %", f"{times['PyTorch SDPA, causal'] / ms:.2f}",
                      f"{times['causal, eager PyTorch'] / ms:.2f}", launches])
     table(f"B1 H{HEADS} d{HEAD_DIM} n{n} segment_len {SEGMENT_LEN} float32, {arguments.threads} threads, median of up to {arguments.repeat}",
-          ["what", "ms", "GFLOP/s", "of GEMM", "times SDPA's speed", "times eager's", "kernels of the last run, ms"], rows)
+          ["what", "ms", "GFLOP/s", "of GEMM", "times SDPA's speed", "times eager's", "kernels of the last run, ms"], rows,
+          ["With THP_MEM_ALLOC_ENABLE=1: the tensors on huge pages."] if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1" else [])
 
 
 main()

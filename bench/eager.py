@@ -1,8 +1,17 @@
 """The layouts' mathematics in PyTorch, as one would write it there: what attention_cpu.py and layouts_cpu.py compare with.
 
-Tensors are [B, H, n, d], n a multiple of the segments. Formulas: shared by README.md and docs; see templates/."""
+Tensors are [B, H, n, d], n a multiple of the segments. The formulas are those of templates/causal.cpp, landmarks.h and inverse.h.
+Also the other yardstick of both, PyTorch's own float32 GEMM."""
 
 import torch
+
+GEMM_FLOPS = 2 * 1024**3
+
+
+def gemm():
+    """A callable: one product of 1024^3, its result's memory kept."""
+    a, b, c = (torch.randn(1024, 1024) for _ in range(3))
+    return lambda: torch.mm(a, b, out=c)
 
 
 def landmarks_of(q, k, v, segment_len, scale):

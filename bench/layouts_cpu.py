@@ -10,26 +10,15 @@ import torch
 
 import eager
 from harness import Runtime, markdown, median_ms, publish
+from layout_cases import Case, flops
 
 SDPA = torch.nn.functional.scaled_dot_product_attention
-
-
-def gemm_peer():
-    a, b, c = (torch.randn(1024, 1024) for _ in range(3))
-    return lambda: torch.mm(a, b, out=c)
 
 
 def tensors(heads, n, d, dtype=torch.float32, key_heads=None):
     q = torch.randn(1, heads, n, d).to(dtype)
     k, v = (torch.randn(1, key_heads or heads, n, d).to(dtype) for _ in range(2))
     return q, k, v, torch.empty_like(q)
-
-
-def causal_flops(n, d, heads, segment_len=64):
-    """4 d for each pair that weighs: near positions, far landmarks, and the landmarks' own past and matrix."""
-    m = n // segment_len
-    near_far = sum(i % segment_len + 1 + i // segment_len for i in range(n))
-    return 4 * d * heads * (near_far + n + segment_len * m * (m + 1) // 2 + m * (m + 1))
 
 
 def main():
@@ -58,9 +47,9 @@ def main():
     landmark_q, landmark_k = (torch.randn(8, 64, 64) for _ in range(2))
     program = both.prepare({"layout": "scan", "head_dim": 64, "landmarks": 64, "landmark_source": "learned"})
     call = both.bind(program, q, k, v, o, landmark_q=landmark_q, landmark_k=landmark_k)
-    ours, gemm = median_ms([call, gemm_peer()], repeat)
+    ours, gemm = median_ms([call, eager.gemm()], repeat)
     chunk = 64
-    rate, peak = 8 * 16384 * (4 * 64 * 64 + 2 * chunk * (64 + 64)) / ours / 1e6, 2 * 1024**3 / gemm / 1e6
+    rate, peak = 8 * 16384 * (4 * 64 * 64 + 2 * chunk * (64 + 64)) / ours / 1e6, eager.GEMM_FLOPS / gemm / 1e6
     lines += ["", *markdown("scan, learned landmarks, B1 H8 d64 n16384 float32, 2 threads: n (4 m d + 2 C (m + d)), C = 64",
                             ["landmarks", "ms", "GFLOP/s", "of GEMM", "kernels, ms"],
                             [[64, f"{ours:.1f}", f"{rate:.0f}", f"{100 * rate / peak:.0f} %", ", ".join(f"{n} {ms:.1f}" for n, _, ms in call.launches())]])]
@@ -74,14 +63,14 @@ def main():
         x = tensors(heads, n, d, getattr(torch, dtype), key_heads)
         calls.append(both.bind(both.prepare(spec), *x))
     calls.append(one.bind(one.prepare({"layout": "causal", "head_dim": 64, "landmarks": 256, "segment_len": 64}), *tensors(8, 16384, 64)))
-    times = median_ms([*calls, gemm_peer()], repeat, seconds=90)
+    times = median_ms([*calls, eager.gemm()], repeat, seconds=90)
     rows = []
     for (dtype, heads, key_heads, d, n), ms, call in zip(shapes, times, calls):
-        rate = causal_flops(n, d, heads) / ms / 1e6
+        rate = heads * flops(Case("causal", 64), n, d) / ms / 1e6
         rows.append([f"{dtype} H{heads} Hkv{key_heads} d{d} n{n}", 2, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{rate:.0f}",
-                     f"{100 * rate * times[-1] * 1e6 / 2 / 1024**3:.0f} %", f"{call.workspace / heads / (n // 64) / 4:.0f} / {3 * d + 2}"])
+                     f"{100 * rate * times[-1] * 1e6 / eager.GEMM_FLOPS:.0f} %", f"{call.workspace / heads / (n // 64) / 4:.0f} / {3 * d + 2}"])
     ms = times[-2]
-    rows.append(["float32 H8 Hkv8 d64 n16384", 1, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{causal_flops(16384, 64, 8) / ms / 1e6:.0f}", "", ""])
+    rows.append(["float32 H8 Hkv8 d64 n16384", 1, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{8 * flops(Case("causal", 64), 16384, 64) / ms / 1e6:.0f}", "", ""])
     lines += ["", *markdown("causal, B1 segment_len 64: GFLOP/s by exact pairs; GEMM on 2 threads",
                             ["shape", "threads", "ms", "of the first", "GFLOP/s", "of GEMM", "workspace, floats a landmark / 3 d + 2"], rows)]
 
