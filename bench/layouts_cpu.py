@@ -70,7 +70,7 @@ def main():
         rows.append([f"{dtype} H{heads} Hkv{key_heads} d{d} n{n}", 2, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{rate:.0f}",
                      f"{100 * rate * times[-1] * 1e6 / eager.GEMM_FLOPS:.0f} %", f"{call.workspace / heads / (n // 64) / 4:.0f} / {3 * d + 2}"])
     ms = times[-2]
-    rows.append(["float32 H8 Hkv8 d64 n16384", 1, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{8 * flops(Case("causal", 64), 16384, 64) / ms / 1e6:.0f}", "", ""])
+    rows.append(["float32 H8 Hkv8 d64 n16384", 1, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{8 * flops(Case('causal', 64), 16384, 64) / ms / 1e6:.0f}", "", ""])
     lines += ["", *markdown("causal, B1 segment_len 64: GFLOP/s by exact pairs; GEMM on 2 threads",
                             ["shape", "threads", "ms", "of the first", "GFLOP/s", "of GEMM", "workspace, floats a landmark / 3 d + 2"], rows)]
 
