@@ -15,7 +15,7 @@ import numpy
 
 from harness import BUILD, table
 
-# Passes over q, k, v and o. causal reads v a third time where pool, a segment's own value, is made.
+# Passes over q, k, v and o.
 PASSES = {"causal": (2, 3, 2, 1), "streaming": (2, 2, 2, 1), "exact_causal": (1, 1, 1, 1), "bidirectional": (2, 2, 1, 1),
           "segment_causal": (2, 2, 1, 1), "prefix_lm": (2, 3, 2, 1), "scan": (1, 2, 2, 1)}
 TILE = 64

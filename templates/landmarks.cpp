@@ -46,6 +46,28 @@ Landmarks::Landmarks(Program &p, const Attention &a, Options o) : program(p), sp
     sourcePastValue = vectors("source_past_value");
     sourceValue = options.isNystrom ? value : vectors("source_value");
   }
+  chooseBlocks(isSolved);
+}
+
+void Landmarks::chooseBlocks(bool isSolved) {
+  const bool hasSource = bool(options.sourceLen);
+  if (!isSolved && !hasSource)
+    return;
+  // Sums over the past, split at fixed positions where the config of the first kernel that reads them says so.
+  const int rows = spec.landmarks < 128 ? 32 : 64; // few landmarks still make a program for each of some threads
+  BlockConfig defaults{.blockM = rows, .blockN = 64, .split = 0};
+  if (hasSource) {
+    sourceBlocks = program.blocks("source_past", defaults);
+    defaults.split.reset();
+  }
+  if (isSolved)
+    targetBlocks = program.blocks("landmark_target", defaults);
+  split = *(hasSource ? sourceBlocks : targetBlocks).split;
+  const bool isLarge = spec.dtype == DType::Float32 && spec.headDim > 112; // for the registers of 64 rows' threads
+  if (split)
+    pastBlocks = program.blocks("landmark_past", {.blockM = isLarge ? 32 : 64, .blockN = 64});
+  const int blockN = *(split ? pastBlocks : targetBlocks).blockN;
+  poolsInPast = isSolved && !hasSource && spec.segmentLen && *spec.segmentLen % blockN == 0 && split % *spec.segmentLen == 0;
 }
 
 Segments Landmarks::segmentsOf(Kernel &k, const Head &head) const {
@@ -87,7 +109,7 @@ Tile LandmarkRows::logits(Kernel &k, const Tile &of, const Scalar &j0, int block
 void Landmarks::summarize() {
   const int d = spec.headDim;
   const int block = spec.segmentLen ? std::clamp<int>(std::bit_ceil(unsigned(*spec.segmentLen)), 8, 64) : 64; // positions an iteration
-  const bool isTangent = options.weight == Weight::Tangent, needsMeanKey = !isTangent || options.sourceLen;
+  const bool isTangent = options.weight == Weight::Tangent, needsMeanKey = !isTangent || options.sourceLen, needsPool = !poolsInPast;
   program.kernel("segment_summary", attention.heads() * capacity, [&](Kernel &k) {
     const Scalar id = k.programId(), pair = id / capacity, g = id % capacity;
     const Head head = headOf(k, attention, pair);
@@ -117,7 +139,7 @@ void Landmarks::summarize() {
     // c = ln z - sum w (x - max x), z = sum e^{x - max x}: the entropy of w
     Tile maximum = k.number(lowestMaximum), mass = k.number(0), excess = k.number(0);
     Tile weightedKey = k.fill(d, 0), pool = k.fill(d, 0);
-    k.forRange({0, length}, block, {&maximum, &mass, &excess, &weightedKey, &pool}, [&](Scalar t0) {
+    k.forRange({0, isTangent || needsPool ? length : Scalar(0)}, block, {&maximum, &mass, &excess, &weightedKey, &pool}, [&](Scalar t0) {
       const Tile keys = k.load(key, t0, block);
       const Tile x = where(t0 + k.iota(block) < length, rowSum(keys * cols(meanQuery)) * logitScale(k), negativeInfinity);
       const Tile newMaximum = max(maximum, maxOf(x)), shrink = exp2(maximum - newMaximum);
@@ -127,14 +149,16 @@ void Landmarks::summarize() {
       excess = (excess + mass * max(maximum - newMaximum, -1e30)) * shrink + sumOf(weight * below);
       mass = mass * shrink + sumOf(weight);
       weightedKey = weightedKey * shrink + columnSum(keys * rows(weight));
-      pool = pool * shrink + columnSum(k.load(value, t0, block) * rows(weight));
+      if (needsPool)
+        pool = pool * shrink + columnSum(k.load(value, t0, block) * rows(weight));
       maximum = newMaximum;
     });
     if (isTangent)
       storeRow(weightedKey / mass, this->key);
     if (options.weight != Weight::Plain)
       k.store(isTangent ? log2(mass) - excess / mass : log2(k.number(0) + length), rowsOf(k, bias, head, segments.count), g);
-    storeRow(finite(pool / mass), this->value);
+    if (needsPool)
+      storeRow(finite(pool / mass), this->value);
   });
 }
 
@@ -142,16 +166,6 @@ void Landmarks::solve() {
   const bool isSolved = options.hasTarget && options.isNystrom;
   if (!isSolved && !options.sourceLen)
     return;
-  // Sums over the past, split at fixed positions where the config of the first kernel that reads them says so.
-  const int rows = spec.landmarks < 128 ? 32 : 64; // few landmarks still make a program for each of some threads
-  BlockConfig defaults{.blockM = rows, .blockN = 64, .split = 0};
-  if (options.sourceLen) {
-    sourceBlocks = program.blocks("source_past", defaults);
-    defaults.split.reset();
-  }
-  if (isSolved)
-    targetBlocks = program.blocks("landmark_target", defaults);
-  split = *(options.sourceLen ? sourceBlocks : targetBlocks).split;
   if (split)
     landmarkPast(std::max(sourceBlocks.blockM.value_or(0), targetBlocks.blockM.value_or(0)));
   if (options.sourceLen) {
@@ -166,18 +180,47 @@ void Landmarks::solve() {
 
 //===- B V ------------------------------------------------------------------------------------------------------===//
 
-/// (BV)_g, the softmax over t < pastEnd(g) of tau qtilde_g.k_t, times v_t: adds those of `positions` for landmarks g0 on.
+/// (BV)_g, the softmax over t < pastEnd(g) of tau qtilde_g.k_t, times v_t: adds those of `positions` for landmarks g0 on. With
+/// poolsInPast a row's sums begin anew at its own segment, so that they end as its pool, which is stored; what came before is kept
+/// where `value` and `logMass` are to be, and merged.
 void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks,
                         const Range &positions) const {
   const int blockM = *blocks.blockM, blockN = *blocks.blockN;
-  const Tile queries = k.load(rowsOf(k, query, head, segments.count), g0, blockM), scale = logitScale(k);
+  const View values = rowsOf(k, value, head, segments.count), numbers = poolsInPast ? rowsOf(k, logMass, head, segments.count) : View();
   const Tile end = segments.pastEnds(g0 + k.iota(blockM));
-  k.forTiles(positions, {positions.begin, segments.pastEnd(g0)}, blockN, sums.carry(), [&](Scalar t0, bool masked) {
+  const Tile queries = k.load(rowsOf(k, query, head, segments.count), g0, blockM), scale = logitScale(k);
+  auto in = [&](const View &rows, const Range &range) { return k.slice(rows, range.begin, range.end - range.begin); };
+
+  OnlineSoftmax before = sums;
+  Carry carry = sums.carry();
+  if (poolsInPast)
+    carry.push_back(&before.maximum);
+  const Scalar seenByAll = poolsInPast ? segments.startOf(g0) : segments.pastEnd(g0);
+  k.forTiles(positions, {positions.begin, seenByAll}, blockN, carry, [&](Scalar t0, bool masked) {
+    if (masked && poolsInPast) {
+      const Scalar j = t0 / segments.len, isFirst = t0 % segments.len == 0;
+      const Range begins{j, j + isFirst}; // the landmark whose segment begins with this tile
+      const Tile isNew = (end >= t0 + 1) & (end <= t0 + segments.len * isFirst);
+      k.store(sums.sum, in(values, begins), g0 - begins.begin);
+      k.store(sums.mass, in(numbers, begins), g0 - begins.begin);
+      before.maximum = where(isNew, sums.maximum, before.maximum);
+      sums.maximum = where(isNew, k.fill(blockM, lowestMaximum), sums.maximum); // what was summed shrinks to 0
+    }
     Tile logits = dotT(queries, k.load(head.key, t0, blockN), DotPrecision::Split) * scale;
     if (masked)
       logits = where(cols(t0 + k.iota(blockN)) < rows(end), logits, negativeInfinity);
     sums.add(logits, k.load(head.value, t0, blockN));
   });
+  if (!poolsInPast)
+    return;
+  const Range own{positions.begin / segments.len, ceilDiv(positions.end, segments.len)}; // whose segments lie in `positions`
+  k.sync();
+  before.sum = k.load(in(values, own), g0 - own.begin, blockM);
+  before.mass = k.load(in(numbers, own), g0 - own.begin, blockM);
+  k.sync();
+  k.store(finite(sums.result()), in(values, own), g0 - own.begin);
+  k.sync();
+  sums.merge(before);
 }
 
 /// All positions below `end`, from the partial sums where there are some.
@@ -192,9 +235,7 @@ void Landmarks::past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Seg
 /// Longest first: tiles from the end. A row that shares a reader's tile of `readBlock` rows with later ones has empty sums where
 /// only those have positions.
 void Landmarks::landmarkPast(int readBlock) {
-  const bool isLarge = spec.dtype == DType::Float32 && spec.headDim > 112; // for the registers of 64 rows' threads
-  const BlockConfig blocks = program.blocks("landmark_past", {.blockM = isLarge ? 32 : 64, .blockN = 64});
-  const int blockM = *blocks.blockM;
+  const int blockM = *pastBlocks.blockM;
   const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM), parts = ceilDiv(attention.maxLength, split);
   partial = PartialSums(program, "landmark_past", heads, parts, capacity);
   program.kernel("landmark_past", heads * tiles * parts, [&](Kernel &k) {
@@ -203,9 +244,9 @@ void Landmarks::landmarkPast(int readBlock) {
     const Segments segments = segmentsOf(k, head);
     const Scalar isUsed = g0 < segments.count, t0 = part * split;
     const Scalar end = segments.pastEnd(min(g0 + blockM, segments.count) - 1) * isUsed;
-    const Scalar readEnd = segments.pastEnd(min(g0 + (blockM + readBlock - 1), segments.count) - 1) * isUsed;
     OnlineSoftmax sums(k, blockM, spec.headDim);
-    addPast(k, sums, head, segments, g0, blocks, {t0, t0 + min(max(end - t0, 0), split)});
+    addPast(k, sums, head, segments, g0, pastBlocks, {t0, t0 + min(max(end - t0, 0), split)});
+    const Scalar readEnd = segments.pastEnd(min(g0 + (blockM + readBlock - 1), segments.count) - 1) * isUsed;
     partial.store(k, sums, head.pair, part, g0, segments.count * (t0 < readEnd));
   });
 }

@@ -3,7 +3,8 @@
 // A sequence is a source of n1 positions, seen by all, then a target. Landmarks are the source's segments (all, the last may be
 // short), then the target's. `causal` and `segment_causal` are all target, `bidirectional` is all source, `prefix_lm` has both.
 //
-//   segment_summary    one program a segment: qtilde, ktilde, khat, c, and pool, the segment's own softmax value
+//   segment_summary    one program a segment: qtilde, ktilde, khat, c, and pool, the segment's own softmax value, unless segments
+//                      are whole tiles of the sum B V, which sums pool as it comes by
 //   landmark_past      with a split only: partial sums of B V, for block_m landmarks and `split` positions
 //   source_past        B V of block_m landmarks of the source
 //   source_inverse     one program a head: A = softmax(tau Qtilde Ktilde^T), its inverse iterated, U = A+ (B V)
@@ -58,6 +59,7 @@ public:
   void solve();
 
 private:
+  void chooseBlocks(bool isSolved);
   View rowsOf(Kernel &k, const TensorRef &tensor, const Head &head, const Scalar &count) const;
   void addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Range &positions) const;
   void past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Scalar &end) const;
@@ -75,8 +77,9 @@ private:
   // [heads, capacity] each, and d where they are vectors. value: pool, then U of the target's. sourcePastValue: B V of the source's
   // landmarks; sourceValue: their U, which is `value` too unless the target's are the segments' own.
   TensorRef query, meanKey, key, bias, logMass, value, sourcePastValue, sourceValue;
-  BlockConfig sourceBlocks, targetBlocks; // of source_past and landmark_target
+  BlockConfig sourceBlocks, targetBlocks, pastBlocks; // of source_past, landmark_target and landmark_past
   int split = 0;
+  bool poolsInPast = false; // pool is summed where B V is: each segment begins with a tile and lies in one part
   PartialSums partial;
 };
 

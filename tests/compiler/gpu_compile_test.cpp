@@ -212,11 +212,12 @@ TEST(GpuCompile, LinesOfThePtxAreTheTemplates) {
 
 struct SampledSpec {
   std::string layout, dtype;
-  int headDim = 0, landmarks = 0;
+  int headDim = 0, landmarks = 0, segmentLen = 0; // 0: left out
   Target target;
   std::string json() const {
     std::string text = R"({"layout": ")" + layout + R"(", "dtype": ")" + dtype + R"(", "head_dim": )" + std::to_string(headDim);
-    return text + (layout != "exact_causal" ? R"(, "landmarks": )" + std::to_string(landmarks) : "") + "}";
+    return text + (layout != "exact_causal" ? R"(, "landmarks": )" + std::to_string(landmarks) : "") +
+           (segmentLen ? R"(, "segment_len": )" + std::to_string(segmentLen) : "") + "}";
   }
 };
 
@@ -228,6 +229,8 @@ SampledSpec sample(std::mt19937 &random) {
   spec.dtype = (const char *[]){"float32", "float16", "bfloat16"}[below(3)];
   spec.headDim = 16 + 8 * static_cast<int>(below(31));
   spec.landmarks = 16 + static_cast<int>(below(spec.layout.ends_with("causal") ? 1009 : 497));
+  if (spec.layout != "exact_causal" && below(2))
+    spec.segmentLen = (const int[]){16, 64, 100, 512}[below(4)];
   spec.target = targets[below(targets.size())];
   return spec;
 }
@@ -247,7 +250,9 @@ TEST(GpuCompile, ASampleAssembles) {
     for (const nlohmann::json &kernel : output.kernels) {
       EXPECT_GT(kernel["registers"], 0) << kernel;
       if (spec.headDim <= 128) {
-        EXPECT_LE(kernel["spill_bytes"], spec.layout == "causal" || spec.layout == "exact_causal" ? 0 : 32) << kernel;
+        // float32's landmark_past at 128 keeps a number or two of what comes after its loops.
+        const bool isFree = (spec.layout == "causal" && !(spec.segmentLen && spec.headDim == 128)) || spec.layout == "exact_causal";
+        EXPECT_LE(kernel["spill_bytes"], isFree ? 0 : 32) << kernel;
       }
     }
   }

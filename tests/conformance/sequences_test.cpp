@@ -24,6 +24,10 @@ struct Layout {
 const Layout exact = {R"({"layout": "exact_causal", "head_dim": 32})"};
 const Layout causal = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "window": 1, "conv_kernel": 5})", "", 5};
 const Layout causalInParts = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32})", R"({"landmark_target": {"split": 256}})"};
+// Segments of whole tiles, whose own values are summed with the past.
+const Layout causalTiles = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 16})", R"({"landmark_target": {"block_m": 16, "block_n": 16}})"};
+const Layout causalTilesInParts = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 16})",
+                                   R"({"landmark_target": {"split": 256}, "landmark_past": {"block_m": 16, "block_n": 16}})"};
 const Layout bidirectional = {R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 40, "segment_len": 10, "conv_kernel": 4})", "", 4};
 const Layout segmentCausal = {R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "conv_kernel": 5})", "", 5};
 const Layout prefix = {R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 33, "segment_len": 12, "conv_kernel": 5})", "", 5, true};
@@ -31,7 +35,7 @@ const Layout prefixInParts = {R"({"layout": "prefix_lm", "head_dim": 32, "landma
 // Solves without a stabilizer may overflow.
 const Layout causalPlain = {R"({"layout": "causal", "head_dim": 32, "landmarks": 200, "segment_len": 1, "stabilizer": 0})"};
 const Layout prefixPlain = {R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 60, "segment_len": 4, "stabilizer": 0})", "", 0, true};
-const std::initializer_list<Layout> layouts = {exact, causal, causalInParts, bidirectional, segmentCausal, prefix, prefixInParts};
+const std::initializer_list<Layout> layouts = {exact, causal, causalInParts, causalTiles, causalTilesInParts, bidirectional, segmentCausal, prefix, prefixInParts};
 
 /// `spec` in another dtype.
 std::string inDtype(std::string spec, const std::string &dtype) {
@@ -84,7 +88,7 @@ TEST_P(Sequences, OthersChangeNoBit) {
 
 TEST_P(Sequences, LaterPositionsChangeNoBit) {
   for (const std::string dtype : {"float32", "float16"})
-    for (const Layout &layout : {exact, causal, causalInParts, prefix, prefixInParts}) {
+    for (const Layout &layout : {exact, causal, causalInParts, causalTiles, causalTilesInParts, prefix, prefixInParts}) {
       Device::Program program = device.prepare(inDtype(layout.spec, dtype), layout.config);
       for (const char *form : {"dense", "packed", "padded"}) {
         Inputs in = sequencesIn(form, random, {50, 300}, dtype, layout.taps);
@@ -100,7 +104,7 @@ TEST_P(Sequences, LaterPositionsChangeNoBit) {
 
 TEST_P(Sequences, LaterNumbersOfAnySizeChangeNoBit) {
   for (const std::string dtype : {"float32", "float16", "bfloat16"})
-    for (const Layout &layout : {exact, causal, causalPlain, causalInParts, prefix, prefixPlain, prefixInParts}) {
+    for (const Layout &layout : {exact, causal, causalPlain, causalInParts, causalTiles, causalTilesInParts, prefix, prefixPlain, prefixInParts}) {
       Device::Program program = device.prepare(inDtype(layout.spec, dtype), layout.config);
       Inputs in = sequencesIn("padded", random, {50, 200}, dtype, layout.taps);
       if (layout.hasSource)
