@@ -135,6 +135,9 @@ private:
     return found == c.request.config.kernels.end() ? BlockConfig() : found->second;
   }
 
+  /// griddepcontrol
+  bool mayOverlap() const { return gpu.sm >= 90; }
+
   Status lower() {
     const KernelSpec &spec = c.request.spec;
     mlir::Builder builder(&c.context);
@@ -145,6 +148,7 @@ private:
       options.numWarps = given(name).numWarps;
       options.numStages = given(name).numStages;
       options.sharedLimit = gpu.sharedBytes;
+      options.mayOverlap = mayOverlap();
       return options;
     };
     lowered.clear();
@@ -186,6 +190,7 @@ private:
         continue; // not in --from tile's text
       kernel.blockThreads = found->threads;
       kernel.sharedBytes = found->sharedBytes;
+      kernel.mayOverlap = mayOverlap();
       nlohmann::json config = nlohmann::json::parse(kernel.configJson);
       config["num_warps"] = found->numWarps;
       config["num_stages"] = found->numStages;

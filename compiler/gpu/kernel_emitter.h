@@ -138,6 +138,7 @@ private:
   mlir::func::FuncOp source;
   const KernelPlan &plan;
   const KernelOptions &options;
+  mlir::Operation *waitBefore = nullptr; // with options.mayOverlap, the first that touches memory
   Emission e;
   mlir::Value sharedBase, thread, lane, warp, laneRow, laneColumn; // laneRow = lane / 4, laneColumn = 2 (lane % 4)
   mlir::Value copier; // the thread's number for the copies that are emitted

@@ -29,6 +29,7 @@ struct KernelOptions {
   std::optional<int> numWarps, numStages;
   int64_t sharedLimit = 0;   // bytes a block may have
   bool aligned = true;       // tensor arguments' rows start at 16-byte boundaries
+  bool mayOverlap = false;   // the kernel waits by itself for the launch before it, and lets the next one begin (sm_90 on)
 };
 
 enum class Products { Half, Tf32, Tf32x3 };

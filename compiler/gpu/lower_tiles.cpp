@@ -32,7 +32,10 @@ void KernelEmitter::run(StringRef name) {
                               : e.intrinsic("llvm.nvvm.shfl.sync.idx.i32", e.i32Type(), {e.i32(-1), e.divide(thread, 32), e.i32(0), e.i32(31)});
   laneRow = e.divide(lane, 4);
   laneColumn = e.mul(e.bitAnd(lane, 3), 2);
-  emitBlock(&source.getBody().front());
+  Block &body = source.getBody().front();
+  if (options.mayOverlap)
+    waitBefore = &*llvm::find_if_not(body, [](Operation &op) { return isMemoryEffectFree(&op); });
+  emitBlock(&body);
   func::ReturnOp::create(b, source.getLoc());
 }
 
@@ -56,6 +59,10 @@ Value KernelEmitter::firstRow(const RowSplit &split) {
 void KernelEmitter::emitBlock(Block *block) {
   for (Operation &op : *block) {
     e.loc = op.getLoc();
+    if (&op == waitBefore) {
+      e.intrinsic("llvm.nvvm.griddepcontrol.wait", {}, {});
+      e.intrinsic("llvm.nvvm.griddepcontrol.launch.dependents", {}, {}); // which then has this launch alone to wait for
+    }
     emitOperation(&op);
   }
 }

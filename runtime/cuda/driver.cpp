@@ -58,6 +58,7 @@ Result<std::shared_ptr<const CudaDriver>> CudaDriver::open(const std::vector<std
     return unavailable("the driver's library at " + joined(libraries), reasons.empty() ? "no place to look" : reasons);
   NYSJIT_RETURN_IF_ERROR(driver->resolve());
   NYSJIT_RETURN_IF_ERROR(driver->check(driver->symbols.cuInit(0), "cuInit"));
+  NYSJIT_RETURN_IF_ERROR(driver->check(driver->symbols.cuDriverGetVersion(&driver->newest), "cuDriverGetVersion"));
   NYSJIT_RETURN_IF_ERROR(driver->listDevices());
   return std::shared_ptr<const CudaDriver>(std::move(driver));
 }

@@ -33,6 +33,7 @@ public:
   const CudaSymbols &api() const { return symbols; }
   const std::vector<CudaGpu> &gpus() const { return devices; }
   const std::string &library() const { return path; }
+  int version() const { return newest; } // 12030: the newest CUDA it serves is 12.3
 
   /// OK for CUDA_SUCCESS, else "CALL: CUDA_ERROR_NAME: text", and what the emulator reported.
   Status check(CUresult result, const std::string &call) const;
@@ -53,6 +54,7 @@ private:
   CudaSymbols symbols;
   const char *(*report)() = nullptr;
   std::vector<CudaGpu> devices;
+  int newest = 0;
 };
 
 /// Where the GPU driver's library is looked for: $NYSJIT_CUDA_DRIVER, else libcuda.so.1.

@@ -7,6 +7,7 @@ namespace nysjit {
 namespace {
 
 constexpr int64_t sharedBytesWithoutAsking = 48 << 10;
+constexpr int overlapsInGraphs = 12030; // the first CUDA that captures launches which overlap
 
 /// Events of a measured run, destroyed with it.
 class Events {
@@ -191,15 +192,22 @@ Status CudaProgram::run(const ProgramRun &run) const {
 }
 
 CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid, const uint64_t *slots,
-                             CUstream stream) const {
+                             CUstream stream, bool mayOverlap) const {
   const PlanKernel &kernel = prepared.kernel(number);
   void *parameters[maxPlanParameters]; // each in the low bytes of its slot
   for (size_t i = 0; i < kernel.parameters.size(); ++i)
     parameters[i] = const_cast<uint64_t *>(slots + i);
-  return device->driver().api().cuLaunchKernel(loaded.functions[prepared.kernelNumber(number)],
-                                               static_cast<unsigned>(grid), 1, 1,
-                                               static_cast<unsigned>(kernel.blockThreads), 1, 1,
-                                               static_cast<unsigned>(kernel.sharedBytes), stream, parameters, nullptr);
+  const CUfunction function = loaded.functions[prepared.kernelNumber(number)];
+  const auto blocks = static_cast<unsigned>(grid), threads = static_cast<unsigned>(kernel.blockThreads),
+             shared = static_cast<unsigned>(kernel.sharedBytes);
+  const CudaDriver &driver = device->driver();
+  if (!mayOverlap || !kernel.mayOverlap || driver.version() < overlapsInGraphs)
+    return driver.api().cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, shared, stream, parameters, nullptr);
+  CUlaunchAttribute overlap = {};
+  overlap.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+  overlap.value.programmaticStreamSerializationAllowed = 1;
+  const CUlaunchConfig config = {blocks, 1, 1, threads, 1, 1, shared, stream, &overlap, 1};
+  return driver.api().cuLaunchKernelEx(&config, function, parameters, nullptr);
 }
 
 Status CudaProgram::launchAll(const Loaded &loaded, const RunNumbers &numbers, const ProgramRun &run) const {
@@ -207,7 +215,9 @@ Status CudaProgram::launchAll(const Loaded &loaded, const RunNumbers &numbers, c
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    const CUresult result = launch(loaded, i, numbers.grids[i], slots, static_cast<CUstream>(run.stream));
+    const bool isFirst = slots == numbers.slots;
+    const CUresult result =
+        launch(loaded, i, numbers.grids[i], slots, static_cast<CUstream>(run.stream), /*mayOverlap=*/!isFirst);
     if (result != CUDA_SUCCESS)
       return device->driver().failure(result, "cuLaunchKernel (" + prepared.kernel(i).name + ")");
     slots += prepared.kernel(i).parameters.size();
@@ -224,7 +234,7 @@ Status CudaProgram::measureAll(const Loaded &loaded, const RunNumbers &numbers, 
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    NYSJIT_RETURN_IF_ERROR(device->driver().check(launch(loaded, i, numbers.grids[i], slots, stream),
+    NYSJIT_RETURN_IF_ERROR(device->driver().check(launch(loaded, i, numbers.grids[i], slots, stream, /*mayOverlap=*/false),
                                                   "cuLaunchKernel (" + prepared.kernel(i).name + ")"));
     NYSJIT_RETURN_IF_ERROR(events.record(stream));
     if (run.observer.enqueued)

@@ -24,8 +24,9 @@ public:
   const Plan &plan() const override { return prepared.plan(); }
   size_t scratchBytes() const override { return 0; }
   Result<size_t> workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const override;
-  /// After a first run of the same size in a context and on a stream this calls cuCtxGetCurrent and cuLaunchKernel, and
-  /// nothing else of the driver's (with a context current and without an observer). Returns when all is enqueued.
+  /// After a first run of the same size in a context and on a stream this calls cuCtxGetCurrent and cuLaunchKernel(Ex),
+  /// and nothing else of the driver's (with a context current and without an observer). Returns when all is enqueued.
+  /// A kernel that may overlap is launched so behind another of the run, unless the run is measured.
   Status run(const ProgramRun &run) const override;
 
   /// Loads the module into the calling thread's current context, if it has one.
@@ -47,7 +48,7 @@ private:
   Status findFunctions(Loaded &loaded) const;
   Status launchAll(const Loaded &loaded, const RunNumbers &numbers, const ProgramRun &run) const;
   Status measureAll(const Loaded &loaded, const RunNumbers &numbers, const ProgramRun &run) const;
-  CUresult launch(const Loaded &loaded, size_t number, int64_t grid, const uint64_t *slots, CUstream stream) const;
+  CUresult launch(const Loaded &loaded, size_t number, int64_t grid, const uint64_t *slots, CUstream stream, bool mayOverlap) const;
 
   PreparedPlan prepared;
   const std::string &cubin, &ptx;

@@ -141,6 +141,15 @@ Resolved resolve(uint64_t generic) {
   return {Space::Global, generic};
 }
 
+void reportEarly(Warp &warp, uint32_t mask) {
+  Execution &x = *warp.execution;
+  warp.early &= ~mask; // once is enough
+  x.report(warp,
+           "early: " + x.threadName(warp, uint32_t(__builtin_ctz(mask))) +
+               " accesses global memory before griddepcontrol.wait, in a launch that may begin before the one before it ends",
+           /*fails=*/true);
+}
+
 uint8_t *boundsShared(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count, uint32_t align) {
   Block &block = *warp.block;
   if (offset < sharedBase || offset + count > block.shared.size() || offset + count < offset) [[unlikely]]
@@ -190,6 +199,7 @@ uint8_t *accessGlobal(Warp &warp, uint32_t lane, uint64_t address, uint32_t coun
   }
   if (address & (align - 1)) [[unlikely]]
     return misaligned(warp, lane, "global", address, align);
+  checkWaited(warp, 1u << lane);
   uint64_t offset = address - a->address;
   bool write = writes(touch);
   if (write) {

@@ -14,6 +14,14 @@ struct Resolved {
 };
 Resolved resolve(uint64_t generic);
 
+void reportEarly(Warp &warp, uint32_t mask);
+
+/// Reports lanes of `mask` that are about to touch global memory before they waited for the launch before theirs.
+inline void checkWaited(Warp &warp, uint32_t mask) {
+  if (warp.early & mask) [[unlikely]]
+    reportEarly(warp, warp.early & mask);
+}
+
 /// `count` bytes of the block's shared memory; `align` is what the address must be a multiple of.
 uint8_t *accessShared(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count, uint32_t align, Touch touch);
 /// The same without the data races' check, for mbarrier objects and the landing of copies.

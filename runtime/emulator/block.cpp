@@ -90,6 +90,7 @@ Block::Block(Execution &execution, uint32_t number, const uint32_t blockId[3]) :
     warp.index = w;
     uint32_t here = std::min(32u, threads - 32 * w);
     warp.valid = warp.live = here == 32 ? ~0u : (1u << here) - 1;
+    warp.early = execution.launch.mayOverlap ? warp.valid : 0;
     warp.clock.known[w] = warp.now;
     warp.storage.assign(code.registerBytes + 63, 0);
     warp.registers =

@@ -68,6 +68,16 @@ void Decoder::fence() {
   out.handler = executeFence;
 }
 
+/// The next launch may always begin as late as this one's end.
+void Decoder::gridDependency() {
+  if (take("wait"))
+    out.handler = executeDependencyWait;
+  else if (take("launch_dependents"))
+    out.handler = executeNothing;
+  else
+    fail("expected griddepcontrol.wait or griddepcontrol.launch_dependents");
+}
+
 void Decoder::sleep() {
   left.clear();
   out.handler = executeYield;

@@ -84,7 +84,7 @@ const std::unordered_map<std::string, Decoder::Step> &Decoder::steps() {
       {"discard", &D::nothing},
       {"applypriority", &D::nothing},
       {"createpolicy", &D::nothing},
-      {"griddepcontrol", &D::nothing},
+      {"griddepcontrol", &D::gridDependency},
       {"setmaxnreg", &D::nothing},
       {"pmevent", &D::nothing},
       {"mapa", &D::mapRank},

@@ -121,6 +121,7 @@ private:
   void call();
   void ret();
   void exit();
+  void gridDependency();
   void trap();
   void sleep();
 

@@ -143,7 +143,7 @@ CUresult readParameters(const Function &function, void **parameters, void **extr
 }
 
 CUresult launch(Driver &state, CUfunction handle, Extent grid, Extent block, unsigned sharedBytes,
-                CUstream streamHandle, void **parameters, void **extra) {
+                CUstream streamHandle, void **parameters, void **extra, bool mayOverlap) {
   Context *context;
   NYSJIT_TRY(state.current(context));
   std::shared_ptr<LoadedFunction> loaded = context->functions.find(handle);
@@ -155,14 +155,16 @@ CUresult launch(Driver &state, CUfunction handle, Extent grid, Extent block, uns
   NYSJIT_TRY(checkExtents(function, grid, block));
   if (sharedBytes > loaded->maxDynamicShared)
     return CUDA_ERROR_INVALID_VALUE;
-  KernelLaunch kernel{loaded->module,
-                      {&function, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, sharedBytes, {}}};
+  KernelLaunch kernel{
+      loaded->module,
+      {&function, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, sharedBytes, mayOverlap, {}}};
   NYSJIT_TRY(readParameters(function, parameters, extra, kernel.launch.parameters));
   return state.enqueue(*context, *stream, std::move(kernel));
 }
 
-/// Clusters are not emulated; programmatic serialisation only permits an overlap that need not happen.
-CUresult checkAttributes(const CUlaunchConfig &config, int capability) {
+/// Clusters are not emulated. With programmatic serialisation the launch still runs after the one before it, but is
+/// checked as one that may overlap it.
+CUresult readAttributes(const CUlaunchConfig &config, int capability, bool &mayOverlap) {
   if (config.numAttrs && !config.attrs)
     return CUDA_ERROR_INVALID_VALUE;
   for (unsigned i = 0; i < config.numAttrs; ++i) {
@@ -170,7 +172,9 @@ CUresult checkAttributes(const CUlaunchConfig &config, int capability) {
     const auto &cluster = attribute.value.clusterDim;
     switch (attribute.id) {
     case CU_LAUNCH_ATTRIBUTE_IGNORE:
+      break;
     case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
+      mayOverlap = capability >= 90 && attribute.value.programmaticStreamSerializationAllowed;
       break;
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
       if (capability < 90 || !cluster.x || !cluster.y || !cluster.z || config.gridDimX % cluster.x ||
@@ -193,7 +197,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, uns
                         void **extra) {
   return call(Symbol::cuLaunchKernel, [&](Driver &state) {
     return launch(state, function, {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, sharedBytes, stream, parameters,
-                  extra);
+                  extra, /*mayOverlap=*/false);
   });
 }
 
@@ -201,9 +205,10 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, voi
   return call(Symbol::cuLaunchKernelEx, [&](Driver &state) {
     if (!config)
       return state.initialized ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_INITIALIZED;
-    NYSJIT_TRY(checkAttributes(*config, state.capability));
+    bool mayOverlap = false;
+    NYSJIT_TRY(readAttributes(*config, state.capability, mayOverlap));
     return launch(state, function, {config->gridDimX, config->gridDimY, config->gridDimZ},
                   {config->blockDimX, config->blockDimY, config->blockDimZ}, config->sharedMemBytes, config->hStream,
-                  parameters, extra);
+                  parameters, extra, mayOverlap);
   });
 }

@@ -49,6 +49,7 @@ void landCopies(Warp &warp, CopyBatch &batch, uint32_t mask, uint32_t time) {
 
 void executeCopy(Warp &warp, const Instruction &i, uint32_t mask) {
   Execution &x = *warp.execution;
+  checkWaited(warp, mask); // it may read at once
   CopyBatch batch;
   batch.mask = mask;
   batch.pc = warp.pc;

@@ -51,6 +51,7 @@ bool actBulkLoad(PendingArrival &load) {
 }
 
 void executeBulkLoad(Warp &warp, const Instruction &i, uint32_t mask) {
+  checkWaited(warp, mask);
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t lane = uint32_t(__builtin_ctz(rest));
     uint64_t bytes = warp.value(i, 2, lane), to = inShared(warp.value(i, 0, lane));
@@ -76,6 +77,7 @@ void executeBulkLoad(Warp &warp, const Instruction &i, uint32_t mask) {
 }
 
 void executeBulkStore(Warp &warp, const Instruction &i, uint32_t mask) {
+  checkWaited(warp, mask);
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t lane = uint32_t(__builtin_ctz(rest));
     BulkStore s{lane, uint32_t(inShared(warp.value(i, 1, lane))), 0, warp.pc, warp.value(i, 0, lane)};

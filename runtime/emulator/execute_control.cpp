@@ -7,6 +7,8 @@ namespace nysjit::emulator {
 
 void executeNothing(Warp &, const Instruction &, uint32_t) {}
 
+void executeDependencyWait(Warp &warp, const Instruction &, uint32_t mask) { warp.early &= ~mask; }
+
 void executeYield(Warp &warp, const Instruction &, uint32_t) { warp.yield = true; }
 
 void executeBranch(Warp &warp, const Instruction &i, uint32_t mask) {

@@ -61,6 +61,7 @@ public:
   Block *block = nullptr;
   uint32_t index = 0, valid = 0, live = 0; // lanes that exist; that have not exited
   uint32_t pc = 0;                         // of the instruction that runs
+  uint32_t early = 0;                      // lanes that may run beside the launch before: they have not waited for it
   uint32_t strayed = 0;                    // lanes that did something while others of the warp waited for them
   void noteStray(uint32_t mask);
   void noteExit(uint32_t mask);

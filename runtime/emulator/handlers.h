@@ -13,6 +13,7 @@ void executeExit(Warp &, const Instruction &, uint32_t);
 void executeTrap(Warp &, const Instruction &, uint32_t); // flag: an assertion failed
 void executeNothing(Warp &, const Instruction &, uint32_t);
 void executeYield(Warp &, const Instruction &, uint32_t);
+void executeDependencyWait(Warp &, const Instruction &, uint32_t); // griddepcontrol.wait
 void executeClock(Warp &, const Instruction &, uint32_t);
 
 // execute_sync.cpp

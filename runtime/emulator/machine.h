@@ -90,6 +90,7 @@ struct Launch {
   const Function *function = nullptr;
   uint32_t grid[3] = {1, 1, 1}, block[3] = {1, 1, 1};
   uint32_t dynamicSharedBytes = 0;
+  bool mayOverlap = false; // with the launch before it: nothing of global memory may be touched before griddepcontrol.wait
   std::vector<uint8_t> parameters; // function->parameterBytes
 };
 

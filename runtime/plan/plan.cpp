@@ -105,7 +105,8 @@ std::string kernelText(const PlanKernel &kernel) {
     parameters.push_back(parameterLine(parameter));
   const std::string gpu = kernel.blockThreads == 0 ? ""
                                                    : ", \"block\": " + std::to_string(kernel.blockThreads) +
-                                                         ", \"shared_bytes\": " + std::to_string(kernel.sharedBytes);
+                                                         ", \"shared_bytes\": " + std::to_string(kernel.sharedBytes) +
+                                                         (kernel.mayOverlap ? ", \"may_overlap\": true" : "");
   return "{\"name\": " + compact(kernel.name) + ", \"scratch_bytes\": " + std::to_string(kernel.scratchBytes) + gpu +
          ", \"config\": " + (kernel.configJson.empty() ? "{}" : kernel.configJson) +
          ",\n     \"parameters\": " + block(parameters, "     ") + "}";

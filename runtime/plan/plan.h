@@ -9,7 +9,8 @@
 //
 // Kernel ABI on a GPU: .entry KERNEL with the parameters in the same order, a pointer as .u64, i64 as .u64, i32 as
 // .u32, f32 as .f32. One launch is cuLaunchKernel(KERNEL, grid, 1, 1, block, 1, 1, shared_bytes, ...); the program is
-// %ctaid.x.
+// %ctaid.x. A kernel that may overlap executes griddepcontrol.wait before it touches global memory: behind another launch of the plan
+// it may be launched with CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, so that its blocks are in place when that one ends.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/plan/expression.h"
@@ -82,6 +83,7 @@ struct PlanKernel {
   std::string configJson;   // the BlockConfig in use, canonical JSON: {"block_m":64,...}
   int64_t blockThreads = 0; // threads of a block on a GPU, where it is at least 1; 0 on the CPU
   int64_t sharedBytes = 0;  // dynamic shared memory of a block
+  bool mayOverlap = false;  // with the launch before it on a GPU: it waits for that by itself
 };
 
 /// One launch, in order. A grid of 0, or `when` 0, is skipped.

@@ -242,7 +242,7 @@ Status readList(const Fields &fields, const char *key, size_t atMost, std::vecto
 
 Status readKernel(const Json &json, const std::string &where, PlanKernel &kernel) {
   Result<Fields> fields =
-      Fields::open(json, where, {"name", "scratch_bytes", "block", "shared_bytes", "config", "parameters"});
+      Fields::open(json, where, {"name", "scratch_bytes", "block", "shared_bytes", "may_overlap", "config", "parameters"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(kernel.name, fields->name("name"));
   NYSJIT_READ(kernel.scratchBytes, fields->number("scratch_bytes", 0, maxScratchBytes));
@@ -250,6 +250,8 @@ Status readKernel(const Json &json, const std::string &where, PlanKernel &kernel
     NYSJIT_READ(kernel.blockThreads, fields->number("block", 1, maxBlockThreads));
   if (fields->has("shared_bytes"))
     NYSJIT_READ(kernel.sharedBytes, fields->number("shared_bytes", 0, maxSharedBytes));
+  if (fields->has("may_overlap"))
+    NYSJIT_READ(kernel.mayOverlap, fields->boolean("may_overlap"));
   NYSJIT_READ(kernel.configJson, fields->objectText("config"));
   return readList(*fields, "parameters", maxPlanParameters, kernel.parameters, readParameter);
 }

@@ -208,6 +208,28 @@ TEST(GpuCompile, LinesOfThePtxAreTheTemplates) {
   EXPECT_EQ(ptx.find("\"/"), std::string::npos); // no other absolute path either
 }
 
+/// A kernel that waits for the launch before it does so once, before any branch and anything in global memory.
+TEST(GpuCompile, KernelsWaitForTheLaunchBefore) {
+  for (const int sm : {89, 90, 120}) {
+    const CompileOutput output = compiled(requestFor(smallCausal, cuda(sm)));
+    std::istringstream lines(output.ptx);
+    std::string kernel;
+    std::map<std::string, int> waits;
+    for (std::string line; std::getline(lines, line);) {
+      if (const size_t entry = line.find(".entry "); entry != std::string::npos)
+        kernel = line.substr(entry + 7, line.find('(') - entry - 7);
+      waits[kernel] += line.find("griddepcontrol.wait") != std::string::npos;
+      for (const char *late : {"ld.global", "st.global", "cp.async", "\tbra", "\tret"}) {
+        EXPECT_TRUE(sm < 90 || line.find(late) == std::string::npos || waits[kernel] == 1) << kernel << line;
+      }
+    }
+    for (const PlanKernel &planned : output.plan.kernels) {
+      EXPECT_EQ(waits[planned.name], sm >= 90) << planned.name;
+      EXPECT_EQ(planned.mayOverlap, sm >= 90) << planned.name;
+    }
+  }
+}
+
 //===- What ptxas makes of it -----------------------------------------------------------------------------------===//
 
 struct SampledSpec {

@@ -183,6 +183,27 @@ TEST(EmulatorLaunch, ExTakesAttributes) {
   EXPECT_EQ(api().cuLaunchKernelEx(&config, kernel.function, nullptr, nullptr), CUDA_ERROR_NOT_SUPPORTED);
 }
 
+TEST(EmulatorLaunch, OneThatMayOverlapMustWait) {
+  for (const int capability : {80, 90})
+    for (const int allowed : {0, 1}) {
+      Device device({.capability = capability});
+      Module module(setPtx);
+      Buffer<int> out(std::vector<int>{5});
+      Kernel set = module.kernel("set");
+      CUlaunchAttribute attribute = {};
+      attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+      attribute.value.programmaticStreamSerializationAllowed = allowed;
+      const CUlaunchConfig config = {1, 1, 1, 1, 1, 1, 0, nullptr, &attribute, 1};
+      CUdeviceptr address = out.address;
+      int value = 8;
+      void *parameters[] = {&address, &value};
+      EXPECT_EQ(api().cuLaunchKernelEx(&config, set.function, parameters, nullptr), CUDA_SUCCESS);
+      const bool isEarly = capability == 90 && allowed;
+      EXPECT_EQ(api().cuCtxSynchronize(), isEarly ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS);
+      EXPECT_EQ(std::string(api().report()).find("before griddepcontrol.wait") != std::string::npos, isEarly) << api().report();
+    }
+}
+
 TEST(EmulatorLaunch, FaultsStick) {
   Device device;
   Module module(setPtx);

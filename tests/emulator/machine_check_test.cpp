@@ -196,6 +196,29 @@ TEST(MachineFault, Uninitialised) {
   EXPECT_TRUE(reports(local.run("k", 1, 1, {0}), "of local memory at 0x4"));
 }
 
+TEST(MachineFault, EarlyInALaunchThatMayOverlap) {
+  const std::string wait = "griddepcontrol.wait; griddepcontrol.launch_dependents; ";
+  for (const std::string access :
+       {"ld.global.u32 %r4, [%rd2]; ", "st.global.u32 [%rd2], %r0; ", "red.global.add.u32 [%rd2], 1; ",
+        "cp.async.ca.shared.global [%r3], [%rd2], 4; "})
+    for (const bool lazy : {false, true})
+      for (const bool mayOverlap : {false, true})
+        for (const bool waitsFirst : {false, true}) {
+          const std::string body = waitsFirst ? wait + access : access + wait;
+          Machine machine(".entry k(.param .u64 a) {\n" + registers + body + "cp.async.wait_all;\nret; }", lazy);
+          machine.mayOverlap = mayOverlap;
+          const Outcome outcome = machine.run("k", 1, 32, {machine.buffer(std::vector<uint32_t>(1024, 1))});
+          const bool isEarly = mayOverlap && !waitsFirst;
+          EXPECT_EQ(outcome.fault, isEarly ? Fault::Failed : Fault::None) << body << text(outcome);
+          EXPECT_EQ(reports(outcome, "before griddepcontrol.wait"), isEarly) << body << text(outcome);
+        }
+  Machine machine(".entry k(.param .u64 a) {\n" + registers +
+                  "setp.lt.u32 %p0, %r0, 7; @%p0 griddepcontrol.wait; ld.global.u32 %r4, [%rd2];\nret; }");
+  machine.mayOverlap = true; // lanes wait for themselves
+  const Outcome outcome = machine.run("k", 1, 32, {machine.buffer(std::vector<uint32_t>(1024, 1))});
+  EXPECT_TRUE(reports(outcome, "early: block (0, 0, 0), warp 0, lane 7 accesses")) << text(outcome);
+}
+
 TEST(MachineBarrier, DeadlockNamesTheMissing) {
   Outcome outcome = runBody("setp.lt.u32 %p0, %r0, 32; @%p0 bra ONE; bar.sync 0; bra END; ONE: bar.sync 1; END:", 64);
   EXPECT_EQ(outcome.fault, Fault::Failed);

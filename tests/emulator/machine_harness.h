@@ -39,12 +39,14 @@ public:
     launch.grid[0] = blocks;
     launch.block[0] = threads;
     launch.dynamicSharedBytes = sharedBytes;
+    launch.mayOverlap = mayOverlap;
     launch.parameters.resize(8 * arguments.size());
     std::memcpy(launch.parameters.data(), arguments.data(), launch.parameters.size());
     return emulator::run(launch, memory, options);
   }
   Memory memory;
   Options options;
+  bool mayOverlap = false; // launches, with those before them
   std::unique_ptr<Module> module;
   std::string error;
 };

@@ -25,6 +25,7 @@ class Cuda : public FakeRuntime {
 protected:
   void SetUp() override {
     fake_driver_capability(90);
+    fake_driver_version(13000);
     openDevice("cuda");
     cuInit(0);
     fake_driver_reset();
@@ -90,6 +91,31 @@ TEST_F(Cuda, the_second_run_calls_the_launches_and_nothing_else) {
   expectRight();
   EXPECT_STREQ(fake_driver_called(), "cuCtxGetCurrent cuLaunchKernel");
   EXPECT_EQ(fake_driver_calls("cuLaunchKernel"), 2);
+}
+
+TEST_F(Cuda, a_kernel_that_may_overlap_does_so_behind_another_of_the_run) {
+  const ScopedSetting overlap("FAKE_WORKER_OVERLAP", "1");
+  for (const int version : {12020, 12030, 13000}) {
+    fake_driver_version(version);
+    openDevice("cuda");
+    ASSERT_EQ(prepareFor(), NYSJIT_OK) << message();
+    fake_driver_reset();
+    expectRight();
+    expectRight();
+    const bool overlaps = version >= 12030; // the first that captures it
+    EXPECT_EQ(fake_driver_calls("cuLaunchKernel"), overlaps ? 2 : 4);
+    EXPECT_EQ(fake_driver_calls("cuLaunchKernelEx"), overlaps ? 2 : 0);
+  }
+  GpuCall call(1, 2, 5);
+  nysjit_launch_timing timings[2] = {};
+  call.args.timings = timings;
+  call.args.timing_capacity = 2;
+  fake_driver_inject("cuLaunchKernelEx", 0, CUDA_ERROR_LAUNCH_TIMEOUT);
+  EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK) << message(); // measured: one after the other
+  call.args.timings = nullptr;
+  call.args.timing_capacity = 0;
+  EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_IO);
+  EXPECT_TRUE(says("cuLaunchKernel (scaled_copy)")) << message();
 }
 
 TEST_F(Cuda, with_a_current_context_preparing_loads_the_module) {

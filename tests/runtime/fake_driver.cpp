@@ -61,7 +61,7 @@ struct State {
   std::multimap<std::pair<std::string, int>, CUresult> injected;
   std::string called;
   bool isReady = false, refusesCubins = false;
-  int capability = 90, live = 0, eventCount = 0, interleaved = 0;
+  int version = 13000, capability = 90, live = 0, eventCount = 0, interleaved = 0;
   std::thread::id runner; // whose row_sum ran last and waits for its scaled_copy
   bool isInRun = false;
 };
@@ -155,6 +155,7 @@ void fake_driver_inject(const char *name, int after, CUresult result) {
 }
 void fake_driver_refuse_cubins(bool refuse) { state.refusesCubins = refuse; }
 void fake_driver_capability(int capability) { state.capability = capability; }
+void fake_driver_version(int version) { state.version = version; }
 CUcontext fake_driver_new_context(int device) { return new CUctx_st{device}; }
 int fake_driver_live() { return state.live; }
 int fake_driver_interleaved() { return state.interleaved; }
@@ -166,7 +167,7 @@ CUresult cuInit(unsigned) {
 }
 CUresult cuDriverGetVersion(int *version) {
   BEGIN(cuDriverGetVersion);
-  *version = 13000;
+  *version = state.version;
   return CUDA_SUCCESS;
 }
 CUresult cuGetErrorName(CUresult error, const char **name) {
@@ -396,10 +397,9 @@ CUresult cuEventElapsedTime(float *ms, CUevent start, CUevent end) {
   *ms = 0.5f * static_cast<float>(end->order - start->order);
   return CUDA_SUCCESS;
 }
-CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                        unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,
-                        void **extra) {
-  BEGIN_IN_CONTEXT(cuLaunchKernel);
+static CUresult launch(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                       unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,
+                       void **extra) {
   if (gridX == 0 || gridY != 1 || gridZ != 1 || blockX != 32 || blockY != 1 || blockZ != 1 || extra ||
       sharedBytes > function->sharedLimit)
     return CUDA_ERROR_INVALID_VALUE;
@@ -422,8 +422,22 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, uns
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   return CUDA_SUCCESS;
 }
+CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                        unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,
+                        void **extra) {
+  BEGIN_IN_CONTEXT(cuLaunchKernel);
+  return launch(function, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, stream, parameters, extra);
+}
 #ifndef FAKE_DRIVER_LACKS_LAUNCH_EX
-CUresult cuLaunchKernelEx(const CUlaunchConfig *, CUfunction, void **, void **) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra) {
+  BEGIN_IN_CONTEXT(cuLaunchKernelEx);
+  const CUlaunchConfig &c = *config;
+  if (c.numAttrs != 1 || c.attrs[0].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION ||
+      c.attrs[0].value.programmaticStreamSerializationAllowed != 1)
+    return CUDA_ERROR_INVALID_VALUE;
+  return launch(function, c.gridDimX, c.gridDimY, c.gridDimZ, c.blockDimX, c.blockDimY, c.blockDimZ, c.sharedMemBytes,
+                c.hStream, parameters, extra);
+}
 #endif
 
 } // extern "C"

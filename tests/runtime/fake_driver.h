@@ -22,6 +22,8 @@ void fake_driver_inject(const char *name, int after, CUresult result);
 void fake_driver_refuse_cubins(bool refuse);
 /// From now on devices say they are of this capability; for drivers opened later.
 void fake_driver_capability(int capability);
+/// From now on the driver says it is of this version, 13000 for 13.0; for drivers opened later.
+void fake_driver_version(int version);
 /// A context of its own on a device, not current anywhere.
 CUcontext fake_driver_new_context(int device);
 /// Allocations, modules and primary contexts that were not given back.

@@ -74,6 +74,7 @@ Plan planFor(const nlohmann::json &request) {
     for (PlanKernel *kernel : {&sum, &copy}) {
       kernel->scratchBytes = 0;
       kernel->blockThreads = 32;
+      kernel->mayOverlap = !setting("FAKE_WORKER_OVERLAP").empty();
     }
     copy.sharedBytes = 64 << 10; // more than there is without asking
   }

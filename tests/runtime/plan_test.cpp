@@ -63,18 +63,22 @@ Plan gpuPlan() {
   for (PlanKernel &kernel : plan.kernels)
     kernel.blockThreads = 128;
   plan.kernels[1].sharedBytes = 65536;
+  plan.kernels[1].mayOverlap = true;
   plan.launches[1].when = Expression::make(Operator::Eq, {Expression::symbol("q_align"), Expression(16)});
   return plan;
 }
 
 TEST(Plan, a_gpus_kernels_say_block_and_shared_memory) {
   const std::string text = planToJson(gpuPlan());
-  EXPECT_NE(text.find(R"("block": 128, "shared_bytes": 65536)"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("block": 128, "shared_bytes": 65536, "may_overlap": true, "config")"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("block": 128, "shared_bytes": 0, "config")"), std::string::npos) << text;
   EXPECT_NE(text.find(R"("alignment_symbol":"q_align")"), std::string::npos) << text;
   Result<Plan> plan = planFromJson(text);
   ASSERT_TRUE(plan.ok()) << plan.error().message;
   EXPECT_EQ(planToJson(*plan), text);
   EXPECT_EQ(planSymbols(*plan).back(), "q_align");
+  EXPECT_FALSE(plan->kernels[0].mayOverlap);
+  EXPECT_TRUE(plan->kernels[1].mayOverlap);
   EXPECT_EQ(planToJson(samplePlan()).find("shared_bytes"), std::string::npos);
 }
 
@@ -84,6 +88,7 @@ TEST(Plan, a_gpus_plan_that_is_wrong_is_refused) {
       {"/kernels/0/block", "1025", "from 1 to 1024"},
       {"/kernels/0/block", "\"n\"", "block"},
       {"/kernels/0/shared_bytes", "-1", "shared_bytes"},
+      {"/kernels/0/may_overlap", "1", "true or false"},
       {"/target", "\"cpu:native\"", "none for cpu:native"},
       {"/arguments/0/alignment_symbol", "\"n\"", "alignment symbol of its own"},
       {"/arguments/1/alignment_symbol", "\"q_align\"", "alignment symbol of its own"},
