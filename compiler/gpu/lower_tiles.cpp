@@ -99,8 +99,9 @@ void KernelEmitter::emitOperation(Operation *op) {
   if (op->getNumResults() == 1 && tileType(op->getResult(0)))
     return emitElementwise(op);
   // A scalar operation.
-  if (isa<math::Exp2Op, math::Log2Op>(op)) {
-    scalars.map(op->getResult(0), emitElement(op, {scalars.lookup(op->getOperand(0))}));
+  if (isa<math::Exp2Op, math::Log2Op, arith::DivFOp>(op)) {
+    const SmallVector<Value> operands = llvm::map_to_vector(op->getOperands(), [&](Value operand) { return scalars.lookup(operand); });
+    scalars.map(op->getResult(0), emitElement(op, operands));
     return;
   }
   e.builder.clone(*op, scalars);
@@ -119,6 +120,8 @@ Value KernelEmitter::emitElement(Operation *op, ValueRange operands) {
     return e.exp2(operands[0]);
   if (isa<math::Log2Op>(op))
     return e.log2(operands[0]);
+  if (isa<arith::DivFOp>(op))
+    return e.divide32(operands[0], operands[1]);
   Type element = op->getResult(0).getType();
   if (auto tile = dyn_cast<RankedTensorType>(element))
     element = tile.getElementType();
