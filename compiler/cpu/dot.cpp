@@ -45,16 +45,16 @@ void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_
 /// are taken: those from an end on add zeros.
 void emitRegisterTile(Emission &e, const Dot &dot, Value i, int64_t rows, int64_t width, const Ahead &ahead) {
   const VectorType type = e.f32Vector(width);
-  Value cRow = e.mul(i, e.i64(dot.n * 4)), aRow = e.offset(dot.a, e.mul(i, e.i64(dot.k * 4)));
+  Value cRow = e.mul(i, e.i64(dot.n * 4)), aRow = e.offset(dot.a, e.mul(i, dot.aRowBytes));
   Emission::Values sums;
   for (int64_t r = 0; r < rows; ++r)
     sums.push_back(dot.from ? e.load(type, e.offset(e.offset(dot.from, cRow), r * dot.n * 4)) : e.constant(type, 0));
   auto add = [&](Value step, ValueRange carried) {
     Value column = e.load(type, e.offset(dot.b, e.mul(step, e.i64(dot.n * 4))));
-    Value aColumn = e.offset(aRow, e.mul(step, e.i64(4)));
+    Value aColumn = e.offset(aRow, e.mul(step, e.i64(dot.aStepBytes)));
     Emission::Values next;
     for (int64_t r = 0; r < rows; ++r) {
-      Value scalar = e.load(e.builder.getF32Type(), e.offset(aColumn, r * dot.k * 4));
+      Value scalar = e.load(e.builder.getF32Type(), r ? e.offset(aColumn, e.mul(dot.aRowBytes, e.i64(r))) : aColumn);
       next.push_back(vector::FMAOp::create(e.builder, e.loc, e.splat(scalar, width), column, carried[r]));
     }
     return next;
@@ -92,6 +92,19 @@ void emitVisibleColumns(Emission &e, const Dot &dot) {
   e.loop(dot.m, rows, {}, [&](Value i, ValueRange) {
     e.loop(dot.columnEnd(i, rows), width, {}, [&](Value j, ValueRange) {
       emitRegisterTile(e, fromColumn(e, dot, e.mul(j, e.i64(4))), i, rows, width, Ahead());
+      return Emission::Values();
+    });
+    return Emission::Values();
+  });
+}
+
+/// The same where columns stop at their own ends.
+void emitVisibleRows(Emission &e, const Dot &dot) {
+  const int64_t width = e.shape.lanes, rows = rowsBeside(e, dot.m, width);
+  e.loop(dot.n, width, {}, [&](Value j, ValueRange) {
+    const Dot chunk = fromColumn(e, dot, e.mul(j, e.i64(4)));
+    e.loop(dot.rowEnd(j, width), rows, {}, [&](Value i, ValueRange) {
+      emitRegisterTile(e, chunk, i, rows, width, Ahead());
       return Emission::Values();
     });
     return Emission::Values();
@@ -157,6 +170,8 @@ func::FuncOp transposeFunction(Emission &e, int64_t lanes) {
 void emitDot(Emission &e, const Dot &dot) {
   if (dot.columnEnd && dot.n % e.shape.lanes == 0)
     return emitVisibleColumns(e, dot);
+  if (dot.rowEnd && dot.n % e.shape.lanes == 0)
+    return emitVisibleRows(e, dot);
   // Columns in chunks as wide as a quarter of the accumulators allows: equal ones in a loop, what is left by powers of two.
   const int64_t widest = std::min<int64_t>(64, e.shape.lanes * 4);
   const llvm::SmallVector<int64_t> widths = rowPieces(dot.n, widest);

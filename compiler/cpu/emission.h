@@ -32,7 +32,7 @@ struct Emission {
   mlir::Value i64(int64_t value) { return mlir::arith::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(value)); }
   mlir::Value i32(int64_t value) { return mlir::arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(value)); }
   mlir::Value add(mlir::Value a, mlir::Value b) { return mlir::arith::AddIOp::create(builder, loc, a, b); }
-  mlir::Value mul(mlir::Value a, mlir::Value b) { return mlir::arith::MulIOp::create(builder, loc, a, b); }
+  mlir::Value mul(mlir::Value a, mlir::Value b) { return builder.createOrFold<mlir::arith::MulIOp>(loc, a, b); }
   /// A float or integer constant of a scalar or vector type.
   mlir::Value constant(mlir::Type type, double value);
   mlir::Value integerConstant(mlir::Type type, int64_t value);
@@ -78,13 +78,16 @@ struct Ahead {
 void emitPrefetch(Emission &emission, mlir::Value address, bool isWritten);
 
 // dot.cpp
-/// c [M, N] = from + a [M, K] b [K, N], all row-major float32 in scratch.
+/// c [M, N] = from + a [M, K] b [K, N], float32, b, from and c row-major in scratch.
 struct Dot {
-  mlir::Value a, b, from, c; // from null: 0; c may be from
+  mlir::Value a, aRowBytes, b, from, c; // from null: 0; c may be from
+  int64_t aStepBytes;                   // between a's elements of a row, which are aRowBytes (i64) apart from the next row's
   int64_t m, n, k;
   Ahead ahead; // comes into the cache meanwhile, a line every few steps
   /// How many columns of c, or steps of k, rows [i, i + rows) need, as i64; null: all. What c holds beyond is open.
   std::function<mlir::Value(mlir::Value i, int64_t rows)> columnEnd, stepEnd;
+  /// How many rows of c its columns [j, j + columns) need.
+  std::function<mlir::Value(mlir::Value j, int64_t columns)> rowEnd;
 };
 void emitDot(Emission &emission, const Dot &dot);
 /// to [columns, rows] = transpose of from [rows, columns], whose rows are `rowBytes` (i64) apart.

@@ -27,6 +27,7 @@ private:
   void emitBlock(mlir::Block *block);
   void emitScalar(mlir::Operation *op);
   void emitReduce(tile::ReduceOp reduce);
+  void emitTransposeStep(tile::TransposeOp transpose);
   void emitDotStep(tile::DotOp dot);
   bool isKnown(mlir::Value value);
   std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end, int64_t count);

@@ -8,6 +8,7 @@
 #include "compiler/cpu/lower_tiles.h"
 
 #include "compiler/cpu/kernel_lowering.h"
+#include "compiler/cpu/turn.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -41,6 +42,7 @@ void KernelLowering::emitBlock(Block *block) {
     case StepKind::Rows: emitRows(step); break;
     case StepKind::Vector: emitVector(op); break;
     case StepKind::Dot: emitDotStep(cast<tile::DotOp>(op)); break;
+    case StepKind::Transpose: emitTransposeStep(cast<tile::TransposeOp>(op)); break;
     case StepKind::Solve: emitSolve(cast<tile::TriangularSolveOp>(op)); break;
     case StepKind::Reduce: emitReduce(cast<tile::ReduceOp>(op)); break;
     case StepKind::Loop: emitLoop(cast<scf::ForOp>(op)); break;
@@ -74,30 +76,51 @@ void KernelLowering::emitReduce(tile::ReduceOp reduce) {
   scalars.map(reduce.getResult(), reduction(reduce.getKind(), wholeTile(reduce.getValue())));
 }
 
+void KernelLowering::emitTransposeStep(tile::TransposeOp transpose) {
+  const RankedTensorType type = transpose.getValue().getType();
+  const int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+  if (schedule.slot(transpose.getResult()))
+    emitTranspose(e, slotAddress(transpose.getValue()), e.i64(columns * 4), slotAddress(transpose.getResult()), rows, columns);
+}
+
 void KernelLowering::emitDotStep(tile::DotOp dot) {
   if (!schedule.slot(dot.getResult()))
     return; // nothing reads it
   const RankedTensorType result = dot.getResult().getType();
-  const int64_t m = result.getDimSize(0), n = result.getDimSize(1), k = dot.getA().getType().getDimSize(1);
-  Value b;
+  const int64_t m = result.getDimSize(0), n = result.getDimSize(1), k = dot.getA().getType().getDimSize(!dot.getTransposeA());
+  /// Where a float32 tile lies, and the bytes from row to row.
+  auto place = [&](Value tile) -> std::pair<Value, Value> {
+    auto load = tile.getDefiningOp<tile::LoadOp>();
+    const int64_t rows = tileType(tile).getDimSize(0), columns = tileType(tile).getDimSize(1);
+    if (!Schedule::isReadInPlace(load))
+      return {slotAddress(tile), e.i64(columns * 4)};
+    const Ahead inMemory = tileOf(load.getView(), load.getRow(), rows, false);
+    return {inMemory.address, inMemory.rowBytes};
+  };
+  Dot product{.m = m, .n = n, .k = k};
   if (dot.getTransposeB()) {
-    b = e.offset(e.scratch, schedule.transposeSlot(dot));
-    auto load = dot.getB().getDefiningOp<tile::LoadOp>();
-    if (Schedule::isReadInPlace(load)) {
-      const Ahead rows = tileOf(load.getView(), load.getRow(), n, false);
-      emitTranspose(e, rows.address, rows.rowBytes, b, n, k);
-    } else {
-      emitTranspose(e, slotAddress(dot.getB()), e.i64(k * 4), b, n, k);
-    }
+    product.b = e.offset(e.scratch, schedule.transposeSlot(dot));
+    const auto [from, rowBytes] = place(dot.getB());
+    emitTranspose(e, from, rowBytes, product.b, n, k);
   } else {
-    b = slotAddress(dot.getB());
+    product.b = slotAddress(dot.getB());
   }
-  Value from;
+  std::tie(product.a, product.aRowBytes) = place(dot.getA());
+  product.aStepBytes = 4;
+  if (dot.getTransposeA()) {
+    product.aRowBytes = e.i64(4);
+    product.aStepBytes = m * 4;
+  }
   if (dot.getAccumulator() && !isAllOf(dot.getAccumulator(), 0))
-    from = slotAddress(dot.getAccumulator());
-  Dot product{.a = slotAddress(dot.getA()), .b = b, .from = from, .c = slotAddress(dot.getResult()), .m = m, .n = n, .k = k, .ahead = nextTile(dot.getB()),
-              .columnEnd = endOf(readColumns(dot.getResult()), n), .stepEnd = endOf(nonzeroColumns(dot.getA()), k)};
-  if (!product.ahead.rows && !product.columnEnd && !product.stepEnd && !nextTurn.empty())
+    product.from = slotAddress(dot.getAccumulator());
+  product.c = slotAddress(dot.getResult());
+  product.columnEnd = endOf(readAlong(dot.getResult(), 1), n);
+  product.rowEnd = endOf(readAlong(dot.getResult(), 0), m);
+  product.stepEnd = endOf(nonzeroAlong(dot.getA(), dot.getTransposeA() ? 0 : 1), k);
+  product.ahead = nextTile(dot.getB());
+  if (!product.ahead.rows)
+    product.ahead = nextTile(dot.getA());
+  if (!product.ahead.rows && !product.columnEnd && !product.rowEnd && !product.stepEnd && !nextTurn.empty())
     product.ahead = nextTurn.pop_back_val();
   emitDot(e, product);
 }
@@ -243,6 +266,7 @@ LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::strin
       kernels.push_back(function);
   });
   for (func::FuncOp kernel : kernels) {
+    turnSoftmaxes(kernel, shape.lanes);
     hoistScalars(kernel.getBody().front());
     FailureOr<Schedule> schedule = Schedule::create(kernel);
     if (failed(schedule))

@@ -25,7 +25,10 @@ bool Schedule::isReadInPlace(Operation *op) {
   if (!load || !load.getInBounds() || !tileType(load.getResult()).getElementType().isF32() || !load.getResult().hasOneUse())
     return false;
   auto dot = dyn_cast<tile::DotOp>(*load.getResult().getUsers().begin());
-  if (!dot || !dot.getTransposeB() || dot.getB() != load.getResult() || dot->getBlock() != load->getBlock())
+  if (!dot || dot->getBlock() != load->getBlock())
+    return false;
+  const bool isLeft = dot.getA() == load.getResult() && !dot.getTransposeA();
+  if (!isLeft && !(dot.getTransposeB() && dot.getB() == load.getResult()))
     return false;
   for (Operation *between = load->getNextNode(); between != dot; between = between->getNextNode())
     if (!isMemoryEffectFree(between) && !isa<tile::LoadOp, tile::LoadScalarOp>(between))
@@ -137,9 +140,9 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
       list.push_back(Step{kind, {op}, 0, begin, clock});
       continue;
     }
-    if (isa<tile::DotOp, tile::TriangularSolveOp>(op)) {
+    if (isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp>(op)) {
       flush();
-      add(isa<tile::DotOp>(op) ? StepKind::Dot : StepKind::Solve, {op});
+      add(isa<tile::DotOp>(op) ? StepKind::Dot : isa<tile::TransposeOp>(op) ? StepKind::Transpose : StepKind::Solve, {op});
       continue;
     }
     if (isa<tile::SyncOp>(op)) {
@@ -283,6 +286,14 @@ void Schedule::mergeSlots(Block *block) {
       }
       if (over && needsSlot(over) && needsSlot(result) && intervals[root(over)].end <= step.begin)
         unite(over, result);
+      // A row of a 2-D tile is read before one is written.
+      if (step.kind == StepKind::Rows && isElementwise(op) && needsSlot(op->getResult(0)))
+        for (Value operand : op->getOperands())
+          if (operand.getType() == op->getResult(0).getType() && tileType(operand).getRank() == 2 && needsSlot(operand) &&
+              intervals[root(operand)].end <= step.begin && intervals[root(op->getResult(0))].begin >= step.begin) {
+            unite(operand, op->getResult(0));
+            break;
+          }
 
       auto loop = dyn_cast<scf::ForOp>(op);
       if (!loop)

@@ -23,6 +23,7 @@ enum class StepKind {
   Rows,     // one loop over the rows of 2-D tiles
   Vector,   // one operation on whole 1-D tiles
   Dot,      // tile.dot
+  Transpose, // tile.transpose
   Solve,    // tile.triangular_solve
   Reduce,   // a 1-D tile to a scalar
   Loop,     // scf.for
@@ -56,7 +57,7 @@ public:
 
   /// True for what is computed again at each use.
   static bool isLazy(mlir::Operation *op);
-  /// A load whose rows the one dot that reads it transposes straight from memory: it has no step and no slot.
+  /// A load whose rows the one dot that reads it takes straight from memory, as its a or transposed: it has no step and no slot.
   static bool isReadInPlace(mlir::Operation *op);
   /// The value behind widenings: a 16-bit tile is float32 from its load on.
   static mlir::Value strip(mlir::Value value);

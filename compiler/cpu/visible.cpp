@@ -38,19 +38,19 @@ bool isCounting(Value tile, Value &first) {
   return false;
 }
 
-std::optional<VisibleEnd> endOfMask(Value mask) {
+std::optional<VisibleEnd> endOfMask(Value mask, int axis) {
   if (auto both = mask.getDefiningOp<arith::AndIOp>()) {
-    std::optional<VisibleEnd> end = endOfMask(both.getLhs());
-    return end ? end : endOfMask(both.getRhs());
+    std::optional<VisibleEnd> end = endOfMask(both.getLhs(), axis);
+    return end ? end : endOfMask(both.getRhs(), axis);
   }
   auto compare = mask.getDefiningOp<arith::CmpIOp>();
   if (!compare || (compare.getPredicate() != arith::CmpIPredicate::slt && compare.getPredicate() != arith::CmpIPredicate::sle))
     return std::nullopt;
   VisibleEnd end;
   end.isInclusive = compare.getPredicate() == arith::CmpIPredicate::sle;
-  if (!isCounting(alongAxis(compare.getLhs(), 1), end.first))
+  if (!isCounting(alongAxis(compare.getLhs(), axis), end.first))
     return std::nullopt;
-  end.of = alongAxis(compare.getRhs(), 0);
+  end.of = alongAxis(compare.getRhs(), 1 - axis);
   if (!end.of)
     end.of = splatted(compare.getRhs());
   return end.of ? std::optional(end) : std::nullopt;
@@ -71,15 +71,15 @@ bool isAllOf(Value tile, double number) {
   return value && value.getValueAsDouble() == number;
 }
 
-std::optional<VisibleEnd> readColumns(Value result) {
+std::optional<VisibleEnd> readAlong(Value result, int axis) {
   std::optional<VisibleEnd> end;
   for (OpOperand &use : result.getUses()) {
     std::optional<VisibleEnd> found;
     Operation *user = use.getOwner();
     if (auto select = dyn_cast<arith::SelectOp>(user); select && use.getOperandNumber() == 1)
-      found = endOfMask(select.getCondition());
+      found = endOfMask(select.getCondition(), axis);
     else if (isa<arith::MulFOp, arith::AddFOp, arith::SubFOp>(user))
-      found = readColumns(user->getResult(0));
+      found = readAlong(user->getResult(0), axis);
     if (!found || (end && !isSame(*end, *found)))
       return std::nullopt;
     end = found;
@@ -87,9 +87,9 @@ std::optional<VisibleEnd> readColumns(Value result) {
   return end;
 }
 
-std::optional<VisibleEnd> nonzeroColumns(Value tile) {
+std::optional<VisibleEnd> nonzeroAlong(Value tile, int axis) {
   if (auto select = tile.getDefiningOp<arith::SelectOp>(); select && isAllOf(select.getFalseValue(), 0))
-    return endOfMask(select.getCondition());
+    return endOfMask(select.getCondition(), axis);
   auto power = tile.getDefiningOp<math::Exp2Op>();
   if (!power)
     return std::nullopt;
@@ -97,7 +97,7 @@ std::optional<VisibleEnd> nonzeroColumns(Value tile) {
   if (auto difference = logits.getDefiningOp<arith::SubFOp>())
     logits = difference.getLhs();
   auto select = logits.getDefiningOp<arith::SelectOp>();
-  return select && isAllOf(select.getFalseValue(), -__builtin_inf()) ? endOfMask(select.getCondition()) : std::nullopt;
+  return select && isAllOf(select.getFalseValue(), -__builtin_inf()) ? endOfMask(select.getCondition(), axis) : std::nullopt;
 }
 
 } // namespace nysjit::cpu

@@ -4,6 +4,8 @@
 //   %x = arith.select (%t < %end), %s, -infinity  %t: a number a column, %end: one a row
 //   %p = math.exp2 (%x - %max)                    columns of %p from end on are 0
 //   %o = tile.dot %p, %v                          steps from end on add nothing
+//
+// In turned tiles (see turn.h) the same of rows: `axis` is that along which the mask counts, 1 for columns.
 #pragma once
 #include "compiler/dialect/Tile.h"
 
@@ -11,8 +13,8 @@
 
 namespace nysjit::cpu {
 
-/// Row r shows columns below `of`[r] - `first` (+ 1 if `isInclusive`). `of` is a 1-D integer tile over the rows or a number;
-/// `first`, the number of column 0, a number, or null: 0.
+/// Row r shows columns (column r rows) below `of`[r] - `first` (+ 1 if `isInclusive`). `of` is a 1-D integer tile along the other
+/// axis or a number; `first`, the number of column (row) 0, a number, or null: 0.
 struct VisibleEnd {
   mlir::Value of, first;
   bool isInclusive = false;
@@ -20,9 +22,9 @@ struct VisibleEnd {
 
 /// Whether a constant or a splat of one made this tile of floats, all of them `number`.
 bool isAllOf(mlir::Value tile, double number);
-/// Of a dot's result: columns beyond are read by nothing.
-std::optional<VisibleEnd> readColumns(mlir::Value result);
+/// Of a dot's result: what lies beyond is read by nothing.
+std::optional<VisibleEnd> readAlong(mlir::Value result, int axis);
 /// Of a tile: elements beyond are 0 (or NaN, in a row that is NaN before, too).
-std::optional<VisibleEnd> nonzeroColumns(mlir::Value tile);
+std::optional<VisibleEnd> nonzeroAlong(mlir::Value tile, int axis);
 
 } // namespace nysjit::cpu

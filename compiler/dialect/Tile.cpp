@@ -60,14 +60,22 @@ LogicalResult DotOp::verify() {
   const RankedTensorType a = getA().getType(), b = getB().getType(), result = getResult().getType();
   if (a.getRank() != 2 || b.getRank() != 2 || result.getRank() != 2)
     return emitOpError("expects 2-D operands and result");
+  const int64_t m = a.getDimSize(getTransposeA()), ak = a.getDimSize(!getTransposeA());
   const int64_t k = getTransposeB() ? b.getDimSize(1) : b.getDimSize(0);
   const int64_t n = getTransposeB() ? b.getDimSize(0) : b.getDimSize(1);
-  if (a.getDimSize(1) != k)
-    return emitOpError("expects equal inner dimensions, found ") << a.getDimSize(1) << " and " << k;
-  if (result.getDimSize(0) != a.getDimSize(0) || result.getDimSize(1) != n)
-    return emitOpError("expects a result of ") << a.getDimSize(0) << "x" << n << ", found " << result;
+  if (ak != k)
+    return emitOpError("expects equal inner dimensions, found ") << ak << " and " << k;
+  if (result.getDimSize(0) != m || result.getDimSize(1) != n)
+    return emitOpError("expects a result of ") << m << "x" << n << ", found " << result;
   if (getAccumulator() && getAccumulator().getType() != result)
     return emitOpError("expects an accumulator of ") << result << ", found " << getAccumulator().getType();
+  return success();
+}
+
+LogicalResult TransposeOp::verify() {
+  const RankedTensorType from = getValue().getType(), to = getResult().getType();
+  if (from.getRank() != 2 || to.getRank() != 2 || from.getDimSize(0) != to.getDimSize(1) || from.getDimSize(1) != to.getDimSize(0))
+    return emitOpError("expects [N, M] of [M, N], found ") << to << " of " << from;
   return success();
 }
 

@@ -97,11 +97,19 @@ def StoreOp : TileOp<"store"> {
 }
 
 def DotOp : TileOp<"dot", [Pure]> {
-  let summary = "a * b (+ accumulator), in float32; b is [N, K] when transposed";
+  let summary = "a * b (+ accumulator), in float32; b is [N, K] when transposed, a [K, M] (on the CPU)";
   let arguments = (ins FloatTile:$a, FloatTile:$b, Optional<F32Tile>:$accumulator, UnitAttr:$transpose_b,
-                       DefaultValuedAttr<PrecisionAttr, "Precision::Input">:$precision);
+                       DefaultValuedAttr<PrecisionAttr, "Precision::Input">:$precision, UnitAttr:$transpose_a);
   let results = (outs F32Tile:$result);
   let assemblyFormat = "$a `,` $b (`,` $accumulator^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def TransposeOp : TileOp<"transpose", [Pure]> {
+  let summary = "[N, M] of [M, N] (on the CPU)";
+  let arguments = (ins FloatTile:$value);
+  let results = (outs F32Tile:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";
   let hasVerifier = 1;
 }
 

@@ -370,6 +370,9 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
     if (isa<scf::IfOp>(op) && op->getNumResults())
       return op->emitOpError("expects no results"), WalkResult::interrupt();
     const StringRef dialect = op->getName().getDialectNamespace();
+    auto dot = dyn_cast<tile::DotOp>(op);
+    if (isa<tile::TransposeOp>(op) || (dot && dot.getTransposeA()))
+      return op->emitOpError("expects tiles as they are; the GPU lowering has no transposition of 2-D tiles"), WalkResult::interrupt();
     if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(op) && dialect != "tile" && dialect != "arith" &&
         dialect != "math")
       return op->emitOpError("has no lowering for the GPU"), WalkResult::interrupt();

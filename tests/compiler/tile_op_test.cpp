@@ -128,18 +128,20 @@ std::vector<double> maskedProduct(const std::vector<float> &x, bool isInclusive,
 // Dots stop where a mask hides the rest: whatever the rows' ends are, and not where something else reads what is hidden.
 TEST_P(TileOp, DotsUnderAMask) {
   auto any = [&](int low, int high) { return std::uniform_int_distribution(low, high)(generator); };
-  for (int turn = 0; turn < 24; ++turn) {
-    const bool isInclusive = turn & 1, alsoReads = turn & 2, hasBegin = turn & 4;
+  for (int turn = 0; turn < 64; ++turn) {
+    const bool isInclusive = turn & 1, alsoReads = turn & 2, hasBegin = turn & 4, isInLoop = turn & 16, isInBounds = turn & 32;
     const int first = any(-40, 200), slope = any(-3, 3), end = first + any(-20, 50), begin = hasBegin ? first + any(0, 10) : first;
     SCOPED_TRACE(testing::Message() << "first " << first << " slope " << slope << " end " << end << " begin " << begin << (isInclusive ? " <=" : " <")
-                                    << (alsoReads ? ", read elsewhere" : ""));
+                                    << (alsoReads ? ", read elsewhere" : "") << (isInLoop ? ", keys in a loop" : "") << (isInBounds ? ", in bounds" : ""));
     const std::string t = "tensor<32xi32>", tt = "tensor<32x32xi32>", f = "tensor<32x32xf32>", m = "tensor<32x32xi1>";
     const std::string ir =
         "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64, %begin0: i32, %slope0: i32, %end0: i32, %begin1: i32) attributes "
         "{tile.kernel} {\n  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n"
         "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <32 x f32>\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <32 x f32>\n"
-        "  %x = tile.load %in[%first] : <32 x f32> -> " + f + "\n"
-        "  %s = tile.dot %x, %x {transpose_b} : (" + f + ", " + f + ") -> " + f + "\n"
+        "  %x = tile.load %in[%first] : <32 x f32> -> " + f + "\n  %one = arith.constant 1 : i32\n" +
+        (isInLoop ? "  scf.for %i = %first to %one step %one : i32 {\n" : std::string("  %i = arith.constant 0 : i32\n")) + // turned over in a loop
+        "  %k = tile.load %in[%i] " + (isInBounds ? "{in_bounds} " : "") + ": <32 x f32> -> " + f + "\n"
+        "  %s = tile.dot %x, %k {transpose_b} : (" + f + ", " + f + ") -> " + f + "\n"
         "  %count = tile.iota : " + t + "\n  %c0 = tensor.splat %begin0 : " + t + "\n  %c1 = arith.addi %c0, %count : " + t + "\n"
         "  %columns = tile.broadcast %c1 axis 1 : " + t + " -> " + tt + "\n"
         "  %slopes = tensor.splat %slope0 : " + t + "\n  %e0 = arith.muli %count, %slopes : " + t + "\n  %e1 = tensor.splat %end0 : " + t + "\n"
@@ -152,7 +154,8 @@ TEST_P(TileOp, DotsUnderAMask) {
         "  %m1 = arith.maxnumf %m0, %low : tensor<32xf32>\n  %m2 = tile.broadcast %m1 axis 0 : tensor<32xf32> -> " + f + "\n"
         "  %d = arith.subf %y, %m2 : " + f + "\n  %w = math.exp2 %d : " + f + "\n"
         "  %wx = tile.dot %w, %x : (" + f + ", " + f + ") -> " + f + "\n" +
-        (alsoReads ? "  %sum = arith.addf %wx, %s : " + f + "\n  tile.store %sum" : std::string("  tile.store %wx")) + ", %out[%first] : " + f + ", <32 x f32>\n  return\n}\n";
+        (alsoReads ? "  %sum = arith.addf %wx, %s : " + f + "\n  tile.store %sum" : std::string("  tile.store %wx")) + ", %out[%first] : " + f + ", <32 x f32>\n" +
+        (isInLoop ? "  }\n" : "") + "  return\n}\n";
     std::vector<float> x = random(32 * 32), y(32 * 32, NAN);
     runTiles(ir, {slot(x.data()), slot(y.data()), slot(32), slot(32), slot(first), slot(slope), slot(end), slot(begin)}, GetParam());
     const std::vector<double> expected = maskedProduct(x, isInclusive, first, slope, end, begin, alsoReads);
@@ -161,8 +164,9 @@ TEST_P(TileOp, DotsUnderAMask) {
   }
 }
 
-// A key tile is transposed where it is multiplied, from rows as far apart as the view's, unless something is stored between.
-TEST_P(TileOp, TransposedRowsAreThoseOfTheLoad) {
+// A key tile is transposed, and a left one read, where it is multiplied, from rows as far apart as the view's, unless something is
+// stored between.
+TEST_P(TileOp, RowsReadInPlaceAreThoseOfTheLoad) {
   for (const bool storesBetween : {false, true}) {
     constexpr int count = 16, columns = 24, stride = 40;
     std::vector<float> x = random(count * stride), y(count * stride, NAN);
@@ -173,7 +177,7 @@ TEST_P(TileOp, TransposedRowsAreThoseOfTheLoad) {
         "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %ones = arith.constant dense<1.0> : " + f + "\n"
         "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n"
         "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>\n"
-        "  %q = tile.load %in[%first] : " + view + " -> " + f + "\n  %k = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n" +
+        "  %q = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n  %k = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n" +
         (storesBetween ? "  tile.store %ones, %in[%first] : " + f + ", " + view + "\n" : std::string()) +
         "  %s = tile.dot %q, %k {transpose_b} : (" + f + ", " + f + ") -> tensor<16x16xf32>\n"
         "  tile.store %s, %out[%first] : tensor<16x16xf32>, <16 x f32>\n  return\n}\n";

@@ -34,12 +34,16 @@ func.func @uneven(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64)
   return
 }
 
-// A loop over whole tiles prefetches the next while it multiplies, and transposes rows that only one product reads straight from the
-// view, whose rows are no constant apart; the sum under a running maximum is rescaled where the factor is
-// not 1.
+// A loop over whole tiles of keys transposes the queries once, before it, and reads the keys straight from the view, whose rows are no
+// constant apart; no sum goes across lanes. It prefetches the next tile while it multiplies, and rescales the sum under a running
+// maximum where the factor is not 1.
 // CHECK-LABEL: func.func @online
-// CHECK: call @transpose_{{[0-9]+}}(%{{[0-9]+}}, %{{[0-9]+}}, %{{[0-9]+}}, %c16
+// CHECK: call @transpose_{{[0-9]+}}
+// CHECK-NOT: call @transpose
 // CHECK: llvm.intr.prefetch
+// CHECK-NOT: call @transpose
+// CHECK: vector.fma
+// CHECK-NOT: vector.reduction
 // CHECK: cmpf une
 // CHECK-NEXT: scf.if
 // CHECK: llvm.intr.prefetch
@@ -67,6 +71,32 @@ func.func @online(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64)
     scf.yield %added, %next : tensor<16x64xf32>, tensor<16xf32>
   }
   tile.store %sum, %out[%first] : tensor<16x64xf32>, <64 x f32>
+  return
+}
+
+// Where the product is stored too it stays as it is, and the keys are transposed in the loop.
+// CHECK-LABEL: func.func @stored
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: call @transpose_{{[0-9]+}}(%{{[0-9]+}}, %{{[0-9]+}}, %{{[0-9]+}}, %c16
+// CHECK: vector.fma
+// CHECK: vector.reduction <maxnumf>
+// CHECK: return
+func.func @stored(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 16 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %maxima = tile.view %o[%zero] length %n stride %stride : <f32> -> <0 x f32>
+  %q = tile.load %in[%first] : <64 x f32> -> tensor<16x64xf32>
+  scf.for %i = %first to %n step %step : i32 {
+    %k = tile.load %in[%i] {in_bounds} : <64 x f32> -> tensor<16x64xf32>
+    %x = tile.dot %q, %k {transpose_b} : (tensor<16x64xf32>, tensor<16x64xf32>) -> tensor<16x16xf32>
+    %m = tile.reduce max %x axis 1 : tensor<16x16xf32> -> tensor<16xf32>
+    tile.store %m, %maxima[%i] : tensor<16xf32>, <0 x f32>
+    tile.store %x, %out[%i] : tensor<16x16xf32>, <16 x f32>
+  }
   return
 }
 

@@ -17,6 +17,22 @@ func.func @dot_result(%a: tensor<16x32xf32>, %b: tensor<8x32xf32>) {
 
 // -----
 
+func.func @dot_left(%a: tensor<16x32xf32>, %b: tensor<16x8xf32>) {
+  // expected-error @+1 {{expects a result of 32x8, found 'tensor<16x8xf32>'}}
+  %s = tile.dot %a, %b {transpose_a} : (tensor<16x32xf32>, tensor<16x8xf32>) -> tensor<16x8xf32>
+  return
+}
+
+// -----
+
+func.func @transpose(%a: tensor<16x32xf32>) {
+  // expected-error @+1 {{expects [N, M] of [M, N], found 'tensor<16x32xf32>' of 'tensor<16x32xf32>'}}
+  %s = tile.transpose %a : tensor<16x32xf32> -> tensor<16x32xf32>
+  return
+}
+
+// -----
+
 func.func @view(%p: !tile.ptr<bf16>, %n: i32, %s: i64) {
   // expected-error @+1 {{expects a view of 'bf16', found '!tile.view<32 x f32>'}}
   %v = tile.view %p[%s] length %n stride %s : <bf16> -> <32 x f32>

@@ -13,6 +13,32 @@ func.func @uneven(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.ke
 
 // -----
 
+func.func @transposed(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
+  // expected-error @+1 {{the GPU lowering has no transposition of 2-D tiles}}
+  %y = tile.transpose %x : tensor<64x64xf32> -> tensor<64x64xf32>
+  tile.store %y, %in[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
+// -----
+
+func.func @transposed_left(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
+  // expected-error @+1 {{the GPU lowering has no transposition of 2-D tiles}}
+  %y = tile.dot %x, %x {transpose_a} : (tensor<64x64xf32>, tensor<64x64xf32>) -> tensor<64x64xf32>
+  tile.store %y, %in[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
+// -----
+
 func.func @transposed_vector(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
   %zero = arith.constant 0 : i64
   %first = arith.constant 0 : i32

@@ -1,0 +1,159 @@
+// Finds the tiles, then writes each operation on them again.
+#include "compiler/cpu/turn.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+namespace nysjit::cpu {
+
+namespace {
+
+/// Null for what is no 2-D tile.
+RankedTensorType squareType(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && type.getRank() == 2 ? type : RankedTensorType();
+}
+
+RankedTensorType turned(RankedTensorType type) { return RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType()); }
+
+bool isElementwise(Operation *op) {
+  return isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) && op->getNumResults() == 1 && op->getNumOperands() > 0 && squareType(op->getResult(0));
+}
+
+/// Whether a 2-D tile is made of numbers, and of 1-D tiles along its axes.
+bool isSpread(Value tile) {
+  Operation *op = tile.getDefiningOp();
+  if (!op)
+    return false;
+  if (auto constant = dyn_cast<arith::ConstantOp>(op))
+    return isa<SplatElementsAttr>(constant.getValue());
+  if (isa<tensor::SplatOp, tile::BroadcastOp>(op))
+    return true;
+  return isElementwise(op) && llvm::all_of(op->getOperands(), [](Value operand) { return !squareType(operand) || isSpread(operand); });
+}
+
+class Turn {
+public:
+  Turn(tile::DotOp scores, llvm::DenseMap<Value, Value> &transposes) : scores(scores), transposes(transposes) {}
+
+  /// Collects what is to be turned; false if it cannot be, or there is nothing to gain.
+  bool find(int64_t lanes) {
+    auto loop = scores->getParentOfType<scf::ForOp>();
+    Operation *queries = scores.getA().getDefiningOp(), *keys = scores.getB().getDefiningOp();
+    const RankedTensorType type = scores.getResult().getType();
+    if (!loop || !queries || loop->isAncestor(queries) || !isa_and_nonnull<tile::LoadOp>(keys) || keys->getBlock() != scores->getBlock() ||
+        !scores.getTransposeB() || scores.getTransposeA() || scores.getAccumulator() || type.getDimSize(0) % lanes || type.getDimSize(1) % lanes)
+      return false;
+    add(scores);
+    for (size_t i = 0; i < values.size(); ++i)
+      for (Operation *user : values[i].getUsers()) {
+        if (user->getBlock() != scores->getBlock())
+          return false;
+        auto dot = dyn_cast<tile::DotOp>(user);
+        const bool isLeft = dot && dot.getA() == values[i] && !dot.getTransposeA() && dot.getB() != values[i] && dot.getAccumulator() != values[i];
+        if (!isLeft && !isa<tile::ReduceOp>(user) && !isElementwise(user))
+          return false;
+        add(user);
+      }
+    return llvm::all_of(operations, [&](Operation *op) {
+      return !isElementwise(op) || llvm::all_of(op->getOperands(), [&](Value operand) { return !squareType(operand) || values.contains(operand) || isSpread(operand); });
+    });
+  }
+
+  void rewrite() {
+    SmallVector<Operation *> inOrder(operations.begin(), operations.end());
+    llvm::sort(inOrder, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+    for (Operation *op : inOrder) {
+      OpBuilder b(op);
+      const Location loc = op->getLoc();
+      if (op == scores) {
+        known[scores] = tile::DotOp::create(b, loc, turned(scores.getResult().getType()), scores.getB(), transposed(scores.getA()), Value(), false, scores.getPrecision());
+      } else if (auto dot = dyn_cast<tile::DotOp>(op)) {
+        Value result = tile::DotOp::create(b, loc, dot.getResult().getType(), known.lookup(dot.getA()), dot.getB(), dot.getAccumulator(), dot.getTransposeB(),
+                                           dot.getPrecision(), /*transpose_a=*/true);
+        dot.getResult().replaceAllUsesWith(result);
+      } else if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
+        Value result = tile::ReduceOp::create(b, loc, reduce.getResult().getType(), known.lookup(reduce.getValue()), reduce.getKind(), 1 - reduce.getAxis());
+        reduce.getResult().replaceAllUsesWith(result);
+      } else {
+        known[op->getResult(0)] = again(b, op);
+      }
+    }
+    for (Operation *op : llvm::reverse(inOrder))
+      op->erase();
+  }
+
+private:
+  void add(Operation *op) {
+    operations.insert(op);
+    if (op == scores || isElementwise(op))
+      values.insert(op->getResult(0));
+  }
+
+  /// Once, where the tile is made.
+  Value transposed(Value tile) {
+    Value &made = transposes[tile];
+    if (!made) {
+      OpBuilder b(tile.getContext());
+      b.setInsertionPointAfter(tile.getDefiningOp());
+      const RankedTensorType type = squareType(tile);
+      made = tile::TransposeOp::create(b, tile.getLoc(), RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, b.getF32Type()), tile);
+    }
+    return made;
+  }
+
+  /// An elementwise operation on turned operands.
+  Value again(OpBuilder &b, Operation *op) {
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands())
+      operands.push_back(squareType(operand) ? turn(b, operand) : operand);
+    OperationState state(op->getLoc(), op->getName(), operands, {turned(squareType(op->getResult(0)))}, op->getAttrs());
+    state.propertiesAttr = op->getPropertiesAsAttribute();
+    return b.create(state)->getResult(0);
+  }
+
+  Value turn(OpBuilder &b, Value tile) {
+    if (Value done = known.lookup(tile))
+      return done;
+    Operation *op = tile.getDefiningOp();
+    const RankedTensorType type = turned(squareType(tile));
+    Value made;
+    if (auto constant = dyn_cast<arith::ConstantOp>(op))
+      made = arith::ConstantOp::create(b, op->getLoc(), cast<SplatElementsAttr>(constant.getValue()).resizeSplat(type));
+    else if (auto splat = dyn_cast<tensor::SplatOp>(op))
+      made = tensor::SplatOp::create(b, op->getLoc(), splat.getInput(), type);
+    else if (auto broadcast = dyn_cast<tile::BroadcastOp>(op))
+      made = tile::BroadcastOp::create(b, op->getLoc(), type, broadcast.getValue(), 1 - broadcast.getAxis());
+    else
+      made = again(b, op);
+    return known[tile] = made;
+  }
+
+  tile::DotOp scores;
+  llvm::DenseMap<Value, Value> &transposes;
+  llvm::SetVector<Value> values;           // to be turned
+  llvm::SetVector<Operation *> operations; // on them
+  llvm::DenseMap<Value, Value> known;      // what they have become
+};
+
+} // namespace
+
+void turnSoftmaxes(func::FuncOp kernel, int64_t lanes) {
+  llvm::DenseMap<Value, Value> transposes;
+  auto turnFirst = [&](tile::DotOp dot) {
+    Turn turn(dot, transposes);
+    if (!turn.find(lanes))
+      return WalkResult::advance();
+    turn.rewrite(); // erases operations that the walk is at
+    return WalkResult::interrupt();
+  };
+  while (kernel.walk(turnFirst).wasInterrupted())
+    ;
+}
+
+} // namespace nysjit::cpu
