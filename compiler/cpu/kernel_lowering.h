@@ -51,6 +51,8 @@ private:
   // Loops over rows. rows.cpp
   void enterRow(mlir::Value induction);
   void emitRows(const Step &step);
+  void emitUnlessContiguous(const Step &step);
+  mlir::Value isContiguous(tile::LoadOp load);
   Pieces emitRow(mlir::Operation *op);
   bool isScalingInPlace(mlir::Operation *op, const Step &step);
   static bool reads(mlir::Value value, mlir::Value tile);

@@ -39,7 +39,7 @@ void KernelLowering::emitBlock(Block *block) {
     e.loc = op->getLoc();
     wholeTiles.clear();
     switch (step.kind) {
-    case StepKind::Rows: emitRows(step); break;
+    case StepKind::Rows: Schedule::isReadWhereContiguous(op) ? emitUnlessContiguous(step) : emitRows(step); break;
     case StepKind::Vector: emitVector(op); break;
     case StepKind::Dot: emitDotStep(cast<tile::DotOp>(op)); break;
     case StepKind::Transpose: emitTransposeStep(cast<tile::TransposeOp>(op)); break;
@@ -104,6 +104,8 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
     emitTranspose(e, from, rowBytes, product.b, n, k);
   } else {
     product.b = slotAddress(dot.getB());
+    if (auto load = dot.getB().getDefiningOp<tile::LoadOp>(); Schedule::isReadWhereContiguous(load))
+      product.b = arith::SelectOp::create(e.builder, e.loc, isContiguous(load), tileOf(load.getView(), load.getRow(), k, false).address, product.b);
   }
   std::tie(product.a, product.aRowBytes) = place(dot.getA());
   product.aStepBytes = 4;

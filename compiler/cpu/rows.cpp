@@ -203,6 +203,20 @@ void KernelLowering::emitRows(const Step &step) {
   }
 }
 
+/// Whether a view's rows lie one after the other, as in a slot.
+Value KernelLowering::isContiguous(tile::LoadOp load) {
+  const MemoryView &view = views.find(load.getView())->second;
+  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::eq, view.rowBytes, e.i64(view.columns * bytesOf(view)));
+}
+
+/// A load that is read from memory where it is contiguous. Rows far apart would evict one another while they are read again and again.
+void KernelLowering::emitUnlessContiguous(const Step &step) {
+  auto branch = scf::IfOp::create(e.builder, e.loc, isContiguous(cast<tile::LoadOp>(step.operations.front())), /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(e.builder);
+  e.builder.setInsertionPointToStart(branch.elseBlock());
+  emitRows(step);
+}
+
 Pieces KernelLowering::emitRow(Operation *op) {
   if (auto load = dyn_cast<tile::LoadOp>(op))
     return emitRowLoad(load);

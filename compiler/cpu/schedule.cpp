@@ -20,20 +20,28 @@ bool Schedule::isLazy(Operation *op) {
   return isa<arith::ArithDialect>(op->getDialect()) && !isFloatTile(op->getResult(0));
 }
 
-bool Schedule::isReadInPlace(Operation *op) {
+/// The one dot that reads a load of float32 rows, all in its view, and may read them where they are; null if there is none.
+static tile::DotOp readerInPlace(Operation *op) {
   auto load = dyn_cast_or_null<tile::LoadOp>(op);
   if (!load || !load.getInBounds() || !tileType(load.getResult()).getElementType().isF32() || !load.getResult().hasOneUse())
-    return false;
+    return {};
   auto dot = dyn_cast<tile::DotOp>(*load.getResult().getUsers().begin());
   if (!dot || dot->getBlock() != load->getBlock())
-    return false;
-  const bool isLeft = dot.getA() == load.getResult() && !dot.getTransposeA();
-  if (!isLeft && !(dot.getTransposeB() && dot.getB() == load.getResult()))
-    return false;
+    return {};
   for (Operation *between = load->getNextNode(); between != dot; between = between->getNextNode())
     if (!isMemoryEffectFree(between) && !isa<tile::LoadOp, tile::LoadScalarOp>(between))
-      return false; // may be a store to what is read
-  return true;
+      return {}; // may be a store to what is read
+  return dot;
+}
+
+bool Schedule::isReadInPlace(Operation *op) {
+  tile::DotOp dot = readerInPlace(op);
+  return dot && ((dot.getA() == op->getResult(0) && !dot.getTransposeA()) || (dot.getB() == op->getResult(0) && dot.getTransposeB()));
+}
+
+bool Schedule::isReadWhereContiguous(Operation *op) {
+  tile::DotOp dot = readerInPlace(op);
+  return dot && dot.getB() == op->getResult(0) && !dot.getTransposeB();
 }
 
 Value Schedule::strip(Value value) {
@@ -152,10 +160,13 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
     if (const int64_t rows = rowsOf(op)) {
       if (!isElementwise(op) && !isa<tile::LoadOp, tile::StoreOp, tile::ReduceOp>(op))
         return op->emitOpError("expected an operation that the cpu lowering knows");
-      if ((group.rows && group.rows != rows) || group.dependence(op) == Group::Whole ||
+      const bool isAlone = isReadWhereContiguous(op);
+      if (isAlone || (group.rows && group.rows != rows) || group.dependence(op) == Group::Whole ||
           (isa<tile::LoadOp>(op) && group.stores) || (isa<tile::StoreOp>(op) && group.loads))
         flush();
       join(op, rows);
+      if (isAlone)
+        flush();
       continue;
     }
     const bool onTiles = llvm::any_of(op->getOperands(), [](Value v) { return bool(tileType(v)); }) ||

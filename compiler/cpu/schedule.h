@@ -59,6 +59,8 @@ public:
   static bool isLazy(mlir::Operation *op);
   /// A load whose rows the one dot that reads it takes straight from memory, as its a or transposed: it has no step and no slot.
   static bool isReadInPlace(mlir::Operation *op);
+  /// A load that one dot reads as its b: straight from memory where the rows lie one after the other, else from its slot.
+  static bool isReadWhereContiguous(mlir::Operation *op);
   /// The value behind widenings: a 16-bit tile is float32 from its load on.
   static mlir::Value strip(mlir::Value value);
 

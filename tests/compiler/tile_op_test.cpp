@@ -192,6 +192,33 @@ TEST_P(TileOp, RowsReadInPlaceAreThoseOfTheLoad) {
   }
 }
 
+// The same of a right operand: where the rows lie one after the other it is read where it is, else it is copied.
+TEST_P(TileOp, RightRowsAreThoseOfTheLoad) {
+  for (const int stride : {16, 40})
+    for (const bool storesBetween : {false, true}) {
+      constexpr int count = 16;
+      std::vector<float> x = random(size_t(count * stride)), y(size_t(count * stride), NAN);
+      const std::vector<float> before = x;
+      const std::string f = "tensor<16x16xf32>", view = "<16 x f32>";
+      const std::string ir =
+          "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+          "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %ones = arith.constant dense<1.0> : " + f + "\n"
+          "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+          "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+          "  %q = tile.load %in[%first] : " + view + " -> " + f + "\n  %v = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n" +
+          (storesBetween ? "  tile.store %ones, %in[%first] : " + f + ", " + view + "\n" : std::string()) +
+          "  %s = tile.dot %q, %v : (" + f + ", " + f + ") -> " + f + "\n  tile.store %s, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
+      runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(stride)}, GetParam());
+      for (int i = 0; i < count; ++i)
+        for (int j = 0; j < count; ++j) {
+          double expected = 0;
+          for (int c = 0; c < count; ++c)
+            expected += double(before[size_t(i * stride + c)]) * before[size_t(c * stride + j)];
+          ASSERT_NEAR(y[size_t(i * stride + j)], expected, 1e-5 * count) << i << ", " << j << " stride " << stride << (storesBetween ? " with a store between" : "");
+        }
+    }
+}
+
 TEST_P(TileOp, WidenAndNarrowSixteenBits) {
   for (const std::string element : {"f16", "bf16"}) {
     std::vector<uint16_t> x(16 * 24), y(16 * 24);
