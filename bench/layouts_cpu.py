@@ -56,7 +56,8 @@ def main():
 
     # causal over shapes
     shapes = [("float32", 8, 8, 64, 16384), ("bfloat16", 8, 8, 64, 16384), ("float16", 8, 8, 64, 16384), ("float32", 8, 2, 64, 16384),
-              ("float32", 8, 8, 32, 16384), ("float32", 8, 8, 128, 16384), ("float32", 8, 8, 256, 8192)]
+              ("float32", 8, 8, 32, 16384), ("float32", 8, 8, 128, 16384), ("float32", 2, 2, 256, 16384),
+              ("float32", 8, 8, 64, 8192), ("float32", 8, 8, 256, 8192)]
     calls = []
     for dtype, heads, key_heads, d, n in shapes:
         spec = {"layout": "causal", "head_dim": d, "landmarks": n // 64, "segment_len": 64, "dtype": dtype}

@@ -8,7 +8,7 @@
 #include "compiler/cpu/lower_tiles.h"
 
 #include "compiler/cpu/kernel_lowering.h"
-#include "compiler/cpu/turn.h"
+#include "compiler/cpu/rewrite.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -268,6 +268,7 @@ LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::strin
       kernels.push_back(function);
   });
   for (func::FuncOp kernel : kernels) {
+    sumRows(kernel);
     turnSoftmaxes(kernel, shape.lanes);
     hoistScalars(kernel.getBody().front());
     FailureOr<Schedule> schedule = Schedule::create(kernel);

@@ -156,6 +156,11 @@ void KernelLowering::emitRows(const Step &step) {
       for (int64_t width : rowPieces(reduce.getValue().getType().getDimSize(1)))
         initial.push_back(e.constant(e.f32Vector(width), isMax ? -__builtin_inf() : 0.0));
     }
+  const size_t reducedCount = initial.size();
+  for (Operation *op : step.operations)
+    if (isa<tile::PrefixSumOp>(op))
+      for (int64_t width : rowPieces(tileType(op->getResult(0)).getDimSize(1)))
+        initial.push_back(e.constant(e.f32Vector(width), 0.0));
   const Location loc = e.loc;
   const SmallVector<Ahead> aheads = upcoming(step);
   Emission::Values reduced = e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
@@ -164,7 +169,7 @@ void KernelLowering::emitRows(const Step &step) {
       emitShare(ahead, step.rows);
     SmallVector<std::pair<Value, Pieces>> results; // stored last: a slot may be shared with what this row still reads
     SmallVector<arith::MulFOp> scalings;
-    Emission::Values next;
+    Emission::Values next, running;
     for (Operation *op : step.operations) {
       e.loc = op->getLoc();
       if (auto store = dyn_cast<tile::StoreOp>(op)) {
@@ -180,7 +185,13 @@ void KernelLowering::emitRows(const Step &step) {
         scalings.push_back(cast<arith::MulFOp>(op));
         continue;
       }
-      Pieces result = emitRow(op);
+      Pieces result;
+      if (isa<tile::PrefixSumOp>(op)) {
+        for (Value piece : rowValue(op->getOperand(0)))
+          result.push_back(running.emplace_back(combine(tile::ReduceKind::Sum, carried[reducedCount + running.size()], piece)));
+      } else {
+        result = emitRow(op);
+      }
       rowValues[op->getResult(0)] = result;
       if (schedule.slot(op->getResult(0)))
         results.push_back({op->getResult(0), result});
@@ -192,6 +203,7 @@ void KernelLowering::emitRows(const Step &step) {
     }
     for (arith::MulFOp scaling : scalings)
       emitScaling(scaling);
+    next.append(running);
     return next;
   });
   size_t start = 0;

@@ -158,7 +158,7 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
       continue;
     }
     if (const int64_t rows = rowsOf(op)) {
-      if (!isElementwise(op) && !isa<tile::LoadOp, tile::StoreOp, tile::ReduceOp>(op))
+      if (!isElementwise(op) && !isa<tile::LoadOp, tile::StoreOp, tile::ReduceOp, tile::PrefixSumOp>(op))
         return op->emitOpError("expected an operation that the cpu lowering knows");
       const bool isAlone = isReadWhereContiguous(op);
       if (isAlone || (group.rows && group.rows != rows) || group.dependence(op) == Group::Whole ||
@@ -340,7 +340,9 @@ void Schedule::mergeSlots(Block *block) {
             } else if (isLazy(user)) {
               work.push_back(user->getResult(0));
             } else {
-              lastRead = std::max(lastRead, place.lookup(here).second);
+              // A loop reads what it begins with when it begins.
+              const auto [begin, end] = place.lookup(here);
+              lastRead = std::max(lastRead, user == here && isa<scf::ForOp>(user) ? begin : end);
               // A dot may write in place over its accumulator only.
               if (auto dot = dyn_cast<tile::DotOp>(here); dot && place.lookup(here).first == life.begin)
                 blocked |= strip(dot.getA()) == value || strip(dot.getB()) == value;

@@ -71,6 +71,14 @@ bool isAllOf(Value tile, double number) {
   return value && value.getValueAsDouble() == number;
 }
 
+bool isLowerTriangleOfOnes(Value tile) {
+  auto select = tile.getDefiningOp<arith::SelectOp>();
+  if (!select || !isAllOf(select.getTrueValue(), 1) || !isAllOf(select.getFalseValue(), 0) || !select.getCondition().getDefiningOp<arith::CmpIOp>())
+    return false;
+  const std::optional<VisibleEnd> end = endOfMask(select.getCondition(), 1);
+  return end && end->isInclusive && !end->first && end->of.getDefiningOp<tile::IotaOp>();
+}
+
 std::optional<VisibleEnd> readAlong(Value result, int axis) {
   std::optional<VisibleEnd> end;
   for (OpOperand &use : result.getUses()) {

@@ -5,7 +5,7 @@
 //   %p = math.exp2 (%x - %max)                    columns of %p from end on are 0
 //   %o = tile.dot %p, %v                          steps from end on add nothing
 //
-// In turned tiles (see turn.h) the same of rows: `axis` is that along which the mask counts, 1 for columns.
+// In turned tiles (see rewrite.h) the same of rows: `axis` is that along which the mask counts, 1 for columns.
 #pragma once
 #include "compiler/dialect/Tile.h"
 
@@ -22,6 +22,8 @@ struct VisibleEnd {
 
 /// Whether a constant or a splat of one made this tile of floats, all of them `number`.
 bool isAllOf(mlir::Value tile, double number);
+/// Whether row i has ones up to column i, and zeros.
+bool isLowerTriangleOfOnes(mlir::Value tile);
 /// Of a dot's result: what lies beyond is read by nothing.
 std::optional<VisibleEnd> readAlong(mlir::Value result, int axis);
 /// Of a tile: elements beyond are 0 (or NaN, in a row that is NaN before, too).

@@ -79,6 +79,12 @@ LogicalResult TransposeOp::verify() {
   return success();
 }
 
+LogicalResult PrefixSumOp::verify() {
+  if (getValue().getType().getRank() != 2)
+    return emitOpError("expects a 2-D tile, found ") << getValue().getType();
+  return success();
+}
+
 LogicalResult ReduceOp::verify() {
   const RankedTensorType type = getValue().getType();
   const int64_t axis = getAxis();

@@ -113,6 +113,14 @@ def TransposeOp : TileOp<"transpose", [Pure]> {
   let hasVerifier = 1;
 }
 
+def PrefixSumOp : TileOp<"prefix_sum", [Pure, AllTypesMatch<["value", "result"]>]> {
+  let summary = "row i is the sum of rows 0 to i (on the CPU)";
+  let arguments = (ins F32Tile:$value);
+  let results = (outs F32Tile:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+  let hasVerifier = 1;
+}
+
 def ReduceOp : TileOp<"reduce", [Pure]> {
   let summary = "combines along an axis: [M, N] to [M] (axis 1) or [N] (axis 0); a 1-D tile to a scalar (axis 0)";
   let arguments = (ins F32Tile:$value, ReduceKindAttr:$kind, I32Attr:$axis);

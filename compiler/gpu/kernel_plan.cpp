@@ -371,6 +371,8 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
       return op->emitOpError("expects no results"), WalkResult::interrupt();
     const StringRef dialect = op->getName().getDialectNamespace();
     auto dot = dyn_cast<tile::DotOp>(op);
+    if (isa<tile::PrefixSumOp>(op))
+      return op->emitOpError("has no lowering for the GPU, which multiplies by a triangle of ones"), WalkResult::interrupt();
     if (isa<tile::TransposeOp>(op) || (dot && dot.getTransposeA()))
       return op->emitOpError("expects tiles as they are; the GPU lowering has no transposition of 2-D tiles"), WalkResult::interrupt();
     if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(op) && dialect != "tile" && dialect != "arith" &&

@@ -219,6 +219,36 @@ TEST_P(TileOp, RightRowsAreThoseOfTheLoad) {
     }
 }
 
+// A product with a triangle of ones, whether it is computed as one or as sums of rows.
+TEST_P(TileOp, SumsOfRowsUpToEach) {
+  for (const std::string compare : {"sle", "slt"})
+    for (const bool hasAccumulator : {false, true}) {
+      constexpr int rows = 16, columns = 24;
+      const std::vector<float> x = random(rows * columns);
+      std::vector<float> y(x.size(), NAN);
+      const std::string f = "tensor<16x24xf32>", m = "tensor<16x16xi1>", i = "tensor<16x16xi32>", s = "tensor<16x16xf32>", view = "<24 x f32>";
+      const std::string ir =
+          "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+          "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %one = arith.constant dense<1.0> : " + s + "\n  %none = arith.constant dense<0.0> : " + s + "\n"
+          "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+          "  %x = tile.load %in[%first] : " + view + " -> " + f + "\n  %count = tile.iota : tensor<16xi32>\n"
+          "  %c = tile.broadcast %count axis 1 : tensor<16xi32> -> " + i + "\n  %r = tile.broadcast %count axis 0 : tensor<16xi32> -> " + i + "\n"
+          "  %mask = arith.cmpi " + compare + ", %c, %r : " + i + "\n  %ones = arith.select %mask, %one, %none : " + m + ", " + s + "\n"
+          "  %y = tile.dot %ones, %x" + (hasAccumulator ? ", %x : (" + s + ", " + f + ", " + f : " : (" + s + ", " + f) + ") -> " + f + "\n"
+          "  %z = arith.mulf %y, %x : " + f + "\n  tile.store %z, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
+      runTiles(ir, {slot(x.data()), slot(y.data()), slot(rows), slot(columns)}, GetParam());
+      for (int c = 0; c < columns; ++c) {
+        double sum = 0;
+        for (int r = 0; r < rows; ++r) {
+          const double own = x[size_t(r * columns + c)], before = sum;
+          sum += own;
+          const double expected = ((compare == "sle" ? sum : before) + (hasAccumulator ? own : 0)) * own;
+          ASSERT_NEAR(y[size_t(r * columns + c)], expected, 1e-4) << "row " << r << " column " << c << " " << compare << (hasAccumulator ? " with an accumulator" : "");
+        }
+      }
+    }
+}
+
 TEST_P(TileOp, WidenAndNarrowSixteenBits) {
   for (const std::string element : {"f16", "bf16"}) {
     std::vector<uint16_t> x(16 * 24), y(16 * 24);

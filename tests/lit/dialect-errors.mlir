@@ -33,6 +33,14 @@ func.func @transpose(%a: tensor<16x32xf32>) {
 
 // -----
 
+func.func @prefix_sum(%a: tensor<16xf32>) {
+  // expected-error @+1 {{expects a 2-D tile, found 'tensor<16xf32>'}}
+  %s = tile.prefix_sum %a : tensor<16xf32>
+  return
+}
+
+// -----
+
 func.func @view(%p: !tile.ptr<bf16>, %n: i32, %s: i64) {
   // expected-error @+1 {{expects a view of 'bf16', found '!tile.view<32 x f32>'}}
   %v = tile.view %p[%s] length %n stride %s : <bf16> -> <32 x f32>

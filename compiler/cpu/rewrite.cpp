@@ -1,5 +1,6 @@
-// Finds the tiles, then writes each operation on them again.
-#include "compiler/cpu/turn.h"
+// Turning tiles over: finds them, then writes each operation on them again.
+#include "compiler/cpu/rewrite.h"
+#include "compiler/cpu/visible.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -142,6 +143,21 @@ private:
 };
 
 } // namespace
+
+void sumRows(func::FuncOp kernel) {
+  kernel.walk([](tile::DotOp dot) {
+    const bool isSum = !dot.getTransposeA() && !dot.getTransposeB() && isLowerTriangleOfOnes(dot.getA()) && dot.getB().getType().getElementType().isF32();
+    if (!isSum || (dot.getAccumulator() && !isAllOf(dot.getAccumulator(), 0)))
+      return;
+    OpBuilder b(dot);
+    Operation *triangle = dot.getA().getDefiningOp();
+    Value sums = tile::PrefixSumOp::create(b, dot.getLoc(), dot.getB().getType(), dot.getB());
+    dot.getResult().replaceAllUsesWith(sums);
+    dot.erase();
+    if (triangle->use_empty())
+      triangle->erase();
+  });
+}
 
 void turnSoftmaxes(func::FuncOp kernel, int64_t lanes) {
   llvm::DenseMap<Value, Value> transposes;

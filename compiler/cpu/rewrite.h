@@ -1,4 +1,8 @@
-// Turns the tiles between two dots over, so that a loop that meets one tile of queries with many of keys
+// What the CPU does in another way than tile programs say.
+//
+// A product with a triangle of ones sums rows: tile.prefix_sum, in the loop over rows of what comes before and after.
+//
+// Tiles between two dots are turned over, so that a loop that meets one tile of queries with many of keys
 //
 //   for keys k, values v:  %s = tile.dot %q, %k {transpose_b}     [queries, keys]; %k is transposed each time
 //                          ... elementwise, reduced over keys ...
@@ -14,6 +18,8 @@
 
 namespace nysjit::cpu {
 
+/// Products with a triangle of ones as sums of rows.
+void sumRows(mlir::func::FuncOp kernel);
 /// Turns every such dot's result, and what is computed from it elementwise, if nothing but reductions and dots' `a` reads it.
 /// `lanes`: of a vector register, which the tile's sides must be multiples of.
 void turnSoftmaxes(mlir::func::FuncOp kernel, int64_t lanes);
