@@ -115,7 +115,8 @@ void Landmarks::summarize() {
     const Head head = headOf(k, attention, pair);
     const Segments segments = segmentsOf(k, head);
     const Scalar start = segments.startOf(g), length = max(min(segments.endOf(g) - start, segments.len * (g < segments.count)), 0);
-    const View query = k.slice(head.query, start, length), key = k.slice(head.key, start, length), value = k.slice(head.value, start, length);
+    const Scalar pooled = options.isNystrom ? length * (segments.source <= g) : length; // a source's value is U alone
+    const View query = k.slice(head.query, start, length), key = k.slice(head.key, start, length), value = k.slice(head.value, start, pooled);
     // Rows beyond a sequence's landmarks are written, too, and nobody reads them.
     auto storeRow = [&](const Tile &x, const TensorRef &tensor) { k.store(x, k.view(tensor, {pair, g}), 0); };
 
