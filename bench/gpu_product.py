@@ -1,7 +1,7 @@
 """What ptxas makes of every kernel: registers, spills and its time, over layout x head_dim x landmarks x dtype x target.
 
-A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks that were compiled, and the
-head_dims with which it spills. A spec that does not compile or assemble (ptxas's notes C7504 to C7519 are errors) is listed
+A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks that were compiled, causal and
+segment_causal with segment_len 64 and without, and the head_dims with which it spills. A spec that does not compile or assemble (ptxas's notes C7504 to C7519 are errors) is listed
 below the table and makes the exit status 1. The whole product takes hours; each list can be cut.
 
 usage: gpu_product.py [--layouts causal] [--head-dims 64,128] [--landmarks 64] [--dtypes float32] [--targets cuda:sm_80] [--jobs 2] [--save FILE]
@@ -49,6 +49,8 @@ def specs(options):
                 if landmarks <= 512 or layout in ("causal", "segment_causal"):
                     source = {"landmark_source": "learned"} if layout == "scan" else {}
                     yield {"layout": layout, "landmarks": landmarks, **source, **common}
+                    if layout in ("causal", "segment_causal"):  # segments of whole tiles make their own values beside B V
+                        yield {"layout": layout, "landmarks": landmarks, "segment_len": 64, **common}
 
 
 def compile_one(folder, number, spec, target):
