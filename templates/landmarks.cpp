@@ -66,8 +66,8 @@ void Landmarks::chooseBlocks(bool isSolved) {
   const bool isLarge = spec.dtype == DType::Float32 && spec.headDim > 112; // for the registers of 64 rows' threads
   if (split)
     pastBlocks = program.blocks("landmark_past", {.blockM = isLarge ? 32 : 64, .blockN = 64});
-  const int blockN = *(split ? pastBlocks : targetBlocks).blockN;
-  poolsInPast = isSolved && !hasSource && spec.segmentLen && *spec.segmentLen % blockN == 0 && split % *spec.segmentLen == 0;
+  if (isSolved && !hasSource && spec.segmentLen)
+    poolsInPast = *spec.segmentLen % *(split ? pastBlocks : targetBlocks).blockN == 0 && split % *spec.segmentLen == 0;
 }
 
 Segments Landmarks::segmentsOf(Kernel &k, const Head &head) const {

@@ -1,4 +1,4 @@
-// Dots, transposes and triangular solves over row-major float32 tiles in scratch.
+// Dots, transposes and triangular solves over row-major float32 tiles.
 //
 // A dot keeps a register tile of c, MR rows by a chunk of columns, over the whole of k:
 //   for each chunk of columns, for each MR rows:  acc = c;  for k: acc[r] += a[r, k] * b[k, chunk];  c = acc

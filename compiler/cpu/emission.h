@@ -78,7 +78,7 @@ struct Ahead {
 void emitPrefetch(Emission &emission, mlir::Value address, bool isWritten);
 
 // dot.cpp
-/// c [M, N] = from + a [M, K] b [K, N], float32, b, from and c row-major in scratch.
+/// c [M, N] = from + a [M, K] b [K, N], float32, b, from and c row-major without gaps; a and b may lie in memory, from and c in scratch.
 struct Dot {
   mlir::Value a, aRowBytes, b, from, c; // from null: 0; c may be from
   int64_t aStepBytes;                   // between a's elements of a row, which are aRowBytes (i64) apart from the next row's

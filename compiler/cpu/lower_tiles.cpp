@@ -3,7 +3,8 @@
 //   tile.load, elementwise, tile.reduce, tile.store   a loop over rows; a row of a 2-D tile is one vector, an element of a
 //                                                     1-D tile that belongs to the row is one scalar
 //   1-D operations by themselves                      one whole vector
-//   tile.dot, tile.triangular_solve                   dot.cpp
+//   tile.prefix_sum                                   sums that the loop over rows carries
+//   tile.dot, tile.transpose, tile.triangular_solve   dot.cpp
 //   scf.for                                           the same loop; its carried tiles are slots
 #include "compiler/cpu/lower_tiles.h"
 

@@ -1,4 +1,4 @@
-// Turning tiles over: finds them, then writes each operation on them again.
+// Finds the tiles that can be turned over, then writes each operation on them again; and sums of rows.
 #include "compiler/cpu/rewrite.h"
 #include "compiler/cpu/visible.h"
 
@@ -15,7 +15,7 @@ namespace nysjit::cpu {
 namespace {
 
 /// Null for what is no 2-D tile.
-RankedTensorType squareType(Value value) {
+RankedTensorType matrixType(Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   return type && type.getRank() == 2 ? type : RankedTensorType();
 }
@@ -23,7 +23,7 @@ RankedTensorType squareType(Value value) {
 RankedTensorType turned(RankedTensorType type) { return RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType()); }
 
 bool isElementwise(Operation *op) {
-  return isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) && op->getNumResults() == 1 && op->getNumOperands() > 0 && squareType(op->getResult(0));
+  return isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) && op->getNumResults() == 1 && op->getNumOperands() > 0 && matrixType(op->getResult(0));
 }
 
 /// Whether a 2-D tile is made of numbers, and of 1-D tiles along its axes.
@@ -35,7 +35,7 @@ bool isSpread(Value tile) {
     return isa<SplatElementsAttr>(constant.getValue());
   if (isa<tensor::SplatOp, tile::BroadcastOp>(op))
     return true;
-  return isElementwise(op) && llvm::all_of(op->getOperands(), [](Value operand) { return !squareType(operand) || isSpread(operand); });
+  return isElementwise(op) && llvm::all_of(op->getOperands(), [](Value operand) { return !matrixType(operand) || isSpread(operand); });
 }
 
 class Turn {
@@ -62,7 +62,7 @@ public:
         add(user);
       }
     return llvm::all_of(operations, [&](Operation *op) {
-      return !isElementwise(op) || llvm::all_of(op->getOperands(), [&](Value operand) { return !squareType(operand) || values.contains(operand) || isSpread(operand); });
+      return !isElementwise(op) || llvm::all_of(op->getOperands(), [&](Value operand) { return !matrixType(operand) || values.contains(operand) || isSpread(operand); });
     });
   }
 
@@ -102,7 +102,7 @@ private:
     if (!made) {
       OpBuilder b(tile.getContext());
       b.setInsertionPointAfter(tile.getDefiningOp());
-      const RankedTensorType type = squareType(tile);
+      const RankedTensorType type = matrixType(tile);
       made = tile::TransposeOp::create(b, tile.getLoc(), RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, b.getF32Type()), tile);
     }
     return made;
@@ -112,8 +112,8 @@ private:
   Value again(OpBuilder &b, Operation *op) {
     SmallVector<Value> operands;
     for (Value operand : op->getOperands())
-      operands.push_back(squareType(operand) ? turn(b, operand) : operand);
-    OperationState state(op->getLoc(), op->getName(), operands, {turned(squareType(op->getResult(0)))}, op->getAttrs());
+      operands.push_back(matrixType(operand) ? turn(b, operand) : operand);
+    OperationState state(op->getLoc(), op->getName(), operands, {turned(matrixType(op->getResult(0)))}, op->getAttrs());
     state.propertiesAttr = op->getPropertiesAsAttribute();
     return b.create(state)->getResult(0);
   }
@@ -122,7 +122,7 @@ private:
     if (Value done = known.lookup(tile))
       return done;
     Operation *op = tile.getDefiningOp();
-    const RankedTensorType type = turned(squareType(tile));
+    const RankedTensorType type = turned(matrixType(tile));
     Value made;
     if (auto constant = dyn_cast<arith::ConstantOp>(op))
       made = arith::ConstantOp::create(b, op->getLoc(), cast<SplatElementsAttr>(constant.getValue()).resizeSplat(type));
@@ -146,7 +146,7 @@ private:
 
 void sumRows(func::FuncOp kernel) {
   kernel.walk([](tile::DotOp dot) {
-    const bool isSum = !dot.getTransposeA() && !dot.getTransposeB() && isLowerTriangleOfOnes(dot.getA()) && dot.getB().getType().getElementType().isF32();
+    const bool isSum = !dot.getTransposeA() && !dot.getTransposeB() && isLowerTriangleOfOnes(dot.getA()) && dot.getResult().getType() == dot.getB().getType() && dot.getB().getType().getElementType().isF32();
     if (!isSum || (dot.getAccumulator() && !isAllOf(dot.getAccumulator(), 0)))
       return;
     OpBuilder b(dot);

@@ -183,6 +183,7 @@ void KernelLowering::emitRows(const Step &step) {
       }
       if (isScalingInPlace(op, step)) {
         scalings.push_back(cast<arith::MulFOp>(op));
+        (void)rowValue(scalings.back().getRhs().getDefiningOp<tile::BroadcastOp>().getValue()); // before a result may take its slot
         continue;
       }
       Pieces result;
@@ -226,7 +227,9 @@ void KernelLowering::emitUnlessContiguous(const Step &step) {
   auto branch = scf::IfOp::create(e.builder, e.loc, isContiguous(cast<tile::LoadOp>(step.operations.front())), /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(e.builder);
   e.builder.setInsertionPointToStart(branch.elseBlock());
+  const bool hadFetchedAhead = std::exchange(hasFetchedAhead, true); // that is for both branches
   emitRows(step);
+  hasFetchedAhead = hadFetchedAhead;
 }
 
 Pieces KernelLowering::emitRow(Operation *op) {

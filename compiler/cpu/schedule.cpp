@@ -1,5 +1,5 @@
 // Builds the schedule: steps in one walk, then live ranges, then slots shared where one tile dies as another is born
-// (a dot accumulates in place; a loop's carried tile, its initial value and its next value are one slot), then offsets.
+// (a dot accumulates in place; a loop's carried tile, its result and its next value are one slot), then offsets.
 #include "compiler/cpu/schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -100,6 +100,21 @@ int64_t rowsOf(Operation *op) {
   return type && type.getRank() == 2 ? type.getDimSize(0) : 0;
 }
 
+/// Whether `value` is `tile`, or computed again from it.
+bool dependsOn(Value value, Value tile) {
+  Operation *op = value.getDefiningOp();
+  return value == tile || (op && Schedule::isLazy(op) && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOn(operand, tile); }));
+}
+
+/// Whether a carried tile is carried on to a later place: its own has its next value by then.
+bool carriesToLaterPlace(scf::ForOp loop) {
+  for (auto [i, next] : llvm::enumerate(loop.getYieldedValues()))
+    for (BlockArgument argument : loop.getRegionIterArgs().take_front(i))
+      if (tileType(argument) && dependsOn(next, argument))
+        return true;
+  return false;
+}
+
 bool isElementwise(Operation *op) {
   return isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) && op->getNumResults() == 1 && isFloatTile(op->getResult(0));
 }
@@ -111,10 +126,8 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
   auto add = [&](StepKind kind, ArrayRef<Operation *> operations, int64_t rows = 0) {
     Step step{kind, SmallVector<Operation *>(operations), rows, ++clock, clock};
     list.push_back(step);
-    for (Operation *op : operations) {
+    for (Operation *op : operations)
       place[op] = {clock, clock};
-      kindOf[op] = kind;
-    }
   };
   auto flush = [&] {
     if (!group.operations.empty())
@@ -144,10 +157,13 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
             return failure();
       place[op] = {begin, ++clock};
       const StepKind kind = isa<scf::ForOp>(op) ? StepKind::Loop : StepKind::Branch;
-      kindOf[op] = kind;
+      if (auto loop = dyn_cast<scf::ForOp>(op); loop && carriesToLaterPlace(loop))
+        return op->emitOpError("expects a carried tile to be carried on in its own place or an earlier one; the cpu lowering copies one after the other");
       list.push_back(Step{kind, {op}, 0, begin, clock});
       continue;
     }
+    if (auto transpose = dyn_cast<tile::TransposeOp>(op); transpose && !llvm::all_of(transpose.getValue().getType().getShape(), [](int64_t n) { return n % 8 == 0; }))
+      return op->emitOpError("expects sides by eights, found ") << transpose.getValue().getType();
     if (isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp>(op)) {
       flush();
       add(isa<tile::DotOp>(op) ? StepKind::Dot : isa<tile::TransposeOp>(op) ? StepKind::Transpose : StepKind::Solve, {op});
@@ -281,6 +297,12 @@ void Schedule::unite(Value a, Value b) {
   parent[b] = a;
 }
 
+/// Whether a loop's result began as `value`, which the loop reads as nothing else.
+static bool isBegunWith(Value result, Value value) {
+  auto loop = result.getDefiningOp<scf::ForOp>();
+  return loop && llvm::count(loop.getInitArgs(), value) == 1 && loop.getInitArgs()[cast<OpResult>(result).getResultNumber()] == value;
+}
+
 void Schedule::mergeSlots(Block *block) {
   for (const Step &step : blocks[block]) {
     for (Operation *op : step.operations) {
@@ -309,15 +331,9 @@ void Schedule::mergeSlots(Block *block) {
       auto loop = dyn_cast<scf::ForOp>(op);
       if (!loop)
         continue;
-      llvm::DenseSet<Value> taken;
-      for (auto [initial, argument, loopResult] : llvm::zip(loop.getInitArgs(), loop.getRegionIterArgs(), loop.getResults())) {
-        if (!tileType(argument))
-          continue;
-        unite(argument, loopResult);
-        Value start = strip(initial);
-        if (needsSlot(start) && tileType(start).getElementType().isF32() && intervals[root(start)].end <= step.begin && taken.insert(root(start)).second)
-          unite(argument, start);
-      }
+      for (auto [argument, loopResult] : llvm::zip(loop.getRegionIterArgs(), loop.getResults()))
+        if (tileType(argument))
+          unite(argument, loopResult);
       mergeSlots(loop.getBody());
       // The next value is written over the carried one if nothing reads the carried one any more.
       llvm::DenseSet<Value> merged;
@@ -340,12 +356,15 @@ void Schedule::mergeSlots(Block *block) {
             } else if (isLazy(user)) {
               work.push_back(user->getResult(0));
             } else {
-              // A loop reads what it begins with when it begins.
               const auto [begin, end] = place.lookup(here);
-              lastRead = std::max(lastRead, user == here && isa<scf::ForOp>(user) ? begin : end);
-              // A dot may write in place over its accumulator only.
-              if (auto dot = dyn_cast<tile::DotOp>(here); dot && place.lookup(here).first == life.begin)
-                blocked |= strip(dot.getA()) == value || strip(dot.getB()) == value;
+              lastRead = std::max(lastRead, user == here && isBegunWith(next, value) ? begin : end);
+              // A dot may write in place over its accumulator only, a solve over its right side, a transpose over nothing.
+              if (begin == life.begin) {
+                auto dot = dyn_cast<tile::DotOp>(here);
+                auto solve = dyn_cast<tile::TriangularSolveOp>(here);
+                blocked |= isa<tile::TransposeOp>(here) || (dot && (strip(dot.getA()) == value || strip(dot.getB()) == value)) ||
+                           (solve && strip(solve.getLower()) == value);
+              }
             }
           }
         }

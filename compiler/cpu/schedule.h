@@ -38,11 +38,6 @@ struct Step {
   int64_t begin = 0, end = 0;   // place in the kernel's order; a loop's body lies between the two
 };
 
-/// One carried tile that must be copied when a loop iteration ends.
-struct CarriedCopy {
-  mlir::Value from, to;
-};
-
 class Schedule {
 public:
   /// Fails, with a diagnostic, on what the CPU lowering cannot express.
@@ -80,7 +75,6 @@ private:
   int64_t clock = 0;
   llvm::DenseMap<mlir::Block *, llvm::SmallVector<Step>> blocks;
   llvm::DenseMap<mlir::Operation *, std::pair<int64_t, int64_t>> place; // operation to its step's begin and end
-  llvm::DenseMap<mlir::Operation *, StepKind> kindOf;
   llvm::MapVector<mlir::Value, Interval> intervals; // of tiles with slots
   llvm::DenseMap<mlir::Value, mlir::Value> parent;  // union-find over intervals' keys
   llvm::DenseMap<mlir::Value, int64_t> offsets;

@@ -73,9 +73,9 @@ struct Emission {
   void waitForCopies(int64_t pending) { intrinsic("llvm.nvvm.cp.async.wait.group", {}, {i32(pending)}); }
   /// The value of the lane whose number differs in the bits of `mask`.
   mlir::Value exchange(mlir::Value value, int64_t mask);
-  /// 2^x to 2 ulp, 0 for what would be subnormal.
   /// a / b to 2 ulp: without a subroutine for quotients near the ends of the range.
   mlir::Value divide32(mlir::Value a, mlir::Value b) { return intrinsic("llvm.nvvm.div.full", f32Type(), {a, b}); }
+  /// 2^x to 2 ulp, 0 for what would be subnormal.
   mlir::Value exp2(mlir::Value x) { return intrinsic("llvm.nvvm.ex2.approx.ftz.f", f32Type(), {x}); }
   mlir::Value log2(mlir::Value x) { return intrinsic("llvm.nvvm.lg2.approx.ftz.f", f32Type(), {x}); }
   /// Two float32 rounded to a 16-bit type, `low` in the low half of an i32.

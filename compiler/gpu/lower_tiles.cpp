@@ -33,8 +33,8 @@ void KernelEmitter::run(StringRef name) {
   laneRow = e.divide(lane, 4);
   laneColumn = e.mul(e.bitAnd(lane, 3), 2);
   Block &body = source.getBody().front();
-  if (options.mayOverlap)
-    waitBefore = &*llvm::find_if_not(body, [](Operation &op) { return isMemoryEffectFree(&op); });
+  if (options.mayOverlap) // a kernel that touches nothing waits before it ends
+    waitBefore = &*llvm::find_if(body, [](Operation &op) { return !isMemoryEffectFree(&op) || op.hasTrait<OpTrait::IsTerminator>(); });
   emitBlock(&body);
   func::ReturnOp::create(b, source.getLoc());
 }

@@ -192,7 +192,7 @@ Status CudaProgram::run(const ProgramRun &run) const {
 }
 
 CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid, const uint64_t *slots,
-                             CUstream stream, bool mayOverlap) const {
+                             CUstream stream, bool overlaps) const {
   const PlanKernel &kernel = prepared.kernel(number);
   void *parameters[maxPlanParameters]; // each in the low bytes of its slot
   for (size_t i = 0; i < kernel.parameters.size(); ++i)
@@ -201,7 +201,7 @@ CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid, 
   const auto blocks = static_cast<unsigned>(grid), threads = static_cast<unsigned>(kernel.blockThreads),
              shared = static_cast<unsigned>(kernel.sharedBytes);
   const CudaDriver &driver = device->driver();
-  if (!mayOverlap || !kernel.mayOverlap || driver.version() < overlapsInGraphs)
+  if (!overlaps)
     return driver.api().cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, shared, stream, parameters, nullptr);
   CUlaunchAttribute overlap = {};
   overlap.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
@@ -216,10 +216,13 @@ Status CudaProgram::launchAll(const Loaded &loaded, const RunNumbers &numbers, c
     if (numbers.grids[i] == 0)
       continue;
     const bool isFirst = slots == numbers.slots;
+    const bool overlaps =
+        !isFirst && prepared.kernel(i).mayOverlap && device->driver().version() >= overlapsInGraphs;
     const CUresult result =
-        launch(loaded, i, numbers.grids[i], slots, static_cast<CUstream>(run.stream), /*mayOverlap=*/!isFirst);
+        launch(loaded, i, numbers.grids[i], slots, static_cast<CUstream>(run.stream), overlaps);
     if (result != CUDA_SUCCESS)
-      return device->driver().failure(result, "cuLaunchKernel (" + prepared.kernel(i).name + ")");
+      return device->driver().failure(result, (overlaps ? "cuLaunchKernelEx (" : "cuLaunchKernel (") +
+                                                  prepared.kernel(i).name + ")");
     slots += prepared.kernel(i).parameters.size();
   }
   return {};
@@ -234,7 +237,7 @@ Status CudaProgram::measureAll(const Loaded &loaded, const RunNumbers &numbers, 
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    NYSJIT_RETURN_IF_ERROR(device->driver().check(launch(loaded, i, numbers.grids[i], slots, stream, /*mayOverlap=*/false),
+    NYSJIT_RETURN_IF_ERROR(device->driver().check(launch(loaded, i, numbers.grids[i], slots, stream, /*overlaps=*/false),
                                                   "cuLaunchKernel (" + prepared.kernel(i).name + ")"));
     NYSJIT_RETURN_IF_ERROR(events.record(stream));
     if (run.observer.enqueued)

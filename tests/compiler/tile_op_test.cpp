@@ -249,6 +249,71 @@ TEST_P(TileOp, SumsOfRowsUpToEach) {
     }
 }
 
+// Loops in a loop: the inner one begins with the outer one's tiles, each in its own place or in the other's.
+TEST_P(TileOp, TilesCarriedThroughLoops) {
+  for (const bool isSwapped : {false, true}) {
+    constexpr int count = 16, turns = 3;
+    const std::vector<float> x = random(count * count);
+    std::vector<float> y(x.size(), NAN);
+    const std::string f = "tensor<16x16xf32>", view = "<16 x f32>", two = "(" + f + ", " + f + ")";
+    const std::string ir =
+        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+        "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %one = arith.constant 1 : i32\n  %turns = arith.constant 3 : i32\n"
+        "  %half = arith.constant dense<0.5> : " + f + "\n  %unit = arith.constant dense<1.0> : " + f + "\n"
+        "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+        "  %x = tile.load %in[%first] : " + view + " -> " + f + "\n"
+        "  %r:2 = scf.for %i = %first to %turns step %one iter_args(%a = %x, %b = %unit) -> " + two + " : i32 {\n"
+        "    %s:2 = scf.for %j = %first to %turns step %one iter_args(%c = " + (isSwapped ? "%b, %d = %a" : "%a, %d = %b") + ") -> " + two + " : i32 {\n"
+        "      %e = arith.mulf %c, %half : " + f + "\n      %g = arith.addf %d, %e : " + f + "\n      scf.yield %e, %g : " + f + ", " + f + "\n    }\n"
+        "    scf.yield %s#0, %s#1 : " + f + ", " + f + "\n  }\n"
+        "  %z = arith.addf %r#0, %r#1 : " + f + "\n  tile.store %z, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
+    runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(count)}, GetParam());
+    for (size_t n = 0; n < x.size(); ++n) {
+      double a = x[n], b = 1;
+      for (int i = 0; i < turns; ++i) {
+        double c = isSwapped ? b : a, d = isSwapped ? a : b;
+        for (int j = 0; j < turns; ++j) {
+          c *= 0.5;
+          d += c;
+        }
+        a = c;
+        b = d;
+      }
+      ASSERT_NEAR(y[n], a + b, 1e-5) << n << (isSwapped ? ", swapped" : "");
+    }
+  }
+}
+
+// A carried tile times a carried number a row that the same rows give a next value, and a transpose of what is carried.
+TEST_P(TileOp, CarriedTilesReadAsTheyWere) {
+  constexpr int count = 32, turns = 3;
+  const std::vector<float> x = random(count * count);
+  std::vector<float> y(x.size(), NAN);
+  const std::string f = "tensor<32x32xf32>", v = "tensor<32xf32>", view = "<32 x f32>";
+  const std::string ir =
+      "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+      "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %one = arith.constant 1 : i32\n  %turns = arith.constant 3 : i32\n"
+      "  %ones = arith.constant dense<1.0> : " + v + "\n"
+      "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+      "  %x = tile.load %in[%first] : " + view + " -> " + f + "\n"
+      "  %r:3 = scf.for %i = %first to %turns step %one iter_args(%a = %x, %m = %ones, %t = %x) -> (" + f + ", " + v + ", " + f + ") : i32 {\n"
+      "    %s = tile.load %in[%i] : " + view + " -> " + f + "\n    %m2 = tile.reduce max %s axis 1 : " + f + " -> " + v + "\n"
+      "    %b = tile.broadcast %m axis 0 : " + v + " -> " + f + "\n    %a2 = arith.mulf %a, %b : " + f + "\n"
+      "    %t2 = tile.transpose %t : " + f + " -> " + f + "\n    scf.yield %a2, %m2, %t2 : " + f + ", " + v + ", " + f + "\n  }\n"
+      "  %z = arith.addf %r#0, %r#2 : " + f + "\n  tile.store %z, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
+  runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(count)}, GetParam());
+  auto maximum = [&](int row) { return row < count ? *std::max_element(x.begin() + row * count, x.begin() + (row + 1) * count) : 0.0f; };
+  for (int r = 0; r < count; ++r)
+    for (int c = 0; c < count; ++c) {
+      double a = x[size_t(r * count + c)], factor = 1;
+      for (int i = 0; i < turns; ++i) {
+        a *= factor;
+        factor = maximum(r + i);
+      }
+      ASSERT_NEAR(y[size_t(r * count + c)], a + x[size_t(c * count + r)], 1e-4) << "row " << r << " column " << c;
+    }
+}
+
 TEST_P(TileOp, WidenAndNarrowSixteenBits) {
   for (const std::string element : {"f16", "bf16"}) {
     std::vector<uint16_t> x(16 * 24), y(16 * 24);

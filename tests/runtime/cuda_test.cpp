@@ -115,7 +115,7 @@ TEST_F(Cuda, a_kernel_that_may_overlap_does_so_behind_another_of_the_run) {
   call.args.timings = nullptr;
   call.args.timing_capacity = 0;
   EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_IO);
-  EXPECT_TRUE(says("cuLaunchKernel (scaled_copy)")) << message();
+  EXPECT_TRUE(says("cuLaunchKernelEx (scaled_copy)")) << message();
 }
 
 TEST_F(Cuda, with_a_current_context_preparing_loads_the_module) {
