@@ -74,7 +74,7 @@ struct Emission {
   /// The value of the lane whose number differs in the bits of `mask`.
   mlir::Value exchange(mlir::Value value, int64_t mask);
   /// a / b to 2 ulp: without a subroutine for quotients near the ends of the range.
-  mlir::Value divide32(mlir::Value a, mlir::Value b) { return intrinsic("llvm.nvvm.div.full", f32Type(), {a, b}); }
+  mlir::Value divideFloats(mlir::Value a, mlir::Value b) { return intrinsic("llvm.nvvm.div.full", f32Type(), {a, b}); }
   /// 2^x to 2 ulp, 0 for what would be subnormal.
   mlir::Value exp2(mlir::Value x) { return intrinsic("llvm.nvvm.ex2.approx.ftz.f", f32Type(), {x}); }
   mlir::Value log2(mlir::Value x) { return intrinsic("llvm.nvvm.lg2.approx.ftz.f", f32Type(), {x}); }
