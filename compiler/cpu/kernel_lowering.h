@@ -55,7 +55,6 @@ private:
   mlir::Value isContiguous(tile::LoadOp load);
   Pieces emitRow(mlir::Operation *op);
   bool isScalingInPlace(mlir::Operation *op, const Step &step);
-  static bool reads(mlir::Value value, mlir::Value tile);
   void emitScaling(mlir::arith::MulFOp scaling);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value reduction(tile::ReduceKind kind, Pieces pieces);

@@ -146,8 +146,8 @@ private:
 
 void sumRows(func::FuncOp kernel) {
   kernel.walk([](tile::DotOp dot) {
-    const bool isSum = !dot.getTransposeA() && !dot.getTransposeB() && isLowerTriangleOfOnes(dot.getA()) && dot.getResult().getType() == dot.getB().getType() && dot.getB().getType().getElementType().isF32();
-    if (!isSum || (dot.getAccumulator() && !isAllOf(dot.getAccumulator(), 0)))
+    const bool isSum = !dot.getTransposeA() && !dot.getTransposeB() && isLowerTriangleOfOnes(dot.getA());
+    if (!isSum || dot.getResult().getType() != dot.getB().getType() || (dot.getAccumulator() && !isAllOf(dot.getAccumulator(), 0)))
       return;
     OpBuilder b(dot);
     Operation *triangle = dot.getA().getDefiningOp();

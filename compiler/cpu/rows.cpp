@@ -251,14 +251,8 @@ bool KernelLowering::isScalingInPlace(Operation *op, const Step &step) {
   if (!factor || factor.getAxis() != 0 || !from || !to || *from != *to)
     return false;
   return llvm::none_of(step.operations, [&](Operation *other) {
-    return other != op && llvm::any_of(other->getOperands(), [&](Value operand) { return reads(operand, tile) || reads(operand, scaling.getResult()); });
+    return other != op && llvm::any_of(other->getOperands(), [&](Value operand) { return Schedule::reads(operand, tile) || Schedule::reads(operand, scaling.getResult()); });
   });
-}
-
-/// Whether `value` is `tile` or computed again from it.
-bool KernelLowering::reads(Value value, Value tile) {
-  Operation *op = value.getDefiningOp();
-  return value == tile || (op && Schedule::isLazy(op) && llvm::any_of(op->getOperands(), [&](Value operand) { return reads(operand, tile); }));
 }
 
 /// Where the number is 1, as mostly for a sum under a running maximum, the row is left as it is.

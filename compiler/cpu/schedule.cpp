@@ -44,6 +44,11 @@ bool Schedule::isReadWhereContiguous(Operation *op) {
   return dot && dot.getB() == op->getResult(0) && !dot.getTransposeB();
 }
 
+bool Schedule::reads(Value value, Value tile) {
+  Operation *op = value.getDefiningOp();
+  return value == tile || (op && isLazy(op) && llvm::any_of(op->getOperands(), [&](Value operand) { return reads(operand, tile); }));
+}
+
 Value Schedule::strip(Value value) {
   while (auto widen = value.getDefiningOp<arith::ExtFOp>())
     value = widen.getIn();
@@ -100,17 +105,11 @@ int64_t rowsOf(Operation *op) {
   return type && type.getRank() == 2 ? type.getDimSize(0) : 0;
 }
 
-/// Whether `value` is `tile`, or computed again from it.
-bool dependsOn(Value value, Value tile) {
-  Operation *op = value.getDefiningOp();
-  return value == tile || (op && Schedule::isLazy(op) && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOn(operand, tile); }));
-}
-
 /// Whether a carried tile is carried on to a later place: its own has its next value by then.
 bool carriesToLaterPlace(scf::ForOp loop) {
   for (auto [i, next] : llvm::enumerate(loop.getYieldedValues()))
     for (BlockArgument argument : loop.getRegionIterArgs().take_front(i))
-      if (tileType(argument) && dependsOn(next, argument))
+      if (tileType(argument) && Schedule::reads(next, argument))
         return true;
   return false;
 }

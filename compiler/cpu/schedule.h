@@ -56,6 +56,8 @@ public:
   static bool isReadInPlace(mlir::Operation *op);
   /// A load that one dot reads as its b: straight from memory where the rows lie one after the other, else from its slot.
   static bool isReadWhereContiguous(mlir::Operation *op);
+  /// Whether `value` is `tile`, or computed again from it.
+  static bool reads(mlir::Value value, mlir::Value tile);
   /// The value behind widenings: a 16-bit tile is float32 from its load on.
   static mlir::Value strip(mlir::Value value);
 
