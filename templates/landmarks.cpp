@@ -19,7 +19,8 @@ Tile Segments::pastEnds(const Tile &j) const {
   return mayBeShort ? min(end, length) : end;
 }
 
-Landmarks::Landmarks(Program &p, const Attention &a, Options o) : program(p), spec(p.spec()), attention(a), options(std::move(o)) {
+Landmarks::Landmarks(Program &p, const Attention &a, Options o)
+    : program(p), spec(p.spec()), attention(a), options(std::move(o)), isSolved(options.hasTarget && options.isNystrom) {
   const Scalar most = attention.maxLength, variable = attention.isVariable();
   const bool countsShort = options.keepsShort || options.sourceLen;
   auto segments = [&](const Scalar &n, const Scalar &s) { return countsShort ? ceilDiv(n, s) : n / s; };
@@ -30,7 +31,7 @@ Landmarks::Landmarks(Program &p, const Attention &a, Options o) : program(p), sp
   } else {
     capacity = variable * min(most, spec.landmarks) + (1 - variable) * segments(most, max(ceilDiv(most, spec.landmarks), 1));
   }
-  const bool isSolved = options.hasTarget && options.isNystrom, hasSource = bool(options.sourceLen), isPlain = options.weight == Weight::Plain;
+  const bool hasSource = bool(options.sourceLen), isPlain = options.weight == Weight::Plain;
   auto vectors = [&](const char *name) { return program.buffer(name, {attention.heads(), capacity, spec.headDim}); };
   auto numbers = [&](const char *name) { return program.buffer(name, {attention.heads(), capacity}); };
   key = vectors("landmark_key");
@@ -46,10 +47,10 @@ Landmarks::Landmarks(Program &p, const Attention &a, Options o) : program(p), sp
     sourcePastValue = vectors("source_past_value");
     sourceValue = options.isNystrom ? value : vectors("source_value");
   }
-  chooseBlocks(isSolved);
+  chooseBlocks();
 }
 
-void Landmarks::chooseBlocks(bool isSolved) {
+void Landmarks::chooseBlocks() {
   const bool hasSource = bool(options.sourceLen);
   if (!isSolved && !hasSource)
     return;
@@ -164,7 +165,6 @@ void Landmarks::summarize() {
 }
 
 void Landmarks::solve() {
-  const bool isSolved = options.hasTarget && options.isNystrom;
   if (!isSolved && !options.sourceLen)
     return;
   if (split)

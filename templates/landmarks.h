@@ -59,7 +59,7 @@ public:
   void solve();
 
 private:
-  void chooseBlocks(bool isSolved);
+  void chooseBlocks();
   View rowsOf(Kernel &k, const TensorRef &tensor, const Head &head, const Scalar &count) const;
   void addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Range &positions) const;
   void past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Scalar &end) const;
@@ -73,6 +73,7 @@ private:
   const KernelSpec &spec;
   const Attention &attention;
   const Options options;
+  const bool isSolved; // the target's values are, by the stabilized solve
   Scalar capacity; // landmarks of a sequence, at most
   // [heads, capacity] each, and d where they are vectors. value: pool, then U of the target's. sourcePastValue: B V of the source's
   // landmarks; sourceValue: their U, which is `value` too unless the target's are the segments' own.
