@@ -379,7 +379,7 @@ void writeSourceOutput(Program &program, const Attention &attention, const Landm
     const LandmarkRows source = landmarks.source(k, head, segments);
     const Scalar seen = segments.source * (i0 < segments.sourceLen);
     OnlineSoftmax softmax(k, blockM, program.spec().headDim);
-    addFar(k, softmax, source, k.load(head.query, i0, blockM), k.iota(blockM) * 0 + segments.source, seen, seen, *blocks.blockN);
+    addFar(k, softmax, source, k.load(k.slice(head.query, 0, segments.sourceLen), i0, blockM), k.iota(blockM) * 0 + segments.source, seen, seen, *blocks.blockN);
     const Tile o = convolution.addTo(k, softmax.result(), head, i0, ahead);
     k.store(o, k.slice(head.output, 0, segments.sourceLen), i0);
   });
