@@ -164,59 +164,35 @@ TEST_P(TileOp, DotsUnderAMask) {
   }
 }
 
-// A key tile is transposed, and a left one read, where it is multiplied, from rows as far apart as the view's, unless something is
-// stored between.
+// Operands that a dot may read where they are: a key tile that it transposes and a left one, whose rows lie as far apart as the view's;
+// a right one, if they lie one after the other. Something stored between must not be seen.
 TEST_P(TileOp, RowsReadInPlaceAreThoseOfTheLoad) {
-  for (const bool storesBetween : {false, true}) {
-    constexpr int count = 16, columns = 24, stride = 40;
-    std::vector<float> x = random(count * stride), y(count * stride, NAN);
-    const std::vector<float> before = x;
-    const std::string f = "tensor<16x24xf32>", view = "<24 x f32>";
-    const std::string ir =
-        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
-        "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %ones = arith.constant dense<1.0> : " + f + "\n"
-        "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n"
-        "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>\n"
-        "  %q = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n  %k = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n" +
-        (storesBetween ? "  tile.store %ones, %in[%first] : " + f + ", " + view + "\n" : std::string()) +
-        "  %s = tile.dot %q, %k {transpose_b} : (" + f + ", " + f + ") -> tensor<16x16xf32>\n"
-        "  tile.store %s, %out[%first] : tensor<16x16xf32>, <16 x f32>\n  return\n}\n";
-    runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(stride)}, GetParam());
-    for (int i = 0; i < count; ++i)
-      for (int j = 0; j < count; ++j) {
-        double expected = 0;
-        for (int c = 0; c < columns; ++c)
-          expected += double(before[size_t(i * stride + c)]) * before[size_t(j * stride + c)];
-        ASSERT_NEAR(y[size_t(i * stride + j)], expected, 1e-5 * columns) << i << ", " << j << (storesBetween ? " with a store between" : "");
+  constexpr int count = 16;
+  for (const bool isTransposed : {true, false})
+    for (const int stride : {count, 40})
+      for (const bool storesBetween : {false, true}) {
+        std::vector<float> x = random(size_t(count * stride)), y(size_t(count * stride), NAN);
+        const std::vector<float> before = x;
+        const std::string f = "tensor<16x16xf32>", view = "<16 x f32>";
+        const std::string ir =
+            "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+            "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %ones = arith.constant dense<1.0> : " + f + "\n"
+            "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+            "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+            "  %a = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n  %b = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n" +
+            (storesBetween ? "  tile.store %ones, %in[%first] : " + f + ", " + view + "\n" : std::string()) +
+            "  %s = tile.dot %a, %b " + (isTransposed ? "{transpose_b} " : "") + ": (" + f + ", " + f + ") -> " + f + "\n"
+            "  tile.store %s, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
+        runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(stride)}, GetParam());
+        for (int i = 0; i < count; ++i)
+          for (int j = 0; j < count; ++j) {
+            double expected = 0;
+            for (int c = 0; c < count; ++c)
+              expected += double(before[size_t(i * stride + c)]) * before[size_t(isTransposed ? j * stride + c : c * stride + j)];
+            ASSERT_NEAR(y[size_t(i * stride + j)], expected, 1e-5 * count)
+                << i << ", " << j << " stride " << stride << (isTransposed ? " transposed" : "") << (storesBetween ? " with a store between" : "");
+          }
       }
-  }
-}
-
-// The same of a right operand: where the rows lie one after the other it is read where it is, else it is copied.
-TEST_P(TileOp, RightRowsAreThoseOfTheLoad) {
-  for (const int stride : {16, 40})
-    for (const bool storesBetween : {false, true}) {
-      constexpr int count = 16;
-      std::vector<float> x = random(size_t(count * stride)), y(size_t(count * stride), NAN);
-      const std::vector<float> before = x;
-      const std::string f = "tensor<16x16xf32>", view = "<16 x f32>";
-      const std::string ir =
-          "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
-          "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %ones = arith.constant dense<1.0> : " + f + "\n"
-          "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n"
-          "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view + "\n"
-          "  %q = tile.load %in[%first] : " + view + " -> " + f + "\n  %v = tile.load %in[%first] {in_bounds} : " + view + " -> " + f + "\n" +
-          (storesBetween ? "  tile.store %ones, %in[%first] : " + f + ", " + view + "\n" : std::string()) +
-          "  %s = tile.dot %q, %v : (" + f + ", " + f + ") -> " + f + "\n  tile.store %s, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
-      runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(stride)}, GetParam());
-      for (int i = 0; i < count; ++i)
-        for (int j = 0; j < count; ++j) {
-          double expected = 0;
-          for (int c = 0; c < count; ++c)
-            expected += double(before[size_t(i * stride + c)]) * before[size_t(c * stride + j)];
-          ASSERT_NEAR(y[size_t(i * stride + j)], expected, 1e-5 * count) << i << ", " << j << " stride " << stride << (storesBetween ? " with a store between" : "");
-        }
-    }
 }
 
 // A product with a triangle of ones, whether it is computed as one or as sums of rows.
