@@ -29,7 +29,14 @@ Status translate(Compilation &c, const TargetInfo &target) {
   c.llvmModule = translateToLlvm(*c.module, c.llvmContext);
   if (!c.llvmModule)
     return c.failed("llvm");
-  return optimise(*c.llvmModule, target);
+  // On the way to an object each kernel is optimised where its code is generated.
+  return c.request.emit == Stage::Llvm || c.request.emit == Stage::Asm ? optimise(*c.llvmModule, target) : Status();
+}
+
+Result<std::string> generateFromLlvm(Compilation &c, const TargetInfo &target) {
+  auto objects = generateObjects(*c.llvmModule, target, c.request.from == Stage::Llvm);
+  NYSJIT_RETURN_IF_ERROR(objects);
+  return joinObjects(std::move(*objects));
 }
 
 Status generateObject(Compilation &c, const TargetInfo &target, std::string &object) {
@@ -37,7 +44,7 @@ Status generateObject(Compilation &c, const TargetInfo &target, std::string &obj
     object = c.request.fromText;
     return {};
   }
-  auto made = c.request.from == Stage::Asm ? assemble(c.request.fromText, target) : generateCode(*c.llvmModule, target, false);
+  auto made = c.request.from == Stage::Asm ? assemble(c.request.fromText, target) : generateFromLlvm(c, target);
   NYSJIT_RETURN_IF_ERROR(made);
   object = std::move(*made);
   return {};

@@ -4,6 +4,8 @@
 #include "lld/Common/Driver.h"
 #include "llvm/Analysis/CGSCCPassManager.h"
 #include "llvm/Analysis/LoopAnalysisManager.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/MC/MCAsmBackend.h"
@@ -22,8 +24,10 @@
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/ThreadPool.h"
 #include "llvm/Target/TargetMachine.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -114,6 +118,61 @@ Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info, b
   return std::string(bytes.data(), bytes.size());
 }
 
+//===- Functions side by side -----------------------------------------------------------------------------------===//
+
+/// The object of one of a module's functions.
+static Result<std::string> generateFunction(llvm::StringRef bitcode, llvm::StringRef name, const TargetInfo &info, bool isOptimised) {
+  llvm::LLVMContext context;
+  auto module = llvm::getLazyBitcodeModule(llvm::MemoryBufferRef(bitcode, "nysjit"), context);
+  if (!module)
+    return compileError("llvm", llvm::toString(module.takeError()));
+  for (llvm::Function &function : **module)
+    if (function.getName() != name && function.isMaterializable())
+      function.deleteBody(); // never read
+  if (llvm::Error error = (*module)->materializeAll())
+    return compileError("llvm", llvm::toString(std::move(error)));
+  if (!isOptimised)
+    NYSJIT_RETURN_IF_ERROR(optimise(**module, info));
+  return generateCode(**module, info, false);
+}
+
+Result<std::vector<std::string>> generateObjects(llvm::Module &module, const TargetInfo &info, bool isOptimised) {
+  struct Part {
+    llvm::StringRef name;
+    size_t instructions;
+    Result<std::string> object = std::string();
+  };
+  std::vector<Part> parts;
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    parts.push_back({function.getName(), function.getInstructionCount()});
+    if (function.hasLocalLinkage()) { // seen from the other parts, but not out of the shared object
+      function.setLinkage(llvm::GlobalValue::ExternalLinkage);
+      function.setVisibility(llvm::GlobalValue::HiddenVisibility);
+    }
+  }
+  llvm::SmallString<0> bitcode;
+  llvm::raw_svector_ostream stream(bitcode);
+  llvm::WriteBitcodeToFile(module, stream, /*ShouldPreserveUseListOrder=*/true); // as --emit llvm: it steers code generation
+  std::vector<Part *> longestFirst;
+  for (Part &part : parts)
+    longestFirst.push_back(&part);
+  std::stable_sort(longestFirst.begin(), longestFirst.end(), [](const Part *a, const Part *b) { return a->instructions > b->instructions; });
+  llvm::ThreadPoolStrategy strategy = llvm::hardware_concurrency(static_cast<unsigned>(parts.size()));
+  strategy.Limit = true; // to the CPUs there are
+  llvm::DefaultThreadPool threads(strategy);
+  for (Part *part : longestFirst)
+    threads.async([part, &bitcode, &info, isOptimised] { part->object = generateFunction(bitcode.str(), part->name, info, isOptimised); });
+  threads.wait();
+  std::vector<std::string> objects;
+  for (Part &part : parts) {
+    NYSJIT_RETURN_IF_ERROR(part.object);
+    objects.push_back(std::move(*part.object));
+  }
+  return objects;
+}
+
 Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
   auto found = x86Target();
   NYSJIT_RETURN_IF_ERROR(found);
@@ -174,30 +233,47 @@ struct ScratchFolder {
 };
 } // namespace
 
-Result<std::string> linkSharedObject(const std::string &object) {
-  static std::mutex oneAtATime; // LLD's state is global: two links at once crash
+/// Runs LLD on the objects. Serialised: LLD's state is global, two links at once crash.
+static Result<std::string> link(const std::vector<std::string> &objects, std::initializer_list<const char *> options) {
+  static std::mutex oneAtATime;
   std::lock_guard lock(oneAtATime);
-  Descriptor input{memfd_create("nysjit-object", MFD_CLOEXEC)};
-  if (input.fd < 0 || write(input.fd, object.data(), object.size()) != static_cast<ssize_t>(object.size()))
-    return Error::plain(ErrorKind::Io, "linker", std::string("linker: cannot hold the object in memory: ") + std::strerror(errno));
+  std::vector<Descriptor> inputs(objects.size());
+  std::vector<std::string> paths;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    inputs[i].fd = memfd_create("nysjit-object", MFD_CLOEXEC);
+    if (inputs[i].fd < 0 || write(inputs[i].fd, objects[i].data(), objects[i].size()) != static_cast<ssize_t>(objects[i].size()))
+      return Error::plain(ErrorKind::Io, "linker", std::string("linker: cannot hold the object in memory: ") + std::strerror(errno));
+    paths.push_back("/proc/self/fd/" + std::to_string(inputs[i].fd));
+  }
   const char *temporary = std::getenv("TMPDIR");
   std::string pattern = std::string(temporary && *temporary ? temporary : "/tmp") + "/nysjit-link-XXXXXX";
   if (!mkdtemp(pattern.data()))
     return Error::plain(ErrorKind::Io, pattern, pattern + ": cannot make a folder: " + std::strerror(errno));
-  ScratchFolder folder{pattern, pattern + "/program.so"};
-  const std::string inputPath = "/proc/self/fd/" + std::to_string(input.fd);
+  ScratchFolder folder{pattern, pattern + "/linked"};
+  std::vector<const char *> arguments = {"ld.lld", "-o", folder.file.c_str(), "--threads=1", "--build-id=none"};
+  arguments.insert(arguments.end(), options);
+  for (const std::string &path : paths)
+    arguments.push_back(path.c_str());
   std::string output, errors;
   llvm::raw_string_ostream outputStream(output), errorStream(errors);
-  const lld::Result result = lld::lldMain({"ld.lld", "-shared", "-o", folder.file.c_str(), inputPath.c_str(), "--threads=1", "--build-id=none",
-                                           "-z", "now", "--hash-style=gnu", "-soname", "nysjit-program"},
-                                          outputStream, errorStream, {{lld::Gnu, &lld::elf::link}});
+  const lld::Result result = lld::lldMain(arguments, outputStream, errorStream, {{lld::Gnu, &lld::elf::link}});
   if (result.retCode != 0 || !result.canRunAgain)
     return Error::mismatch(ErrorKind::InvalidFile, "linker", "an x86-64 object", errors);
   std::ifstream file(folder.file, std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (bytes.empty())
-    return Error::plain(ErrorKind::Io, folder.file, folder.file + ": the linked program cannot be read");
+    return Error::plain(ErrorKind::Io, folder.file, folder.file + ": what was linked cannot be read");
   return bytes;
+}
+
+Result<std::string> joinObjects(std::vector<std::string> objects) {
+  if (objects.size() == 1)
+    return std::move(objects.front());
+  return link(objects, {"-r"});
+}
+
+Result<std::string> linkSharedObject(const std::string &object) {
+  return link({object}, {"-shared", "-z", "now", "--hash-style=gnu", "-soname", "nysjit-program"});
 }
 
 } // namespace nysjit
