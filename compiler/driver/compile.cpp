@@ -11,6 +11,7 @@
 #include "llvm/Support/SourceMgr.h"
 
 #include <array>
+#include <sstream>
 
 namespace nysjit {
 
@@ -72,8 +73,14 @@ Result<CompileOutput> Compilation::emitted(std::string text) {
 
 Result<CompileOutput> Compilation::emitLlvm() {
   // The order of uses steers code generation: with it, --from llvm gives the bytes of the direct way.
-  llvm::raw_string_ostream stream(output.emitted);
+  std::string text;
+  llvm::raw_string_ostream stream(text);
   llvmModule->print(stream, nullptr, /*ShouldPreserveUseListOrder=*/true);
+  // That of inline assembly steers nothing, and LLVM prints it in a way that it does not read.
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    if (!line.starts_with("uselistorder ptr asm "))
+      output.emitted += line + "\n";
   return std::move(output);
 }
 

@@ -231,7 +231,8 @@ private:
     c.llvmModule = translateToLlvm(*c.module, c.llvmContext);
     if (!c.llvmModule)
       return c.failed("llvm");
-    return optimiseForGpu(*c.llvmModule, gpu);
+    // On the way to PTX each kernel is optimised where its code is generated.
+    return c.request.emit == Stage::Llvm ? optimiseForGpu(*c.llvmModule, gpu) : Status();
   }
 
   Status generate() {
@@ -239,7 +240,7 @@ private:
       c.output.ptx = c.request.fromText;
       return {};
     }
-    auto ptx = generatePtx(*c.llvmModule, gpu);
+    auto ptx = generatePtx(*c.llvmModule, gpu, c.request.from == Stage::Llvm);
     NYSJIT_RETURN_IF_ERROR(ptx);
     c.output.ptx = std::move(*ptx);
     return {};

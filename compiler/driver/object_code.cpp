@@ -1,11 +1,10 @@
 // Code generation with LLVM and linking with LLD as a library.
 #include "compiler/driver/object_code.h"
+#include "compiler/driver/functions.h"
 
 #include "lld/Common/Driver.h"
 #include "llvm/Analysis/CGSCCPassManager.h"
 #include "llvm/Analysis/LoopAnalysisManager.h"
-#include "llvm/Bitcode/BitcodeReader.h"
-#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/MC/MCAsmBackend.h"
@@ -24,10 +23,8 @@
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
-#include "llvm/Support/ThreadPool.h"
 #include "llvm/Target/TargetMachine.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -118,58 +115,14 @@ Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info, b
   return std::string(bytes.data(), bytes.size());
 }
 
-//===- Functions side by side -----------------------------------------------------------------------------------===//
-
-/// The object of one of a module's functions.
-static Result<std::string> generateFunction(llvm::StringRef bitcode, llvm::StringRef name, const TargetInfo &info, bool isOptimised) {
-  llvm::LLVMContext context;
-  auto module = llvm::getLazyBitcodeModule(llvm::MemoryBufferRef(bitcode, "nysjit"), context);
-  if (!module)
-    return compileError("llvm", llvm::toString(module.takeError()));
-  for (llvm::Function &function : **module)
-    if (function.getName() != name && function.isMaterializable())
-      function.deleteBody(); // never read
-  if (llvm::Error error = (*module)->materializeAll())
-    return compileError("llvm", llvm::toString(std::move(error)));
-  if (!isOptimised)
-    NYSJIT_RETURN_IF_ERROR(optimise(**module, info));
-  return generateCode(**module, info, false);
-}
-
 Result<std::vector<std::string>> generateObjects(llvm::Module &module, const TargetInfo &info, bool isOptimised) {
-  struct Part {
-    llvm::StringRef name;
-    size_t instructions;
-    Result<std::string> object = std::string();
-  };
-  std::vector<Part> parts;
-  for (llvm::Function &function : module) {
-    if (function.isDeclaration())
-      continue;
-    parts.push_back({function.getName(), function.getInstructionCount()});
-    if (function.hasLocalLinkage()) { // seen from the other parts, but not out of the shared object
-      function.setLinkage(llvm::GlobalValue::ExternalLinkage);
-      function.setVisibility(llvm::GlobalValue::HiddenVisibility);
-    }
-  }
-  llvm::SmallString<0> bitcode;
-  llvm::raw_svector_ostream stream(bitcode);
-  llvm::WriteBitcodeToFile(module, stream, /*ShouldPreserveUseListOrder=*/true); // as --emit llvm: it steers code generation
-  std::vector<Part *> longestFirst;
-  for (Part &part : parts)
-    longestFirst.push_back(&part);
-  std::stable_sort(longestFirst.begin(), longestFirst.end(), [](const Part *a, const Part *b) { return a->instructions > b->instructions; });
-  llvm::ThreadPoolStrategy strategy = llvm::hardware_concurrency(static_cast<unsigned>(parts.size()));
-  strategy.Limit = true; // to the CPUs there are
-  llvm::DefaultThreadPool threads(strategy);
-  for (Part *part : longestFirst)
-    threads.async([part, &bitcode, &info, isOptimised] { part->object = generateFunction(bitcode.str(), part->name, info, isOptimised); });
-  threads.wait();
-  std::vector<std::string> objects;
-  for (Part &part : parts) {
-    NYSJIT_RETURN_IF_ERROR(part.object);
-    objects.push_back(std::move(*part.object));
-  }
+  auto objects = forEachFunction(module, [&](llvm::Module &part) -> Result<std::string> {
+    if (!isOptimised)
+      NYSJIT_RETURN_IF_ERROR(optimise(part, info));
+    return generateCode(part, info, false);
+  });
+  if (objects && objects->empty())
+    return Error::mismatch(ErrorKind::InvalidFile, "llvm", "LLVM IR with functions", "none");
   return objects;
 }
 

@@ -1,5 +1,6 @@
 // LLVM IR to PTX. What a target may be asked for is gpuInfo's table: LLVM ends the process where an instruction does not exist.
 #include "compiler/driver/ptx_code.h"
+#include "compiler/driver/functions.h"
 
 #include "llvm/Analysis/CGSCCPassManager.h"
 #include "llvm/Analysis/LoopAnalysisManager.h"
@@ -10,6 +11,8 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
+#include <algorithm>
+#include <map>
 #include <mutex>
 #include <sstream>
 
@@ -67,7 +70,7 @@ Status optimiseForGpu(llvm::Module &module, const GpuInfo &gpu) {
   return {};
 }
 
-Result<std::string> generatePtx(llvm::Module &module, const GpuInfo &gpu) {
+static Result<std::string> generateModule(llvm::Module &module, const GpuInfo &gpu) {
   auto machine = targetMachine(gpu);
   NYSJIT_RETURN_IF_ERROR(machine);
   module.setTargetTriple(llvm::Triple(triple));
@@ -79,6 +82,62 @@ Result<std::string> generatePtx(llvm::Module &module, const GpuInfo &gpu) {
     return compileError("cannot emit PTX");
   passes.run(module);
   return std::string(bytes.data(), bytes.size());
+}
+
+/// One PTX text of several: the head of the first, the kernels of all, and at the end one list of the source files that the lines of all
+/// are counted in (".file 2 "causal.cpp"", ".loc 2 LINE COLUMN").
+static std::string joinPtx(const std::vector<std::string> &texts) {
+  const std::string file = "\t.file\t", loc = "\t.loc\t", end = "\n}\n";
+  std::string joined, tail;
+  std::vector<std::string> files;
+  for (const std::string &text : texts) {
+    const size_t kernel = text.find(".visible .entry "), past = text.rfind(end) + end.size();
+    if (joined.empty())
+      joined = text.substr(0, kernel);
+    std::map<std::string, size_t> numbers; // of this text's numbers, in `files`
+    std::istringstream rest(text.substr(past));
+    for (std::string line; std::getline(rest, line);) {
+      if (!line.starts_with(file)) {
+        if (files.empty())
+          tail += line + "\n";
+        continue;
+      }
+      const size_t space = line.find(' ', file.size());
+      const std::string name = line.substr(space);
+      auto known = std::find(files.begin(), files.end(), name);
+      if (known == files.end())
+        known = files.insert(files.end(), name);
+      numbers[line.substr(file.size(), space - file.size())] = static_cast<size_t>(known - files.begin()) + 1;
+    }
+    std::istringstream lines(text.substr(kernel, past - kernel));
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with(loc)) {
+        const size_t space = line.find(' ', loc.size());
+        line.replace(loc.size(), space - loc.size(), std::to_string(numbers[line.substr(loc.size(), space - loc.size())]));
+      }
+      joined += line + "\n";
+    }
+    joined += "\n";
+  }
+  joined.pop_back();
+  joined += tail;
+  for (size_t i = 0; i < files.size(); ++i)
+    joined += file + std::to_string(i + 1) + files[i] + "\n";
+  return joined;
+}
+
+Result<std::string> generatePtx(llvm::Module &module, const GpuInfo &gpu, bool isOptimised) {
+  const auto generate = [&](llvm::Module &part) -> Result<std::string> {
+    if (!isOptimised)
+      NYSJIT_RETURN_IF_ERROR(optimiseForGpu(part, gpu));
+    return generateModule(part, gpu);
+  };
+  const auto isKernel = [](const llvm::Function &f) { return f.isDeclaration() || f.getCallingConv() == llvm::CallingConv::PTX_Kernel; };
+  if (module.empty() || !std::all_of(module.begin(), module.end(), isKernel)) // a text of somebody else's
+    return generate(module);
+  auto texts = forEachFunction(module, generate);
+  NYSJIT_RETURN_IF_ERROR(texts);
+  return joinPtx(*texts);
 }
 
 std::vector<PtxCounts> countInstructions(const std::string &ptx) {

@@ -11,8 +11,8 @@ namespace nysjit {
 
 /// Cleans up for a GPU, in place.
 Status optimiseForGpu(llvm::Module &module, const GpuInfo &gpu);
-/// PTX of all kernels in the module.
-Result<std::string> generatePtx(llvm::Module &module, const GpuInfo &gpu);
+/// PTX of all kernels in the module: they are cleaned up (unless `isOptimised`) and generated side by side.
+Result<std::string> generatePtx(llvm::Module &module, const GpuInfo &gpu, bool isOptimised);
 /// What a kernel's PTX holds: tensor-core products, 16-byte global accesses, asynchronous copies and barriers.
 struct PtxCounts {
   std::string kernel;

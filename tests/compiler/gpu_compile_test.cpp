@@ -8,6 +8,8 @@
 #include <map>
 #include <random>
 #include <regex>
+#include <set>
+#include <sstream>
 
 using namespace nysjit;
 
@@ -68,6 +70,35 @@ void checkStages(const CompileRequest &request, std::initializer_list<Stage> sta
 TEST(GpuCompile, EachStageCanBeStartedFrom) {
   for (const char *spec : {smallExact, smallCausal})
     checkStages(requestFor(spec, cuda(90)), {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Ptx, Stage::Plan});
+  // Its threads are asked for in more than one place of each kernel.
+  const char *wide = R"({"layout": "causal", "head_dim": 64, "landmarks": 64, "segment_len": 64, "dtype": "bfloat16"})";
+  checkStages(requestFor(wide, cuda(80)), {Stage::Llvm});
+}
+
+/// Kernels are generated apart: the numbers of their lines' files are those of the one list at the end.
+TEST(GpuCompile, EveryLineOfThePtxIsInAFileItLists) {
+  const std::string ptx =
+      emitted(requestFor(R"({"layout": "prefix_lm", "head_dim": 16, "landmarks": 8, "segment_len": 16})", cuda(80)), Stage::Ptx);
+  std::map<std::string, std::string> files;
+  const std::regex file("\t\\.file\t([0-9]+) \"([^\"]+)\"");
+  for (std::sregex_iterator found(ptx.begin(), ptx.end(), file), end; found != end; ++found)
+    EXPECT_TRUE(files.emplace((*found)[1], (*found)[2]).second) << (*found)[0];
+  std::string kernel;
+  std::map<std::string, std::set<std::string>> filesOf;
+  std::istringstream lines(ptx);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (std::regex_search(line, match, std::regex("\\.entry ([a-z_]+)\\(")))
+      kernel = match[1];
+    else if (std::regex_search(line, match, std::regex("^\t\\.loc\t([0-9]+) ")))
+      filesOf[kernel].insert(files[match[1]]);
+  }
+  // One kernel inverts a matrix, and one does nothing that all do not.
+  EXPECT_EQ(filesOf["clear_padding"], (std::set<std::string>{"templates/building_blocks.cpp"}));
+  for (const auto &[name, used] : filesOf) {
+    EXPECT_FALSE(used.contains("")) << name;
+    EXPECT_EQ(used.contains("templates/inverse.cpp"), name == "source_inverse") << name;
+  }
 }
 
 TEST(GpuCompile, EachStageCanBeStartedFromWithAnAssembler) {

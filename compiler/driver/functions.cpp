@@ -1,0 +1,66 @@
+#include "compiler/driver/functions.h"
+
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
+#include "llvm/Support/ThreadPool.h"
+
+#include <algorithm>
+
+namespace nysjit {
+
+namespace {
+
+struct Part {
+  llvm::StringRef function;
+  size_t instructions;
+  Result<std::string> made = std::string();
+};
+
+Result<std::string> workOn(llvm::StringRef bitcode, llvm::StringRef name, const std::function<Result<std::string>(llvm::Module &)> &work) {
+  llvm::LLVMContext context;
+  auto module = llvm::getLazyBitcodeModule(llvm::MemoryBufferRef(bitcode, "nysjit"), context);
+  if (!module)
+    return Error::plain(ErrorKind::CompileFailed, "llvm", "llvm: " + llvm::toString(module.takeError()));
+  for (llvm::Function &function : **module)
+    if (function.getName() != name && function.isMaterializable())
+      function.deleteBody(); // never read
+  if (llvm::Error error = (*module)->materializeAll())
+    return Error::plain(ErrorKind::CompileFailed, "llvm", "llvm: " + llvm::toString(std::move(error)));
+  return work(**module);
+}
+
+} // namespace
+
+Result<std::vector<std::string>> forEachFunction(llvm::Module &module, const std::function<Result<std::string>(llvm::Module &)> &work) {
+  std::vector<Part> parts;
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    parts.push_back({function.getName(), function.getInstructionCount()});
+    if (function.hasLocalLinkage()) {
+      function.setLinkage(llvm::GlobalValue::ExternalLinkage);
+      function.setVisibility(llvm::GlobalValue::HiddenVisibility);
+    }
+  }
+  llvm::SmallString<0> bitcode;
+  llvm::raw_svector_ostream stream(bitcode);
+  llvm::WriteBitcodeToFile(module, stream, /*ShouldPreserveUseListOrder=*/true); // as --emit llvm: it steers code generation
+  std::vector<Part *> longestFirst;
+  for (Part &part : parts)
+    longestFirst.push_back(&part);
+  std::stable_sort(longestFirst.begin(), longestFirst.end(), [](const Part *a, const Part *b) { return a->instructions > b->instructions; });
+  llvm::ThreadPoolStrategy strategy = llvm::hardware_concurrency(static_cast<unsigned>(parts.size()));
+  strategy.Limit = true; // to the CPUs there are
+  llvm::DefaultThreadPool threads(strategy);
+  for (Part *part : longestFirst)
+    threads.async([part, &bitcode, &work] { part->made = workOn(bitcode.str(), part->function, work); });
+  threads.wait();
+  std::vector<std::string> results;
+  for (Part &part : parts) {
+    NYSJIT_RETURN_IF_ERROR(part.made);
+    results.push_back(std::move(*part.made));
+  }
+  return results;
+}
+
+} // namespace nysjit
