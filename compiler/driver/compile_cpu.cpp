@@ -30,21 +30,18 @@ Status translate(Compilation &c, const TargetInfo &target) {
   if (!c.llvmModule)
     return c.failed("llvm");
   // On the way to an object each kernel is optimised where its code is generated.
-  return c.request.emit == Stage::Llvm || c.request.emit == Stage::Asm ? optimise(*c.llvmModule, target) : Status();
+  return c.request.emit == Stage::Llvm ? optimise(*c.llvmModule, target) : Status();
 }
 
-Result<std::string> generateFromLlvm(Compilation &c, const TargetInfo &target) {
-  auto objects = generateObjects(*c.llvmModule, target, c.request.from == Stage::Llvm);
-  NYSJIT_RETURN_IF_ERROR(objects);
-  return joinObjects(std::move(*objects));
-}
+/// A text given with --from llvm is.
+bool isOptimised(const Compilation &c) { return c.request.from == Stage::Llvm; }
 
-Status generateObject(Compilation &c, const TargetInfo &target, std::string &object) {
+Status makeObject(Compilation &c, const TargetInfo &target, std::string &object) {
   if (c.request.from == Stage::Object) {
     object = c.request.fromText;
     return {};
   }
-  auto made = c.request.from == Stage::Asm ? assemble(c.request.fromText, target) : generateFromLlvm(c, target);
+  auto made = c.request.from == Stage::Asm ? assemble(c.request.fromText, target) : generateObject(*c.llvmModule, target, isOptimised(c));
   NYSJIT_RETURN_IF_ERROR(made);
   object = std::move(*made);
   return {};
@@ -101,14 +98,14 @@ Result<CompileOutput> compileForCpu(Compilation &c) {
     return c.emitLlvm();
   // LLVM IR becomes machine code.
   if (request.emit == Stage::Asm && request.from != Stage::Asm) {
-    auto text = generateCode(*c.llvmModule, target, true);
+    auto text = generateAssembly(*c.llvmModule, target, isOptimised(c));
     NYSJIT_RETURN_IF_ERROR(text);
     return c.emitted(*text);
   }
   if (request.emit == Stage::Asm)
     return c.emitted(request.fromText);
   std::string object;
-  NYSJIT_RETURN_IF_ERROR(c.timed("object", [&] { return generateObject(c, target, object); }));
+  NYSJIT_RETURN_IF_ERROR(c.timed("object", [&] { return makeObject(c, target, object); }));
   NYSJIT_RETURN_IF_ERROR(measureKernels(c, object));
   if (request.emit == Stage::Object)
     return c.emitted(object);

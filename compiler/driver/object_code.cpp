@@ -100,7 +100,7 @@ Status optimise(llvm::Module &module, const TargetInfo &info) {
   return {};
 }
 
-Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info, bool asAssembly) {
+static Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info, bool asAssembly) {
   auto machine = targetMachine(info);
   NYSJIT_RETURN_IF_ERROR(machine);
   module.setTargetTriple(llvm::Triple(triple));
@@ -115,18 +115,51 @@ Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info, b
   return std::string(bytes.data(), bytes.size());
 }
 
-Result<std::vector<std::string>> generateObjects(llvm::Module &module, const TargetInfo &info, bool isOptimised) {
-  auto objects = forEachFunction(module, [&](llvm::Module &part) -> Result<std::string> {
+static Result<std::string> joinObjects(std::vector<std::string> objects);
+
+/// Assembly text or an object of each function.
+static Result<std::vector<std::string>> generateFunctions(llvm::Module &module, const TargetInfo &info, bool isOptimised, bool asAssembly) {
+  auto functions = forEachFunction(module, [&](llvm::Module &part) -> Result<std::string> {
     if (!isOptimised)
       NYSJIT_RETURN_IF_ERROR(optimise(part, info));
-    return generateCode(part, info, false);
+    return generateCode(part, info, asAssembly);
   });
-  if (objects && objects->empty())
+  if (functions && functions->empty())
     return Error::mismatch(ErrorKind::InvalidFile, "llvm", "LLVM IR with functions", "none");
-  return objects;
+  return functions;
 }
 
-Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
+Result<std::string> generateObject(llvm::Module &module, const TargetInfo &info, bool isOptimised) {
+  auto objects = generateFunctions(module, info, isOptimised, false);
+  NYSJIT_RETURN_IF_ERROR(objects);
+  return joinObjects(std::move(*objects));
+}
+
+//===- Assembly text --------------------------------------------------------------------------------------------===//
+// Each function is generated and assembled alone, so that --from asm gives the bytes of the direct way. The text of all is one file
+// that any assembler takes: a line ahead of each function's part, whose labels have the part's number.
+
+static const std::string partLine = "# nysjit part ";
+
+static void replaceAll(std::string &text, const std::string &what, const std::string &by) {
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+    text.replace(at, what.size(), by);
+}
+
+static std::string labelOf(const std::string &part) { return ".L" + part + "."; }
+
+Result<std::string> generateAssembly(llvm::Module &module, const TargetInfo &info, bool isOptimised) {
+  auto texts = generateFunctions(module, info, isOptimised, true);
+  NYSJIT_RETURN_IF_ERROR(texts);
+  std::string joined;
+  for (size_t i = 0; i < texts->size(); ++i) {
+    replaceAll((*texts)[i], ".L", labelOf(std::to_string(i)));
+    joined += partLine + std::to_string(i) + "\n" + (*texts)[i];
+  }
+  return joined;
+}
+
+static Result<std::string> assemblePart(const std::string &text, const TargetInfo &info) {
   auto found = x86Target();
   NYSJIT_RETURN_IF_ERROR(found);
   const llvm::Target &target = **found;
@@ -161,6 +194,21 @@ Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
   if (parser->Run(/*NoInitialTextSection=*/false) || !diagnostics.empty())
     return Error::mismatch(ErrorKind::InvalidFile, "--from asm", "x86-64 assembly", diagnostics);
   return std::string(bytes.data(), bytes.size());
+}
+
+Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
+  std::vector<std::string> objects;
+  for (size_t start = 0; start < text.size();) {
+    const size_t next = std::min(text.find("\n" + partLine, start), text.size() - 1) + 1;
+    std::string part = text.substr(start, next - start);
+    if (part.starts_with(partLine))
+      replaceAll(part, labelOf(part.substr(partLine.size(), part.find('\n') - partLine.size())), ".L");
+    auto object = assemblePart(part, info);
+    NYSJIT_RETURN_IF_ERROR(object);
+    objects.push_back(std::move(*object));
+    start = next;
+  }
+  return joinObjects(std::move(objects));
 }
 
 //===- Linking --------------------------------------------------------------------------------------------------===//
@@ -219,7 +267,8 @@ static Result<std::string> link(const std::vector<std::string> &objects, std::in
   return bytes;
 }
 
-Result<std::string> joinObjects(std::vector<std::string> objects) {
+/// One relocatable object of several.
+static Result<std::string> joinObjects(std::vector<std::string> objects) {
   if (objects.size() == 1)
     return std::move(objects.front());
   return link(objects, {"-r"});

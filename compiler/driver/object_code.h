@@ -9,12 +9,11 @@ namespace nysjit {
 
 /// Optimises and sets the target's attributes on every function, in place.
 Status optimise(llvm::Module &module, const TargetInfo &target);
-/// Assembly text or an object's bytes.
-Result<std::string> generateCode(llvm::Module &module, const TargetInfo &target, bool asAssembly);
-/// An object for each function, in the module's order: they are optimised (unless `isOptimised`) and generated side by side.
-Result<std::vector<std::string>> generateObjects(llvm::Module &module, const TargetInfo &target, bool isOptimised);
-/// One relocatable object of several. Serialised like linkSharedObject.
-Result<std::string> joinObjects(std::vector<std::string> objects);
+/// An object: the functions are optimised (unless `isOptimised`) and generated side by side, then joined. Joining is serialised like
+/// linkSharedObject.
+Result<std::string> generateObject(llvm::Module &module, const TargetInfo &target, bool isOptimised);
+/// The assembly text of which assemble() makes generateObject's bytes.
+Result<std::string> generateAssembly(llvm::Module &module, const TargetInfo &target, bool isOptimised);
 /// An object's bytes from assembly text.
 Result<std::string> assemble(const std::string &text, const TargetInfo &target);
 /// A shared object's bytes from an object's. Serialised inside: LLD keeps global state.

@@ -59,7 +59,7 @@ TEST_F(Compile, EveryStageGoesToStandardOutputOrAFile) {
 TEST_F(Compile, AStageGivenBackGivesTheSameObject) {
   for (const char *spec : {"exact.json", "causal.json"}) {
     nysjit({"compile", spec, "--emit", "object", "-o", "direct.o"});
-    for (const char *stage : {"tile", "lowered", "llvm"}) {
+    for (const char *stage : {"tile", "lowered", "llvm", "asm"}) {
       nysjit({"compile", spec, "--emit", stage, "-o", "stage"});
       Outcome outcome = nysjit({"compile", spec, "--from", stage, "stage", "--emit", "object", "-o", "again.o"});
       EXPECT_EQ(outcome.exitCode, 0) << stage << outcome.err;
