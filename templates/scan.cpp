@@ -18,6 +18,8 @@
 #include "templates/landmarks.h"
 #include "templates/templates.h"
 
+#include <bit>
+
 namespace nysjit {
 
 namespace {
@@ -32,7 +34,8 @@ struct Scan {
   const bool isFirstK;
   const int landmarks, headDim, firstK;
   TensorRef landmarkQuery, landmarkKey; // learned: [Hq, m, d] and [Hkv, m, d], else [heads, m, d]
-  PartialSums states;                   // of each part, what lies before the block at hand
+  bool isKept = false;                  // one tile holds all landmarks: their queries and keys are loaded once
+  PartialSums states;                   // of each part, what lies before the block at hand; carried if that is all of one tile
 
   explicit Scan(Program &p);
   View queryRows(Kernel &k, const Head &head) const { return k.view(landmarkQuery, {isFirstK ? head.pair : head.queryHead}); }
@@ -111,18 +114,25 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
     const View output = k.slice(head.output, firstK, max(head.length - firstK, 0));
     const Tile scale = logitScale(k);
     const Tile row = k.iota(blockM), floatRow = row * 1.0, isBefore = cols(row) <= rows(row); // of a block
-    if (!split)
-      k.forRange({0, landmarks}, blockN, {}, [&](Scalar j0) { states.store(k, OnlineSoftmax(k, blockN, headDim), head.pair, part, j0, landmarks); });
+    const bool isCarried = isKept && !split;
+    Tile keptQueries, keptKeys;
+    if (isKept) {
+      keptQueries = k.load(queries, 0, blockN);
+      keptKeys = k.load(keys, 0, blockN);
+    }
+    const OnlineSoftmax none(k, blockN, headDim);
+    if (!split && !isCarried)
+      k.forRange({0, landmarks}, blockN, {}, [&](Scalar j0) { states.store(k, none, head.pair, part, j0, landmarks); });
     k.sync();
 
-    k.forRange({begin, end}, blockM, {}, [&](Scalar i0) {
+    OnlineSoftmax carried = none;
+    k.forRange({begin, end}, blockM, isCarried ? carried.carry() : Carry{}, [&](Scalar i0) {
       const Tile query = k.load(head.query, i0, blockM);
       auto logits = [&](Scalar l0) {
-        const Tile x = dotT(query, k.load(keys, l0, blockN), precision()) * scale;
+        const Tile x = dotT(query, isKept ? keptKeys : k.load(keys, l0, blockN), precision()) * scale;
         return where(cols(l0 + k.iota(blockN)) < landmarks, x, negativeInfinity);
       };
-      // softmax(tau Q Ktilde^T): kept where one tile holds all landmarks, else computed again for each j0
-      const bool isKept = landmarks <= blockN;
+      // softmax(tau Q Ktilde^T): kept likewise, else computed again for each j0
       Tile kept, logTotal;
       if (isKept) {
         const Tile x = logits(0), weight = exp2(x - rows(rowMax(x)));
@@ -133,7 +143,7 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
         logTotal = total.logOfMass();
       }
       Tile o = k.fill(blockM, headDim, 0);
-      k.forRange({0, landmarks}, blockN, {&o}, [&](Scalar j0) {
+      auto addLandmarks = [&](Scalar j0) {
         auto inverse = [&](Scalar l0) { return k.load(k.columns(inverted, j0, blockN), l0, blockN); };
         Tile p = k.fill(blockM, blockN, 0); // P of landmarks j0 on
         if (isKept)
@@ -144,21 +154,19 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
           });
         // x_jt of the block, positions by rows
         const Tile key = k.load(head.key, i0, blockM), value = k.load(head.value, i0, blockM);
-        const Tile x = where(rows(i0 + row < end), dotT(key, k.load(queries, j0, blockN), precision()) * scale, negativeInfinity);
-        const TensorRef &maxima = states.maximum, &masses = states.mass;
-        const Tile r = k.load(k.view(maxima, {head.pair, part}), j0, blockN), mass = k.load(k.view(masses, {head.pair, part}), j0, blockN);
-        const Tile sum = k.load(k.view(states.sum, {head.pair, part}), j0, blockN);
+        const Tile x = where(rows(i0 + row < end), dotT(key, isKept ? keptQueries : k.load(queries, j0, blockN), precision()) * scale, negativeInfinity);
+        const OnlineSoftmax before = isCarried ? carried : states.load(k, head.pair, part, j0, landmarks, none);
 
         Tile start = k.number(0); // the first row without an output
         auto pass = [&](Scalar first) {
-          const Tile R = max(r, columnMax(where(rows(row) <= first, x, negativeInfinity))), shrink = exp2(r - R);
+          const Tile R = max(before.maximum, columnMax(where(rows(row) <= first, x, negativeInfinity))), shrink = exp2(before.maximum - R);
           const Tile above = x - cols(R), weight = exp2(min(above, jump));
           const Tile leaps = rowMax(where(rows(row) >= first + 1, above, negativeInfinity));
           const Tile next = 0.0 - maxOf(where(jump < leaps, 0.0 - floatRow, double(-blockM)));
-          const Tile masses = dot(where(isBefore, k.fill(blockM, blockM, 1), 0.0), weight, DotPrecision::Full) + cols(mass * shrink);
+          const Tile masses = dot(where(isBefore, k.fill(blockM, blockM, 1), 0.0), weight, DotPrecision::Full) + cols(before.mass * shrink);
           const Tile share = where(rows((row >= first) & (floatRow < next)), p / masses, 0.0);
           const Tile within = where(isBefore, dotT(share, weight, DotPrecision::Full), 0.0);
-          o = dotAdd(dotAdd(o, share * cols(shrink), sum, DotPrecision::Full), within, value, DotPrecision::Full);
+          o = dotAdd(dotAdd(o, share * cols(shrink), before.sum, DotPrecision::Full), within, value, DotPrecision::Full);
           start = next;
         };
         // While there are rows: at most one pass a row, mostly one in all.
@@ -169,16 +177,30 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
           });
         };
         whileRows(blockM / 8, [&] { whileRows(8, [&] { pass(k.toInteger(start)); }); });
-      });
+        if (!isKept)
+          return;
+        if (isCarried) {
+          carried.add(transpose(x), value);
+          return;
+        }
+        k.sync();
+        OnlineSoftmax state = states.load(k, head.pair, part, j0, landmarks, none); // again: it does not live through the passes
+        state.add(transpose(x), value);
+        states.store(k, state, head.pair, part, j0, landmarks);
+      };
+      if (isKept)
+        addLandmarks(0);
+      else
+        k.forRange({0, landmarks}, blockN, {&o}, addLandmarks);
       k.store(convolution.addTo(k, o, head, i0), output, i0 - firstK);
       k.sync();
-      // A loop of its own: what it needs does not live through the passes.
-      k.forRange({0, landmarks}, blockN, {}, [&](Scalar j0) {
-        OnlineSoftmax state = states.load(k, head.pair, part, j0, landmarks, OnlineSoftmax(k, blockN, headDim));
-        const Tile x = dotT(k.load(queries, j0, blockN), k.load(head.key, i0, blockM), precision()) * scale;
-        state.add(where(cols(i0 + row < end), x, negativeInfinity), k.load(head.value, i0, blockM));
-        states.store(k, state, head.pair, part, j0, landmarks);
-      });
+      if (!isKept) // a loop of its own: what it needs does not live through the passes either
+        k.forRange({0, landmarks}, blockN, {}, [&](Scalar j0) {
+          OnlineSoftmax state = states.load(k, head.pair, part, j0, landmarks, none);
+          const Tile x = dotT(k.load(queries, j0, blockN), k.load(head.key, i0, blockM), precision()) * scale;
+          state.add(where(cols(i0 + row < end), x, negativeInfinity), k.load(head.value, i0, blockM));
+          states.store(k, state, head.pair, part, j0, landmarks);
+        });
       k.sync();
     });
   });
@@ -204,13 +226,17 @@ void Scan::firstRows() {
 void scan(Program &program) {
   Scan layout(program);
   const Attention &attention = layout.attention;
-  BlockConfig blocks = program.blocks("scan_output", {.blockM = 64, .blockN = 64, .split = 0});
+  // All landmarks at once, where a tile of theirs is not too large.
+  const int landmarkTile = layout.landmarks > 256 ? 64 : std::max(16, static_cast<int>(std::bit_ceil(static_cast<unsigned>(layout.landmarks))));
+  BlockConfig blocks = program.blocks("scan_output", {.blockM = 64, .blockN = landmarkTile, .split = 0});
   if (*blocks.split) // many programs side by side, each with less memory of its own
     blocks = program.blocks("scan_output", {.blockM = 32, .blockN = 32, .split = 0});
   const BlockConfig inverseBlocks = program.blocks("scan_inverse", {.blockM = 32});
   const Scalar inverses = layout.isFirstK ? attention.heads() : attention.queryHeads;
   const InverseWorkspace inverse(program, inverses, layout.landmarks, *inverseBlocks.blockM, *blocks.blockN);
-  layout.states = PartialSums(program, "state", attention.heads(), *blocks.split ? ceilDiv(attention.maxLength, *blocks.split) : Scalar(1), layout.landmarks);
+  layout.isKept = layout.landmarks <= *blocks.blockN;
+  if (!layout.isKept || *blocks.split)
+    layout.states = PartialSums(program, "state", attention.heads(), *blocks.split ? ceilDiv(attention.maxLength, *blocks.split) : Scalar(1), layout.landmarks);
 
   attention.clearPadding(program);
   if (layout.isFirstK)

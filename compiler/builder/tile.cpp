@@ -222,6 +222,15 @@ Tile columnSum(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::
 Tile maxOf(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Max, 0, 1, loc); }
 Tile sumOf(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum, 0, 1, loc); }
 
+Tile transpose(Tile x, SourceLocation loc) {
+  if (!x.owner() || x.rank() != 2)
+    failTemplate(loc, "expected a tile of rank 2 to transpose, found rank " + std::to_string(x.rank()));
+  Kernel::Emitter &emitter = x.owner()->emitter();
+  Value value = conform(emitter, TileOperand(x, loc), {2, x.rows(), x.columns(), Axis::None}, Element::F32);
+  const Type type = shaped({2, x.columns(), x.rows(), Axis::None}, emitter.irType(Element::F32));
+  return emitter.tile(tile::TransposeOp::create(emitter.builder, emitter.at(loc), type, value));
+}
+
 Tile triangularSolve(Tile lower, Tile rhs, SourceLocation loc) {
   Kernel::Emitter &emitter = lower.owner()->emitter();
   Value right = emitter.visible(rhs.irValue(), loc);

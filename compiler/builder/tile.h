@@ -94,6 +94,9 @@ Tile columnSum(Tile x, SourceLocation loc = SourceLocation::current());
 Tile maxOf(Tile x, SourceLocation loc = SourceLocation::current());
 Tile sumOf(Tile x, SourceLocation loc = SourceLocation::current());
 
+/// [M, N] -> [N, M].
+Tile transpose(Tile x, SourceLocation loc = SourceLocation::current());
+
 /// x of (I + strictly lower part of `lower`) x = rhs.
 Tile triangularSolve(Tile lower, Tile rhs, SourceLocation loc = SourceLocation::current());
 

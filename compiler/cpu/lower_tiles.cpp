@@ -271,6 +271,7 @@ LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::strin
   for (func::FuncOp kernel : kernels) {
     sumRows(kernel);
     turnSoftmaxes(kernel, shape.lanes);
+    transposeOnce(kernel);
     hoistScalars(kernel.getBody().front());
     FailureOr<Schedule> schedule = Schedule::create(kernel);
     if (failed(schedule))

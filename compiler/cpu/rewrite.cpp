@@ -38,22 +38,30 @@ bool isSpread(Value tile) {
   return isElementwise(op) && llvm::all_of(op->getOperands(), [](Value operand) { return !matrixType(operand) || isSpread(operand); });
 }
 
+/// Once, where the tile is made.
+Value transposedOnce(llvm::DenseMap<Value, Value> &transposes, Value tile) {
+  Value &made = transposes[tile];
+  if (!made) {
+    OpBuilder b(tile.getContext());
+    b.setInsertionPointAfter(tile.getDefiningOp());
+    made = tile::TransposeOp::create(b, tile.getLoc(), RankedTensorType::get(turned(matrixType(tile)).getShape(), b.getF32Type()), tile);
+  }
+  return made;
+}
+
 class Turn {
 public:
-  Turn(tile::DotOp scores, llvm::DenseMap<Value, Value> &transposes) : scores(scores), transposes(transposes) {}
+  /// `root` is a dot of scores or a transpose.
+  Turn(Operation *root, llvm::DenseMap<Value, Value> &transposes) : root(root), transposes(transposes) {}
 
   /// Collects what is to be turned; false if it cannot be, or there is nothing to gain.
   bool find(int64_t lanes) {
-    auto loop = scores->getParentOfType<scf::ForOp>();
-    Operation *queries = scores.getA().getDefiningOp(), *keys = scores.getB().getDefiningOp();
-    const RankedTensorType type = scores.getResult().getType();
-    if (!loop || !queries || loop->isAncestor(queries) || !isa_and_nonnull<tile::LoadOp>(keys) || keys->getBlock() != scores->getBlock() ||
-        !scores.getTransposeB() || scores.getTransposeA() || scores.getAccumulator() || type.getDimSize(0) % lanes || type.getDimSize(1) % lanes)
+    if (auto scores = dyn_cast<tile::DotOp>(root); scores && !gains(scores, lanes))
       return false;
-    add(scores);
+    add(root);
     for (size_t i = 0; i < values.size(); ++i)
       for (Operation *user : values[i].getUsers()) {
-        if (user->getBlock() != scores->getBlock())
+        if (user->getBlock() != root->getBlock())
           return false;
         auto dot = dyn_cast<tile::DotOp>(user);
         const bool isLeft = dot && dot.getA() == values[i] && !dot.getTransposeA() && dot.getB() != values[i] && dot.getAccumulator() != values[i];
@@ -72,8 +80,10 @@ public:
     for (Operation *op : inOrder) {
       OpBuilder b(op);
       const Location loc = op->getLoc();
-      if (op == scores) {
-        known[scores] = tile::DotOp::create(b, loc, turned(scores.getResult().getType()), scores.getB(), transposed(scores.getA()), Value(), false, scores.getPrecision());
+      if (auto transpose = dyn_cast<tile::TransposeOp>(op)) {
+        known[transpose] = transpose.getValue();
+      } else if (auto scores = dyn_cast<tile::DotOp>(op); scores && op == root) {
+        known[scores] = tile::DotOp::create(b, loc, turned(scores.getResult().getType()), scores.getB(), transposedOnce(transposes, scores.getA()), Value(), false, scores.getPrecision());
       } else if (auto dot = dyn_cast<tile::DotOp>(op)) {
         Value result = tile::DotOp::create(b, loc, dot.getResult().getType(), known.lookup(dot.getA()), dot.getB(), dot.getAccumulator(), dot.getTransposeB(),
                                            dot.getPrecision(), /*transpose_a=*/true);
@@ -90,22 +100,20 @@ public:
   }
 
 private:
-  void add(Operation *op) {
-    operations.insert(op);
-    if (op == scores || isElementwise(op))
-      values.insert(op->getResult(0));
+  /// Keys that come by in a loop, to queries that stay.
+  static bool gains(tile::DotOp scores, int64_t lanes) {
+    auto loop = scores->getParentOfType<scf::ForOp>();
+    Operation *queries = scores.getA().getDefiningOp(), *keys = scores.getB().getDefiningOp();
+    const RankedTensorType type = scores.getResult().getType();
+    return loop && queries && !loop->isAncestor(queries) && isa_and_nonnull<tile::LoadOp>(keys) && keys->getBlock() == scores->getBlock() &&
+           scores.getTransposeB() && !scores.getTransposeA() && !scores.getAccumulator() && type.getDimSize(0) % lanes == 0 &&
+           type.getDimSize(1) % lanes == 0;
   }
 
-  /// Once, where the tile is made.
-  Value transposed(Value tile) {
-    Value &made = transposes[tile];
-    if (!made) {
-      OpBuilder b(tile.getContext());
-      b.setInsertionPointAfter(tile.getDefiningOp());
-      const RankedTensorType type = matrixType(tile);
-      made = tile::TransposeOp::create(b, tile.getLoc(), RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, b.getF32Type()), tile);
-    }
-    return made;
+  void add(Operation *op) {
+    operations.insert(op);
+    if (op == root || isElementwise(op))
+      values.insert(op->getResult(0));
   }
 
   /// An elementwise operation on turned operands.
@@ -135,7 +143,7 @@ private:
     return known[tile] = made;
   }
 
-  tile::DotOp scores;
+  Operation *root;
   llvm::DenseMap<Value, Value> &transposes;
   llvm::SetVector<Value> values;           // to be turned
   llvm::SetVector<Operation *> operations; // on them
@@ -159,10 +167,24 @@ void sumRows(func::FuncOp kernel) {
   });
 }
 
+void transposeOnce(func::FuncOp kernel) {
+  llvm::DenseMap<Value, Value> transposes;
+  kernel.walk([&](tile::DotOp dot) {
+    Value b = dot.getB();
+    auto loop = dot->getParentOfType<scf::ForOp>();
+    if (!dot.getTransposeB() || !loop || !b.getDefiningOp() || loop->isAncestor(b.getDefiningOp()))
+      return;
+    dot.getBMutable().assign(transposedOnce(transposes, b));
+    dot.setTransposeB(false);
+  });
+}
+
 void turnSoftmaxes(func::FuncOp kernel, int64_t lanes) {
   llvm::DenseMap<Value, Value> transposes;
-  auto turnFirst = [&](tile::DotOp dot) {
-    Turn turn(dot, transposes);
+  auto turnFirst = [&](Operation *op) {
+    if (!isa<tile::DotOp, tile::TransposeOp>(op) || llvm::is_contained(llvm::make_second_range(transposes), op->getResult(0)))
+      return WalkResult::advance();
+    Turn turn(op, transposes);
     if (!turn.find(lanes))
       return WalkResult::advance();
     turn.rewrite(); // erases operations that the walk is at

@@ -12,6 +12,9 @@
 //   for keys k, values v:  %s = tile.dot %k, %qt                   [keys, queries]
 //                          ... the same, reduced over rows ...     a query a lane: no sums across lanes
 //                          %o = tile.dot %p, %v {transpose_a}
+// and so that a tile that the program transposes, %s = tile.transpose %x, is %x itself in what follows.
+//
+// What a loop's dots take transposed, but do not load in it, is transposed once, before the loop.
 #pragma once
 #include "compiler/dialect/Tile.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,7 +23,9 @@ namespace nysjit::cpu {
 
 /// Products with a triangle of ones as sums of rows.
 void sumRows(mlir::func::FuncOp kernel);
-/// Turns every such dot's result, and what is computed from it elementwise, if nothing but reductions and dots' `a` reads it.
+/// The operands of dots in loops that no iteration changes.
+void transposeOnce(mlir::func::FuncOp kernel);
+/// Turns the result of every such dot and transpose, and what is computed from it elementwise, if nothing but reductions and dots' `a` reads it.
 /// `lanes`: of a vector register, which the tile's sides must be multiples of.
 void turnSoftmaxes(mlir::func::FuncOp kernel, int64_t lanes);
 

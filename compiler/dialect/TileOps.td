@@ -106,7 +106,7 @@ def DotOp : TileOp<"dot", [Pure]> {
 }
 
 def TransposeOp : TileOp<"transpose", [Pure]> {
-  let summary = "[N, M] of [M, N] (on the CPU)";
+  let summary = "[N, M] of [M, N]";
   let arguments = (ins FloatTile:$value);
   let results = (outs F32Tile:$result);
   let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";

@@ -1,4 +1,4 @@
-// What lanes and warps do together beside dots: reductions and the triangular solve.
+// What lanes and warps do together beside dots: reductions, transposes and the triangular solve.
 #include "compiler/gpu/kernel_emitter.h"
 
 using namespace mlir;
@@ -21,14 +21,15 @@ Value KernelEmitter::acrossLanes(tile::ReduceKind kind, Value value, ArrayRef<in
 Registers KernelEmitter::acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, ArrayRef<int64_t> places, Value lanePlace, int64_t count) {
   if (warps == 1)
     return values;
-  Value base = sharedAddress(plan.scratch(op).begin);
-  awaitReaders(plan.scratch(op));
+  const SharedRange range = {plan.scratch(op).begin, plan.scratch(op).begin + warps * count * 4};
+  Value base = sharedAddress(range.begin);
+  awaitReaders(range);
   onWarpsOf(warps, [&] {
     for (size_t i = 0; i < values.size(); ++i)
       e.store(values[i], e.offset(base, e.mul(e.add(e.add(e.mul(warp, count), lanePlace), places[i]), 4)), 4);
   });
   barrier();
-  underWay.reads.push_back(plan.scratch(op));
+  underWay.reads.push_back(range);
   for (size_t i = 0; i < values.size(); ++i) {
     Value whole;
     for (int64_t other = 0; other < warps; ++other) {
@@ -80,6 +81,7 @@ void KernelEmitter::emitReduce(tile::ReduceOp op) {
         sums.push_back(acrossLanes(kind, combine(kind, even, odd), {1, 2}));
       }
     setRegisters(op.getResult(), sums, RowPart);
+    spread(op, sums, RowPart);
   } else { // down the columns: registers, the eight lanes with the same columns, then the warps
     Registers sums;
     SmallVector<int64_t> places;
@@ -94,7 +96,40 @@ void KernelEmitter::emitReduce(tile::ReduceOp op) {
       }
     sums = acrossWarps(op, sums, split.warps, places, laneColumn, pieces * 8);
     setRegisters(op.getResult(), sums, ColumnPart);
+    spread(op, sums, ColumnPart);
   }
+}
+
+/// Gives each lane the other part too, through shared memory, if anything needs it. Lanes of one place write the same bits.
+void KernelEmitter::spread(tile::ReduceOp op, ArrayRef<Value> values, unsigned made) {
+  const unsigned other = (RowPart | ColumnPart) & ~made;
+  if (!(plan.parts(op.getResult()) & other))
+    return;
+  const int64_t length = tileType(op.getResult()).getNumElements();
+  const RowSplit split = plan.split(length);
+  const SharedRange range = {plan.scratch(op).end - length * 4, plan.scratch(op).end};
+  Value base = sharedAddress(range.begin), first = e.add(firstRow(split), laneRow);
+  auto places = [&](unsigned part, llvm::function_ref<void(Value)> visit) {
+    if (part == RowPart) {
+      for (int64_t block = 0; block < split.blocks; ++block)
+        for (int64_t half = 0; half < split.halves; ++half)
+          visit(e.offset(base, e.mul(e.add(first, block * 16 + half * 8), 4)));
+      return;
+    }
+    for (int64_t piece = 0; piece < length / 8; ++piece)
+      for (int64_t element = 0; element < 2; ++element)
+        visit(e.offset(base, e.mul(e.add(laneColumn, piece * 8 + element), 4)));
+  };
+  awaitReaders(range);
+  onWarpsOf(made == RowPart ? split.warps : 1, [&] {
+    size_t i = 0;
+    places(made, [&](Value place) { e.store(values[i++], place, 4); });
+  });
+  barrier();
+  underWay.reads.push_back(range);
+  Registers all;
+  places(other, [&](Value place) { all.push_back(e.load(e.f32Type(), place, 4)); });
+  setRegisters(op.getResult(), all, other);
 }
 
 /// `body` by the warps that hold different rows.
@@ -105,24 +140,46 @@ void KernelEmitter::onWarpsOf(int64_t warps, llvm::function_ref<void()> body) {
     body();
 }
 
-//===- Solve ----------------------------------------------------------------------------------------------------===//
+//===- Transpose and solve --------------------------------------------------------------------------------------===//
 
-/// A 2-D tile's registers as row-major float32 in shared memory.
-void KernelEmitter::storeTile(Value tile, Value base, int64_t columns) {
+/// A 2-D tile's registers as float32 in shared memory, rows `stride` numbers apart.
+void KernelEmitter::storeTile(Value tile, Value base, int64_t stride) {
   const RankedTensorType type = tileType(tile);
+  const int64_t columns = type.getDimSize(1);
   const RowSplit split = plan.split(type.getDimSize(0));
   const SmallVector<Value> values = registersOf(tile);
   onWarpsOf(split.warps, [&] {
     Value first = e.add(firstRow(split), laneRow);
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half) {
-        Value row = e.offset(base, e.mul(e.add(e.mul(e.add(first, block * 16 + half * 8), columns), laneColumn), 4));
+        Value row = e.offset(base, e.mul(e.add(e.mul(e.add(first, block * 16 + half * 8), stride), laneColumn), 4));
         for (int64_t piece = 0; piece < columns / 8; ++piece) {
           const int64_t at = ((block * (columns / 8) + piece) * split.halves + half) * 2;
           e.store(e.vectorOf({values[at], values[at + 1]}), e.offset(row, piece * 32), 8);
         }
       }
   });
+}
+
+int64_t transposeStride(RankedTensorType type) { return type.getDimSize(1) + 4; }
+
+/// Through shared memory. With rows 4 banks further apart than a multiple of 16 the reads, down its columns, meet in no bank.
+void KernelEmitter::emitTranspose(tile::TransposeOp op) {
+  const int64_t stride = transposeStride(op.getValue().getType()), columns = op.getResult().getType().getDimSize(1);
+  Value base = sharedAddress(plan.scratch(op).begin);
+  awaitReaders(plan.scratch(op));
+  storeTile(op.getValue(), base, stride);
+  barrier();
+  underWay.reads.push_back(plan.scratch(op));
+  const RowSplit split = plan.split(op.getResult().getType().getDimSize(0));
+  Value own = e.offset(base, e.mul(e.add(e.add(firstRow(split), laneRow), e.mul(laneColumn, stride)), 4));
+  Registers values;
+  for (int64_t block = 0; block < split.blocks; ++block)
+    for (int64_t piece = 0; piece < columns / 8; ++piece)
+      for (int64_t half = 0; half < split.halves; ++half)
+        for (int64_t element = 0; element < 2; ++element)
+          values.push_back(e.load(e.f32Type(), e.offset(own, ((piece * 8 + element) * stride + block * 16 + half * 8) * 4), 4));
+  setRegisters(op.getResult(), values);
 }
 
 /// x_i = rhs_i - sum over j < i of lower_ij x_j, a thread a column: its x stays in shared memory, which no other thread reads,

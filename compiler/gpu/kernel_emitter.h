@@ -116,13 +116,15 @@ private:
 
   // exchange.cpp
   void emitReduce(tile::ReduceOp op);
+  void spread(tile::ReduceOp op, llvm::ArrayRef<mlir::Value> values, unsigned made);
+  void emitTranspose(tile::TransposeOp op);
   void emitSolve(tile::TriangularSolveOp op);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
   Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, llvm::ArrayRef<int64_t> places, mlir::Value lanePlace,
                         int64_t count);
   void onWarpsOf(int64_t warps, llvm::function_ref<void()> body);
-  void storeTile(mlir::Value tile, mlir::Value base, int64_t columns);
+  void storeTile(mlir::Value tile, mlir::Value base, int64_t stride);
 
   // Values
   llvm::SmallVector<mlir::Value> &registersOf(mlir::Value tile, unsigned part = 0);

@@ -359,11 +359,6 @@ void KernelPlan::planParts(func::FuncOp kernel) {
 /// What emission relies on. Its errors come before anything is emitted.
 LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
   const WalkResult result = kernel.walk([&](Operation *op) -> WalkResult {
-    if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && isOneDimensional(reduce.getResult())) {
-      const unsigned made = reduce.getAxis() == 1 ? RowPart : ColumnPart;
-      if (parts(reduce.getResult()) & ~made)
-        return op->emitOpError("is needed along the other axis than it comes about; the GPU lowering has no transposition of 1-D tiles"), WalkResult::interrupt();
-    }
     if (auto constant = dyn_cast<arith::ConstantOp>(op); constant && isa<DenseElementsAttr>(constant.getValue()))
       if (!isa<SplatElementsAttr>(constant.getValue()))
         return op->emitOpError("expects one repeated number"), WalkResult::interrupt();
@@ -373,8 +368,10 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
     auto dot = dyn_cast<tile::DotOp>(op);
     if (isa<tile::PrefixSumOp>(op))
       return op->emitOpError("has no lowering for the GPU, which multiplies by a triangle of ones"), WalkResult::interrupt();
-    if (isa<tile::TransposeOp>(op) || (dot && dot.getTransposeA()))
-      return op->emitOpError("expects tiles as they are; the GPU lowering has no transposition of 2-D tiles"), WalkResult::interrupt();
+    if (auto transpose = dyn_cast<tile::TransposeOp>(op); transpose && !transpose.getValue().getType().getElementType().isF32())
+      return op->emitOpError("expects a float32 tile on the GPU"), WalkResult::interrupt();
+    if (dot && dot.getTransposeA())
+      return op->emitOpError("expects a as it is; the GPU lowering has no product of a transposed a"), WalkResult::interrupt();
     if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(op) && dialect != "tile" && dialect != "arith" &&
         dialect != "math")
       return op->emitOpError("has no lowering for the GPU"), WalkResult::interrupt();
@@ -385,13 +382,17 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
 
 //===- Shared memory --------------------------------------------------------------------------------------------===//
 
-static int64_t scratchBytes(Operation *op, int64_t warps) {
+int64_t KernelPlan::scratchBytes(Operation *op) const {
   if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
     const RankedTensorType type = reduce.getValue().getType();
-    if (type.getRank() == 2 && reduce.getAxis() == 0)
-      return warps * type.getDimSize(1) * 4;
-    return type.getRank() == 1 ? 128 : 0;
+    if (type.getRank() == 1)
+      return 128;
+    const unsigned made = reduce.getAxis() == 1 ? RowPart : ColumnPart;
+    const int64_t spread = parts(reduce.getResult()) & ~made ? type.getDimSize(1 - reduce.getAxis()) * 4 : 0; // last
+    return (reduce.getAxis() == 0 ? warps * type.getDimSize(1) * 4 : 0) + spread;
   }
+  if (auto transpose = dyn_cast<tile::TransposeOp>(op))
+    return transpose.getValue().getType().getDimSize(0) * transposeStride(transpose.getValue().getType()) * 4;
   if (auto solve = dyn_cast<tile::TriangularSolveOp>(op)) {
     const RankedTensorType lower = solve.getLower().getType(), rhs = solve.getRhs().getType();
     return (lower.getNumElements() + rhs.getNumElements()) * 4;
@@ -428,7 +429,7 @@ int64_t KernelPlan::allocate(Block *block, int64_t base) {
     int64_t top = kept;
     if (auto found = loads.find(&op); found != loads.end() && isBrief(found->second))
       placeLoad(found->second, top);
-    if (int64_t bytes = scratchBytes(&op, warps))
+    if (int64_t bytes = scratchBytes(&op))
       scratchRanges[&op].end = (scratchRanges[&op].begin = place(top, bytes)) + bytes;
     for (Region &region : op.getRegions())
       for (Block &inner : region)

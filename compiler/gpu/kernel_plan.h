@@ -112,6 +112,7 @@ private:
   bool isNeededBefore(tile::LoadOp load, mlir::Operation *later) const;
   void planParts(mlir::func::FuncOp kernel);
   mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
+  int64_t scratchBytes(mlir::Operation *op) const;
   int64_t allocate(mlir::Block *block, int64_t base);
   bool canPipeline(mlir::scf::ForOp loop) const;
 
@@ -128,6 +129,8 @@ private:
   int64_t totalShared = 0;
 };
 
+/// Numbers between the rows of a tile that is transposed, in shared memory.
+int64_t transposeStride(mlir::RankedTensorType type);
 inline mlir::RankedTensorType tileType(mlir::Value value) { return llvm::dyn_cast<mlir::RankedTensorType>(value.getType()); }
 inline bool isTwoDimensional(mlir::Value value) { return tileType(value) && tileType(value).getRank() == 2; }
 inline bool isOneDimensional(mlir::Value value) { return tileType(value) && tileType(value).getRank() == 1; }

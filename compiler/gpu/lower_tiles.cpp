@@ -84,6 +84,8 @@ void KernelEmitter::emitOperation(Operation *op) {
     return emitDot(dot);
   if (auto reduce = dyn_cast<tile::ReduceOp>(op))
     return emitReduce(reduce);
+  if (auto transpose = dyn_cast<tile::TransposeOp>(op))
+    return emitTranspose(transpose);
   if (auto solve = dyn_cast<tile::TriangularSolveOp>(op))
     return emitSolve(solve);
   if (auto broadcast = dyn_cast<tile::BroadcastOp>(op))

@@ -260,6 +260,66 @@ TEST_P(TileOp, TilesCarriedThroughLoops) {
   }
 }
 
+// Where only rows are reduced and multiplied of it, a transpose is not made: the same is done along columns.
+TEST_P(TileOp, Transpose) {
+  constexpr int rows = 48, columns = 32;
+  const std::vector<float> x = random(rows * columns);
+  std::vector<float> y(columns * rows, NAN), z(columns * columns, NAN);
+  const std::string f = "tensor<48x32xf32>", t = "tensor<32x48xf32>", s = "tensor<32x32xf32>", v = "tensor<32xf32>";
+  for (const bool isStored : {true, false}) {
+    runTiles("func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %s: !tile.ptr<f32>, %n: i32, %stride: i64, %other: i64) attributes {tile.kernel} {\n"
+             "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n"
+             "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <32 x f32>\n  %out = tile.view %o[%zero] length %n stride %other : <f32> -> <48 x f32>\n"
+             "  %sums = tile.view %s[%zero] length %n stride %stride : <f32> -> <32 x f32>\n"
+             "  %x = tile.load %in[%first] : <32 x f32> -> " + f + "\n  %d = arith.addf %x, %x : " + f + "\n"
+             "  %t = tile.transpose %d : " + f + " -> " + t + "\n" + (isStored ? "  tile.store %t, %out[%first] : " + t + ", <48 x f32>\n" : "") +
+             "  %m = tile.reduce max %t axis 1 : " + t + " -> " + v + "\n  %b = tile.broadcast %m axis 0 : " + v + " -> " + t + "\n"
+             "  %w = arith.subf %t, %b : " + t + "\n  %y = tile.dot %w, %x : (" + t + ", " + f + ") -> " + s + "\n"
+             "  tile.store %y, %sums[%first] : " + s + ", <32 x f32>\n  return\n}\n",
+             {slot(x.data()), slot(y.data()), slot(z.data()), slot(rows), slot(columns), slot(rows)}, GetParam());
+    for (int i = 0; i < columns; ++i) {
+      double largest = -INFINITY;
+      for (int r = 0; r < rows; ++r) {
+        largest = std::max(largest, 2.0 * x[size_t(r * columns + i)]);
+        ASSERT_TRUE(!isStored || y[size_t(i * rows + r)] == 2 * x[size_t(r * columns + i)]) << i << ", " << r;
+      }
+      for (int j = 0; j < columns; ++j) {
+        double sum = 0;
+        for (int r = 0; r < rows; ++r)
+          sum += (2.0 * x[size_t(r * columns + i)] - largest) * x[size_t(r * columns + j)];
+        ASSERT_NEAR(z[size_t(i * columns + j)], sum, 1e-3) << i << ", " << j << (isStored ? " stored" : "");
+      }
+    }
+  }
+}
+
+// What a loop's dot takes transposed, and the loop does not change, is transposed before it.
+TEST_P(TileOp, TransposedOnceForALoop) {
+  constexpr int count = 32, turns = 3;
+  const std::vector<float> x = random(turns * count * count), k = random(count * count);
+  std::vector<float> y(x.size(), NAN);
+  const std::string f = "tensor<32x32xf32>", view = "<32 x f32>";
+  runTiles("func.func @exact_causal(%p: !tile.ptr<f32>, %q: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+           "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %step = arith.constant 32 : i32\n"
+           "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " + view + "\n  %keys = tile.view %q[%zero] length %n stride %stride : <f32> -> " + view + "\n"
+           "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view + "\n  %k = tile.load %keys[%first] : " + view + " -> " + f + "\n"
+           "  scf.for %i = %first to %n step %step : i32 {\n    %x = tile.load %in[%i] : " + view + " -> " + f + "\n"
+           "    %s = tile.dot %x, %k {transpose_b} : (" + f + ", " + f + ") -> " + f + "\n    %z = tile.dot %s, %k : (" + f + ", " + f + ") -> " + f + "\n"
+           "    tile.store %z, %out[%i] : " + f + ", " + view + "\n  }\n  return\n}\n",
+           {slot(x.data()), slot(k.data()), slot(y.data()), slot(turns * count), slot(count)}, GetParam());
+  for (int r = 0; r < turns * count; ++r)
+    for (int c = 0; c < count; ++c) {
+      double expected = 0;
+      for (int j = 0; j < count; ++j) {
+        double score = 0;
+        for (int i = 0; i < count; ++i)
+          score += double(x[size_t(r * count + i)]) * k[size_t(j * count + i)];
+        expected += score * k[size_t(j * count + c)];
+      }
+      ASSERT_NEAR(y[size_t(r * count + c)], expected, 1e-3) << r << ", " << c;
+    }
+}
+
 // A carried tile times a carried number a row that the same rows give a next value, and a transpose of what is carried.
 TEST_P(TileOp, CarriedTilesReadAsTheyWere) {
   constexpr int count = 32, turns = 3;

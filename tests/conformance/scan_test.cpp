@@ -106,6 +106,19 @@ TEST_P(Scan, ScoresThatLeapStayWithinTheBound) {
     }
 }
 
+/// All landmarks in one tile, their state carried or, with parts, in memory; and in two tiles.
+TEST_P(Scan, TilesOfLandmarks) {
+  for (const int part : {0, 256})
+    for (const int landmarks : {13, 32, 33}) {
+      const std::string dtype = random.oneOf<std::string>({"float32", "bfloat16"});
+      const nlohmann::json spec = specOf(random.between(0, 1), landmarks, 24, dtype), config = {{"scan_output", {{"block_m", 16}, {"block_n", 32}, {"split", part}}}};
+      const Inputs in = inputs(spec, random.between(257, 330), dtype, 30);
+      Device::Program program = device.prepare(spec.dump(), config.dump());
+      const double limit = dtype == "float32" ? 1e-4 : bound(dtype); // scores of hundreds
+      EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)), limit) << spec << config << " length " << in.length;
+    }
+}
+
 TEST_P(Scan, RandomSpecs) {
   for (int round = 0; round < (device.gpu ? 4 : 8); ++round) {
     const std::string dtype = random.oneOf<std::string>({"float32", "float16", "bfloat16"});
