@@ -2,7 +2,8 @@
 that the layout's passes over q, k, v and o need, and tensor-core operations beside those of the 64 x 64 tiles that touch the mask.
 
 q, k and v are float16, o float32; a pass is d numbers a position and head. "sectors" is the bytes of all launches' sectors over
-those of the passes that docs/architecture.md states, with the landmarks' vectors and numbers once. n 2048, B1 H1; sm_80.
+those of the passes that docs/architecture.md states, with the landmarks' vectors and numbers once. n 2048, B1 H1; sm_80; scan at twice
+that: its last 2048 positions' k and v go by once only, and its m x m matrices do not grow with n.
 usage: traffic.py [--length N] [--save FILE]
 """
 
@@ -17,8 +18,14 @@ from harness import BUILD, table
 
 # Passes over q, k, v and o; of prefix_lm with half of the positions source, whose rows read no near keys and values.
 PASSES = {"causal": (2, 3, 2, 1), "streaming": (2, 2, 2, 1), "exact_causal": (1, 1, 1, 1), "bidirectional": (2, 2, 1, 1),
-          "segment_causal": (2, 2, 1, 1), "prefix_lm": (2, 2.5, 1.5, 1), "scan": (1, 2, 2, 1)}
+          "segment_causal": (2, 2, 1, 1), "prefix_lm": (2, 2.5, 1.5, 1)}
+SPLIT = 2048  # positions of a part; scan's last part has no sums
 TILE = 64
+
+
+def passes_of(layout, n):
+    again = max(n - SPLIT, 0) / n
+    return PASSES[layout] if layout != "scan" else (1, 1 + again, 1 + again, 1)
 
 
 def emulate(spec, n, more):
@@ -60,30 +67,31 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--save")
-    n = parser.parse_args().length
+    base = parser.parse_args().length
     rows = []
     for d in (64, 128):
         for s in (64, 256):
-            m = n // s
+            m = base // s
             segments = {"landmarks": m, "segment_len": s}
             learned = {name: numpy.random.default_rng(1).standard_normal((1, 64, d)).astype(numpy.float16) for name in ("landmark-q", "landmark-k")}
             cases = {"causal": (segments, {}), "streaming": ({"layout": "causal", "landmark_value": "streaming"} | segments, {}),
-                     "prefix_lm": (segments, {"source-len": numpy.array([n // 2], numpy.int32)}), "segment_causal": (segments, {}),
+                     "prefix_lm": (segments, {"source-len": numpy.array([base // 2], numpy.int32)}), "segment_causal": (segments, {}),
                      "bidirectional": (segments, {})}
             if s == 64:
                 cases |= {"exact_causal": ({}, {}), "scan": ({"landmarks": 64, "landmark_source": "learned"}, learned)}
             for layout, (keys, more) in cases.items():
+                n = 2 * base if layout == "scan" else base
                 launches = emulate({"layout": layout, "head_dim": d, "dtype": "float16"} | keys, n, more)
-                q, k, v, o = PASSES[layout]
+                q, k, v, o = passes_of(layout, n)
                 landmarks = 64 if layout == "scan" else 0 if layout == "exact_causal" else m
                 least = n * d * (2 * (q + k + v) + 4 * o) + 4 * landmarks * (3 * d + 2)
                 moved = 32 * sum(launch["counts"]["global_sectors"] for launch in launches)
                 flops = tile_flops(layout, n, d, m, s)
                 ratios = [f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}" for l in launches if l["kernel"] in flops]
-                rows.append([layout, d, s if "segment_len" in keys else "", f"{q + k + v:g} + {o}", f"{moved / n / d:.1f}", f"{moved / least:.2f}",
+                rows.append([layout, n, d, s if "segment_len" in keys else "", f"{q + k + v:g} + {o}", f"{moved / n / d:.1f}", f"{moved / least:.2f}",
                              ", ".join(ratios), ", ".join(f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}" for l in launches)])
-    table(f"Bytes and tensor-core operations of float16 kernels, B1 H1 n{n}, sm_80, emulated",
-          ["layout", "d", "segment_len", "passes", "bytes / (n d)", "of the least", "mma of tiles under the mask", "bytes / (n d) by launch"], rows)
+    table(f"Bytes and tensor-core operations of float16 kernels, B1 H1, sm_80, emulated",
+          ["layout", "n", "d", "segment_len", "passes", "bytes / (n d)", "of the least", "mma of tiles under the mask", "bytes / (n d) by launch"], rows)
 
 
 main()

@@ -67,7 +67,7 @@ void Landmarks::chooseBlocks() {
   const bool isLarge = spec.dtype == DType::Float32 && spec.headDim > 112; // for the registers of 64 rows' threads
   if (split)
     pastBlocks = program.blocks("landmark_past", {.blockM = isLarge ? 32 : 64, .blockN = 64});
-  if (isSolved && !hasSource && spec.segmentLen)
+  if (isSolved && spec.segmentLen && (split || !hasSource))
     poolsInPast = *spec.segmentLen % *(split ? pastBlocks : targetBlocks).blockN == 0 && split % *spec.segmentLen == 0;
 }
 
@@ -181,6 +181,23 @@ void Landmarks::solve() {
 
 //===- B V ------------------------------------------------------------------------------------------------------===//
 
+/// Part `part` of the positions, `split` of them at most. Where pools are summed, those of the target begin at n1, as its segments do.
+Range Landmarks::partOf(const Segments &segments, const Scalar &part) const {
+  const Scalar first = part * split;
+  if (!startsAtTarget())
+    return {first, first + split};
+  const Scalar sourceParts = ceilDiv(segments.sourceLen, split), isTarget = sourceParts <= part;
+  const Scalar begin = isTarget * (segments.sourceLen + max(part - sourceParts, 0) * split) + (1 - isTarget) * first;
+  return {begin, max(begin + split * isTarget, min(begin + split, segments.sourceLen))};
+}
+
+/// How many of them have positions below `end`.
+Scalar Landmarks::partsBelow(const Segments &segments, const Scalar &end) const {
+  if (!startsAtTarget())
+    return ceilDiv(end, split);
+  return ceilDiv(min(end, segments.sourceLen), split) + ceilDiv(max(end - segments.sourceLen, 0), split);
+}
+
 /// (BV)_g, the softmax over t < pastEnd(g) of tau qtilde_g.k_t, times v_t: adds those of `positions` for landmarks g0 on. With
 /// poolsInPast a row's sums begin anew at its own segment, so that they end as its pool, which is stored; what came before is kept
 /// where `value` and `logMass` are to be, and merged.
@@ -188,7 +205,7 @@ void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const 
                         const Range &positions) const {
   const int blockM = *blocks.blockM, blockN = *blocks.blockN;
   const View values = rowsOf(k, value, head, segments.count), numbers = poolsInPast ? rowsOf(k, logMass, head, segments.count) : View();
-  const Tile end = segments.pastEnds(g0 + k.iota(blockM));
+  const Tile pastEnds = segments.pastEnds(g0 + k.iota(blockM)), end = startsAtTarget() ? min(pastEnds, positions.end) : pastEnds;
   const Tile queries = k.load(rowsOf(k, query, head, segments.count), g0, blockM), scale = logitScale(k);
   auto in = [&](const View &rows, const Range &range) { return k.slice(rows, range.begin, range.end - range.begin); };
 
@@ -196,12 +213,18 @@ void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const 
   Carry carry = sums.carry();
   if (poolsInPast)
     carry.push_back(&before.maximum);
-  const Scalar seenByAll = poolsInPast ? segments.startOf(g0) : segments.pastEnd(g0);
+  Scalar seenByAll = poolsInPast ? segments.startOf(g0) : segments.pastEnd(g0);
+  if (startsAtTarget())
+    seenByAll = min(max(seenByAll, segments.sourceLen), positions.end);
+  // Landmarks from 0 or the target's first on, and where they begin.
+  const Scalar firstLandmark = segments.hasSource ? segments.source : Scalar(0), first = segments.hasSource ? segments.sourceLen : Scalar(0);
+  auto ofTarget = [&](const Scalar &position) { return segments.hasSource ? max(position - first, 0) : position; };
   k.forTiles(positions, {positions.begin, seenByAll}, blockN, carry, [&](Scalar t0, bool masked) {
     if (masked && poolsInPast) {
-      const Scalar j = t0 / segments.len, isFirst = t0 % segments.len == 0;
+      const Scalar j = firstLandmark + ofTarget(t0) / segments.len, isOnBorder = ofTarget(t0) % segments.len == 0;
+      const Scalar isFirst = segments.hasSource ? isOnBorder * (first <= t0) : isOnBorder;
       const Range begins{j, j + isFirst}; // the landmark whose segment begins with this tile
-      const Tile isNew = (end >= t0 + 1) & (end <= t0 + segments.len * isFirst);
+      const Tile isNew = (pastEnds >= t0 + 1) & (pastEnds <= t0 + segments.len * isFirst);
       k.store(sums.sum, in(values, begins), g0 - begins.begin);
       k.store(sums.mass, in(numbers, begins), g0 - begins.begin);
       before.maximum = where(isNew, sums.maximum, before.maximum);
@@ -214,7 +237,8 @@ void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const 
   });
   if (!poolsInPast)
     return;
-  const Range own{positions.begin / segments.len, ceilDiv(positions.end, segments.len)}; // whose segments lie in `positions`
+  // Those whose segments lie in `positions`.
+  const Range own{firstLandmark + ofTarget(positions.begin) / segments.len, firstLandmark + ceilDiv(ofTarget(positions.end), segments.len)};
   k.sync();
   before.sum = k.load(in(values, own), g0 - own.begin, blockM);
   before.mass = k.load(in(numbers, own), g0 - own.begin, blockM);
@@ -228,7 +252,7 @@ void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const 
 void Landmarks::past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks,
                      const Scalar &end) const {
   if (split)
-    partial.mergeInto(k, sums, head.pair, ceilDiv(end, split), g0, segments.count);
+    partial.mergeInto(k, sums, head.pair, partsBelow(segments, end), g0, segments.count);
   else
     addPast(k, sums, head, segments, g0, blocks, {0, end});
 }
@@ -237,18 +261,19 @@ void Landmarks::past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Seg
 /// only those have positions.
 void Landmarks::landmarkPast(int readBlock) {
   const int blockM = *pastBlocks.blockM;
-  const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM), parts = ceilDiv(attention.maxLength, split);
+  const Scalar heads = attention.heads(), tiles = ceilDiv(capacity, blockM), parts = ceilDiv(attention.maxLength, split) + startsAtTarget();
   partial = PartialSums(program, "landmark_past", heads, parts, capacity);
   program.kernel("landmark_past", heads * tiles * parts, [&](Kernel &k) {
     const Scalar id = k.programId(), rest = id / heads, part = rest % parts, g0 = (tiles - 1 - rest / parts) * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = segmentsOf(k, head);
-    const Scalar isUsed = g0 < segments.count, t0 = part * split;
+    const Scalar isUsed = g0 < segments.count;
+    const Range all = partOf(segments, part);
     const Scalar end = segments.pastEnd(min(g0 + blockM, segments.count) - 1) * isUsed;
     OnlineSoftmax sums(k, blockM, spec.headDim);
-    addPast(k, sums, head, segments, g0, pastBlocks, {t0, t0 + min(max(end - t0, 0), split)});
+    addPast(k, sums, head, segments, g0, pastBlocks, {all.begin, max(min(end, all.end), all.begin)});
     const Scalar readEnd = segments.pastEnd(min(g0 + (blockM + readBlock - 1), segments.count) - 1) * isUsed;
-    partial.store(k, sums, head.pair, part, g0, segments.count * (t0 < readEnd));
+    partial.store(k, sums, head.pair, part, g0, segments.count * (all.begin < readEnd));
   });
 }
 

@@ -61,6 +61,9 @@ public:
 private:
   void chooseBlocks();
   View rowsOf(Kernel &k, const TensorRef &tensor, const Head &head, const Scalar &count) const;
+  bool startsAtTarget() const { return poolsInPast && options.sourceLen; }
+  Range partOf(const Segments &segments, const Scalar &part) const;
+  Scalar partsBelow(const Segments &segments, const Scalar &end) const;
   void addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Range &positions) const;
   void past(Kernel &k, OnlineSoftmax &sums, const Head &head, const Segments &segments, const Scalar &g0, const BlockConfig &blocks, const Scalar &end) const;
   void landmarkPast(int readBlock);

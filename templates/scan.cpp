@@ -78,7 +78,7 @@ void Scan::sums(int split) {
   const int blockM = *blocks.blockM, blockN = *blocks.blockN;
   const Scalar heads = attention.heads(), parts = ceilDiv(attention.maxLength, split);
   const int tiles = (landmarks + blockM - 1) / blockM;
-  program.kernel("scan_sums", heads * parts * tiles, [&](Kernel &k) {
+  program.kernel("scan_sums", heads * max(parts - 1, 0) * tiles, [&](Kernel &k) { // nobody comes after the last
     const Scalar id = k.programId(), rest = id / heads, part = rest / tiles, g0 = rest % tiles * blockM, t0 = part * split;
     const Head head = headOf(k, attention, id % heads);
     const Scalar end = t0 + min(max(scanned(head) - t0, 0), split);
@@ -92,14 +92,15 @@ void Scan::sums(int split) {
     });
     states.store(k, state, head.pair, part, g0, landmarks);
   });
-  program.kernel("scan_states", heads * tiles, [&](Kernel &k) {
+  program.kernel("scan_states", heads * tiles * min(parts, 1), [&](Kernel &k) {
     const Scalar id = k.programId(), pair = id % heads, g0 = id / heads * blockM;
     OnlineSoftmax before(k, blockM, headDim);
-    k.forRange({0, parts}, 1, before.carry(), [&](Scalar part) {
+    k.forRange({0, parts - 1}, 1, before.carry(), [&](Scalar part) {
       const OnlineSoftmax own = states.load(k, pair, part, g0, landmarks, before);
       states.store(k, before, pair, part, g0, landmarks);
       before.merge(own);
     });
+    states.store(k, before, pair, parts - 1, g0, landmarks);
   });
 }
 

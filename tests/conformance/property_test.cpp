@@ -224,18 +224,26 @@ TEST_P(Property, LandmarkValuesAreBoundedForHugeScores) {
 
 /// Segments of whole tiles: a landmark's sums begin anew where its own segment does, in whichever part of the past it lies.
 TEST_P(Property, OwnValuesAreSummedWithThePast) {
-  for (const char *layout : {"causal", "segment_causal"})
-    for (const char *config : {R"({"landmark_target": {"block_m": 16, "block_n": 16, "split": 0}})",
-                               R"({"landmark_target": {"block_m": 16, "split": 256}, "landmark_past": {"block_m": 32, "block_n": 16}})"}) {
+  for (const char *layout : {"causal", "segment_causal", "prefix_lm"}) {
+    const bool hasSource = std::string(layout) == "prefix_lm"; // its split is source_past's, and the target's parts begin at n1
+    for (const int split : {0, 256}) {
+      const nlohmann::json config = {{hasSource ? "source_past" : "landmark_target", {{"block_m", 16}, {"block_n", 16}, {"split", split}}}};
+      nlohmann::json whole = config;
+      if (split)
+        whole["landmark_past"] = {{"block_m", 32}, {"block_n", 16}};
       const double stabilizer = random.oneOf<double>({0.25, 1e6}); // at 1e6 landmarks' values are their pools
       const nlohmann::json spec = {{"layout", layout}, {"head_dim", 32}, {"landmarks", 40}, {"segment_len", random.oneOf<int>({16, 32, 128})}, {"stabilizer", stabilizer}};
-      Device::Program program = device.prepare(spec.dump(), config);
+      Device::Program program = device.prepare(spec.dump(), whole.dump());
       ASSERT_TRUE(program);
       for (const int64_t n : {random.between(1, 100), random.between(520, 640)}) {
-        const Inputs in = randomInputs(random.generator, 1, 2, 1, n, 32, "float32", random.oneOf<double>({0.3, 3}));
-        EXPECT_LE(relativeError(device.run(program.get(), in, "float32"), expected(spec.dump(), in)), bound("float32")) << spec << config << " n " << n;
+        Inputs in = randomInputs(random.generator, hasSource ? 4 : 1, 2, 1, n, 32, "float32", random.oneOf<double>({0.3, hasSource ? 1.0 : 3.0}));
+        if (hasSource)
+          in.sourceLen = {random.between(0, n), random.between(0, n), random.between(0, n), random.oneOf<int64_t>({0, n, std::min<int64_t>(n, 256)})};
+        EXPECT_LE(relativeError(device.run(program.get(), in, "float32"), expected(spec.dump(), in)), bound("float32"))
+            << spec << whole << " n " << n << " n1 " << nlohmann::json(in.sourceLen);
       }
     }
+  }
 }
 
 TEST_P(Property, SharpScoresStayWithinTheBound) {
