@@ -272,6 +272,7 @@ LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::strin
     sumRows(kernel);
     turnSoftmaxes(kernel, shape.lanes);
     transposeOnce(kernel);
+    makeOperands(kernel); // last: what tiles are made of decides about those before
     hoistScalars(kernel.getBody().front());
     FailureOr<Schedule> schedule = Schedule::create(kernel);
     if (failed(schedule))

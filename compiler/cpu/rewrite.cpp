@@ -1,5 +1,6 @@
 // Finds the tiles that can be turned over, then writes each operation on them again; and sums of rows.
 #include "compiler/cpu/rewrite.h"
+#include "compiler/cpu/schedule.h"
 #include "compiler/cpu/visible.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -151,6 +152,23 @@ private:
 };
 
 } // namespace
+
+void makeOperands(func::FuncOp kernel) {
+  kernel.walk([](Operation *op) {
+    if (!isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp, tile::PrefixSumOp>(op))
+      return;
+    auto dot = dyn_cast<tile::DotOp>(op);
+    for (OpOperand &operand : op->getOpOperands()) {
+      Operation *maker = Schedule::strip(operand.get()).getDefiningOp();
+      if (!maker || !Schedule::isLazy(maker) || (dot && dot.getAccumulator() && operand.getOperandNumber() == 2))
+        continue;
+      OpBuilder b(op);
+      const RankedTensorType type = matrixType(operand.get());
+      Value one = arith::ConstantOp::create(b, op->getLoc(), SplatElementsAttr::get(type, b.getFloatAttr(type.getElementType(), 1)));
+      operand.set(arith::MulFOp::create(b, op->getLoc(), operand.get(), one));
+    }
+  });
+}
 
 void sumRows(func::FuncOp kernel) {
   kernel.walk([](tile::DotOp dot) {

@@ -21,6 +21,9 @@
 
 namespace nysjit::cpu {
 
+/// Tiles that are computed anew wherever they are read, such as broadcasts, have no memory that a dot, a transpose or a solve could read:
+/// multiplied by one they do. Templates have none such.
+void makeOperands(mlir::func::FuncOp kernel);
 /// Products with a triangle of ones as sums of rows.
 void sumRows(mlir::func::FuncOp kernel);
 /// The operands of dots in loops that no iteration changes.

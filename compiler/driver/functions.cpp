@@ -31,6 +31,13 @@ Result<std::string> workOn(llvm::StringRef bitcode, llvm::StringRef name, const 
 
 } // namespace
 
+bool canSplit(const llvm::Module &module) {
+  const auto isDeclared = [](const llvm::GlobalVariable &variable) { return variable.isDeclaration(); };
+  const auto isDefined = [](const llvm::Function &function) { return !function.isDeclaration(); };
+  return llvm::any_of(module, isDefined) && llvm::all_of(module.globals(), isDeclared) && module.alias_empty() && module.ifunc_empty() &&
+         module.getModuleInlineAsm().empty();
+}
+
 Result<std::vector<std::string>> forEachFunction(llvm::Module &module, const std::function<Result<std::string>(llvm::Module &)> &work) {
   std::vector<Part> parts;
   for (llvm::Function &function : module) {

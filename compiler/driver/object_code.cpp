@@ -25,6 +25,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -119,14 +120,16 @@ static Result<std::string> joinObjects(std::vector<std::string> objects);
 
 /// Assembly text or an object of each function.
 static Result<std::vector<std::string>> generateFunctions(llvm::Module &module, const TargetInfo &info, bool isOptimised, bool asAssembly) {
-  auto functions = forEachFunction(module, [&](llvm::Module &part) -> Result<std::string> {
+  const auto generate = [&](llvm::Module &part) -> Result<std::string> {
     if (!isOptimised)
       NYSJIT_RETURN_IF_ERROR(optimise(part, info));
     return generateCode(part, info, asAssembly);
-  });
-  if (functions && functions->empty())
-    return Error::mismatch(ErrorKind::InvalidFile, "llvm", "LLVM IR with functions", "none");
-  return functions;
+  };
+  if (canSplit(module))
+    return forEachFunction(module, generate);
+  auto whole = generate(module); // a text of somebody else's
+  NYSJIT_RETURN_IF_ERROR(whole);
+  return std::vector<std::string>{std::move(*whole)};
 }
 
 Result<std::string> generateObject(llvm::Module &module, const TargetInfo &info, bool isOptimised) {
@@ -141,9 +144,15 @@ Result<std::string> generateObject(llvm::Module &module, const TargetInfo &info,
 
 static const std::string partLine = "# nysjit part ";
 
-static void replaceAll(std::string &text, const std::string &what, const std::string &by) {
-  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
-    text.replace(at, what.size(), by);
+/// Replaces `what` where a label begins with it.
+static void replaceLabels(std::string &text, const std::string &what, const std::string &by) {
+  const auto isInName = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '$' || c == '@'; };
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos;) {
+    const bool isLabel = at == 0 || !isInName(text[at - 1]);
+    if (isLabel)
+      text.replace(at, what.size(), by);
+    at += isLabel ? by.size() : what.size();
+  }
 }
 
 static std::string labelOf(const std::string &part) { return ".L" + part + "."; }
@@ -153,7 +162,7 @@ Result<std::string> generateAssembly(llvm::Module &module, const TargetInfo &inf
   NYSJIT_RETURN_IF_ERROR(texts);
   std::string joined;
   for (size_t i = 0; i < texts->size(); ++i) {
-    replaceAll((*texts)[i], ".L", labelOf(std::to_string(i)));
+    replaceLabels((*texts)[i], ".L", labelOf(std::to_string(i)));
     joined += partLine + std::to_string(i) + "\n" + (*texts)[i];
   }
   return joined;
@@ -197,12 +206,14 @@ static Result<std::string> assemblePart(const std::string &text, const TargetInf
 }
 
 Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
+  if (text.empty())
+    return Error::mismatch(ErrorKind::InvalidFile, "--from asm", "x86-64 assembly", "nothing");
   std::vector<std::string> objects;
   for (size_t start = 0; start < text.size();) {
     const size_t next = std::min(text.find("\n" + partLine, start), text.size() - 1) + 1;
     std::string part = text.substr(start, next - start);
     if (part.starts_with(partLine))
-      replaceAll(part, labelOf(part.substr(partLine.size(), part.find('\n') - partLine.size())), ".L");
+      replaceLabels(part, labelOf(part.substr(partLine.size(), part.find('\n') - partLine.size())), ".L");
     auto object = assemblePart(part, info);
     NYSJIT_RETURN_IF_ERROR(object);
     objects.push_back(std::move(*object));

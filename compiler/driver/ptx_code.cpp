@@ -132,8 +132,8 @@ Result<std::string> generatePtx(llvm::Module &module, const GpuInfo &gpu, bool i
       NYSJIT_RETURN_IF_ERROR(optimiseForGpu(part, gpu));
     return generateModule(part, gpu);
   };
-  const auto isKernel = [](const llvm::Function &f) { return f.isDeclaration() || f.getCallingConv() == llvm::CallingConv::PTX_Kernel; };
-  if (module.empty() || !std::all_of(module.begin(), module.end(), isKernel)) // a text of somebody else's
+  const auto isPart = [](const llvm::Function &f) { return f.isDeclaration() || (f.getCallingConv() == llvm::CallingConv::PTX_Kernel && f.hasExternalLinkage()); };
+  if (!canSplit(module) || !llvm::all_of(module, isPart)) // a text of somebody else's
     return generate(module);
   auto texts = forEachFunction(module, generate);
   NYSJIT_RETURN_IF_ERROR(texts);

@@ -31,6 +31,22 @@ TEST(Compile, EachStageCanBeStartedFrom) {
   }
 }
 
+/// Functions are generated apart, but not where they share what only their module sees.
+TEST(Compile, FunctionsOfAModuleShareItsGlobals) {
+  CompileRequest request = requestFor(smallCausal);
+  request.from = Stage::Llvm;
+  request.fromText = "@shared = internal global i32 0\n"
+                     "define void @causal_output(ptr %0, i64 %1, ptr %2) {\n  store volatile i32 1, ptr @shared\n  ret void\n}\n"
+                     "define void @clear_padding(ptr %0, i64 %1, ptr %2) {\n  store volatile i32 2, ptr @shared\n  ret void\n}\n";
+  const std::string object = emitted(request, Stage::Object);
+  auto file = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object, "object"));
+  ASSERT_TRUE(bool(file));
+  int count = 0;
+  for (const llvm::object::ELFSymbolRef symbol : (*file)->symbols())
+    count += llvm::cantFail(symbol.getName()) == "shared";
+  EXPECT_EQ(count, 1);
+}
+
 TEST(Compile, BrokenStagesAreErrorsThatNameThem) {
   for (Stage stage : {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Asm, Stage::Object, Stage::Plan}) {
     CompileRequest request = requestFor(smallCausal);

@@ -101,6 +101,18 @@ TEST(GpuCompile, EveryLineOfThePtxIsInAFileItLists) {
   }
 }
 
+/// Texts that no template becomes are generated as they are, in one module.
+TEST(GpuCompile, OtherKindsOfKernelsAreOneModule) {
+  CompileRequest request = requestFor(smallExact, cuda(80));
+  request.from = Stage::Llvm;
+  request.fromText = std::regex_replace(emitted(requestFor(smallExact, cuda(80)), Stage::Llvm), std::regex("define ptx_kernel"), "define weak ptx_kernel");
+  const std::string ptx = emitted(request, Stage::Ptx);
+  EXPECT_NE(ptx.find(".weak .entry exact_causal("), std::string::npos);
+  EXPECT_NE(ptx.find(".weak .entry clear_padding("), std::string::npos);
+  request.fromText = "declare void @exact_causal()";
+  EXPECT_TRUE(isRequestError(failureOf(request).kind));
+}
+
 TEST(GpuCompile, EachStageCanBeStartedFromWithAnAssembler) {
   NYSJIT_NEEDS_PTXAS(ptxas);
   CompileRequest request = requestFor(smallExact, cuda(80));

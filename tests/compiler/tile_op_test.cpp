@@ -3,7 +3,9 @@
 
 #include "runtime/npy/half.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <random>
 
 using namespace nysjit;
@@ -290,6 +292,37 @@ TEST_P(TileOp, Transpose) {
         ASSERT_NEAR(z[size_t(i * columns + j)], sum, 1e-3) << i << ", " << j << (isStored ? " stored" : "");
       }
     }
+  }
+}
+
+// Operands that are computed anew wherever they are read, of dots and transposes.
+TEST_P(TileOp, OperandsThatAreSpread) {
+  constexpr int count = 32;
+  const std::vector<float> x = random(count * count);
+  std::vector<float> largest(count);
+  for (int r = 0; r < count; ++r)
+    largest[size_t(r)] = *std::max_element(x.begin() + r * count, x.begin() + (r + 1) * count);
+  auto sumOf = [&](int r, auto of) {
+    double sum = 0;
+    for (int i = 0; i < count; ++i)
+      sum += of(r, i);
+    return sum;
+  };
+  const std::string f = "tensor<32x32xf32>", types = " : (" + f + ", " + f + ") -> " + f + "\n";
+  const auto at = [&](int r, int c) { return double(x[size_t(r * count + c)]); };
+  const std::vector<std::pair<std::string, std::function<double(int, int)>>> cases = {
+      {"tile.dot %b, %x" + types, [&](int r, int c) { return sumOf(r, [&](int row, int i) { return largest[size_t(row)] * at(i, c); }); }},
+      {"tile.dot %x, %b" + types, [&](int r, int) { return sumOf(r, [&](int row, int i) { return at(row, i) * largest[size_t(i)]; }); }},
+      {"tile.dot %x, %b {transpose_b}" + types, [&](int r, int c) { return sumOf(r, [&](int row, int i) { return at(row, i) * largest[size_t(c)]; }); }},
+      {"tile.transpose %b : " + f + " -> " + f + "\n", [&](int, int c) { return double(largest[size_t(c)]); }}};
+  for (const auto &[operation, expected] : cases) {
+    std::vector<float> y(x.size(), NAN);
+    runTiles(rowsKernel(count, "  %x = tile.load %in[%first] : <32 x f32> -> " + f + "\n  %m = tile.reduce max %x axis 1 : " + f + " -> tensor<32xf32>\n"
+                               "  %b = tile.broadcast %m axis 0 : tensor<32xf32> -> " + f + "\n  %y = " + operation + "  tile.store %y, %out[%first] : " + f + ", <32 x f32>\n"),
+             {slot(x.data()), slot(y.data()), slot(count), slot(count)}, GetParam());
+    for (int r = 0; r < count; ++r)
+      for (int c = 0; c < count; ++c)
+        ASSERT_NEAR(y[size_t(r * count + c)], expected(r, c), 1e-3) << operation << r << ", " << c;
   }
 }
 
