@@ -117,6 +117,19 @@ TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
   EXPECT_EQ(floats, 3 * 16 + 2);
 }
 
+TEST(Compile, AThreadsScratchStaysWithinTwoMegabytes) {
+  for (CpuLevel level : {CpuLevel::V3, CpuLevel::V4})
+    for (const char *spec : {R"({"layout": "exact_causal", "head_dim": 256})", R"({"layout": "causal", "head_dim": 256, "landmarks": 256, "segment_len": 64})",
+                             R"({"layout": "prefix_lm", "head_dim": 256, "landmarks": 256})", R"({"layout": "bidirectional", "head_dim": 256, "landmarks": 512})",
+                             R"({"layout": "scan", "head_dim": 256, "landmarks": 256, "landmark_source": "first_k", "first_k": 256})",
+                             R"({"layout": "scan", "head_dim": 256, "landmarks": 512, "landmark_source": "learned"})"}) {
+      CompileRequest request = requestFor(spec, Target{level});
+      request.emit = Stage::Plan;
+      for (const PlanKernel &kernel : compiled(request).plan.kernels)
+        EXPECT_LE(kernel.scratchBytes, 2 << 20) << spec << ' ' << kernel.name;
+    }
+}
+
 TEST(Compile, StreamingHasNeitherTargetNorSolve) {
   const CompileOutput output = compiled(requestFor(R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "landmark_value": "streaming"})"));
   ASSERT_EQ(output.plan.kernels.size(), 3u);
