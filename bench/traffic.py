@@ -90,7 +90,7 @@ def main():
                 ratios = [f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}" for l in launches if l["kernel"] in flops]
                 rows.append([layout, n, d, s if "segment_len" in keys else "", f"{q + k + v:g} + {o}", f"{moved / n / d:.1f}", f"{moved / least:.2f}",
                              ", ".join(ratios), ", ".join(f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}" for l in launches)])
-    table(f"Bytes and tensor-core operations of float16 kernels, B1 H1, sm_80, emulated",
+    table("Bytes and tensor-core operations of float16 kernels, B1 H1, sm_80, emulated",
           ["layout", "n", "d", "segment_len", "passes", "bytes / (n d)", "of the least", "mma of tiles under the mask", "bytes / (n d) by launch"], rows)
 
 

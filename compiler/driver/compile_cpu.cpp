@@ -1,6 +1,7 @@
 // A compilation for the CPU, stage by stage.
 #include "compiler/cpu/lower_tiles.h"
 #include "compiler/driver/compilation.h"
+#include "compiler/driver/linker.h"
 #include "compiler/driver/object_code.h"
 #include "compiler/driver/pipeline.h"
 

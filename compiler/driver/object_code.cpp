@@ -1,12 +1,11 @@
-// Code generation with LLVM and linking with LLD as a library.
+// Code generation with LLVM.
 #include "compiler/driver/object_code.h"
 #include "compiler/driver/functions.h"
+#include "compiler/driver/linker.h"
 
-#include "lld/Common/Driver.h"
 #include "llvm/Analysis/CGSCCPassManager.h"
 #include "llvm/Analysis/LoopAnalysisManager.h"
 #include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/Verifier.h"
 #include "llvm/MC/MCAsmBackend.h"
 #include "llvm/MC/MCAsmInfo.h"
 #include "llvm/MC/MCCodeEmitter.h"
@@ -26,15 +25,7 @@
 #include "llvm/Target/TargetMachine.h"
 
 #include <cctype>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <mutex>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-LLD_HAS_DRIVER(elf)
 
 namespace nysjit {
 
@@ -115,8 +106,6 @@ static Result<std::string> generateCode(llvm::Module &module, const TargetInfo &
   passes.run(module);
   return std::string(bytes.data(), bytes.size());
 }
-
-static Result<std::string> joinObjects(std::vector<std::string> objects);
 
 /// Assembly text or an object of each function.
 static Result<std::vector<std::string>> generateFunctions(llvm::Module &module, const TargetInfo &info, bool isOptimised, bool asAssembly) {
@@ -220,73 +209,6 @@ Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
     start = next;
   }
   return joinObjects(std::move(objects));
-}
-
-//===- Linking --------------------------------------------------------------------------------------------------===//
-
-namespace {
-/// A file descriptor that closes itself.
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0)
-      close(fd);
-  }
-};
-/// A fresh private folder that is removed, with the one file in it, at the end.
-struct ScratchFolder {
-  std::string path, file;
-  ~ScratchFolder() {
-    if (path.empty())
-      return;
-    unlink(file.c_str());
-    rmdir(path.c_str());
-  }
-};
-} // namespace
-
-/// Runs LLD on the objects. Serialised: LLD's state is global, two links at once crash.
-static Result<std::string> link(const std::vector<std::string> &objects, std::initializer_list<const char *> options) {
-  static std::mutex oneAtATime;
-  std::lock_guard lock(oneAtATime);
-  std::vector<Descriptor> inputs(objects.size());
-  std::vector<std::string> paths;
-  for (size_t i = 0; i < objects.size(); ++i) {
-    inputs[i].fd = memfd_create("nysjit-object", MFD_CLOEXEC);
-    if (inputs[i].fd < 0 || write(inputs[i].fd, objects[i].data(), objects[i].size()) != static_cast<ssize_t>(objects[i].size()))
-      return Error::plain(ErrorKind::Io, "linker", std::string("linker: cannot hold the object in memory: ") + std::strerror(errno));
-    paths.push_back("/proc/self/fd/" + std::to_string(inputs[i].fd));
-  }
-  const char *temporary = std::getenv("TMPDIR");
-  std::string pattern = std::string(temporary && *temporary ? temporary : "/tmp") + "/nysjit-link-XXXXXX";
-  if (!mkdtemp(pattern.data()))
-    return Error::plain(ErrorKind::Io, pattern, pattern + ": cannot make a folder: " + std::strerror(errno));
-  ScratchFolder folder{pattern, pattern + "/linked"};
-  std::vector<const char *> arguments = {"ld.lld", "-o", folder.file.c_str(), "--threads=1", "--build-id=none"};
-  arguments.insert(arguments.end(), options);
-  for (const std::string &path : paths)
-    arguments.push_back(path.c_str());
-  std::string output, errors;
-  llvm::raw_string_ostream outputStream(output), errorStream(errors);
-  const lld::Result result = lld::lldMain(arguments, outputStream, errorStream, {{lld::Gnu, &lld::elf::link}});
-  if (result.retCode != 0 || !result.canRunAgain)
-    return Error::mismatch(ErrorKind::InvalidFile, "linker", "an x86-64 object", errors);
-  std::ifstream file(folder.file, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (bytes.empty())
-    return Error::plain(ErrorKind::Io, folder.file, folder.file + ": what was linked cannot be read");
-  return bytes;
-}
-
-/// One relocatable object of several.
-static Result<std::string> joinObjects(std::vector<std::string> objects) {
-  if (objects.size() == 1)
-    return std::move(objects.front());
-  return link(objects, {"-r"});
-}
-
-Result<std::string> linkSharedObject(const std::string &object) {
-  return link({object}, {"-shared", "-z", "now", "--hash-style=gnu", "-soname", "nysjit-program"});
 }
 
 } // namespace nysjit

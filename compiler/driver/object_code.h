@@ -1,4 +1,4 @@
-// LLVM IR to machine code: assembly text, an object, a shared object.
+// LLVM IR to machine code: assembly text, an object.
 #pragma once
 #include "compiler/driver/target_info.h"
 #include "runtime/base/result.h"
@@ -9,14 +9,11 @@ namespace nysjit {
 
 /// Optimises and sets the target's attributes on every function, in place.
 Status optimise(llvm::Module &module, const TargetInfo &target);
-/// An object: the functions are optimised (unless `isOptimised`) and generated side by side, then joined. Joining is serialised like
-/// linkSharedObject.
+/// An object: the functions are optimised (unless `isOptimised`) and generated side by side, then joined.
 Result<std::string> generateObject(llvm::Module &module, const TargetInfo &target, bool isOptimised);
 /// The assembly text of which assemble() makes generateObject's bytes.
 Result<std::string> generateAssembly(llvm::Module &module, const TargetInfo &target, bool isOptimised);
 /// An object's bytes from assembly text.
 Result<std::string> assemble(const std::string &text, const TargetInfo &target);
-/// A shared object's bytes from an object's. Serialised inside: LLD keeps global state.
-Result<std::string> linkSharedObject(const std::string &object);
 
 } // namespace nysjit

@@ -32,6 +32,7 @@ private:
   void emitBroadcast(tile::BroadcastOp op);
   void emitIota(tile::IotaOp op);
   void emitFor(mlir::scf::ForOp loop);
+  void mapCarried(mlir::scf::ForOp loop, mlir::ValueRange tiles, mlir::ValueRange values);
   mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper, mlir::Value step, mlir::ValueRange initial);
   void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline, mlir::Value induction, mlir::Value upper,
                          mlir::Value step, mlir::Value slot);

@@ -73,17 +73,21 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
   }
   underWay.add(before);
 
+  mapCarried(loop, loop.getResults(), lowered.getResults());
+}
+
+/// `tiles`, a loop's results or arguments, are in the registers `values`.
+void KernelEmitter::mapCarried(scf::ForOp loop, ValueRange tiles, ValueRange values) {
   size_t next = 0;
   forCarried(plan, loop, [&](size_t i, unsigned form) {
-    Value result = loop.getResult(i);
-    if (!tileType(result)) {
-      scalars.map(result, lowered.getResult(next++));
+    if (!tileType(tiles[i])) {
+      scalars.map(tiles[i], values[next++]);
       return;
     }
-    Registers values;
+    Registers own;
     for (size_t count = registersOf(loop.getInitArgs()[i], form).size(); count--;)
-      values.push_back(lowered.getResult(next++));
-    setRegisters(result, values, form);
+      own.push_back(values[next++]);
+    setRegisters(tiles[i], own, form);
   });
 }
 
@@ -99,21 +103,10 @@ scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, V
   else
     b.setInsertionPointToStart(lowered.getBody());
   scalars.map(loop.getInductionVar(), lowered.getInductionVar());
-  size_t next = 0;
-  forCarried(plan, loop, [&](size_t i, unsigned form) {
-    Value argument = loop.getRegionIterArg(i);
-    if (!tileType(argument)) {
-      scalars.map(argument, lowered.getRegionIterArg(next++));
-      return;
-    }
-    Registers values;
-    for (size_t count = registersOf(loop.getInitArgs()[i], form).size(); count--;)
-      values.push_back(lowered.getRegionIterArg(next++));
-    setRegisters(argument, values, form);
-  });
+  mapCarried(loop, loop.getRegionIterArgs(), lowered.getRegionIterArgs());
   Value slot;
   if (pipeline) {
-    slot = lowered.getRegionIterArg(next);
+    slot = lowered.getRegionIterArgs().back();
     emitPipelinedBody(loop, *pipeline, lowered.getInductionVar(), upper, step, slot);
   }
   emitBlock(loop.getBody());
