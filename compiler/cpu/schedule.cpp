@@ -105,6 +105,14 @@ int64_t rowsOf(Operation *op) {
   return type && type.getRank() == 2 ? type.getDimSize(0) : 0;
 }
 
+/// The tile that an operation transposes in blocks of eight or more; null for others.
+Value transposedBy(Operation *op) {
+  if (auto transpose = dyn_cast<tile::TransposeOp>(op))
+    return transpose.getValue();
+  auto dot = dyn_cast<tile::DotOp>(op);
+  return dot && dot.getTransposeB() ? dot.getB() : Value();
+}
+
 /// Whether a carried tile is carried on to a later place: its own has its next value by then.
 bool carriesToLaterPlace(scf::ForOp loop) {
   for (auto [i, next] : llvm::enumerate(loop.getYieldedValues()))
@@ -161,8 +169,8 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
       list.push_back(Step{kind, {op}, 0, begin, clock});
       continue;
     }
-    if (auto transpose = dyn_cast<tile::TransposeOp>(op); transpose && !llvm::all_of(transpose.getValue().getType().getShape(), [](int64_t n) { return n % 8 == 0; }))
-      return op->emitOpError("expects sides by eights, found ") << transpose.getValue().getType();
+    if (Value value = transposedBy(op); value && !llvm::all_of(tileType(value).getShape(), [](int64_t n) { return n % 8 == 0; }))
+      return op->emitOpError("expects sides by eights of what it transposes, found ") << value.getType();
     if (isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp>(op)) {
       flush();
       add(isa<tile::DotOp>(op) ? StepKind::Dot : isa<tile::TransposeOp>(op) ? StepKind::Transpose : StepKind::Solve, {op});

@@ -6,9 +6,22 @@ func.func @small(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.ker
   %first = arith.constant 0 : i32
   %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <4 x f32>
   %x = tile.load %in[%first] : <4 x f32> -> tensor<4x4xf32>
-  // expected-error @+1 {{expects sides by eights, found 'tensor<4x4xf32>'}}
+  // expected-error @+1 {{expects sides by eights of what it transposes, found 'tensor<4x4xf32>'}}
   %y = tile.transpose %x : tensor<4x4xf32> -> tensor<4x4xf32>
   tile.store %y, %in[%first] : tensor<4x4xf32>, <4 x f32>
+  return
+}
+
+// -----
+
+func.func @small_in_a_dot(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <20 x f32>
+  %x = tile.load %in[%first] : <20 x f32> -> tensor<20x20xf32>
+  // expected-error @+1 {{expects sides by eights of what it transposes, found 'tensor<20x20xf32>'}}
+  %y = tile.dot %x, %x {transpose_b} : (tensor<20x20xf32>, tensor<20x20xf32>) -> tensor<20x20xf32>
+  tile.store %y, %in[%first] : tensor<20x20xf32>, <20 x f32>
   return
 }
 
