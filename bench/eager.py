@@ -33,12 +33,18 @@ def causal(q, k, v, segment_len=64, stabilizer=0.25):
     g = torch.arange(m)
     past = (query @ k.transpose(-1, -2) * scale).masked_fill(segment > g[:, None], float("-inf"))
     past = torch.softmax(past, -1) @ v
-    a = (query @ key.transpose(-1, -2) * scale + constant[..., None, :]).masked_fill(g > g[:, None], float("-inf"))
+    a = (query @ key.transpose(-1, -2) * scale + constant[..., None, :]).masked_fill(
+        g > g[:, None], float("-inf")
+    )
     a = torch.softmax(a, -1)
     own = a.diagonal(dim1=-2, dim2=-1)[..., None]
     gain = own / (own * own + stabilizer)
-    value = torch.linalg.solve_triangular(a * gain, pool + gain * (past - own * pool), upper=False, unitriangular=True)
-    far = (q @ key.transpose(-1, -2) * scale + constant[..., None, :]).masked_fill(g >= segment[:, None], float("-inf"))
+    value = torch.linalg.solve_triangular(
+        a * gain, pool + gain * (past - own * pool), upper=False, unitriangular=True
+    )
+    far = (q @ key.transpose(-1, -2) * scale + constant[..., None, :]).masked_fill(
+        g >= segment[:, None], float("-inf")
+    )
     q, k, v = (x.unflatten(-2, (m, segment_len)) for x in (q, k, v))
     t = torch.arange(segment_len)
     near = (q @ k.transpose(-1, -2) * scale).masked_fill(t > t[:, None], float("-inf"))
@@ -56,4 +62,6 @@ def bidirectional(q, k, v, landmarks, iterations=6):
     for _ in range(iterations):
         az = a @ z
         z = 0.25 * z @ (13 * one - az @ (15 * one - az @ (7 * one - az)))
-    return torch.softmax(q @ key.transpose(-1, -2) * scale, -1) @ (z @ (torch.softmax(query @ k.transpose(-1, -2) * scale, -1) @ v))
+    return torch.softmax(q @ key.transpose(-1, -2) * scale, -1) @ (
+        z @ (torch.softmax(query @ k.transpose(-1, -2) * scale, -1) @ v)
+    )

@@ -29,8 +29,14 @@ TARGETS = [f"cuda:sm_{sm}" for sm in (80, 86, 89, 90, 100, 120)]
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--head-dims", type=lambda text: [int(word) for word in text.split(",")], default=list(HEAD_DIMS))
-    parser.add_argument("--landmarks", type=lambda text: [int(word) for word in text.split(",")], default=LANDMARKS)
+    parser.add_argument(
+        "--head-dims",
+        type=lambda text: [int(word) for word in text.split(",")],
+        default=list(HEAD_DIMS),
+    )
+    parser.add_argument(
+        "--landmarks", type=lambda text: [int(word) for word in text.split(",")], default=LANDMARKS
+    )
     parser.add_argument("--layouts", type=lambda text: text.split(","), default=LAYOUTS)
     parser.add_argument("--dtypes", type=lambda text: text.split(","), default=DTYPES)
     parser.add_argument("--targets", type=lambda text: text.split(","), default=TARGETS)
@@ -50,17 +56,35 @@ def specs(options):
                 if landmarks <= 512 or layout in ("causal", "segment_causal"):
                     source = {"landmark_source": "learned"} if layout == "scan" else {}
                     yield {"layout": layout, "landmarks": landmarks, **source, **common}
-                    if layout in ("causal", "segment_causal"):  # segments of whole tiles make their own values beside B V
-                        yield {"layout": layout, "landmarks": landmarks, "segment_len": 64, **common}
+                    if layout in (
+                        "causal",
+                        "segment_causal",
+                    ):  # segments of whole tiles make their own values beside B V
+                        yield {
+                            "layout": layout,
+                            "landmarks": landmarks,
+                            "segment_len": 64,
+                            **common,
+                        }
 
 
 def compile_one(folder, number, spec, target):
     """The command's reply, or its error."""
     path = folder / f"{number}.json"
     path.write_text(json.dumps(spec))
-    done = subprocess.run([BUILD / "bin/nysjit", "compile", path, "--target", target, "--json"], capture_output=True, text=True,
-                          env={**os.environ, "NYSJIT_CACHE_DIR": str(folder / f"cache-{number}")})
-    return spec, target, json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip() or done.stdout.strip()}
+    done = subprocess.run(
+        [BUILD / "bin/nysjit", "compile", path, "--target", target, "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NYSJIT_CACHE_DIR": str(folder / f"cache-{number}")},
+    )
+    return (
+        spec,
+        target,
+        json.loads(done.stdout)
+        if done.returncode == 0
+        else {"error": done.stderr.strip() or done.stdout.strip()},
+    )
 
 
 class Row:
@@ -85,21 +109,53 @@ class Row:
 def main():
     options = arguments()
     rows, failures = {}, []
-    with tempfile.TemporaryDirectory() as name, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        work = [pool.submit(compile_one, pathlib.Path(name), number, spec, target)
-                for number, (spec, target) in enumerate(itertools.product(specs(options), options.targets))]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        concurrent.futures.ThreadPoolExecutor(options.jobs) as pool,
+    ):
+        work = [
+            pool.submit(compile_one, pathlib.Path(name), number, spec, target)
+            for number, (spec, target) in enumerate(
+                itertools.product(specs(options), options.targets)
+            )
+        ]
         for done in concurrent.futures.as_completed(work):
             spec, target, reply = done.result()
             if "error" in reply:
                 failures.append((spec, target, reply["error"]))
                 continue
             for kernel in reply["kernels"]:
-                rows.setdefault((kernel["name"], spec["dtype"], target), Row()).add(spec, kernel, reply)
-    table("Kernels as ptxas assembles them: the most over all head_dims and landmarks",
-          ["kernel", "dtype", "target", "compiled", "registers", "spilled bytes", "spills at head_dim", "ptxas ms (whole program)"],
-          [[*key, row.compiled, row.registers, row.spill_bytes, ", ".join(map(str, sorted(row.spilling))) or "none", f"{row.ptxas_ms:.0f}"]
-           for key, row in sorted(rows.items())],
-          notes=[f"Not compiled: `{json.dumps(spec)}` for {target}: {error}\n" for spec, target, error in failures])
+                rows.setdefault((kernel["name"], spec["dtype"], target), Row()).add(
+                    spec, kernel, reply
+                )
+    table(
+        "Kernels as ptxas assembles them: the most over all head_dims and landmarks",
+        [
+            "kernel",
+            "dtype",
+            "target",
+            "compiled",
+            "registers",
+            "spilled bytes",
+            "spills at head_dim",
+            "ptxas ms (whole program)",
+        ],
+        [
+            [
+                *key,
+                row.compiled,
+                row.registers,
+                row.spill_bytes,
+                ", ".join(map(str, sorted(row.spilling))) or "none",
+                f"{row.ptxas_ms:.0f}",
+            ]
+            for key, row in sorted(rows.items())
+        ],
+        notes=[
+            f"Not compiled: `{json.dumps(spec)}` for {target}: {error}\n"
+            for spec, target, error in failures
+        ],
+    )
     if failures:
         sys.exit(1)
 

@@ -17,7 +17,11 @@ BUILD = ROOT / "build"
 
 
 def machine():
-    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in open("/proc/cpuinfo")
+        if line.startswith("model name")
+    ]
     return f"{names[0]}, {len(os.sched_getaffinity(0))} of its CPUs, {platform.system()} {platform.release()}"
 
 
@@ -32,8 +36,17 @@ def publish(lines, notes=()):
     words = [word for word in sys.argv[1:] if word != "--save"]
     if "--save" in sys.argv:
         words = sys.argv[1 : sys.argv.index("--save")] + sys.argv[sys.argv.index("--save") + 2 :]
-    command = " ".join(["python3", str(pathlib.Path(sys.argv[0]).resolve().relative_to(ROOT)), *words])
-    lines = [*lines, "", *notes, f"Machine: {machine()}. Date: {datetime.date.today()}. Commit: {commit()}.", f"Command: `{command}`", ""]
+    command = " ".join(
+        ["python3", str(pathlib.Path(sys.argv[0]).resolve().relative_to(ROOT)), *words]
+    )
+    lines = [
+        *lines,
+        "",
+        *notes,
+        f"Machine: {machine()}. Date: {datetime.date.today()}. Commit: {commit()}.",
+        f"Command: `{command}`",
+        "",
+    ]
     print("\n".join(lines))
     if "--save" in sys.argv:
         path = ROOT / "bench/results" / sys.argv[sys.argv.index("--save") + 1]
@@ -49,7 +62,9 @@ def table(title, header, rows, notes=()):
 @functools.cache
 def commit():
     """What is measured; asked before anything is written."""
-    return subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True
+    ).stdout.strip()
 
 
 commit()
@@ -67,7 +82,7 @@ def median_ms(callables, repeat, seconds=60.0):
             break
         for call, taken in zip(callables, times):
             pause = time.perf_counter() + 0.005
-            while time.perf_counter() < pause: # a sleep would let the machine take our CPUs away
+            while time.perf_counter() < pause:  # a sleep would let the machine take our CPUs away
                 pass
             call()
             start = time.perf_counter()
@@ -77,14 +92,30 @@ def median_ms(callables, repeat, seconds=60.0):
 
 
 class DLTensor(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32), ("ndim", ctypes.c_int32),
-                ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16),
-                ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)), ("byte_offset", ctypes.c_uint64)]
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
 
 
 class ContextOptions(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("cache_dir", ctypes.c_char_p), ("compiler", ctypes.c_char_p), ("threads", ctypes.c_uint32),
-                ("reserved0", ctypes.c_uint32), ("parallel_for", ctypes.c_void_p), ("parallel_for_context", ctypes.c_void_p)]
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("cache_dir", ctypes.c_char_p),
+        ("compiler", ctypes.c_char_p),
+        ("threads", ctypes.c_uint32),
+        ("reserved0", ctypes.c_uint32),
+        ("parallel_for", ctypes.c_void_p),
+        ("parallel_for_context", ctypes.c_void_p),
+    ]
 
 
 class LaunchTiming(ctypes.Structure):
@@ -92,21 +123,54 @@ class LaunchTiming(ctypes.Structure):
 
 
 class RunArgs(ctypes.Structure):
-    _fields_ = ([("size", ctypes.c_size_t)] + [(name, ctypes.POINTER(DLTensor)) for name in "qkvo"]
-                + [("scale", ctypes.POINTER(ctypes.c_float)), ("workspace", ctypes.c_void_p), ("workspace_size", ctypes.c_size_t),
-                   ("timings", ctypes.POINTER(LaunchTiming)), ("timing_capacity", ctypes.c_size_t), ("timing_count", ctypes.POINTER(ctypes.c_size_t))]
-                + [(name, ctypes.POINTER(DLTensor)) for name in ("landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len")]
-                + [(name, ctypes.c_void_p) for name in ("row_log_sum_exp", "saved_landmark_key", "saved_landmark_bias", "saved_landmark_value")]
-                + [("max_length", ctypes.c_int64), ("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64)])
+    _fields_ = (
+        [("size", ctypes.c_size_t)]
+        + [(name, ctypes.POINTER(DLTensor)) for name in "qkvo"]
+        + [
+            ("scale", ctypes.POINTER(ctypes.c_float)),
+            ("workspace", ctypes.c_void_p),
+            ("workspace_size", ctypes.c_size_t),
+            ("timings", ctypes.POINTER(LaunchTiming)),
+            ("timing_capacity", ctypes.c_size_t),
+            ("timing_count", ctypes.POINTER(ctypes.c_size_t)),
+        ]
+        + [
+            (name, ctypes.POINTER(DLTensor))
+            for name in ("landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len")
+        ]
+        + [
+            (name, ctypes.c_void_p)
+            for name in (
+                "row_log_sum_exp",
+                "saved_landmark_key",
+                "saved_landmark_bias",
+                "saved_landmark_value",
+            )
+        ]
+        + [("max_length", ctypes.c_int64), ("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64)]
+    )
 
 
 def view(x):
     """A DLTensor of a numpy array, or of a torch tensor on the CPU; it does not keep x alive."""
-    code, bits = {"float32": (2, 32), "float16": (2, 16), "bfloat16": (4, 16), "int32": (0, 32)}[str(x.dtype).removeprefix("torch.")]
+    code, bits = {"float32": (2, 32), "float16": (2, 16), "bfloat16": (4, 16), "int32": (0, 32)}[
+        str(x.dtype).removeprefix("torch.")
+    ]
     is_torch = hasattr(x, "data_ptr")
     strides = x.stride() if is_torch else [step // x.itemsize for step in x.strides]
     numbers = ctypes.c_int64 * len(x.shape)
-    return DLTensor(x.data_ptr() if is_torch else x.ctypes.data, 1, 0, len(x.shape), code, bits, 1, numbers(*x.shape), numbers(*strides), 0)
+    return DLTensor(
+        x.data_ptr() if is_torch else x.ctypes.data,
+        1,
+        0,
+        len(x.shape),
+        code,
+        bits,
+        1,
+        numbers(*x.shape),
+        numbers(*strides),
+        0,
+    )
 
 
 class Runtime:
@@ -116,9 +180,15 @@ class Runtime:
         self.library = ctypes.CDLL(str(BUILD / "lib/libnysjit.so"))
         self.library.nysjit_last_error.restype = ctypes.c_char_p
         self.context = ctypes.c_void_p()
-        options = ContextOptions(size=ctypes.sizeof(ContextOptions), threads=threads, cache_dir=cache_dir and str(cache_dir).encode(),
-                                 compiler=str(BUILD / "bin/nysjit-compiler").encode())
-        self.check(self.library.nysjit_context_create(ctypes.byref(options), ctypes.byref(self.context)))
+        options = ContextOptions(
+            size=ctypes.sizeof(ContextOptions),
+            threads=threads,
+            cache_dir=cache_dir and str(cache_dir).encode(),
+            compiler=str(BUILD / "bin/nysjit-compiler").encode(),
+        )
+        self.check(
+            self.library.nysjit_context_create(ctypes.byref(options), ctypes.byref(self.context))
+        )
 
     def check(self, status):
         if status != 0:
@@ -126,8 +196,15 @@ class Runtime:
 
     def prepare(self, spec, config=None, target=None):
         program = ctypes.c_void_p()
-        self.check(self.library.nysjit_prepare(self.context, json.dumps(spec).encode(), json.dumps(config).encode() if config else None,
-                                               target and target.encode(), ctypes.byref(program)))
+        self.check(
+            self.library.nysjit_prepare(
+                self.context,
+                json.dumps(spec).encode(),
+                json.dumps(config).encode() if config else None,
+                target and target.encode(),
+                ctypes.byref(program),
+            )
+        )
         return program
 
     def bind(self, program, q, k, v, o, **more):
@@ -136,8 +213,13 @@ class Runtime:
         tensors = {"q": q, "k": k, "v": v, "o": o, **more}
         views = {name: view(x) for name, x in tensors.items()}
         timings, count = (LaunchTiming * 16)(), ctypes.c_size_t()
-        args = RunArgs(size=ctypes.sizeof(RunArgs), **{name: ctypes.pointer(x) for name, x in views.items()},
-                       timings=timings, timing_capacity=16, timing_count=ctypes.pointer(count))
+        args = RunArgs(
+            size=ctypes.sizeof(RunArgs),
+            **{name: ctypes.pointer(x) for name, x in views.items()},
+            timings=timings,
+            timing_capacity=16,
+            timing_count=ctypes.pointer(count),
+        )
         run, reference, workspace = self.library.nysjit_run, ctypes.byref(args), ctypes.c_size_t()
         self.check(self.library.nysjit_workspace_size(program, reference, ctypes.byref(workspace)))
 
@@ -146,5 +228,7 @@ class Runtime:
 
         call.keep = (tensors, views)
         call.workspace = workspace.value
-        call.launches = lambda: [(timings[i].kernel.decode(), timings[i].grid, timings[i].ms) for i in range(count.value)]
+        call.launches = lambda: [
+            (timings[i].kernel.decode(), timings[i].grid, timings[i].ms) for i in range(count.value)
+        ]
         return call

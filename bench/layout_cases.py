@@ -32,7 +32,11 @@ class Case:
 
     @property
     def setting(self):
-        words = [f"{key.removeprefix('landmark_')} {value}" for key, value in self.options if key != "landmark_source"]
+        words = [
+            f"{key.removeprefix('landmark_')} {value}"
+            for key, value in self.options
+            if key != "landmark_source"
+        ]
         return ", ".join(words) or "defaults"
 
     def landmarks(self, n):
@@ -45,10 +49,17 @@ class Case:
     def spec(self, n, d):
         if self.layout in ("exact_causal", "own segment"):
             return {"layout": "exact_causal", "head_dim": d}
-        spec = {"layout": self.layout, "head_dim": d, "landmarks": self.landmarks(n), **dict(self.options)}
+        spec = {
+            "layout": self.layout,
+            "head_dim": d,
+            "landmarks": self.landmarks(n),
+            **dict(self.options),
+        }
         if self.layout != "scan":
             return {**spec, "segment_len": self.s}
-        return {**spec, "first_k": self.first(n)} if self.get("landmark_source") == "first_k" else spec
+        return (
+            {**spec, "first_k": self.first(n)} if self.get("landmark_source") == "first_k" else spec
+        )
 
 
 def all_cases():
@@ -58,17 +69,31 @@ def all_cases():
         for window in (0, 1, 2):
             for weight in ("tangent", "count"):
                 for value in ("nystrom", "streaming"):
-                    options = (("window", window), ("landmark_weight", weight), ("landmark_value", value))
+                    options = (
+                        ("window", window),
+                        ("landmark_weight", weight),
+                        ("landmark_value", value),
+                    )
                     cases.append(Case("causal", s, options))
         if s in (16, 64):
-            cases += [Case("causal", s, (("landmark_weight", weight), ("stabilizer", 0.125))) for weight in ("tangent", "count")]
+            cases += [
+                Case("causal", s, (("landmark_weight", weight), ("stabilizer", 0.125)))
+                for weight in ("tangent", "count")
+            ]
         cases.append(Case("segment_causal", s))
         if s in (16, 64):
             cases.append(Case("segment_causal", s, (("stabilizer", 0.125),)))
         cases.append(Case("bidirectional", s))
-        cases += [Case("prefix_lm", s, options) for options in ((), (("landmark_value", "streaming"),), (("landmark_weight", "count"),))]
-        cases += [Case("scan", s, (("landmark_source", source),)) for source in ("learned", "first_k")]
-    return sorted(cases, key=lambda case: [c.name for c in cases].index(case.name))  # layout by layout, else as above
+        cases += [
+            Case("prefix_lm", s, options)
+            for options in ((), (("landmark_value", "streaming"),), (("landmark_weight", "count"),))
+        ]
+        cases += [
+            Case("scan", s, (("landmark_source", source),)) for source in ("learned", "first_k")
+        ]
+    return sorted(
+        cases, key=lambda case: [c.name for c in cases].index(case.name)
+    )  # layout by layout, else as above
 
 
 @dataclasses.dataclass
@@ -124,7 +149,11 @@ def seen(exact, i, t, source_len):
     if exact == "full":
         return np.ones((len(i), len(t)), bool)
     causal = t[None] <= i[:, None]
-    return causal if exact == "causal" else np.where(i[:, None] < source_len, t[None] < source_len, causal)
+    return (
+        causal
+        if exact == "causal"
+        else np.where(i[:, None] < source_len, t[None] < source_len, causal)
+    )
 
 
 def exact_attention(inputs, exact):
@@ -150,7 +179,12 @@ def bind(runtime, case, q, k, v, o, other=None, source_len=None):
     _, heads, n, d = q.shape
     program = runtime.prepare(case.spec(n, d))
     if case.layout == "own segment":  # each segment a sequence of its own
-        q, k, v, o = (np.lib.stride_tricks.as_strided(x, (n // case.s, heads, case.s, d), (case.s * d * 4, n * d * 4, d * 4, 4)) for x in (q, k, v, o))
+        q, k, v, o = (
+            np.lib.stride_tricks.as_strided(
+                x, (n // case.s, heads, case.s, d), (case.s * d * 4, n * d * 4, d * 4, 4)
+            )
+            for x in (q, k, v, o)
+        )
     more = {}
     if case.layout == "prefix_lm":
         more["source_len"] = np.array([n // 2 if source_len is None else source_len], np.int32)
@@ -172,7 +206,9 @@ def flops(case, n, d):
         far = np.maximum(segment[:n] - window, 0)
         pairs = np.sum(i[:n] - far * s + 1) + np.sum(far + source) + n  # near, far, the summaries
         if case.get("landmark_value") != "streaming":
-            pairs += m * source_len + s * m * (m + 1) // 2 + m * (m + 1) + 2 * m * source  # B V; A, used twice
+            pairs += (
+                m * source_len + s * m * (m + 1) // 2 + m * (m + 1) + 2 * m * source
+            )  # B V; A, used twice
         return 4 * d * pairs
 
     def bidirectional(n, m):
@@ -189,4 +225,6 @@ def flops(case, n, d):
     if case.layout == "prefix_lm":
         return bidirectional(n // 2, m // 2) + causal(n // 2, m // 2, m // 2, n // 2)
     first = case.first(n) if case.get("landmark_source") == "first_k" else 0  # exact there
-    return (n - first) * m * (6 * d + 2 * m) + n * m * 2 * d + 2 * d * first * (first + 1) + inverse(m)  # F A+; running sums, read and kept
+    return (
+        (n - first) * m * (6 * d + 2 * m) + n * m * 2 * d + 2 * d * first * (first + 1) + inverse(m)
+    )  # F A+; running sums, read and kept

@@ -12,10 +12,16 @@ from layout_cases import Case, bind
 from svg import FAR, GREY, LATER, NEAR, Drawing
 
 N, S, D, HEADS, SOURCE = 24, 4, 16, 2, 10
-MASKS = {"causal": Case("causal", S), "causal-window-1": Case("causal", S, (("window", 1),)), "exact_causal": Case("exact_causal"),
-         "segment_causal": Case("segment_causal", S), "bidirectional": Case("bidirectional", S), "prefix_lm": Case("prefix_lm", S),
-         "scan-learned": Case("scan", S, (("landmark_source", "learned"),)),
-         "scan-first_k": Case("scan", N // 3, (("landmark_source", "first_k"),))}  # 3 landmarks, k0 = 12
+MASKS = {
+    "causal": Case("causal", S),
+    "causal-window-1": Case("causal", S, (("window", 1),)),
+    "exact_causal": Case("exact_causal"),
+    "segment_causal": Case("segment_causal", S),
+    "bidirectional": Case("bidirectional", S),
+    "prefix_lm": Case("prefix_lm", S),
+    "scan-learned": Case("scan", S, (("landmark_source", "learned"),)),
+    "scan-first_k": Case("scan", N // 3, (("landmark_source", "first_k"),)),
+}  # 3 landmarks, k0 = 12
 
 
 def expected(case):
@@ -31,7 +37,9 @@ def expected(case):
     if case.layout == "scan":
         first = case.first(N) if case.get("landmark_source") == "first_k" else 0
         return np.where(i < first, past * 1, past * 2)
-    start = SOURCE if case.layout == "prefix_lm" else 0  # the target's segments count from the source's end
+    start = (
+        SOURCE if case.layout == "prefix_lm" else 0
+    )  # the target's segments count from the source's end
     segment = (i - start) // S - (case.get("window") or 0)
     near = past & (t >= start + np.maximum(segment, 0) * S)
     target = np.where(near, 1, (t < start + np.maximum(segment, 0) * S) * 2)
@@ -62,9 +70,16 @@ def draw_mask(case, changes, path):
     cell, left, top = 13, 52, 16
     side, kinds = N * cell, expected(case)
     if not np.array_equal(changes, kinds > 0):
-        raise SystemExit(f"{case}: expected rows to change where the layout lets them, found\n{changes * 1}")
+        raise SystemExit(
+            f"{case}: expected rows to change where the layout lets them, found\n{changes * 1}"
+        )
     drawing = Drawing(left + side + 250, top + side + 46)
-    words = [(NEAR, "weighed by itself"), (FAR, "seen through landmarks"), (LATER, "later than the query, yet seen"), ("#f3f4f5", "not seen: changes no bit")]
+    words = [
+        (NEAR, "weighed by itself"),
+        (FAR, "seen through landmarks"),
+        (LATER, "later than the query, yet seen"),
+        ("#f3f4f5", "not seen: changes no bit"),
+    ]
     shown = [kinds == 1, (kinds == 2) & (np.tri(N) > 0), changes & (np.tri(N) == 0), ~changes]
     for (fill, _), cells in zip(words, shown):
         drawing.cells(left, top, cell, np.argwhere(cells)[:, ::-1], fill)
@@ -89,7 +104,13 @@ def draw_mask(case, changes, path):
             drawing.text(left + side + 38, y, word, 13)
             y += 24
     if has_segments:
-        drawing.text(left + side + 18, y + 6, f"segments of {S}" + (f", source of {SOURCE}" if start else ""), 13, "#555")
+        drawing.text(
+            left + side + 18,
+            y + 6,
+            f"segments of {S}" + (f", source of {SOURCE}" if start else ""),
+            13,
+            "#555",
+        )
     drawing.save(path)
 
 
@@ -124,33 +145,83 @@ def draw_leak(changes, s, first, path):
     for row, change in enumerate(changes["segment_causal"]):
         drawing.box(x(row) - bar / 2, y(change), bar, top + height - y(change), LATER)
     drawing.line([(x(row), y(change)) for row, change in enumerate(changes["causal"])], NEAR, 3)
-    drawing.text(left, 20, "How much row i changes when every later position is replaced", 15, bold=True)
-    drawing.text(left + width / 2, top + height + 38, f"row i; segments of {s} start at the lines", 13, anchor="middle")
+    drawing.text(
+        left, 20, "How much row i changes when every later position is replaced", 15, bold=True
+    )
+    drawing.text(
+        left + width / 2,
+        top + height + 38,
+        f"row i; segments of {s} start at the lines",
+        13,
+        anchor="middle",
+    )
     drawing.text(16, top + height / 2, "relative change", 13, anchor="middle", turned=True)
-    for at, fill, words in ((left, LATER, "segment_causal"), (left + 160, NEAR, "causal: 0, to the last bit")):
+    for at, fill, words in (
+        (left, LATER, "segment_causal"),
+        (left + 160, NEAR, "causal: 0, to the last bit"),
+    ):
         drawing.box(at, top + height + 46, 13, 13, fill)
         drawing.text(at + 19, top + height + 57, words)
     drawing.save(path)
 
 
-SERIES = [("causal", {"window": 0, "landmark_weight": "tangent", "landmark_value": "nystrom"}, "causal", "#d9730d", "circle"),
-          ("causal", {"window": 0, "landmark_weight": "tangent", "landmark_value": "streaming"}, "causal, streaming", "#d9730d", "ring"),
-          ("causal", {"window": 0, "landmark_weight": "count", "landmark_value": "nystrom"}, "causal, count", "#b59a2a", "circle"),
-          ("causal", {"window": 1, "landmark_weight": "tangent", "landmark_value": "nystrom"}, "causal, window 1", "#1f5f9f", "circle"),
-          ("causal", {"window": 2, "landmark_weight": "tangent", "landmark_value": "streaming"}, "causal, window 2, streaming", "#1f5f9f", "ring"),
-          ("own segment", {}, "own segment alone, no landmarks", GREY, "square"), ("segment_causal", {}, "segment_causal", LATER, "cross"),
-          ("bidirectional", {}, "bidirectional (of full attention)", "#2e8b57", "square"),
-          ("prefix_lm", {}, "prefix_lm (of prefix attention)", "#7a4fb5", "square"),
-          ("scan", {"landmark_source": "first_k"}, "scan first_k", "#00838f", "circle"), ("scan", {"landmark_source": "learned"}, "scan learned", "#00838f", "ring")]
+SERIES = [
+    (
+        "causal",
+        {"window": 0, "landmark_weight": "tangent", "landmark_value": "nystrom"},
+        "causal",
+        "#d9730d",
+        "circle",
+    ),
+    (
+        "causal",
+        {"window": 0, "landmark_weight": "tangent", "landmark_value": "streaming"},
+        "causal, streaming",
+        "#d9730d",
+        "ring",
+    ),
+    (
+        "causal",
+        {"window": 0, "landmark_weight": "count", "landmark_value": "nystrom"},
+        "causal, count",
+        "#b59a2a",
+        "circle",
+    ),
+    (
+        "causal",
+        {"window": 1, "landmark_weight": "tangent", "landmark_value": "nystrom"},
+        "causal, window 1",
+        "#1f5f9f",
+        "circle",
+    ),
+    (
+        "causal",
+        {"window": 2, "landmark_weight": "tangent", "landmark_value": "streaming"},
+        "causal, window 2, streaming",
+        "#1f5f9f",
+        "ring",
+    ),
+    ("own segment", {}, "own segment alone, no landmarks", GREY, "square"),
+    ("segment_causal", {}, "segment_causal", LATER, "cross"),
+    ("bidirectional", {}, "bidirectional (of full attention)", "#2e8b57", "square"),
+    ("prefix_lm", {}, "prefix_lm (of prefix attention)", "#7a4fb5", "square"),
+    ("scan", {"landmark_source": "first_k"}, "scan first_k", "#00838f", "circle"),
+    ("scan", {"landmark_source": "learned"}, "scan learned", "#00838f", "ring"),
+]
 
 
 def draw_errors(panels, path):
     """panels: [(title, {case: (error, ms)})]. Error upwards, time to the right, both logarithmic; a series' labels are s."""
     width, height, lefts, top = 470, 400, (70, 620), 64
     drawing = Drawing(lefts[1] + width + 24, top + height + 160)
-    drawing.text(lefts[0] - 44, 26, "Error against time, segments of 16, 32, 64 and 128", 19, bold=True)
+    drawing.text(
+        lefts[0] - 44, 26, "Error against time, segments of 16, 32, 64 and 128", 19, bold=True
+    )
     for left, (title, points) in zip(lefts, panels):
-        times, errors = [ms for _, ms in points.values()], [e for e, _ in points.values() if e > 1e-3]
+        times, errors = (
+            [ms for _, ms in points.values()],
+            [e for e, _ in points.values() if e > 1e-3],
+        )
         low, high = math.log10(min(times)) - 0.06, math.log10(max(times)) + 0.06
         least, most = math.log10(min(errors)) - 0.05, math.log10(max(errors)) + 0.05
         x = lambda ms: left + (math.log10(ms) - low) / (high - low) * width
@@ -172,17 +243,28 @@ def draw_errors(panels, path):
         drawing.line([(x(exact), top), (x(exact), top + height)], "#222", 1.2, dashed=True)
         drawing.text(x(exact) - 5, top + 14, "exact_causal", 11, anchor="end")
         for layout, wanted, _, fill, shape in SERIES:
-            series = sorted((case.s, ms, error) for case, (error, ms) in points.items()
-                            if case.layout == layout and (dict(case.options) == wanted))
+            series = sorted(
+                (case.s, ms, error)
+                for case, (error, ms) in points.items()
+                if case.layout == layout and (dict(case.options) == wanted)
+            )
             drawing.line([(x(ms), y(error)) for _, ms, error in series], fill, 1)
             for s, ms, error in series:
                 drawing.mark(x(ms), y(error), fill, shape)
-                if layout in ("causal", "segment_causal") and wanted.get("landmark_value") != "streaming" and s in (16, 128):
+                if (
+                    layout in ("causal", "segment_causal")
+                    and wanted.get("landmark_value") != "streaming"
+                    and s in (16, 128)
+                ):
                     drawing.text(x(ms) + 6, y(error) - 5, str(s), 10, fill)
         drawing.text(left + width / 2, top + height + 36, "ms", 13, anchor="middle")
     drawing.text(20, top + height / 2, "relative error", 13, anchor="middle", turned=True)
     for index, (layout, wanted, words, fill, shape) in enumerate(SERIES):
-        if any(case.layout == layout and dict(case.options) == wanted for _, points in panels for case in points):
+        if any(
+            case.layout == layout and dict(case.options) == wanted
+            for _, points in panels
+            for case in points
+        ):
             at, row = lefts[0] + index % 3 * 340, top + height + 66 + index // 3 * 24
             drawing.mark(at, row - 4, fill, shape)
             drawing.text(at + 14, row, words)

@@ -15,7 +15,18 @@ import numpy as np
 
 import layout_pictures
 from harness import ROOT, Runtime, markdown, median_ms, publish
-from layout_cases import Case, Inputs, all_cases, bind, error, exact_attention, flops, normal, real, walk
+from layout_cases import (
+    Case,
+    Inputs,
+    all_cases,
+    bind,
+    error,
+    exact_attention,
+    flops,
+    normal,
+    real,
+    walk,
+)
 
 
 def measure(runtime, cases, inputs, repeat, refused, seconds=60):
@@ -35,13 +46,21 @@ def measure(runtime, cases, inputs, repeat, refused, seconds=60):
         reference = exact[case.exact]
         if not np.isfinite(o).all():
             raise SystemExit(f"{case}: expected finite outputs, found others")
-        found[case] = [f"{error(o, reference):.3f}" if case.layout != "exact_causal" else f"{error(o, reference):.0e}", error(o, reference)]
+        found[case] = [
+            f"{error(o, reference):.3f}"
+            if case.layout != "exact_causal"
+            else f"{error(o, reference):.0e}",
+            error(o, reference),
+        ]
         if case.layout == "prefix_lm":
             found[case][0] += f" (target {error(o[:, :, n // 2 :], reference[:, :, n // 2 :]):.3f})"
         if case.get("landmark_source") == "learned" and inputs.name == "real":
             found[case][0] += f" (held out {held_out(runtime, case, inputs):.3f})"
     times = median_ms(list(calls.values()), repeat, seconds) if repeat else [None] * len(calls)
-    return {case: (*found[case], ms, calls[case].workspace / inputs.shape[1]) for case, ms in zip(calls, times)}
+    return {
+        case: (*found[case], ms, calls[case].workspace / inputs.shape[1])
+        for case, ms in zip(calls, times)
+    }
 
 
 def character(inputs):
@@ -70,33 +89,85 @@ def error_table(results, shapes):
     rows = []
     for case in results["real"]:
         cells = {name: found.get(case) for name, found in results.items()}
-        share = 100 * flops(case, shapes["walk"][2], shapes["walk"][3]) / flops(Case("exact_causal"), *shapes["walk"][2:])
-        landmarks = " / ".join(str(case.landmarks(shapes[name][2])) for name in ("real", "walk")) if case.s and case.layout != "own segment" else ""
-        rows.append([case.name, case.s or "", landmarks, case.setting, cells["real"][0], milliseconds(cells["real"][2]),
-                     cells["walk"][0], cells["normal"][0], milliseconds(cells["walk"][2]), f"{share:.1f} %"])
+        share = (
+            100
+            * flops(case, shapes["walk"][2], shapes["walk"][3])
+            / flops(Case("exact_causal"), *shapes["walk"][2:])
+        )
+        landmarks = (
+            " / ".join(str(case.landmarks(shapes[name][2])) for name in ("real", "walk"))
+            if case.s and case.layout != "own segment"
+            else ""
+        )
+        rows.append(
+            [
+                case.name,
+                case.s or "",
+                landmarks,
+                case.setting,
+                cells["real"][0],
+                milliseconds(cells["real"][2]),
+                cells["walk"][0],
+                cells["normal"][0],
+                milliseconds(cells["walk"][2]),
+                f"{share:.1f} %",
+            ]
+        )
     size = lambda name: "H{1} n{2} d{3}".format(*shapes[name])
-    return markdown("Error against exact attention, and time",
-                    ["layout", "s", "landmarks", "setting", f"error, real ({size('real')})", "ms, real", f"error, walk ({size('walk')})", "error, normal",
-                     "ms, walk", "FLOPs of exact_causal's, walk"], rows)
+    return markdown(
+        "Error against exact attention, and time",
+        [
+            "layout",
+            "s",
+            "landmarks",
+            "setting",
+            f"error, real ({size('real')})",
+            "ms, real",
+            f"error, walk ({size('walk')})",
+            "error, normal",
+            "ms, walk",
+            "FLOPs of exact_causal's, walk",
+        ],
+        rows,
+    )
 
 
-COST_CASES = [("exact_causal", Case("exact_causal")), ("causal", Case("causal", 64)), ("causal, streaming", Case("causal", 64, (("landmark_value", "streaming"),))),
-              ("segment_causal", Case("segment_causal", 64)), ("bidirectional", Case("bidirectional", 64)), ("prefix_lm", Case("prefix_lm", 64)),
-              ("scan learned", Case("scan", 64, (("landmark_source", "learned"),))), ("scan first_k", Case("scan", 64, (("landmark_source", "first_k"),)))]
+COST_CASES = [
+    ("exact_causal", Case("exact_causal")),
+    ("causal", Case("causal", 64)),
+    ("causal, streaming", Case("causal", 64, (("landmark_value", "streaming"),))),
+    ("segment_causal", Case("segment_causal", 64)),
+    ("bidirectional", Case("bidirectional", 64)),
+    ("prefix_lm", Case("prefix_lm", 64)),
+    ("scan learned", Case("scan", 64, (("landmark_source", "learned"),))),
+    ("scan first_k", Case("scan", 64, (("landmark_source", "first_k"),))),
+]
 
 
 def cost_table(runtime, lengths, repeat, refused):
     """One head of each length, once in segments of 64 and once with 64 landmarks."""
     rows, d, random = [], 64, np.random.default_rng(4)
-    tensors = {n: [random.standard_normal((1, 1, n, d)).astype(np.float32) for _ in range(4)] for n in lengths}
+    tensors = {
+        n: [random.standard_normal((1, 1, n, d)).astype(np.float32) for _ in range(4)]
+        for n in lengths
+    }
     labels, calls, missing = [], [], set()
     for fixed in ("s 64", "64 landmarks"):
         for name, case in COST_CASES:
-            if fixed == "s 64" and case.layout == "scan" or fixed != "s 64" and case.layout == "exact_causal":
+            if (
+                fixed == "s 64"
+                and case.layout == "scan"
+                or fixed != "s 64"
+                and case.layout == "exact_causal"
+            ):
                 continue
             try:
                 for n in lengths:
-                    sized = case if fixed == "s 64" or not case.s else Case(case.layout, n // 64, case.options)
+                    sized = (
+                        case
+                        if fixed == "s 64" or not case.s
+                        else Case(case.layout, n // 64, case.options)
+                    )
                     calls.append((bind(runtime, sized, *tensors[n]), flops(sized, n, d)))
                 labels.append((name, "" if case.layout == "exact_causal" else fixed))
             except RuntimeError as message:
@@ -104,8 +175,22 @@ def cost_table(runtime, lengths, repeat, refused):
     times = median_ms([call for call, _ in calls], repeat, 60) if repeat else [None] * len(calls)
     for index, (name, fixed) in enumerate(labels):
         part = range(index * len(lengths), (index + 1) * len(lengths))
-        rows.append([name, fixed, *(f"{calls[i][1] / 1e9:.3f}" for i in part), *(f"{calls[i][0].workspace / 1024:.0f}" for i in part), *(milliseconds(times[i]) for i in part)])
-    header = ["layout", "fixed", *(f"GFLOP, n {n}" for n in lengths), *(f"workspace KiB, n {n}" for n in lengths), *(f"ms, n {n}" for n in lengths)]
+        rows.append(
+            [
+                name,
+                fixed,
+                *(f"{calls[i][1] / 1e9:.3f}" for i in part),
+                *(f"{calls[i][0].workspace / 1024:.0f}" for i in part),
+                *(milliseconds(times[i]) for i in part),
+            ]
+        )
+    header = [
+        "layout",
+        "fixed",
+        *(f"GFLOP, n {n}" for n in lengths),
+        *(f"workspace KiB, n {n}" for n in lengths),
+        *(f"ms, n {n}" for n in lengths),
+    ]
     return markdown(f"Cost of one head, d {d}, float32", header, rows)
 
 
@@ -128,8 +213,13 @@ def row_changes(runtime, case, inputs, rows, source_len=None):
         for x, original in zip((q, k, v), inputs.tensors):
             x[...] = replaced(original, i + 1, random)
         call()
-        changed = (o[:, :, : i + 1].view(np.int32) != before[:, :, : i + 1].view(np.int32)).any((0, 1, 3))
-        per_row = np.linalg.norm(o - before, axis=(1, 3))[0, : i + 1] / np.linalg.norm(before, axis=(1, 3))[0, : i + 1]
+        changed = (o[:, :, : i + 1].view(np.int32) != before[:, :, : i + 1].view(np.int32)).any(
+            (0, 1, 3)
+        )
+        per_row = (
+            np.linalg.norm(o - before, axis=(1, 3))[0, : i + 1]
+            / np.linalg.norm(before, axis=(1, 3))[0, : i + 1]
+        )
         found.append((changed, per_row))
     return found
 
@@ -137,12 +227,21 @@ def row_changes(runtime, case, inputs, rows, source_len=None):
 def leak_table(runtime, inputs, folder, refused):
     """Replaces everything after a position and looks at what came before."""
     s, n = 16, inputs.shape[2]
-    cases = [("exact_causal", Case("exact_causal"), None), ("causal", Case("causal", s), None), ("causal, window 1", Case("causal", s, (("window", 1),)), None),
-             ("causal, streaming", Case("causal", s, (("landmark_value", "streaming"),)), None), ("segment_causal", Case("segment_causal", s), None),
-             ("bidirectional", Case("bidirectional", s), None), ("prefix_lm, rows of the source", Case("prefix_lm", s), "source"),
-             ("prefix_lm, rows of the target", Case("prefix_lm", s), "target"), ("scan learned", Case("scan", s, (("landmark_source", "learned"),)), None),
-             ("scan first_k", Case("scan", s, (("landmark_source", "first_k"),)), None)]
-    places = np.random.default_rng(6).permutation([i for i in range(n // 4, n // 2) if i % s < s - 1])[:32]  # not the last of a segment
+    cases = [
+        ("exact_causal", Case("exact_causal"), None),
+        ("causal", Case("causal", s), None),
+        ("causal, window 1", Case("causal", s, (("window", 1),)), None),
+        ("causal, streaming", Case("causal", s, (("landmark_value", "streaming"),)), None),
+        ("segment_causal", Case("segment_causal", s), None),
+        ("bidirectional", Case("bidirectional", s), None),
+        ("prefix_lm, rows of the source", Case("prefix_lm", s), "source"),
+        ("prefix_lm, rows of the target", Case("prefix_lm", s), "target"),
+        ("scan learned", Case("scan", s, (("landmark_source", "learned"),)), None),
+        ("scan first_k", Case("scan", s, (("landmark_source", "first_k"),)), None),
+    ]
+    places = np.random.default_rng(6).permutation(
+        [i for i in range(n // 4, n // 2) if i % s < s - 1]
+    )[:32]  # not the last of a segment
     rows, shown = [], {}
     for name, case, part in cases:
         after = places + (n // 2 if part == "target" else 0)
@@ -155,41 +254,83 @@ def leak_table(runtime, inputs, folder, refused):
         earlier = [changed[begin : i // s * s] for (changed, _), i in zip(found, after)]
         own = [changed[i // s * s :] for (changed, _), i in zip(found, after)]
         most = max(per_row[begin:].max() for _, per_row in found)
-        percent = lambda parts: f"{100 * np.concatenate(parts).mean():.0f} %" if np.concatenate(parts).any() else "none"
+        percent = lambda parts: (
+            f"{100 * np.concatenate(parts).mean():.0f} %" if np.concatenate(parts).any() else "none"
+        )
         rows.append([name, percent(earlier), percent(own), f"{most:.2f}" if most else "0"])
         if name in ("causal", "segment_causal"):
-            shown[name] = [per_row[-1] for _, per_row in row_changes(runtime, case, inputs, range(256, 320))]
+            shown[name] = [
+                per_row[-1] for _, per_row in row_changes(runtime, case, inputs, range(256, 320))
+            ]
     if folder:
         layout_pictures.draw_leak(shown, s, 256, folder / "leak.svg")
     inside = np.array(shown["segment_causal"]).reshape(-1, s)
-    sentence = (f"Row i of segment_causal, i from 256 to 319, changes by {inside[:, 0].mean():.2f} when i is the first position of its segment, by "
-                f"{inside[:, s // 2].mean():.2f} in the middle and by {inside[:, -1].mean():.2g} when it is the last (means of four segments).")
-    return [*markdown(f"What leaks: all positions after i replaced, real tensors, s {s}, 32 places i",
-                      ["layout", "rows of earlier segments with a changed bit", "rows of i's own segment up to i with one", "largest relative change of a row"], rows), "", sentence]
+    sentence = (
+        f"Row i of segment_causal, i from 256 to 319, changes by {inside[:, 0].mean():.2f} when i is the first position of its segment, by "
+        f"{inside[:, s // 2].mean():.2f} in the middle and by {inside[:, -1].mean():.2g} when it is the last (means of four segments)."
+    )
+    return [
+        *markdown(
+            f"What leaks: all positions after i replaced, real tensors, s {s}, 32 places i",
+            [
+                "layout",
+                "rows of earlier segments with a changed bit",
+                "rows of i's own segment up to i with one",
+                "largest relative change of a row",
+            ],
+            rows,
+        ),
+        "",
+        sentence,
+    ]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeat", type=int, default=7, help="rounds of timing; 0: none")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--pictures", type=pathlib.Path, help="where pictures go; docs/layouts with --save")
+    parser.add_argument(
+        "--pictures", type=pathlib.Path, help="where pictures go; docs/layouts with --save"
+    )
     parser.add_argument("--save")
     arguments = parser.parse_args()
     folder = arguments.pictures or (ROOT / "docs/layouts" if arguments.save else None)
     runtime, refused, cases = Runtime(threads=arguments.threads), {}, all_cases()
     sets = [real(), walk(), normal()]
     shapes = {inputs.name: inputs.shape for inputs in sets}
-    results = {inputs.name: measure(runtime, cases, inputs, 0 if inputs.name == "normal" else arguments.repeat, refused) for inputs in sets}
-    lines = [*error_table(results, shapes), "", *cost_table(runtime, (1024, 4096, 16384), arguments.repeat, refused), "",
-             *leak_table(runtime, sets[0], folder, refused)]
+    results = {
+        inputs.name: measure(
+            runtime, cases, inputs, 0 if inputs.name == "normal" else arguments.repeat, refused
+        )
+        for inputs in sets
+    }
+    lines = [
+        *error_table(results, shapes),
+        "",
+        *cost_table(runtime, (1024, 4096, 16384), arguments.repeat, refused),
+        "",
+        *leak_table(runtime, sets[0], folder, refused),
+    ]
     if folder:
         for message in layout_pictures.draw_masks(runtime, folder):
             refused[f"picture {message}"] = True
         if arguments.repeat:
-            titles = {"real": "real queries, keys and values: 12 heads, n 512, d 32", "walk": "slow random walk: 4 heads, n 4096, d 64"}
-            layout_pictures.draw_errors([(title, {case: (e, ms) for case, (_, e, ms, _) in results[name].items()}) for name, title in titles.items()],
-                                        folder / "errors.svg")
-    notes = [*map(character, sets), f"float32, {arguments.threads} threads, medians of up to {arguments.repeat} rounds of all settings in turn.", *refused]
+            titles = {
+                "real": "real queries, keys and values: 12 heads, n 512, d 32",
+                "walk": "slow random walk: 4 heads, n 4096, d 64",
+            }
+            layout_pictures.draw_errors(
+                [
+                    (title, {case: (e, ms) for case, (_, e, ms, _) in results[name].items()})
+                    for name, title in titles.items()
+                ],
+                folder / "errors.svg",
+            )
+    notes = [
+        *map(character, sets),
+        f"float32, {arguments.threads} threads, medians of up to {arguments.repeat} rounds of all settings in turn.",
+        *refused,
+    ]
     notes = [line for note in notes for line in (note, "")]  # paragraphs
     publish(lines, notes)
 

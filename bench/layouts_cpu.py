@@ -35,55 +35,153 @@ def main():
     rows = []
     for m in (64, 256):
         q, k, v, o = tensors(8, 16384, 64)
-        call = both.bind(both.prepare({"layout": "bidirectional", "head_dim": 64, "landmarks": m}), q, k, v, o)
+        call = both.bind(
+            both.prepare({"layout": "bidirectional", "head_dim": 64, "landmarks": m}), q, k, v, o
+        )
         ours, theirs = median_ms([call, lambda: eager.bidirectional(q, k, v, m)], repeat)
         error = float(torch.linalg.norm(o - eager.bidirectional(q, k, v, m)) / torch.linalg.norm(o))
-        rows.append([m, f"{ours:.1f}", f"{theirs:.0f}", f"{theirs / ours:.1f}", f"{error:.0e}",
-                     ", ".join(f"{name} {ms:.1f}" for name, _, ms in call.launches())])
-    lines += markdown("bidirectional, B1 H8 d64 n16384 float32, 2 threads", ["landmarks", "ms", "eager PyTorch, ms", "times its speed", "difference", "kernels, ms"], rows)
+        rows.append(
+            [
+                m,
+                f"{ours:.1f}",
+                f"{theirs:.0f}",
+                f"{theirs / ours:.1f}",
+                f"{error:.0e}",
+                ", ".join(f"{name} {ms:.1f}" for name, _, ms in call.launches()),
+            ]
+        )
+    lines += markdown(
+        "bidirectional, B1 H8 d64 n16384 float32, 2 threads",
+        ["landmarks", "ms", "eager PyTorch, ms", "times its speed", "difference", "kernels, ms"],
+        rows,
+    )
 
     # scan: two products of m landmarks a position, and within a block of C positions C (m + d)
     q, k, v, o = tensors(8, 16384, 64)
     landmark_q, landmark_k = (torch.randn(8, 64, 64) for _ in range(2))
-    program = both.prepare({"layout": "scan", "head_dim": 64, "landmarks": 64, "landmark_source": "learned"})
+    program = both.prepare(
+        {"layout": "scan", "head_dim": 64, "landmarks": 64, "landmark_source": "learned"}
+    )
     call = both.bind(program, q, k, v, o, landmark_q=landmark_q, landmark_k=landmark_k)
     ours, gemm = median_ms([call, eager.gemm()], repeat)
     chunk = 64
-    rate, peak = 8 * 16384 * (4 * 64 * 64 + 2 * chunk * (64 + 64)) / ours / 1e6, eager.GEMM_FLOPS / gemm / 1e6
-    lines += ["", *markdown("scan, learned landmarks, B1 H8 d64 n16384 float32, 2 threads: n (4 m d + 2 C (m + d)), C = 64",
-                            ["landmarks", "ms", "GFLOP/s", "of GEMM", "kernels, ms"],
-                            [[64, f"{ours:.1f}", f"{rate:.0f}", f"{100 * rate / peak:.0f} %", ", ".join(f"{n} {ms:.1f}" for n, _, ms in call.launches())]])]
+    rate, peak = (
+        8 * 16384 * (4 * 64 * 64 + 2 * chunk * (64 + 64)) / ours / 1e6,
+        eager.GEMM_FLOPS / gemm / 1e6,
+    )
+    lines += [
+        "",
+        *markdown(
+            "scan, learned landmarks, B1 H8 d64 n16384 float32, 2 threads: n (4 m d + 2 C (m + d)), C = 64",
+            ["landmarks", "ms", "GFLOP/s", "of GEMM", "kernels, ms"],
+            [
+                [
+                    64,
+                    f"{ours:.1f}",
+                    f"{rate:.0f}",
+                    f"{100 * rate / peak:.0f} %",
+                    ", ".join(f"{n} {ms:.1f}" for n, _, ms in call.launches()),
+                ]
+            ],
+        ),
+    ]
 
     # causal over shapes
-    shapes = [("float32", 8, 8, 64, 16384), ("bfloat16", 8, 8, 64, 16384), ("float16", 8, 8, 64, 16384), ("float32", 8, 2, 64, 16384),
-              ("float32", 8, 8, 32, 16384), ("float32", 8, 8, 128, 16384), ("float32", 2, 2, 256, 16384),
-              ("float32", 8, 8, 64, 8192), ("float32", 8, 8, 256, 8192)]
+    shapes = [
+        ("float32", 8, 8, 64, 16384),
+        ("bfloat16", 8, 8, 64, 16384),
+        ("float16", 8, 8, 64, 16384),
+        ("float32", 8, 2, 64, 16384),
+        ("float32", 8, 8, 32, 16384),
+        ("float32", 8, 8, 128, 16384),
+        ("float32", 2, 2, 256, 16384),
+        ("float32", 8, 8, 64, 8192),
+        ("float32", 8, 8, 256, 8192),
+    ]
     calls = []
     for dtype, heads, key_heads, d, n in shapes:
-        spec = {"layout": "causal", "head_dim": d, "landmarks": n // 64, "segment_len": 64, "dtype": dtype}
+        spec = {
+            "layout": "causal",
+            "head_dim": d,
+            "landmarks": n // 64,
+            "segment_len": 64,
+            "dtype": dtype,
+        }
         x = tensors(heads, n, d, getattr(torch, dtype), key_heads)
         calls.append(both.bind(both.prepare(spec), *x))
-    calls.append(one.bind(one.prepare({"layout": "causal", "head_dim": 64, "landmarks": 256, "segment_len": 64}), *tensors(8, 16384, 64)))
+    calls.append(
+        one.bind(
+            one.prepare({"layout": "causal", "head_dim": 64, "landmarks": 256, "segment_len": 64}),
+            *tensors(8, 16384, 64),
+        )
+    )
     times = median_ms([*calls, eager.gemm()], repeat, seconds=90)
     rows = []
     for (dtype, heads, key_heads, d, n), ms, call in zip(shapes, times, calls):
         rate = heads * flops(Case("causal", 64), n, d) / ms / 1e6
-        rows.append([f"{dtype} H{heads} Hkv{key_heads} d{d} n{n}", 2, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{rate:.0f}",
-                     f"{100 * rate * times[-1] * 1e6 / eager.GEMM_FLOPS:.0f} %", f"{call.workspace / heads / (n // 64) / 4:.0f} / {3 * d + 2}"])
+        rows.append(
+            [
+                f"{dtype} H{heads} Hkv{key_heads} d{d} n{n}",
+                2,
+                f"{ms:.1f}",
+                f"{ms / times[0]:.2f}",
+                f"{rate:.0f}",
+                f"{100 * rate * times[-1] * 1e6 / eager.GEMM_FLOPS:.0f} %",
+                f"{call.workspace / heads / (n // 64) / 4:.0f} / {3 * d + 2}",
+            ]
+        )
     ms = times[-2]
-    rows.append(["float32 H8 Hkv8 d64 n16384", 1, f"{ms:.1f}", f"{ms / times[0]:.2f}", f"{8 * flops(Case('causal', 64), 16384, 64) / ms / 1e6:.0f}", "", ""])
-    lines += ["", *markdown("causal, B1 segment_len 64: GFLOP/s by exact pairs; GEMM on 2 threads",
-                            ["shape", "threads", "ms", "of the first", "GFLOP/s", "of GEMM", "workspace, floats a landmark / 3 d + 2"], rows)]
+    rows.append(
+        [
+            "float32 H8 Hkv8 d64 n16384",
+            1,
+            f"{ms:.1f}",
+            f"{ms / times[0]:.2f}",
+            f"{8 * flops(Case('causal', 64), 16384, 64) / ms / 1e6:.0f}",
+            "",
+            "",
+        ]
+    )
+    lines += [
+        "",
+        *markdown(
+            "causal, B1 segment_len 64: GFLOP/s by exact pairs; GEMM on 2 threads",
+            [
+                "shape",
+                "threads",
+                "ms",
+                "of the first",
+                "GFLOP/s",
+                "of GEMM",
+                "workspace, floats a landmark / 3 d + 2",
+            ],
+            rows,
+        ),
+    ]
 
     # short sequences
     q, k, v, o = tensors(12, 512, 32)
-    specs = [{"layout": "exact_causal", "head_dim": 32}, {"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 16},
-             {"layout": "causal", "head_dim": 32, "landmarks": 8, "segment_len": 64}]
+    specs = [
+        {"layout": "exact_causal", "head_dim": 32},
+        {"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 16},
+        {"layout": "causal", "head_dim": 32, "landmarks": 8, "segment_len": 64},
+    ]
     calls = [both.bind(both.prepare(spec), q, k, v, o) for spec in specs]
     times = median_ms([*calls, lambda: SDPA(q, k, v, is_causal=True)], 40 * repeat)
-    names = ["exact_causal", "causal, segment_len 16", "causal, segment_len 64", "PyTorch SDPA, causal"]
-    lines += ["", *markdown("B1 H12 d32 n512 float32, 2 threads", ["what", "ms", "times SDPA's speed"],
-                            [[name, f"{ms:.2f}", f"{times[-1] / ms:.2f}"] for name, ms in zip(names, times)])]
+    names = [
+        "exact_causal",
+        "causal, segment_len 16",
+        "causal, segment_len 64",
+        "PyTorch SDPA, causal",
+    ]
+    lines += [
+        "",
+        *markdown(
+            "B1 H12 d32 n512 float32, 2 threads",
+            ["what", "ms", "times SDPA's speed"],
+            [[name, f"{ms:.2f}", f"{times[-1] / ms:.2f}"] for name, ms in zip(names, times)],
+        ),
+    ]
     publish(lines)
 
 

@@ -1,5 +1,7 @@
-/* What a call costs beside its arithmetic: nysjit_prepare that finds the program in memory, and nysjit_run on no position (its
- * tensors are checked, nothing is launched), on one and on 17, medians. Each on the calling thread, through a host's inline parallel-for, and on the library's threads.
+/* What a call costs beside its arithmetic: nysjit_prepare that finds the program in memory, and
+ * nysjit_run on no position (its tensors are checked, nothing is launched), on one and on 17,
+ * medians. Each on the calling thread, through a host's inline parallel-for, and on the library's
+ * threads.
  *   overhead [THREADS] */
 #include "nysjit.h"
 
@@ -11,7 +13,8 @@ enum { head_dim = 16, heads = 8, rounds = 20001 };
 
 static const char *const specs[][2] = {
     {"exact_causal", "{\"layout\": \"exact_causal\", \"head_dim\": 16}"},
-    {"causal, streaming", "{\"layout\": \"causal\", \"head_dim\": 16, \"landmarks\": 8, \"segment_len\": 8, \"landmark_value\": \"streaming\"}"},
+    {"causal, streaming", "{\"layout\": \"causal\", \"head_dim\": 16, \"landmarks\": 8, "
+                          "\"segment_len\": 8, \"landmark_value\": \"streaming\"}"},
     {"causal", "{\"layout\": \"causal\", \"head_dim\": 16, \"landmarks\": 8, \"segment_len\": 8}"},
 };
 
@@ -29,7 +32,8 @@ static double now_us(void) {
 }
 
 static int ascending(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
+  const double x = *(const double *)a;
+  const double y = *(const double *)b;
   return (x > y) - (x < y);
 }
 
@@ -63,8 +67,13 @@ static double run_us(nysjit_program *program, int64_t length, size_t *launches) 
   int64_t shape[4] = {1, heads, length, head_dim};
   DLTensor tensors[4];
   for (int i = 0; i < 4; ++i)
-    tensors[i] = (DLTensor){.data = memory[i], .device = {kDLCPU, 0}, .ndim = 4, .dtype = {kDLFloat, 32, 1}, .shape = shape};
-  nysjit_run_args args = {.size = sizeof args, .q = &tensors[0], .k = &tensors[1], .v = &tensors[2], .o = &tensors[3]};
+    tensors[i] = (DLTensor){.data = memory[i],
+                            .device = {kDLCPU, 0},
+                            .ndim = 4,
+                            .dtype = {kDLFloat, 32, 1},
+                            .shape = shape};
+  nysjit_run_args args = {
+      .size = sizeof args, .q = &tensors[0], .k = &tensors[1], .v = &tensors[2], .o = &tensors[3]};
   nysjit_launch_timing timings[8];
   args.timings = timings;
   args.timing_capacity = 8;
@@ -86,10 +95,13 @@ int main(int count, char **arguments) {
   const struct {
     const char *name;
     nysjit_context_options options;
-  } ways[] = {{"one thread", {.size = sizeof(nysjit_context_options), .threads = 1}},
-              {"inline parallel-for", {.size = sizeof(nysjit_context_options), .threads = 2, .parallel_for = inline_for}},
-              {"the library's threads", {.size = sizeof(nysjit_context_options), .threads = threads}}};
-  printf("| program | run on | launches | prepare, in memory, us | run, n 0, us | n 1 | n 17 |\n|---|---|---|---|---|---|---|\n");
+  } ways[] = {
+      {"one thread", {.size = sizeof(nysjit_context_options), .threads = 1}},
+      {"inline parallel-for",
+       {.size = sizeof(nysjit_context_options), .threads = 2, .parallel_for = inline_for}},
+      {"the library's threads", {.size = sizeof(nysjit_context_options), .threads = threads}}};
+  printf("| program | run on | launches | prepare, in memory, us | run, n 0, us | n 1 | n 17 "
+         "|\n|---|---|---|---|---|---|---|\n");
   for (size_t s = 0; s < sizeof specs / sizeof *specs; ++s)
     for (size_t w = 0; w < sizeof ways / sizeof *ways; ++w) {
       nysjit_context *context = NULL;
@@ -97,9 +109,12 @@ int main(int count, char **arguments) {
       size_t launches = 0;
       must(nysjit_context_create(&ways[w].options, &context));
       must(nysjit_prepare(context, specs[s][1], NULL, NULL, &program));
-      const double prepare = prepare_us(context, specs[s][1]), none = run_us(program, 0, &launches), one = run_us(program, 1, &launches),
-                   more = run_us(program, 17, &launches);
-      printf("| %s | %s | %zu | %.0f | %.2f | %.1f | %.1f |\n", specs[s][0], ways[w].name, launches, prepare, none, one, more);
+      const double prepare = prepare_us(context, specs[s][1]);
+      const double none = run_us(program, 0, &launches);
+      const double one = run_us(program, 1, &launches);
+      const double more = run_us(program, 17, &launches);
+      printf("| %s | %s | %zu | %.0f | %.2f | %.1f | %.1f |\n", specs[s][0], ways[w].name, launches,
+             prepare, none, one, more);
       nysjit_program_release(program);
       nysjit_context_destroy(context);
     }

@@ -14,7 +14,12 @@ from harness import BUILD
 
 def main():
     spec, target = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "cuda:sm_80"
-    sass = subprocess.run([BUILD / "bin/nysjit", "compile", spec, "--target", target, "--emit", "sass"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    sass = subprocess.run(
+        [BUILD / "bin/nysjit", "compile", spec, "--target", target, "--emit", "sass"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
     kernel, instructions, labels = "", [], {}
     print("| kernel | instructions | HMMA | to one |\n|---|---|---|---|")
     for line in sass.splitlines():

@@ -17,8 +17,14 @@ import numpy
 from harness import BUILD, table
 
 # Passes over q, k, v and o; of prefix_lm with half of the positions source, whose rows read no near keys and values.
-PASSES = {"causal": (2, 3, 2, 1), "streaming": (2, 2, 2, 1), "exact_causal": (1, 1, 1, 1), "bidirectional": (2, 2, 1, 1),
-          "segment_causal": (2, 2, 1, 1), "prefix_lm": (2, 2.5, 1.5, 1)}
+PASSES = {
+    "causal": (2, 3, 2, 1),
+    "streaming": (2, 2, 2, 1),
+    "exact_causal": (1, 1, 1, 1),
+    "bidirectional": (2, 2, 1, 1),
+    "segment_causal": (2, 2, 1, 1),
+    "prefix_lm": (2, 2.5, 1.5, 1),
+}
 SPLIT = 2048  # positions of a part; scan's last part has no sums
 TILE = 64
 
@@ -32,15 +38,34 @@ def emulate(spec, n, more):
     """The launches' counts."""
     with tempfile.TemporaryDirectory() as folder:
         rng = numpy.random.default_rng(0)
-        tensors = {name: rng.standard_normal((1, 1, n, spec["head_dim"])).astype(numpy.float16) for name in "qkv"} | more
+        tensors = {
+            name: rng.standard_normal((1, 1, n, spec["head_dim"])).astype(numpy.float16)
+            for name in "qkv"
+        } | more
         files = []
         for name, x in tensors.items():
             numpy.save(f"{folder}/{name}.npy", x)
             files += ["--" + name, f"{folder}/{name}.npy"]
         with open(f"{folder}/spec.json", "w") as file:
             json.dump(spec, file)
-        done = subprocess.run([BUILD / "bin/nysjit", "run", f"{folder}/spec.json", "--device", "ptx-emulator", "--target", "cuda:sm_80", *files,
-                               "-o", f"{folder}/o.npy", "--json"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [
+                BUILD / "bin/nysjit",
+                "run",
+                f"{folder}/spec.json",
+                "--device",
+                "ptx-emulator",
+                "--target",
+                "cuda:sm_80",
+                *files,
+                "-o",
+                f"{folder}/o.npy",
+                "--json",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return json.loads(done.stdout)["launches"]
 
 
@@ -57,10 +82,18 @@ def tile_flops(layout, n, d, m, segment_len):
         near += ceil((r + 1) * TILE - first * segment_len, TILE)
         far += ceil(last, TILE)
     past = sum(ceil(min((g + 1) * TILE, m) * segment_len, TILE) for g in range(lands))
-    return {"exact_causal": {"exact_causal": 2 * dot * rows * (rows + 1) // 2},
-            "causal": {"causal_output": 2 * dot * near + 3 * dot * far, "landmark_past": 3 * dot * past},
-            "streaming": {"causal_output": 2 * dot * near + 3 * dot * far},
-            "bidirectional": {"source_output": 3 * dot * rows * lands, "landmark_past": 3 * dot * rows * lands}}.get(layout, {})
+    return {
+        "exact_causal": {"exact_causal": 2 * dot * rows * (rows + 1) // 2},
+        "causal": {
+            "causal_output": 2 * dot * near + 3 * dot * far,
+            "landmark_past": 3 * dot * past,
+        },
+        "streaming": {"causal_output": 2 * dot * near + 3 * dot * far},
+        "bidirectional": {
+            "source_output": 3 * dot * rows * lands,
+            "landmark_past": 3 * dot * rows * lands,
+        },
+    }.get(layout, {})
 
 
 def main():
@@ -73,25 +106,68 @@ def main():
         for s in (64, 256):
             m = base // s
             segments = {"landmarks": m, "segment_len": s}
-            learned = {name: numpy.random.default_rng(1).standard_normal((1, 64, d)).astype(numpy.float16) for name in ("landmark-q", "landmark-k")}
-            cases = {"causal": (segments, {}), "streaming": ({"layout": "causal", "landmark_value": "streaming"} | segments, {}),
-                     "prefix_lm": (segments, {"source-len": numpy.array([base // 2], numpy.int32)}), "segment_causal": (segments, {}),
-                     "bidirectional": (segments, {})}
+            learned = {
+                name: numpy.random.default_rng(1).standard_normal((1, 64, d)).astype(numpy.float16)
+                for name in ("landmark-q", "landmark-k")
+            }
+            cases = {
+                "causal": (segments, {}),
+                "streaming": ({"layout": "causal", "landmark_value": "streaming"} | segments, {}),
+                "prefix_lm": (segments, {"source-len": numpy.array([base // 2], numpy.int32)}),
+                "segment_causal": (segments, {}),
+                "bidirectional": (segments, {}),
+            }
             if s == 64:
-                cases |= {"exact_causal": ({}, {}), "scan": ({"landmarks": 64, "landmark_source": "learned"}, learned)}
+                cases |= {
+                    "exact_causal": ({}, {}),
+                    "scan": ({"landmarks": 64, "landmark_source": "learned"}, learned),
+                }
             for layout, (keys, more) in cases.items():
                 n = 2 * base if layout == "scan" else base
-                launches = emulate({"layout": layout, "head_dim": d, "dtype": "float16"} | keys, n, more)
+                launches = emulate(
+                    {"layout": layout, "head_dim": d, "dtype": "float16"} | keys, n, more
+                )
                 q, k, v, o = passes_of(layout, n)
                 landmarks = 64 if layout == "scan" else 0 if layout == "exact_causal" else m
                 least = n * d * (2 * (q + k + v) + 4 * o) + 4 * landmarks * (3 * d + 2)
                 moved = 32 * sum(launch["counts"]["global_sectors"] for launch in launches)
                 flops = tile_flops(layout, n, d, m, s)
-                ratios = [f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}" for l in launches if l["kernel"] in flops]
-                rows.append([layout, n, d, s if "segment_len" in keys else "", f"{q + k + v:g} + {o}", f"{moved / n / d:.1f}", f"{moved / least:.2f}",
-                             ", ".join(ratios), ", ".join(f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}" for l in launches)])
-    table("Bytes and tensor-core operations of float16 kernels, B1 H1, sm_80, emulated",
-          ["layout", "n", "d", "segment_len", "passes", "bytes / (n d)", "of the least", "mma of tiles under the mask", "bytes / (n d) by launch"], rows)
+                ratios = [
+                    f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}"
+                    for l in launches
+                    if l["kernel"] in flops
+                ]
+                rows.append(
+                    [
+                        layout,
+                        n,
+                        d,
+                        s if "segment_len" in keys else "",
+                        f"{q + k + v:g} + {o}",
+                        f"{moved / n / d:.1f}",
+                        f"{moved / least:.2f}",
+                        ", ".join(ratios),
+                        ", ".join(
+                            f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}"
+                            for l in launches
+                        ),
+                    ]
+                )
+    table(
+        "Bytes and tensor-core operations of float16 kernels, B1 H1, sm_80, emulated",
+        [
+            "layout",
+            "n",
+            "d",
+            "segment_len",
+            "passes",
+            "bytes / (n d)",
+            "of the least",
+            "mma of tiles under the mask",
+            "bytes / (n d) by launch",
+        ],
+        rows,
+    )
 
 
 main()

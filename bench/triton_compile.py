@@ -33,24 +33,40 @@ def compile_with_triton():
     types = ["*bf16"] * 4 + ["i32", "i32", "fp32"] + ["constexpr"] * 3
 
     def compiled():
-        source = ASTSource(triton_kernel.attention, dict(zip(names, types)), {"D": 64, "BM": 64, "BN": 64},
-                           {(i,): [["tt.divisibility", 16]] for i in range(5)})
+        source = ASTSource(
+            triton_kernel.attention,
+            dict(zip(names, types)),
+            {"D": 64, "BM": 64, "BN": 64},
+            {(i,): [["tt.divisibility", 16]] for i in range(5)},
+        )
         start = time.perf_counter()
-        triton.compile(source, target=GPUTarget("cuda", 80, 32), options={"num_warps": 4, "num_stages": 2})
+        triton.compile(
+            source, target=GPUTarget("cuda", 80, 32), options={"num_warps": 4, "num_stages": 2}
+        )
         return 1e3 * (time.perf_counter() - start)
 
     print(json.dumps([compiled(), compiled(), triton.__version__]))
 
 
 def triton_ms(cache):
-    done = subprocess.run([sys.executable, __file__, "--worker"], capture_output=True, text=True, check=True,
-                          env=os.environ | {"TRITON_CACHE_DIR": str(cache)})
+    done = subprocess.run(
+        [sys.executable, __file__, "--worker"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"TRITON_CACHE_DIR": str(cache)},
+    )
     return json.loads(done.stdout)
 
 
 def nysjit_json(spec, cache):
-    done = subprocess.run([BUILD / "bin/nysjit", "compile", spec, "--target", "cuda:sm_80", "--json"], capture_output=True, text=True, check=True,
-                          env=os.environ | {"NYSJIT_CACHE_DIR": str(cache)})
+    done = subprocess.run(
+        [BUILD / "bin/nysjit", "compile", spec, "--target", "cuda:sm_80", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"NYSJIT_CACHE_DIR": str(cache)},
+    )
     return json.loads(done.stdout)
 
 
@@ -63,10 +79,12 @@ def main():
         cold = {"nysjit": [], "triton": []}
         disk = {"nysjit": [], "triton": [], "again": []}
         stages = []
-        for i in range(ROUNDS + 1): # the first brings the compilers into the page cache
+        for i in range(ROUNDS + 1):  # the first brings the compilers into the page cache
             ours, theirs = folder / f"nysjit-{i}", folder / f"triton-{i}"
             made = nysjit_json(folder / "spec.json", ours)
-            assert made["cache"] == "compiled" and made["kernels"][0]["registers"] is not None, "ptxas is needed"
+            assert made["cache"] == "compiled" and made["kernels"][0]["registers"] is not None, (
+                "ptxas is needed"
+            )
             cold["nysjit"].append(made["compile_ms"])
             stages.append(made["stages_ms"])
             cold["triton"].append(triton_ms(theirs)[0])
@@ -75,11 +93,39 @@ def main():
             disk["triton"].append(first)
             disk["again"].append(again)
     middle = lambda times: statistics.median(times[1:])
-    parts = ", ".join(f"{stage} {statistics.median(s[stage] for s in stages[1:]):.0f}" for stage in sorted(stages[0]))
-    table("Compile times for sm_80 beside Triton's, ms, medians of five processes",
-          ["what", "kernels", "cold", "on disk, first in a process", "on disk, again", "of cold, in the worker, by stage"],
-          [["nysjit", len(made["kernels"]), f"{middle(cold['nysjit']):.0f}", f"{middle(disk['nysjit']):.2f}", "", parts],
-           [f"Triton {version}", 1, f"{middle(cold['triton']):.0f}", f"{middle(disk['triton']):.0f}", f"{middle(disk['again']):.1f}", ""]])
+    parts = ", ".join(
+        f"{stage} {statistics.median(s[stage] for s in stages[1:]):.0f}"
+        for stage in sorted(stages[0])
+    )
+    table(
+        "Compile times for sm_80 beside Triton's, ms, medians of five processes",
+        [
+            "what",
+            "kernels",
+            "cold",
+            "on disk, first in a process",
+            "on disk, again",
+            "of cold, in the worker, by stage",
+        ],
+        [
+            [
+                "nysjit",
+                len(made["kernels"]),
+                f"{middle(cold['nysjit']):.0f}",
+                f"{middle(disk['nysjit']):.2f}",
+                "",
+                parts,
+            ],
+            [
+                f"Triton {version}",
+                1,
+                f"{middle(cold['triton']):.0f}",
+                f"{middle(disk['triton']):.0f}",
+                f"{middle(disk['again']):.1f}",
+                "",
+            ],
+        ],
+    )
 
 
 main()

@@ -28,4 +28,8 @@ def attention(Q, K, V, O, stride, n, scale, D: tl.constexpr, BM: tl.constexpr, B
         v = tl.load(V + j[:, None] * stride + c[None, :], mask=j[:, None] < n, other=0.0)
         total = total * shrink[:, None] + tl.dot(weights.to(v.dtype), v)
         maximum = above
-    tl.store(O + i[:, None] * stride + c[None, :], (total / mass[:, None]).to(O.dtype.element_ty), mask=i[:, None] < n)
+    tl.store(
+        O + i[:, None] * stride + c[None, :],
+        (total / mass[:, None]).to(O.dtype.element_ty),
+        mask=i[:, None] < n,
+    )

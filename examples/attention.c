@@ -1,7 +1,9 @@
-/* A host in C: attention of one decoder layer through libnysjit, and a look at whether the future leaks.
+/* A host in C: attention of one decoder layer through libnysjit, and a look at whether the future
+ * leaks.
  *   attention
- * Link with -lnysjit -lm; nothing else is needed, nysjit-compiler is found beside the library. The tensors are laid out as
- * [B, n, H, d], as a decoder's projections leave them; the strides say so. */
+ * Link with -lnysjit -lm; nothing else is needed, nysjit-compiler is found beside the library. The
+ * tensors are laid out as [B, n, H, d], as a decoder's projections leave them; the strides say so.
+ */
 #include "nysjit.h"
 
 #include <math.h>
@@ -19,7 +21,8 @@ static void stop(const char *what) {
 /* A tensor [B, H, n, d] over memory [B, n, H, d]. */
 typedef struct {
   DLTensor tensor;
-  int64_t shape[4], strides[4];
+  int64_t shape[4];
+  int64_t strides[4];
 } View;
 
 static void make_view(View *view, float *memory, int64_t heads) {
@@ -27,8 +30,12 @@ static void make_view(View *view, float *memory, int64_t heads) {
   const int64_t strides[4] = {length * heads * head_dim, head_dim, heads * head_dim, 1};
   memcpy(view->shape, shape, sizeof shape);
   memcpy(view->strides, strides, sizeof strides);
-  view->tensor = (DLTensor){.data = memory, .device = {kDLCPU, 0}, .ndim = 4, .dtype = {kDLFloat, 32, 1},
-                            .shape = view->shape, .strides = view->strides};
+  view->tensor = (DLTensor){.data = memory,
+                            .device = {kDLCPU, 0},
+                            .ndim = 4,
+                            .dtype = {kDLFloat, 32, 1},
+                            .shape = view->shape,
+                            .strides = view->strides};
 }
 
 static float *make_numbers(int64_t count, uint32_t seed) {
@@ -44,24 +51,33 @@ static float *make_numbers(int64_t count, uint32_t seed) {
 
 int main(void) {
   if (nysjit_abi_version() != NYSJIT_ABI_VERSION) {
-    fprintf(stderr, "libnysjit has ABI version %u, this program needs %d\n", nysjit_abi_version(), NYSJIT_ABI_VERSION);
+    fprintf(stderr, "libnysjit has ABI version %u, this program needs %d\n", nysjit_abi_version(),
+            NYSJIT_ABI_VERSION);
     return 1;
   }
   nysjit_context *context = NULL;
   nysjit_program *program = NULL;
   if (nysjit_context_create(NULL, &context))
     stop("context");
-  if (nysjit_prepare(context, "{\"layout\": \"causal\", \"head_dim\": 64, \"landmarks\": 64, \"segment_len\": 32}", NULL, NULL, &program))
+  if (nysjit_prepare(
+          context,
+          "{\"layout\": \"causal\", \"head_dim\": 64, \"landmarks\": 64, \"segment_len\": 32}",
+          NULL, NULL, &program))
     stop("prepare");
   nysjit_program_info info = {.size = sizeof info};
   if (nysjit_program_get_info(program, &info))
     stop("info");
-  printf("causal for %s: %s in %.1f ms\n", info.target, strcmp(info.cache, "compiled") ? "found in the cache" : "compiled",
+  printf("causal for %s: %s in %.1f ms\n", info.target,
+         strcmp(info.cache, "compiled") ? "found in the cache" : "compiled",
          strcmp(info.cache, "compiled") ? info.load_ms : info.compile_ms);
 
-  const int64_t query_size = (int64_t)batch * length * query_heads * head_dim, key_size = (int64_t)batch * length * key_heads * head_dim;
-  float *q = make_numbers(query_size, 1), *k = make_numbers(key_size, 2), *v = make_numbers(key_size, 3);
-  float *before = calloc((size_t)query_size, sizeof(float)), *after = calloc((size_t)query_size, sizeof(float));
+  const int64_t query_size = (int64_t)batch * length * query_heads * head_dim;
+  const int64_t key_size = (int64_t)batch * length * key_heads * head_dim;
+  float *q = make_numbers(query_size, 1);
+  float *k = make_numbers(key_size, 2);
+  float *v = make_numbers(key_size, 3);
+  float *before = calloc((size_t)query_size, sizeof(float));
+  float *after = calloc((size_t)query_size, sizeof(float));
   if (!before || !after)
     return 1;
   View views[4];
@@ -72,8 +88,14 @@ int main(void) {
 
   nysjit_launch_timing timings[8];
   size_t launches = 0;
-  nysjit_run_args args = {.size = sizeof args, .q = &views[0].tensor, .k = &views[1].tensor, .v = &views[2].tensor, .o = &views[3].tensor,
-                          .timings = timings, .timing_capacity = 8, .timing_count = &launches};
+  nysjit_run_args args = {.size = sizeof args,
+                          .q = &views[0].tensor,
+                          .k = &views[1].tensor,
+                          .v = &views[2].tensor,
+                          .o = &views[3].tensor,
+                          .timings = timings,
+                          .timing_capacity = 8,
+                          .timing_count = &launches};
   /* Workspace of the caller's own: an engine takes it from its arena. */
   if (nysjit_workspace_size(program, &args, &args.workspace_size))
     stop("workspace");
@@ -81,9 +103,11 @@ int main(void) {
   if (!args.workspace || nysjit_run(program, &args, NULL))
     stop("run");
   for (size_t i = 0; i < launches; ++i)
-    printf("  %-16s %5lld programs  %7.3f ms\n", timings[i].kernel, (long long)timings[i].grid, timings[i].ms);
+    printf("  %-16s %5lld programs  %7.3f ms\n", timings[i].kernel, (long long)timings[i].grid,
+           timings[i].ms);
 
-  /* Everything from position 500 on becomes something else. What was before it may not change by a bit. */
+  /* Everything from position 500 on becomes something else. What was before it may not change by a
+   * bit. */
   const int64_t first = 500;
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t t = first; t < length; ++t) {
@@ -99,9 +123,11 @@ int main(void) {
     stop("run");
   int leaks = 0;
   for (int64_t b = 0; b < batch; ++b)
-    leaks |= memcmp(before + b * length * query_heads * head_dim, after + b * length * query_heads * head_dim,
+    leaks |= memcmp(before + b * length * query_heads * head_dim,
+                    after + b * length * query_heads * head_dim,
                     (size_t)(first * query_heads * head_dim) * sizeof(float)) != 0;
-  printf("positions before %lld after all later ones changed: %s\n", (long long)first, leaks ? "CHANGED, the future leaks" : "the same to the last bit");
+  printf("positions before %lld after all later ones changed: %s\n", (long long)first,
+         leaks ? "CHANGED, the future leaks" : "the same to the last bit");
 
   free(args.workspace);
   free(q);

@@ -10,12 +10,23 @@ import math
 from tensors import attend, normal, say
 
 SHAPE = BATCH, HEADS, LENGTH, SIZE = 1, 4, 128, 32
-SPEC = {"layout": "bidirectional", "head_dim": SIZE, "landmarks": 16, "segment_len": 8, "conv_kernel": 5}
+SPEC = {
+    "layout": "bidirectional",
+    "head_dim": SIZE,
+    "landmarks": 16,
+    "segment_len": 8,
+    "conv_kernel": 5,
+}
 TAPS = [0.05, 0.1, 0.2, 0.1, 0.05] * HEADS
 
 
 def reversed_rows(x):
-    return [number for h in range(HEADS) for t in reversed(range(LENGTH)) for number in x[(h * LENGTH + t) * SIZE :][:SIZE]]
+    return [
+        number
+        for h in range(HEADS)
+        for t in reversed(range(LENGTH))
+        for number in x[(h * LENGTH + t) * SIZE :][:SIZE]
+    ]
 
 
 tensors = [normal(*SHAPE, seed=seed) for seed in (1, 2, 3)]

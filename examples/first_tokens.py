@@ -9,7 +9,13 @@ from tensors import attend, changed, normal, rows, say
 
 SHAPE = BATCH, HEADS, LENGTH, SIZE = 1, 4, 160, 32
 FIRST = 32
-SPEC = {"layout": "scan", "head_dim": SIZE, "landmarks": 16, "landmark_source": "first_k", "first_k": FIRST}
+SPEC = {
+    "layout": "scan",
+    "head_dim": SIZE,
+    "landmarks": 16,
+    "landmark_source": "first_k",
+    "first_k": FIRST,
+}
 
 tensors = [normal(*SHAPE, seed=seed) for seed in (1, 2, 3)]
 before = attend(SPEC, SHAPE, *tensors)
@@ -21,4 +27,7 @@ def is_same_up_to(t):
     return rows(before, SHAPE, 0, range(t)) == rows(other, SHAPE, 0, range(t))
 
 
-say(f"no output knows what comes later, in the first {FIRST} tokens or after them, to the last bit", is_same_up_to(20) and is_same_up_to(100))
+say(
+    f"no output knows what comes later, in the first {FIRST} tokens or after them, to the last bit",
+    is_same_up_to(20) and is_same_up_to(100),
+)

@@ -16,15 +16,19 @@ int main(int argc, char **argv) {
   for (const Result<NpyArray> &file : files) {
     if (file.ok() && file->isFloating())
       continue;
-    std::fprintf(stderr, "%s\n", file.ok() ? "expected floating-point numbers in both files" : file.error().message.c_str());
+    std::fprintf(stderr, "%s\n",
+                 file.ok() ? "expected floating-point numbers in both files"
+                           : file.error().message.c_str());
     return 2;
   }
   if (files[0]->shape != files[1]->shape) {
     std::fprintf(stderr, "expected one shape, found two\n");
     return 2;
   }
-  const std::vector<double> a = files[0]->toDouble(), b = files[1]->toDouble();
-  double error = 0, norm = 0;
+  const std::vector<double> a = files[0]->toDouble();
+  const std::vector<double> b = files[1]->toDouble();
+  double error = 0;
+  double norm = 0;
   for (size_t i = 0; i < b.size(); ++i) {
     error += (a[i] - b[i]) * (a[i] - b[i]);
     norm += b[i] * b[i];

@@ -18,7 +18,15 @@ tensors = [normal(STARTS[-1], h, SIZE, seed=seed) for seed, h in enumerate(heads
 def output(first, end, starts):
     """Of rows first to end, packed."""
     parts = [x[first * h * SIZE : end * h * SIZE] for x, h in zip(tensors, heads)]
-    return list(attend(SPEC, [end - first, HEADS, SIZE], *parts, key_shape=[end - first, KEY_HEADS, SIZE], cu_seqlens=starts))
+    return list(
+        attend(
+            SPEC,
+            [end - first, HEADS, SIZE],
+            *parts,
+            key_shape=[end - first, KEY_HEADS, SIZE],
+            cu_seqlens=starts,
+        )
+    )
 
 
 together = output(0, STARTS[-1], STARTS)

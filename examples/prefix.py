@@ -17,13 +17,23 @@ tensors = [normal(*SHAPE, seed=seed) for seed in (1, 2, 3)]
 
 def output(positions):
     """With other queries, keys and values at positions[b]."""
-    return attend(SPEC, SHAPE, *(changed(x, SHAPE, positions, seed=4) for x in tensors), source_len=SOURCES)
+    return attend(
+        SPEC, SHAPE, *(changed(x, SHAPE, positions, seed=4) for x in tensors), source_len=SOURCES
+    )
 
 
 before = output([[]] * BATCH)
 first = [source + 20 for source in SOURCES]  # in the target
 later = output([range(t, LENGTH) for t in first])
-is_causal = all(rows(before, SHAPE, b, range(t)) == rows(later, SHAPE, b, range(t)) for b, t in enumerate(first))
+is_causal = all(
+    rows(before, SHAPE, b, range(t)) == rows(later, SHAPE, b, range(t)) for b, t in enumerate(first)
+)
 ends = output([range(source - 1, source) if source else [] for source in SOURCES])
-sees_source = all((rows(before, SHAPE, b, [0]) != rows(ends, SHAPE, b, [0])) == (source > 0) for b, source in enumerate(SOURCES))
-say(f"sources of {SOURCES} see all of themselves, targets their past alone, to the last bit", is_causal and sees_source)
+sees_source = all(
+    (rows(before, SHAPE, b, [0]) != rows(ends, SHAPE, b, [0])) == (source > 0)
+    for b, source in enumerate(SOURCES)
+)
+say(
+    f"sources of {SOURCES} see all of themselves, targets their past alone, to the last bit",
+    is_causal and sees_source,
+)

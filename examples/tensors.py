@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 
-NYSJIT = sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[1] / "build/bin/nysjit"
+NYSJIT = (
+    sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[1] / "build/bin/nysjit"
+)
 
 
 def normal(*shape, seed):
@@ -22,7 +24,9 @@ def save(path, numbers, shape, type="<f4"):
     header = f"{{'descr': '{type}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
     header += " " * (-(len(header) + 11) % 64) + "\n"
     content = array.array({"<f4": "f", "<i8": "q"}[type], numbers).tobytes()
-    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + content)
+    path.write_bytes(
+        b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + content
+    )
 
 
 def load(path):
@@ -39,7 +43,12 @@ def attend(spec, shape, q, k, v, key_shape=None, **others):
         folder = pathlib.Path(name)
         (folder / "spec.json").write_text(json.dumps(spec))
         command = [NYSJIT, "run", folder / "spec.json", "--check", "-o", folder / "o.npy"]
-        for flag, value in {"q": (q, shape), "k": (k, key_shape or shape), "v": (v, key_shape or shape), **others}.items():
+        for flag, value in {
+            "q": (q, shape),
+            "k": (k, key_shape or shape),
+            "v": (v, key_shape or shape),
+            **others,
+        }.items():
             file = folder / f"{flag}.npy"
             if isinstance(value, list):
                 save(file, value, [len(value)], "<i8")
@@ -67,7 +76,9 @@ def changed(x, shape, positions, seed):
 def rows(x, shape, b, where):
     """The numbers of sequence b at these positions, all heads."""
     heads, length, size = shape[1:]
-    return [list(x[((b * heads + h) * length + t) * size :][:size]) for h in range(heads) for t in where]
+    return [
+        list(x[((b * heads + h) * length + t) * size :][:size]) for h in range(heads) for t in where
+    ]
 
 
 def say(claim, holds):

@@ -16,6 +16,11 @@ tensors = [normal(*SHAPE, seed=seed) for seed in (1, 2, 3)]
 before = attend(SPEC, SHAPE, *tensors)
 after = attend(SPEC, SHAPE, *(changed(x, SHAPE, [[CHANGED]], seed=4) for x in tensors))
 begin = CHANGED - SEGMENT + 1
-leaks = all(rows(before, SHAPE, 0, [t]) != rows(after, SHAPE, 0, [t]) for t in range(begin, CHANGED))
+leaks = all(
+    rows(before, SHAPE, 0, [t]) != rows(after, SHAPE, 0, [t]) for t in range(begin, CHANGED)
+)
 keeps = rows(before, SHAPE, 0, range(begin)) == rows(after, SHAPE, 0, range(begin))
-say(f"position {CHANGED} changes the outputs from {begin} on, where its segment begins, and none before", leaks and keeps)
+say(
+    f"position {CHANGED} changes the outputs from {begin} on, where its segment begins, and none before",
+    leaks and keeps,
+)

@@ -8,16 +8,26 @@ namespace nysjit {
 
 constexpr double log2OfE = 1.4426950408889634;
 constexpr double negativeInfinity = -__builtin_inf();
-constexpr double lowestMaximum = -1e38; // a running maximum before its first logit: finite, so that 2^(x - max) is never NaN
+// a running maximum before its first logit: finite, so that 2^(x - max) is never NaN
+constexpr double lowestMaximum = -1e38;
 
-/// q [B, Hq, n, d], k and v [B, Hkv, n, d], o like q; Hkv divides Hq. A sequence is rows (start, length) of them: all of one
-/// length, padded, or packed one after the other.
+/// q [B, Hq, n, d], k and v [B, Hkv, n, d], o like q; Hkv divides Hq. A sequence is rows (start,
+/// length) of them: all of one length, padded, or packed one after the other.
 struct Attention {
-  TensorRef query, key, value, output;
-  TensorRef offsets, lengths, starts; // of sequences that have their own lengths, else without elements
-  Scalar batch, queryHeads, keyHeads; // batch: sequences
-  Scalar rows, maxLength;             // n of the tensors; no sequence is longer than maxLength
-  Scalar isPacked, hasLengths;        // 0 or 1
+  TensorRef query;
+  TensorRef key;
+  TensorRef value;
+  TensorRef output;
+  TensorRef offsets;
+  TensorRef lengths;
+  TensorRef starts; // of sequences that have their own lengths, else without elements
+  Scalar batch;
+  Scalar queryHeads;
+  Scalar keyHeads; // batch: sequences
+  Scalar rows;
+  Scalar maxLength; // n of the tensors; no sequence is longer than maxLength
+  Scalar isPacked;
+  Scalar hasLengths; // 0 or 1
 
   explicit Attention(Program &program);
   Scalar heads() const { return batch * queryHeads; } // (sequence, query head) pairs
@@ -30,10 +40,18 @@ struct Attention {
 
 /// The rows of one (sequence, query head): [length, d] each.
 struct Head {
-  View query, key, value, output;
-  Scalar pair, sequence, queryHead, keyHead, length;
+  View query;
+  View key;
+  View value;
+  View output;
+  Scalar pair;
+  Scalar sequence;
+  Scalar queryHead;
+  Scalar keyHead;
+  Scalar length;
 };
-/// `pair` counts sequences first, query heads within; query head h reads key/value head h / (Hq / Hkv).
+/// `pair` counts sequences first, query heads within; query head h reads key/value head h / (Hq /
+/// Hkv).
 Head headOf(Kernel &k, const Attention &attention, const Scalar &pair);
 /// The depthwise convolution of V (conv_kernel c taps a query head, 0: none).
 struct Convolution {
@@ -48,39 +66,50 @@ struct Convolution {
 /// tau log2(e), which turns q.k into a base-2 logit.
 Tile logitScale(Kernel &k);
 
-/// x, with +-the largest bfloat16 in place of what overflowed: a row that may not see it gives it weight 0, and 0 times
-/// infinity would tell.
+/// x, with +-the largest bfloat16 in place of what overflowed: a row that may not see it gives it
+/// weight 0, and 0 times infinity would tell.
 Tile finite(const Tile &x);
 
 /// softmax(x) v accumulated tile by tile: after each add,
-///   maximum = max x,  mass = sum 2^(x - maximum),  sum = sum 2^(x - maximum) v      (Milakov and Gimelshein 2018)
+///   maximum = max x,  mass = sum 2^(x - maximum), sum = sum 2^(x - maximum) v (Milakov and
+///                     Gimelshein 2018)
 /// A masked logit is -infinity: its weight is exactly 0, and a tile of them changes no bit.
 struct OnlineSoftmax {
-  Tile maximum, mass, sum;
+  Tile maximum;
+  Tile mass;
+  Tile sum;
 
   OnlineSoftmax(Kernel &k, int rowCount, int headDim);
   Carry carry() { return {&maximum, &mass, &sum}; }
   void add(const Tile &logits, const Tile &value);
   void merge(const OnlineSoftmax &other); // what was added to `other`
-  Tile result() const; // [rows, d]
+  Tile result() const;                    // [rows, d]
 };
 
-/// OnlineSoftmax of rows, each over one part of its positions: what one kernel leaves for the next to merge, in the order of
-/// the positions. Rows are those of a head, `parts` of each; `count`: those there are, beyond which loads give 0.
+/// OnlineSoftmax of rows, each over one part of its positions: what one kernel leaves for the next
+/// to merge, in the order of the positions. Rows are those of a head, `parts` of each; `count`:
+/// those there are, beyond which loads give 0.
 struct PartialSums {
-  TensorRef maximum, mass, sum; // [heads, parts, rows], and d
+  TensorRef maximum;
+  TensorRef mass;
+  TensorRef sum; // [heads, parts, rows], and d
 
   PartialSums() = default;
-  PartialSums(Program &program, const std::string &name, const Scalar &heads, const Scalar &parts, const Scalar &rows);
-  void store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &count) const;
-  OnlineSoftmax load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0, const Scalar &count, const OnlineSoftmax &shape) const;
+  PartialSums(Program &program, const std::string &name, const Scalar &heads, const Scalar &parts,
+              const Scalar &rows);
+  void store(Kernel &k, const OnlineSoftmax &sums, const Scalar &head, const Scalar &part,
+             const Scalar &row0, const Scalar &count) const;
+  OnlineSoftmax load(Kernel &k, const Scalar &head, const Scalar &part, const Scalar &row0,
+                     const Scalar &count, const OnlineSoftmax &shape) const;
   /// Merges parts [0, end) of rows row0 on into `sums`.
-  void mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end, const Scalar &row0, const Scalar &count) const;
+  void mergeInto(Kernel &k, OnlineSoftmax &sums, const Scalar &head, const Scalar &end,
+                 const Scalar &row0, const Scalar &count) const;
 };
 
 /// The same without values: the base-2 logarithm of sum 2^x for each row.
 struct OnlineMass {
-  Tile maximum, mass;
+  Tile maximum;
+  Tile mass;
 
   OnlineMass(Kernel &k, int rowCount);
   Carry carry() { return {&maximum, &mass}; }

@@ -1,4 +1,5 @@
-// exact_causal: O = softmax(tau Q K^T + M) V with M the causal mask; the quadratic baseline, tiled with an online softmax.
+// exact_causal: O = softmax(tau Q K^T + M) V with M the causal mask; the quadratic baseline, tiled
+// with an online softmax.
 //
 // Kernel exact_causal, one program a tile of block_m query rows:
 //   block_m  query rows a program                       block_n  keys an iteration
@@ -10,7 +11,8 @@ namespace nysjit {
 void exactCausal(Program &program) {
   const Attention attention(program);
   const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 64, .blockN = 64});
-  const int blockM = *blocks.blockM, blockN = *blocks.blockN;
+  const int blockM = *blocks.blockM;
+  const int blockN = *blocks.blockN;
   const Scalar rowTiles = ceilDiv(attention.maxLength, blockM);
   attention.clearPadding(program);
 
@@ -26,12 +28,13 @@ void exactCausal(Program &program) {
 
     // O_i = sum over t <= i of e^{tau q_i.k_t} v_t / sum over t <= i of e^{tau q_i.k_t}
     OnlineSoftmax softmax(k, blockM, program.spec().headDim);
-    k.forTiles({0, min(i0 + blockM, head.length) * (i0 < head.length)}, {0, i0 + 1}, blockN, softmax.carry(), [&](Scalar t0, bool masked) {
-      Tile logits = dotT(query, k.load(head.key, t0, blockN)) * scale;
-      if (masked)
-        logits = where(cols(t0 + k.iota(blockN)) <= rows(i), logits, negativeInfinity);
-      softmax.add(logits, k.load(head.value, t0, blockN));
-    });
+    k.forTiles({0, min(i0 + blockM, head.length) * (i0 < head.length)}, {0, i0 + 1}, blockN,
+               softmax.carry(), [&](Scalar t0, bool masked) {
+                 Tile logits = dotT(query, k.load(head.key, t0, blockN)) * scale;
+                 if (masked)
+                   logits = where(cols(t0 + k.iota(blockN)) <= rows(i), logits, negativeInfinity);
+                 softmax.add(logits, k.load(head.value, t0, blockN));
+               });
     k.store(softmax.result(), head.output, i0);
   });
 }

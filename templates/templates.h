@@ -1,4 +1,5 @@
-// The templates: one tile program a layout. Each reads the spec and the block sizes, never the target.
+// The templates: one tile program a layout. Each reads the spec and the block sizes, never the
+// target.
 #pragma once
 #include "compiler/builder/program.h"
 

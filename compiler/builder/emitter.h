@@ -1,4 +1,5 @@
-// What stands behind a Kernel and a Program: the MLIR builder and the parameters gathered so far. Internal to builder/.
+// What stands behind a Kernel and a Program: the MLIR builder and the parameters gathered so far.
+// Internal to builder/.
 #pragma once
 #include "compiler/builder/program.h"
 
@@ -18,7 +19,8 @@ struct Kernel::Emitter {
   mlir::func::FuncOp function;
   std::vector<PlanParameter> parameters;
   DType dtype;
-  void *wholeTile = nullptr; // the start of a tile of wholeTileRows rows that lies inside all views it is loaded from
+  // the start of a tile of wholeTileRows rows that lies inside all views it is loaded from
+  void *wholeTile = nullptr;
   int wholeTileRows = 0;
 
   Emitter(mlir::MLIRContext *context, DType specDtype) : builder(context), dtype(specDtype) {}
@@ -30,7 +32,9 @@ struct Kernel::Emitter {
   mlir::Value pointer(const std::string &memory, Element element, SourceLocation where);
   /// A Scalar as i32 or i64.
   mlir::Value integer(const Scalar &scalar, bool wide, SourceLocation where);
-  Scalar scalar(mlir::Value value, bool wide) { return Scalar(kernel, value.getAsOpaquePointer(), wide); }
+  Scalar scalar(mlir::Value value, bool wide) {
+    return Scalar(kernel, value.getAsOpaquePointer(), wide);
+  }
   /// The operand's value; an error if it was made in a loop body that has ended.
   mlir::Value visible(void *opaque, SourceLocation where);
   Tile tile(mlir::Value value, Axis axis = Axis::None);

@@ -7,10 +7,13 @@ using namespace mlir;
 namespace nysjit {
 
 static Element elementOf(DType dtype) {
-  return dtype == DType::Float32 ? Element::F32 : dtype == DType::Float16 ? Element::F16 : Element::BF16;
+  return dtype == DType::Float32   ? Element::F32
+         : dtype == DType::Float16 ? Element::F16
+                                   : Element::BF16;
 }
 
-Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given, std::string target, KernelConfig defaults)
+Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given,
+                 std::string target, KernelConfig defaults)
     : module(irModule), kernelSpec(spec), config(given), targetDefaults(std::move(defaults)) {
   plan.program = layoutName(spec.layout);
   plan.target = std::move(target);
@@ -27,10 +30,12 @@ static std::vector<Expression> stridesOf(const std::string &name, size_t rank) {
   return strides;
 }
 
-TensorRef Program::input(const std::string &name, std::vector<Expression> shape, const std::string &packedSymbol) {
+TensorRef Program::input(const std::string &name, std::vector<Expression> shape,
+                         const std::string &packedSymbol) {
   TensorRef tensor{name, elementOf(kernelSpec.dtype), std::move(shape), {}};
   tensor.strides = stridesOf(name, tensor.shape.size());
-  PlanArgument argument{name, false, {dtypeName(kernelSpec.dtype)}, "", tensor.shape, tensor.strides};
+  PlanArgument argument{name, false,        {dtypeName(kernelSpec.dtype)},
+                        "",   tensor.shape, tensor.strides};
   argument.packedSymbol = packedSymbol;
   plan.arguments.push_back(argument);
   return tensor;
@@ -44,8 +49,10 @@ TensorRef Program::integers(const std::string &name, const Expression &extent, b
   return tensor;
 }
 
-TensorRef Program::output(const std::string &name, std::vector<Expression> shape, const std::string &packedSymbol) {
-  TensorRef tensor{name, Element::F32, std::move(shape), {}, true, elementOf(kernelSpec.dtype), name + "_dtype"};
+TensorRef Program::output(const std::string &name, std::vector<Expression> shape,
+                          const std::string &packedSymbol) {
+  TensorRef tensor{
+      name, Element::F32, std::move(shape), {}, true, elementOf(kernelSpec.dtype), name + "_dtype"};
   tensor.strides = stridesOf(name, tensor.shape.size());
   std::vector<std::string> dtypes = {"float32"};
   if (kernelSpec.dtype != DType::Float32)
@@ -72,12 +79,14 @@ TensorRef Program::buffer(const std::string &name, std::vector<Scalar> shape) {
   return tensor;
 }
 
-void Program::require(const Scalar &holds, const std::string &where, const std::string &expected, const std::string &found) {
+void Program::require(const Scalar &holds, const std::string &where, const std::string &expected,
+                      const std::string &found) {
   plan.preconditions.push_back({holds.expression(), where, expected, found});
 }
 
 BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
-  for (const auto &[preferred, name] : {std::pair(&targetDefaults, std::string()), {&targetDefaults, kernel}, {&config, kernel}})
+  for (const auto &[preferred, name] :
+       {std::pair(&targetDefaults, std::string()), {&targetDefaults, kernel}, {&config, kernel}})
     if (auto given = preferred->kernels.find(name); given != preferred->kernels.end()) {
       if (given->second.blockM && defaults.blockM)
         defaults.blockM = given->second.blockM;
@@ -90,22 +99,27 @@ BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
   return defaults;
 }
 
-void Program::kernel(const std::string &name, const Scalar &grid, const std::function<void(Kernel &)> &body, const Scalar &when, SourceLocation loc) {
+void Program::kernel(const std::string &name, const Scalar &grid,
+                     const std::function<void(Kernel &)> &body, const Scalar &when,
+                     SourceLocation loc) {
   auto emitter = std::make_unique<Kernel::Emitter>(module.op.getContext(), kernelSpec.dtype);
   Kernel::Emitter &emit = *emitter;
   OpBuilder &builder = emit.builder;
   builder.setInsertionPointToEnd(module.op.getBody());
-  emit.function = func::FuncOp::create(builder, emit.at(loc), name, builder.getFunctionType({}, {}));
+  emit.function =
+      func::FuncOp::create(builder, emit.at(loc), name, builder.getFunctionType({}, {}));
   emit.function->setAttr("tile.kernel", builder.getUnitAttr());
   builder.setInsertionPointToStart(emit.function.addEntryBlock());
   Kernel kernel(std::move(emitter));
   body(kernel);
   func::ReturnOp::create(builder, emit.at(loc));
-  emit.function.setType(builder.getFunctionType(emit.function.getBody().front().getArgumentTypes(), {}));
+  emit.function.setType(
+      builder.getFunctionType(emit.function.getBody().front().getArgumentTypes(), {}));
   // Tensors the caller passes may start anywhere; buffers are aligned.
   for (size_t i = 0; i < emit.parameters.size(); ++i)
     for (const PlanArgument &argument : plan.arguments)
-      if (emit.parameters[i].type == ParameterType::Pointer && emit.parameters[i].memory == argument.name)
+      if (emit.parameters[i].type == ParameterType::Pointer &&
+          emit.parameters[i].memory == argument.name)
         emit.function.setArgAttr(i, "tile.argument", builder.getUnitAttr());
 
   PlanKernel entry;
@@ -120,7 +134,10 @@ void Program::kernel(const std::string &name, const Scalar &grid, const std::fun
 
 /// The key that a config gives and the kernel has not, or "".
 static const char *unusedKey(const BlockConfig &given, const BlockConfig &used) {
-  return given.blockM && !used.blockM ? "block_m" : given.blockN && !used.blockN ? "block_n" : given.split && !used.split ? "split" : "";
+  return given.blockM && !used.blockM   ? "block_m"
+         : given.blockN && !used.blockN ? "block_n"
+         : given.split && !used.split   ? "split"
+                                        : "";
 }
 
 Result<Plan> Program::finish() {
@@ -132,9 +149,11 @@ Result<Plan> Program::finish() {
       names += (names.empty() ? "" : ", ") + kernel.name;
     }
     if (!known)
-      return Error::mismatch(ErrorKind::InvalidKey, name, "a kernel of " + plan.program + ": " + names, "'" + name + "'");
+      return Error::mismatch(ErrorKind::InvalidKey, name,
+                             "a kernel of " + plan.program + ": " + names, "'" + name + "'");
     if (const std::string key = unusedKey(block, used[name]); !key.empty())
-      return Error::mismatch(ErrorKind::InvalidKey, name + "." + key, "block sizes that " + name + " has", key);
+      return Error::mismatch(ErrorKind::InvalidKey, name + "." + key,
+                             "block sizes that " + name + " has", key);
   }
   return std::move(plan);
 }

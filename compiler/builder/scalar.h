@@ -1,9 +1,10 @@
-// Scalar: an integer that is a constant, an expression over the program's run-time symbols, or a value in a kernel.
-// Constants and host expressions fold; a host expression used inside a kernel becomes a kernel parameter by itself, and
-// the same expression written into the plan gives the runtime its value.
+// Scalar: an integer that is a constant, an expression over the program's run-time symbols, or a
+// value in a kernel. Constants and host expressions fold; a host expression used inside a kernel
+// becomes a kernel parameter by itself, and the same expression written into the plan gives the
+// runtime its value.
 //
-// Every operand type here converts implicitly and records where it was written, so that each operation carries the
-// template's file:line.
+// Every operand type here converts implicitly and records where it was written, so that each
+// operation carries the template's file:line.
 #pragma once
 #include "runtime/plan/expression.h"
 
@@ -15,7 +16,8 @@ namespace nysjit {
 class Kernel;
 using SourceLocation = std::source_location;
 
-/// Thrown inside the compiler when a template misuses the builder; caught where the program is built.
+/// Thrown inside the compiler when a template misuses the builder; caught where the program is
+/// built.
 struct TemplateError {
   std::string message; // "templates/causal.cpp:41: ..."
 };
@@ -26,7 +28,8 @@ public:
   Scalar() : Scalar(0) {}
   Scalar(int constant) : host(static_cast<int64_t>(constant)) {}
   Scalar(int64_t constant) : host(constant) {}
-  explicit Scalar(Expression expression, bool isWide = false) : host(std::move(expression)), wide(isWide) {}
+  explicit Scalar(Expression expression, bool isWide = false)
+      : host(std::move(expression)), wide(isWide) {}
   Scalar(Kernel *owner, void *irValue, bool isWide) : kernel(owner), value(irValue), wide(isWide) {}
 
   bool isConstant() const { return !value && host.isConstant(); }
@@ -46,9 +49,12 @@ private:
 
 /// A Scalar as an operand, with the place it was written.
 struct ScalarOperand {
-  ScalarOperand(int constant, SourceLocation loc = SourceLocation::current()) : scalar(constant), where(loc) {}
-  ScalarOperand(int64_t constant, SourceLocation loc = SourceLocation::current()) : scalar(constant), where(loc) {}
-  ScalarOperand(Scalar s, SourceLocation loc = SourceLocation::current()) : scalar(std::move(s)), where(loc) {}
+  ScalarOperand(int constant, SourceLocation loc = SourceLocation::current())
+      : scalar(constant), where(loc) {}
+  ScalarOperand(int64_t constant, SourceLocation loc = SourceLocation::current())
+      : scalar(constant), where(loc) {}
+  ScalarOperand(Scalar s, SourceLocation loc = SourceLocation::current())
+      : scalar(std::move(s)), where(loc) {}
   Scalar scalar;
   SourceLocation where;
 };

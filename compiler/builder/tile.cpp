@@ -1,5 +1,5 @@
-// Tile arithmetic: finds the common shape, brings every operand to it (splat, broadcast along an axis, 16-bit floats
-// widened), and emits one arith, math or tile operation.
+// Tile arithmetic: finds the common shape, brings every operand to it (splat, broadcast along an
+// axis, 16-bit floats widened), and emits one arith, math or tile operation.
 #include "compiler/builder/emitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -14,7 +14,9 @@ namespace nysjit {
 namespace {
 
 struct Shape {
-  int rank = 0, rows = 0, columns = 0;
+  int rank = 0;
+  int rows = 0;
+  int columns = 0;
   Axis axis = Axis::None;
 };
 
@@ -24,22 +26,26 @@ const char *axisHint = "a 1-D tile enters 2-D arithmetic through rows(x) or cols
 void include(Shape &shape, const Tile &tile, SourceLocation where) {
   if (tile.rank() == 2) {
     if (shape.rank == 2 && (shape.rows != tile.rows() || shape.columns != tile.columns()))
-      failTemplate(where, "expected tiles of one shape, found " + std::to_string(shape.rows) + "x" + std::to_string(shape.columns) +
-                              " and " + std::to_string(tile.rows()) + "x" + std::to_string(tile.columns()));
+      failTemplate(where, "expected tiles of one shape, found " + std::to_string(shape.rows) + "x" +
+                              std::to_string(shape.columns) + " and " +
+                              std::to_string(tile.rows()) + "x" + std::to_string(tile.columns()));
     if (shape.rank == 1 && shape.rows != (shape.axis == Axis::Rows ? tile.rows() : tile.columns()))
       failTemplate(where, std::string("expected a 1-D tile that fits; ") + axisHint);
     shape = {2, tile.rows(), tile.columns(), Axis::None};
   } else if (tile.rank() == 1) {
     if (shape.rank == 2) {
-      if (tile.axis() == Axis::None || (tile.axis() == Axis::Rows ? shape.rows : shape.columns) != tile.rows())
+      if (tile.axis() == Axis::None ||
+          (tile.axis() == Axis::Rows ? shape.rows : shape.columns) != tile.rows())
         failTemplate(where, std::string("expected a 1-D tile that fits; ") + axisHint);
     } else if (shape.rank == 1 && shape.axis != tile.axis()) {
       if (shape.axis == Axis::None || tile.axis() == Axis::None)
         failTemplate(where, axisHint);
       const bool rowsFirst = shape.axis == Axis::Rows;
-      shape = {2, rowsFirst ? shape.rows : tile.rows(), rowsFirst ? tile.rows() : shape.rows, Axis::None};
+      shape = {2, rowsFirst ? shape.rows : tile.rows(), rowsFirst ? tile.rows() : shape.rows,
+               Axis::None};
     } else if (shape.rank == 1 && shape.rows != tile.rows()) {
-      failTemplate(where, "expected 1-D tiles of one length, found " + std::to_string(shape.rows) + " and " + std::to_string(tile.rows()));
+      failTemplate(where, "expected 1-D tiles of one length, found " + std::to_string(shape.rows) +
+                              " and " + std::to_string(tile.rows()));
     } else if (shape.rank == 0) {
       shape = {1, tile.rows(), 0, tile.axis()};
     }
@@ -50,7 +56,8 @@ Kernel *ownerOf(std::initializer_list<const Operand *> operands) {
   for (const Operand *operand : operands)
     if (Kernel *kernel = operand->kind == Operand::IsTile ? operand->tile.owner() : nullptr)
       return kernel;
-  failTemplate((*operands.begin())->where, "expected a tile among the operands, found only constants");
+  failTemplate((*operands.begin())->where,
+               "expected a tile among the operands, found only constants");
 }
 
 Type shaped(const Shape &shape, Type element) {
@@ -62,7 +69,8 @@ Type shaped(const Shape &shape, Type element) {
 }
 
 /// The operand as a value of `shape` with the given element type (f32, i32 or i1).
-Value conform(Kernel::Emitter &emitter, const Operand &operand, const Shape &shape, Element element) {
+Value conform(Kernel::Emitter &emitter, const Operand &operand, const Shape &shape,
+              Element element) {
   OpBuilder &builder = emitter.builder;
   const Location loc = emitter.at(operand.where);
   const Type type = emitter.irType(element);
@@ -70,7 +78,8 @@ Value conform(Kernel::Emitter &emitter, const Operand &operand, const Shape &sha
   int rank = 0;
   Axis axis = Axis::None;
   if (operand.kind == Operand::IsNumber) {
-    value = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(static_cast<float>(operand.number)));
+    value = arith::ConstantOp::create(builder, loc,
+                                      builder.getF32FloatAttr(static_cast<float>(operand.number)));
   } else if (operand.kind == Operand::IsScalar) {
     value = emitter.integer(operand.scalar, false, operand.where);
     if (element == Element::F32)
@@ -81,7 +90,8 @@ Value conform(Kernel::Emitter &emitter, const Operand &operand, const Shape &sha
     rank = tile.rank();
     axis = tile.axis();
     const Type own = shaped({tile.rank(), tile.rows(), tile.columns(), Axis::None}, type);
-    if (element == Element::F32 && (tile.element() == Element::F16 || tile.element() == Element::BF16))
+    if (element == Element::F32 &&
+        (tile.element() == Element::F16 || tile.element() == Element::BF16))
       value = arith::ExtFOp::create(builder, loc, own, value);
     else if (element == Element::F32 && tile.element() == Element::I32)
       value = arith::SIToFPOp::create(builder, loc, own, value);
@@ -97,7 +107,8 @@ Value conform(Kernel::Emitter &emitter, const Operand &operand, const Shape &sha
 }
 
 /// Emits `emit` over operands brought to their common shape.
-template <typename Emit> Tile elementwise(std::initializer_list<const Operand *> operands, Element element, Emit emit) {
+template <typename Emit>
+Tile elementwise(std::initializer_list<const Operand *> operands, Element element, Emit emit) {
   Kernel::Emitter &emitter = ownerOf(operands)->emitter();
   Shape shape;
   SourceLocation where = (*operands.begin())->where;
@@ -111,49 +122,65 @@ template <typename Emit> Tile elementwise(std::initializer_list<const Operand *>
 }
 
 bool isInteger(const Operand &x) {
-  return x.kind == Operand::IsScalar || (x.kind == Operand::IsTile && x.tile.element() == Element::I32);
+  return x.kind == Operand::IsScalar ||
+         (x.kind == Operand::IsTile && x.tile.element() == Element::I32);
 }
 
 template <typename FloatOp, typename IntOp> Tile arithmetic(const Operand &a, const Operand &b) {
   if (isInteger(a) && isInteger(b))
-    return elementwise({&a, &b}, Element::I32, [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
-      return IntOp::create(builder, loc, v[0], v[1]);
-    });
-  return elementwise({&a, &b}, Element::F32, [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
-    return FloatOp::create(builder, loc, v[0], v[1]);
-  });
+    return elementwise({&a, &b}, Element::I32,
+                       [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
+                         return IntOp::create(builder, loc, v[0], v[1]);
+                       });
+  return elementwise({&a, &b}, Element::F32,
+                     [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
+                       return FloatOp::create(builder, loc, v[0], v[1]);
+                     });
 }
 
-Tile compare(const Operand &a, const Operand &b, arith::CmpIPredicate integer, arith::CmpFPredicate real) {
+Tile compare(const Operand &a, const Operand &b, arith::CmpIPredicate integer,
+             arith::CmpFPredicate real) {
   if (isInteger(a) && isInteger(b))
-    return elementwise({&a, &b}, Element::I32, [&](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
-      return arith::CmpIOp::create(builder, loc, integer, v[0], v[1]);
-    });
-  return elementwise({&a, &b}, Element::F32, [&](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
-    return arith::CmpFOp::create(builder, loc, real, v[0], v[1]);
-  });
+    return elementwise({&a, &b}, Element::I32,
+                       [&](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
+                         return arith::CmpIOp::create(builder, loc, integer, v[0], v[1]);
+                       });
+  return elementwise({&a, &b}, Element::F32,
+                     [&](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
+                       return arith::CmpFOp::create(builder, loc, real, v[0], v[1]);
+                     });
 }
 
 Tile along(Tile x, Axis axis) {
-  return Tile(x.owner(), x.irValue(), x.element(), x.rank(), x.rows(), x.columns(), x.rank() == 1 ? axis : Axis::None);
+  return Tile(x.owner(), x.irValue(), x.element(), x.rank(), x.rows(), x.columns(),
+              x.rank() == 1 ? axis : Axis::None);
 }
 
-Value dotOp(Kernel::Emitter &emitter, const Tile *accumulator, Tile a, Tile b, bool transpose, DotPrecision precision, SourceLocation where) {
+Value dotOp(Kernel::Emitter &emitter, const Tile *accumulator, Tile a, Tile b, bool transpose,
+            DotPrecision precision, SourceLocation where) {
   if (a.rank() != 2 || b.rank() != 2 || a.columns() != (transpose ? b.columns() : b.rows()))
-    failTemplate(where, "expected a dot of [M, K] and " + std::string(transpose ? "[N, K]" : "[K, N]"));
-  const Type result = shaped({2, a.rows(), transpose ? b.rows() : b.columns(), Axis::None}, emitter.irType(Element::F32));
+    failTemplate(where,
+                 "expected a dot of [M, K] and " + std::string(transpose ? "[N, K]" : "[K, N]"));
+  const Type result = shaped({2, a.rows(), transpose ? b.rows() : b.columns(), Axis::None},
+                             emitter.irType(Element::F32));
   Value sum = accumulator ? emitter.visible(accumulator->irValue(), where) : Value();
-  return tile::DotOp::create(emitter.builder, emitter.at(where), result, emitter.visible(a.irValue(), where),
-                             emitter.visible(b.irValue(), where), sum, transpose, static_cast<tile::Precision>(precision));
+  return tile::DotOp::create(
+      emitter.builder, emitter.at(where), result, emitter.visible(a.irValue(), where),
+      emitter.visible(b.irValue(), where), sum, transpose, static_cast<tile::Precision>(precision));
 }
 
 Tile reduce(Tile x, tile::ReduceKind kind, int axis, int rank, SourceLocation where) {
   if (!x.owner() || x.rank() != rank)
-    failTemplate(where, "expected a tile of rank " + std::to_string(rank) + " to reduce, found rank " + std::to_string(x.rank()));
+    failTemplate(where, "expected a tile of rank " + std::to_string(rank) +
+                            " to reduce, found rank " + std::to_string(x.rank()));
   Kernel::Emitter &emitter = x.owner()->emitter();
-  const Shape left = rank == 1 ? Shape{} : Shape{1, axis == 1 ? x.rows() : x.columns(), 0, Axis::None};
-  Value value = conform(emitter, TileOperand(x, where), {x.rank(), x.rows(), x.columns(), Axis::None}, Element::F32);
-  return emitter.tile(tile::ReduceOp::create(emitter.builder, emitter.at(where), shaped(left, emitter.irType(Element::F32)), value, kind, axis));
+  const Shape left =
+      rank == 1 ? Shape{} : Shape{1, axis == 1 ? x.rows() : x.columns(), 0, Axis::None};
+  Value value = conform(emitter, TileOperand(x, where),
+                        {x.rank(), x.rows(), x.columns(), Axis::None}, Element::F32);
+  return emitter.tile(tile::ReduceOp::create(emitter.builder, emitter.at(where),
+                                             shaped(left, emitter.irType(Element::F32)), value,
+                                             kind, axis));
 }
 
 } // namespace
@@ -161,9 +188,9 @@ Tile reduce(Tile x, tile::ReduceKind kind, int axis, int rank, SourceLocation wh
 Tile rows(Tile x) { return along(x, Axis::Rows); }
 Tile cols(Tile x) { return along(x, Axis::Columns); }
 
-#define NYSJIT_TILE_OPERATION(name, implementation)                                                                    \
-  Tile name(TileOperand a, TileOperand b) { return implementation; }                                                   \
-  Tile name(TileOperand a, NumberOperand b) { return implementation; }                                                 \
+#define NYSJIT_TILE_OPERATION(name, implementation)                                                \
+  Tile name(TileOperand a, TileOperand b) { return implementation; }                               \
+  Tile name(TileOperand a, NumberOperand b) { return implementation; }                             \
   Tile name(NumberOperand a, TileOperand b) { return implementation; }
 NYSJIT_TILE_OPERATION(operator+, (arithmetic<arith::AddFOp, arith::AddIOp>(a, b)))
 NYSJIT_TILE_OPERATION(operator-, (arithmetic<arith::SubFOp, arith::SubIOp>(a, b)))
@@ -171,22 +198,32 @@ NYSJIT_TILE_OPERATION(operator*, (arithmetic<arith::MulFOp, arith::MulIOp>(a, b)
 NYSJIT_TILE_OPERATION(operator/, (arithmetic<arith::DivFOp, arith::DivUIOp>(a, b)))
 NYSJIT_TILE_OPERATION(max, (arithmetic<arith::MaxNumFOp, arith::MaxSIOp>(a, b)))
 NYSJIT_TILE_OPERATION(min, (arithmetic<arith::MinNumFOp, arith::MinSIOp>(a, b)))
-NYSJIT_TILE_OPERATION(operator<, compare(a, b, arith::CmpIPredicate::slt, arith::CmpFPredicate::OLT))
-NYSJIT_TILE_OPERATION(operator<=, compare(a, b, arith::CmpIPredicate::sle, arith::CmpFPredicate::OLE))
-NYSJIT_TILE_OPERATION(operator>=, compare(a, b, arith::CmpIPredicate::sge, arith::CmpFPredicate::OGE))
+NYSJIT_TILE_OPERATION(operator<,
+                      compare(a, b, arith::CmpIPredicate::slt, arith::CmpFPredicate::OLT))
+NYSJIT_TILE_OPERATION(operator<=,
+                      compare(a, b, arith::CmpIPredicate::sle, arith::CmpFPredicate::OLE))
+NYSJIT_TILE_OPERATION(operator>=,
+                      compare(a, b, arith::CmpIPredicate::sge, arith::CmpFPredicate::OGE))
 #undef NYSJIT_TILE_OPERATION
 
 Tile operator&(TileOperand a, TileOperand b) {
-  return elementwise({&a, &b}, Element::I1, [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
-    return arith::AndIOp::create(builder, loc, v[0], v[1]);
-  });
+  return elementwise({&a, &b}, Element::I1,
+                     [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
+                       return arith::AndIOp::create(builder, loc, v[0], v[1]);
+                     });
 }
 
 Tile exp2(TileOperand x) {
-  return elementwise({&x}, Element::F32, [](OpBuilder &b, Location loc, ArrayRef<Value> v) -> Value { return math::Exp2Op::create(b, loc, v[0]); });
+  return elementwise({&x}, Element::F32,
+                     [](OpBuilder &b, Location loc, ArrayRef<Value> v) -> Value {
+                       return math::Exp2Op::create(b, loc, v[0]);
+                     });
 }
 Tile log2(TileOperand x) {
-  return elementwise({&x}, Element::F32, [](OpBuilder &b, Location loc, ArrayRef<Value> v) -> Value { return math::Log2Op::create(b, loc, v[0]); });
+  return elementwise({&x}, Element::F32,
+                     [](OpBuilder &b, Location loc, ArrayRef<Value> v) -> Value {
+                       return math::Log2Op::create(b, loc, v[0]);
+                     });
 }
 
 static Tile selectOf(const Operand &mask, const Operand &value, const Operand &otherwise) {
@@ -195,12 +232,19 @@ static Tile selectOf(const Operand &mask, const Operand &value, const Operand &o
   for (const Operand *operand : {&value, &otherwise, &mask})
     if (operand->kind == Operand::IsTile)
       include(shape, operand->tile, operand->where);
-  Value condition = conform(emitter, mask, shape, Element::I1), chosen = conform(emitter, value, shape, Element::F32),
-        rest = conform(emitter, otherwise, shape, Element::F32);
-  return emitter.tile(arith::SelectOp::create(emitter.builder, emitter.at(mask.where), condition, chosen, rest), shape.axis);
+  Value condition = conform(emitter, mask, shape, Element::I1);
+  Value chosen = conform(emitter, value, shape, Element::F32);
+  Value rest = conform(emitter, otherwise, shape, Element::F32);
+  return emitter.tile(
+      arith::SelectOp::create(emitter.builder, emitter.at(mask.where), condition, chosen, rest),
+      shape.axis);
 }
-Tile where(TileOperand mask, TileOperand value, TileOperand otherwise) { return selectOf(mask, value, otherwise); }
-Tile where(TileOperand mask, TileOperand value, NumberOperand otherwise) { return selectOf(mask, value, otherwise); }
+Tile where(TileOperand mask, TileOperand value, TileOperand otherwise) {
+  return selectOf(mask, value, otherwise);
+}
+Tile where(TileOperand mask, TileOperand value, NumberOperand otherwise) {
+  return selectOf(mask, value, otherwise);
+}
 
 Tile dot(Tile a, Tile b, DotPrecision precision, SourceLocation loc) {
   Kernel::Emitter &emitter = a.owner()->emitter();
@@ -224,9 +268,11 @@ Tile sumOf(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum,
 
 Tile transpose(Tile x, SourceLocation loc) {
   if (!x.owner() || x.rank() != 2)
-    failTemplate(loc, "expected a tile of rank 2 to transpose, found rank " + std::to_string(x.rank()));
+    failTemplate(loc,
+                 "expected a tile of rank 2 to transpose, found rank " + std::to_string(x.rank()));
   Kernel::Emitter &emitter = x.owner()->emitter();
-  Value value = conform(emitter, TileOperand(x, loc), {2, x.rows(), x.columns(), Axis::None}, Element::F32);
+  Value value =
+      conform(emitter, TileOperand(x, loc), {2, x.rows(), x.columns(), Axis::None}, Element::F32);
   const Type type = shaped({2, x.columns(), x.rows(), Axis::None}, emitter.irType(Element::F32));
   return emitter.tile(tile::TransposeOp::create(emitter.builder, emitter.at(loc), type, value));
 }
@@ -234,8 +280,9 @@ Tile transpose(Tile x, SourceLocation loc) {
 Tile triangularSolve(Tile lower, Tile rhs, SourceLocation loc) {
   Kernel::Emitter &emitter = lower.owner()->emitter();
   Value right = emitter.visible(rhs.irValue(), loc);
-  return emitter.tile(tile::TriangularSolveOp::create(emitter.builder, emitter.at(loc), right.getType(),
-                                                      emitter.visible(lower.irValue(), loc), right));
+  return emitter.tile(
+      tile::TriangularSolveOp::create(emitter.builder, emitter.at(loc), right.getType(),
+                                      emitter.visible(lower.irValue(), loc), right));
 }
 
 } // namespace nysjit

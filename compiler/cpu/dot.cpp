@@ -1,10 +1,12 @@
 // Dots, transposes and triangular solves over row-major float32 tiles.
 //
 // A dot keeps a register tile of c, MR rows by a chunk of columns, over the whole of k:
-//   for each chunk of columns, for each MR rows:  acc = c;  for k: acc[r] += a[r, k] * b[k, chunk];  c = acc
+//   for each chunk of columns, for each MR rows:  acc = c; for k: acc[r] += a[r, k] * b[k, chunk];
+//                                                 c = acc
 // Where a mask hides c's columns, or a's, from some number on, each MR rows stop there.
-// a is read by scalars that are broadcast, so it may lie in any order; b needs contiguous rows, so a transposed b is
-// transposed once a tile, in blocks of lanes x lanes by rounds of interleaving shuffles.
+// a is read by scalars that are broadcast, so it may lie in any order; b needs contiguous rows, so
+// a transposed b is transposed once a tile, in blocks of lanes x lanes by rounds of interleaving
+// shuffles.
 #include "compiler/cpu/emission.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -22,48 +24,65 @@ int64_t rowsAtOnce(int64_t m, int64_t limit) {
   return rows;
 }
 
-/// Steps of k between two prefetches, so that rows [i, i + rows) of m have asked for their share of `ahead` in all of k.
+/// Steps of k between two prefetches, so that rows [i, i + rows) of m have asked for their share of
+/// `ahead` in all of k.
 int64_t stepsBetween(const Ahead &ahead, int64_t rows, int64_t m, int64_t k) {
-  const int64_t lines = llvm::divideCeil(ahead.rows * rows, m) * llvm::divideCeil(ahead.columnBytes, cacheLine);
+  const int64_t lines =
+      llvm::divideCeil(ahead.rows * rows, m) * llvm::divideCeil(ahead.columnBytes, cacheLine);
   int64_t steps = std::max<int64_t>(1, k / lines);
   while (k % steps != 0)
     --steps;
   return steps;
 }
 
-/// The line of number `turn` of `turns`: in all turns of all rows each line once, or some more often.
-void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_t m, Value turn, int64_t turns) {
-  const int64_t count = llvm::divideCeil(ahead.rows * rows, m), lines = llvm::divideCeil(ahead.columnBytes, cacheLine);
-  auto divide = [&](Value a, int64_t b) -> Value { return arith::DivUIOp::create(e.builder, e.loc, a, e.i64(b)); };
-  Value row = e.add(divide(e.mul(i, e.i64(ahead.rows)), m), divide(e.mul(turn, e.i64(count)), turns));
+/// The line of number `turn` of `turns`: in all turns of all rows each line once, or some more
+/// often.
+void emitPrefetch(Emission &e, const Ahead &ahead, Value i, int64_t rows, int64_t m, Value turn,
+                  int64_t turns) {
+  const int64_t count = llvm::divideCeil(ahead.rows * rows, m);
+  const int64_t lines = llvm::divideCeil(ahead.columnBytes, cacheLine);
+  auto divide = [&](Value a, int64_t b) -> Value {
+    return arith::DivUIOp::create(e.builder, e.loc, a, e.i64(b));
+  };
+  Value row =
+      e.add(divide(e.mul(i, e.i64(ahead.rows)), m), divide(e.mul(turn, e.i64(count)), turns));
   Value column = arith::RemUIOp::create(e.builder, e.loc, turn, e.i64(lines));
-  Value address = e.offset(e.offset(ahead.address, e.mul(row, ahead.rowBytes)), e.mul(column, e.i64(cacheLine)));
+  Value address = e.offset(e.offset(ahead.address, e.mul(row, ahead.rowBytes)),
+                           e.mul(column, e.i64(cacheLine)));
   emitPrefetch(e, address, ahead.isWritten);
 }
 
-/// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of them on. With `ahead` all steps of k
-/// are taken: those from an end on add zeros.
-void emitRegisterTile(Emission &e, const Dot &dot, Value i, int64_t rows, int64_t width, const Ahead &ahead) {
+/// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of
+/// them on. With `ahead` all steps of k are taken: those from an end on add zeros.
+void emitRegisterTile(Emission &e, const Dot &dot, Value i, int64_t rows, int64_t width,
+                      const Ahead &ahead) {
   const VectorType type = e.f32Vector(width);
-  Value cRow = e.mul(i, e.i64(dot.n * 4)), aRow = e.offset(dot.a, e.mul(i, dot.aRowBytes));
+  Value cRow = e.mul(i, e.i64(dot.n * 4));
+  Value aRow = e.offset(dot.a, e.mul(i, dot.aRowBytes));
   Emission::Values sums;
   for (int64_t r = 0; r < rows; ++r)
-    sums.push_back(dot.from ? e.load(type, e.offset(e.offset(dot.from, cRow), r * dot.n * 4)) : e.constant(type, 0));
+    sums.push_back(dot.from ? e.load(type, e.offset(e.offset(dot.from, cRow), r * dot.n * 4))
+                            : e.constant(type, 0));
   auto add = [&](Value step, ValueRange carried) {
     Value column = e.load(type, e.offset(dot.b, e.mul(step, e.i64(dot.n * 4))));
     Value aColumn = e.offset(aRow, e.mul(step, e.i64(dot.aStepBytes)));
     Emission::Values next;
     for (int64_t r = 0; r < rows; ++r) {
-      Value scalar = e.load(e.builder.getF32Type(), r ? e.offset(aColumn, e.mul(dot.aRowBytes, e.i64(r))) : aColumn);
-      next.push_back(vector::FMAOp::create(e.builder, e.loc, e.splat(scalar, width), column, carried[r]));
+      Value scalar = e.load(e.builder.getF32Type(),
+                            r ? e.offset(aColumn, e.mul(dot.aRowBytes, e.i64(r))) : aColumn);
+      next.push_back(
+          vector::FMAOp::create(e.builder, e.loc, e.splat(scalar, width), column, carried[r]));
     }
     return next;
   };
   if (ahead.rows) {
-    const int64_t steps = stepsBetween(ahead, rows, dot.m, dot.k), turns = dot.k / steps;
+    const int64_t steps = stepsBetween(ahead, rows, dot.m, dot.k);
+    const int64_t turns = dot.k / steps;
     sums = e.loop(turns, 1, sums, [&](Value turn, ValueRange carried) {
       emitPrefetch(e, ahead, i, rows, dot.m, turn, turns);
-      return e.loop(steps, 1, carried, [&](Value step, ValueRange inner) { return add(e.add(e.mul(turn, e.i64(steps)), step), inner); });
+      return e.loop(steps, 1, carried, [&](Value step, ValueRange inner) {
+        return add(e.add(e.mul(turn, e.i64(steps)), step), inner);
+      });
     });
   } else {
     sums = e.loop(dot.stepEnd ? dot.stepEnd(i, rows) : e.i64(dot.k), 1, sums, add);
@@ -82,13 +101,15 @@ Dot fromColumn(Emission &e, Dot dot, Value bytes) {
 
 /// Rows of a register tile so wide.
 int64_t rowsBeside(Emission &e, int64_t m, int64_t width) {
-  return rowsAtOnce(m, std::max<int64_t>(1, e.shape.accumulators / llvm::divideCeil(width, e.shape.lanes)));
+  return rowsAtOnce(
+      m, std::max<int64_t>(1, e.shape.accumulators / llvm::divideCeil(width, e.shape.lanes)));
 }
 
-/// Chunks as wide as one register, so that each group of rows can stop at its own end. Under a mask nothing is fetched: its tiles
-/// are a loop's last.
+/// Chunks as wide as one register, so that each group of rows can stop at its own end. Under a mask
+/// nothing is fetched: its tiles are a loop's last.
 void emitVisibleColumns(Emission &e, const Dot &dot) {
-  const int64_t width = e.shape.lanes, rows = rowsBeside(e, dot.m, width);
+  const int64_t width = e.shape.lanes;
+  const int64_t rows = rowsBeside(e, dot.m, width);
   e.loop(dot.m, rows, {}, [&](Value i, ValueRange) {
     e.loop(dot.columnEnd(i, rows), width, {}, [&](Value j, ValueRange) {
       emitRegisterTile(e, fromColumn(e, dot, e.mul(j, e.i64(4))), i, rows, width, Ahead());
@@ -100,7 +121,8 @@ void emitVisibleColumns(Emission &e, const Dot &dot) {
 
 /// The same where columns stop at their own ends.
 void emitVisibleRows(Emission &e, const Dot &dot) {
-  const int64_t width = e.shape.lanes, rows = rowsBeside(e, dot.m, width);
+  const int64_t width = e.shape.lanes;
+  const int64_t rows = rowsBeside(e, dot.m, width);
   e.loop(dot.n, width, {}, [&](Value j, ValueRange) {
     const Dot chunk = fromColumn(e, dot, e.mul(j, e.i64(4)));
     e.loop(dot.rowEnd(j, width), rows, {}, [&](Value i, ValueRange) {
@@ -111,10 +133,12 @@ void emitVisibleRows(Emission &e, const Dot &dot) {
   });
 }
 
-/// Transposes L x L: after log2 L rounds, in each of which vector i is interleaved with vector i + L/2, row i is column i.
+/// Transposes L x L: after log2 L rounds, in each of which vector i is interleaved with vector i +
+/// L/2, row i is column i.
 Emission::Values transposeRegisters(Emission &e, Emission::Values rows) {
   const int64_t lanes = rows.size();
-  SmallVector<int64_t> low, high;
+  SmallVector<int64_t> low;
+  SmallVector<int64_t> high;
   for (int64_t i = 0; i < lanes / 2; ++i) {
     low.append({i, lanes + i});
     high.append({lanes / 2 + i, lanes + lanes / 2 + i});
@@ -122,15 +146,18 @@ Emission::Values transposeRegisters(Emission &e, Emission::Values rows) {
   for (int64_t round = 1; round < lanes; round *= 2) {
     Emission::Values next;
     for (int64_t i = 0; i < lanes / 2; ++i) {
-      next.push_back(vector::ShuffleOp::create(e.builder, e.loc, rows[i], rows[i + lanes / 2], low));
-      next.push_back(vector::ShuffleOp::create(e.builder, e.loc, rows[i], rows[i + lanes / 2], high));
+      next.push_back(
+          vector::ShuffleOp::create(e.builder, e.loc, rows[i], rows[i + lanes / 2], low));
+      next.push_back(
+          vector::ShuffleOp::create(e.builder, e.loc, rows[i], rows[i + lanes / 2], high));
     }
     rows = next;
   }
   return rows;
 }
 
-/// transpose_L(from, the bytes between its rows, to, rows, columns), once a module: LLVM takes its time over so many shuffles.
+/// transpose_L(from, the bytes between its rows, to, rows, columns), once a module: LLVM takes its
+/// time over so many shuffles.
 func::FuncOp transposeFunction(Emission &e, int64_t lanes) {
   auto module = e.builder.getInsertionBlock()->getParent()->getParentOfType<ModuleOp>();
   const std::string name = "transpose_" + std::to_string(lanes);
@@ -138,14 +165,21 @@ func::FuncOp transposeFunction(Emission &e, int64_t lanes) {
     return known;
   OpBuilder::InsertionGuard guard(e.builder);
   e.builder.setInsertionPointToStart(module.getBody());
-  const Type pointer = LLVM::LLVMPointerType::get(e.builder.getContext()), i64 = e.builder.getI64Type();
-  auto function = func::FuncOp::create(e.builder, e.loc, name, e.builder.getFunctionType({pointer, i64, pointer, i64, i64}, {}));
-  function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(e.builder.getContext(), LLVM::Linkage::Internal));
+  const Type pointer = LLVM::LLVMPointerType::get(e.builder.getContext());
+  const Type i64 = e.builder.getI64Type();
+  auto function = func::FuncOp::create(
+      e.builder, e.loc, name, e.builder.getFunctionType({pointer, i64, pointer, i64, i64}, {}));
+  function->setAttr("llvm.linkage",
+                    LLVM::LinkageAttr::get(e.builder.getContext(), LLVM::Linkage::Internal));
   function.setVisibility(SymbolTable::Visibility::Private);
   Block *body = function.addEntryBlock();
   e.builder.setInsertionPointToStart(body);
-  Value from = body->getArgument(0), fromStride = body->getArgument(1), to = body->getArgument(2);
-  Value rows = body->getArgument(3), columns = body->getArgument(4), toStride = e.mul(rows, e.i64(4));
+  Value from = body->getArgument(0);
+  Value fromStride = body->getArgument(1);
+  Value to = body->getArgument(2);
+  Value rows = body->getArgument(3);
+  Value columns = body->getArgument(4);
+  Value toStride = e.mul(rows, e.i64(4));
   const VectorType type = e.f32Vector(lanes);
   e.loop(rows, lanes, {}, [&](Value row, ValueRange) {
     e.loop(columns, lanes, {}, [&](Value column, ValueRange) {
@@ -172,7 +206,8 @@ void emitDot(Emission &e, const Dot &dot) {
     return emitVisibleColumns(e, dot);
   if (dot.rowEnd && dot.n % e.shape.lanes == 0)
     return emitVisibleRows(e, dot);
-  // Columns in chunks as wide as a quarter of the accumulators allows: equal ones in a loop, what is left by powers of two.
+  // Columns in chunks as wide as a quarter of the accumulators allows: equal ones in a loop, what
+  // is left by powers of two.
   const int64_t widest = std::min<int64_t>(64, e.shape.lanes * 4);
   const llvm::SmallVector<int64_t> widths = rowPieces(dot.n, widest);
   int64_t start = 0;
@@ -197,20 +232,25 @@ void emitDot(Emission &e, const Dot &dot) {
   }
 }
 
-void emitTranspose(Emission &e, Value from, Value rowBytes, Value to, int64_t rows, int64_t columns) {
-  const int64_t lanes = columns % e.shape.lanes == 0 && rows % e.shape.lanes == 0 ? e.shape.lanes : 8;
-  func::CallOp::create(e.builder, e.loc, transposeFunction(e, lanes), ValueRange{from, rowBytes, to, e.i64(rows), e.i64(columns)});
+void emitTranspose(Emission &e, Value from, Value rowBytes, Value to, int64_t rows,
+                   int64_t columns) {
+  const int64_t lanes =
+      columns % e.shape.lanes == 0 && rows % e.shape.lanes == 0 ? e.shape.lanes : 8;
+  func::CallOp::create(e.builder, e.loc, transposeFunction(e, lanes),
+                       ValueRange{from, rowBytes, to, e.i64(rows), e.i64(columns)});
 }
 
 void emitTriangularSolve(Emission &e, Value lower, Value x, int64_t m, int64_t n) {
   e.loop(m, 1, {}, [&](Value i, ValueRange) {
-    Value row = e.offset(x, e.mul(i, e.i64(n * 4))), weights = e.offset(lower, e.mul(i, e.i64(m * 4)));
+    Value row = e.offset(x, e.mul(i, e.i64(n * 4)));
+    Value weights = e.offset(lower, e.mul(i, e.i64(m * 4)));
     Emission::Values sums(e.loadPieces(n, row));
     sums = e.loop(i, 1, sums, [&](Value j, ValueRange carried) {
       Value weight = e.load(e.builder.getF32Type(), e.offset(weights, e.mul(j, e.i64(4))));
       Value negated = arith::NegFOp::create(e.builder, e.loc, weight);
       Emission::Values next;
-      for (auto [known, sum] : llvm::zip(e.loadPieces(n, e.offset(x, e.mul(j, e.i64(n * 4)))), carried)) {
+      for (auto [known, sum] :
+           llvm::zip(e.loadPieces(n, e.offset(x, e.mul(j, e.i64(n * 4)))), carried)) {
         Value factor = e.splat(negated, cast<VectorType>(known.getType()).getDimSize(0));
         next.push_back(vector::FMAOp::create(e.builder, e.loc, factor, known, sum));
       }

@@ -1,4 +1,5 @@
-// One kernel being emitted from its schedule: what its parts (rows.cpp, memory.cpp, lower_tiles.cpp) share. Internal to compiler/cpu.
+// One kernel being emitted from its schedule: what its parts (rows.cpp, memory.cpp,
+// lower_tiles.cpp) share. Internal to compiler/cpu.
 #pragma once
 #include "compiler/cpu/emission.h"
 #include "compiler/cpu/schedule.h"
@@ -10,7 +11,9 @@ namespace nysjit::cpu {
 
 /// The parts of a tile.view.
 struct MemoryView {
-  mlir::Value address, length, rowBytes; // address of row 0; i32 rows; i64
+  mlir::Value address;
+  mlir::Value length;
+  mlir::Value rowBytes; // address of row 0; i32 rows; i64
   mlir::Type element;
   int64_t columns;
 };
@@ -18,7 +21,8 @@ struct MemoryView {
 class KernelLowering {
 public:
   KernelLowering(mlir::func::FuncOp source, const Schedule &schedule, VectorShape shape)
-      : source(source), schedule(schedule), e{mlir::OpBuilder(source.getContext()), source.getLoc(), mlir::Value(), shape} {}
+      : source(source), schedule(schedule),
+        e{mlir::OpBuilder(source.getContext()), source.getLoc(), mlir::Value(), shape} {}
 
   mlir::func::FuncOp run();
 
@@ -30,7 +34,8 @@ private:
   void emitTransposeStep(tile::TransposeOp transpose);
   void emitDotStep(tile::DotOp dot);
   bool isKnown(mlir::Value value);
-  std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end, int64_t count);
+  std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end,
+                                                         int64_t count);
   void emitSolve(tile::TriangularSolveOp solve);
   void copyTile(mlir::Value from, mlir::Value to);
   void emitLoop(mlir::scf::ForOp source);
@@ -38,7 +43,8 @@ private:
 
   // Values: a row of a tile, or a 1-D tile, in pieces. rows.cpp
   mlir::Value slotAddress(mlir::Value tile) { return e.offset(e.scratch, *schedule.slot(tile)); }
-  Pieces forPieces(int64_t length, llvm::function_ref<mlir::Value(int64_t start, int64_t width)> make);
+  Pieces forPieces(int64_t length,
+                   llvm::function_ref<mlir::Value(int64_t start, int64_t width)> make);
   mlir::Value lanes(int64_t start, int64_t width);
   mlir::Value repeated(mlir::Operation *op);
   Pieces emitAgain(mlir::Operation *op, llvm::function_ref<Pieces(mlir::Value)> operandOf);
@@ -60,7 +66,9 @@ private:
   mlir::Value reduction(tile::ReduceKind kind, Pieces pieces);
 
   // Tensors and buffers. memory.cpp
-  static int64_t bytesOf(const MemoryView &view) { return view.element.getIntOrFloatBitWidth() / 8; }
+  static int64_t bytesOf(const MemoryView &view) {
+    return view.element.getIntOrFloatBitWidth() / 8;
+  }
   mlir::Value emitScalarLoad(tile::LoadScalarOp load);
   std::pair<mlir::Value, mlir::Value> rowOf(const MemoryView &view, mlir::Value first);
   Pieces emitRowLoad(tile::LoadOp load);

@@ -1,7 +1,9 @@
 // Emits one kernel from its schedule, step by step.
 //
-//   tile.load, elementwise, tile.reduce, tile.store   a loop over rows; a row of a 2-D tile is one vector, an element of a
-//                                                     1-D tile that belongs to the row is one scalar
+//   tile.load, elementwise, tile.reduce, tile.store   a loop over rows; a row of a 2-D tile is one
+//                                                     vector, an element of a
+//                                                     1-D tile that belongs to the row is one
+//                                                     scalar
 //   1-D operations by themselves                      one whole vector
 //   tile.prefix_sum                                   sums that the loop over rows carries
 //   tile.dot, tile.transpose, tile.triangular_solve   dot.cpp
@@ -20,14 +22,16 @@ func::FuncOp KernelLowering::run() {
   OpBuilder &b = e.builder;
   b.setInsertionPoint(source);
   const Type pointer = LLVM::LLVMPointerType::get(b.getContext());
-  auto kernel = func::FuncOp::create(b, e.loc, source.getName(), b.getFunctionType({pointer, b.getI64Type(), pointer}, {}));
+  auto kernel = func::FuncOp::create(b, e.loc, source.getName(),
+                                     b.getFunctionType({pointer, b.getI64Type(), pointer}, {}));
   Block *entry = kernel.addEntryBlock();
   b.setInsertionPointToStart(entry);
   e.scratch = entry->getArgument(2);
   programId = arith::TruncIOp::create(b, e.loc, b.getI32Type(), entry->getArgument(1));
   for (BlockArgument argument : source.getArguments()) {
     const Type type = isa<tile::PointerType>(argument.getType()) ? pointer : argument.getType();
-    scalars.map(argument, e.load(type, e.offset(entry->getArgument(0), argument.getArgNumber() * 8), 8));
+    scalars.map(argument,
+                e.load(type, e.offset(entry->getArgument(0), argument.getArgNumber() * 8), 8));
   }
   emitBlock(&source.getBody().front());
   func::ReturnOp::create(b, source.getLoc());
@@ -40,7 +44,9 @@ void KernelLowering::emitBlock(Block *block) {
     e.loc = op->getLoc();
     wholeTiles.clear();
     switch (step.kind) {
-    case StepKind::Rows: Schedule::isReadWhereContiguous(op) ? emitUnlessContiguous(step) : emitRows(step); break;
+    case StepKind::Rows:
+      Schedule::isReadWhereContiguous(op) ? emitUnlessContiguous(step) : emitRows(step);
+      break;
     case StepKind::Vector: emitVector(op); break;
     case StepKind::Dot: emitDotStep(cast<tile::DotOp>(op)); break;
     case StepKind::Transpose: emitTransposeStep(cast<tile::TransposeOp>(op)); break;
@@ -60,8 +66,10 @@ void KernelLowering::emitScalar(Operation *op) {
     const tile::ViewType type = view.getResult().getType();
     const int64_t bytes = type.getElement().getIntOrFloatBitWidth() / 8;
     Value start = e.mul(scalars.lookup(view.getOffset()), e.i64(bytes));
-    views[view] = {e.offset(scalars.lookup(view.getBase()), start), scalars.lookup(view.getLength()),
-                   e.mul(scalars.lookup(view.getRowStride()), e.i64(bytes)), type.getElement(), type.getColumns()};
+    views[view] = {e.offset(scalars.lookup(view.getBase()), start),
+                   scalars.lookup(view.getLength()),
+                   e.mul(scalars.lookup(view.getRowStride()), e.i64(bytes)), type.getElement(),
+                   type.getColumns()};
   } else if (auto load = dyn_cast<tile::LoadScalarOp>(op)) {
     scalars.map(load.getResult(), emitScalarLoad(load));
   } else if (auto exponential = dyn_cast<math::Exp2Op>(op)) {
@@ -79,20 +87,25 @@ void KernelLowering::emitReduce(tile::ReduceOp reduce) {
 
 void KernelLowering::emitTransposeStep(tile::TransposeOp transpose) {
   const RankedTensorType type = transpose.getValue().getType();
-  const int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+  const int64_t rows = type.getDimSize(0);
+  const int64_t columns = type.getDimSize(1);
   if (schedule.slot(transpose.getResult()))
-    emitTranspose(e, slotAddress(transpose.getValue()), e.i64(columns * 4), slotAddress(transpose.getResult()), rows, columns);
+    emitTranspose(e, slotAddress(transpose.getValue()), e.i64(columns * 4),
+                  slotAddress(transpose.getResult()), rows, columns);
 }
 
 void KernelLowering::emitDotStep(tile::DotOp dot) {
   if (!schedule.slot(dot.getResult()))
     return; // nothing reads it
   const RankedTensorType result = dot.getResult().getType();
-  const int64_t m = result.getDimSize(0), n = result.getDimSize(1), k = dot.getA().getType().getDimSize(!dot.getTransposeA());
+  const int64_t m = result.getDimSize(0);
+  const int64_t n = result.getDimSize(1);
+  const int64_t k = dot.getA().getType().getDimSize(!dot.getTransposeA());
   /// Where a float32 tile lies, and the bytes from row to row.
   auto place = [&](Value tile) -> std::pair<Value, Value> {
     auto load = tile.getDefiningOp<tile::LoadOp>();
-    const int64_t rows = tileType(tile).getDimSize(0), columns = tileType(tile).getDimSize(1);
+    const int64_t rows = tileType(tile).getDimSize(0);
+    const int64_t columns = tileType(tile).getDimSize(1);
     if (!Schedule::isReadInPlace(load))
       return {slotAddress(tile), e.i64(columns * 4)};
     const Ahead inMemory = tileOf(load.getView(), load.getRow(), rows, false);
@@ -106,7 +119,9 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
   } else {
     product.b = slotAddress(dot.getB());
     if (auto load = dot.getB().getDefiningOp<tile::LoadOp>(); Schedule::isReadWhereContiguous(load))
-      product.b = arith::SelectOp::create(e.builder, e.loc, isContiguous(load), tileOf(load.getView(), load.getRow(), k, false).address, product.b);
+      product.b = arith::SelectOp::create(e.builder, e.loc, isContiguous(load),
+                                          tileOf(load.getView(), load.getRow(), k, false).address,
+                                          product.b);
   }
   std::tie(product.a, product.aRowBytes) = place(dot.getA());
   product.aStepBytes = 4;
@@ -123,21 +138,25 @@ void KernelLowering::emitDotStep(tile::DotOp dot) {
   product.ahead = nextTile(dot.getB());
   if (!product.ahead.rows)
     product.ahead = nextTile(dot.getA());
-  if (!product.ahead.rows && !product.columnEnd && !product.rowEnd && !product.stepEnd && !nextTurn.empty())
+  if (!product.ahead.rows && !product.columnEnd && !product.rowEnd && !product.stepEnd &&
+      !nextTurn.empty())
     product.ahead = nextTurn.pop_back_val();
   emitDot(e, product);
 }
 
-/// Whether what a number or an integer tile is computed from has been emitted: a mask may be made after the dot that it hides.
+/// Whether what a number or an integer tile is computed from has been emitted: a mask may be made
+/// after the dot that it hides.
 bool KernelLowering::isKnown(Value value) {
   if (!tileType(value))
     return scalars.contains(value);
   Operation *op = value.getDefiningOp();
-  return op && Schedule::isLazy(op) && llvm::all_of(op->getOperands(), [&](Value operand) { return isKnown(operand); });
+  return op && Schedule::isLazy(op) &&
+         llvm::all_of(op->getOperands(), [&](Value operand) { return isKnown(operand); });
 }
 
 /// The last end of some rows, at most `count`.
-std::function<Value(Value, int64_t)> KernelLowering::endOf(std::optional<VisibleEnd> end, int64_t count) {
+std::function<Value(Value, int64_t)> KernelLowering::endOf(std::optional<VisibleEnd> end,
+                                                           int64_t count) {
   if (!end || !isKnown(end->of) || (end->first && !isKnown(end->first)))
     return nullptr;
   return [this, end = *end, count](Value i, int64_t rows) {
@@ -156,7 +175,8 @@ std::function<Value(Value, int64_t)> KernelLowering::endOf(std::optional<Visible
       last = arith::SubIOp::create(b, e.loc, last, scalars.lookup(end.first));
     if (end.isInclusive)
       last = e.add(last, e.i32(1));
-    last = arith::MinSIOp::create(b, e.loc, arith::MaxSIOp::create(b, e.loc, last, e.i32(0)), e.i32(count));
+    last = arith::MinSIOp::create(b, e.loc, arith::MaxSIOp::create(b, e.loc, last, e.i32(0)),
+                                  e.i32(count));
     return Value(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), last));
   };
 }
@@ -166,10 +186,11 @@ void KernelLowering::emitSolve(tile::TriangularSolveOp solve) {
     return;
   const RankedTensorType type = solve.getResult().getType();
   copyTile(solve.getRhs(), solve.getResult());
-  emitTriangularSolve(e, slotAddress(solve.getLower()), slotAddress(solve.getResult()), type.getDimSize(0), type.getDimSize(1));
+  emitTriangularSolve(e, slotAddress(solve.getLower()), slotAddress(solve.getResult()),
+                      type.getDimSize(0), type.getDimSize(1));
 }
 
-//===- Control flow ----------------------------------------------------------------------------------------------===//
+//===- Control flow ---------------------------------------------------------------------------===//
 
 /// to = from; nothing if they share a slot.
 void KernelLowering::copyTile(Value from, Value to) {
@@ -184,7 +205,8 @@ void KernelLowering::copyTile(Value from, Value to) {
   }
   e.loop(type.getDimSize(0), 1, {}, [&](Value induction, ValueRange) {
     enterRow(induction);
-    e.storePieces(rowValue(from), e.offset(slotAddress(to), e.mul(row, e.i64(type.getDimSize(1) * 4))));
+    e.storePieces(rowValue(from),
+                  e.offset(slotAddress(to), e.mul(row, e.i64(type.getDimSize(1) * 4))));
     return Emission::Values();
   });
 }
@@ -198,7 +220,8 @@ void KernelLowering::emitLoop(scf::ForOp source) {
     else
       initial.push_back(scalars.lookup(value));
   }
-  auto loop = scf::ForOp::create(b, e.loc, scalars.lookup(source.getLowerBound()), scalars.lookup(source.getUpperBound()),
+  auto loop = scf::ForOp::create(b, e.loc, scalars.lookup(source.getLowerBound()),
+                                 scalars.lookup(source.getUpperBound()),
                                  scalars.lookup(source.getStep()), initial);
   {
     OpBuilder::InsertionGuard guard(b);
@@ -216,7 +239,8 @@ void KernelLowering::emitLoop(scf::ForOp source) {
     nextTurn = outer;
     wholeTiles.clear();
     Emission::Values next;
-    for (auto [value, argument] : llvm::zip(source.getBody()->getTerminator()->getOperands(), source.getRegionIterArgs())) {
+    for (auto [value, argument] :
+         llvm::zip(source.getBody()->getTerminator()->getOperands(), source.getRegionIterArgs())) {
       if (tileType(argument))
         copyTile(value, argument);
       else
@@ -232,7 +256,8 @@ void KernelLowering::emitLoop(scf::ForOp source) {
 }
 
 void KernelLowering::emitBranch(scf::IfOp source) {
-  auto branch = scf::IfOp::create(e.builder, e.loc, scalars.lookup(source.getCondition()), !source.getElseRegion().empty());
+  auto branch = scf::IfOp::create(e.builder, e.loc, scalars.lookup(source.getCondition()),
+                                  !source.getElseRegion().empty());
   OpBuilder::InsertionGuard guard(e.builder);
   e.builder.setInsertionPoint(branch.thenBlock()->getTerminator());
   emitBlock(source.thenBlock());
@@ -242,18 +267,23 @@ void KernelLowering::emitBranch(scf::IfOp source) {
   emitBlock(source.elseBlock());
 }
 
-/// Scalar arithmetic and views as early as their operands allow, so that addresses are known before the loops that come first.
+/// Scalar arithmetic and views as early as their operands allow, so that addresses are known before
+/// the loops that come first.
 static void hoistScalars(Block &block) {
   for (Operation &op : llvm::make_early_inc_range(block.without_terminator())) {
     for (Region &region : op.getRegions())
       for (Block &inner : region)
         hoistScalars(inner);
-    auto isScalar = [](Value value) { return isa<IntegerType, IndexType, tile::PointerType, tile::ViewType>(value.getType()); };
-    if (op.getNumRegions() || op.getNumResults() != 1 || !isScalar(op.getResult(0)) || !isMemoryEffectFree(&op) || !llvm::all_of(op.getOperands(), isScalar))
+    auto isScalar = [](Value value) {
+      return isa<IntegerType, IndexType, tile::PointerType, tile::ViewType>(value.getType());
+    };
+    if (op.getNumRegions() || op.getNumResults() != 1 || !isScalar(op.getResult(0)) ||
+        !isMemoryEffectFree(&op) || !llvm::all_of(op.getOperands(), isScalar))
       continue;
     Operation *latest = nullptr;
     for (Value operand : op.getOperands())
-      if (Operation *maker = operand.getDefiningOp(); maker && maker->getBlock() == &block && (!latest || latest->isBeforeInBlock(maker)))
+      if (Operation *maker = operand.getDefiningOp();
+          maker && maker->getBlock() == &block && (!latest || latest->isBeforeInBlock(maker)))
         latest = maker;
     if (latest)
       op.moveAfter(latest);
@@ -262,7 +292,8 @@ static void hoistScalars(Block &block) {
   }
 }
 
-LogicalResult lowerTiles(ModuleOp module, VectorShape shape, std::map<std::string, int64_t> &scratchBytes) {
+LogicalResult lowerTiles(ModuleOp module, VectorShape shape,
+                         std::map<std::string, int64_t> &scratchBytes) {
   SmallVector<func::FuncOp> kernels;
   module.walk([&](func::FuncOp function) {
     if (function->hasAttr("tile.kernel"))

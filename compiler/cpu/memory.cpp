@@ -1,4 +1,5 @@
-// Loads and stores: rows of views, vectors, scalars. What lies outside a view is read as zero and not written.
+// Loads and stores: rows of views, vectors, scalars. What lies outside a view is read as zero and
+// not written.
 #include "compiler/cpu/kernel_lowering.h"
 
 using namespace mlir;
@@ -40,7 +41,8 @@ Pieces KernelLowering::emitRowLoad(tile::LoadOp load) {
     return forPieces(view.columns, [&](int64_t start, int64_t width) {
       if (view.element.isF32())
         return e.load(e.f32Vector(width), e.offset(base, start * 4));
-      Value bits = e.load(VectorType::get({width}, e.builder.getI16Type()), e.offset(base, start * 2), 2);
+      Value bits =
+          e.load(VectorType::get({width}, e.builder.getI16Type()), e.offset(base, start * 2), 2);
       return emitWiden(e, bits, view.element);
     });
   };
@@ -51,7 +53,9 @@ Pieces KernelLowering::emitRowLoad(tile::LoadOp load) {
   e.builder.setInsertionPointToStart(choice.thenBlock());
   scf::YieldOp::create(e.builder, e.loc, loadPieces());
   e.builder.setInsertionPointToStart(choice.elseBlock());
-  scf::YieldOp::create(e.builder, e.loc, forPieces(view.columns, [&](int64_t, int64_t width) { return e.constant(e.f32Vector(width), 0); }));
+  scf::YieldOp::create(e.builder, e.loc, forPieces(view.columns, [&](int64_t, int64_t width) {
+                         return e.constant(e.f32Vector(width), 0);
+                       }));
   return Pieces(choice.getResults());
 }
 
@@ -74,9 +78,11 @@ void KernelLowering::emitRowStore(tile::StoreOp store) {
 }
 
 /// Which of a vector view's elements [first + start, + width) exist.
-Value KernelLowering::lanesInside(const MemoryView &view, Value first, int64_t start, int64_t width) {
+Value KernelLowering::lanesInside(const MemoryView &view, Value first, int64_t start,
+                                  int64_t width) {
   Value index = e.add(lanes(start, width), e.splat(first, width));
-  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ult, index, e.splat(view.length, width));
+  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ult, index,
+                               e.splat(view.length, width));
 }
 
 Value KernelLowering::elementAddress(const MemoryView &view, Value first) {
@@ -88,11 +94,13 @@ void KernelLowering::emitVector(Operation *op) {
   OpBuilder &b = e.builder;
   if (auto store = dyn_cast<tile::StoreOp>(op)) {
     const MemoryView &view = views.find(store.getView())->second;
-    Value first = scalars.lookup(store.getRow()), address = elementAddress(view, first);
+    Value first = scalars.lookup(store.getRow());
+    Value address = elementAddress(view, first);
     int64_t start = 0;
     for (Value piece : wholeTile(store.getValue())) {
       const int64_t width = cast<VectorType>(piece.getType()).getDimSize(0);
-      LLVM::MaskedStoreOp::create(b, e.loc, piece, e.offset(address, start * 4), lanesInside(view, first, start, width), 4);
+      LLVM::MaskedStoreOp::create(b, e.loc, piece, e.offset(address, start * 4),
+                                  lanesInside(view, first, start, width), 4);
       start += width;
     }
     return;
@@ -100,15 +108,20 @@ void KernelLowering::emitVector(Operation *op) {
   Pieces result;
   if (auto load = dyn_cast<tile::LoadOp>(op)) {
     const MemoryView &view = views.find(load.getView())->second;
-    Value first = scalars.lookup(load.getRow()), address = elementAddress(view, first);
-    result = forPieces(tileType(op->getResult(0)).getDimSize(0), [&](int64_t start, int64_t width) -> Value {
-      const bool isWide = view.element.isF32();
-      const VectorType type = isWide ? e.f32Vector(width) : VectorType::get({width}, b.getI16Type());
-      Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
-      Value inside = lanesInside(view, first, start, width), from = e.offset(address, start * bytesOf(view));
-      Value loaded = LLVM::MaskedLoadOp::create(b, e.loc, type, from, inside, zeros, static_cast<unsigned>(bytesOf(view)));
-      return isWide ? loaded : emitWiden(e, loaded, view.element);
-    });
+    Value first = scalars.lookup(load.getRow());
+    Value address = elementAddress(view, first);
+    result = forPieces(
+        tileType(op->getResult(0)).getDimSize(0), [&](int64_t start, int64_t width) -> Value {
+          const bool isWide = view.element.isF32();
+          const VectorType type =
+              isWide ? e.f32Vector(width) : VectorType::get({width}, b.getI16Type());
+          Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
+          Value inside = lanesInside(view, first, start, width);
+          Value from = e.offset(address, start * bytesOf(view));
+          Value loaded = LLVM::MaskedLoadOp::create(b, e.loc, type, from, inside, zeros,
+                                                    static_cast<unsigned>(bytesOf(view)));
+          return isWide ? loaded : emitWiden(e, loaded, view.element);
+        });
   } else {
     result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });
   }
@@ -118,8 +131,10 @@ void KernelLowering::emitVector(Operation *op) {
 
 Ahead KernelLowering::tileOf(Value view, Value row, int64_t rows, bool isWritten) {
   const MemoryView &memory = views.find(view)->second;
-  Value first = arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), scalars.lookup(row));
-  return {e.offset(memory.address, e.mul(first, memory.rowBytes)), memory.rowBytes, rows, memory.columns * bytesOf(memory), isWritten};
+  Value first =
+      arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), scalars.lookup(row));
+  return {e.offset(memory.address, e.mul(first, memory.rowBytes)), memory.rowBytes, rows,
+          memory.columns * bytesOf(memory), isWritten};
 }
 
 /// The rows after those.
@@ -138,7 +153,8 @@ Ahead KernelLowering::nextTile(Value tile) {
   return tileAfter(load.getView(), load.getRow(), rows, false);
 }
 
-/// What a loop with loops inside will load and store in its next turn, in the order of the last first.
+/// What a loop with loops inside will load and store in its next turn, in the order of the last
+/// first.
 SmallVector<Ahead> KernelLowering::tilesOfNextTurn(scf::ForOp loop) {
   SmallVector<Ahead> list;
   if (loop.getBody()->getOps<scf::ForOp>().empty())
@@ -158,16 +174,18 @@ SmallVector<Ahead> KernelLowering::tilesOfNextTurn(scf::ForOp loop) {
   return list;
 }
 
-/// What nothing else asks for, while the kernel's first rows are loaded: the first tiles of later loops, and what is stored in the
-/// end.
+/// What nothing else asks for, while the kernel's first rows are loaded: the first tiles of later
+/// loops, and what is stored in the end.
 SmallVector<Ahead> KernelLowering::upcoming(const Step &step) {
   SmallVector<Ahead> list;
-  if (hasFetchedAhead || !llvm::any_of(step.operations, [](Operation *op) { return isa<tile::LoadOp>(op); }))
+  if (hasFetchedAhead ||
+      !llvm::any_of(step.operations, [](Operation *op) { return isa<tile::LoadOp>(op); }))
     return list;
   hasFetchedAhead = true;
   llvm::DenseSet<Value> seen;
   auto add = [&](Value view, Value row, RankedTensorType type, bool isWritten) {
-    if (type.getRank() == 2 && views.contains(view) && scalars.contains(row) && seen.insert(view).second)
+    if (type.getRank() == 2 && views.contains(view) && scalars.contains(row) &&
+        seen.insert(view).second)
       list.push_back(tileOf(view, row, type.getDimSize(0), isWritten));
   };
   for (Operation &op : source.getBody().front()) {
@@ -178,7 +196,9 @@ SmallVector<Ahead> KernelLowering::upcoming(const Step &step) {
           add(load.getView(), loop.getLowerBound(), load.getResult().getType(), false);
       });
     if (!loop)
-      op.walk([&](tile::StoreOp store) { add(store.getView(), store.getRow(), store.getValue().getType(), true); });
+      op.walk([&](tile::StoreOp store) {
+        add(store.getView(), store.getRow(), store.getValue().getType(), true);
+      });
   }
   return list;
 }
@@ -193,8 +213,11 @@ void KernelLowering::emitShare(const Ahead &ahead, int64_t rows) {
 }
 
 void emitPrefetch(Emission &e, Value address, bool isWritten) {
-  constexpr int64_t keepInFirstCache = 3, keepInSecondCache = 2, data = 1;
-  LLVM::Prefetch::create(e.builder, e.loc, address, isWritten, isWritten ? keepInFirstCache : keepInSecondCache, data);
+  constexpr int64_t keepInFirstCache = 3;
+  constexpr int64_t keepInSecondCache = 2;
+  constexpr int64_t data = 1;
+  LLVM::Prefetch::create(e.builder, e.loc, address, isWritten,
+                         isWritten ? keepInFirstCache : keepInSecondCache, data);
 }
 
 } // namespace nysjit::cpu

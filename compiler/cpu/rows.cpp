@@ -7,10 +7,11 @@
 using namespace mlir;
 namespace nysjit::cpu {
 
-//===- Values ----------------------------------------------------------------------------------------------------===//
+//===- Values ---------------------------------------------------------------------------------===//
 
 /// Each piece of a row, or of a 1-D tile, as some value.
-Pieces KernelLowering::forPieces(int64_t length, llvm::function_ref<Value(int64_t start, int64_t width)> make) {
+Pieces KernelLowering::forPieces(int64_t length,
+                                 llvm::function_ref<Value(int64_t start, int64_t width)> make) {
   Pieces pieces;
   int64_t start = 0;
   for (int64_t width : rowPieces(length)) {
@@ -25,7 +26,8 @@ Value KernelLowering::lanes(int64_t start, int64_t width) { // start, start + 1,
   for (int64_t i = 0; i < width; ++i)
     numbers[i] = static_cast<int32_t>(start + i);
   const VectorType type = VectorType::get({width}, e.builder.getI32Type());
-  return arith::ConstantOp::create(e.builder, e.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
+  return arith::ConstantOp::create(e.builder, e.loc,
+                                   DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
 }
 
 /// The scalar that a constant or splat repeats; null for anything else.
@@ -58,12 +60,15 @@ Pieces KernelLowering::emitAgain(Operation *op, llvm::function_ref<Pieces(Value)
 
 Value KernelLowering::emitPiece(Operation *op, ArrayRef<Value> operands) {
   if (isa<math::Exp2Op>(op))
-    return isa<VectorType>(operands[0].getType()) ? emitExp2(e, operands[0]) : emitRowExp2(operands[0]);
+    return isa<VectorType>(operands[0].getType()) ? emitExp2(e, operands[0])
+                                                  : emitRowExp2(operands[0]);
   if (isa<math::Log2Op>(op))
     return emitLog2(e, operands[0]);
   const Type element = tileType(op->getResult(0)).getElementType();
   auto vector = dyn_cast<VectorType>(operands.back().getType());
-  OperationState state(e.loc, op->getName(), operands, {vector ? Type(VectorType::get(vector.getShape(), element)) : element}, op->getAttrs());
+  OperationState state(e.loc, op->getName(), operands,
+                       {vector ? Type(VectorType::get(vector.getShape(), element)) : element},
+                       op->getAttrs());
   state.propertiesAttr = op->getPropertiesAsAttribute();
   Operation *created = e.builder.create(state);
   if (auto maximum = dyn_cast<arith::MaxNumFOp>(created))
@@ -118,11 +123,15 @@ Pieces KernelLowering::makeRowValue(Value value) {
   const RankedTensorType type = tileType(value);
   const bool isRow = type.getRank() == 2;
   auto spread = [&](Value scalar) {
-    return isRow ? forPieces(type.getDimSize(1), [&](int64_t, int64_t width) { return e.splat(scalar, width); }) : Pieces{scalar};
+    return isRow ? forPieces(type.getDimSize(1),
+                             [&](int64_t, int64_t width) { return e.splat(scalar, width); })
+                 : Pieces{scalar};
   };
   if (!op || !Schedule::isLazy(op)) {
-    Value address = e.offset(slotAddress(value), e.mul(row, e.i64(isRow ? type.getDimSize(1) * 4 : 4)));
-    return isRow ? e.loadPieces(type.getDimSize(1), address) : Pieces{e.load(e.builder.getF32Type(), address)};
+    Value address =
+        e.offset(slotAddress(value), e.mul(row, e.i64(isRow ? type.getDimSize(1) * 4 : 4)));
+    return isRow ? e.loadPieces(type.getDimSize(1), address)
+                 : Pieces{e.load(e.builder.getF32Type(), address)};
   }
   if (isa<tile::IotaOp>(op))
     return {arith::TruncIOp::create(e.builder, e.loc, e.builder.getI32Type(), row)};
@@ -138,7 +147,7 @@ Pieces KernelLowering::makeRowValue(Value value) {
   return emitAgain(op, [&](Value operand) { return rowValue(operand); });
 }
 
-//===- Loops -----------------------------------------------------------------------------------------------------===//
+//===- Loops ----------------------------------------------------------------------------------===//
 
 void KernelLowering::enterRow(Value induction) {
   row = induction;
@@ -163,55 +172,64 @@ void KernelLowering::emitRows(const Step &step) {
         initial.push_back(e.constant(e.f32Vector(width), 0.0));
   const Location loc = e.loc;
   const SmallVector<Ahead> aheads = upcoming(step);
-  Emission::Values reduced = e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
-    enterRow(induction);
-    for (const Ahead &ahead : aheads)
-      emitShare(ahead, step.rows);
-    SmallVector<std::pair<Value, Pieces>> results; // stored last: a slot may be shared with what this row still reads
-    SmallVector<arith::MulFOp> scalings;
-    Emission::Values next, running;
-    for (Operation *op : step.operations) {
-      e.loc = op->getLoc();
-      if (auto store = dyn_cast<tile::StoreOp>(op)) {
-        emitRowStore(store);
-        continue;
-      }
-      if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
-        for (Value piece : rowValue(reduce.getValue()))
-          next.push_back(combine(reduce.getKind(), carried[next.size()], piece));
-        continue;
-      }
-      if (isScalingInPlace(op, step)) {
-        scalings.push_back(cast<arith::MulFOp>(op));
-        (void)rowValue(scalings.back().getRhs().getDefiningOp<tile::BroadcastOp>().getValue()); // before a result may take its slot
-        continue;
-      }
-      Pieces result;
-      if (isa<tile::PrefixSumOp>(op)) {
-        for (Value piece : rowValue(op->getOperand(0)))
-          result.push_back(running.emplace_back(combine(tile::ReduceKind::Sum, carried[reducedCount + running.size()], piece)));
-      } else {
-        result = emitRow(op);
-      }
-      rowValues[op->getResult(0)] = result;
-      if (schedule.slot(op->getResult(0)))
-        results.push_back({op->getResult(0), result});
-    }
-    e.loc = loc;
-    for (const auto &[tile, pieces] : results) {
-      const RankedTensorType type = tileType(tile);
-      e.storePieces(pieces, e.offset(slotAddress(tile), e.mul(row, e.i64(type.getRank() == 2 ? type.getDimSize(1) * 4 : 4))));
-    }
-    for (arith::MulFOp scaling : scalings)
-      emitScaling(scaling);
-    next.append(running);
-    return next;
-  });
+  Emission::Values reduced =
+      e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
+        enterRow(induction);
+        for (const Ahead &ahead : aheads)
+          emitShare(ahead, step.rows);
+        // stored last: a slot may be shared with what this row still reads
+        SmallVector<std::pair<Value, Pieces>> results;
+        SmallVector<arith::MulFOp> scalings;
+        Emission::Values next;
+        Emission::Values running;
+        for (Operation *op : step.operations) {
+          e.loc = op->getLoc();
+          if (auto store = dyn_cast<tile::StoreOp>(op)) {
+            emitRowStore(store);
+            continue;
+          }
+          if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
+            for (Value piece : rowValue(reduce.getValue()))
+              next.push_back(combine(reduce.getKind(), carried[next.size()], piece));
+            continue;
+          }
+          if (isScalingInPlace(op, step)) {
+            scalings.push_back(cast<arith::MulFOp>(op));
+            // before a result may take its slot
+            (void)rowValue(scalings.back().getRhs().getDefiningOp<tile::BroadcastOp>().getValue());
+            continue;
+          }
+          Pieces result;
+          if (isa<tile::PrefixSumOp>(op)) {
+            for (Value piece : rowValue(op->getOperand(0)))
+              result.push_back(running.emplace_back(
+                  combine(tile::ReduceKind::Sum, carried[reducedCount + running.size()], piece)));
+          } else {
+            result = emitRow(op);
+          }
+          rowValues[op->getResult(0)] = result;
+          if (schedule.slot(op->getResult(0)))
+            results.push_back({op->getResult(0), result});
+        }
+        e.loc = loc;
+        for (const auto &[tile, pieces] : results) {
+          const RankedTensorType type = tileType(tile);
+          e.storePieces(
+              pieces,
+              e.offset(slotAddress(tile),
+                       e.mul(row, e.i64(type.getRank() == 2 ? type.getDimSize(1) * 4 : 4))));
+        }
+        for (arith::MulFOp scaling : scalings)
+          emitScaling(scaling);
+        next.append(running);
+        return next;
+      });
   size_t start = 0;
   for (tile::ReduceOp reduce : columnReductions) {
     const size_t count = rowPieces(reduce.getValue().getType().getDimSize(1)).size();
     if (schedule.slot(reduce.getResult()))
-      e.storePieces(Pieces(reduced.begin() + start, reduced.begin() + start + count), slotAddress(reduce.getResult()));
+      e.storePieces(Pieces(reduced.begin() + start, reduced.begin() + start + count),
+                    slotAddress(reduce.getResult()));
     start += count;
   }
 }
@@ -219,12 +237,16 @@ void KernelLowering::emitRows(const Step &step) {
 /// Whether a view's rows lie one after the other, as in a slot.
 Value KernelLowering::isContiguous(tile::LoadOp load) {
   const MemoryView &view = views.find(load.getView())->second;
-  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::eq, view.rowBytes, e.i64(view.columns * bytesOf(view)));
+  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::eq, view.rowBytes,
+                               e.i64(view.columns * bytesOf(view)));
 }
 
-/// A load that is read from memory where it is contiguous. Rows far apart would evict one another while they are read again and again.
+/// A load that is read from memory where it is contiguous. Rows far apart would evict one another
+/// while they are read again and again.
 void KernelLowering::emitUnlessContiguous(const Step &step) {
-  auto branch = scf::IfOp::create(e.builder, e.loc, isContiguous(cast<tile::LoadOp>(step.operations.front())), /*withElseRegion=*/true);
+  auto branch =
+      scf::IfOp::create(e.builder, e.loc, isContiguous(cast<tile::LoadOp>(step.operations.front())),
+                        /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(e.builder);
   e.builder.setInsertionPointToStart(branch.elseBlock());
   const bool hadFetchedAhead = std::exchange(hasFetchedAhead, true); // that is for both branches
@@ -247,18 +269,22 @@ bool KernelLowering::isScalingInPlace(Operation *op, const Step &step) {
     return false;
   auto factor = scaling.getRhs().getDefiningOp<tile::BroadcastOp>();
   Value tile = scaling.getLhs();
-  const std::optional<int64_t> from = schedule.slot(tile), to = schedule.slot(scaling.getResult());
+  const std::optional<int64_t> from = schedule.slot(tile);
+  const std::optional<int64_t> to = schedule.slot(scaling.getResult());
   if (!factor || factor.getAxis() != 0 || !from || !to || *from != *to)
     return false;
   return llvm::none_of(step.operations, [&](Operation *other) {
-    return other != op && llvm::any_of(other->getOperands(), [&](Value operand) { return Schedule::reads(operand, tile) || Schedule::reads(operand, scaling.getResult()); });
+    return other != op && llvm::any_of(other->getOperands(), [&](Value operand) {
+             return Schedule::reads(operand, tile) || Schedule::reads(operand, scaling.getResult());
+           });
   });
 }
 
 /// Where the number is 1, as mostly for a sum under a running maximum, the row is left as it is.
 void KernelLowering::emitScaling(arith::MulFOp scaling) {
   Value factor = rowValue(scaling.getRhs().getDefiningOp<tile::BroadcastOp>().getValue())[0];
-  Value isOther = arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::UNE, factor, e.constant(e.builder.getF32Type(), 1));
+  Value isOther = arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::UNE, factor,
+                                        e.constant(e.builder.getF32Type(), 1));
   auto branch = scf::IfOp::create(e.builder, e.loc, isOther, false);
   OpBuilder::InsertionGuard guard(e.builder);
   e.builder.setInsertionPointToStart(branch.thenBlock());
@@ -266,20 +292,23 @@ void KernelLowering::emitScaling(arith::MulFOp scaling) {
   Value address = e.offset(slotAddress(scaling.getResult()), e.mul(row, e.i64(columns * 4)));
   Pieces scaled;
   for (Value piece : e.loadPieces(columns, address))
-    scaled.push_back(arith::MulFOp::create(e.builder, e.loc, piece, e.splat(factor, cast<VectorType>(piece.getType()).getDimSize(0))));
+    scaled.push_back(arith::MulFOp::create(
+        e.builder, e.loc, piece, e.splat(factor, cast<VectorType>(piece.getType()).getDimSize(0))));
   e.storePieces(scaled, address);
 }
 
 Value KernelLowering::combine(tile::ReduceKind kind, Value a, Value b) {
   if (kind == tile::ReduceKind::Sum)
     return arith::AddFOp::create(e.builder, e.loc, a, b);
-  return arith::MaxNumFOp::create(e.builder, e.loc, a, b, arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+  return arith::MaxNumFOp::create(e.builder, e.loc, a, b,
+                                  arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
 }
 
 /// All elements of the pieces combined: equal widths lane by lane first, then each width by itself.
 Value KernelLowering::reduction(tile::ReduceKind kind, Pieces pieces) {
   const bool isSum = kind == tile::ReduceKind::Sum;
-  const auto flags = isSum ? arith::FastMathFlags::reassoc : arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+  const auto flags = isSum ? arith::FastMathFlags::reassoc
+                           : arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
   Pieces widths;
   for (Value piece : pieces) {
     if (!widths.empty() && widths.back().getType() == piece.getType())
@@ -289,7 +318,9 @@ Value KernelLowering::reduction(tile::ReduceKind kind, Pieces pieces) {
   }
   Value result;
   for (Value vector : widths) {
-    Value one = vector::ReductionOp::create(e.builder, e.loc, isSum ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF, vector, flags);
+    Value one = vector::ReductionOp::create(
+        e.builder, e.loc, isSum ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF,
+        vector, flags);
     result = result ? combine(kind, result, one) : one;
   }
   return result;

@@ -1,5 +1,6 @@
-// Builds the schedule: steps in one walk, then live ranges, then slots shared where one tile dies as another is born
-// (a dot accumulates in place; a loop's carried tile, its result and its next value are one slot), then offsets.
+// Builds the schedule: steps in one walk, then live ranges, then slots shared where one tile dies
+// as another is born (a dot accumulates in place; a loop's carried tile, its result and its next
+// value are one slot), then offsets.
 #include "compiler/cpu/schedule.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -10,20 +11,25 @@
 using namespace mlir;
 namespace nysjit::cpu {
 
-static bool isFloatTile(Value value) { return tileType(value) && isa<FloatType>(tileType(value).getElementType()); }
+static bool isFloatTile(Value value) {
+  return tileType(value) && isa<FloatType>(tileType(value).getElementType());
+}
 
 bool Schedule::isLazy(Operation *op) {
   if (op->getNumResults() != 1 || !tileType(op->getResult(0)))
     return false;
-  if (isa<arith::ConstantOp, tensor::SplatOp, tile::BroadcastOp, tile::IotaOp, arith::ExtFOp, arith::SIToFPOp, arith::CmpFOp>(op))
+  if (isa<arith::ConstantOp, tensor::SplatOp, tile::BroadcastOp, tile::IotaOp, arith::ExtFOp,
+          arith::SIToFPOp, arith::CmpFOp>(op))
     return true;
   return isa<arith::ArithDialect>(op->getDialect()) && !isFloatTile(op->getResult(0));
 }
 
-/// The one dot that reads a load of float32 rows, all in its view, and may read them where they are; null if there is none.
+/// The one dot that reads a load of float32 rows, all in its view, and may read them where they
+/// are; null if there is none.
 static tile::DotOp readerInPlace(Operation *op) {
   auto load = dyn_cast_or_null<tile::LoadOp>(op);
-  if (!load || !load.getInBounds() || !tileType(load.getResult()).getElementType().isF32() || !load.getResult().hasOneUse())
+  if (!load || !load.getInBounds() || !tileType(load.getResult()).getElementType().isF32() ||
+      !load.getResult().hasOneUse())
     return {};
   auto dot = dyn_cast<tile::DotOp>(*load.getResult().getUsers().begin());
   if (!dot || dot->getBlock() != load->getBlock())
@@ -36,7 +42,8 @@ static tile::DotOp readerInPlace(Operation *op) {
 
 bool Schedule::isReadInPlace(Operation *op) {
   tile::DotOp dot = readerInPlace(op);
-  return dot && ((dot.getA() == op->getResult(0) && !dot.getTransposeA()) || (dot.getB() == op->getResult(0) && dot.getTransposeB()));
+  return dot && ((dot.getA() == op->getResult(0) && !dot.getTransposeA()) ||
+                 (dot.getB() == op->getResult(0) && dot.getTransposeB()));
 }
 
 bool Schedule::isReadWhereContiguous(Operation *op) {
@@ -46,7 +53,9 @@ bool Schedule::isReadWhereContiguous(Operation *op) {
 
 bool Schedule::reads(Value value, Value tile) {
   Operation *op = value.getDefiningOp();
-  return value == tile || (op && isLazy(op) && llvm::any_of(op->getOperands(), [&](Value operand) { return reads(operand, tile); }));
+  return value == tile || (op && isLazy(op) && llvm::any_of(op->getOperands(), [&](Value operand) {
+                             return reads(operand, tile);
+                           }));
 }
 
 Value Schedule::strip(Value value) {
@@ -55,16 +64,17 @@ Value Schedule::strip(Value value) {
   return value;
 }
 
-//===- Steps ----------------------------------------------------------------------------------------------------===//
+//===- Steps ----------------------------------------------------------------------------------===//
 
 namespace {
 /// The rows step being gathered.
 struct Group {
   SmallVector<Operation *> operations;
   int64_t rows = 0;
-  llvm::DenseSet<Value> produced;  // per row
+  llvm::DenseSet<Value> produced;   // per row
   llvm::DenseSet<Value> afterwards; // column sums, known only when all rows are done
-  bool loads = false, stores = false;
+  bool loads = false;
+  bool stores = false;
 
   /// How `value` depends on this group: not, row by row, or in a way that needs the group finished.
   enum Dependence { None, Row, Whole };
@@ -79,7 +89,8 @@ struct Group {
     Dependence strongest = None;
     for (Value operand : op->getOperands()) {
       Dependence inner = dependence(operand);
-      if (auto broadcast = dyn_cast<tile::BroadcastOp>(op); broadcast && broadcast.getAxis() == 1 && inner != None)
+      if (auto broadcast = dyn_cast<tile::BroadcastOp>(op);
+          broadcast && broadcast.getAxis() == 1 && inner != None)
         inner = Whole;
       strongest = std::max(strongest, inner);
     }
@@ -96,7 +107,8 @@ struct Group {
 /// Rows of the 2-D tile that an operation works on row by row, or 0.
 int64_t rowsOf(Operation *op) {
   if (auto reduce = dyn_cast<tile::ReduceOp>(op))
-    return reduce.getValue().getType().getRank() == 2 ? reduce.getValue().getType().getDimSize(0) : 0;
+    return reduce.getValue().getType().getRank() == 2 ? reduce.getValue().getType().getDimSize(0)
+                                                      : 0;
   if (auto store = dyn_cast<tile::StoreOp>(op))
     return store.getValue().getType().getRank() == 2 ? store.getValue().getType().getDimSize(0) : 0;
   if (op->getNumResults() != 1)
@@ -123,7 +135,8 @@ bool carriesToLaterPlace(scf::ForOp loop) {
 }
 
 bool isElementwise(Operation *op) {
-  return isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) && op->getNumResults() == 1 && isFloatTile(op->getResult(0));
+  return isa<arith::ArithDialect, math::MathDialect>(op->getDialect()) &&
+         op->getNumResults() == 1 && isFloatTile(op->getResult(0));
 }
 } // namespace
 
@@ -165,15 +178,21 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
       place[op] = {begin, ++clock};
       const StepKind kind = isa<scf::ForOp>(op) ? StepKind::Loop : StepKind::Branch;
       if (auto loop = dyn_cast<scf::ForOp>(op); loop && carriesToLaterPlace(loop))
-        return op->emitOpError("expects a carried tile to be carried on in its own place or an earlier one; the cpu lowering copies one after the other");
+        return op->emitOpError("expects a carried tile to be carried on in its own place or an "
+                               "earlier one; the cpu lowering copies one after the other");
       list.push_back(Step{kind, {op}, 0, begin, clock});
       continue;
     }
-    if (Value value = transposedBy(op); value && !llvm::all_of(tileType(value).getShape(), [](int64_t n) { return n % 8 == 0; }))
-      return op->emitOpError("expects sides by eights of what it transposes, found ") << value.getType();
+    if (Value value = transposedBy(op);
+        value && !llvm::all_of(tileType(value).getShape(), [](int64_t n) { return n % 8 == 0; }))
+      return op->emitOpError("expects sides by eights of what it transposes, found ")
+             << value.getType();
     if (isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp>(op)) {
       flush();
-      add(isa<tile::DotOp>(op) ? StepKind::Dot : isa<tile::TransposeOp>(op) ? StepKind::Transpose : StepKind::Solve, {op});
+      add(isa<tile::DotOp>(op)         ? StepKind::Dot
+          : isa<tile::TransposeOp>(op) ? StepKind::Transpose
+                                       : StepKind::Solve,
+          {op});
       continue;
     }
     if (isa<tile::SyncOp>(op)) {
@@ -181,7 +200,8 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
       continue;
     }
     if (const int64_t rows = rowsOf(op)) {
-      if (!isElementwise(op) && !isa<tile::LoadOp, tile::StoreOp, tile::ReduceOp, tile::PrefixSumOp>(op))
+      if (!isElementwise(op) &&
+          !isa<tile::LoadOp, tile::StoreOp, tile::ReduceOp, tile::PrefixSumOp>(op))
         return op->emitOpError("expected an operation that the cpu lowering knows");
       const bool isAlone = isReadWhereContiguous(op);
       if (isAlone || (group.rows && group.rows != rows) || group.dependence(op) == Group::Whole ||
@@ -192,8 +212,9 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
         flush();
       continue;
     }
-    const bool onTiles = llvm::any_of(op->getOperands(), [](Value v) { return bool(tileType(v)); }) ||
-                         llvm::any_of(op->getResults(), [](Value v) { return bool(tileType(v)); });
+    const bool onTiles =
+        llvm::any_of(op->getOperands(), [](Value v) { return bool(tileType(v)); }) ||
+        llvm::any_of(op->getResults(), [](Value v) { return bool(tileType(v)); });
     if (!onTiles) {
       add(StepKind::Scalar, {op});
       continue;
@@ -204,7 +225,8 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
       join(op, group.rows);
       continue;
     }
-    if (dependence != Group::None || (isa<tile::StoreOp>(op) && group.loads) || (isa<tile::LoadOp>(op) && group.stores))
+    if (dependence != Group::None || (isa<tile::StoreOp>(op) && group.loads) ||
+        (isa<tile::LoadOp>(op) && group.stores))
       flush();
     if (isa<tile::ReduceOp>(op))
       add(StepKind::Reduce, {op});
@@ -218,7 +240,7 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
   return success();
 }
 
-//===- Live ranges ----------------------------------------------------------------------------------------------===//
+//===- Live ranges ----------------------------------------------------------------------------===//
 
 /// `value`, or what it is computed from again, is read by `step`.
 void Schedule::useAt(Value value, Operation *user, const Step &step) {
@@ -236,7 +258,8 @@ void Schedule::useAt(Value value, Operation *user, const Step &step) {
     return;
   auto reduce = maker ? dyn_cast<tile::ReduceOp>(maker) : tile::ReduceOp();
   const bool afterRows = reduce && reduce.getAxis() == 0;
-  const bool sameStep = maker && step.kind == StepKind::Rows && place.lookup(maker).first == step.begin && !afterRows;
+  const bool sameStep =
+      maker && step.kind == StepKind::Rows && place.lookup(maker).first == step.begin && !afterRows;
   if (sameStep)
     return;
   int64_t birth;
@@ -285,7 +308,7 @@ void Schedule::findUses(Block *block) {
   }
 }
 
-//===- Shared slots ---------------------------------------------------------------------------------------------===//
+//===- Shared slots ---------------------------------------------------------------------------===//
 
 Value Schedule::root(Value value) const {
   while (parent.lookup(value) != value)
@@ -307,14 +330,16 @@ void Schedule::unite(Value a, Value b) {
 /// Whether a loop's result began as `value`, which the loop reads as nothing else.
 static bool isBegunWith(Value result, Value value) {
   auto loop = result.getDefiningOp<scf::ForOp>();
-  return loop && llvm::count(loop.getInitArgs(), value) == 1 && loop.getInitArgs()[cast<OpResult>(result).getResultNumber()] == value;
+  return loop && llvm::count(loop.getInitArgs(), value) == 1 &&
+         loop.getInitArgs()[cast<OpResult>(result).getResultNumber()] == value;
 }
 
 void Schedule::mergeSlots(Block *block) {
   for (const Step &step : blocks[block]) {
     for (Operation *op : step.operations) {
       // A dot accumulates, and a solve works, in place over an operand that dies there.
-      Value result, over;
+      Value result;
+      Value over;
       if (auto dot = dyn_cast<tile::DotOp>(op)) {
         result = dot.getResult();
         over = dot.getAccumulator();
@@ -329,8 +354,9 @@ void Schedule::mergeSlots(Block *block) {
       // A row of a 2-D tile is read before one is written.
       if (step.kind == StepKind::Rows && isElementwise(op) && needsSlot(op->getResult(0)))
         for (Value operand : op->getOperands())
-          if (operand.getType() == op->getResult(0).getType() && tileType(operand).getRank() == 2 && needsSlot(operand) &&
-              intervals[root(operand)].end <= step.begin && intervals[root(op->getResult(0))].begin >= step.begin) {
+          if (operand.getType() == op->getResult(0).getType() && tileType(operand).getRank() == 2 &&
+              needsSlot(operand) && intervals[root(operand)].end <= step.begin &&
+              intervals[root(op->getResult(0))].begin >= step.begin) {
             unite(operand, op->getResult(0));
             break;
           }
@@ -344,7 +370,8 @@ void Schedule::mergeSlots(Block *block) {
       mergeSlots(loop.getBody());
       // The next value is written over the carried one if nothing reads the carried one any more.
       llvm::DenseSet<Value> merged;
-      for (auto [argument, next] : llvm::zip(loop.getRegionIterArgs(), loop.getBody()->getTerminator()->getOperands())) {
+      for (auto [argument, next] :
+           llvm::zip(loop.getRegionIterArgs(), loop.getBody()->getTerminator()->getOperands())) {
         if (!tileType(argument) || next == argument || !needsSlot(next) || !next.getDefiningOp() ||
             next.getParentBlock() != loop.getBody() || !merged.insert(root(next)).second)
           continue;
@@ -365,11 +392,13 @@ void Schedule::mergeSlots(Block *block) {
             } else {
               const auto [begin, end] = place.lookup(here);
               lastRead = std::max(lastRead, user == here && isBegunWith(next, value) ? begin : end);
-              // A dot may write in place over its accumulator only, a solve over its right side, a transpose over nothing.
+              // A dot may write in place over its accumulator only, a solve over its right side, a
+              // transpose over nothing.
               if (begin == life.begin) {
                 auto dot = dyn_cast<tile::DotOp>(here);
                 auto solve = dyn_cast<tile::TriangularSolveOp>(here);
-                blocked |= isa<tile::TransposeOp>(here) || (dot && (strip(dot.getA()) == value || strip(dot.getB()) == value)) ||
+                blocked |= isa<tile::TransposeOp>(here) ||
+                           (dot && (strip(dot.getA()) == value || strip(dot.getB()) == value)) ||
                            (solve && strip(solve.getLower()) == value);
               }
             }
@@ -387,14 +416,17 @@ void Schedule::mergeSlots(Block *block) {
   }
 }
 
-//===- Offsets --------------------------------------------------------------------------------------------------===//
+//===- Offsets --------------------------------------------------------------------------------===//
 
-static int64_t bytesOf(RankedTensorType type) { return llvm::alignTo(type.getNumElements() * 4, 64); }
+static int64_t bytesOf(RankedTensorType type) {
+  return llvm::alignTo(type.getNumElements() * 4, 64);
+}
 
 void Schedule::assignOffsets() {
   struct Slot {
     Interval life;
-    int64_t bytes, offset = 0;
+    int64_t bytes;
+    int64_t offset = 0;
     Value value;
     Operation *dot = nullptr;
   };
@@ -406,9 +438,11 @@ void Schedule::assignOffsets() {
     for (const Step &step : list)
       if (auto dot = dyn_cast<tile::DotOp>(step.operations.front()); dot && dot.getTransposeB())
         slots.push_back({{step.begin, step.end}, bytesOf(dot.getB().getType()), 0, Value(), dot});
-  // First fit in the order of birth; the walk above is over hash maps, so ties are broken by the life alone.
+  // First fit in the order of birth; the walk above is over hash maps, so ties are broken by the
+  // life alone.
   std::stable_sort(slots.begin(), slots.end(), [](const Slot &a, const Slot &b) {
-    return std::tuple(a.life.begin, a.life.end, a.bytes, a.dot != nullptr) < std::tuple(b.life.begin, b.life.end, b.bytes, b.dot != nullptr);
+    return std::tuple(a.life.begin, a.life.end, a.bytes, a.dot != nullptr) <
+           std::tuple(b.life.begin, b.life.end, b.bytes, b.dot != nullptr);
   });
   for (size_t i = 0; i < slots.size(); ++i) {
     bool moved = true;
@@ -416,7 +450,8 @@ void Schedule::assignOffsets() {
       moved = false;
       for (size_t j = 0; j < i; ++j)
         if (slots[j].life.begin <= slots[i].life.end && slots[i].life.begin <= slots[j].life.end &&
-            slots[j].offset < slots[i].offset + slots[i].bytes && slots[i].offset < slots[j].offset + slots[j].bytes) {
+            slots[j].offset < slots[i].offset + slots[i].bytes &&
+            slots[i].offset < slots[j].offset + slots[j].bytes) {
           slots[i].offset = slots[j].offset + slots[j].bytes;
           moved = true;
         }

@@ -1,13 +1,16 @@
-// The schedule of a tile kernel on the CPU: which operations share one loop over rows, and where in the thread's scratch
-// each tile lives.
+// The schedule of a tile kernel on the CPU: which operations share one loop over rows, and where in
+// the thread's scratch each tile lives.
 //
 //   %s = tile.dot %q, %k            a dot step
 //   %x = arith.mulf %s, %c          |
-//   %m = tile.reduce max %x         |  one rows step: for each row r: x = s[r] * c; m[r] = max x; p[r] = exp2(x - m[r])
-//   %p = math.exp2 (%x - %m)        |  x never leaves registers; p has a slot because the next dot reads it
+//   %m = tile.reduce max %x         | one rows step: for each row r: x = s[r] * c; m[r] = max x;
+//                                   p[r] = exp2(x - m[r])
+//   %p = math.exp2 (%x - %m)        | x never leaves registers; p has a slot because the next dot
+//                                   reads it
 //   %o = tile.dot %p, %v, %acc      a dot step, in place over acc's slot
 //
-// Integer tiles, masks, splats and broadcasts have no steps and no slots: they are computed again where they are used.
+// Integer tiles, masks, splats and broadcasts have no steps and no slots: they are computed again
+// where they are used.
 #pragma once
 #include "compiler/dialect/Tile.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -17,25 +20,28 @@
 namespace nysjit::cpu {
 
 /// Null for what is no tile.
-inline mlir::RankedTensorType tileType(mlir::Value value) { return mlir::dyn_cast<mlir::RankedTensorType>(value.getType()); }
+inline mlir::RankedTensorType tileType(mlir::Value value) {
+  return mlir::dyn_cast<mlir::RankedTensorType>(value.getType());
+}
 
 enum class StepKind {
-  Rows,     // one loop over the rows of 2-D tiles
-  Vector,   // one operation on whole 1-D tiles
-  Dot,      // tile.dot
+  Rows,      // one loop over the rows of 2-D tiles
+  Vector,    // one operation on whole 1-D tiles
+  Dot,       // tile.dot
   Transpose, // tile.transpose
-  Solve,    // tile.triangular_solve
-  Reduce,   // a 1-D tile to a scalar
-  Loop,     // scf.for
-  Branch,   // scf.if
-  Scalar,   // anything without tiles
+  Solve,     // tile.triangular_solve
+  Reduce,    // a 1-D tile to a scalar
+  Loop,      // scf.for
+  Branch,    // scf.if
+  Scalar,    // anything without tiles
 };
 
 struct Step {
   StepKind kind;
   llvm::SmallVector<mlir::Operation *> operations;
-  int64_t rows = 0;             // Rows: how many
-  int64_t begin = 0, end = 0;   // place in the kernel's order; a loop's body lies between the two
+  int64_t rows = 0; // Rows: how many
+  int64_t begin = 0;
+  int64_t end = 0; // place in the kernel's order; a loop's body lies between the two
 };
 
 class Schedule {
@@ -52,9 +58,11 @@ public:
 
   /// True for what is computed again at each use.
   static bool isLazy(mlir::Operation *op);
-  /// A load whose rows the one dot that reads it takes straight from memory, as its a or transposed: it has no step and no slot.
+  /// A load whose rows the one dot that reads it takes straight from memory, as its a or
+  /// transposed: it has no step and no slot.
   static bool isReadInPlace(mlir::Operation *op);
-  /// A load that one dot reads as its b: straight from memory where the rows lie one after the other, else from its slot.
+  /// A load that one dot reads as its b: straight from memory where the rows lie one after the
+  /// other, else from its slot.
   static bool isReadWhereContiguous(mlir::Operation *op);
   /// Whether `value` is `tile`, or computed again from it.
   static bool reads(mlir::Value value, mlir::Value tile);
@@ -63,7 +71,8 @@ public:
 
 private:
   struct Interval {
-    int64_t begin, end;
+    int64_t begin;
+    int64_t end;
   };
   mlir::LogicalResult scheduleBlock(mlir::Block *block);
   void findUses(mlir::Block *block);
@@ -76,7 +85,8 @@ private:
 
   int64_t clock = 0;
   llvm::DenseMap<mlir::Block *, llvm::SmallVector<Step>> blocks;
-  llvm::DenseMap<mlir::Operation *, std::pair<int64_t, int64_t>> place; // operation to its step's begin and end
+  // operation to its step's begin and end
+  llvm::DenseMap<mlir::Operation *, std::pair<int64_t, int64_t>> place;
   llvm::MapVector<mlir::Value, Interval> intervals; // of tiles with slots
   llvm::DenseMap<mlir::Value, mlir::Value> parent;  // union-find over intervals' keys
   llvm::DenseMap<mlir::Value, int64_t> offsets;

@@ -1,4 +1,5 @@
-// Elementary functions and 16-bit conversions as straight-line vector code: no libm, no compiler-rt.
+// Elementary functions and 16-bit conversions as straight-line vector code: no libm, no
+// compiler-rt.
 #include "compiler/cpu/emission.h"
 
 using namespace mlir;
@@ -6,22 +7,28 @@ namespace nysjit::cpu {
 
 Value Emission::constant(Type type, double value) {
   if (auto vector = dyn_cast<VectorType>(type))
-    return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vector, static_cast<float>(value)));
-  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(static_cast<float>(value)));
+    return arith::ConstantOp::create(builder, loc,
+                                     DenseElementsAttr::get(vector, static_cast<float>(value)));
+  return arith::ConstantOp::create(builder, loc,
+                                   builder.getF32FloatAttr(static_cast<float>(value)));
 }
 
 Value Emission::integerConstant(Type type, int64_t value) {
   if (auto vector = dyn_cast<VectorType>(type))
-    return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vector, builder.getIntegerAttr(vector.getElementType(), value)));
+    return arith::ConstantOp::create(
+        builder, loc,
+        DenseElementsAttr::get(vector, builder.getIntegerAttr(vector.getElementType(), value)));
   return arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(type, value));
 }
 
 Value Emission::splat(Value scalar, int64_t count) {
-  return vector::BroadcastOp::create(builder, loc, VectorType::get({count}, scalar.getType()), scalar);
+  return vector::BroadcastOp::create(builder, loc, VectorType::get({count}, scalar.getType()),
+                                     scalar);
 }
 
 Value Emission::offset(Value base, Value bytes) {
-  return LLVM::GEPOp::create(builder, loc, base.getType(), builder.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes});
+  return LLVM::GEPOp::create(builder, loc, base.getType(), builder.getI8Type(), base,
+                             ArrayRef<LLVM::GEPArg>{bytes});
 }
 
 Value Emission::load(Type type, Value address, int64_t alignment) {
@@ -60,7 +67,8 @@ void Emission::storePieces(const Pieces &pieces, Value address) {
   }
 }
 
-Emission::Values Emission::loop(Value count, int64_t step, ValueRange carried, llvm::function_ref<Values(Value, ValueRange)> body) {
+Emission::Values Emission::loop(Value count, int64_t step, ValueRange carried,
+                                llvm::function_ref<Values(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(builder, loc, i64(0), count, i64(step), carried);
   OpBuilder::InsertionGuard guard(builder);
   if (carried.empty())
@@ -83,7 +91,8 @@ static Type integerLike(Type type, int bits) {
 
 Value emitExp2(Emission &e, Value x) {
   OpBuilder &b = e.builder;
-  const Type type = x.getType(), integer = integerLike(type, 32);
+  const Type type = x.getType();
+  const Type integer = integerLike(type, 32);
   auto add = [&](Value l, Value r) -> Value { return arith::AddFOp::create(b, e.loc, l, r); };
   auto sub = [&](Value l, Value r) -> Value { return arith::SubFOp::create(b, e.loc, l, r); };
   auto clamp = [&](arith::CmpFPredicate predicate, double limit) { // keeps NaN
@@ -95,22 +104,30 @@ Value emitExp2(Emission &e, Value x) {
   clamp(arith::CmpFPredicate::OLT, 128.0);
   // x = n + f with n the nearest integer: adding 1.5 * 2^23 leaves n in the low bits.
   Value shifter = e.constant(type, 12582912.0);
-  Value shifted = add(x, shifter), fraction = sub(x, sub(shifted, shifter));
+  Value shifted = add(x, shifter);
+  Value fraction = sub(x, sub(shifted, shifter));
   // 2^f on [-1/2, 1/2], minimax with the constant term exactly 1
-  constexpr double coefficients[] = {1.5353360504377633e-4, 1.3398875016719103e-3, 9.61843691766262e-3,
-                                     5.5503323674201965e-2, 2.4022647738456726e-1, 6.931471824645996e-1, 1.0};
+  constexpr double coefficients[] = {1.5353360504377633e-4,
+                                     1.3398875016719103e-3,
+                                     9.61843691766262e-3,
+                                     5.5503323674201965e-2,
+                                     2.4022647738456726e-1,
+                                     6.931471824645996e-1,
+                                     1.0};
   Value power = e.constant(type, coefficients[0]);
   for (int i = 1; i < 7; ++i)
     power = LLVM::FMAOp::create(b, e.loc, power, fraction, e.constant(type, coefficients[i]));
   // times 2^n: n into the exponent
-  Value nearest = arith::BitcastOp::create(b, e.loc, integer, shifted), mantissa = arith::BitcastOp::create(b, e.loc, integer, power);
+  Value nearest = arith::BitcastOp::create(b, e.loc, integer, shifted);
+  Value mantissa = arith::BitcastOp::create(b, e.loc, integer, power);
   Value exponent = arith::ShLIOp::create(b, e.loc, nearest, e.integerConstant(integer, 23));
   return arith::BitcastOp::create(b, e.loc, type, e.add(mantissa, exponent));
 }
 
 Value emitLog2(Emission &e, Value x) {
   OpBuilder &b = e.builder;
-  const Type type = x.getType(), integer = integerLike(type, 32);
+  const Type type = x.getType();
+  const Type integer = integerLike(type, 32);
   // x = 2^n f with f in [sqrt 1/2, sqrt 2): subtract the bits of sqrt 1/2, keep the exponent.
   Value bits = arith::BitcastOp::create(b, e.loc, integer, x);
   Value offset = arith::SubIOp::create(b, e.loc, bits, e.integerConstant(integer, 0x3f3504f3));
@@ -120,7 +137,8 @@ Value emitLog2(Emission &e, Value x) {
   Value f = arith::BitcastOp::create(b, e.loc, type, mantissa);
   // log2 f = s P(s^2), s = (f - 1) / (f + 1)
   Value one = e.constant(type, 1.0);
-  Value above = arith::SubFOp::create(b, e.loc, f, one), below = arith::AddFOp::create(b, e.loc, f, one);
+  Value above = arith::SubFOp::create(b, e.loc, f, one);
+  Value below = arith::AddFOp::create(b, e.loc, f, one);
   Value s = arith::DivFOp::create(b, e.loc, above, below);
   Value square = arith::MulFOp::create(b, e.loc, s, s);
   Value series = e.constant(type, 0.43174833059310913);
@@ -128,13 +146,15 @@ Value emitLog2(Emission &e, Value x) {
     series = LLVM::FMAOp::create(b, e.loc, series, square, e.constant(type, coefficient));
   Value whole = arith::SIToFPOp::create(b, e.loc, type, n);
   Value result = LLVM::FMAOp::create(b, e.loc, series, s, whole);
-  Value isZero = arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::OEQ, x, e.constant(type, 0.0));
+  Value isZero =
+      arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::OEQ, x, e.constant(type, 0.0));
   return arith::SelectOp::create(b, e.loc, isZero, e.constant(type, -__builtin_inf()), result);
 }
 
 Value emitWiden(Emission &e, Value value, Type element) {
   OpBuilder &b = e.builder;
-  const Type bits16 = value.getType(), bits32 = integerLike(bits16, 32); // value: raw 16-bit integers
+  const Type bits16 = value.getType();
+  const Type bits32 = integerLike(bits16, 32); // value: raw 16-bit integers
   auto withElement = [&](Type like, Type t) -> Type {
     auto vector = dyn_cast<VectorType>(like);
     return vector ? Type(VectorType::get(vector.getShape(), t)) : t;
@@ -150,7 +170,8 @@ Value emitWiden(Emission &e, Value value, Type element) {
 
 Value emitNarrow(Emission &e, Value value, Type element) {
   OpBuilder &b = e.builder;
-  const Type bits16 = integerLike(value.getType(), 16), bits32 = integerLike(value.getType(), 32);
+  const Type bits16 = integerLike(value.getType(), 16);
+  const Type bits32 = integerLike(value.getType(), 32);
   if (element.isF16()) {
     auto vector = dyn_cast<VectorType>(value.getType());
     const Type half = vector ? Type(VectorType::get(vector.getShape(), element)) : element;

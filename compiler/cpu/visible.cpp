@@ -32,7 +32,8 @@ bool isCounting(Value tile, Value &first) {
   auto sum = tile.getDefiningOp<arith::AddIOp>();
   if (!sum)
     return false;
-  for (auto [start, count] : {std::pair(sum.getLhs(), sum.getRhs()), std::pair(sum.getRhs(), sum.getLhs())})
+  for (auto [start, count] :
+       {std::pair(sum.getLhs(), sum.getRhs()), std::pair(sum.getRhs(), sum.getLhs())})
     if (count.getDefiningOp<tile::IotaOp>() && (first = splatted(start)))
       return true;
   return false;
@@ -44,7 +45,8 @@ std::optional<VisibleEnd> endOfMask(Value mask, int axis) {
     return end ? end : endOfMask(both.getRhs(), axis);
   }
   auto compare = mask.getDefiningOp<arith::CmpIOp>();
-  if (!compare || (compare.getPredicate() != arith::CmpIPredicate::slt && compare.getPredicate() != arith::CmpIPredicate::sle))
+  if (!compare || (compare.getPredicate() != arith::CmpIPredicate::slt &&
+                   compare.getPredicate() != arith::CmpIPredicate::sle))
     return std::nullopt;
   VisibleEnd end;
   end.isInclusive = compare.getPredicate() == arith::CmpIPredicate::sle;
@@ -56,14 +58,17 @@ std::optional<VisibleEnd> endOfMask(Value mask, int axis) {
   return end.of ? std::optional(end) : std::nullopt;
 }
 
-bool isSame(const VisibleEnd &a, const VisibleEnd &b) { return a.of == b.of && a.first == b.first && a.isInclusive == b.isInclusive; }
+bool isSame(const VisibleEnd &a, const VisibleEnd &b) {
+  return a.of == b.of && a.first == b.first && a.isInclusive == b.isInclusive;
+}
 
 } // namespace
 
 bool isAllOf(Value tile, double number) {
   DenseElementsAttr elements;
   auto constant = tile.getDefiningOp<arith::ConstantOp>();
-  if (constant && (elements = dyn_cast<DenseElementsAttr>(constant.getValue())) && elements.isSplat())
+  if (constant && (elements = dyn_cast<DenseElementsAttr>(constant.getValue())) &&
+      elements.isSplat())
     return elements.getSplatValue<APFloat>().convertToDouble() == number;
   Value input = splatted(tile);
   auto scalar = input ? input.getDefiningOp<arith::ConstantOp>() : arith::ConstantOp();
@@ -73,7 +78,8 @@ bool isAllOf(Value tile, double number) {
 
 bool isLowerTriangleOfOnes(Value tile) {
   auto select = tile.getDefiningOp<arith::SelectOp>();
-  if (!select || !isAllOf(select.getTrueValue(), 1) || !isAllOf(select.getFalseValue(), 0) || !select.getCondition().getDefiningOp<arith::CmpIOp>())
+  if (!select || !isAllOf(select.getTrueValue(), 1) || !isAllOf(select.getFalseValue(), 0) ||
+      !select.getCondition().getDefiningOp<arith::CmpIOp>())
     return false;
   const std::optional<VisibleEnd> end = endOfMask(select.getCondition(), 1);
   return end && end->isInclusive && !end->first && end->of.getDefiningOp<tile::IotaOp>();
@@ -96,7 +102,8 @@ std::optional<VisibleEnd> readAlong(Value result, int axis) {
 }
 
 std::optional<VisibleEnd> nonzeroAlong(Value tile, int axis) {
-  if (auto select = tile.getDefiningOp<arith::SelectOp>(); select && isAllOf(select.getFalseValue(), 0))
+  if (auto select = tile.getDefiningOp<arith::SelectOp>();
+      select && isAllOf(select.getFalseValue(), 0))
     return endOfMask(select.getCondition(), axis);
   auto power = tile.getDefiningOp<math::Exp2Op>();
   if (!power)
@@ -105,7 +112,9 @@ std::optional<VisibleEnd> nonzeroAlong(Value tile, int axis) {
   if (auto difference = logits.getDefiningOp<arith::SubFOp>())
     logits = difference.getLhs();
   auto select = logits.getDefiningOp<arith::SelectOp>();
-  return select && isAllOf(select.getFalseValue(), -__builtin_inf()) ? endOfMask(select.getCondition(), axis) : std::nullopt;
+  return select && isAllOf(select.getFalseValue(), -__builtin_inf())
+             ? endOfMask(select.getCondition(), axis)
+             : std::nullopt;
 }
 
 } // namespace nysjit::cpu

@@ -1,11 +1,13 @@
-// What a masked tile hides: columns that no later value depends on, found from the comparisons that made the mask.
+// What a masked tile hides: columns that no later value depends on, found from the comparisons that
+// made the mask.
 //
 //   %s = tile.dot %q, %k                          columns of %s from end on are read by nothing
 //   %x = arith.select (%t < %end), %s, -infinity  %t: a number a column, %end: one a row
 //   %p = math.exp2 (%x - %max)                    columns of %p from end on are 0
 //   %o = tile.dot %p, %v                          steps from end on add nothing
 //
-// In turned tiles (see rewrite.h) the same of rows: `axis` is that along which the mask counts, 1 for columns.
+// In turned tiles (see rewrite.h) the same of rows: `axis` is that along which the mask counts, 1
+// for columns.
 #pragma once
 #include "compiler/dialect/Tile.h"
 
@@ -13,10 +15,12 @@
 
 namespace nysjit::cpu {
 
-/// Row r shows columns (column r rows) below `of`[r] - `first` (+ 1 if `isInclusive`). `of` is a 1-D integer tile along the other
-/// axis or a number; `first`, the number of column (row) 0, a number, or null: 0.
+/// Row r shows columns (column r rows) below `of`[r] - `first` (+ 1 if `isInclusive`). `of` is a
+/// 1-D integer tile along the other axis or a number; `first`, the number of column (row) 0, a
+/// number, or null: 0.
 struct VisibleEnd {
-  mlir::Value of, first;
+  mlir::Value of;
+  mlir::Value first;
   bool isInclusive = false;
 };
 

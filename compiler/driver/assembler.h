@@ -1,5 +1,5 @@
-// PTX to machine code by ptxas, which is no part of this project: found by the runtime, run here with files in a folder
-// of its own. Needs no LLVM.
+// PTX to machine code by ptxas, which is no part of this project: found by the runtime, run here
+// with files in a folder of its own. Needs no LLVM.
 #pragma once
 #include "runtime/base/result.h"
 
@@ -24,9 +24,10 @@ struct AssembledCubin {
 
 constexpr int assemblerLimitMs = 100000; // less than the runtime waits for a compile
 
-/// Assembles for sm_`sm`, or for sm_90a and the like where the PTX's .target says so. Optimizations that ptxas gave up
-/// (its notes C7504 to C7519: ignored register counts, serialized wgmma) are CompileFailed like its errors, with its
-/// words and the line of PTX they are about. The same PTX gives the same bytes.
+/// Assembles for sm_`sm`, or for sm_90a and the like where the PTX's .target says so. Optimizations
+/// that ptxas gave up (its notes C7504 to C7519: ignored register counts, serialized wgmma) are
+/// CompileFailed like its errors, with its words and the line of PTX they are about. The same PTX
+/// gives the same bytes.
 Result<AssembledCubin> assembleCubin(const std::string &ptx, int sm, const std::string &ptxasPath,
                                      int limitMs = assemblerLimitMs);
 

@@ -27,14 +27,17 @@ struct Compilation {
   template <typename Body> Status timed(const char *name, Body body) {
     const auto start = std::chrono::steady_clock::now();
     Status status = body();
-    output.stageMs.push_back({name, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count()});
+    output.stageMs.push_back(
+        {name, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+                   .count()});
     return status;
   }
   Result<CompileOutput> emitted(std::string text);
   Result<CompileOutput> emitLlvm();
   Result<CompileOutput> emitPlan();
   Error failed(const std::string &where);
-  /// The template writes tile IR and the plan, with `defaults` for block sizes that the config leaves open.
+  /// The template writes tile IR and the plan, with `defaults` for block sizes that the config
+  /// leaves open.
   Status buildTiles(const KernelConfig &defaults = {});
   /// Replaces the module by the text given with --from.
   Status parseModule(const char *where);

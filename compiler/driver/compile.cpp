@@ -15,14 +15,15 @@
 
 namespace nysjit {
 
-static constexpr std::array<std::pair<Stage, const char *>, 8> stageNames = {{{Stage::Tile, "tile"},
-                                                                              {Stage::Lowered, "lowered"},
-                                                                              {Stage::Llvm, "llvm"},
-                                                                              {Stage::Asm, "asm"},
-                                                                              {Stage::Object, "object"},
-                                                                              {Stage::Ptx, "ptx"},
-                                                                              {Stage::Cubin, "cubin"},
-                                                                              {Stage::Plan, "plan"}}};
+static constexpr std::array<std::pair<Stage, const char *>, 8> stageNames = {
+    {{Stage::Tile, "tile"},
+     {Stage::Lowered, "lowered"},
+     {Stage::Llvm, "llvm"},
+     {Stage::Asm, "asm"},
+     {Stage::Object, "object"},
+     {Stage::Ptx, "ptx"},
+     {Stage::Cubin, "cubin"},
+     {Stage::Plan, "plan"}}};
 
 std::optional<Stage> stageFromName(const std::string &name) {
   for (const auto &[stage, text] : stageNames)
@@ -39,7 +40,8 @@ const char *stageName(Stage stage) {
 }
 
 bool hasStage(const Target &target, Stage stage) {
-  const bool isCpuOnly = stage == Stage::Asm || stage == Stage::Object, isGpuOnly = stage == Stage::Ptx || stage == Stage::Cubin;
+  const bool isCpuOnly = stage == Stage::Asm || stage == Stage::Object;
+  const bool isGpuOnly = stage == Stage::Ptx || stage == Stage::Cubin;
   return target.isCuda() ? !isCpuOnly : !isGpuOnly;
 }
 
@@ -72,7 +74,8 @@ Result<CompileOutput> Compilation::emitted(std::string text) {
 }
 
 Result<CompileOutput> Compilation::emitLlvm() {
-  // The order of uses steers code generation: with it, --from llvm gives the bytes of the direct way.
+  // The order of uses steers code generation: with it, --from llvm gives the bytes of the direct
+  // way.
   std::string text;
   llvm::raw_string_ostream stream(text);
   llvmModule->print(stream, nullptr, /*ShouldPreserveUseListOrder=*/true);
@@ -94,11 +97,13 @@ Result<CompileOutput> Compilation::emitPlan() {
 }
 
 Error Compilation::failed(const std::string &where) {
-  return Error::plain(ErrorKind::CompileFailed, where, where + ": " + (diagnostics.text.empty() ? "failed" : diagnostics.text));
+  return Error::plain(ErrorKind::CompileFailed, where,
+                      where + ": " + (diagnostics.text.empty() ? "failed" : diagnostics.text));
 }
 
 Status Compilation::buildTiles(const KernelConfig &defaults) {
-  module = mlir::ModuleOp::create(mlir::FileLineColLoc::get(&context, layoutName(request.spec.layout), 0, 0));
+  module = mlir::ModuleOp::create(
+      mlir::FileLineColLoc::get(&context, layoutName(request.spec.layout), 0, 0));
   Program::Module holder{*module};
   Program program(holder, request.spec, request.config, targetName(request.target), defaults);
   try {
@@ -115,7 +120,8 @@ Status Compilation::buildTiles(const KernelConfig &defaults) {
 }
 
 Status Compilation::parseModule(const char *where) {
-  mlir::OwningOpRef<mlir::ModuleOp> parsed = mlir::parseSourceString<mlir::ModuleOp>(request.fromText, &context);
+  mlir::OwningOpRef<mlir::ModuleOp> parsed =
+      mlir::parseSourceString<mlir::ModuleOp>(request.fromText, &context);
   if (!parsed)
     return Error::mismatch(ErrorKind::InvalidFile, where, "MLIR of that stage", diagnostics.text);
   module = std::move(parsed);
@@ -124,7 +130,8 @@ Status Compilation::parseModule(const char *where) {
 
 Status Compilation::parseLlvm() {
   llvm::SMDiagnostic diagnostic;
-  llvmModule = llvm::parseIR(llvm::MemoryBufferRef(request.fromText, "FILE"), diagnostic, llvmContext);
+  llvmModule =
+      llvm::parseIR(llvm::MemoryBufferRef(request.fromText, "FILE"), diagnostic, llvmContext);
   if (llvmModule) {
     llvmModule->setModuleIdentifier(llvmModule->getSourceFileName());
     return {};
@@ -140,13 +147,16 @@ static Status checkStages(const CompileRequest &request) {
   for (const auto &[key, stage] : {std::pair("--emit", request.emit), {"--from", request.from}})
     if (stage && !hasStage(request.target, *stage))
       return Error::mismatch(ErrorKind::InvalidArgument, key,
-                             request.target.isCuda() ? "tile, lowered, llvm, ptx, cubin or plan for a cuda target"
-                                                     : "tile, lowered, llvm, asm, object or plan for a cpu target",
+                             request.target.isCuda()
+                                 ? "tile, lowered, llvm, ptx, cubin or plan for a cuda target"
+                                 : "tile, lowered, llvm, asm, object or plan for a cpu target",
                              std::string("'") + stageName(*stage) + "'");
   // The plan is a branch of its own.
   const bool isPlan = request.from == Stage::Plan;
-  if (request.from && request.emit && ((isPlan && request.emit != Stage::Plan) || (!isPlan && *request.emit < *request.from)))
-    return Error::mismatch(ErrorKind::InvalidArgument, "--emit", std::string("a stage that follows ") + stageName(*request.from),
+  if (request.from && request.emit &&
+      ((isPlan && request.emit != Stage::Plan) || (!isPlan && *request.emit < *request.from)))
+    return Error::mismatch(ErrorKind::InvalidArgument, "--emit",
+                           std::string("a stage that follows ") + stageName(*request.from),
                            stageName(*request.emit));
   return {};
 }

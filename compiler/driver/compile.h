@@ -1,4 +1,5 @@
-// The compiler: KernelSpec to plan and binary, through stages that can each be printed and started from.
+// The compiler: KernelSpec to plan and binary, through stages that can each be printed and started
+// from.
 //
 //   spec, config -> tile -> lowered -> llvm -> asm | object -> shared object     on the CPU
 //                    \-> plan             \-> ptx -> cubin                        on a GPU
@@ -30,20 +31,23 @@ struct CompileRequest {
   std::optional<Stage> emit; // stop there and return it
   std::optional<Stage> from; // replace what that stage would be by `fromText`
   std::string fromText;
-  std::string assembler; // ptxas's path for a GPU target; empty: stop at PTX, which the driver compiles
+  // ptxas's path for a GPU target; empty: stop at PTX, which the driver compiles
+  std::string assembler;
 };
 
 struct CompileOutput {
   Plan plan;
-  std::string binary;  // the shared object, or the cubin; empty with `emit`, or without an assembler
+  // the shared object, or the cubin; empty with `emit`, or without an assembler
+  std::string binary;
   std::string ptx;     // of a GPU target
   std::string emitted; // with `emit`
   std::vector<std::pair<std::string, double>> stageMs;
-  nlohmann::json kernels = nlohmann::json::array(); // what --json says of each: name and object bytes, or registers and counts
+  // what --json says of each: name and object bytes, or registers and counts
+  nlohmann::json kernels = nlohmann::json::array();
 };
 
-/// Thread-safe but for the link, which is serialised. The same request gives the same bytes. InvalidArgument for a stage that
-/// the target has not, or an `emit` before `from`.
+/// Thread-safe but for the link, which is serialised. The same request gives the same bytes.
+/// InvalidArgument for a stage that the target has not, or an `emit` before `from`.
 Result<CompileOutput> compile(const CompileRequest &request);
 
 } // namespace nysjit

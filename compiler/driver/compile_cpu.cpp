@@ -42,7 +42,8 @@ Status makeObject(Compilation &c, const TargetInfo &target, std::string &object)
     object = c.request.fromText;
     return {};
   }
-  auto made = c.request.from == Stage::Asm ? assemble(c.request.fromText, target) : generateObject(*c.llvmModule, target, isOptimised(c));
+  auto made = c.request.from == Stage::Asm ? assemble(c.request.fromText, target)
+                                           : generateObject(*c.llvmModule, target, isOptimised(c));
   NYSJIT_RETURN_IF_ERROR(made);
   object = std::move(*made);
   return {};
@@ -51,7 +52,8 @@ Status makeObject(Compilation &c, const TargetInfo &target, std::string &object)
 Status measureKernels(Compilation &c, const std::string &object) {
   auto file = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object, "FILE"));
   if (!file)
-    return Error::mismatch(ErrorKind::InvalidFile, "object", "an ELF object", llvm::toString(file.takeError()));
+    return Error::mismatch(ErrorKind::InvalidFile, "object", "an ELF object",
+                           llvm::toString(file.takeError()));
   for (const llvm::object::ELFSymbolRef symbol : (*file)->symbols()) {
     auto name = symbol.getName();
     if (!name) {
@@ -60,17 +62,23 @@ Status measureKernels(Compilation &c, const std::string &object) {
     }
     for (const PlanKernel &kernel : c.output.plan.kernels)
       if (*name == kernel.name)
-        c.output.kernels.push_back({{"name", kernel.name}, {"object_bytes", static_cast<int64_t>(symbol.getSize())}});
+        c.output.kernels.push_back(
+            {{"name", kernel.name}, {"object_bytes", static_cast<int64_t>(symbol.getSize())}});
   }
   if (c.request.from) { // a text may hold some of the kernels only
     const auto isThere = [&](const std::string &name) {
-      return std::any_of(c.output.kernels.begin(), c.output.kernels.end(), [&](const nlohmann::json &kernel) { return kernel["name"] == name; });
+      return std::any_of(c.output.kernels.begin(), c.output.kernels.end(),
+                         [&](const nlohmann::json &kernel) { return kernel["name"] == name; });
     };
-    std::erase_if(c.output.plan.kernels, [&](const PlanKernel &kernel) { return !isThere(kernel.name); });
-    std::erase_if(c.output.plan.launches, [&](const PlanLaunch &launch) { return !isThere(launch.kernel); });
+    std::erase_if(c.output.plan.kernels,
+                  [&](const PlanKernel &kernel) { return !isThere(kernel.name); });
+    std::erase_if(c.output.plan.launches,
+                  [&](const PlanLaunch &launch) { return !isThere(launch.kernel); });
   }
   if (c.output.kernels.empty() || c.output.kernels.size() != c.output.plan.kernels.size())
-    return Error::mismatch(ErrorKind::InvalidFile, "object", "kernels of the plan, every one unless from a text", std::to_string(c.output.kernels.size()) + " of them");
+    return Error::mismatch(ErrorKind::InvalidFile, "object",
+                           "kernels of the plan, every one unless from a text",
+                           std::to_string(c.output.kernels.size()) + " of them");
   return {};
 }
 

@@ -19,13 +19,16 @@ BlockConfig configInUse(const PlanKernel &kernel) {
   return config ? config->kernels["kernel"] : BlockConfig();
 }
 
-/// Positions a program sums where a kernel can split its sum: short enough that one sequence of some 10,000 fills a GPU, long
-/// enough that the partial sums (m (d + 2) floats) are a few percent of the keys and values.
+/// Positions a program sums where a kernel can split its sum: short enough that one sequence of
+/// some 10,000 fills a GPU, long enough that the partial sums (m (d + 2) floats) are a few percent
+/// of the keys and values.
 constexpr int gpuSplit = 2048;
 
-/// Block sizes that suit a GPU, which leave a thread its registers: products of float32 hold three sums and two parts of each operand, and a wide
-/// head's output alone takes half of them. True if a default changed.
-bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const KernelSpec &spec, KernelConfig &defaults) {
+/// Block sizes that suit a GPU, which leave a thread its registers: products of float32 hold three
+/// sums and two parts of each operand, and a wide head's output alone takes half of them. True if a
+/// default changed.
+bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const KernelSpec &spec,
+                     KernelConfig &defaults) {
   const BlockConfig used = configInUse(kernel);
   BlockConfig &preferred = defaults.kernels[kernel.name];
   bool isChanged = false;
@@ -36,14 +39,18 @@ bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const K
     }
   };
   // float16 times landmark values is tf32 (kernel_plan): float32 operands too.
-  const bool isFloat32 = spec.dtype == DType::Float32, hasTf32 = spec.dtype == DType::Float16 && spec.layout != Layout::ExactCausal;
+  const bool isFloat32 = spec.dtype == DType::Float32;
+  const bool hasTf32 = spec.dtype == DType::Float16 && spec.layout != Layout::ExactCausal;
   // Rows that are no power of two of 16 bytes take an address for each copy.
   const bool isOdd = spec.headDim > 96 && spec.headDim % 32 != 0;
-  const int columns = isFloat32 && spec.headDim > 96 ? 16 : isFloat32 || isOdd || spec.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
+  const int columns = isFloat32 && spec.headDim > 96                              ? 16
+                      : isFloat32 || isOdd || spec.headDim > (hasTf32 ? 64 : 128) ? 32
+                                                                                  : 64;
   if (used.blockN.value_or(0) > columns)
     prefer(&BlockConfig::blockN, columns);
   // Few programs with much to do.
-  if ((kernel.name == "landmark_target" || kernel.name == "source_past") && used.blockM.value_or(0) > 32)
+  if ((kernel.name == "landmark_target" || kernel.name == "source_past") &&
+      used.blockM.value_or(0) > 32)
     prefer(&BlockConfig::blockM, 32);
   // A kernel with one block size has it along both sides of its float32 products.
   if (!used.blockN && spec.headDim > 64 && used.blockM.value_or(0) > 32)
@@ -51,7 +58,8 @@ bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const K
   return isChanged;
 }
 
-/// Halves the block size that the caller has left open, columns first. False if there is none to halve.
+/// Halves the block size that the caller has left open, columns first. False if there is none to
+/// halve.
 bool shrink(const PlanKernel &kernel, const BlockConfig &given, KernelConfig &defaults) {
   const BlockConfig used = configInUse(kernel);
   BlockConfig &smaller = defaults.kernels[kernel.name];
@@ -67,21 +75,26 @@ bool shrink(const PlanKernel &kernel, const BlockConfig &given, KernelConfig &de
 Error tooLarge(const PlanKernel &kernel, const LoweredKernel &lowered, const GpuInfo &gpu) {
   const BlockConfig used = configInUse(kernel);
   std::string found = std::to_string(lowered.sharedBytes) + " bytes with";
-  for (const auto &[name, value] : {std::pair("block_m", used.blockM), std::pair("block_n", used.blockN)})
+  for (const auto &[name, value] :
+       {std::pair("block_m", used.blockM), std::pair("block_n", used.blockN)})
     if (value)
       found += std::string(" ") + name + " " + std::to_string(*value) + ",";
   found += " num_stages " + std::to_string(lowered.numStages);
   return Error::mismatch(ErrorKind::InvalidKey, kernel.name,
-                         "at most " + std::to_string(gpu.sharedBytes) + " bytes of shared memory a block on sm_" + std::to_string(gpu.sm), found);
+                         "at most " + std::to_string(gpu.sharedBytes) +
+                             " bytes of shared memory a block on sm_" + std::to_string(gpu.sm),
+                         found);
 }
 
 class GpuCompilation {
 public:
-  explicit GpuCompilation(Compilation &compilation) : c(compilation), gpu(gpuInfo(compilation.request.target)) {}
+  explicit GpuCompilation(Compilation &compilation)
+      : c(compilation), gpu(gpuInfo(compilation.request.target)) {}
 
   Result<CompileOutput> run() {
     const CompileRequest &request = c.request;
-    // The template writes tile IR and the plan; where a kernel does not fit, it writes them again with smaller blocks.
+    // The template writes tile IR and the plan; where a kernel does not fit, it writes them again
+    // with smaller blocks.
     KernelConfig defaults;
     defaults.kernels[""].split = gpuSplit;
     for (bool isBuilt = false;; isBuilt = false) {
@@ -120,7 +133,9 @@ public:
       return c.emitted(c.output.ptx);
     // And that machine code, where there is an assembler; else the GPU's driver does it.
     if (request.emit == Stage::Cubin && request.assembler.empty())
-      return Error::mismatch(ErrorKind::Unavailable, "--emit cubin", "ptxas ($NYSJIT_PTXAS, $CUDA_HOME, PATH or pip's nvidia packages)", "none");
+      return Error::mismatch(ErrorKind::Unavailable, "--emit cubin",
+                             "ptxas ($NYSJIT_PTXAS, $CUDA_HOME, PATH or pip's nvidia packages)",
+                             "none");
     if (!request.assembler.empty())
       NYSJIT_RETURN_IF_ERROR(c.timed("cubin", [&] { return assemble(); }));
     if (request.emit == Stage::Cubin)
@@ -143,7 +158,9 @@ private:
     mlir::Builder builder(&c.context);
     auto optionsOf = [&](const std::string &name) {
       gpu::KernelOptions options;
-      options.input = spec.dtype == DType::Float32 ? builder.getF32Type() : spec.dtype == DType::Float16 ? mlir::Type(builder.getF16Type()) : builder.getBF16Type();
+      options.input = spec.dtype == DType::Float32   ? builder.getF32Type()
+                      : spec.dtype == DType::Float16 ? mlir::Type(builder.getF16Type())
+                                                     : builder.getBF16Type();
       options.singleTf32 = spec.float32Math == Float32Math::Tf32;
       options.numWarps = given(name).numWarps;
       options.numStages = given(name).numStages;
@@ -178,14 +195,16 @@ private:
     return fits;
   }
 
-  /// Threads and shared memory of each kernel; variants for tensors that are not aligned, chosen when launched.
+  /// Threads and shared memory of each kernel; variants for tensors that are not aligned, chosen
+  /// when launched.
   void completePlan() {
     Plan &plan = c.output.plan;
     std::vector<PlanKernel> kernels;
     std::vector<PlanLaunch> launches;
     std::vector<std::string> symbols; // of arguments whose alignment matters
     for (PlanKernel &kernel : plan.kernels) {
-      auto found = std::find_if(lowered.begin(), lowered.end(), [&](const LoweredKernel &l) { return l.name == kernel.name; });
+      auto found = std::find_if(lowered.begin(), lowered.end(),
+                                [&](const LoweredKernel &l) { return l.name == kernel.name; });
       if (found == lowered.end())
         continue; // not in --from tile's text
       kernel.blockThreads = found->threads;
@@ -207,17 +226,25 @@ private:
       Expression aligned(1);
       for (unsigned number : found->alignedParameters)
         for (PlanArgument &argument : plan.arguments)
-          if (number < kernel.parameters.size() && kernel.parameters[number].memory == argument.name) {
+          if (number < kernel.parameters.size() &&
+              kernel.parameters[number].memory == argument.name) {
             argument.alignmentSymbol = argument.name + "_alignment";
-            aligned = Expression::make(Operator::Min, {aligned, Expression::make(Operator::Le, {Expression(16), Expression::symbol(argument.alignmentSymbol)})});
+            aligned = Expression::make(
+                Operator::Min,
+                {aligned,
+                 Expression::make(Operator::Le,
+                                  {Expression(16), Expression::symbol(argument.alignmentSymbol)})});
           }
       PlanKernel variant = kernel;
       variant.name = found->unaligned;
       kernels.push_back(variant);
       const bool isAlways = launch->when == Expression(1);
-      auto also = [&](const Expression &condition) { return isAlways ? condition : Expression::make(Operator::Min, {launch->when, condition}); };
+      auto also = [&](const Expression &condition) {
+        return isAlways ? condition : Expression::make(Operator::Min, {launch->when, condition});
+      };
       launches.push_back({kernel.name, launch->grid, also(aligned)});
-      launches.push_back({variant.name, launch->grid, also(Expression::make(Operator::Not, {aligned}))});
+      launches.push_back(
+          {variant.name, launch->grid, also(Expression::make(Operator::Not, {aligned}))});
     }
     plan.kernels = std::move(kernels);
     plan.launches = std::move(launches);
@@ -258,19 +285,23 @@ private:
   Status describeKernels() {
     for (const PtxCounts &counts : countInstructions(c.output.ptx)) {
       const PlanKernel *kernel = planKernel(counts.kernel);
-      auto found = std::find_if(resources.begin(), resources.end(), [&](const KernelResources &r) { return r.name == counts.kernel; });
+      auto found = std::find_if(resources.begin(), resources.end(),
+                                [&](const KernelResources &r) { return r.name == counts.kernel; });
       const bool isKnown = found != resources.end();
-      c.output.kernels.push_back({{"name", counts.kernel},
-                                  {"registers", isKnown ? nlohmann::json(found->registers) : nlohmann::json()},
-                                  {"spill_bytes", isKnown ? nlohmann::json(found->spillBytes) : nlohmann::json()},
-                                  {"shared_bytes", (kernel ? kernel->sharedBytes : 0) + (isKnown ? found->sharedBytes : 0)},
-                                  {"tensor_core_ops", counts.tensorCoreOps},
-                                  {"loads_16b", counts.loads16b},
-                                  {"async_copies", counts.asyncCopies},
-                                  {"barriers", counts.barriers}});
+      c.output.kernels.push_back(
+          {{"name", counts.kernel},
+           {"registers", isKnown ? nlohmann::json(found->registers) : nlohmann::json()},
+           {"spill_bytes", isKnown ? nlohmann::json(found->spillBytes) : nlohmann::json()},
+           {"shared_bytes",
+            (kernel ? kernel->sharedBytes : 0) + (isKnown ? found->sharedBytes : 0)},
+           {"tensor_core_ops", counts.tensorCoreOps},
+           {"loads_16b", counts.loads16b},
+           {"async_copies", counts.asyncCopies},
+           {"barriers", counts.barriers}});
     }
     if (c.output.kernels.size() < c.output.plan.kernels.size())
-      return Error::mismatch(ErrorKind::InvalidFile, "ptx", "every kernel of the plan", std::to_string(c.output.kernels.size()) + " of them");
+      return Error::mismatch(ErrorKind::InvalidFile, "ptx", "every kernel of the plan",
+                             std::to_string(c.output.kernels.size()) + " of them");
     return {};
   }
 
@@ -282,6 +313,8 @@ private:
 
 } // namespace
 
-Result<CompileOutput> compileForGpu(Compilation &compilation) { return GpuCompilation(compilation).run(); }
+Result<CompileOutput> compileForGpu(Compilation &compilation) {
+  return GpuCompilation(compilation).run();
+}
 
 } // namespace nysjit

@@ -16,29 +16,36 @@ struct Part {
   Result<std::string> made = std::string();
 };
 
-Result<std::string> workOn(llvm::StringRef bitcode, llvm::StringRef name, const std::function<Result<std::string>(llvm::Module &)> &work) {
+Result<std::string> workOn(llvm::StringRef bitcode, llvm::StringRef name,
+                           const std::function<Result<std::string>(llvm::Module &)> &work) {
   llvm::LLVMContext context;
   auto module = llvm::getLazyBitcodeModule(llvm::MemoryBufferRef(bitcode, "nysjit"), context);
   if (!module)
-    return Error::plain(ErrorKind::CompileFailed, "llvm", "llvm: " + llvm::toString(module.takeError()));
+    return Error::plain(ErrorKind::CompileFailed, "llvm",
+                        "llvm: " + llvm::toString(module.takeError()));
   for (llvm::Function &function : **module)
     if (function.getName() != name && function.isMaterializable())
       function.deleteBody(); // never read
   if (llvm::Error error = (*module)->materializeAll())
-    return Error::plain(ErrorKind::CompileFailed, "llvm", "llvm: " + llvm::toString(std::move(error)));
+    return Error::plain(ErrorKind::CompileFailed, "llvm",
+                        "llvm: " + llvm::toString(std::move(error)));
   return work(**module);
 }
 
 } // namespace
 
 bool canSplit(const llvm::Module &module) {
-  const auto isDeclared = [](const llvm::GlobalVariable &variable) { return variable.isDeclaration(); };
+  const auto isDeclared = [](const llvm::GlobalVariable &variable) {
+    return variable.isDeclaration();
+  };
   const auto isDefined = [](const llvm::Function &function) { return !function.isDeclaration(); };
-  return llvm::any_of(module, isDefined) && llvm::all_of(module.globals(), isDeclared) && module.alias_empty() && module.ifunc_empty() &&
-         module.getModuleInlineAsm().empty();
+  return llvm::any_of(module, isDefined) && llvm::all_of(module.globals(), isDeclared) &&
+         module.alias_empty() && module.ifunc_empty() && module.getModuleInlineAsm().empty();
 }
 
-Result<std::vector<std::string>> forEachFunction(llvm::Module &module, const std::function<Result<std::string>(llvm::Module &)> &work) {
+Result<std::vector<std::string>>
+forEachFunction(llvm::Module &module,
+                const std::function<Result<std::string>(llvm::Module &)> &work) {
   std::vector<Part> parts;
   for (llvm::Function &function : module) {
     if (function.isDeclaration())
@@ -51,16 +58,20 @@ Result<std::vector<std::string>> forEachFunction(llvm::Module &module, const std
   }
   llvm::SmallString<0> bitcode;
   llvm::raw_svector_ostream stream(bitcode);
-  llvm::WriteBitcodeToFile(module, stream, /*ShouldPreserveUseListOrder=*/true); // as --emit llvm: it steers code generation
+  // as --emit llvm: it steers code generation
+  llvm::WriteBitcodeToFile(module, stream, /*ShouldPreserveUseListOrder=*/true);
   std::vector<Part *> longestFirst;
   for (Part &part : parts)
     longestFirst.push_back(&part);
-  std::stable_sort(longestFirst.begin(), longestFirst.end(), [](const Part *a, const Part *b) { return a->instructions > b->instructions; });
-  llvm::ThreadPoolStrategy strategy = llvm::hardware_concurrency(static_cast<unsigned>(parts.size()));
+  std::stable_sort(longestFirst.begin(), longestFirst.end(),
+                   [](const Part *a, const Part *b) { return a->instructions > b->instructions; });
+  llvm::ThreadPoolStrategy strategy =
+      llvm::hardware_concurrency(static_cast<unsigned>(parts.size()));
   strategy.Limit = true; // to the CPUs there are
   llvm::DefaultThreadPool threads(strategy);
   for (Part *part : longestFirst)
-    threads.async([part, &bitcode, &work] { part->made = workOn(bitcode.str(), part->function, work); });
+    threads.async(
+        [part, &bitcode, &work] { part->made = workOn(bitcode.str(), part->function, work); });
   threads.wait();
   std::vector<std::string> results;
   for (Part &part : parts) {

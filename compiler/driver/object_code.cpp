@@ -45,7 +45,8 @@ static Result<const llvm::Target *> x86Target() {
     LLVMInitializeX86AsmParser();
   });
   std::string message;
-  if (const llvm::Target *target = llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), message))
+  if (const llvm::Target *target =
+          llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), message))
     return target;
   return compileError("llvm", message);
 }
@@ -53,9 +54,11 @@ static Result<const llvm::Target *> x86Target() {
 static Result<std::unique_ptr<llvm::TargetMachine>> targetMachine(const TargetInfo &info) {
   auto target = x86Target();
   NYSJIT_RETURN_IF_ERROR(target);
-  // AllowFPOpFusion stays Standard: a multiply and an add become an FMA only where the lowering asked for one.
+  // AllowFPOpFusion stays Standard: a multiply and an add become an FMA only where the lowering
+  // asked for one.
   std::unique_ptr<llvm::TargetMachine> machine((*target)->createTargetMachine(
-      llvm::Triple(triple), info.cpu, info.features, llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default));
+      llvm::Triple(triple), info.cpu, info.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
+      std::nullopt, llvm::CodeGenOptLevel::Default));
   if (!machine)
     return compileError("llvm", "no machine for " + info.name);
   return machine;
@@ -84,15 +87,18 @@ Status optimise(llvm::Module &module, const TargetInfo &info) {
   passes.registerLoopAnalyses(loops);
   passes.crossRegisterProxies(loops, functions, graphs, modules);
   llvm::ModulePassManager pipeline;
-  // The loops are already as they should be; this cleans up addresses and moves what does not change out of loops.
-  const char *text = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),gvn,simplifycfg)";
+  // The loops are already as they should be; this cleans up addresses and moves what does not
+  // change out of loops.
+  const char *text = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa("
+                     "licm),gvn,simplifycfg)";
   if (llvm::Error error = passes.parsePassPipeline(pipeline, text))
     return compileError("llvm", llvm::toString(std::move(error)));
   pipeline.run(module, modules);
   return {};
 }
 
-static Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info, bool asAssembly) {
+static Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info,
+                                        bool asAssembly) {
   auto machine = targetMachine(info);
   NYSJIT_RETURN_IF_ERROR(machine);
   module.setTargetTriple(llvm::Triple(triple));
@@ -100,7 +106,8 @@ static Result<std::string> generateCode(llvm::Module &module, const TargetInfo &
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes); // before the pass manager: it must outlive it
   llvm::legacy::PassManager passes;
-  const auto kind = asAssembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
+  const auto kind =
+      asAssembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
   if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, kind))
     return compileError("llvm", "cannot emit this kind of file for " + info.name);
   passes.run(module);
@@ -108,7 +115,8 @@ static Result<std::string> generateCode(llvm::Module &module, const TargetInfo &
 }
 
 /// Assembly text or an object of each function.
-static Result<std::vector<std::string>> generateFunctions(llvm::Module &module, const TargetInfo &info, bool isOptimised, bool asAssembly) {
+static Result<std::vector<std::string>>
+generateFunctions(llvm::Module &module, const TargetInfo &info, bool isOptimised, bool asAssembly) {
   const auto generate = [&](llvm::Module &part) -> Result<std::string> {
     if (!isOptimised)
       NYSJIT_RETURN_IF_ERROR(optimise(part, info));
@@ -127,15 +135,19 @@ Result<std::string> generateObject(llvm::Module &module, const TargetInfo &info,
   return joinObjects(std::move(*objects));
 }
 
-//===- Assembly text --------------------------------------------------------------------------------------------===//
-// Each function is generated and assembled alone, so that --from asm gives the bytes of the direct way. The text of all is one file
-// that any assembler takes: a line ahead of each function's part, whose labels have the part's number.
+//===- Assembly text --------------------------------------------------------------------------===//
+// Each function is generated and assembled alone, so that --from asm gives the bytes of the direct
+// way. The text of all is one file that any assembler takes: a line ahead of each function's part,
+// whose labels have the part's number.
 
 static const std::string partLine = "# nysjit part ";
 
 /// Replaces `what` where a label begins with it.
 static void replaceLabels(std::string &text, const std::string &what, const std::string &by) {
-  const auto isInName = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '$' || c == '@'; };
+  const auto isInName = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '$' ||
+           c == '@';
+  };
   for (size_t at = 0; (at = text.find(what, at)) != std::string::npos;) {
     const bool isLabel = at == 0 || !isInName(text[at - 1]);
     if (isLabel)
@@ -146,7 +158,8 @@ static void replaceLabels(std::string &text, const std::string &what, const std:
 
 static std::string labelOf(const std::string &part) { return ".L" + part + "."; }
 
-Result<std::string> generateAssembly(llvm::Module &module, const TargetInfo &info, bool isOptimised) {
+Result<std::string> generateAssembly(llvm::Module &module, const TargetInfo &info,
+                                     bool isOptimised) {
   auto texts = generateFunctions(module, info, isOptimised, true);
   NYSJIT_RETURN_IF_ERROR(texts);
   std::string joined;
@@ -174,20 +187,26 @@ static Result<std::string> assemblePart(const std::string &text, const TargetInf
       &diagnostics);
   std::unique_ptr<llvm::MCRegisterInfo> registers(target.createMCRegInfo(tripleOf));
   std::unique_ptr<llvm::MCAsmInfo> syntax(target.createMCAsmInfo(*registers, tripleOf, options));
-  std::unique_ptr<llvm::MCSubtargetInfo> subtarget(target.createMCSubtargetInfo(tripleOf, info.cpu, info.features));
+  std::unique_ptr<llvm::MCSubtargetInfo> subtarget(
+      target.createMCSubtargetInfo(tripleOf, info.cpu, info.features));
   std::unique_ptr<llvm::MCInstrInfo> instructions(target.createMCInstrInfo());
-  llvm::MCContext context(tripleOf, syntax.get(), registers.get(), subtarget.get(), &sources, &options);
-  std::unique_ptr<llvm::MCObjectFileInfo> sections(target.createMCObjectFileInfo(context, /*PIC=*/true));
+  llvm::MCContext context(tripleOf, syntax.get(), registers.get(), subtarget.get(), &sources,
+                          &options);
+  std::unique_ptr<llvm::MCObjectFileInfo> sections(
+      target.createMCObjectFileInfo(context, /*PIC=*/true));
   context.setObjectFileInfo(sections.get());
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
-  std::unique_ptr<llvm::MCAsmBackend> backend(target.createMCAsmBackend(*subtarget, *registers, options));
+  std::unique_ptr<llvm::MCAsmBackend> backend(
+      target.createMCAsmBackend(*subtarget, *registers, options));
   std::unique_ptr<llvm::MCObjectWriter> writer = backend->createObjectWriter(stream);
   std::unique_ptr<llvm::MCCodeEmitter> encoder(target.createMCCodeEmitter(*instructions, context));
-  std::unique_ptr<llvm::MCStreamer> streamer(target.createMCObjectStreamer(tripleOf, context, std::move(backend), std::move(writer),
-                                                                           std::move(encoder), *subtarget));
-  std::unique_ptr<llvm::MCAsmParser> parser(llvm::createMCAsmParser(sources, context, *streamer, *syntax));
-  std::unique_ptr<llvm::MCTargetAsmParser> targetParser(target.createMCAsmParser(*subtarget, *parser, *instructions, options));
+  std::unique_ptr<llvm::MCStreamer> streamer(target.createMCObjectStreamer(
+      tripleOf, context, std::move(backend), std::move(writer), std::move(encoder), *subtarget));
+  std::unique_ptr<llvm::MCAsmParser> parser(
+      llvm::createMCAsmParser(sources, context, *streamer, *syntax));
+  std::unique_ptr<llvm::MCTargetAsmParser> targetParser(
+      target.createMCAsmParser(*subtarget, *parser, *instructions, options));
   parser->setTargetParser(*targetParser);
   if (parser->Run(/*NoInitialTextSection=*/false) || !diagnostics.empty())
     return Error::mismatch(ErrorKind::InvalidFile, "--from asm", "x86-64 assembly", diagnostics);
@@ -202,7 +221,8 @@ Result<std::string> assemble(const std::string &text, const TargetInfo &info) {
     const size_t next = std::min(text.find("\n" + partLine, start), text.size() - 1) + 1;
     std::string part = text.substr(start, next - start);
     if (part.starts_with(partLine))
-      replaceLabels(part, labelOf(part.substr(partLine.size(), part.find('\n') - partLine.size())), ".L");
+      replaceLabels(part, labelOf(part.substr(partLine.size(), part.find('\n') - partLine.size())),
+                    ".L");
     auto object = assemblePart(part, info);
     NYSJIT_RETURN_IF_ERROR(object);
     objects.push_back(std::move(*object));

@@ -29,8 +29,9 @@ void loadDialects(MLIRContext &context) {
   registerLLVMDialectTranslation(registry);
   registerNVVMDialectTranslation(registry);
   context.appendDialectRegistry(registry);
-  context.loadDialect<tile::TileDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect, NVVM::NVVMDialect,
-                      math::MathDialect, scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+  context.loadDialect<tile::TileDialect, arith::ArithDialect, cf::ControlFlowDialect,
+                      func::FuncDialect, LLVM::LLVMDialect, NVVM::NVVMDialect, math::MathDialect,
+                      scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
 }
 
 LogicalResult simplify(ModuleOp module) {
@@ -78,7 +79,8 @@ LogicalResult lowerToNvvm(ModuleOp module) {
       return;
     Builder b(kernel.getContext());
     kernel->setAttr("nvvm.kernel", b.getUnitAttr());
-    kernel->setAttr("nvvm.reqntid", b.getDenseI32ArrayAttr({static_cast<int32_t>(threads.getInt()), 1, 1}));
+    kernel->setAttr("nvvm.reqntid",
+                    b.getDenseI32ArrayAttr({static_cast<int32_t>(threads.getInt()), 1, 1}));
     kernel->setAttr("nvvm.minctasm", b.getI32IntegerAttr(1)); // registers before a second block
   });
   return success();

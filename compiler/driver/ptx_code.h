@@ -11,12 +11,17 @@ namespace nysjit {
 
 /// Cleans up for a GPU, in place.
 Status optimiseForGpu(llvm::Module &module, const GpuInfo &gpu);
-/// PTX of all kernels in the module: they are cleaned up (unless `isOptimised`) and generated side by side.
+/// PTX of all kernels in the module: they are cleaned up (unless `isOptimised`) and generated side
+/// by side.
 Result<std::string> generatePtx(llvm::Module &module, const GpuInfo &gpu, bool isOptimised);
-/// What a kernel's PTX holds: tensor-core products, 16-byte global accesses, asynchronous copies and barriers.
+/// What a kernel's PTX holds: tensor-core products, 16-byte global accesses, asynchronous copies
+/// and barriers.
 struct PtxCounts {
   std::string kernel;
-  int64_t tensorCoreOps = 0, loads16b = 0, asyncCopies = 0, barriers = 0;
+  int64_t tensorCoreOps = 0;
+  int64_t loads16b = 0;
+  int64_t asyncCopies = 0;
+  int64_t barriers = 0;
 };
 std::vector<PtxCounts> countInstructions(const std::string &ptx);
 

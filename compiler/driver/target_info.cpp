@@ -7,12 +7,12 @@
 
 namespace nysjit {
 
-// A dot's register tile takes half the registers of AVX-512 (16 of 32) and of AVX2 (8 of 16): measured best, the rest
-// holds a row of b and the broadcast (docs/architecture.md).
+// A dot's register tile takes half the registers of AVX-512 (16 of 32) and of AVX2 (8 of 16):
+// measured best, the rest holds a row of b and the broadcast (docs/architecture.md).
 static constexpr cpu::VectorShape avx512 = {16, 16};
 static constexpr cpu::VectorShape avx2 = {8, 8};
 
-static constexpr GpuInfo gpus[] = {{80, 70, 166912},  {86, 71, 101376},  {89, 78, 101376},
+static constexpr GpuInfo gpus[] = {{80, 70, 166912}, {86, 71, 101376},  {89, 78, 101376},
                                    {90, 78, 232448}, {100, 86, 232448}, {120, 87, 101376}};
 
 GpuInfo gpuInfo(const Target &target) {
@@ -35,8 +35,10 @@ TargetInfo targetInfo(const Target &target) {
   std::string features;
   for (const auto &[name, has] : sorted)
     features += (features.empty() ? "" : ",") + std::string(has ? "+" : "-") + name;
-  const bool wide = host.lookup("avx512f") && host.lookup("avx512vl") && host.lookup("avx512bw") && host.lookup("avx512dq");
-  return {targetName(target), llvm::sys::getHostCPUName().str(), features, wide ? avx512 : avx2, wide ? 512 : 256};
+  const bool wide = host.lookup("avx512f") && host.lookup("avx512vl") && host.lookup("avx512bw") &&
+                    host.lookup("avx512dq");
+  return {targetName(target), llvm::sys::getHostCPUName().str(), features, wide ? avx512 : avx2,
+          wide ? 512 : 256};
 }
 
 } // namespace nysjit

@@ -12,13 +12,14 @@ struct TargetInfo {
   std::string cpu;      // LLVM's name of the processor
   std::string features; // "+avx2,-sse4a", sorted
   cpu::VectorShape shape;
-  int vectorBits;       // preferred and legal vector width
+  int vectorBits; // preferred and legal vector width
 };
 
 /// What the compiler knows of a GPU.
 struct GpuInfo {
-  int sm;             // 80 for compute capability 8.0
-  int ptxVersion;     // 70 for PTX 7.0: the oldest that knows the GPU, so that old drivers can compile it too
+  int sm; // 80 for compute capability 8.0
+  // 70 for PTX 7.0: the oldest that knows the GPU, so that old drivers can compile it too
+  int ptxVersion;
   int64_t sharedBytes; // of a block, at most
 };
 GpuInfo gpuInfo(const Target &target);

@@ -1,4 +1,5 @@
-// Emits one kernel; what cannot be emitted its KernelPlan has refused. The walk is in lower_tiles.cpp; copies.cpp, dot.cpp, memory.cpp and exchange.cpp emit what their names say.
+// Emits one kernel; what cannot be emitted its KernelPlan has refused. The walk is in
+// lower_tiles.cpp; copies.cpp, dot.cpp, memory.cpp and exchange.cpp emit what their names say.
 #pragma once
 #include "compiler/gpu/emission.h"
 #include "compiler/gpu/kernel_plan.h"
@@ -8,7 +9,9 @@ namespace nysjit::gpu {
 
 /// The parts of a tile.view.
 struct MemoryView {
-  mlir::Value address, length, rowBytes; // of row 0, global; i32 rows; i64
+  mlir::Value address;
+  mlir::Value length;
+  mlir::Value rowBytes; // of row 0, global; i32 rows; i64
   mlir::Type element;
   int64_t columns = 0;
   bool isArgument = false; // rows may be unaligned
@@ -33,9 +36,11 @@ private:
   void emitIota(tile::IotaOp op);
   void emitFor(mlir::scf::ForOp loop);
   void mapCarried(mlir::scf::ForOp loop, mlir::ValueRange tiles, mlir::ValueRange values);
-  mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper, mlir::Value step, mlir::ValueRange initial);
-  void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline, mlir::Value induction, mlir::Value upper,
-                         mlir::Value step, mlir::Value slot);
+  mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper,
+                             mlir::Value step, mlir::ValueRange initial);
+  void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline,
+                         mlir::Value induction, mlir::Value upper, mlir::Value step,
+                         mlir::Value slot);
   void emitIf(mlir::scf::IfOp branch);
   mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
 
@@ -46,7 +51,8 @@ private:
   bool mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const;
   Registers registersFromShared(tile::LoadOp load);
   /// `body` where row `number` of the load's view exists, else `outside`.
-  Registers valuesInside(tile::LoadOp load, mlir::Value number, llvm::function_ref<Registers()> body, const Registers &outside);
+  Registers valuesInside(tile::LoadOp load, mlir::Value number,
+                         llvm::function_ref<Registers()> body, const Registers &outside);
   Registers loadRows(tile::LoadOp load, mlir::Value row);
   Registers loadPart(tile::LoadOp load, mlir::Value start, PartOfTile part);
 
@@ -64,8 +70,10 @@ private:
   }
   /// Starts copying the load's rows into stage `slot` (null: stage 0).
   void startCopy(tile::LoadOp load, mlir::Value row, mlir::Value slot);
-  void copyElements(mlir::Value shared, mlir::Value global, mlir::Value inside, int64_t elementBytes);
-  /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the caller's.
+  void copyElements(mlir::Value shared, mlir::Value global, mlir::Value inside,
+                    int64_t elementBytes);
+  /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the
+  /// caller's.
   void convertForms(tile::LoadOp load, mlir::Value slot);
   bool needsConversion(tile::LoadOp load) const;
   bool awaitsBetween(tile::LoadOp load, mlir::Operation *reader);
@@ -79,7 +87,7 @@ private:
   // dot.cpp
   struct SharedOperand {
     SharedTile tile;
-    mlir::Value base; // address of the stage in use
+    mlir::Value base;  // address of the stage in use
     SharedRange range; // of all stages
   };
   /// One dot's operands and where they come from.
@@ -89,31 +97,37 @@ private:
     const Fragments *held = nullptr;
     llvm::SmallVector<SharedOperand, 2> b;
     bool isTransposed = false;
-    bool isPermuted = false; // k 2t and 2t + 1 stand where t and t + 4 would: a is an accumulator of float32
-    int64_t innerSteps = 0;  // k steps of two chunks, the last of one if `hasHalfStep`
+    // k 2t and 2t + 1 stand where t and t + 4 would: a is an accumulator of float32
+    bool isPermuted = false;
+    int64_t innerSteps = 0; // k steps of two chunks, the last of one if `hasHalfStep`
     bool hasHalfStep = false;
   };
   void emitDot(tile::DotOp op);
   void preload(tile::LoadOp load);
   SharedOperand sharedForm(tile::LoadOp load, Form form, int part);
-  Registers loadMatrices(const SharedOperand &operand, mlir::Value row, mlir::Value chunk, mlir::Value laneRows, mlir::Value laneChunks,
-                         int count, bool transposed);
+  Registers loadMatrices(const SharedOperand &operand, mlir::Value row, mlir::Value chunk,
+                         mlir::Value laneRows, mlir::Value laneChunks, int count, bool transposed);
   /// Fragment of 16 rows of a for one k step.
-  Registers rowFragment(const SharedOperand &operand, int64_t row, mlir::Value step, bool isHalfStep);
+  Registers rowFragment(const SharedOperand &operand, int64_t row, mlir::Value step,
+                        bool isHalfStep);
   /// Fragments of b for one k step and `count` (1 or 2) 8-column pieces.
-  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part, mlir::Value step, bool isHalfStep, int64_t piece,
+  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part,
+                                                  mlir::Value step, bool isHalfStep, int64_t piece,
                                                   int64_t count);
-  llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step, int64_t piece, int64_t count);
+  llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step,
+                                                 int64_t piece, int64_t count);
   Fragments computedFragments(mlir::Value a, const DotPlan &plan);
   llvm::SmallVector<SharedOperand, 2> storeOperand(tile::DotOp op, const DotPlan &plan);
   Registers roundedTf32(mlir::ValueRange values);
   Registers highTf32(mlir::ValueRange values);
   Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
-  void multiplyStep(const DotOperands &dot, llvm::ArrayRef<llvm::SmallVector<Registers, 2>> a, mlir::Value step, bool isHalfStep, int64_t first,
-                    int64_t count, int64_t pieces, Registers &sums);
-  void multiplyStepPrecisely(const DotOperands &dot, llvm::ArrayRef<Registers> a, mlir::Value step, int64_t first, int64_t count, Registers &high,
-                             Registers &low);
-  void multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t first, int64_t count, int64_t pieces, Registers &sums);
+  void multiplyStep(const DotOperands &dot, llvm::ArrayRef<llvm::SmallVector<Registers, 2>> a,
+                    mlir::Value step, bool isHalfStep, int64_t first, int64_t count, int64_t pieces,
+                    Registers &sums);
+  void multiplyStepPrecisely(const DotOperands &dot, llvm::ArrayRef<Registers> a, mlir::Value step,
+                             int64_t first, int64_t count, Registers &high, Registers &low);
+  void multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t first, int64_t count,
+                      int64_t pieces, Registers &sums);
 
   // exchange.cpp
   void emitReduce(tile::ReduceOp op);
@@ -122,8 +136,8 @@ private:
   void emitSolve(tile::TriangularSolveOp op);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
-  Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps, llvm::ArrayRef<int64_t> places, mlir::Value lanePlace,
-                        int64_t count);
+  Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps,
+                        llvm::ArrayRef<int64_t> places, mlir::Value lanePlace, int64_t count);
   void onWarpsOf(int64_t warps, llvm::function_ref<void()> body);
   void storeTile(mlir::Value tile, mlir::Value base, int64_t stride);
 
@@ -133,9 +147,11 @@ private:
   mlir::Value firstRow(const RowSplit &split); // the warp's
   mlir::Value sharedAddress(int64_t bytes) { return e.offset(sharedBase, bytes); }
   mlir::Value swizzledChunk(const SharedTile &tile, mlir::Value row, mlir::Value chunk);
-  mlir::Value swizzled(const SharedTile &tile, mlir::Value row, mlir::Value chunk); // byte offset in the tile
+  // byte offset in the tile
+  mlir::Value swizzled(const SharedTile &tile, mlir::Value row, mlir::Value chunk);
   /// The address of (row, laneChunk + chunk), which have no bits in common, in a tile at `base`.
-  mlir::Value chunkAddress(const SharedTile &tile, mlir::Value base, mlir::Value row, mlir::Value laneChunk, mlir::Value chunk);
+  mlir::Value chunkAddress(const SharedTile &tile, mlir::Value base, mlir::Value row,
+                           mlir::Value laneChunk, mlir::Value chunk);
   int64_t pieces(mlir::Value tile) const { return tileType(tile).getDimSize(1) / 8; }
 
   mlir::func::FuncOp source;
@@ -143,19 +159,27 @@ private:
   const KernelOptions &options;
   mlir::Operation *waitBefore = nullptr; // with options.mayOverlap, the first that touches memory
   Emission e;
-  mlir::Value sharedBase, thread, lane, warp, laneRow, laneColumn; // laneRow = lane / 4, laneColumn = 2 (lane % 4)
-  mlir::Value copier; // the thread's number for the copies that are emitted
+  mlir::Value sharedBase;
+  mlir::Value thread;
+  mlir::Value lane;
+  mlir::Value warp;
+  mlir::Value laneRow;
+  mlir::Value laneColumn; // laneRow = lane / 4, laneColumn = 2 (lane % 4)
+  mlir::Value copier;     // the thread's number for the copies that are emitted
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, MemoryView> views;
-  llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers; // by tile and part (0: 2-D)
-  llvm::DenseMap<mlir::Operation *, mlir::Value> slots;        // stage in use of each pipelined load, null: 0
-  llvm::DenseMap<mlir::Operation *, Fragments> fragments;      // of preloaded dots
+  // by tile and part (0: 2-D)
+  llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers;
+  // stage in use of each pipelined load, null: 0
+  llvm::DenseMap<mlir::Operation *, mlir::Value> slots;
+  llvm::DenseMap<mlir::Operation *, Fragments> fragments; // of preloaded dots
 
   /// What threads may be at since the last barrier.
   struct UnderWay {
-    llvm::SmallVector<SharedRange> reads;                 // of shared memory
-    llvm::SmallPtrSet<mlir::Operation *, 8> loads;        // of global memory
-    llvm::SmallPtrSet<mlir::Value, 4> stored, synced;     // bases of views stored to; before a tile.sync
+    llvm::SmallVector<SharedRange> reads;          // of shared memory
+    llvm::SmallPtrSet<mlir::Operation *, 8> loads; // of global memory
+    llvm::SmallPtrSet<mlir::Value, 4> stored;
+    llvm::SmallPtrSet<mlir::Value, 4> synced; // bases of views stored to; before a tile.sync
     bool covers(const UnderWay &other) const;
     void add(const UnderWay &other);
   } underWay;

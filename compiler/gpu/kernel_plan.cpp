@@ -22,7 +22,8 @@ FailureOr<KernelPlan> KernelPlan::create(func::FuncOp kernel, const KernelOption
 }
 
 LogicalResult KernelPlan::decide(func::FuncOp kernel) {
-  // Warps share rows; a dot's operands go through shared memory; each part of a 1-D tile where it is needed.
+  // Warps share rows; a dot's operands go through shared memory; each part of a 1-D tile where it
+  // is needed.
   if (failed(chooseWarps(kernel)) || failed(planDots(kernel)))
     return failure();
   planAlignment(kernel);
@@ -50,11 +51,13 @@ const PipelinedLoop *KernelPlan::pipelined(Operation *loop) const {
   return found == loops.end() ? nullptr : &found->second;
 }
 
-//===- Warps ----------------------------------------------------------------------------------------------------===//
+//===- Warps ----------------------------------------------------------------------------------===//
 
-/// As many warps as the tallest dot (without one, load) has 16 rows, four at most unless the config says otherwise.
+/// As many warps as the tallest dot (without one, load) has 16 rows, four at most unless the config
+/// says otherwise.
 LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
-  int64_t tallest = 0, tallestLoad = 16;
+  int64_t tallest = 0;
+  int64_t tallestLoad = 16;
   bool isFine = true;
   kernel.walk([&](Operation *op) {
     for (Value result : op->getResults())
@@ -68,18 +71,20 @@ LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
           tallest = std::max(tallest, type.getDimSize(0));
         if (isa<tile::LoadOp>(op))
           tallestLoad = std::max(tallestLoad, type.getDimSize(0));
-      } else if (isOneDimensional(result) && tileType(result).getDimSize(0) != 1 && tileType(result).getDimSize(0) % 8 != 0) {
+      } else if (isOneDimensional(result) && tileType(result).getDimSize(0) != 1 &&
+                 tileType(result).getDimSize(0) % 8 != 0) {
         op->emitOpError("expects a length by eights, or 1, found ") << result.getType();
         isFine = false;
       }
   });
   if (tallest == 0) // no dot
     tallest = tallestLoad;
-  warps = options.numWarps ? *options.numWarps : std::clamp<int64_t>(std::bit_floor(uint64_t(tallest / 16)), 1, 4);
+  warps = options.numWarps ? *options.numWarps
+                           : std::clamp<int64_t>(std::bit_floor(uint64_t(tallest / 16)), 1, 4);
   return success(isFine);
 }
 
-//===- Dots -----------------------------------------------------------------------------------------------------===//
+//===- Dots -----------------------------------------------------------------------------------===//
 
 DotPlan KernelPlan::dot(tile::DotOp op) const {
   const Type f32 = Float32Type::get(op.getContext());
@@ -88,11 +93,12 @@ DotPlan KernelPlan::dot(tile::DotOp op) const {
     return {options.singleTf32 && !isFull ? Products::Tf32 : Products::Tf32x3, f32, 1, 1};
   if (isFull)
     return {Products::Tf32x3, f32, 1, 1};
-  const bool wideA = op.getA().getType().getElementType().isF32(), wideB = op.getB().getType().getElementType().isF32();
+  const bool wideA = op.getA().getType().getElementType().isF32();
+  const bool wideB = op.getB().getType().getElementType().isF32();
   if (op.getPrecision() == tile::Precision::Split)
     return {Products::Half, options.input, wideA ? 2 : 1, wideB ? 2 : 1};
-  // A float32 operand may lie outside float16's range (landmark values may be 4.2 times the largest value): tf32 has as many
-  // bits of mantissa and float32's range.
+  // A float32 operand may lie outside float16's range (landmark values may be 4.2 times the largest
+  // value): tf32 has as many bits of mantissa and float32's range.
   if (options.input.isF16() && wideB)
     return {Products::Tf32, f32, 1, 1};
   return {Products::Half, options.input, 1, 1};
@@ -124,11 +130,13 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
       op.emitOpError("expects rows by sixteens, found ") << op.getA().getType();
       isFine = false;
     }
-    if (!op.getTransposeB() && plan.products == Products::Half && op.getB().getType().getDimSize(0) % 16 != 0) {
+    if (!op.getTransposeB() && plan.products == Products::Half &&
+        op.getB().getType().getDimSize(0) % 16 != 0) {
       op.emitOpError("expects an inner dimension by sixteens, found ") << op.getB().getType();
       isFine = false;
     }
-    for (const auto &[operand, parts] : {std::pair(op.getA(), plan.partsA), std::pair(op.getB(), plan.partsB)}) {
+    for (const auto &[operand, parts] :
+         {std::pair(op.getA(), plan.partsA), std::pair(op.getB(), plan.partsB)}) {
       tile::LoadOp load = loadOf(operand);
       if (!load)
         continue;
@@ -142,7 +150,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
       if (needed == Form::Widened)
         shared.widened = SharedTile{0, type.getDimSize(0), type.getDimSize(1), 4};
       const bool isRowOperand = operand == op.getA() && operand != op.getB();
-      const int64_t registers = fragmentRegisters(plan, type.getDimSize(1)) * split(type.getDimSize(0)).blocks;
+      const int64_t registers =
+          fragmentRegisters(plan, type.getDimSize(1)) * split(type.getDimSize(0)).blocks;
       const bool isOutside = load->getBlock() != op->getBlock();
       if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32)
         preloaded.insert(op);
@@ -159,7 +168,8 @@ void KernelPlan::planAlignment(func::FuncOp kernel) {
     auto store = dyn_cast<tile::StoreOp>(op);
     if (!load && !store)
       return;
-    if (BlockArgument argument = argumentOf(load ? load.getView() : store.getView()); argument && isTwoDimensional(load ? Value(load.getResult()) : store.getValue()))
+    if (BlockArgument argument = argumentOf(load ? load.getView() : store.getView());
+        argument && isTwoDimensional(load ? Value(load.getResult()) : store.getValue()))
       if (!llvm::is_contained(aligned, argument.getArgNumber()))
         aligned.push_back(argument.getArgNumber());
   });
@@ -176,20 +186,22 @@ void KernelPlan::planRegisterLoads(func::FuncOp kernel) {
   });
 }
 
-/// 16-bit rows of arguments: straight to registers they would be four bytes a load, half of what a sector holds.
+/// 16-bit rows of arguments: straight to registers they would be four bytes a load, half of what a
+/// sector holds.
 bool KernelPlan::comesThroughShared(tile::LoadOp load) const {
   const RankedTensorType type = load.getResult().getType();
-  return registersThroughShared && type.getRank() == 2 && type.getElementTypeBitWidth() == 16 && isOfArgument(load.getView()) &&
-         isUsedInRegisters(load);
+  return registersThroughShared && type.getRank() == 2 && type.getElementTypeBitWidth() == 16 &&
+         isOfArgument(load.getView()) && isUsedInRegisters(load);
 }
 
 bool KernelPlan::isUsedInRegisters(tile::LoadOp load) const {
   return llvm::any_of(load->getUsers(), [](Operation *user) { return !isa<tile::DotOp>(user); });
 }
 
-//===- Loops ----------------------------------------------------------------------------------------------------===//
+//===- Loops ----------------------------------------------------------------------------------===//
 
-/// Whether `value` can be computed for another iteration: arithmetic on the induction variable and what is outside.
+/// Whether `value` can be computed for another iteration: arithmetic on the induction variable and
+/// what is outside.
 static bool dependsOnInductionOnly(Value value, scf::ForOp loop) {
   if (value.getParentRegion() != &loop.getRegion())
     return true;
@@ -197,7 +209,8 @@ static bool dependsOnInductionOnly(Value value, scf::ForOp loop) {
     return argument == loop.getInductionVar();
   Operation *op = value.getDefiningOp();
   return isa_and_nonnull<arith::ArithDialect>(op->getDialect()) &&
-         llvm::all_of(op->getOperands(), [&](Value operand) { return dependsOnInductionOnly(operand, loop); });
+         llvm::all_of(op->getOperands(),
+                      [&](Value operand) { return dependsOnInductionOnly(operand, loop); });
 }
 
 bool KernelPlan::canPipeline(scf::ForOp loop) const {
@@ -209,14 +222,15 @@ bool KernelPlan::canPipeline(scf::ForOp loop) const {
       continue;
     hasLoad = true;
     auto load = cast<tile::LoadOp>(op);
-    if (load.getView().getParentRegion() == &loop.getRegion() || !dependsOnInductionOnly(load.getRow(), loop))
+    if (load.getView().getParentRegion() == &loop.getRegion() ||
+        !dependsOnInductionOnly(load.getRow(), loop))
       return false;
   }
   return hasLoad;
 }
 
-/// Puts loads that stand one after another together, as far as nothing between them writes memory or waits for copies of its
-/// own and the first knows where all of them read.
+/// Puts loads that stand one after another together, as far as nothing between them writes memory
+/// or waits for copies of its own and the first knows where all of them read.
 void KernelPlan::groupCopies(Block *block) {
   Operation *first = nullptr;
   auto isKnown = [&](Value value) {
@@ -259,10 +273,14 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
   });
   groupCopies(&kernel.getBody().front());
   for (auto &[op, load] : loads) {
-    // A load that is not awaited itself arrives with the next that is: nothing may read any of them before the load after that one.
+    // A load that is not awaited itself arrives with the next that is: nothing may read any of them
+    // before the load after that one.
     const ArrayRef<tile::LoadOp> started = load.startsWith;
     for (size_t i = 0, first = 0; i < started.size(); ++i) {
-      const bool isAwaited = i + 1 == started.size() || llvm::any_of(started.slice(first, i + 1 - first), [&](tile::LoadOp one) { return isNeededBefore(one, started[i + 1]); });
+      const bool isAwaited =
+          i + 1 == started.size() ||
+          llvm::any_of(started.slice(first, i + 1 - first),
+                       [&](tile::LoadOp one) { return isNeededBefore(one, started[i + 1]); });
       loads[started[i]].isAwaited = isAwaited;
       first = isAwaited ? i + 1 : first;
     }
@@ -281,11 +299,12 @@ bool KernelPlan::isNeededBefore(tile::LoadOp load, Operation *later) const {
     return true; // where it stands
   return llvm::any_of(load->getUsers(), [&](Operation *user) {
     auto dot = dyn_cast<tile::DotOp>(user);
-    return dot && (isPreloaded(dot) || later->getBlock()->findAncestorOpInBlock(*user)->isBeforeInBlock(later));
+    return dot && (isPreloaded(dot) ||
+                   later->getBlock()->findAncestorOpInBlock(*user)->isBeforeInBlock(later));
   });
 }
 
-//===- Parts of 1-D tiles ---------------------------------------------------------------------------------------===//
+//===- Parts of 1-D tiles ---------------------------------------------------------------------===//
 
 /// The part in which a value comes about, 0 if any will do.
 static unsigned naturalPart(Value value, unsigned depth = 0) {
@@ -319,22 +338,27 @@ void KernelPlan::planParts(func::FuncOp kernel) {
       changed = false;
       kernel.walk([&](Operation *op) {
         if (auto broadcast = dyn_cast<tile::BroadcastOp>(op)) {
-          changed |= need(oneDimensional, broadcast.getValue(), broadcast.getAxis() == 0 ? RowPart : ColumnPart);
+          changed |= need(oneDimensional, broadcast.getValue(),
+                          broadcast.getAxis() == 0 ? RowPart : ColumnPart);
           return;
         }
         if (auto loop = dyn_cast<scf::ForOp>(op)) {
           for (size_t i = 0; i < loop.getNumResults(); ++i) {
             if (!isOneDimensional(loop.getResult(i)))
               continue;
-            // A carried tile has the parts that its uses in the loop and after it need; what it starts from and what the body
-            // yields must have those, and may have others for uses of their own.
-            const unsigned parts = oneDimensional[loop.getResult(i)] | oneDimensional[loop.getRegionIterArg(i)];
-            for (Value place : {Value(loop.getResult(i)), Value(loop.getRegionIterArg(i)), loop.getInitArgs()[i], loop.getYieldedValues()[i]})
+            // A carried tile has the parts that its uses in the loop and after it need; what it
+            // starts from and what the body yields must have those, and may have others for uses of
+            // their own.
+            const unsigned parts =
+                oneDimensional[loop.getResult(i)] | oneDimensional[loop.getRegionIterArg(i)];
+            for (Value place : {Value(loop.getResult(i)), Value(loop.getRegionIterArg(i)),
+                                loop.getInitArgs()[i], loop.getYieldedValues()[i]})
               changed |= need(oneDimensional, place, parts);
           }
           return;
         }
-        if (op->getNumResults() != 1 || !isOneDimensional(op->getResult(0)) || isa<tile::ReduceOp>(op))
+        if (op->getNumResults() != 1 || !isOneDimensional(op->getResult(0)) ||
+            isa<tile::ReduceOp>(op))
           return;
         for (Value operand : op->getOperands())
           if (isOneDimensional(operand))
@@ -359,7 +383,8 @@ void KernelPlan::planParts(func::FuncOp kernel) {
 /// What emission relies on. Its errors come before anything is emitted.
 LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
   const WalkResult result = kernel.walk([&](Operation *op) -> WalkResult {
-    if (auto constant = dyn_cast<arith::ConstantOp>(op); constant && isa<DenseElementsAttr>(constant.getValue()))
+    if (auto constant = dyn_cast<arith::ConstantOp>(op);
+        constant && isa<DenseElementsAttr>(constant.getValue()))
       if (!isa<SplatElementsAttr>(constant.getValue()))
         return op->emitOpError("expects one repeated number"), WalkResult::interrupt();
     if (isa<scf::IfOp>(op) && op->getNumResults())
@@ -367,20 +392,25 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
     const StringRef dialect = op->getName().getDialectNamespace();
     auto dot = dyn_cast<tile::DotOp>(op);
     if (isa<tile::PrefixSumOp>(op))
-      return op->emitOpError("has no lowering for the GPU, which multiplies by a triangle of ones"), WalkResult::interrupt();
-    if (auto transpose = dyn_cast<tile::TransposeOp>(op); transpose && !transpose.getValue().getType().getElementType().isF32())
+      return op->emitOpError("has no lowering for the GPU, which multiplies by a triangle of ones"),
+             WalkResult::interrupt();
+    if (auto transpose = dyn_cast<tile::TransposeOp>(op);
+        transpose && !transpose.getValue().getType().getElementType().isF32())
       return op->emitOpError("expects a float32 tile on the GPU"), WalkResult::interrupt();
     if (dot && dot.getTransposeA())
-      return op->emitOpError("expects a as it is; the GPU lowering has no product of a transposed a"), WalkResult::interrupt();
-    if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(op) && dialect != "tile" && dialect != "arith" &&
-        dialect != "math")
+      return op->emitOpError(
+                 "expects a as it is; the GPU lowering has no product of a transposed a"),
+             WalkResult::interrupt();
+    if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(
+            op) &&
+        dialect != "tile" && dialect != "arith" && dialect != "math")
       return op->emitOpError("has no lowering for the GPU"), WalkResult::interrupt();
     return WalkResult::advance();
   });
   return failure(result.wasInterrupted());
 }
 
-//===- Shared memory --------------------------------------------------------------------------------------------===//
+//===- Shared memory --------------------------------------------------------------------------===//
 
 int64_t KernelPlan::scratchBytes(Operation *op) const {
   if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
@@ -388,13 +418,17 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
     if (type.getRank() == 1)
       return 128;
     const unsigned made = reduce.getAxis() == 1 ? RowPart : ColumnPart;
-    const int64_t spread = parts(reduce.getResult()) & ~made ? type.getDimSize(1 - reduce.getAxis()) * 4 : 0; // last
+    // last
+    const int64_t spread =
+        parts(reduce.getResult()) & ~made ? type.getDimSize(1 - reduce.getAxis()) * 4 : 0;
     return (reduce.getAxis() == 0 ? warps * type.getDimSize(1) * 4 : 0) + spread;
   }
   if (auto transpose = dyn_cast<tile::TransposeOp>(op))
-    return transpose.getValue().getType().getDimSize(0) * transposeStride(transpose.getValue().getType()) * 4;
+    return transpose.getValue().getType().getDimSize(0) *
+           transposeStride(transpose.getValue().getType()) * 4;
   if (auto solve = dyn_cast<tile::TriangularSolveOp>(op)) {
-    const RankedTensorType lower = solve.getLower().getType(), rhs = solve.getRhs().getType();
+    const RankedTensorType lower = solve.getLower().getType();
+    const RankedTensorType rhs = solve.getRhs().getType();
     return (lower.getNumElements() + rhs.getNumElements()) * 4;
   }
   if (auto dot = dyn_cast<tile::DotOp>(op)) // operands that are computed but needed by all warps
@@ -402,8 +436,8 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
   return 0;
 }
 
-/// Gives each load of the block its place from `base` on, then what lies inside, which may use again what is no longer
-/// needed. Returns the end of what was used.
+/// Gives each load of the block its place from `base` on, then what lies inside, which may use
+/// again what is no longer needed. Returns the end of what was used.
 int64_t KernelPlan::allocate(Block *block, int64_t base) {
   constexpr int64_t alignment = 128;
   auto place = [&](int64_t &top, int64_t bytes) {
@@ -418,8 +452,11 @@ int64_t KernelPlan::allocate(Block *block, int64_t base) {
     if (load.widened)
       load.widened->offset = place(top, load.widened->bytes());
   };
-  // A load whose fragments go to registers at once leaves its memory to others, unless it arrives together with them.
-  auto isBrief = [](const SharedLoad &load) { return load.onlyPreloaded && load.pending == 0 && load.startsWith.size() == 1; };
+  // A load whose fragments go to registers at once leaves its memory to others, unless it arrives
+  // together with them.
+  auto isBrief = [](const SharedLoad &load) {
+    return load.onlyPreloaded && load.pending == 0 && load.startsWith.size() == 1;
+  };
   int64_t kept = base;
   for (Operation &op : *block)
     if (auto found = loads.find(&op); found != loads.end() && !isBrief(found->second))

@@ -17,7 +17,8 @@ static SmallVector<unsigned> carriedForms(const KernelPlan &plan, Value value) {
 }
 
 /// Each form of each value that the loop carries.
-static void forCarried(const KernelPlan &plan, scf::ForOp loop, llvm::function_ref<void(size_t index, unsigned form)> visit) {
+static void forCarried(const KernelPlan &plan, scf::ForOp loop,
+                       llvm::function_ref<void(size_t index, unsigned form)> visit) {
   for (size_t i = 0; i < loop.getNumResults(); ++i)
     for (unsigned form : carriedForms(plan, loop.getResult(i)))
       visit(i, form);
@@ -26,7 +27,9 @@ static void forCarried(const KernelPlan &plan, scf::ForOp loop, llvm::function_r
 void KernelEmitter::emitFor(scf::ForOp loop) {
   const Location loc = e.loc;
   const PipelinedLoop *pipeline = plan.pipelined(loop);
-  Value lower = scalars.lookup(loop.getLowerBound()), upper = scalars.lookup(loop.getUpperBound()), step = scalars.lookup(loop.getStep());
+  Value lower = scalars.lookup(loop.getLowerBound());
+  Value upper = scalars.lookup(loop.getUpperBound());
+  Value step = scalars.lookup(loop.getStep());
 
   // Carried tiles become carried registers.
   SmallVector<Value> initial;
@@ -61,8 +64,9 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
     initial.push_back(e.i32(0)); // the stage in use
   }
 
-  // A turn starts with what is under way before the loop or at the end of a turn, which only the turn itself can tell: if that
-  // is more than it was emitted for, once more. A pipelined loop's turns start with a barrier.
+  // A turn starts with what is under way before the loop or at the end of a turn, which only the
+  // turn itself can tell: if that is more than it was emitted for, once more. A pipelined loop's
+  // turns start with a barrier.
   const UnderWay before = underWay;
   scf::ForOp lowered;
   for (UnderWay start = before;; start.add(underWay), lowered.erase()) {
@@ -92,7 +96,8 @@ void KernelEmitter::mapCarried(scf::ForOp loop, ValueRange tiles, ValueRange val
 }
 
 /// The loop itself. Of a pipelined one, the last of `initial` is the stage in use.
-scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, Value step, ValueRange initial) {
+scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, Value step,
+                                    ValueRange initial) {
   OpBuilder &b = e.builder;
   const Location loc = e.loc;
   const PipelinedLoop *pipeline = plan.pipelined(loop);
@@ -121,16 +126,19 @@ scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, V
   });
   if (pipeline) {
     Value following = e.add(slot, 1);
-    yielded.push_back(pipeline->stages == 1 ? slot : e.select(e.equal(following, pipeline->stages), e.i32(0), following));
+    yielded.push_back(pipeline->stages == 1
+                          ? slot
+                          : e.select(e.equal(following, pipeline->stages), e.i32(0), following));
   }
   if (!initial.empty())
     scf::YieldOp::create(b, loc, yielded);
   return lowered;
 }
 
-/// The head of an iteration: this one's copies have arrived for all warps, and all warps are done with the stage that the
-/// copies of a later iteration now fill.
-void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipeline, Value induction, Value upper, Value step, Value slot) {
+/// The head of an iteration: this one's copies have arrived for all warps, and all warps are done
+/// with the stage that the copies of a later iteration now fill.
+void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipeline,
+                                      Value induction, Value upper, Value step, Value slot) {
   const Location loc = e.loc;
   const int ahead = pipeline.stages - 1;
   const bool isAsynchronous = anyIsAsynchronous(pipeline);
@@ -138,7 +146,8 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
     e.waitForCopies(ahead - 1);
   barrier();
   Value later = e.add(induction, e.mul(step, ahead));
-  Value filled = ahead == 0 ? Value() : e.select(e.equal(slot, 0), e.i32(ahead), e.add(slot, -1)); // (slot + stages - 1) % stages
+  // (slot + stages - 1) % stages
+  Value filled = ahead == 0 ? Value() : e.select(e.equal(slot, 0), e.i32(ahead), e.add(slot, -1));
   auto start = [&] {
     IRMapping outer = scalars;
     scalars.map(loop.getInductionVar(), later);
@@ -175,7 +184,8 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
 }
 
 void KernelEmitter::emitIf(scf::IfOp branch) {
-  auto lowered = scf::IfOp::create(e.builder, e.loc, scalars.lookup(branch.getCondition()), !branch.getElseRegion().empty());
+  auto lowered = scf::IfOp::create(e.builder, e.loc, scalars.lookup(branch.getCondition()),
+                                   !branch.getElseRegion().empty());
   OpBuilder::InsertionGuard guard(e.builder);
   const UnderWay before = underWay;
   e.builder.setInsertionPoint(lowered.thenBlock()->getTerminator());

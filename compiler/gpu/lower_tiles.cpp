@@ -8,8 +8,10 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-KernelEmitter::KernelEmitter(func::FuncOp source, const KernelPlan &plan, const KernelOptions &options)
-    : source(source), plan(plan), options(options), e{OpBuilder(source.getContext()), source.getLoc()} {}
+KernelEmitter::KernelEmitter(func::FuncOp source, const KernelPlan &plan,
+                             const KernelOptions &options)
+    : source(source), plan(plan), options(options),
+      e{OpBuilder(source.getContext()), source.getLoc()} {}
 
 void KernelEmitter::run(StringRef name) {
   OpBuilder &b = e.builder;
@@ -24,24 +26,31 @@ void KernelEmitter::run(StringRef name) {
   b.setInsertionPointToStart(entry);
   for (BlockArgument argument : source.getArguments())
     scalars.map(argument, entry->getArgument(argument.getArgNumber()));
-  sharedBase = LLVM::AddressOfOp::create(b, e.loc, LLVM::LLVMPointerType::get(b.getContext(), 3), "nysjit_shared");
+  sharedBase = LLVM::AddressOfOp::create(b, e.loc, LLVM::LLVMPointerType::get(b.getContext(), 3),
+                                         "nysjit_shared");
   thread = e.threadId();
   lane = e.bitAnd(thread, 31);
-  // The same for a warp's lanes: said through lane 0, the assembler keeps what follows from it in uniform registers.
+  // The same for a warp's lanes: said through lane 0, the assembler keeps what follows from it in
+  // uniform registers.
   warp = plan.numWarps() == 1 ? e.i32(0)
-                              : e.intrinsic("llvm.nvvm.shfl.sync.idx.i32", e.i32Type(), {e.i32(-1), e.divide(thread, 32), e.i32(0), e.i32(31)});
+                              : e.intrinsic("llvm.nvvm.shfl.sync.idx.i32", e.i32Type(),
+                                            {e.i32(-1), e.divide(thread, 32), e.i32(0), e.i32(31)});
   laneRow = e.divide(lane, 4);
   laneColumn = e.mul(e.bitAnd(lane, 3), 2);
   Block &body = source.getBody().front();
   if (options.mayOverlap) // a kernel that touches nothing waits before it ends
-    waitBefore = &*llvm::find_if(body, [](Operation &op) { return !isMemoryEffectFree(&op) || op.hasTrait<OpTrait::IsTerminator>(); });
+    waitBefore = &*llvm::find_if(body, [](Operation &op) {
+      return !isMemoryEffectFree(&op) || op.hasTrait<OpTrait::IsTerminator>();
+    });
   emitBlock(&body);
   func::ReturnOp::create(b, source.getLoc());
 }
 
-//===- Values ---------------------------------------------------------------------------------------------------===//
+//===- Values ---------------------------------------------------------------------------------===//
 
-SmallVector<Value> &KernelEmitter::registersOf(Value tile, unsigned part) { return registers[{tile, part}]; }
+SmallVector<Value> &KernelEmitter::registersOf(Value tile, unsigned part) {
+  return registers[{tile, part}];
+}
 
 void KernelEmitter::setRegisters(Value tile, Registers values, unsigned part) {
   registers[{tile, part}] = SmallVector<Value>(values.begin(), values.end());
@@ -54,14 +63,15 @@ Value KernelEmitter::firstRow(const RowSplit &split) {
   return e.mul(index, split.blocks * 16);
 }
 
-//===- Operations -----------------------------------------------------------------------------------------------===//
+//===- Operations -----------------------------------------------------------------------------===//
 
 void KernelEmitter::emitBlock(Block *block) {
   for (Operation &op : *block) {
     e.loc = op.getLoc();
     if (&op == waitBefore) {
       e.intrinsic("llvm.nvvm.griddepcontrol.wait", {}, {});
-      e.intrinsic("llvm.nvvm.griddepcontrol.launch.dependents", {}, {}); // which then has this launch alone to wait for
+      // which then has this launch alone to wait for
+      e.intrinsic("llvm.nvvm.griddepcontrol.launch.dependents", {}, {});
     }
     emitOperation(&op);
   }
@@ -102,7 +112,8 @@ void KernelEmitter::emitOperation(Operation *op) {
     return emitElementwise(op);
   // A scalar operation.
   if (isa<math::Exp2Op, math::Log2Op, arith::DivFOp>(op)) {
-    const SmallVector<Value> operands = llvm::map_to_vector(op->getOperands(), [&](Value operand) { return scalars.lookup(operand); });
+    const SmallVector<Value> operands = llvm::map_to_vector(
+        op->getOperands(), [&](Value operand) { return scalars.lookup(operand); });
     scalars.map(op->getResult(0), emitElement(op, operands));
     return;
   }
@@ -112,8 +123,13 @@ void KernelEmitter::emitOperation(Operation *op) {
 void KernelEmitter::emitView(tile::ViewOp view) {
   const tile::ViewType type = view.getResult().getType();
   const int64_t bytes = type.getElement().getIntOrFloatBitWidth() / 8;
-  views[view] = {e.offset(scalars.lookup(view.getBase()), e.mul(scalars.lookup(view.getOffset()), bytes)), scalars.lookup(view.getLength()),
-                 e.mul(scalars.lookup(view.getRowStride()), bytes), type.getElement(), type.getColumns(), isOfArgument(view)};
+  views[view] = {
+      e.offset(scalars.lookup(view.getBase()), e.mul(scalars.lookup(view.getOffset()), bytes)),
+      scalars.lookup(view.getLength()),
+      e.mul(scalars.lookup(view.getRowStride()), bytes),
+      type.getElement(),
+      type.getColumns(),
+      isOfArgument(view)};
 }
 
 /// One element of an elementwise operation.
@@ -147,7 +163,8 @@ void KernelEmitter::emitElementwise(Operation *op) {
     if (form == 0)
       count = plan.split(type.getDimSize(0)).rowRegisters() * type.getDimSize(1) / 4;
     else
-      count = form == RowPart ? plan.split(type.getDimSize(0)).rowRegisters() : type.getDimSize(0) / 4;
+      count =
+          form == RowPart ? plan.split(type.getDimSize(0)).rowRegisters() : type.getDimSize(0) / 4;
     if (form == ColumnPart && type.getDimSize(0) == 1)
       count = 1;
     Registers values;
@@ -156,24 +173,31 @@ void KernelEmitter::emitElementwise(Operation *op) {
       values.assign(count, scalars.lookup(splat.getInput()));
     } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
       auto repeated = cast<SplatElementsAttr>(constant.getValue());
-      values.assign(count, arith::ConstantOp::create(e.builder, e.loc, repeated.getSplatValue<TypedAttr>()));
+      values.assign(
+          count, arith::ConstantOp::create(e.builder, e.loc, repeated.getSplatValue<TypedAttr>()));
     } else if (isa<arith::ExtFOp>(op)) { // 16-bit tiles are float32 in registers
       llvm::append_range(values, registersOf(op->getOperand(0), form));
     } else {
-      // a b + c in one rounding where the product has no other use. A softmax's logit has one, the maximum, and must be the
-      // same rounded number in both: at scores of 1e20 half a unit in the last place is 1e12.
+      // a b + c in one rounding where the product has no other use. A softmax's logit has one, the
+      // maximum, and must be the same rounded number in both: at scores of 1e20 half a unit in the
+      // last place is 1e12.
       auto product = [&](Value operand) {
         auto mul = operand.getDefiningOp<arith::MulFOp>();
-        return mul && operand.hasOneUse() && tileType(operand).getElementType().isF32() ? mul : arith::MulFOp();
+        return mul && operand.hasOneUse() && tileType(operand).getElementType().isF32()
+                   ? mul
+                   : arith::MulFOp();
       };
-      arith::MulFOp fused = isa<arith::AddFOp, arith::SubFOp>(op) ? product(op->getOperand(0)) : arith::MulFOp();
+      arith::MulFOp fused =
+          isa<arith::AddFOp, arith::SubFOp>(op) ? product(op->getOperand(0)) : arith::MulFOp();
       for (size_t i = 0; i < count; ++i) {
         SmallVector<Value> operands;
         for (Value operand : op->getOperands())
-          operands.push_back(tileType(operand) ? registersOf(operand, form)[i] : scalars.lookup(operand));
+          operands.push_back(tileType(operand) ? registersOf(operand, form)[i]
+                                               : scalars.lookup(operand));
         if (fused) {
           Value other = isa<arith::SubFOp>(op) ? e.negate(operands[1]) : operands[1];
-          values.push_back(e.fma(registersOf(fused.getLhs(), form)[i], registersOf(fused.getRhs(), form)[i], other));
+          values.push_back(e.fma(registersOf(fused.getLhs(), form)[i],
+                                 registersOf(fused.getRhs(), form)[i], other));
         } else {
           values.push_back(emitElement(op, operands));
         }
@@ -192,7 +216,8 @@ void KernelEmitter::emitBroadcast(tile::BroadcastOp op) {
   for (int64_t block = 0; block < split.blocks; ++block)
     for (int64_t piece = 0; piece < type.getDimSize(1) / 8; ++piece)
       for (int64_t element = 0; element < 2 * split.halves; ++element)
-        values.push_back(isRow ? part[block * split.halves + element / 2] : part[piece * 2 + element % 2]);
+        values.push_back(isRow ? part[block * split.halves + element / 2]
+                               : part[piece * 2 + element % 2]);
   setRegisters(op.getResult(), values);
 }
 
@@ -217,13 +242,16 @@ void KernelEmitter::emitIota(tile::IotaOp op) {
   }
 }
 
-//===- Kernels --------------------------------------------------------------------------------------------------===//
+//===- Kernels --------------------------------------------------------------------------------===//
 
-LogicalResult lowerTiles(ModuleOp module, const std::function<KernelOptions(const std::string &)> &optionsOf, std::vector<LoweredKernel> &lowered) {
+LogicalResult lowerTiles(ModuleOp module,
+                         const std::function<KernelOptions(const std::string &)> &optionsOf,
+                         std::vector<LoweredKernel> &lowered) {
   OpBuilder b(module.getContext());
   b.setInsertionPointToStart(module.getBody());
   const Type bytes = LLVM::LLVMArrayType::get(b.getI8Type(), 0);
-  LLVM::GlobalOp::create(b, module.getLoc(), bytes, /*isConstant=*/false, LLVM::Linkage::External, "nysjit_shared", Attribute(),
+  LLVM::GlobalOp::create(b, module.getLoc(), bytes, /*isConstant=*/false, LLVM::Linkage::External,
+                         "nysjit_shared", Attribute(),
                          /*alignment=*/128, /*addrSpace=*/3);
   SmallVector<func::FuncOp> kernels;
   module.walk([&](func::FuncOp function) {
@@ -244,7 +272,8 @@ LogicalResult lowerTiles(ModuleOp module, const std::function<KernelOptions(cons
     if (plan->sharedBytes() <= options.sharedLimit) {
       kernel.setName((kernel.getName() + "_tiles").str());
       KernelEmitter(kernel, *plan, options).run(result.name);
-      result.alignedParameters.assign(plan->alignedParameters().begin(), plan->alignedParameters().end());
+      result.alignedParameters.assign(plan->alignedParameters().begin(),
+                                      plan->alignedParameters().end());
       if (!result.alignedParameters.empty()) {
         options.aligned = false;
         result.unaligned = result.name + "_unaligned";

@@ -1,4 +1,5 @@
-// Tiles between global memory and registers. Rows outside a view are read as zero without touching memory, and not written.
+// Tiles between global memory and registers. Rows outside a view are read as zero without touching
+// memory, and not written.
 #include "compiler/gpu/kernel_emitter.h"
 
 using namespace mlir;
@@ -9,7 +10,8 @@ static int64_t bytesOf(Type element) { return element.getIntOrFloatBitWidth() / 
 /// One element as float32.
 static Value loadElement(Emission &e, Type element, Value address) {
   Value value = e.load(element, address, bytesOf(element));
-  return element.isF32() ? value : Value(arith::ExtFOp::create(e.builder, e.loc, e.f32Type(), value));
+  return element.isF32() ? value
+                         : Value(arith::ExtFOp::create(e.builder, e.loc, e.f32Type(), value));
 }
 
 /// Two neighbours as float32, in one access where they are aligned.
@@ -30,7 +32,8 @@ static void storeElement(Emission &e, Type element, Value value, Value address) 
   e.store(value, address, bytesOf(element));
 }
 
-static void storePair(Emission &e, Type element, Value first, Value second, Value address, bool aligned) {
+static void storePair(Emission &e, Type element, Value first, Value second, Value address,
+                      bool aligned) {
   if (!aligned) {
     storeElement(e, element, first, address);
     storeElement(e, element, second, e.offset(address, bytesOf(element)));
@@ -41,7 +44,7 @@ static void storePair(Emission &e, Type element, Value first, Value second, Valu
   }
 }
 
-//===- Loads ----------------------------------------------------------------------------------------------------===//
+//===- Loads ----------------------------------------------------------------------------------===//
 
 void KernelEmitter::emitLoad(tile::LoadOp load) {
   const RankedTensorType type = load.getResult().getType();
@@ -66,7 +69,8 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
       setRegisters(load.getResult(), loadPart(load, row, part), part);
 }
 
-/// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of ldmatrix is one 8x8 piece.
+/// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of
+/// ldmatrix is one 8x8 piece.
 Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
   const RankedTensorType type = load.getResult().getType();
   const RowSplit split = plan.split(type.getDimSize(0));
@@ -83,13 +87,17 @@ Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
   };
   for (int64_t block = 0; block < split.blocks; ++block)
     for (int64_t piece = 0; piece < pieces; piece += 2) {
-      // Matrices (half 0, piece), (half 1, piece), (half 0, piece + 1), ...; with 8 rows the halves are left out.
+      // Matrices (half 0, piece), (half 1, piece), (half 0, piece + 1), ...; with 8 rows the halves
+      // are left out.
       const int64_t width = std::min<int64_t>(2, pieces - piece);
       const bool isWhole = split.halves == 2;
       Value rows = e.bitAnd(lane, isWhole ? 15 : 7);
-      Value chunks = width == 1 ? e.i32(0) : isWhole ? e.divide(lane, 16) : e.bitAnd(e.divide(lane, 8), 1);
+      Value chunks = width == 1 ? e.i32(0)
+                     : isWhole  ? e.divide(lane, 16)
+                                : e.bitAnd(e.divide(lane, 8), 1);
       const Registers matrices =
-          loadMatrices(operand, e.i32(block * 16), e.i32(piece), rows, chunks, static_cast<int>(width * split.halves), /*transposed=*/false);
+          loadMatrices(operand, e.i32(block * 16), e.i32(piece), rows, chunks,
+                       static_cast<int>(width * split.halves), /*transposed=*/false);
       for (int64_t i = 0; i < width; ++i)
         for (int64_t half = 0; half < split.halves; ++half)
           set(block, piece + i, half, matrices[i * split.halves + half]);
@@ -97,8 +105,12 @@ Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
   return values;
 }
 
-Registers KernelEmitter::valuesInside(tile::LoadOp load, Value number, llvm::function_ref<Registers()> body, const Registers &outside) {
-  return load.getInBounds() ? body() : e.valuesWhen(e.below(number, views[load.getView()].length), body, outside);
+Registers KernelEmitter::valuesInside(tile::LoadOp load, Value number,
+                                      llvm::function_ref<Registers()> body,
+                                      const Registers &outside) {
+  return load.getInBounds()
+             ? body()
+             : e.valuesWhen(e.below(number, views[load.getView()].length), body, outside);
 }
 
 Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
@@ -118,7 +130,8 @@ Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
             Value address = e.offset(column, e.mul(e.widen(at), view.rowBytes));
             Registers pairs;
             for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
-              auto [low, high] = loadPair(e, view.element, e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
+              auto [low, high] = loadPair(
+                  e, view.element, e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
               pairs.append({low, high});
             }
             return pairs;
@@ -126,7 +139,8 @@ Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
           zeros);
       for (int64_t piece = 0; piece < view.columns / 8; ++piece)
         for (int64_t element = 0; element < 2; ++element)
-          values[((block * (view.columns / 8) + piece) * split.halves + half) * 2 + element] = loaded[piece * 2 + element];
+          values[((block * (view.columns / 8) + piece) * split.halves + half) * 2 + element] =
+              loaded[piece * 2 + element];
     }
   return values;
 }
@@ -150,8 +164,13 @@ Registers KernelEmitter::loadPart(tile::LoadOp load, Value start, PartOfTile par
   Value address = e.offset(view.address, e.mul(e.widen(first), bytesOf(view.element)));
   Registers values;
   for (int64_t step : steps)
-    values.append(valuesInside(
-        load, e.add(first, step), [&] { return Registers{loadElement(e, view.element, e.offset(address, step * bytesOf(view.element)))}; }, {e.f32(0)}));
+    values.append(valuesInside(load, e.add(first, step),
+                               [&] {
+                                 return Registers{
+                                     loadElement(e, view.element,
+                                                 e.offset(address, step * bytesOf(view.element)))};
+                               },
+                               {e.f32(0)}));
   return values;
 }
 
@@ -162,18 +181,25 @@ Value KernelEmitter::loadScalar(tile::LoadScalarOp load) {
   Value row = scalars.lookup(load.getRow());
   Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getZeroAttr(type));
   return e.valuesWhen(
-      e.below(row, view.length), [&] { return Registers{e.load(type, e.offset(view.address, e.mul(e.widen(row), bytes)), bytes)}; }, {zero})[0];
+      e.below(row, view.length),
+      [&] {
+        return Registers{e.load(type, e.offset(view.address, e.mul(e.widen(row), bytes)), bytes)};
+      },
+      {zero})[0];
 }
 
-//===- Stores ---------------------------------------------------------------------------------------------------===//
+//===- Stores ---------------------------------------------------------------------------------===//
 
-/// Whether another thread may still have to read what the store overwrites: one that loads other rows of that memory, or the
-/// same rows for a copy of the tile. The same load by the thread that writes needs no barrier.
+/// Whether another thread may still have to read what the store overwrites: one that loads other
+/// rows of that memory, or the same rows for a copy of the tile. The same load by the thread that
+/// writes needs no barrier.
 bool KernelEmitter::mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const {
   return llvm::any_of(underWay.loads, [&](Operation *op) {
     auto load = cast<tile::LoadOp>(op);
-    const bool isSame = !hasCopies && !plan.shared(load) && load.getView() == store.getView() && load.getRow() == store.getRow() &&
-                        load.getResult().getType().getShape() == store.getValue().getType().getShape();
+    const bool isSame =
+        !hasCopies && !plan.shared(load) && load.getView() == store.getView() &&
+        load.getRow() == store.getRow() &&
+        load.getResult().getType().getShape() == store.getValue().getType().getShape();
     return baseOf(load.getView()) == baseOf(store.getView()) && !isSame;
   });
 }
@@ -182,7 +208,8 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
   const MemoryView &view = views[store.getView()];
   const RankedTensorType type = store.getValue().getType();
   Value start = scalars.lookup(store.getRow());
-  const bool hasCopies = type.getRank() == 1 || plan.split(type.getDimSize(0)).warps < plan.numWarps();
+  const bool hasCopies =
+      type.getRank() == 1 || plan.split(type.getDimSize(0)).warps < plan.numWarps();
   if (mayOverwriteUnread(store, hasCopies))
     barrier();
   underWay.stored.insert(baseOf(store.getView()));
@@ -191,43 +218,52 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
     const bool aligned = options.aligned || !view.isArgument;
     const SmallVector<Value> values = registersOf(store.getValue());
     Value first = e.add(e.add(start, firstRow(split)), laneRow);
-    Value column = e.offset(e.offset(view.address, e.mul(e.widen(first), view.rowBytes)), e.mul(laneColumn, bytesOf(view.element)));
+    Value column = e.offset(e.offset(view.address, e.mul(e.widen(first), view.rowBytes)),
+                            e.mul(laneColumn, bytesOf(view.element)));
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half) {
-        Value at = e.add(first, block * 16 + half * 8), holds = e.below(at, view.length);
+        Value at = e.add(first, block * 16 + half * 8);
+        Value holds = e.below(at, view.length);
         if (split.warps < plan.numWarps())
           holds = e.both(holds, e.less(warp, e.i32(split.warps)));
         e.when(holds, [&] {
           Value address = e.offset(column, e.mul(view.rowBytes, block * 16 + half * 8));
           for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
             const int64_t at = ((block * (view.columns / 8) + piece) * split.halves + half) * 2;
-            storePair(e, view.element, values[at], values[at + 1], e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
+            storePair(e, view.element, values[at], values[at + 1],
+                      e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
           }
         });
       }
     return;
   }
   auto storeAt = [&](Value condition, Value number, Value value) {
-    e.when(e.both(condition, e.below(number, view.length)),
-           [&] { storeElement(e, view.element, value, e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element)))); });
+    e.when(e.both(condition, e.below(number, view.length)), [&] {
+      storeElement(e, view.element, value,
+                   e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element))));
+    });
   };
   const int64_t length = type.getDimSize(0);
   if (length == 1) // a scalar
     return storeAt(e.equal(thread, 0), start, registersOf(store.getValue(), ColumnPart)[0]);
   if (plan.parts(store.getValue()) & RowPart) {
     const RowSplit split = plan.split(length);
-    Value first = e.add(e.add(start, firstRow(split)), laneRow), holds = e.equal(laneColumn, 0);
+    Value first = e.add(e.add(start, firstRow(split)), laneRow);
+    Value holds = e.equal(laneColumn, 0);
     if (split.warps < plan.numWarps())
       holds = e.both(holds, e.less(warp, e.i32(split.warps)));
     for (int64_t block = 0; block < split.blocks; ++block)
       for (int64_t half = 0; half < split.halves; ++half)
-        storeAt(holds, e.add(first, block * 16 + half * 8), registersOf(store.getValue(), RowPart)[block * split.halves + half]);
+        storeAt(holds, e.add(first, block * 16 + half * 8),
+                registersOf(store.getValue(), RowPart)[block * split.halves + half]);
     return;
   }
-  Value first = e.add(start, laneColumn), holds = e.less(thread, e.i32(4));
+  Value first = e.add(start, laneColumn);
+  Value holds = e.less(thread, e.i32(4));
   for (int64_t piece = 0; piece < length / 8; ++piece)
     for (int64_t element = 0; element < 2; ++element)
-      storeAt(holds, e.add(first, piece * 8 + element), registersOf(store.getValue(), ColumnPart)[piece * 2 + element]);
+      storeAt(holds, e.add(first, piece * 8 + element),
+              registersOf(store.getValue(), ColumnPart)[piece * 2 + element]);
 }
 
 } // namespace nysjit::gpu

@@ -1,5 +1,6 @@
-// nysjit-compiler: the compiler worker. It serves the requests of runtime/worker/wire.h on the socket it is started with
-// (file descriptor 3) until that closes. An abort in LLVM ends this process, never the one that asked.
+// nysjit-compiler: the compiler worker. It serves the requests of runtime/worker/wire.h on the
+// socket it is started with (file descriptor 3) until that closes. An abort in LLVM ends this
+// process, never the one that asked.
 #include "compiler/driver/compile.h"
 #include "runtime/worker/wire.h"
 
@@ -13,7 +14,9 @@ using namespace nysjit;
 
 namespace {
 
-Message errorReply(const Error &error) { return {{{"status", "error"}, {"error", errorToJson(error)}}, {}}; }
+Message errorReply(const Error &error) {
+  return {{{"status", "error"}, {"error", errorToJson(error)}}, {}};
+}
 
 /// The request's JSON and blobs as a CompileRequest.
 Result<CompileRequest> readRequest(const Message &message) {
@@ -36,13 +39,16 @@ Result<CompileRequest> readRequest(const Message &message) {
     const std::string name = header[key].is_string() ? header[key].get<std::string>() : "";
     auto stage = stageFromName(name);
     if (!stage)
-      return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key, "tile, lowered, llvm, asm, object, ptx, cubin or plan", "'" + name + "'");
+      return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key,
+                             "tile, lowered, llvm, asm, object, ptx, cubin or plan",
+                             "'" + name + "'");
     (std::string(key) == "emit" ? request.emit : request.from) = *stage;
   }
   request.assembler = header.value("assembler", std::string());
   if (request.from) {
     if (message.blobs.empty())
-      return Error::plain(ErrorKind::InvalidArgument, "--from", "--from: expected the stage's text, found none");
+      return Error::plain(ErrorKind::InvalidArgument, "--from",
+                          "--from: expected the stage's text, found none");
     request.fromText = message.blobs[0];
   }
   return request;
@@ -55,13 +61,16 @@ Message serveCompile(const Message &message) {
   auto output = compile(*request);
   if (!output)
     return errorReply(output.error());
-  nlohmann::json stages = nlohmann::json::object(), config = nlohmann::json::object();
+  nlohmann::json stages = nlohmann::json::object();
+  nlohmann::json config = nlohmann::json::object();
   for (const auto &[name, ms] : output->stageMs)
     stages[name] = ms;
   for (const PlanKernel &kernel : output->plan.kernels)
     if (!kernel.name.ends_with("_unaligned")) // the same as the kernel's it stands in for
       config[kernel.name] = nlohmann::json::parse(kernel.configJson);
-  Message reply{{{"status", "ok"}, {"stages_ms", stages}, {"kernels", output->kernels}, {"config", config}}, {}};
+  Message reply{
+      {{"status", "ok"}, {"stages_ms", stages}, {"kernels", output->kernels}, {"config", config}},
+      {}};
   if (request->emit)
     reply.blobs = {std::move(output->emitted)};
   else
@@ -77,7 +86,8 @@ Message serve(const Message &message) {
     return {{{"status", "ok"}, {"llvm", LLVM_VERSION_STRING}}, {}};
   if (kind == "compile")
     return serveCompile(message);
-  return errorReply(Error::mismatch(ErrorKind::InvalidArgument, "request", "hello or compile", "'" + kind + "'"));
+  return errorReply(
+      Error::mismatch(ErrorKind::InvalidArgument, "request", "hello or compile", "'" + kind + "'"));
 }
 
 } // namespace
@@ -86,7 +96,9 @@ int main() {
   constexpr int socket = 3;
   struct stat status;
   if (fstat(socket, &status) != 0 || !S_ISSOCK(status.st_mode)) {
-    std::fputs("nysjit-compiler: expected a socket as file descriptor 3; it is started by the nysjit runtime\n", stderr);
+    std::fputs("nysjit-compiler: expected a socket as file descriptor 3; it is started by the "
+               "nysjit runtime\n",
+               stderr);
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
@@ -98,7 +110,8 @@ int main() {
     try {
       reply = serve(*message);
     } catch (const std::exception &error) {
-      reply = errorReply(Error::plain(ErrorKind::CompileFailed, "compiler", std::string("compiler: ") + error.what()));
+      reply = errorReply(Error::plain(ErrorKind::CompileFailed, "compiler",
+                                      std::string("compiler: ") + error.what()));
     }
     if (!sendMessage(socket, reply).ok())
       return 0;

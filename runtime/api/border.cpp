@@ -1,4 +1,5 @@
-// The calling thread's last error. Out of memory must be sayable without memory: then a fixed text stands in.
+// The calling thread's last error. Out of memory must be sayable without memory: then a fixed text
+// stands in.
 #include "runtime/api/border.h"
 #include "runtime/worker/wire.h"
 
@@ -10,8 +11,10 @@ namespace nysjit {
 namespace {
 
 struct LastError {
-  std::string message, json = "{}";
-  char fixedMessage[256] = "", fixedJson[512] = "";
+  std::string message;
+  std::string json = "{}";
+  char fixedMessage[256] = "";
+  char fixedJson[512] = "";
   bool isFixed = false;
 };
 thread_local LastError lastError;
@@ -21,11 +24,16 @@ struct StatusRow {
   nysjit_status status;
 };
 constexpr StatusRow statusTable[] = {
-    {ErrorKind::InvalidJson, NYSJIT_INVALID_JSON},         {ErrorKind::InvalidKey, NYSJIT_INVALID_KEY},
-    {ErrorKind::InvalidArgument, NYSJIT_INVALID_ARGUMENT}, {ErrorKind::InvalidFile, NYSJIT_INVALID_FILE},
-    {ErrorKind::InvalidShape, NYSJIT_INVALID_SHAPE},       {ErrorKind::UnknownDevice, NYSJIT_UNKNOWN_DEVICE},
-    {ErrorKind::Unavailable, NYSJIT_UNAVAILABLE},          {ErrorKind::CompileFailed, NYSJIT_COMPILE_FAILED},
-    {ErrorKind::CheckFailed, NYSJIT_CHECK_FAILED},         {ErrorKind::Io, NYSJIT_IO},
+    {ErrorKind::InvalidJson, NYSJIT_INVALID_JSON},
+    {ErrorKind::InvalidKey, NYSJIT_INVALID_KEY},
+    {ErrorKind::InvalidArgument, NYSJIT_INVALID_ARGUMENT},
+    {ErrorKind::InvalidFile, NYSJIT_INVALID_FILE},
+    {ErrorKind::InvalidShape, NYSJIT_INVALID_SHAPE},
+    {ErrorKind::UnknownDevice, NYSJIT_UNKNOWN_DEVICE},
+    {ErrorKind::Unavailable, NYSJIT_UNAVAILABLE},
+    {ErrorKind::CompileFailed, NYSJIT_COMPILE_FAILED},
+    {ErrorKind::CheckFailed, NYSJIT_CHECK_FAILED},
+    {ErrorKind::Io, NYSJIT_IO},
 };
 
 const char *statusName(nysjit_status status) {
@@ -52,7 +60,8 @@ nysjit_status keepFailure(nysjit_status status, const char *message) noexcept {
       plain[length++] = *c;
   plain[length] = '\0';
   std::snprintf(lastError.fixedJson, sizeof lastError.fixedJson,
-                R"({"kind":"%s","where":"","expected":"","found":"","message":"%s"})", statusName(status), plain);
+                R"({"kind":"%s","where":"","expected":"","found":"","message":"%s"})",
+                statusName(status), plain);
   return status;
 }
 
@@ -62,7 +71,8 @@ nysjit_status keepError(const Error &error) noexcept {
     if (row.kind == error.kind)
       status = row.status;
   try {
-    std::string json = errorToJson(error).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string json =
+        errorToJson(error).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     std::string message = error.message;
     lastError.json.swap(json);
     lastError.message.swap(message);
@@ -79,8 +89,12 @@ using namespace nysjit;
 
 extern "C" {
 
-const char *nysjit_last_error(void) { return lastError.isFixed ? lastError.fixedMessage : lastError.message.c_str(); }
-const char *nysjit_last_error_json(void) { return lastError.isFixed ? lastError.fixedJson : lastError.json.c_str(); }
+const char *nysjit_last_error(void) {
+  return lastError.isFixed ? lastError.fixedMessage : lastError.message.c_str();
+}
+const char *nysjit_last_error_json(void) {
+  return lastError.isFixed ? lastError.fixedJson : lastError.json.c_str();
+}
 const char *nysjit_status_name(nysjit_status status) { return statusName(status); }
 
 } // extern "C"

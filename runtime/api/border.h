@@ -1,4 +1,5 @@
-// The border between C and C++: statuses, the calling thread's last error, structs of other versions.
+// The border between C and C++: statuses, the calling thread's last error, structs of other
+// versions.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/include/nysjit.h"
@@ -28,21 +29,25 @@ template <typename Body> nysjit_status atBorder(Body body) noexcept {
   }
 }
 
-/// Copies a caller's struct, of `from->size` bytes, into one of this version: what it lacks is zero, what this version
-/// does not know must be zero. `least` is the size of the fields that every version has.
-template <typename Struct> Status readStruct(const Struct *from, const char *name, size_t least, Struct &to) {
+/// Copies a caller's struct, of `from->size` bytes, into one of this version: what it lacks is
+/// zero, what this version does not know must be zero. `least` is the size of the fields that every
+/// version has.
+template <typename Struct>
+Status readStruct(const Struct *from, const char *name, size_t least, Struct &to) {
   if (!from)
     return Error::mismatch(ErrorKind::InvalidArgument, name, "a struct", "NULL");
   const size_t size = from->size;
   if (size < least || size > 1 << 16)
     return Error::mismatch(ErrorKind::InvalidArgument, std::string(name) + ".size",
-                           "the struct's size, " + std::to_string(sizeof(Struct)) + " in this version",
+                           "the struct's size, " + std::to_string(sizeof(Struct)) +
+                               " in this version",
                            std::to_string(size));
   to = Struct();
   const char *bytes = reinterpret_cast<const char *>(from);
   for (size_t i = sizeof(Struct); i < size; ++i)
     if (bytes[i] != 0)
-      return Error::mismatch(ErrorKind::InvalidArgument, name, "fields that this version of the library knows",
+      return Error::mismatch(ErrorKind::InvalidArgument, name,
+                             "fields that this version of the library knows",
                              "a later version's field that is not zero");
   std::memcpy(&to, from, size < sizeof(Struct) ? size : sizeof(Struct));
   to.size = sizeof(Struct);

@@ -13,7 +13,8 @@ namespace {
 class Stopwatch {
 public:
   double ms() const {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+        .count();
   }
 
 private:
@@ -29,19 +30,18 @@ nlohmann::json part(const nlohmann::json &header, const char *name) {
 
 const char *cacheStateName(CacheState state) {
   switch (state) {
-  case CacheState::Memory:
-    return "memory";
-  case CacheState::Disk:
-    return "disk";
-  case CacheState::Compiled:
-    return "compiled";
+  case CacheState::Memory: return "memory";
+  case CacheState::Disk: return "disk";
+  case CacheState::Compiled: return "compiled";
   }
   return "unknown";
 }
 
 RuntimeContext::RuntimeContext(ContextOptions given)
-    : options(std::move(given)), disk(options.cacheFolder ? *options.cacheFolder : defaultCacheFolder()),
-      threads(std::make_shared<Threads>(options.threads, options.parallelFor, options.parallelForContext)) {}
+    : options(std::move(given)),
+      disk(options.cacheFolder ? *options.cacheFolder : defaultCacheFolder()),
+      threads(std::make_shared<Threads>(options.threads, options.parallelFor,
+                                        options.parallelForContext)) {}
 
 Status RuntimeContext::findCompiler() {
   const std::lock_guard lock(mutex);
@@ -64,8 +64,9 @@ const RuntimeContext::Assembler &RuntimeContext::assembler() {
     return *tool;
   tool.emplace();
   // The emulator runs PTX, whoever else could.
-  Result<std::string> path =
-      options.device == DeviceKind::PtxEmulator ? Result<std::string>(std::string()) : findAssembler();
+  Result<std::string> path = options.device == DeviceKind::PtxEmulator
+                                 ? Result<std::string>(std::string())
+                                 : findAssembler();
   if (path && !path->empty())
     if (Result<std::string> identity = toolIdentity(*path))
       tool = Assembler{std::move(*path), std::move(*identity)};
@@ -107,16 +108,16 @@ LoadedProgram::Place RuntimeContext::place() {
   return {threads, gpu, disk.folder()};
 }
 
-Result<RuntimeContext::Key> RuntimeContext::keyOf(const KernelSpec &spec, const KernelConfig &config,
-                                                  const Target &target) {
+Result<RuntimeContext::Key>
+RuntimeContext::keyOf(const KernelSpec &spec, const KernelConfig &config, const Target &target) {
   // Without a compiler the programs of the one that filled the cache are as good.
   NYSJIT_RETURN_IF_ERROR(checkRuns(target));
   Key key;
   if (findCompiler().ok())
     key.compilerId = compilerId;
-  key.text =
-      cacheKeyText(spec, config, target, hostCpu(), key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId,
-                   target.isCuda() ? assembler().identity : "none");
+  key.text = cacheKeyText(spec, config, target, hostCpu(),
+                          key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId,
+                          target.isCuda() ? assembler().identity : "none");
   key.key = hashHex(key.text);
   return key;
 }
@@ -125,17 +126,19 @@ std::shared_ptr<const LoadedProgram> RuntimeContext::loadFromDisk(const Key &key
   std::optional<CacheEntry> entry = disk.load(key.key, key.text);
   if (!entry)
     return nullptr;
-  Result<std::shared_ptr<const LoadedProgram>> loaded = LoadedProgram::load(key.key, std::move(*entry), place());
+  Result<std::shared_ptr<const LoadedProgram>> loaded =
+      LoadedProgram::load(key.key, std::move(*entry), place());
   return loaded ? *loaded : nullptr; // an entry that cannot be loaded is a miss like a damaged one
 }
 
 Result<Message> RuntimeContext::ask(const StageRequest &request) {
   NYSJIT_RETURN_IF_ERROR(findCompiler());
   Message message;
-  message.header = {{"request", "compile"},
-                    {"spec", nlohmann::json::parse(canonicalJson(request.spec), nullptr, false)},
-                    {"config", nlohmann::json::parse(canonicalJson(request.config), nullptr, false)},
-                    {"target", targetName(request.target)}};
+  message.header = {
+      {"request", "compile"},
+      {"spec", nlohmann::json::parse(canonicalJson(request.spec), nullptr, false)},
+      {"config", nlohmann::json::parse(canonicalJson(request.config), nullptr, false)},
+      {"target", targetName(request.target)}};
   if (request.target.isCuda() && !assembler().path.empty())
     message.header["assembler"] = assembler().path;
   if (!request.emit.empty())
@@ -148,7 +151,8 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
   const size_t expected = !request.emit.empty() ? 1 : request.target.isCuda() ? 3 : 2;
   if (reply && reply->blobs.size() != expected)
     return Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
-                           std::to_string(expected) + " blobs in its answer", std::to_string(reply->blobs.size()));
+                           std::to_string(expected) + " blobs in its answer",
+                           std::to_string(reply->blobs.size()));
   return reply;
 }
 
@@ -160,8 +164,8 @@ Result<StageReply> RuntimeContext::compileStage(const StageRequest &request) {
   return StageReply{std::move(reply->header), std::move(reply->blobs)};
 }
 
-Result<PreparedProgram> RuntimeContext::compile(const Key &key, const KernelSpec &spec, const KernelConfig &config,
-                                                const Target &target) {
+Result<PreparedProgram> RuntimeContext::compile(const Key &key, const KernelSpec &spec,
+                                                const KernelConfig &config, const Target &target) {
   Result<Message> reply = ask({spec, config, target, "", "", ""});
   if (!reply)
     return reply.takeError();
@@ -172,17 +176,20 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const KernelSpec
   if (target.isCuda())
     entry.ptx = std::move(reply->blobs[2]);
   // Times are left out: the same program gives the same entry.
-  entry.infoJson =
-      nlohmann::json{{"config", part(reply->header, "config")}, {"kernels", part(reply->header, "kernels")}}.dump();
+  entry.infoJson = nlohmann::json{{"config", part(reply->header, "config")},
+                                  {"kernels", part(reply->header, "kernels")}}
+                       .dump();
 
   const Stopwatch load;
-  Result<std::shared_ptr<const LoadedProgram>> loaded = LoadedProgram::load(key.key, entry, place());
+  Result<std::shared_ptr<const LoadedProgram>> loaded =
+      LoadedProgram::load(key.key, entry, place());
   if (!loaded) {
     const Error &error = loaded.error();
     return Error::plain(ErrorKind::CompileFailed, "compiler worker",
                         "the compiler's program cannot be loaded: " + error.message);
   }
-  PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0, part(reply->header, "stages_ms").dump()};
+  PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0,
+                           part(reply->header, "stages_ms").dump()};
   if (disk.store(key.key, entry))
     disk.rememberCompilerId(key.compilerId);
   return prepared;
@@ -200,7 +207,8 @@ Result<PreparedProgram> RuntimeContext::prepare(const KernelSpec &spec, const Ke
   return prepared;
 }
 
-Result<PreparedProgram> RuntimeContext::find(const KernelSpec &spec, const KernelConfig &config, const Target &target) {
+Result<PreparedProgram> RuntimeContext::find(const KernelSpec &spec, const KernelConfig &config,
+                                             const Target &target) {
   const Stopwatch whole;
   Result<Key> key = keyOf(spec, config, target);
   if (!key)
@@ -219,8 +227,8 @@ Result<PreparedProgram> RuntimeContext::find(const KernelSpec &spec, const Kerne
     return PreparedProgram{slot->program, CacheState::Memory, whole.ms(), 0, "{}"};
   if ((slot->program = loadFromDisk(*key)))
     return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};
-  // One of all processes goes on, the others find its entry when it is done. One that takes longer than a compile may
-  // is not waited for.
+  // One of all processes goes on, the others find its entry when it is done. One that takes longer
+  // than a compile may is not waited for.
   const std::unique_ptr<FileLock> fileLock = disk.lock(key->key, compileTimeoutMs());
   if (fileLock && (slot->program = loadFromDisk(*key)))
     return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};

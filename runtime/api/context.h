@@ -1,5 +1,6 @@
-// RuntimeContext: prepares programs from memory, from disk or by compiling. The C API is a thin border around this; the
-// command uses it directly (link nysjit_runtime_static, which has the C API too).
+// RuntimeContext: prepares programs from memory, from disk or by compiling. The C API is a thin
+// border around this; the command uses it directly (link nysjit_runtime_static, which has the C API
+// too).
 #pragma once
 #include "runtime/api/program.h"
 #include "runtime/cache/disk_cache.h"
@@ -31,8 +32,9 @@ const char *cacheStateName(CacheState state); // "memory", "disk", "compiled"
 struct PreparedProgram {
   std::shared_ptr<const LoadedProgram> program;
   CacheState cache = CacheState::Memory;
-  double loadMs = 0, compileMs = 0; // as in nysjit_program_info
-  std::string stagesMsJson = "{}";  // of this compile
+  double loadMs = 0;
+  double compileMs = 0;            // as in nysjit_program_info
+  std::string stagesMsJson = "{}"; // of this compile
 };
 
 /// A compile that stops at a stage or starts from one; never cached.
@@ -40,14 +42,18 @@ struct StageRequest {
   KernelSpec spec;
   KernelConfig config;
   Target target;
-  std::string emit; // "tile", "lowered", "llvm", "asm", "object", "ptx", "cubin", "plan"; "": the whole program
-  std::string from, fromBytes; // start from this stage's text or bytes; "": from the spec
+  // "tile", "lowered", "llvm", "asm", "object", "ptx", "cubin", "plan"; "": the whole program
+  std::string emit;
+  std::string from;
+  std::string fromBytes; // start from this stage's text or bytes; "": from the spec
 };
 
 struct StageReply {
-  nlohmann::json report;          // {"stages_ms", "kernels", "config"}, as far as the worker knows them
-  std::vector<std::string> blobs; // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object or
-                                  // the cubin (empty if there was no ptxas), for a GPU 2 the PTX
+  // {"stages_ms", "kernels", "config"}, as far as the worker knows them
+  nlohmann::json report;
+  // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object or
+  std::vector<std::string> blobs;
+  // the cubin (empty if there was no ptxas), for a GPU 2 the PTX
 };
 
 /// Any number of threads may use one at once.
@@ -55,8 +61,10 @@ class RuntimeContext {
 public:
   explicit RuntimeContext(ContextOptions options);
 
-  /// On a GPU the program is also loaded into the calling thread's current CUDA context, if there is one.
-  Result<PreparedProgram> prepare(const KernelSpec &spec, const KernelConfig &config, const Target &target);
+  /// On a GPU the program is also loaded into the calling thread's current CUDA context, if there
+  /// is one.
+  Result<PreparedProgram> prepare(const KernelSpec &spec, const KernelConfig &config,
+                                  const Target &target);
   /// The device's own: cpu:native, the GPU's capability, or sm_80 for the emulator.
   Result<Target> defaultTarget();
   /// The device, opened when first asked for; null on the CPU and where it is only compiled for.
@@ -71,7 +79,8 @@ private:
     std::shared_ptr<const LoadedProgram> program;
   };
   struct Key {
-    std::string key, text;
+    std::string key;
+    std::string text;
     std::string compilerId; // "" if there is no compiler
   };
   /// ptxas and what tells it from another; found once.
@@ -82,13 +91,14 @@ private:
   const Assembler &assembler();
   Status checkRuns(const Target &target);
   LoadedProgram::Place place();
-  Result<PreparedProgram> find(const KernelSpec &spec, const KernelConfig &config, const Target &target);
+  Result<PreparedProgram> find(const KernelSpec &spec, const KernelConfig &config,
+                               const Target &target);
   Result<Key> keyOf(const KernelSpec &spec, const KernelConfig &config, const Target &target);
   Status findCompiler();
   Result<Message> ask(const StageRequest &request);
   std::shared_ptr<const LoadedProgram> loadFromDisk(const Key &key);
-  Result<PreparedProgram> compile(const Key &key, const KernelSpec &spec, const KernelConfig &config,
-                                  const Target &target);
+  Result<PreparedProgram> compile(const Key &key, const KernelSpec &spec,
+                                  const KernelConfig &config, const Target &target);
 
   ContextOptions options;
   DiskCache disk;

@@ -1,4 +1,5 @@
-// nysjit.h: each function checks its arguments, calls the C++ behind it and turns the outcome into a status.
+// nysjit.h: each function checks its arguments, calls the C++ behind it and turns the outcome into
+// a status.
 #include "runtime/include/nysjit.h"
 #include "runtime/api/border.h"
 #include "runtime/api/handles.h"
@@ -21,11 +22,12 @@ Result<ContextOptions> readOptions(const nysjit_context_options *from) {
   nysjit_context_options given;
   NYSJIT_RETURN_IF_ERROR(readStruct(from, "options", sizeof(size_t), given));
   if (given.reserved0 != 0)
-    return Error::mismatch(ErrorKind::InvalidArgument, "options.reserved0", "0", std::to_string(given.reserved0));
+    return Error::mismatch(ErrorKind::InvalidArgument, "options.reserved0", "0",
+                           std::to_string(given.reserved0));
   constexpr uint32_t maxThreads = 4096;
   if (given.threads > maxThreads)
-    return Error::mismatch(ErrorKind::InvalidArgument, "options.threads", "at most " + std::to_string(maxThreads),
-                           std::to_string(given.threads));
+    return Error::mismatch(ErrorKind::InvalidArgument, "options.threads",
+                           "at most " + std::to_string(maxThreads), std::to_string(given.threads));
   if (given.cache_dir)
     options.cacheFolder = given.cache_dir;
   if (given.compiler)
@@ -35,7 +37,8 @@ Result<ContextOptions> readOptions(const nysjit_context_options *from) {
   options.parallelForContext = given.parallel_for_context;
   Result<DeviceKind> device = given.device ? parseDevice(given.device) : DeviceKind::Cpu;
   if (!device)
-    return Error::mismatch(ErrorKind::UnknownDevice, "options.device", device.error().expected, device.error().found);
+    return Error::mismatch(ErrorKind::UnknownDevice, "options.device", device.error().expected,
+                           device.error().found);
   options.device = *device;
   return options;
 }
@@ -46,7 +49,8 @@ extern "C" {
 
 uint32_t nysjit_abi_version(void) { return NYSJIT_ABI_VERSION; }
 
-nysjit_status nysjit_context_create(const nysjit_context_options *options, nysjit_context **context) {
+nysjit_status nysjit_context_create(const nysjit_context_options *options,
+                                    nysjit_context **context) {
   return atBorder([&]() -> Status {
     if (!context)
       return isNull("context");
@@ -60,8 +64,9 @@ nysjit_status nysjit_context_create(const nysjit_context_options *options, nysji
 
 void nysjit_context_destroy(nysjit_context *context) { delete context; }
 
-nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json, const char *config_json,
-                             const char *target, nysjit_program **program) {
+nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json,
+                             const char *config_json, const char *target,
+                             nysjit_program **program) {
   return atBorder([&]() -> Status {
     if (!context)
       return isNull("context");
@@ -72,7 +77,8 @@ nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json, con
     Result<KernelSpec> spec = parseKernelSpec(std::string_view(spec_json));
     if (!spec)
       return spec.takeError();
-    Result<KernelConfig> config = config_json ? parseKernelConfig(std::string_view(config_json)) : KernelConfig();
+    Result<KernelConfig> config =
+        config_json ? parseKernelConfig(std::string_view(config_json)) : KernelConfig();
     if (!config)
       return config.takeError();
     Result<Target> where = target ? parseTarget(target) : context->context.defaultTarget();
@@ -97,7 +103,8 @@ nysjit_status nysjit_program_get_info(const nysjit_program *program, nysjit_prog
     const size_t size = info->size;
     if (size < offsetof(nysjit_program_info, load_ms) || size > 1 << 16)
       return Error::mismatch(ErrorKind::InvalidArgument, "info.size",
-                             "the struct's size, " + std::to_string(sizeof(nysjit_program_info)) + " in this version",
+                             "the struct's size, " + std::to_string(sizeof(nysjit_program_info)) +
+                                 " in this version",
                              std::to_string(size));
     const PreparedProgram &prepared = program->prepared;
     const LoadedProgram &loaded = *prepared.program;
@@ -124,7 +131,8 @@ nysjit_status nysjit_program_get_info(const nysjit_program *program, nysjit_prog
   });
 }
 
-nysjit_status nysjit_workspace_size(const nysjit_program *program, const nysjit_run_args *args, size_t *bytes) {
+nysjit_status nysjit_workspace_size(const nysjit_program *program, const nysjit_run_args *args,
+                                    size_t *bytes) {
   return atBorder([&]() -> Status {
     if (!program)
       return isNull("program");

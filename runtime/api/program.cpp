@@ -57,8 +57,10 @@ Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key
   const nlohmann::json spec = nlohmann::json::parse(plan->specJson, nullptr, false);
   if (const auto headDim = spec.find("head_dim");
       headDim != spec.end() && headDim->is_number_integer() && headDim->get<int64_t>() > 0)
-    loaded->defaultScale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(headDim->get<int64_t>())));
-  if (const nlohmann::json info = nlohmann::json::parse(entry.infoJson, nullptr, false); info.is_object()) {
+    loaded->defaultScale =
+        static_cast<float>(1.0 / std::sqrt(static_cast<double>(headDim->get<int64_t>())));
+  if (const nlohmann::json info = nlohmann::json::parse(entry.infoJson, nullptr, false);
+      info.is_object()) {
     if (const auto found = info.find("config"); found != info.end())
       loaded->config = found->dump();
     if (const auto found = info.find("kernels"); found != info.end())
@@ -95,8 +97,8 @@ Status LoadedProgram::mapArguments() {
     while (row < std::size(tensorFields) && argument.name != tensorFields[row].name)
       ++row;
     if (row == std::size(tensorFields))
-      return Error::mismatch(ErrorKind::Unavailable, "program", "arguments that nysjit_run_args has",
-                             "'" + argument.name + "'");
+      return Error::mismatch(ErrorKind::Unavailable, "program",
+                             "arguments that nysjit_run_args has", "'" + argument.name + "'");
     fields.push_back(row);
     usedFields |= uint32_t(1) << row;
   }
@@ -108,10 +110,12 @@ Status LoadedProgram::gather(const nysjit_run_args &args, const DLTensor **tenso
     tensors[i] = args.*tensorFields[fields[i]].field;
   for (size_t row = 0; row < std::size(tensorFields); ++row)
     if (!(usedFields >> row & 1) && args.*tensorFields[row].field)
-      return Error::mismatch(ErrorKind::InvalidArgument, tensorFields[row].name,
-                             "NULL (a program of layout " + plan().program + " has no such argument)", "a tensor");
+      return Error::mismatch(
+          ErrorKind::InvalidArgument, tensorFields[row].name,
+          "NULL (a program of layout " + plan().program + " has no such argument)", "a tensor");
   if (args.seed != 0 || args.offset != 0)
-    return Error::mismatch(ErrorKind::InvalidArgument, args.seed ? "seed" : "offset", "0", "another number");
+    return Error::mismatch(ErrorKind::InvalidArgument, args.seed ? "seed" : "offset", "0",
+                           "another number");
   return {};
 }
 
@@ -121,7 +125,8 @@ Result<size_t> LoadedProgram::workspaceBytes(const nysjit_run_args &args) const 
   return program->workspaceBytes(tensors, args.max_length);
 }
 
-Status LoadedProgram::run(const nysjit_run_args &args, void *stream, const LaunchObserver *observer) const {
+Status LoadedProgram::run(const nysjit_run_args &args, void *stream,
+                          const LaunchObserver *observer) const {
   const DLTensor *tensors[maxPlanArguments];
   NYSJIT_RETURN_IF_ERROR(gather(args, tensors));
   ProgramRun run;
@@ -130,17 +135,19 @@ Status LoadedProgram::run(const nysjit_run_args &args, void *stream, const Launc
   run.stream = stream;
   run.scale = args.scale ? *args.scale : defaultScale;
   if (!std::isfinite(run.scale))
-    return Error::mismatch(ErrorKind::InvalidArgument, "scale", "a finite number", std::to_string(run.scale));
+    return Error::mismatch(ErrorKind::InvalidArgument, "scale", "a finite number",
+                           std::to_string(run.scale));
   if (!args.scale && defaultScale == 0)
-    return Error::mismatch(ErrorKind::InvalidArgument, "scale", "a number (the program's spec has no head_dim)",
-                           "NULL");
+    return Error::mismatch(ErrorKind::InvalidArgument, "scale",
+                           "a number (the program's spec has no head_dim)", "NULL");
   if (!args.workspace && args.workspace_size != 0)
-    return Error::mismatch(ErrorKind::InvalidArgument, "workspace_size", "0 where workspace is NULL",
-                           std::to_string(args.workspace_size));
+    return Error::mismatch(ErrorKind::InvalidArgument, "workspace_size",
+                           "0 where workspace is NULL", std::to_string(args.workspace_size));
   run.workspace = args.workspace;
   run.workspaceBytes = args.workspace_size;
   if (!args.timings && args.timing_capacity != 0)
-    return Error::mismatch(ErrorKind::InvalidArgument, "timings", "room for timing_capacity launches", "NULL");
+    return Error::mismatch(ErrorKind::InvalidArgument, "timings",
+                           "room for timing_capacity launches", "NULL");
   TimingSink sink{&args};
   const bool isTimed = !observer && (args.timings || args.timing_count);
   if (observer)

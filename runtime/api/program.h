@@ -1,4 +1,5 @@
-// LoadedProgram: a compiled program ready to run, with what can be asked about it. Shared by all who prepared it.
+// LoadedProgram: a compiled program ready to run, with what can be asked about it. Shared by all
+// who prepared it.
 #pragma once
 #include "runtime/cache/entry.h"
 #include "runtime/device/cuda_program.h"
@@ -13,14 +14,16 @@ namespace nysjit {
 
 class LoadedProgram {
 public:
-  /// What a program is loaded for. `device` is null on the CPU, and where a GPU's program is only looked at.
+  /// What a program is loaded for. `device` is null on the CPU, and where a GPU's program is only
+  /// looked at.
   struct Place {
     std::shared_ptr<Threads> threads;
     std::shared_ptr<CudaDevice> device;
     std::string privateFolder; // SharedObject::load's
   };
   /// From a cache entry or a compiler's answer.
-  static Result<std::shared_ptr<const LoadedProgram>> load(std::string key, CacheEntry entry, const Place &place);
+  static Result<std::shared_ptr<const LoadedProgram>> load(std::string key, CacheEntry entry,
+                                                           const Place &place);
 
   const std::string &key() const { return entryKey; }
   const Plan &plan() const { return program->plan(); }
@@ -34,7 +37,8 @@ public:
   /// `args` is whole: the C border has filled in what its caller left out.
   Result<size_t> workspaceBytes(const nysjit_run_args &args) const;
   /// `observer`, if there is one, is told of the launches instead of args.timings.
-  Status run(const nysjit_run_args &args, void *stream, const LaunchObserver *observer = nullptr) const;
+  Status run(const nysjit_run_args &args, void *stream,
+             const LaunchObserver *observer = nullptr) const;
   /// On a GPU: loads the module into the calling thread's current context, if it has one.
   Status loadIntoCurrent() const;
 
@@ -46,12 +50,14 @@ private:
 
   std::string entryKey;
   CacheEntry entry;
-  std::string config = "{}", kernels = "[]";
+  std::string config = "{}";
+  std::string kernels = "[]";
   float defaultScale = 0;                 // 0: the plan does not say
   std::unique_ptr<DeviceProgram> program; // uses `entry`
   const CudaProgram *cuda = nullptr;      // `program` if it is a GPU's
-  std::vector<size_t> fields;             // by plan argument: its row in the table of nysjit_run_args' tensors
-  uint32_t usedFields = 0;                // bit i: row i
+  // by plan argument: its row in the table of nysjit_run_args' tensors
+  std::vector<size_t> fields;
+  uint32_t usedFields = 0; // bit i: row i
 };
 
 } // namespace nysjit

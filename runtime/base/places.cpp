@@ -22,7 +22,8 @@ std::string folderOf(const char *path) {
 
 } // namespace
 
-std::vector<std::string> installedPlaces(std::initializer_list<const char *> steps, const std::string &name) {
+std::vector<std::string> installedPlaces(std::initializer_list<const char *> steps,
+                                         const std::string &name) {
   std::vector<std::string> folders;
   Dl_info library = {};
   if (dladdr(reinterpret_cast<void *>(&installedPlaces), &library) && library.dli_fname)
@@ -38,7 +39,8 @@ std::vector<std::string> installedPlaces(std::initializer_list<const char *> ste
 
 bool isExecutableFile(const std::string &path) {
   struct stat status;
-  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && access(path.c_str(), X_OK) == 0;
+  return stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+         access(path.c_str(), X_OK) == 0;
 }
 
 std::string environmentSetting(const char *name) {

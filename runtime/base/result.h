@@ -1,5 +1,6 @@
-// Result<T>: a value or an Error, the one error idiom of runtime/ (style: nothing here throws, exits or prints).
-// An Error says what was expected, what was found and where; the CLI prints it, the C API keeps it per thread.
+// Result<T>: a value or an Error, the one error idiom of runtime/ (style: nothing here throws,
+// exits or prints). An Error says what was expected, what was found and where; the CLI prints it,
+// the C API keeps it per thread.
 #pragma once
 #include <optional>
 #include <string>
@@ -8,10 +9,12 @@
 
 namespace nysjit {
 
-/// What went wrong, coarsely. `isRequestError` splits the kinds into the contract's exit codes 2 and 1.
+/// What went wrong, coarsely. `isRequestError` splits the kinds into the contract's exit codes 2
+/// and 1.
 enum class ErrorKind {
-  InvalidJson,     // the text is not JSON, or not an object
-  InvalidKey,      // a JSON key is unknown, missing, not used by the layout, of a wrong type or out of range
+  InvalidJson, // the text is not JSON, or not an object
+  // a JSON key is unknown, missing, not used by the layout, of a wrong type or out of range
+  InvalidKey,
   InvalidArgument, // a flag or an API argument
   InvalidFile,     // a tensor file that cannot be read as asked
   InvalidShape,    // a tensor's rank, shape, dtype or stride; a precondition of the program
@@ -76,10 +79,10 @@ private:
 };
 
 /// Returns the error of a Status or Result expression from the enclosing function.
-#define NYSJIT_RETURN_IF_ERROR(expression)                                                                             \
-  do {                                                                                                                 \
-    if (auto &&nysjitStatus = (expression); !nysjitStatus.ok())                                                          \
-      return nysjitStatus.takeError();                                                                                 \
+#define NYSJIT_RETURN_IF_ERROR(expression)                                                         \
+  do {                                                                                             \
+    if (auto &&nysjitStatus = (expression); !nysjitStatus.ok())                                    \
+      return nysjitStatus.takeError();                                                             \
   } while (false)
 
 } // namespace nysjit

@@ -35,7 +35,8 @@ std::string endingText(int status) {
   if (WIFEXITED(status))
     return "exited with status " + std::to_string(WEXITSTATUS(status));
   const char *name = strsignal(WTERMSIG(status));
-  return "was killed by signal " + std::to_string(WTERMSIG(status)) + (name ? std::string(" (") + name + ")" : "");
+  return "was killed by signal " + std::to_string(WTERMSIG(status)) +
+         (name ? std::string(" (") + name + ")" : "");
 }
 
 } // namespace
@@ -84,23 +85,27 @@ Result<ToolOutcome> runTool(const std::string &path, const std::vector<std::stri
   posix_spawnattr_init(&attributes);
   const std::string words = folder.name() + "/" + wordsFile;
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, words.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+  posix_spawn_file_actions_addopen(&actions, 1, words.c_str(),
+                                   O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
   posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   posix_spawn_file_actions_addchdir_np(&actions, folder.name().c_str());
-  sigset_t none, all;
+  sigset_t none;
+  sigset_t all;
   sigemptyset(&none);
   sigfillset(&all);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setpgroup(&attributes, 0); // so that what it starts can be killed with it
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   std::vector<char *> argv = {const_cast<char *>(path.c_str())};
   for (const std::string &argument : arguments)
     argv.push_back(const_cast<char *>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t child = 0;
-  const int spawned = posix_spawn(&child, path.c_str(), &actions, &attributes, argv.data(), environ);
+  const int spawned =
+      posix_spawn(&child, path.c_str(), &actions, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (spawned != 0)
@@ -121,7 +126,8 @@ Result<ToolOutcome> runTool(const std::string &path, const std::vector<std::stri
   if (processFile >= 0)
     close(processFile);
   outcome.isDone = polled != 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  outcome.ending = polled == 0 ? "took longer than " + std::to_string(limitMs) + " ms" : endingText(status);
+  outcome.ending =
+      polled == 0 ? "took longer than " + std::to_string(limitMs) + " ms" : endingText(status);
   Result<std::string> text = folder.read(wordsFile);
   NYSJIT_RETURN_IF_ERROR(text);
   outcome.words = std::move(*text);

@@ -26,12 +26,13 @@ private:
 
 struct ToolOutcome {
   bool isDone = false; // exited with status 0
-  std::string ending;  // "exited with status 1", "was killed by signal 9 (Killed)", "took longer than 100 ms"
-  std::string words;   // its output and errors, as they came
+  // "exited with status 1", "was killed by signal 9 (Killed)", "took longer than 100 ms"
+  std::string ending;
+  std::string words; // its output and errors, as they came
 };
 
-/// Runs `path` in `folder`, which holds its words meanwhile, with nothing to read. Past the limit it is killed. Any
-/// thread; leaves no child behind. Io if it cannot be started.
+/// Runs `path` in `folder`, which holds its words meanwhile, with nothing to read. Past the limit
+/// it is killed. Any thread; leaves no child behind. Io if it cannot be started.
 Result<ToolOutcome> runTool(const std::string &path, const std::vector<std::string> &arguments,
                             const ScratchFolder &folder, int limitMs);
 

@@ -1,4 +1,5 @@
-// The folder: KEY.nysjit entries, KEY.lock while one compiles, *.tmp while one writes, `compiler` with its build id.
+// The folder: KEY.nysjit entries, KEY.lock while one compiles, *.tmp while one writes, `compiler`
+// with its build id.
 #include "runtime/cache/disk_cache.h"
 #include "runtime/cache/key.h"
 
@@ -17,11 +18,13 @@ constexpr const char *entrySuffix = ".nysjit";
 constexpr size_t keyLength = 32;
 
 bool endsWith(const std::string &name, const std::string &suffix) {
-  return name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
+  return name.size() >= suffix.size() &&
+         name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
 }
 
 bool isKey(const std::string &text) {
-  return text.size() == keyLength && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return text.size() == keyLength &&
+         text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
 std::vector<std::string> filesIn(const std::string &folder) {
@@ -72,7 +75,9 @@ DiskCache::DiskCache(std::string folder) : path(std::move(folder)) {
     path.pop_back();
 }
 
-std::string DiskCache::entryPath(const std::string &key) const { return path + "/" + key + entrySuffix; }
+std::string DiskCache::entryPath(const std::string &key) const {
+  return path + "/" + key + entrySuffix;
+}
 
 std::optional<CacheEntry> DiskCache::show(const std::string &key) const {
   if (path.empty() || !isKey(key))
@@ -82,7 +87,8 @@ std::optional<CacheEntry> DiskCache::show(const std::string &key) const {
   return entry && hashHex(entry->keyText) == key ? std::move(entry) : std::nullopt;
 }
 
-std::optional<CacheEntry> DiskCache::load(const std::string &key, const std::string &keyText) const {
+std::optional<CacheEntry> DiskCache::load(const std::string &key,
+                                          const std::string &keyText) const {
   std::optional<CacheEntry> entry = show(key);
   return entry && entry->keyText == keyText ? std::move(entry) : std::nullopt;
 }
@@ -103,7 +109,8 @@ std::string DiskCache::lastCompilerId() const {
 
 void DiskCache::rememberCompilerId(const std::string &id) const {
   if (!path.empty() && lastCompilerId() != id)
-    (void)replaceFile(path + "/compiler", id); // without it a machine that has no compiler misses: no harm
+    // without it a machine that has no compiler misses: no harm
+    (void)replaceFile(path + "/compiler", id);
 }
 
 std::vector<CacheListing> DiskCache::list() const {
@@ -136,13 +143,16 @@ CacheCleared DiskCache::clear() const {
   if (path.empty())
     return cleared;
   for (const std::string &name : filesIn(path)) {
-    const bool isOurs = isKey(name.substr(0, std::min(keyLength, name.size()))) || name.rfind("compiler", 0) == 0;
+    const bool isOurs =
+        isKey(name.substr(0, std::min(keyLength, name.size()))) || name.rfind("compiler", 0) == 0;
     const bool isEntry = endsWith(name, entrySuffix);
-    if (!isOurs || !(isEntry || endsWith(name, ".lock") || endsWith(name, ".tmp") || name == "compiler"))
+    if (!isOurs ||
+        !(isEntry || endsWith(name, ".lock") || endsWith(name, ".tmp") || name == "compiler"))
       continue;
     struct stat status;
     const std::string file = path + "/" + name;
-    const uint64_t bytes = stat(file.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
+    const uint64_t bytes =
+        stat(file.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
     if (std::remove(file.c_str()) == 0 && isEntry) { // an empty folder in an entry's place goes too
       ++cleared.entries;
       cleared.bytes += bytes;

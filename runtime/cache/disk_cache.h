@@ -1,6 +1,6 @@
-// DiskCache: compiled programs in a folder, one file an entry, KEY.nysjit. Safe between any number of processes: a file
-// is written aside and renamed, and whatever is damaged is as good as absent. Nothing here fails: a folder that cannot
-// be read or written is an empty one.
+// DiskCache: compiled programs in a folder, one file an entry, KEY.nysjit. Safe between any number
+// of processes: a file is written aside and renamed, and whatever is damaged is as good as absent.
+// Nothing here fails: a folder that cannot be read or written is an empty one.
 #pragma once
 #include "runtime/cache/entry.h"
 #include "runtime/cache/file.h"
@@ -13,7 +13,8 @@
 
 namespace nysjit {
 
-/// $NYSJIT_CACHE_DIR, else $XDG_CACHE_HOME/nysjit, else ~/.cache/nysjit; "" if there is no home either.
+/// $NYSJIT_CACHE_DIR, else $XDG_CACHE_HOME/nysjit, else ~/.cache/nysjit; "" if there is no home
+/// either.
 std::string defaultCacheFolder();
 
 /// What `cache list` shows of an entry.
@@ -22,10 +23,14 @@ struct CacheListing {
   uint64_t bytes = 0;       // of the file
   int64_t modifiedTime = 0; // seconds since 1970
   bool isValid = false;     // checksum, format and key agree
-  std::string specJson, configJson, target, compilerId; // "" unless valid
+  std::string specJson;
+  std::string configJson;
+  std::string target;
+  std::string compilerId; // "" unless valid
 };
 
-/// One line of a key text by its first word ("spec", "config", "target", "cpu", "compiler"); "" if it is not there.
+/// One line of a key text by its first word ("spec", "config", "target", "cpu", "compiler"); "" if
+/// it is not there.
 std::string keyTextLine(const std::string &keyText, const std::string &word);
 
 struct CacheCleared {
@@ -43,10 +48,12 @@ public:
   std::optional<CacheEntry> load(const std::string &key, const std::string &keyText) const;
   /// False if the folder cannot be written.
   bool store(const std::string &key, const CacheEntry &entry) const;
-  /// Held by the one who compiles `key`; others wait in here. Null where there is no folder to lock in.
+  /// Held by the one who compiles `key`; others wait in here. Null where there is no folder to lock
+  /// in.
   std::unique_ptr<FileLock> lock(const std::string &key, int timeoutMs) const;
 
-  /// The compiler whose programs the folder holds, for a machine where the compiler itself is absent; "" if not known.
+  /// The compiler whose programs the folder holds, for a machine where the compiler itself is
+  /// absent; "" if not known.
   std::string lastCompilerId() const;
   void rememberCompilerId(const std::string &id) const;
 

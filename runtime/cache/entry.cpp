@@ -11,7 +11,10 @@ namespace nysjit {
 namespace {
 
 constexpr char magic[] = "nysjitce";
-constexpr size_t magicBytes = 8, partCount = 5, headerBytes = magicBytes + 8 + 8 * partCount, checksumBytes = 16;
+constexpr size_t magicBytes = 8;
+constexpr size_t partCount = 5;
+constexpr size_t headerBytes = magicBytes + 8 + 8 * partCount;
+constexpr size_t checksumBytes = 16;
 
 template <typename T> void append(std::string &bytes, T number) {
   for (size_t i = 0; i < sizeof(T); ++i)
@@ -34,7 +37,8 @@ std::string checksum(std::string_view bytes) {
 } // namespace
 
 std::string entryToBytes(const CacheEntry &entry) {
-  const std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson, &entry.object, &entry.ptx};
+  const std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson,
+                                         &entry.object, &entry.ptx};
   std::string bytes(magic, magicBytes);
   append(bytes, entryFormat);
   append(bytes, static_cast<uint32_t>(partCount));
@@ -53,7 +57,8 @@ std::optional<CacheEntry> entryFromBytes(std::string_view bytes) {
   if (checksum(bytes.substr(0, end)) != bytes.substr(end))
     return std::nullopt;
   CacheEntry entry;
-  std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson, &entry.object, &entry.ptx};
+  std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson, &entry.object,
+                                   &entry.ptx};
   size_t offset = headerBytes;
   for (size_t i = 0; i < partCount; ++i) {
     const uint64_t length = read(bytes, magicBytes + 8 + 8 * i, 8);

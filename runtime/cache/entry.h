@@ -1,5 +1,6 @@
 // One cache entry as bytes: a header, the parts, and a checksum over all of it.
-//   8 bytes "nysjitce", u32 format, u32 number of parts, u64 length of each part, the parts, 16 bytes XXH3-128
+//   8 bytes "nysjitce", u32 format, u32 number of parts, u64 length of each part, the parts, 16
+//   bytes XXH3-128
 // little endian. Whatever is not exactly this is no entry.
 #pragma once
 #include <cstdint>
@@ -9,7 +10,8 @@
 
 namespace nysjit {
 
-/// Changes when the layout of the file or the meaning of a part changes; it is part of the key, too.
+/// Changes when the layout of the file or the meaning of a part changes; it is part of the key,
+/// too.
 constexpr uint32_t entryFormat = 2;
 
 struct CacheEntry {

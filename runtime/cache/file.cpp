@@ -1,5 +1,5 @@
-// The lock's file is removed by its holder, so that a cache has no litter. One who waited for it finds that the file it
-// locked has lost its name and starts again with the new one.
+// The lock's file is removed by its holder, so that a cache has no litter. One who waited for it
+// finds that the file it locked has lost its name and starts again with the new one.
 #include "runtime/cache/file.h"
 
 #include <algorithm>
@@ -16,7 +16,8 @@
 namespace nysjit {
 
 // O_NONBLOCK: what is not a regular file is refused later, but a FIFO would not let open() return.
-OpenFile::OpenFile(const std::string &path) : file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {
+OpenFile::OpenFile(const std::string &path)
+    : file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {
   error = file < 0 ? errno : 0;
 }
 
@@ -45,7 +46,8 @@ bool OpenFile::readAt(uint64_t offset, void *bytes, size_t count) {
 
 std::optional<std::string> OpenFile::readAll(uint64_t atMost) {
   struct stat status;
-  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) > atMost) {
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode) ||
+      static_cast<uint64_t>(status.st_size) > atMost) {
     error = EINVAL;
     return std::nullopt;
   }
@@ -91,12 +93,13 @@ FileLock::FileLock(const std::string &lockPath, int timeoutMs) : path(lockPath) 
     if (opened < 0)
       return;
     int locked;
-    while ((locked = flock(opened, LOCK_EX | LOCK_NB)) != 0 && (errno == EINTR || errno == EWOULDBLOCK) &&
-           Clock::now() < deadline)
+    while ((locked = flock(opened, LOCK_EX | LOCK_NB)) != 0 &&
+           (errno == EINTR || errno == EWOULDBLOCK) && Clock::now() < deadline)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    struct stat mine, named;
-    if (locked == 0 && fstat(opened, &mine) == 0 && stat(path.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
-        mine.st_dev == named.st_dev) {
+    struct stat mine;
+    struct stat named;
+    if (locked == 0 && fstat(opened, &mine) == 0 && stat(path.c_str(), &named) == 0 &&
+        mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
       file = opened;
       return;
     }

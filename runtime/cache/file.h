@@ -1,4 +1,5 @@
-// Files of the cache: read whole, written aside and renamed, locked. Every open file closes on exec.
+// Files of the cache: read whole, written aside and renamed, locked. Every open file closes on
+// exec.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,14 +29,16 @@ private:
 
 /// Makes the folder and those above it, private to the user. True if it is there afterwards.
 bool makeFolders(const std::string &path);
-/// Readers see the old file or the whole new one. False if it could not be written; nothing is left behind then.
+/// Readers see the old file or the whole new one. False if it could not be written; nothing is left
+/// behind then.
 bool replaceFile(const std::string &path, std::string_view bytes);
 
-/// An exclusive lock by file, between processes and between threads. Given up when its process ends, however it ends.
+/// An exclusive lock by file, between processes and between threads. Given up when its process
+/// ends, however it ends.
 class FileLock {
 public:
-  /// Waits for the lock, at most `timeoutMs`: its holder may be stopped or out of reach. Then, and where files cannot
-  /// be locked, isHeld is false.
+  /// Waits for the lock, at most `timeoutMs`: its holder may be stopped or out of reach. Then, and
+  /// where files cannot be locked, isHeld is false.
   FileLock(const std::string &path, int timeoutMs);
   ~FileLock();
   FileLock(const FileLock &) = delete;

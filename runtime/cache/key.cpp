@@ -23,9 +23,10 @@ std::string hashHex(std::string_view bytes) {
 }
 
 std::string cacheKeyText(const KernelSpec &spec, const KernelConfig &config, const Target &target,
-                         const CpuIdentity &cpu, const std::string &compilerId, const std::string &assemblerId) {
-  std::string text = "format " + std::to_string(entryFormat) + "\nspec " + canonicalJson(spec) + "\nconfig " +
-                     canonicalJson(config) + "\ntarget " + targetName(target) + "\n";
+                         const CpuIdentity &cpu, const std::string &compilerId,
+                         const std::string &assemblerId) {
+  std::string text = "format " + std::to_string(entryFormat) + "\nspec " + canonicalJson(spec) +
+                     "\nconfig " + canonicalJson(config) + "\ntarget " + targetName(target) + "\n";
   if (target.isCuda())
     text += "assembler " + assemblerId + "\n";
   else if (target.level == CpuLevel::Native)
@@ -41,10 +42,12 @@ std::string findBuildId(std::string_view notes) {
     Elf64_Nhdr header;
     std::memcpy(&header, notes.data(), sizeof header);
     notes.remove_prefix(sizeof header);
-    const uint64_t nameBytes = (uint64_t(header.n_namesz) + 3) / 4 * 4, bytes = (uint64_t(header.n_descsz) + 3) / 4 * 4;
+    const uint64_t nameBytes = (uint64_t(header.n_namesz) + 3) / 4 * 4;
+    const uint64_t bytes = (uint64_t(header.n_descsz) + 3) / 4 * 4;
     if (nameBytes + bytes > notes.size())
       return "";
-    if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 && std::memcmp(notes.data(), "GNU", 4) == 0) {
+    if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 &&
+        std::memcmp(notes.data(), "GNU", 4) == 0) {
       constexpr char digits[] = "0123456789abcdef";
       std::string text;
       for (const unsigned char byte : notes.substr(nameBytes, header.n_descsz)) {
@@ -100,8 +103,8 @@ Result<std::string> toolIdentity(const std::string &path) {
   struct stat status;
   if (!file.isOpen() || stat(path.c_str(), &status) != 0)
     return Error::mismatch(ErrorKind::Io, path, "an executable that can be read", file.failure());
-  std::string facts = std::to_string(status.st_size) + " " + std::to_string(status.st_mtim.tv_sec) + "." +
-                      std::to_string(status.st_mtim.tv_nsec) + " " + elfBuildId(file) + " ";
+  std::string facts = std::to_string(status.st_size) + " " + std::to_string(status.st_mtim.tv_sec) +
+                      "." + std::to_string(status.st_mtim.tv_nsec) + " " + elfBuildId(file) + " ";
   if (status.st_size <= scriptBytes)
     facts += file.readAll(scriptBytes).value_or("");
   return hashHex(facts);

@@ -20,7 +20,9 @@ double dot(const double *a, const double *b, int64_t count) {
 /// Rows of one head, `step` numbers apart.
 struct Rows {
   const double *first;
-  int64_t step, count, headDim;
+  int64_t step;
+  int64_t count;
+  int64_t headDim;
   const double *operator[](int64_t i) const { return first + i * step; }
 
   double largestNorm() const {
@@ -32,7 +34,8 @@ struct Rows {
 };
 
 /// Is some |scale q_i . k_t| large, t < keyEnd(i)?
-template <typename KeyEnd> bool isSomeLarge(const Rows &queries, const Rows &keys, double scale, KeyEnd keyEnd) {
+template <typename KeyEnd>
+bool isSomeLarge(const Rows &queries, const Rows &keys, double scale, KeyEnd keyEnd) {
   // By Cauchy-Schwarz most heads need no look at single scores.
   if (!(std::abs(scale) * queries.largestNorm() * keys.largestNorm() > largeScore))
     return false;
@@ -43,7 +46,8 @@ template <typename KeyEnd> bool isSomeLarge(const Rows &queries, const Rows &key
   return false;
 }
 
-/// One past the last position whose key position i, or the landmark of its segment, is scored against.
+/// One past the last position whose key position i, or the landmark of its segment, is scored
+/// against.
 int64_t scoredEnd(const KernelSpec &spec, int64_t i, int64_t length, int64_t sourceLength) {
   const int64_t segmentLen = spec.segmentLen  ? *spec.segmentLen
                              : spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks
@@ -52,16 +56,12 @@ int64_t scoredEnd(const KernelSpec &spec, int64_t i, int64_t length, int64_t sou
     return std::min(start + ((i - start) / segmentLen + 1) * segmentLen, length);
   };
   switch (spec.layout) {
-  case Layout::ExactCausal:
-    return i + 1;
+  case Layout::ExactCausal: return i + 1;
   case Layout::Causal:
-  case Layout::SegmentCausal:
-    return segmentEnd(0);
-  case Layout::PrefixLm:
-    return i < sourceLength ? sourceLength : segmentEnd(sourceLength);
+  case Layout::SegmentCausal: return segmentEnd(0);
+  case Layout::PrefixLm: return i < sourceLength ? sourceLength : segmentEnd(sourceLength);
   case Layout::Bidirectional:
-  case Layout::Scan:
-    break;
+  case Layout::Scan: break;
   }
   return length;
 }
@@ -75,9 +75,11 @@ double relativeError(std::span<const float> o, std::span<const double> reference
     largest = std::max({largest, std::abs(double(o[i])), std::abs(reference[i])});
   if (largest == 0)
     largest = 1;
-  double difference = 0, norm = 0;
+  double difference = 0;
+  double norm = 0;
   for (size_t i = 0; i < o.size(); ++i) {
-    double expected = reference[i] / largest, error = double(o[i]) / largest - expected;
+    double expected = reference[i] / largest;
+    double error = double(o[i]) / largest - expected;
     difference += error * error;
     norm += expected * expected;
   }
@@ -85,20 +87,26 @@ double relativeError(std::span<const float> o, std::span<const double> reference
 }
 
 bool hasLargeScores(const reference::ReferenceInput &input) {
-  const int64_t headDim = input.spec.headDim, landmarks = input.spec.landmarks;
+  const int64_t headDim = input.spec.headDim;
+  const int64_t landmarks = input.spec.landmarks;
   // Rows `start` to `start + length` of head h of sequence b.
   const auto rowsOf = [&](const double *tensor, int64_t heads, size_t b, int64_t h) {
     const int64_t step = input.packed ? heads * headDim : headDim;
-    const int64_t head = input.packed ? h * headDim : (int64_t(b) * heads + h) * input.length * headDim;
+    const int64_t head =
+        input.packed ? h * headDim : (int64_t(b) * heads + h) * input.length * headDim;
     return Rows{tensor + head + input.starts[b] * step, step, input.lengths[b], headDim};
   };
   for (size_t b = 0; b < input.lengths.size(); ++b)
     for (int64_t h = 0; h < input.queryHeads; ++h) {
-      const int64_t keyHead = h / (input.queryHeads / input.keyHeads), length = input.lengths[b];
-      const Rows queries = rowsOf(input.q, input.queryHeads, b, h), keys = rowsOf(input.k, input.keyHeads, b, keyHead);
+      const int64_t keyHead = h / (input.queryHeads / input.keyHeads);
+      const int64_t length = input.lengths[b];
+      const Rows queries = rowsOf(input.q, input.queryHeads, b, h);
+      const Rows keys = rowsOf(input.k, input.keyHeads, b, keyHead);
       if (input.landmarkQ) { // then no query meets a key
-        const Rows landmarkQueries{input.landmarkQ + h * landmarks * headDim, headDim, landmarks, headDim};
-        const Rows landmarkKeys{input.landmarkK + keyHead * landmarks * headDim, headDim, landmarks, headDim};
+        const Rows landmarkQueries{input.landmarkQ + h * landmarks * headDim, headDim, landmarks,
+                                   headDim};
+        const Rows landmarkKeys{input.landmarkK + keyHead * landmarks * headDim, headDim, landmarks,
+                                headDim};
         if (isSomeLarge(queries, landmarkKeys, input.scale, [&](int64_t) { return landmarks; }) ||
             isSomeLarge(landmarkQueries, keys, input.scale, [&](int64_t) { return length; }))
           return true;
@@ -118,10 +126,8 @@ double errorBound(const KernelSpec &spec, bool isGpu, bool hasLargeScores) {
     if (isGpu && spec.float32Math == Float32Math::Tf32)
       return 2e-3;
     return hasLargeScores ? 1e-4 : 1e-5;
-  case DType::Float16:
-    return 2e-3;
-  case DType::BFloat16:
-    return 1e-2;
+  case DType::Float16: return 2e-3;
+  case DType::BFloat16: return 1e-2;
   }
   return 0;
 }

@@ -1,4 +1,5 @@
-// The command line by CLI11. All values are taken as texts and converted here, so that every message has one form.
+// The command line by CLI11. All values are taken as texts and converted here, so that every
+// message has one form.
 #include "runtime/cli/options.h"
 #include "runtime/spec/json_text.h"
 
@@ -23,11 +24,30 @@ using Text = std::optional<std::string>;
 
 /// The flags as they were given; absent ones are empty.
 struct Given {
-  std::string spec, key;
-  Text target, config, emit, output, device, q, k, v, scale, repeat, threads, async, seed;
-  Text landmarkQ, landmarkK, conv, cuSeqlens, seqlens, sourceLen;
+  std::string spec;
+  std::string key;
+  Text target;
+  Text config;
+  Text emit;
+  Text output;
+  Text device;
+  Text q;
+  Text k;
+  Text v;
+  Text scale;
+  Text repeat;
+  Text threads;
+  Text async;
+  Text seed;
+  Text landmarkQ;
+  Text landmarkK;
+  Text conv;
+  Text cuSeqlens;
+  Text seqlens;
+  Text sourceLen;
   std::vector<std::string> from;
-  bool check = false, json = false;
+  bool check = false;
+  bool json = false;
 };
 
 Error argumentError(const std::string &flag, std::string expected, std::string found) {
@@ -49,7 +69,8 @@ Result<int> integer(const char *flag, const Text &value, int minimum, int maximu
   std::from_chars_result read = std::from_chars(value->data(), end, number);
   if (read.ec == std::errc() && read.ptr == end && number >= minimum && number <= maximum)
     return number;
-  return argumentError(flag, "an integer, " + std::to_string(minimum) + " to " + std::to_string(maximum),
+  return argumentError(flag,
+                       "an integer, " + std::to_string(minimum) + " to " + std::to_string(maximum),
                        inQuotes(*value));
 }
 
@@ -76,11 +97,15 @@ std::string alternatives(std::span<const char *const> names) {
 Result<std::string> stage(const char *flag, const std::string &name, const Target &target) {
   std::span<const char *const> stages = cpuStages;
   if (target.isCuda())
-    stages = std::span<const char *const>(cudaStages).first(cudaStages.size() - (flag == std::string_view("--from")));
+    stages = std::span<const char *const>(cudaStages)
+                 .first(cudaStages.size() - (flag == std::string_view("--from")));
   if (std::ranges::find(stages, name) != stages.end())
     return name;
   const bool isCudas = std::ranges::find(cudaStages, name) != cudaStages.end();
-  return argumentError(flag, alternatives(stages) + (target.isCuda() ? " for a cuda target" : isCudas ? " without a --target cuda:..." : ""),
+  return argumentError(flag,
+                       alternatives(stages) + (target.isCuda() ? " for a cuda target"
+                                               : isCudas       ? " without a --target cuda:..."
+                                                               : ""),
                        inQuotes(name));
 }
 
@@ -106,9 +131,11 @@ Status readDevice(const Given &given, RunOptions &options) {
       return under("--target", fits.error());
     options.target = *named;
   }
-  for (const auto &[flag, value] : {std::pair("--async", &given.async), std::pair("--seed", &given.seed)})
+  for (const auto &[flag, value] :
+       {std::pair("--async", &given.async), std::pair("--seed", &given.seed)})
     if (*value && *device != DeviceKind::PtxEmulator)
-      return argumentError(flag, "--device ptx-emulator beside it", std::string("device ") + deviceName(*device));
+      return argumentError(flag, "--device ptx-emulator beside it",
+                           std::string("device ") + deviceName(*device));
   if (given.async && *given.async != "eager" && *given.async != "lazy")
     return argumentError("--async", "eager or lazy", inQuotes(*given.async));
   options.isLazy = given.async == "lazy";
@@ -116,7 +143,8 @@ Status readDevice(const Given &given, RunOptions &options) {
     const char *end = given.seed->data() + given.seed->size();
     std::from_chars_result read = std::from_chars(given.seed->data(), end, options.seed);
     if (read.ec != std::errc() || read.ptr != end)
-      return argumentError("--seed", "an integer, 0 to 18446744073709551615", inQuotes(*given.seed));
+      return argumentError("--seed", "an integer, 0 to 18446744073709551615",
+                           inQuotes(*given.seed));
   }
   return {};
 }
@@ -124,8 +152,10 @@ Status readDevice(const Given &given, RunOptions &options) {
 /// With --json standard output holds one object and nothing else.
 Status checkStandardOutput(const Given &given) {
   const std::string output = given.output.value_or("");
-  if (given.json && (output == "/dev/stdout" || output == "/dev/fd/1" || output == "/proc/self/fd/1"))
-    return argumentError("-o", "a file other than standard output, which --json takes", inQuotes(output));
+  if (given.json &&
+      (output == "/dev/stdout" || output == "/dev/fd/1" || output == "/proc/self/fd/1"))
+    return argumentError("-o", "a file other than standard output, which --json takes",
+                         inQuotes(output));
   return {};
 }
 
@@ -149,7 +179,8 @@ Result<Options> compileOptions(const Given &given) {
   if (given.output && given.output->empty())
     return argumentError("-o", "a file to write", "an empty text");
   if (given.json && given.emit && !given.output)
-    return argumentError("--json", "-o FILE beside --json and --emit, which would share standard output", "no -o");
+    return argumentError(
+        "--json", "-o FILE beside --json and --emit, which would share standard output", "no -o");
   return Options{options};
 }
 
@@ -157,8 +188,10 @@ Result<Options> runOptions(const Given &given) {
   NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given));
   RunOptions options{.spec = given.spec, .config = given.config};
   NYSJIT_RETURN_IF_ERROR(readDevice(given, options));
-  Result<std::string> q = needed("--q", given.q, "a .npy file"), k = needed("--k", given.k, "a .npy file"),
-                      v = needed("--v", given.v, "a .npy file"), o = needed("-o", given.output, "a file to write");
+  Result<std::string> q = needed("--q", given.q, "a .npy file");
+  Result<std::string> k = needed("--k", given.k, "a .npy file");
+  Result<std::string> v = needed("--v", given.v, "a .npy file");
+  Result<std::string> o = needed("-o", given.output, "a file to write");
   for (const Result<std::string> *path : {&q, &k, &v, &o})
     if (!path->ok())
       return path->error();
@@ -170,8 +203,15 @@ Result<Options> runOptions(const Given &given) {
   NYSJIT_RETURN_IF_ERROR(repeat);
   Result<int> threads = integer("--threads", given.threads, 1, 1024, 0);
   NYSJIT_RETURN_IF_ERROR(threads);
-  options.inputs = {
-      *q, *k, *v, given.landmarkQ, given.landmarkK, given.conv, given.cuSeqlens, given.seqlens, given.sourceLen};
+  options.inputs = {*q,
+                    *k,
+                    *v,
+                    given.landmarkQ,
+                    given.landmarkK,
+                    given.conv,
+                    given.cuSeqlens,
+                    given.seqlens,
+                    given.sourceLen};
   options.output = *o;
   options.scale = *scale;
   options.repeat = *repeat;
@@ -186,14 +226,16 @@ Error parseError(const CLI::ParseError &error) {
   std::string flag = "command line";
   if (size_t start = text.find('-'); start != std::string::npos)
     flag = text.substr(start, text.find_first_of(" :=,", start) - start);
-  return argumentError(flag, "arguments as `nysjit --help` and `nysjit COMMAND --help` list them", text);
+  return argumentError(flag, "arguments as `nysjit --help` and `nysjit COMMAND --help` list them",
+                       text);
 }
 
 } // namespace
 
 bool wantsJson(int argc, const char *const *argv) {
-  return std::any_of(argv + 1, argv + std::max(argc, 1),
-                     [](const std::string &text) { return text == "--json" || text == "--json=true"; });
+  return std::any_of(argv + 1, argv + std::max(argc, 1), [](const std::string &text) {
+    return text == "--json" || text == "--json=true";
+  });
 }
 
 Result<Options> parseCommandLine(int argc, const char *const *argv) {
@@ -201,65 +243,87 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   CLI::App app("Compiles and runs causal Nystrom attention kernels from a JSON spec.", "nysjit");
   app.set_version_flag("--version", version);
   auto addJson = [&given](CLI::App *command) {
-    command->add_flag("--json", given.json, "exactly one JSON object on standard output")->disable_flag_override();
+    command->add_flag("--json", given.json, "exactly one JSON object on standard output")
+        ->disable_flag_override();
   };
   auto addSpec = [&given](CLI::App *command) {
-    command->add_option("SPEC", given.spec, "KernelSpec, a JSON file")->type_name("FILE")->required();
+    command->add_option("SPEC", given.spec, "KernelSpec, a JSON file")
+        ->type_name("FILE")
+        ->required();
     command
         ->add_option("--target", given.target,
-                     "cpu:native (default on the CPU), cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80 (default on the "
+                     "cpu:native (default on the CPU), cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80 "
+                     "(default on the "
                      "emulator), 86, 89, 90, 100 or 120")
         ->type_name("NAME");
-    command->add_option("--config", given.config, "KernelConfig, a JSON file: block sizes by kernel name")
+    command
+        ->add_option("--config", given.config,
+                     "KernelConfig, a JSON file: block sizes by kernel name")
         ->type_name("FILE");
   };
 
-  CLI::App *compile = app.add_subcommand("compile", "compile a spec into the cache, or show a stage of it");
+  CLI::App *compile =
+      app.add_subcommand("compile", "compile a spec into the cache, or show a stage of it");
   addSpec(compile);
   compile
       ->add_option("--emit", given.emit,
-                   "print a stage: tile, lowered, llvm, plan; for the CPU asm, object; for cuda ptx, cubin, sass")
+                   "print a stage: tile, lowered, llvm, plan; for the CPU asm, object; for cuda "
+                   "ptx, cubin, sass")
       ->type_name("STAGE");
-  compile->add_option("--from", given.from, "start from a stage's text instead of the spec's template")
+  compile
+      ->add_option("--from", given.from, "start from a stage's text instead of the spec's template")
       ->expected(2)
       ->type_name("STAGE FILE");
   compile
-      ->add_option("-o", given.output,
-                   "file for the stage, or without --emit for the program's shared object, cubin or PTX")
+      ->add_option(
+          "-o", given.output,
+          "file for the stage, or without --emit for the program's shared object, cubin or PTX")
       ->type_name("FILE");
   addJson(compile);
 
   CLI::App *run = app.add_subcommand("run", "run a spec on tensors");
   addSpec(run);
-  run->add_option("--device", given.device, "cpu (default), cuda or ptx-emulator")->type_name("NAME");
-  run->add_option("--q", given.q,
-                  "queries [B, Hq, n, d], with --cu-seqlens [total, Hq, d]; .npy, as all tensors; needed")
+  run->add_option("--device", given.device, "cpu (default), cuda or ptx-emulator")
+      ->type_name("NAME");
+  run->add_option(
+         "--q", given.q,
+         "queries [B, Hq, n, d], with --cu-seqlens [total, Hq, d]; .npy, as all tensors; needed")
       ->type_name("FILE");
-  run->add_option("--k", given.k, "keys [B, Hkv, n, d] or [total, Hkv, d]; needed")->type_name("FILE");
+  run->add_option("--k", given.k, "keys [B, Hkv, n, d] or [total, Hkv, d]; needed")
+      ->type_name("FILE");
   run->add_option("--v", given.v, "values in the shape of the keys; needed")->type_name("FILE");
-  run->add_option("-o", given.output, "output in the shape of the queries, float32; needed")->type_name("FILE");
-  run->add_option("--landmark-q", given.landmarkQ, "landmarks' queries [Hq, m, d]; needed with landmark_source learned")
+  run->add_option("-o", given.output, "output in the shape of the queries, float32; needed")
       ->type_name("FILE");
-  run->add_option("--landmark-k", given.landmarkK, "landmarks' keys [Hkv, m, d]; needed with landmark_source learned")
+  run->add_option("--landmark-q", given.landmarkQ,
+                  "landmarks' queries [Hq, m, d]; needed with landmark_source learned")
       ->type_name("FILE");
-  run->add_option("--conv", given.conv, "taps of the convolution [Hq, c]; needed with conv_kernel c")
+  run->add_option("--landmark-k", given.landmarkK,
+                  "landmarks' keys [Hkv, m, d]; needed with landmark_source learned")
       ->type_name("FILE");
-  run->add_option("--cu-seqlens", given.cuSeqlens,
-                  "packed sequences: where each starts and ends in the rows [B + 1], int32 or int64")
+  run->add_option("--conv", given.conv,
+                  "taps of the convolution [Hq, c]; needed with conv_kernel c")
       ->type_name("FILE");
-  run->add_option("--seqlens", given.seqlens, "padded sequences: the length of each [B], int32 or int64")
+  run->add_option(
+         "--cu-seqlens", given.cuSeqlens,
+         "packed sequences: where each starts and ends in the rows [B + 1], int32 or int64")
+      ->type_name("FILE");
+  run->add_option("--seqlens", given.seqlens,
+                  "padded sequences: the length of each [B], int32 or int64")
       ->type_name("FILE");
   run->add_option("--source-len", given.sourceLen,
-                  "the source's positions of each sequence [B], int32 or int64; needed with layout prefix_lm")
+                  "the source's positions of each sequence [B], int32 or int64; needed with layout "
+                  "prefix_lm")
       ->type_name("FILE");
   run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)")->type_name("X");
   run->add_option("--repeat", given.repeat, "run N times and report the median")->type_name("N");
   run->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");
-  run->add_option("--async", given.async,
-                  "emulator: asynchronous copies act when issued (eager, default) or waited for (lazy)")
+  run->add_option(
+         "--async", given.async,
+         "emulator: asynchronous copies act when issued (eager, default) or waited for (lazy)")
       ->type_name("WHEN");
   run->add_option("--seed", given.seed, "emulator: the order of warps, default 0")->type_name("N");
-  run->add_flag("--check", given.check, "compare with the float64 reference")->disable_flag_override();
+  run->add_flag("--check", given.check, "compare with the float64 reference")
+      ->disable_flag_override();
   addJson(run);
 
   CLI::App *devices = app.add_subcommand("devices", "list devices and their targets");
@@ -269,7 +333,8 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   cache->require_subcommand(1);
   CLI::App *list = cache->add_subcommand("list", "all entries");
   CLI::App *show = cache->add_subcommand("show", "one entry and its plan");
-  show->add_option("KEY", given.key, "the entry's key, as `nysjit cache list` prints it")->required();
+  show->add_option("KEY", given.key, "the entry's key, as `nysjit cache list` prints it")
+      ->required();
   CLI::App *verify = cache->add_subcommand("verify", "read every entry and check it");
   CLI::App *clear = cache->add_subcommand("clear", "remove all entries");
   for (CLI::App *action : {list, show, verify, clear})
@@ -279,7 +344,8 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   std::string first = argc > 1 ? argv[1] : "";
   bool isText = first == "--help" || first == "-h" || first == "--version";
   if (!isText && std::ranges::find(commands, first) == commands.end())
-    return argumentError("command", "compile, run, devices or cache", argc > 1 ? inQuotes(first) : "nothing");
+    return argumentError("command", "compile, run, devices or cache",
+                         argc > 1 ? inQuotes(first) : "nothing");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp &) {

@@ -1,5 +1,5 @@
-// The commands. Each does its whole work, files included, and returns what is to be printed; none prints by itself but
-// progress.
+// The commands. Each does its whole work, files included, and returns what is to be printed; none
+// prints by itself but progress.
 #pragma once
 #include "runtime/cli/options.h"
 

@@ -1,5 +1,5 @@
-// `nysjit compile`: a spec into the cache, its binary into a file, or one stage of the compiler shown or started
-// from. Stages go straight to the compiler worker and past the cache.
+// `nysjit compile`: a spec into the cache, its binary into a file, or one stage of the compiler
+// shown or started from. Stages go straight to the compiler worker and past the cache.
 #include "runtime/api/context.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/disassembler.h"
@@ -24,8 +24,8 @@ std::string milliseconds(double ms) {
   return text;
 }
 
-/// "  causal_output  12345 bytes" for each kernel, on GPUs "96 registers, 0 spill_bytes, ..."; from either source's
-/// JSON.
+/// " causal_output 12345 bytes" for each kernel, on GPUs "96 registers, 0 spill_bytes, ..."; from
+/// either source's JSON.
 std::string kernelLines(const json &kernels) {
   std::string text;
   for (const json &kernel : kernels) {
@@ -33,7 +33,8 @@ std::string kernelLines(const json &kernels) {
     std::string facts;
     for (const auto &[name, value] : kernel.items())
       if (name != "name" && value.is_number_integer())
-        facts += (facts.empty() ? "  " : ", ") + value.dump() + " " + (name == "object_bytes" ? "bytes" : name);
+        facts += (facts.empty() ? "  " : ", ") + value.dump() + " " +
+                 (name == "object_bytes" ? "bytes" : name);
     text += facts + "\n";
   }
   return text;
@@ -41,7 +42,9 @@ std::string kernelLines(const json &kernels) {
 
 /// Where programs are compiled, not run: no device is opened.
 ContextOptions contextFor(const Target &target) {
-  return {.threads = 1, .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu, .isForCompiling = true};
+  return {.threads = 1,
+          .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
+          .isForCompiling = true};
 }
 
 /// What a stage takes beside the compiler, before anything is compiled.
@@ -76,9 +79,9 @@ Result<Reply> compileProgram(const Request &request, const std::optional<OutputF
                 {"stages_ms", parsed(info.stages_ms_json)},
                 {"kernels", kernels}};
   bool isCompiled = std::string_view(info.cache) == "compiled";
-  reply.text = std::string(layoutName(request.spec.layout)) + " for " + info.target + ": " + info.cache + " in " +
-               milliseconds(isCompiled ? info.compile_ms : info.load_ms) + ", key " + info.key + "\n" +
-               kernelLines(kernels);
+  reply.text = std::string(layoutName(request.spec.layout)) + " for " + info.target + ": " +
+               info.cache + " in " + milliseconds(isCompiled ? info.compile_ms : info.load_ms) +
+               ", key " + info.key + "\n" + kernelLines(kernels);
   return reply;
 }
 
@@ -87,18 +90,22 @@ Result<Reply> compileStage(const Request &request, const CompileOptions &options
                            const std::optional<OutputFile> &output) {
   const bool isSass = options.emit == "sass";
   NYSJIT_RETURN_IF_ERROR(checkTools(options));
-  StageRequest stage{request.spec, request.config, request.target, isSass ? "cubin" : options.emit, options.from, ""};
+  StageRequest stage{request.spec,   request.config,
+                     request.target, isSass ? "cubin" : options.emit,
+                     options.from,   ""};
   if (!options.from.empty()) {
     Result<std::string> bytes = readFile("--from", options.fromFile);
     NYSJIT_RETURN_IF_ERROR(bytes);
     stage.fromBytes = std::move(*bytes);
   }
   RuntimeContext context(contextFor(request.target));
-  Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " + targetName(request.target));
+  Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " +
+                    targetName(request.target));
   Result<StageReply> answer = context.compileStage(stage);
   NYSJIT_RETURN_IF_ERROR(answer);
 
-  // With --emit the stage is the only blob; without it the binary follows the plan, and for a GPU the PTX the cubin.
+  // With --emit the stage is the only blob; without it the binary follows the plan, and for a GPU
+  // the PTX the cubin.
   size_t wanted = options.emit.empty() ? 1 : 0;
   if (options.emit.empty() && request.target.isCuda() && answer->blobs[1].empty())
     wanted = 2;
@@ -116,7 +123,8 @@ Result<Reply> compileStage(const Request &request, const CompileOptions &options
   if (output) {
     NYSJIT_RETURN_IF_ERROR(output->write(bytes));
   } else {
-    reply.text = options.emit.empty() ? kernelLines(reply.json.value("kernels", json::array())) : bytes;
+    reply.text =
+        options.emit.empty() ? kernelLines(reply.json.value("kernels", json::array())) : bytes;
   }
   return reply;
 }

@@ -18,7 +18,8 @@ struct Listing {
 /// Adds a line for the target.
 void addTarget(Listing &listing, const Target &target, const Status &runs) {
   listing.object["targets"].push_back({{"name", targetName(target)}, {"available", runs.ok()}});
-  listing.text += std::string("  ") + targetName(target) + (runs ? "\n" : " (" + runs.error().message + ")\n");
+  listing.text +=
+      std::string("  ") + targetName(target) + (runs ? "\n" : " (" + runs.error().message + ")\n");
 }
 
 Listing listCpu() {
@@ -42,7 +43,8 @@ Listing listCuda(DeviceKind kind) {
   } else {
     listing.text += (*device)->driver().library() + "\n";
     for (const CudaGpu &gpu : (*device)->driver().gpus()) {
-      const std::string capability = std::to_string(gpu.capability / 10) + "." + std::to_string(gpu.capability % 10);
+      const std::string capability =
+          std::to_string(gpu.capability / 10) + "." + std::to_string(gpu.capability % 10);
       listing.object["gpus"].push_back({{"name", gpu.name}, {"compute_capability", capability}});
       listing.text += "  " + gpu.name + ", compute capability " + capability + "\n";
     }
@@ -60,8 +62,8 @@ Listing listCuda(DeviceKind kind) {
 Result<Reply> runDevices(const DevicesOptions &) {
   Reply reply;
   reply.json["devices"] = json::array();
-  for (const Listing &listing :
-       std::initializer_list<Listing>{listCpu(), listCuda(DeviceKind::Cuda), listCuda(DeviceKind::PtxEmulator)}) {
+  for (const Listing &listing : std::initializer_list<Listing>{
+           listCpu(), listCuda(DeviceKind::Cuda), listCuda(DeviceKind::PtxEmulator)}) {
     reply.json["devices"].push_back(listing.object);
     reply.text += listing.text;
   }

@@ -15,14 +15,16 @@ struct Disassembler {
 };
 
 Result<Disassembler> find() {
-  Result<std::string> nvdisasm = findCudaTool("nvdisasm"), cuobjdump = findCudaTool("cuobjdump");
+  Result<std::string> nvdisasm = findCudaTool("nvdisasm");
+  Result<std::string> cuobjdump = findCudaTool("cuobjdump");
   if (nvdisasm)
     return Disassembler{*nvdisasm, "-c"};
   if (cuobjdump)
     return Disassembler{*cuobjdump, "-sass"};
-  return Error::mismatch(ErrorKind::Unavailable, "--emit sass",
-                         "nvdisasm or cuobjdump in CUDA_HOME, CUDA_PATH, PATH or pip's nvidia or triton packages",
-                         nvdisasm.error().found);
+  return Error::mismatch(
+      ErrorKind::Unavailable, "--emit sass",
+      "nvdisasm or cuobjdump in CUDA_HOME, CUDA_PATH, PATH or pip's nvidia or triton packages",
+      nvdisasm.error().found);
 }
 
 } // namespace
@@ -38,10 +40,12 @@ Result<std::string> disassemble(const std::string &cubin) {
   Result<ScratchFolder> folder = ScratchFolder::create();
   NYSJIT_RETURN_IF_ERROR(folder);
   NYSJIT_RETURN_IF_ERROR(folder->write("program.cubin", cubin));
-  Result<ToolOutcome> outcome = runTool(disassembler->path, {disassembler->option, "program.cubin"}, *folder, limitMs);
+  Result<ToolOutcome> outcome =
+      runTool(disassembler->path, {disassembler->option, "program.cubin"}, *folder, limitMs);
   NYSJIT_RETURN_IF_ERROR(outcome);
   if (!outcome->isDone)
-    return Error::mismatch(ErrorKind::CompileFailed, "--emit sass", "a disassembly by " + disassembler->path,
+    return Error::mismatch(ErrorKind::CompileFailed, "--emit sass",
+                           "a disassembly by " + disassembler->path,
                            "that it " + outcome->ending + ": " + outcome->words);
   return std::move(outcome->words);
 }

@@ -6,7 +6,8 @@
 
 namespace nysjit::cli {
 
-/// The cubin's SASS by nvdisasm or cuobjdump. Unavailable, with the places looked at, if there is neither.
+/// The cubin's SASS by nvdisasm or cuobjdump. Unavailable, with the places looked at, if there is
+/// neither.
 Result<std::string> disassemble(const std::string &cubin);
 
 /// Whether disassemble will find its program: before anything is compiled for it.

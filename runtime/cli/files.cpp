@@ -15,12 +15,13 @@ namespace {
 
 /// A path that is wrong is the request's fault; a machine that fails is not.
 ErrorKind kindOf(int number) {
-  bool isMachine = number == ENOSPC || number == EIO || number == ENOMEM || number == EMFILE || number == ENFILE ||
-                   number == EDQUOT || number == EFBIG || number == EPIPE;
+  bool isMachine = number == ENOSPC || number == EIO || number == ENOMEM || number == EMFILE ||
+                   number == ENFILE || number == EDQUOT || number == EFBIG || number == EPIPE;
   return isMachine ? ErrorKind::Io : ErrorKind::InvalidFile;
 }
 
-Error fileError(const std::string &flag, const std::string &path, std::string expected, int number) {
+Error fileError(const std::string &flag, const std::string &path, std::string expected,
+                int number) {
   std::string found = "\"" + path + "\": " + std::strerror(number);
   return Error::mismatch(kindOf(number), flag, std::move(expected), std::move(found));
 }
@@ -91,7 +92,8 @@ Result<OutputFile> OutputFile::create(const std::string &flag, const std::string
 
 Status OutputFile::write(const std::string &bytes) const {
   std::string aside = path + ".XXXXXX";
-  int descriptor = isInPlace ? open(path.c_str(), O_WRONLY | O_CLOEXEC) : mkostemp(aside.data(), O_CLOEXEC);
+  int descriptor =
+      isInPlace ? open(path.c_str(), O_WRONLY | O_CLOEXEC) : mkostemp(aside.data(), O_CLOEXEC);
   if (descriptor < 0)
     return fileError(flag, path, "a file to write", errno);
   int failure = writeAll(descriptor, bytes);
@@ -107,13 +109,15 @@ Status OutputFile::write(const std::string &bytes) const {
   if (!isInPlace && failure != 0)
     unlink(aside.c_str());
   if (failure != 0)
-    return fileError(flag, path, "a file that takes " + std::to_string(bytes.size()) + " bytes", failure);
+    return fileError(flag, path, "a file that takes " + std::to_string(bytes.size()) + " bytes",
+                     failure);
   return {};
 }
 
 Status writeStandardOutput(const std::string &text) {
   if (int failure = writeAll(STDOUT_FILENO, text))
-    return Error::mismatch(ErrorKind::Io, "standard output", "a place that takes the result", std::strerror(failure));
+    return Error::mismatch(ErrorKind::Io, "standard output", "a place that takes the result",
+                           std::strerror(failure));
   return {};
 }
 

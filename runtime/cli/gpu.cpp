@@ -17,8 +17,8 @@ GpuSession::~GpuSession() {
 }
 
 Status GpuSession::configure(const RunOptions &options, const Target &target) const {
-  const auto configure =
-      reinterpret_cast<decltype(&nysjit_emulator_configure)>(driver().symbol("nysjit_emulator_configure"));
+  const auto configure = reinterpret_cast<decltype(&nysjit_emulator_configure)>(
+      driver().symbol("nysjit_emulator_configure"));
   if (!device->isEmulator() || !configure)
     return {};
   nysjit_emulator_options given = {};
@@ -28,13 +28,15 @@ Status GpuSession::configure(const RunOptions &options, const Target &target) co
   given.compute_capability = target.sm;
   if (configure(&given) == 0)
     return {};
-  return Error::mismatch(ErrorKind::Unavailable, "ptx-emulator", "an emulator of this version", driver().library());
+  return Error::mismatch(ErrorKind::Unavailable, "ptx-emulator", "an emulator of this version",
+                         driver().library());
 }
 
 LaunchRecorder::LastCounts GpuSession::lastCounts() const {
   if (!device->isEmulator())
     return nullptr;
-  return reinterpret_cast<LaunchRecorder::LastCounts>(driver().symbol("nysjit_emulator_last_counts"));
+  return reinterpret_cast<LaunchRecorder::LastCounts>(
+      driver().symbol("nysjit_emulator_last_counts"));
 }
 
 Status GpuSession::checkLaunches() const {
@@ -42,18 +44,21 @@ Status GpuSession::checkLaunches() const {
   const std::string report = driver().emulatorReport();
   if (report.empty())
     return {};
-  return Error::mismatch(ErrorKind::CheckFailed, "ptx-emulator", "kernels without races and the like", "\n" + report);
+  return Error::mismatch(ErrorKind::CheckFailed, "ptx-emulator",
+                         "kernels without races and the like", "\n" + report);
 }
 
-Result<std::unique_ptr<GpuTensor>> GpuTensor::create(const GpuSession &session, const Tensor &tensor) {
+Result<std::unique_ptr<GpuTensor>> GpuTensor::create(const GpuSession &session,
+                                                     const Tensor &tensor) {
   std::unique_ptr<GpuTensor> result(new GpuTensor(session));
   const CudaDriver &driver = session.driver();
   const size_t bytes = tensor.bytes.size();
-  NYSJIT_RETURN_IF_ERROR(driver.check(driver.api().cuMemAlloc(&result->memory, std::max<size_t>(bytes, 1)),
-                                      "cuMemAlloc of " + std::to_string(bytes) + " bytes"));
+  NYSJIT_RETURN_IF_ERROR(
+      driver.check(driver.api().cuMemAlloc(&result->memory, std::max<size_t>(bytes, 1)),
+                   "cuMemAlloc of " + std::to_string(bytes) + " bytes"));
   if (bytes > 0)
-    NYSJIT_RETURN_IF_ERROR(
-        driver.check(driver.api().cuMemcpyHtoD(result->memory, tensor.bytes.data(), bytes), "cuMemcpyHtoD"));
+    NYSJIT_RETURN_IF_ERROR(driver.check(
+        driver.api().cuMemcpyHtoD(result->memory, tensor.bytes.data(), bytes), "cuMemcpyHtoD"));
   result->view.emplace(tensor, result->memory);
   return result;
 }
@@ -67,7 +72,8 @@ Status GpuTensor::copyTo(Tensor &tensor) const {
   const CudaDriver &driver = session.driver();
   if (tensor.bytes.empty())
     return {};
-  return driver.check(driver.api().cuMemcpyDtoH(tensor.bytes.data(), memory, tensor.bytes.size()), "cuMemcpyDtoH");
+  return driver.check(driver.api().cuMemcpyDtoH(tensor.bytes.data(), memory, tensor.bytes.size()),
+                      "cuMemcpyDtoH");
 }
 
 } // namespace nysjit::cli

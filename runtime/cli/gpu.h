@@ -19,7 +19,8 @@ public:
   /// On the emulator: options for the launches to come.
   Status configure(const RunOptions &options, const Target &target) const;
   LaunchRecorder::LastCounts lastCounts() const;
-  /// Waits for all launches. CheckFailed with the emulator's report if it found races or anything else.
+  /// Waits for all launches. CheckFailed with the emulator's report if it found races or anything
+  /// else.
   Status checkLaunches() const;
 
 private:
@@ -27,7 +28,8 @@ private:
   std::shared_ptr<CudaDevice> device;
 };
 
-/// A tensor in device memory, with a tensor of the host's as its origin. Both sessions and tensors outlive it.
+/// A tensor in device memory, with a tensor of the host's as its origin. Both sessions and tensors
+/// outlive it.
 class GpuTensor {
 public:
   static Result<std::unique_ptr<GpuTensor>> create(const GpuSession &session, const Tensor &tensor);

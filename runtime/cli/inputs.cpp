@@ -10,15 +10,20 @@ namespace nysjit::cli {
 namespace {
 
 /// "--seqlens[2]"
-std::string element(const char *flag, size_t index) { return std::string(flag) + "[" + std::to_string(index) + "]"; }
+std::string element(const char *flag, size_t index) {
+  return std::string(flag) + "[" + std::to_string(index) + "]";
+}
 
 /// An optional tensor is there exactly where the spec has a use for it.
 Status checkPresence(const KernelSpec &spec, const InputFiles &files) {
   const std::string layout = std::string("layout ") + layoutName(spec.layout);
-  const bool isScan = spec.layout == Layout::Scan, isLearned = spec.landmarkSource == LandmarkSource::Learned;
-  const std::string source = isScan ? std::string("landmark_source ") + (isLearned ? "learned" : "first_k") : layout;
-  const std::string conv =
-      spec.layout == Layout::ExactCausal ? layout : "conv_kernel " + std::to_string(spec.convKernel);
+  const bool isScan = spec.layout == Layout::Scan;
+  const bool isLearned = spec.landmarkSource == LandmarkSource::Learned;
+  const std::string source =
+      isScan ? std::string("landmark_source ") + (isLearned ? "learned" : "first_k") : layout;
+  const std::string conv = spec.layout == Layout::ExactCausal
+                               ? layout
+                               : "conv_kernel " + std::to_string(spec.convKernel);
   const struct {
     const char *flag;
     const std::optional<std::string> &path;
@@ -30,7 +35,8 @@ Status checkPresence(const KernelSpec &spec, const InputFiles &files) {
               {"--source-len", files.sourceLen, spec.layout == Layout::PrefixLm, layout}};
   for (const auto &[flag, path, isUsed, reason] : rows) {
     if (isUsed && !path)
-      return Error::mismatch(ErrorKind::InvalidArgument, flag, "a .npy file with " + reason, "no such flag");
+      return Error::mismatch(ErrorKind::InvalidArgument, flag, "a .npy file with " + reason,
+                             "no such flag");
     if (!isUsed && path)
       return Error::mismatch(ErrorKind::InvalidArgument, flag, "no such flag with " + reason,
                              '"' + describeName(*path) + '"');
@@ -38,24 +44,31 @@ Status checkPresence(const KernelSpec &spec, const InputFiles &files) {
   return {};
 }
 
-/// q is [B, Hq, n, d], k and v are [B, Hkv, n, d], Hkv dividing Hq; packed sequences have [total, heads, d].
+/// q is [B, Hq, n, d], k and v are [B, Hkv, n, d], Hkv dividing Hq; packed sequences have [total,
+/// heads, d].
 Status checkShapes(const KernelSpec &spec, bool isPacked, Inputs &inputs) {
-  const std::vector<int64_t> &q = inputs.q.shape, &k = inputs.k.shape, &v = inputs.v.shape;
-  const size_t rank = isPacked ? 3 : 4, heads = 1, rows = isPacked ? 0 : 2;
+  const std::vector<int64_t> &q = inputs.q.shape;
+  const std::vector<int64_t> &k = inputs.k.shape;
+  const std::vector<int64_t> &v = inputs.v.shape;
+  const size_t rank = isPacked ? 3 : 4;
+  const size_t heads = 1;
+  const size_t rows = isPacked ? 0 : 2;
   const std::string d = std::to_string(spec.headDim);
   if (q.size() != rank || q.back() != spec.headDim)
     return shapeError("--q",
-                      isPacked ? "shape [total, Hq, " + d + "], with --cu-seqlens" : "shape [B, Hq, n, " + d + "]",
+                      isPacked ? "shape [total, Hq, " + d + "], with --cu-seqlens"
+                               : "shape [B, Hq, n, " + d + "]",
                       shapeText(q));
   std::vector<int64_t> expected = q;
   if (k.size() == rank)
     expected[heads] = k[heads];
   if (k != expected || k[heads] < 1 || q[heads] % k[heads] != 0) {
     const std::string n = std::to_string(q[rows]);
-    return shapeError("--k",
-                      "shape [" + (isPacked ? n + ", Hkv, " : std::to_string(q[0]) + ", Hkv, " + n + ", ") + d +
-                          "], where Hkv divides the " + std::to_string(q[heads]) + " heads of --q",
-                      shapeText(k));
+    return shapeError(
+        "--k",
+        "shape [" + (isPacked ? n + ", Hkv, " : std::to_string(q[0]) + ", Hkv, " + n + ", ") + d +
+            "], where Hkv divides the " + std::to_string(q[heads]) + " heads of --q",
+        shapeText(k));
   }
   if (v != k)
     return shapeError("--v", "shape " + shapeText(k) + ", as --k", shapeText(v));
@@ -84,9 +97,11 @@ Status readOffsets(const std::string &path, Inputs &inputs) {
   Result<std::vector<int64_t>> offsets = loadIntegers(flag, path, -1);
   NYSJIT_RETURN_IF_ERROR(offsets);
   for (size_t i = 0; i < offsets->size(); ++i) {
-    const int64_t least = i ? (*offsets)[i - 1] : 0, offset = (*offsets)[i];
+    const int64_t least = i ? (*offsets)[i - 1] : 0;
+    const int64_t offset = (*offsets)[i];
     if (offset < least || offset > inputs.length)
-      return shapeError(element(flag, i), std::to_string(least) + " to " + std::to_string(inputs.length),
+      return shapeError(element(flag, i),
+                        std::to_string(least) + " to " + std::to_string(inputs.length),
                         std::to_string(offset));
     if (i) {
       inputs.starts.push_back(least);
@@ -104,7 +119,8 @@ Status readLengths(const std::string &path, int64_t batch, Inputs &inputs) {
   NYSJIT_RETURN_IF_ERROR(lengths);
   for (size_t b = 0; b < lengths->size(); ++b)
     if ((*lengths)[b] < 0 || (*lengths)[b] > inputs.length)
-      return shapeError(element(flag, b), "0 to " + std::to_string(inputs.length), std::to_string((*lengths)[b]));
+      return shapeError(element(flag, b), "0 to " + std::to_string(inputs.length),
+                        std::to_string((*lengths)[b]));
   inputs.lengths = *lengths;
   inputs.seqlens = Tensor::integers(*lengths);
   return {};
@@ -116,7 +132,8 @@ Status readSourceLengths(const std::string &path, Inputs &inputs) {
   NYSJIT_RETURN_IF_ERROR(parts);
   for (size_t b = 0; b < parts->size(); ++b)
     if ((*parts)[b] < 0 || (*parts)[b] > inputs.lengths[b])
-      return shapeError(element(flag, b), "0 to its sequence's length, " + std::to_string(inputs.lengths[b]),
+      return shapeError(element(flag, b),
+                        "0 to its sequence's length, " + std::to_string(inputs.lengths[b]),
                         std::to_string((*parts)[b]));
   inputs.sourceLengths = *parts;
   inputs.sourceLen = Tensor::integers(*parts);
@@ -131,7 +148,8 @@ Status checkLengths(const KernelSpec &spec, const Inputs &inputs) {
       return shapeError(inputs.cuSeqlens ? element("--cu-seqlens", b + 1)
                         : inputs.seqlens ? element("--seqlens", b)
                                          : "--q",
-                        "a length of at most landmarks * segment_len = " + std::to_string(most) + " positions",
+                        "a length of at most landmarks * segment_len = " + std::to_string(most) +
+                            " positions",
                         std::to_string(inputs.lengths[b]));
   return {};
 }
@@ -153,14 +171,18 @@ Result<Inputs> loadInputs(const KernelSpec &spec, const InputFiles &files) {
     tensor = std::move(*loaded);
   }
   NYSJIT_RETURN_IF_ERROR(checkShapes(spec, files.cuSeqlens.has_value(), inputs));
-  const auto optional = [&](const char *flag, const auto &path, std::vector<int64_t> shape, auto &tensor) {
+  const auto optional = [&](const char *flag, const auto &path, std::vector<int64_t> shape,
+                            auto &tensor) {
     return loadOptional(flag, path, spec.dtype, shape, tensor);
   };
+  NYSJIT_RETURN_IF_ERROR(optional("--landmark-q", files.landmarkQ,
+                                  {inputs.queryHeads, spec.landmarks, spec.headDim},
+                                  inputs.landmarkQ));
+  NYSJIT_RETURN_IF_ERROR(optional("--landmark-k", files.landmarkK,
+                                  {inputs.keyHeads, spec.landmarks, spec.headDim},
+                                  inputs.landmarkK));
   NYSJIT_RETURN_IF_ERROR(
-      optional("--landmark-q", files.landmarkQ, {inputs.queryHeads, spec.landmarks, spec.headDim}, inputs.landmarkQ));
-  NYSJIT_RETURN_IF_ERROR(
-      optional("--landmark-k", files.landmarkK, {inputs.keyHeads, spec.landmarks, spec.headDim}, inputs.landmarkK));
-  NYSJIT_RETURN_IF_ERROR(optional("--conv", files.conv, {inputs.queryHeads, spec.convKernel}, inputs.conv));
+      optional("--conv", files.conv, {inputs.queryHeads, spec.convKernel}, inputs.conv));
 
   // The sequences: of lengths that a file says, or all of one length.
   const int64_t batch = inputs.q.shape[0];
@@ -176,14 +198,18 @@ Result<Inputs> loadInputs(const KernelSpec &spec, const InputFiles &files) {
   NYSJIT_RETURN_IF_ERROR(checkLengths(spec, inputs));
   if ((files.cuSeqlens || files.seqlens) && !inputs.lengths.empty())
     inputs.maxLength =
-        std::max<int64_t>(*std::ranges::max_element(inputs.lengths), 1); // 0 would be the longest there may be
+        // 0 would be the longest there may be
+        std::max<int64_t>(*std::ranges::max_element(inputs.lengths), 1);
   return inputs;
 }
 
 ReferenceCase::ReferenceCase(const KernelSpec &spec, const Inputs &inputs, double scale)
-    : q(inputs.q.toDoubles()), k(inputs.k.toDoubles()), v(inputs.v.toDoubles()), landmarkQ(doublesOf(inputs.landmarkQ)),
-      landmarkK(doublesOf(inputs.landmarkK)), conv(doublesOf(inputs.conv)) {
-  const auto pointer = [](const std::vector<double> &values) { return values.empty() ? nullptr : values.data(); };
+    : q(inputs.q.toDoubles()), k(inputs.k.toDoubles()), v(inputs.v.toDoubles()),
+      landmarkQ(doublesOf(inputs.landmarkQ)), landmarkK(doublesOf(inputs.landmarkK)),
+      conv(doublesOf(inputs.conv)) {
+  const auto pointer = [](const std::vector<double> &values) {
+    return values.empty() ? nullptr : values.data();
+  };
   own.spec = spec;
   own.scale = scale;
   own.packed = inputs.isPacked();

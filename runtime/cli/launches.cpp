@@ -14,20 +14,24 @@ struct CountRow {
   const char *name;
   int64_t nysjit_emulator_counts::*count;
 };
-constexpr CountRow countRows[] = {{"instructions", &nysjit_emulator_counts::instructions},
-                                  {"mma_flops", &nysjit_emulator_counts::mma_flops},
-                                  {"global_read_bytes", &nysjit_emulator_counts::global_read_bytes},
-                                  {"global_write_bytes", &nysjit_emulator_counts::global_write_bytes},
-                                  {"global_sectors", &nysjit_emulator_counts::global_sectors},
-                                  {"bank_conflicts", &nysjit_emulator_counts::bank_conflicts},
-                                  {"barriers", &nysjit_emulator_counts::barriers},
-                                  {"races", &nysjit_emulator_counts::races}};
+constexpr CountRow countRows[] = {
+    {"instructions", &nysjit_emulator_counts::instructions},
+    {"mma_flops", &nysjit_emulator_counts::mma_flops},
+    {"global_read_bytes", &nysjit_emulator_counts::global_read_bytes},
+    {"global_write_bytes", &nysjit_emulator_counts::global_write_bytes},
+    {"global_sectors", &nysjit_emulator_counts::global_sectors},
+    {"bank_conflicts", &nysjit_emulator_counts::bank_conflicts},
+    {"barriers", &nysjit_emulator_counts::barriers},
+    {"races", &nysjit_emulator_counts::races}};
 
 } // namespace
 
-LaunchObserver LaunchRecorder::observer() { return {&observe, lastCounts ? &enqueued : nullptr, this}; }
+LaunchObserver LaunchRecorder::observer() {
+  return {&observe, lastCounts ? &enqueued : nullptr, this};
+}
 
-void LaunchRecorder::observe(void *self, const char *kernel, int64_t grid, int64_t block, double ms) {
+void LaunchRecorder::observe(void *self, const char *kernel, int64_t grid, int64_t block,
+                             double ms) {
   LaunchRecorder &recorder = *static_cast<LaunchRecorder *>(self);
   LaunchRecord record{kernel, grid, block, ms, std::nullopt};
   if (recorder.launches.size() < recorder.counts.size())
@@ -57,7 +61,10 @@ double totalMs(const std::vector<LaunchRecord> &launches) {
 json launchesJson(const std::vector<LaunchRecord> &launches) {
   json list = json::array();
   for (const LaunchRecord &launch : launches) {
-    json object = {{"kernel", launch.kernel}, {"grid", launch.grid}, {"block", launch.block}, {"ms", launch.ms}};
+    json object = {{"kernel", launch.kernel},
+                   {"grid", launch.grid},
+                   {"block", launch.block},
+                   {"ms", launch.ms}};
     if (launch.counts)
       for (const CountRow &row : countRows)
         object["counts"][row.name] = *launch.counts.*row.count;

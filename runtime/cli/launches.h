@@ -13,7 +13,8 @@ namespace nysjit::cli {
 
 struct LaunchRecord {
   std::string kernel;
-  int64_t grid = 0, block = 0;
+  int64_t grid = 0;
+  int64_t block = 0;
   double ms = 0;
   std::optional<nysjit_emulator_counts> counts;
 };

@@ -1,4 +1,5 @@
-// nysjit: the command. Parse, run, print; exit 0 done, 1 it could not be done here, 2 the request is wrong.
+// nysjit: the command. Parse, run, print; exit 0 done, 1 it could not be done here, 2 the request
+// is wrong.
 #include "runtime/cli/commands.h"
 #include "runtime/cli/files.h"
 #include "runtime/worker/wire.h"
@@ -19,13 +20,14 @@ template <typename... F> struct Overloaded : F... {
 template <typename... F> Overloaded(F...) -> Overloaded<F...>;
 
 Result<Reply> runCommand(const Options &options) {
-  return std::visit(
-      Overloaded{[](const CompileOptions &given) { return runCompile(given); },
-                 [](const RunOptions &given) { return runTensors(given); },
-                 [](const DevicesOptions &given) { return runDevices(given); },
-                 [](const CacheOptions &given) { return runCache(given); },
-                 [](const TextOptions &given) -> Result<Reply> { return Reply{{{"text", given.text}}, given.text}; }},
-      options.command);
+  return std::visit(Overloaded{[](const CompileOptions &given) { return runCompile(given); },
+                               [](const RunOptions &given) { return runTensors(given); },
+                               [](const DevicesOptions &given) { return runDevices(given); },
+                               [](const CacheOptions &given) { return runCache(given); },
+                               [](const TextOptions &given) -> Result<Reply> {
+                                 return Reply{{{"text", given.text}}, given.text};
+                               }},
+                    options.command);
 }
 
 /// The whole command; what is thrown below (memory, mostly) ends here.
@@ -35,13 +37,17 @@ Result<Reply> parseAndRun(int argc, char **argv) {
     NYSJIT_RETURN_IF_ERROR(options);
     return runCommand(*options);
   } catch (const std::bad_alloc &) {
-    return Error::plain(ErrorKind::Io, "memory", "memory: the system has not enough for this request");
+    return Error::plain(ErrorKind::Io, "memory",
+                        "memory: the system has not enough for this request");
   } catch (const std::exception &error) {
-    return Error::plain(ErrorKind::Io, "nysjit", std::string("nysjit: unexpected failure: ") + error.what());
+    return Error::plain(ErrorKind::Io, "nysjit",
+                        std::string("nysjit: unexpected failure: ") + error.what());
   }
 }
 
-std::string line(const json &object) { return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
+std::string line(const json &object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
 
 int fail(const Error &error, bool isJson) {
   // Through JSON and back, so that a file name that is no UTF-8 reads the same on both streams.

@@ -14,15 +14,21 @@ struct CompileOptions {
   Target target;
   std::optional<std::string> config; // path
   std::string emit;                  // a stage's name, "" for none
-  std::string from, fromFile;        // a stage's name and a path, "" for none
+  std::string from;
+  std::string fromFile; // a stage's name and a path, "" for none
   std::optional<std::string> output;
 };
 
 /// Paths of a run's tensors; which of the optional ones there must be depends on the spec.
 struct InputFiles {
-  std::string q, k, v;
-  std::optional<std::string> landmarkQ, landmarkK, conv;
-  std::optional<std::string> cuSeqlens, seqlens; // not both
+  std::string q;
+  std::string k;
+  std::string v;
+  std::optional<std::string> landmarkQ;
+  std::optional<std::string> landmarkK;
+  std::optional<std::string> conv;
+  std::optional<std::string> cuSeqlens;
+  std::optional<std::string> seqlens; // not both
   std::optional<std::string> sourceLen;
 };
 

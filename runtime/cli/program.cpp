@@ -24,10 +24,12 @@ Error inFile(const std::string &path, Error error) {
 Status checkStatus(nysjit_status status) {
   if (status == NYSJIT_OK)
     return {};
-  return errorFromJson(nlohmann::json::parse(nysjit_last_error_json(), nullptr, /*allow_exceptions=*/false));
+  return errorFromJson(
+      nlohmann::json::parse(nysjit_last_error_json(), nullptr, /*allow_exceptions=*/false));
 }
 
-Result<Request> readRequest(const std::string &specPath, const std::optional<std::string> &configPath, Target target) {
+Result<Request> readRequest(const std::string &specPath,
+                            const std::optional<std::string> &configPath, Target target) {
   Result<std::string> text = readFile("SPEC", specPath);
   NYSJIT_RETURN_IF_ERROR(text);
   Result<KernelSpec> spec = parseKernelSpec(*text);
@@ -46,8 +48,8 @@ Result<Request> readRequest(const std::string &specPath, const std::optional<std
 }
 
 Error namedByFlag(Error error) {
-  for (const char *name :
-       {"q", "k", "v", "o", "landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len"}) {
+  for (const char *name : {"q", "k", "v", "o", "landmark_q", "landmark_k", "conv", "cu_seqlens",
+                           "seqlens", "source_len"}) {
     // "conv", "conv.shape[1]", "seqlens[2]"
     const size_t end = error.where.find_first_of(".[");
     if (error.where.substr(0, end) != name)
@@ -70,11 +72,13 @@ Result<Host> Host::create(ContextOptions options) {
 
 Result<Program> Program::prepare(const Host &host, const Request &request) {
   Program result;
-  std::string spec = canonicalJson(request.spec), config = canonicalJson(request.config);
+  std::string spec = canonicalJson(request.spec);
+  std::string config = canonicalJson(request.config);
   const char *target = targetName(request.target);
   Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " + target);
   nysjit_program *program = nullptr;
-  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_prepare(host.get(), spec.c_str(), config.c_str(), target, &program)));
+  NYSJIT_RETURN_IF_ERROR(
+      checkStatus(nysjit_prepare(host.get(), spec.c_str(), config.c_str(), target, &program)));
   result.program.reset(program);
   result.facts.size = sizeof result.facts;
   NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_program_get_info(program, &result.facts)));

@@ -1,4 +1,5 @@
-// The runtime as the command uses it: a context and one program of the C API, owned, with statuses as Errors.
+// The runtime as the command uses it: a context and one program of the C API, owned, with statuses
+// as Errors.
 #pragma once
 #include "runtime/api/handles.h"
 #include "runtime/base/result.h"
@@ -13,7 +14,8 @@ namespace nysjit::cli {
 /// A failed status as an Error, from the calling thread's last error.
 Status checkStatus(nysjit_status status);
 
-/// An error of the API under the name of the flag that its argument came from: "q.shape[2]" is "--q.shape[2]".
+/// An error of the API under the name of the flag that its argument came from: "q.shape[2]" is
+/// "--q.shape[2]".
 Error namedByFlag(Error error);
 
 /// The request that `compile` and `run` share, read from its files.
@@ -22,7 +24,8 @@ struct Request {
   KernelConfig config;
   Target target;
 };
-Result<Request> readRequest(const std::string &specPath, const std::optional<std::string> &configPath, Target target);
+Result<Request> readRequest(const std::string &specPath,
+                            const std::optional<std::string> &configPath, Target target);
 
 /// A context of the API.
 class Host {

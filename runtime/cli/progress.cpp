@@ -6,7 +6,8 @@
 
 namespace nysjit::cli {
 
-Progress::Progress(std::string what) : what(std::move(what)), start(std::chrono::steady_clock::now()) {
+Progress::Progress(std::string what)
+    : what(std::move(what)), start(std::chrono::steady_clock::now()) {
   try {
     watcher = std::thread([this] { watch(); });
   } catch (const std::system_error &) {

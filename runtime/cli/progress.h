@@ -8,7 +8,8 @@
 
 namespace nysjit::cli {
 
-/// Lives as long as the work. `what` completes "nysjit: ...", e.g. "compiling causal for cpu:native".
+/// Lives as long as the work. `what` completes "nysjit: ...", e.g. "compiling causal for
+/// cpu:native".
 class Progress {
 public:
   explicit Progress(std::string what);
@@ -22,7 +23,8 @@ private:
   std::chrono::steady_clock::time_point start;
   std::mutex mutex;
   std::condition_variable condition;
-  bool isDone = false, isShown = false;
+  bool isDone = false;
+  bool isShown = false;
   std::thread watcher;
 };
 

@@ -1,5 +1,5 @@
-// `nysjit run`: tensors in, the program over them, the check, the output. Nothing is written before all of it went
-// well.
+// `nysjit run`: tensors in, the program over them, the check, the output. Nothing is written before
+// all of it went well.
 #include "runtime/cli/check.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/files.h"
@@ -48,7 +48,9 @@ Result<std::unique_ptr<Placed>> place(const Inputs &inputs, const Tensor &o, con
   placed->args.size = sizeof placed->args;
   placed->args.scale = &scale;
   placed->args.max_length = inputs.maxLength;
-  const auto optional = [](const std::optional<Tensor> &tensor) { return tensor ? &*tensor : nullptr; };
+  const auto optional = [](const std::optional<Tensor> &tensor) {
+    return tensor ? &*tensor : nullptr;
+  };
   const std::pair<const DLTensor * nysjit_run_args::*, const Tensor *> tensors[] = {
       {&nysjit_run_args::o, &o},
       {&nysjit_run_args::q, &inputs.q},
@@ -75,8 +77,8 @@ Result<std::unique_ptr<Placed>> place(const Inputs &inputs, const Tensor &o, con
 }
 
 /// Runs the program `repeat` times into `o`. Without `gpu` on the CPU.
-Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor &o, float scale, int repeat,
-                            const GpuSession *gpu) {
+Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor &o, float scale,
+                            int repeat, const GpuSession *gpu) {
   Result<std::unique_ptr<Placed>> placed = place(inputs, o, scale, gpu);
   NYSJIT_RETURN_IF_ERROR(placed);
   const nysjit_run_args &args = (*placed)->args;
@@ -106,11 +108,14 @@ Result<Measured> runProgram(const Program &program, const Inputs &inputs, Tensor
 }
 
 struct Checked {
-  double error = 0, bound = 0;
+  double error = 0;
+  double bound = 0;
 };
 
-/// Compares with the float64 reference on the inputs as they were rounded; CheckFailed beyond the bound.
-Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs, const Tensor &o, double scale) {
+/// Compares with the float64 reference on the inputs as they were rounded; CheckFailed beyond the
+/// bound.
+Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs, const Tensor &o,
+                      double scale) {
   Progress progress("computing the float64 reference");
   const ReferenceCase exact(spec, inputs, scale);
   Result<std::vector<double>> reference = reference::compute(exact.input());
@@ -126,19 +131,24 @@ Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs, 
   return checked;
 }
 
-std::string report(const RunOptions &options, const Request &request, const Program &program, const Inputs &inputs,
-                   const Measured &measured, const std::optional<Checked> &checked) {
+std::string report(const RunOptions &options, const Request &request, const Program &program,
+                   const Inputs &inputs, const Measured &measured,
+                   const std::optional<Checked> &checked) {
   const nysjit_program_info &info = program.info();
   bool isCompiled = std::string_view(info.cache) == "compiled";
-  std::string text = std::string(layoutName(request.spec.layout)) + " " + dtypeName(request.spec.dtype) + " on " +
-                     deviceName(options.device) + " (" + info.target + ")\n";
-  text += "  program   " + std::string(isCompiled ? "compiled in " : std::string(info.cache) + ", loaded in ") +
+  std::string text = std::string(layoutName(request.spec.layout)) + " " +
+                     dtypeName(request.spec.dtype) + " on " + deviceName(options.device) + " (" +
+                     info.target + ")\n";
+  text += "  program   " +
+          std::string(isCompiled ? "compiled in " : std::string(info.cache) + ", loaded in ") +
           format("%.1f ms\n", isCompiled ? info.compile_ms : info.load_ms);
-  text += "  tensors   q " + shapeText(inputs.q.shape) + ", k and v " + shapeText(inputs.k.shape) + "\n";
+  text += "  tensors   q " + shapeText(inputs.q.shape) + ", k and v " + shapeText(inputs.k.shape) +
+          "\n";
   text += "  kernels   " + format("%.3f ms", measured.kernelMs) +
           (options.repeat > 1 ? ", median of " + std::to_string(options.repeat) : "") + "\n";
   for (const LaunchRecord &launch : measured.launches)
-    text += "    " + launch.kernel + " x " + std::to_string(launch.grid) + format("  %.3f ms\n", launch.ms);
+    text += "    " + launch.kernel + " x " + std::to_string(launch.grid) +
+            format("  %.3f ms\n", launch.ms);
   if (checked)
     text += "  error     " + format("%.3g against the float64 reference", checked->error) +
             format(" (bound %g)\n", checked->bound);
@@ -149,7 +159,8 @@ std::string report(const RunOptions &options, const Request &request, const Prog
 
 Result<Reply> runTensors(const RunOptions &options) {
   // The request, whole: a wrong one is known before anything is compiled.
-  Result<Request> request = readRequest(options.spec, options.config, options.target.value_or(Target()));
+  Result<Request> request =
+      readRequest(options.spec, options.config, options.target.value_or(Target()));
   NYSJIT_RETURN_IF_ERROR(request);
   const KernelSpec &spec = request->spec;
   Result<OutputFile> output = OutputFile::create("-o", options.output);
@@ -160,7 +171,8 @@ Result<Reply> runTensors(const RunOptions &options) {
   float scale = options.scale.value_or(float(1 / std::sqrt(double(spec.headDim))));
 
   // The device, which may not be there.
-  Result<Host> host = Host::create({.threads = static_cast<size_t>(options.threads), .device = options.device});
+  Result<Host> host =
+      Host::create({.threads = static_cast<size_t>(options.threads), .device = options.device});
   NYSJIT_RETURN_IF_ERROR(host);
   std::unique_ptr<GpuSession> gpu; // null on the CPU
   if (options.device != DeviceKind::Cpu) {

@@ -18,8 +18,8 @@ DLDataType typeOf(DType dtype) {
 
 size_t elementSize(DLDataType type) { return type.bits / 8; }
 
-/// A double as a float whose last bit is 1 if it is not exact ("round to odd"): rounding that again to 16 bits gives
-/// what rounding the double itself would.
+/// A double as a float whose last bit is 1 if it is not exact ("round to odd"): rounding that again
+/// to 16 bits gives what rounding the double itself would.
 float floatToRoundAgain(double value) {
   float nearest = float(value);
   if (double(nearest) == value || std::isnan(value))
@@ -71,14 +71,16 @@ Result<Tensor> loadTensor(const std::string &flag, const std::string &path, DTyp
   return tensor;
 }
 
-Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::string &path, int64_t count) {
+Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::string &path,
+                                          int64_t count) {
   Result<NpyArray> array = loadArray(flag, path);
   NYSJIT_RETURN_IF_ERROR(array);
   if (array->isFloating())
     return shapeError(flag, "dtype int32 or int64", array->dtype);
   if (array->shape.size() != 1 || (count < 0 ? array->shape[0] < 1 : array->shape[0] != count))
-    return shapeError(flag, count < 0 ? "shape [B + 1]" : "shape [" + std::to_string(count) + "], one a sequence",
-                      shapeText(array->shape));
+    return shapeError(
+        flag, count < 0 ? "shape [B + 1]" : "shape [" + std::to_string(count) + "], one a sequence",
+        shapeText(array->shape));
   return array->toInt64();
 }
 
@@ -135,7 +137,9 @@ TensorView::TensorView(const Tensor &tensor, uint64_t gpuAddress) : TensorView(t
   view.device = {kDLCUDA, 0};
 }
 
-std::string npyFile(const Tensor &tensor) { return formatNpy({dtypeName(DType::Float32), tensor.shape, tensor.bytes}); }
+std::string npyFile(const Tensor &tensor) {
+  return formatNpy({dtypeName(DType::Float32), tensor.shape, tensor.bytes});
+}
 
 std::string shapeText(const std::vector<int64_t> &shape) {
   std::string text = "[";

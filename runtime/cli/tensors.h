@@ -1,4 +1,5 @@
-// Single tensors of a run: .npy files, rounded to the spec's dtype, row-major and compact, and as the C API takes them.
+// Single tensors of a run: .npy files, rounded to the spec's dtype, row-major and compact, and as
+// the C API takes them.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/spec/spec.h"
@@ -43,7 +44,8 @@ private:
 /// Reads a .npy file of floats and rounds it to the dtype. Errors name the flag, here and below.
 Result<Tensor> loadTensor(const std::string &flag, const std::string &path, DType dtype);
 /// Reads a .npy file of int32 or int64, [count], or with `count` -1 of any number of them but none.
-Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::string &path, int64_t count);
+Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::string &path,
+                                          int64_t count);
 
 Error shapeError(const std::string &flag, std::string expected, std::string found);
 

@@ -70,7 +70,8 @@ std::string noneAt(const std::string &tool) {
   for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
     if (const std::string home = environmentSetting(variable); !home.empty())
       text += home + "/bin, ";
-  return text + "PATH (" + environmentSetting("PATH") + ") and the packages of " + joined(sitePackages());
+  return text + "PATH (" + environmentSetting("PATH") + ") and the packages of " +
+         joined(sitePackages());
 }
 
 } // namespace
@@ -83,8 +84,9 @@ std::vector<std::string> cudaToolPlaces(const std::string &tool) {
   for (const std::string &folder : pathFolders())
     places.push_back(folder + "/" + tool);
   for (const std::string &packages : sitePackages())
-    for (const char *package : {"/nvidia/cu13/bin/", "/nvidia/cuda_nvcc/bin/", "/nvidia/cuda_cuobjdump/bin/",
-                                "/nvidia/cuda_nvdisasm/bin/", "/triton/backends/nvidia/bin/"})
+    for (const char *package :
+         {"/nvidia/cu13/bin/", "/nvidia/cuda_nvcc/bin/", "/nvidia/cuda_cuobjdump/bin/",
+          "/nvidia/cuda_nvdisasm/bin/", "/triton/backends/nvidia/bin/"})
       places.push_back(packages + package + tool);
   return places;
 }
@@ -95,7 +97,8 @@ Result<std::string> findCudaTool(const std::string &tool) {
     if (std::string path = firstExecutable(place); !path.empty())
       return path;
   return Error::mismatch(ErrorKind::Unavailable, tool,
-                         tool + " in CUDA_HOME, CUDA_PATH, PATH or pip's nvidia or triton packages", noneAt(tool));
+                         tool + " in CUDA_HOME, CUDA_PATH, PATH or pip's nvidia or triton packages",
+                         noneAt(tool));
 }
 
 Result<std::string> findAssembler() {
@@ -104,8 +107,8 @@ Result<std::string> findAssembler() {
     return findCudaTool("ptxas");
   if (isExecutableFile(set))
     return set;
-  return Error::mismatch(ErrorKind::Unavailable, "ptxas", "an executable at the path in NYSJIT_PTXAS",
-                         "no ptxas at " + set);
+  return Error::mismatch(ErrorKind::Unavailable, "ptxas",
+                         "an executable at the path in NYSJIT_PTXAS", "no ptxas at " + set);
 }
 
 } // namespace nysjit

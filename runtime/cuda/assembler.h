@@ -1,4 +1,5 @@
-// Where ptxas and its companions lie. The CUDA toolkit is not needed: pip's packages bring them, too.
+// Where ptxas and its companions lie. The CUDA toolkit is not needed: pip's packages bring them,
+// too.
 #pragma once
 #include "runtime/base/result.h"
 
@@ -7,10 +8,10 @@
 
 namespace nysjit {
 
-/// Where `tool` ("ptxas", "nvdisasm", "cuobjdump") is looked for, in order: $CUDA_HOME/bin, $CUDA_PATH/bin, PATH, and
-/// in the packages of the python3 on PATH, of $VIRTUAL_ENV, of the system and of the user: nvidia/cu13/bin,
-/// nvidia/cuda_nvcc/bin, nvidia/cuda_cuobjdump/bin and nvidia/cuda_nvdisasm/bin, triton/backends/nvidia/bin. Patterns
-/// of glob(7).
+/// Where `tool` ("ptxas", "nvdisasm", "cuobjdump") is looked for, in order: $CUDA_HOME/bin,
+/// $CUDA_PATH/bin, PATH, and in the packages of the python3 on PATH, of $VIRTUAL_ENV, of the system
+/// and of the user: nvidia/cu13/bin, nvidia/cuda_nvcc/bin, nvidia/cuda_cuobjdump/bin and
+/// nvidia/cuda_nvdisasm/bin, triton/backends/nvidia/bin. Patterns of glob(7).
 std::vector<std::string> cudaToolPlaces(const std::string &tool);
 
 /// The first that can be executed. Unavailable, with the places, if there is none.

@@ -13,20 +13,18 @@ Error unavailable(const std::string &expected, const std::string &found) {
   return Error::mismatch(ErrorKind::Unavailable, "device", expected, found);
 }
 
-/// The contract's exit codes by kind: the driver refuses what the machine lacks, what it was given, or fails.
+/// The contract's exit codes by kind: the driver refuses what the machine lacks, what it was given,
+/// or fails.
 ErrorKind kindOf(CUresult result) {
   switch (result) {
   case CUDA_ERROR_NO_DEVICE:
   case CUDA_ERROR_INVALID_DEVICE:
   case CUDA_ERROR_NO_BINARY_FOR_GPU:
   case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
-  case CUDA_ERROR_NOT_SUPPORTED:
-    return ErrorKind::Unavailable;
+  case CUDA_ERROR_NOT_SUPPORTED: return ErrorKind::Unavailable;
   case CUDA_ERROR_INVALID_IMAGE:
-  case CUDA_ERROR_INVALID_PTX:
-    return ErrorKind::CompileFailed;
-  default:
-    return ErrorKind::Io;
+  case CUDA_ERROR_INVALID_PTX: return ErrorKind::CompileFailed;
+  default: return ErrorKind::Io;
   }
 }
 
@@ -39,10 +37,12 @@ std::vector<std::string> cudaDriverPlaces() {
 
 std::vector<std::string> ptxEmulatorPlaces() {
   const std::string set = environmentSetting("NYSJIT_PTX_EMULATOR");
-  return set.empty() ? installedPlaces({"/", "/../lib/"}, "libnysjit_ptx_emulator.so") : std::vector{set};
+  return set.empty() ? installedPlaces({"/", "/../lib/"}, "libnysjit_ptx_emulator.so")
+                     : std::vector{set};
 }
 
-Result<std::shared_ptr<const CudaDriver>> CudaDriver::open(const std::vector<std::string> &libraries) {
+Result<std::shared_ptr<const CudaDriver>>
+CudaDriver::open(const std::vector<std::string> &libraries) {
   std::shared_ptr<CudaDriver> driver(new CudaDriver);
   std::string reasons;
   for (const std::string &library : libraries) {
@@ -52,13 +52,16 @@ Result<std::shared_ptr<const CudaDriver>> CudaDriver::open(const std::vector<std
       break;
     }
     const char *reason = dlerror();
-    reasons += (reasons.empty() ? "" : "; ") + std::string(reason ? reason : library + " cannot be opened");
+    reasons += (reasons.empty() ? "" : "; ") +
+               std::string(reason ? reason : library + " cannot be opened");
   }
   if (!driver->handle)
-    return unavailable("the driver's library at " + joined(libraries), reasons.empty() ? "no place to look" : reasons);
+    return unavailable("the driver's library at " + joined(libraries),
+                       reasons.empty() ? "no place to look" : reasons);
   NYSJIT_RETURN_IF_ERROR(driver->resolve());
   NYSJIT_RETURN_IF_ERROR(driver->check(driver->symbols.cuInit(0), "cuInit"));
-  NYSJIT_RETURN_IF_ERROR(driver->check(driver->symbols.cuDriverGetVersion(&driver->newest), "cuDriverGetVersion"));
+  NYSJIT_RETURN_IF_ERROR(
+      driver->check(driver->symbols.cuDriverGetVersion(&driver->newest), "cuDriverGetVersion"));
   NYSJIT_RETURN_IF_ERROR(driver->listDevices());
   return std::shared_ptr<const CudaDriver>(std::move(driver));
 }
@@ -88,12 +91,16 @@ Status CudaDriver::listDevices() {
   for (int ordinal = 0; ordinal < count; ++ordinal) {
     CudaGpu gpu;
     char name[256] = "";
-    int major = 0, minor = 0;
+    int major = 0;
+    int minor = 0;
     NYSJIT_RETURN_IF_ERROR(check(symbols.cuDeviceGet(&gpu.handle, ordinal), "cuDeviceGet"));
-    NYSJIT_RETURN_IF_ERROR(check(symbols.cuDeviceGetName(name, sizeof name, gpu.handle), "cuDeviceGetName"));
-    for (const auto &[value, attribute] : {std::pair(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
-                                           std::pair(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)})
-      NYSJIT_RETURN_IF_ERROR(check(symbols.cuDeviceGetAttribute(value, attribute, gpu.handle), "cuDeviceGetAttribute"));
+    NYSJIT_RETURN_IF_ERROR(
+        check(symbols.cuDeviceGetName(name, sizeof name, gpu.handle), "cuDeviceGetName"));
+    for (const auto &[value, attribute] :
+         {std::pair(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+          std::pair(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)})
+      NYSJIT_RETURN_IF_ERROR(check(symbols.cuDeviceGetAttribute(value, attribute, gpu.handle),
+                                   "cuDeviceGetAttribute"));
     gpu.name = name;
     gpu.capability = 10 * major + minor;
     devices.push_back(std::move(gpu));
@@ -102,7 +109,8 @@ Status CudaDriver::listDevices() {
 }
 
 Error CudaDriver::failure(CUresult result, const std::string &call) const {
-  const char *name = nullptr, *text = nullptr;
+  const char *name = nullptr;
+  const char *text = nullptr;
   if (symbols.cuGetErrorName(result, &name) != CUDA_SUCCESS || !name)
     name = "unknown CUresult";
   if (symbols.cuGetErrorString(result, &text) != CUDA_SUCCESS || !text)

@@ -1,5 +1,5 @@
-// CudaDriver: the CUDA driver's library, or the PTX emulator's, opened at run time, and its functions in one table. The
-// same code opens both.
+// CudaDriver: the CUDA driver's library, or the PTX emulator's, opened at run time, and its
+// functions in one table. The same code opens both.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/cuda/driver_api.h"
@@ -26,8 +26,9 @@ struct CudaGpu {
 
 class CudaDriver {
 public:
-  /// Opens the first of `libraries` (paths, or names for the system's search) that is there, calls cuInit and lists the
-  /// devices. Unavailable if there is no library or no device; a missing symbol is named. The library stays loaded.
+  /// Opens the first of `libraries` (paths, or names for the system's search) that is there, calls
+  /// cuInit and lists the devices. Unavailable if there is no library or no device; a missing
+  /// symbol is named. The library stays loaded.
   static Result<std::shared_ptr<const CudaDriver>> open(const std::vector<std::string> &libraries);
 
   const CudaSymbols &api() const { return symbols; }
@@ -59,8 +60,8 @@ private:
 
 /// Where the GPU driver's library is looked for: $NYSJIT_CUDA_DRIVER, else libcuda.so.1.
 std::vector<std::string> cudaDriverPlaces();
-/// And the emulator's: $NYSJIT_PTX_EMULATOR, else libnysjit_ptx_emulator.so beside this library or the running
-/// executable, or in ../lib from there.
+/// And the emulator's: $NYSJIT_PTX_EMULATOR, else libnysjit_ptx_emulator.so beside this library or
+/// the running executable, or in ../lib from there.
 std::vector<std::string> ptxEmulatorPlaces();
 
 } // namespace nysjit

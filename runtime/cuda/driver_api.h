@@ -1,7 +1,7 @@
-/* The part of the CUDA driver API that this project uses, declared here because building needs no CUDA toolkit. Names,
- * numbers and signatures are the driver's own (ABI-stable since CUDA 4); the runtime opens the library at run time and
- * takes the symbols from NYSJIT_CUDA_SYMBOLS, and the PTX emulator (runtime/emulator) exports the same ones.
- */
+/* The part of the CUDA driver API that this project uses, declared here because building needs no
+ * CUDA toolkit. Names, numbers and signatures are the driver's own (ABI-stable since CUDA 4); the
+ * runtime opens the library at run time and takes the symbols from NYSJIT_CUDA_SYMBOLS, and the PTX
+ * emulator (runtime/emulator) exports the same ones. */
 #ifndef NYSJIT_CUDA_DRIVER_API_H
 #define NYSJIT_CUDA_DRIVER_API_H
 
@@ -87,7 +87,9 @@ typedef enum CUlaunchAttributeID {
 typedef union CUlaunchAttributeValue {
   char pad[64];
   struct {
-    unsigned x, y, z;
+    unsigned x;
+    unsigned y;
+    unsigned z;
   } clusterDim;
   int programmaticStreamSerializationAllowed;
 } CUlaunchAttributeValue;
@@ -99,79 +101,104 @@ typedef struct CUlaunchAttribute {
 } CUlaunchAttribute;
 
 typedef struct CUlaunchConfig {
-  unsigned gridDimX, gridDimY, gridDimZ;
-  unsigned blockDimX, blockDimY, blockDimZ;
+  unsigned gridDimX;
+  unsigned gridDimY;
+  unsigned gridDimZ;
+  unsigned blockDimX;
+  unsigned blockDimY;
+  unsigned blockDimZ;
   unsigned sharedMemBytes;
   CUstream hStream;
   CUlaunchAttribute *attrs;
   unsigned numAttrs;
 } CUlaunchConfig;
 
-typedef enum CUstreamCaptureMode { CU_STREAM_CAPTURE_MODE_GLOBAL = 0, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1, CU_STREAM_CAPTURE_MODE_RELAXED = 2 } CUstreamCaptureMode;
+typedef enum CUstreamCaptureMode {
+  CU_STREAM_CAPTURE_MODE_GLOBAL = 0,
+  CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1,
+  CU_STREAM_CAPTURE_MODE_RELAXED = 2
+} CUstreamCaptureMode;
 typedef enum CUstreamCaptureStatus {
   CU_STREAM_CAPTURE_STATUS_NONE = 0,
   CU_STREAM_CAPTURE_STATUS_ACTIVE = 1,
   CU_STREAM_CAPTURE_STATUS_INVALIDATED = 2
 } CUstreamCaptureStatus;
-enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1, CU_EVENT_DEFAULT = 0, CU_EVENT_DISABLE_TIMING = 2 };
+enum {
+  CU_STREAM_DEFAULT = 0,
+  CU_STREAM_NON_BLOCKING = 1,
+  CU_EVENT_DEFAULT = 0,
+  CU_EVENT_DISABLE_TIMING = 2
+};
 
 /* X(name without version, exported symbol, (parameter types)): every function returns CUresult. */
-#define NYSJIT_CUDA_SYMBOLS(X)                                                                                         \
-  X(cuInit, cuInit, (unsigned flags))                                                                                  \
-  X(cuDriverGetVersion, cuDriverGetVersion, (int *version))                                                            \
-  X(cuGetErrorName, cuGetErrorName, (CUresult error, const char **name))                                               \
-  X(cuGetErrorString, cuGetErrorString, (CUresult error, const char **text))                                           \
-  X(cuDeviceGetCount, cuDeviceGetCount, (int *count))                                                                  \
-  X(cuDeviceGet, cuDeviceGet, (CUdevice * device, int ordinal))                                                        \
-  X(cuDeviceGetName, cuDeviceGetName, (char *name, int length, CUdevice device))                                       \
-  X(cuDeviceGetAttribute, cuDeviceGetAttribute, (int *value, CUdevice_attribute attribute, CUdevice device))           \
-  X(cuDeviceTotalMem, cuDeviceTotalMem_v2, (size_t * bytes, CUdevice device))                                          \
-  X(cuDevicePrimaryCtxRetain, cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))                        \
-  X(cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                        \
-  X(cuCtxGetCurrent, cuCtxGetCurrent, (CUcontext * context))                                                           \
-  X(cuCtxSetCurrent, cuCtxSetCurrent, (CUcontext context))                                                             \
-  X(cuCtxPushCurrent, cuCtxPushCurrent_v2, (CUcontext context))                                                        \
-  X(cuCtxPopCurrent, cuCtxPopCurrent_v2, (CUcontext * context))                                                        \
-  X(cuCtxGetDevice, cuCtxGetDevice, (CUdevice * device))                                                               \
-  X(cuCtxSynchronize, cuCtxSynchronize, (void))                                                                        \
-  X(cuModuleLoadData, cuModuleLoadData, (CUmodule * module, const void *image))                                        \
-  X(cuModuleLoadDataEx, cuModuleLoadDataEx,                                                                            \
-    (CUmodule * module, const void *image, unsigned optionCount, CUjit_option *options, void **optionValues))          \
-  X(cuModuleUnload, cuModuleUnload, (CUmodule module))                                                                 \
-  X(cuModuleGetFunction, cuModuleGetFunction, (CUfunction * function, CUmodule module, const char *name))              \
-  X(cuModuleGetGlobal, cuModuleGetGlobal_v2, (CUdeviceptr * address, size_t *bytes, CUmodule module, const char *name))\
-  X(cuFuncGetAttribute, cuFuncGetAttribute, (int *value, CUfunction_attribute attribute, CUfunction function))         \
-  X(cuFuncSetAttribute, cuFuncSetAttribute, (CUfunction function, CUfunction_attribute attribute, int value))          \
-  X(cuMemAlloc, cuMemAlloc_v2, (CUdeviceptr * address, size_t bytes))                                                  \
-  X(cuMemFree, cuMemFree_v2, (CUdeviceptr address))                                                                    \
-  X(cuMemcpyHtoD, cuMemcpyHtoD_v2, (CUdeviceptr to, const void *from, size_t bytes))                                   \
-  X(cuMemcpyDtoH, cuMemcpyDtoH_v2, (void *to, CUdeviceptr from, size_t bytes))                                         \
-  X(cuMemcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream stream))        \
-  X(cuMemcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream stream))              \
-  X(cuMemcpyDtoDAsync, cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))        \
-  X(cuMemsetD8Async, cuMemsetD8Async, (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))            \
-  X(cuStreamCreate, cuStreamCreate, (CUstream * stream, unsigned flags))                                               \
-  X(cuStreamDestroy, cuStreamDestroy_v2, (CUstream stream))                                                            \
-  X(cuStreamSynchronize, cuStreamSynchronize, (CUstream stream))                                                       \
-  X(cuStreamWaitEvent, cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))                            \
-  X(cuStreamGetCtx, cuStreamGetCtx, (CUstream stream, CUcontext *context))                                             \
-  X(cuStreamBeginCapture, cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))                        \
-  X(cuStreamIsCapturing, cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus * status))                       \
-  X(cuStreamEndCapture, cuStreamEndCapture, (CUstream stream, CUgraph *graph))                                         \
-  X(cuGraphInstantiate, cuGraphInstantiateWithFlags, (CUgraphExec * executable, CUgraph graph, unsigned long long flags))\
-  X(cuGraphLaunch, cuGraphLaunch, (CUgraphExec executable, CUstream stream))                                           \
-  X(cuGraphExecDestroy, cuGraphExecDestroy, (CUgraphExec executable))                                                  \
-  X(cuGraphDestroy, cuGraphDestroy, (CUgraph graph))                                                                   \
-  X(cuEventCreate, cuEventCreate, (CUevent * event, unsigned flags))                                                   \
-  X(cuEventDestroy, cuEventDestroy_v2, (CUevent event))                                                                \
-  X(cuEventRecord, cuEventRecord, (CUevent event, CUstream stream))                                                    \
-  X(cuEventSynchronize, cuEventSynchronize, (CUevent event))                                                           \
-  X(cuEventQuery, cuEventQuery, (CUevent event))                                                                       \
-  X(cuEventElapsedTime, cuEventElapsedTime, (float *ms, CUevent start, CUevent end))                                   \
-  X(cuLaunchKernel, cuLaunchKernel,                                                                                    \
-    (CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,            \
-     unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters, void **extra))                         \
-  X(cuLaunchKernelEx, cuLaunchKernelEx,                                                                                \
+#define NYSJIT_CUDA_SYMBOLS(X)                                                                     \
+  X(cuInit, cuInit, (unsigned flags))                                                              \
+  X(cuDriverGetVersion, cuDriverGetVersion, (int *version))                                        \
+  X(cuGetErrorName, cuGetErrorName, (CUresult error, const char **name))                           \
+  X(cuGetErrorString, cuGetErrorString, (CUresult error, const char **text))                       \
+  X(cuDeviceGetCount, cuDeviceGetCount, (int *count))                                              \
+  X(cuDeviceGet, cuDeviceGet, (CUdevice * device, int ordinal))                                    \
+  X(cuDeviceGetName, cuDeviceGetName, (char *name, int length, CUdevice device))                   \
+  X(cuDeviceGetAttribute, cuDeviceGetAttribute,                                                    \
+    (int *value, CUdevice_attribute attribute, CUdevice device))                                   \
+  X(cuDeviceTotalMem, cuDeviceTotalMem_v2, (size_t *bytes, CUdevice device))                       \
+  X(cuDevicePrimaryCtxRetain, cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))    \
+  X(cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2, (CUdevice device))                    \
+  X(cuCtxGetCurrent, cuCtxGetCurrent, (CUcontext * context))                                       \
+  X(cuCtxSetCurrent, cuCtxSetCurrent, (CUcontext context))                                         \
+  X(cuCtxPushCurrent, cuCtxPushCurrent_v2, (CUcontext context))                                    \
+  X(cuCtxPopCurrent, cuCtxPopCurrent_v2, (CUcontext * context))                                    \
+  X(cuCtxGetDevice, cuCtxGetDevice, (CUdevice * device))                                           \
+  X(cuCtxSynchronize, cuCtxSynchronize, (void))                                                    \
+  X(cuModuleLoadData, cuModuleLoadData, (CUmodule * module, const void *image))                    \
+  X(cuModuleLoadDataEx, cuModuleLoadDataEx,                                                        \
+    (CUmodule * module, const void *image, unsigned optionCount, CUjit_option *options,            \
+     void **optionValues))                                                                         \
+  X(cuModuleUnload, cuModuleUnload, (CUmodule module))                                             \
+  X(cuModuleGetFunction, cuModuleGetFunction,                                                      \
+    (CUfunction * function, CUmodule module, const char *name))                                    \
+  X(cuModuleGetGlobal, cuModuleGetGlobal_v2,                                                       \
+    (CUdeviceptr * address, size_t *bytes, CUmodule module, const char *name))                     \
+  X(cuFuncGetAttribute, cuFuncGetAttribute,                                                        \
+    (int *value, CUfunction_attribute attribute, CUfunction function))                             \
+  X(cuFuncSetAttribute, cuFuncSetAttribute,                                                        \
+    (CUfunction function, CUfunction_attribute attribute, int value))                              \
+  X(cuMemAlloc, cuMemAlloc_v2, (CUdeviceptr * address, size_t bytes))                              \
+  X(cuMemFree, cuMemFree_v2, (CUdeviceptr address))                                                \
+  X(cuMemcpyHtoD, cuMemcpyHtoD_v2, (CUdeviceptr to, const void *from, size_t bytes))               \
+  X(cuMemcpyDtoH, cuMemcpyDtoH_v2, (void *to, CUdeviceptr from, size_t bytes))                     \
+  X(cuMemcpyHtoDAsync, cuMemcpyHtoDAsync_v2,                                                       \
+    (CUdeviceptr to, const void *from, size_t bytes, CUstream stream))                             \
+  X(cuMemcpyDtoHAsync, cuMemcpyDtoHAsync_v2,                                                       \
+    (void *to, CUdeviceptr from, size_t bytes, CUstream stream))                                   \
+  X(cuMemcpyDtoDAsync, cuMemcpyDtoDAsync_v2,                                                       \
+    (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))                             \
+  X(cuMemsetD8Async, cuMemsetD8Async,                                                              \
+    (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))                          \
+  X(cuStreamCreate, cuStreamCreate, (CUstream * stream, unsigned flags))                           \
+  X(cuStreamDestroy, cuStreamDestroy_v2, (CUstream stream))                                        \
+  X(cuStreamSynchronize, cuStreamSynchronize, (CUstream stream))                                   \
+  X(cuStreamWaitEvent, cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags))        \
+  X(cuStreamGetCtx, cuStreamGetCtx, (CUstream stream, CUcontext * context))                        \
+  X(cuStreamBeginCapture, cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))    \
+  X(cuStreamIsCapturing, cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus * status))   \
+  X(cuStreamEndCapture, cuStreamEndCapture, (CUstream stream, CUgraph * graph))                    \
+  X(cuGraphInstantiate, cuGraphInstantiateWithFlags,                                               \
+    (CUgraphExec * executable, CUgraph graph, unsigned long long flags))                           \
+  X(cuGraphLaunch, cuGraphLaunch, (CUgraphExec executable, CUstream stream))                       \
+  X(cuGraphExecDestroy, cuGraphExecDestroy, (CUgraphExec executable))                              \
+  X(cuGraphDestroy, cuGraphDestroy, (CUgraph graph))                                               \
+  X(cuEventCreate, cuEventCreate, (CUevent * event, unsigned flags))                               \
+  X(cuEventDestroy, cuEventDestroy_v2, (CUevent event))                                            \
+  X(cuEventRecord, cuEventRecord, (CUevent event, CUstream stream))                                \
+  X(cuEventSynchronize, cuEventSynchronize, (CUevent event))                                       \
+  X(cuEventQuery, cuEventQuery, (CUevent event))                                                   \
+  X(cuEventElapsedTime, cuEventElapsedTime, (float *ms, CUevent start, CUevent end))               \
+  X(cuLaunchKernel, cuLaunchKernel,                                                                \
+    (CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,         \
+     unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,   \
+     void **extra))                                                                                \
+  X(cuLaunchKernelEx, cuLaunchKernelEx,                                                            \
     (const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra))
 
 #ifdef __cplusplus

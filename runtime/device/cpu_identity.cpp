@@ -10,7 +10,8 @@ namespace nysjit {
 namespace {
 
 uint64_t readXcr0() {
-  uint32_t low, high;
+  uint32_t low;
+  uint32_t high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (static_cast<uint64_t>(high) << 32) | low;
 }
@@ -43,19 +44,24 @@ constexpr Feature level4[] = {
 };
 constexpr uint64_t level4State = 0xe6; // and opmask, zmm
 
-template <size_t N> std::string missing(const Feature (&features)[N], uint64_t state, const CpuIdentity &cpu) {
+template <size_t N>
+std::string missing(const Feature (&features)[N], uint64_t state, const CpuIdentity &cpu) {
   std::string names;
   for (const Feature &feature : features)
     if (!(cpu.*feature.word & feature.mask))
       names += std::string(names.empty() ? "" : ", ") + feature.name;
   if ((cpu.xcr0 & state) != state)
-    names += std::string(names.empty() ? "" : ", ") + "the operating system's support for its registers";
+    names +=
+        std::string(names.empty() ? "" : ", ") + "the operating system's support for its registers";
   return names;
 }
 
 CpuIdentity readHostCpu() {
   CpuIdentity cpu;
-  uint32_t a = 0, b = 0, c = 0, d = 0;
+  uint32_t a = 0;
+  uint32_t b = 0;
+  uint32_t c = 0;
+  uint32_t d = 0;
   char vendor[13] = {};
   if (__get_cpuid(0, &a, &b, &c, &d)) {
     std::memcpy(vendor, &b, 4);
@@ -101,10 +107,12 @@ const CpuIdentity &hostCpu() {
 std::string describe(const CpuIdentity &cpu) {
   char text[256];
   std::snprintf(text, sizeof text,
-                "%s %08x 1:%08x,%08x 7:%08x,%08x,%08x 7.1:%08x,%08x d.1:%08x 8..1:%08x,%08x 8..8:%08x xcr0:%llx",
-                cpu.vendor.c_str(), cpu.signature, cpu.leaf1Ecx, cpu.leaf1Edx, cpu.leaf7Ebx, cpu.leaf7Ecx, cpu.leaf7Edx,
-                cpu.leaf7Sub1Eax, cpu.leaf7Sub1Edx, cpu.leafDSub1Eax, cpu.extendedEcx, cpu.extendedEdx,
-                cpu.extended8Ebx, static_cast<unsigned long long>(cpu.xcr0));
+                "%s %08x 1:%08x,%08x 7:%08x,%08x,%08x 7.1:%08x,%08x d.1:%08x 8..1:%08x,%08x "
+                "8..8:%08x xcr0:%llx",
+                cpu.vendor.c_str(), cpu.signature, cpu.leaf1Ecx, cpu.leaf1Edx, cpu.leaf7Ebx,
+                cpu.leaf7Ecx, cpu.leaf7Edx, cpu.leaf7Sub1Eax, cpu.leaf7Sub1Edx, cpu.leafDSub1Eax,
+                cpu.extendedEcx, cpu.extendedEdx, cpu.extended8Ebx,
+                static_cast<unsigned long long>(cpu.xcr0));
   return text;
 }
 
@@ -115,7 +123,8 @@ Status checkTargetRunsOn(const Target &target, const CpuIdentity &cpu) {
   if (absent.empty())
     return {};
   return Error::mismatch(ErrorKind::Unavailable, targetName(target),
-                         target.level == CpuLevel::V4 ? "a CPU of x86-64-v4" : "a CPU of x86-64-v3 or better",
+                         target.level == CpuLevel::V4 ? "a CPU of x86-64-v4"
+                                                      : "a CPU of x86-64-v3 or better",
                          "one (" + cpu.vendor + ") without " + absent);
 }
 

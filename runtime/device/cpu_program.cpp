@@ -1,6 +1,6 @@
-// Running a plan on the CPU: the numbers of the run, memory for it, then one launch after the other. Each thread of a
-// launch takes the next program from a shared counter, so programs that a template gives first start first and uneven
-// ones balance.
+// Running a plan on the CPU: the numbers of the run, memory for it, then one launch after the
+// other. Each thread of a launch takes the next program from a shared counter, so programs that a
+// template gives first start first and uneven ones balance.
 #include "runtime/device/cpu_program.h"
 #include "runtime/device/memory.h"
 
@@ -41,7 +41,8 @@ Result<std::unique_ptr<DeviceProgram>> CpuProgram::load(Plan plan, std::string_v
   NYSJIT_RETURN_IF_ERROR(prepared);
   Result<SharedObject> binary = SharedObject::load(object, privateFolder);
   NYSJIT_RETURN_IF_ERROR(binary);
-  std::unique_ptr<CpuProgram> program(new CpuProgram(std::move(*prepared), std::move(*binary), std::move(threads)));
+  std::unique_ptr<CpuProgram> program(
+      new CpuProgram(std::move(*prepared), std::move(*binary), std::move(threads)));
   NYSJIT_RETURN_IF_ERROR(program->findKernels());
   return std::unique_ptr<DeviceProgram>(std::move(program));
 }
@@ -50,7 +51,8 @@ Status CpuProgram::findKernels() {
   for (const PlanKernel &kernel : plan().kernels) {
     void *function = binary.symbol(kernel.name);
     if (!function)
-      return Error::mismatch(ErrorKind::CompileFailed, "program", "a binary that holds kernel '" + kernel.name + "'",
+      return Error::mismatch(ErrorKind::CompileFailed, "program",
+                             "a binary that holds kernel '" + kernel.name + "'",
                              "none of that name");
     functions.push_back(reinterpret_cast<KernelFunction>(function));
     scratch = std::max(scratch, static_cast<size_t>(kernel.scratchBytes));
@@ -64,7 +66,8 @@ Result<size_t> CpuProgram::workspaceBytes(const DLTensor *const *tensors, int64_
 
 Status CpuProgram::run(const ProgramRun &run) const {
   if (run.stream)
-    return Error::mismatch(ErrorKind::InvalidArgument, "stream", "NULL (the CPU has no streams)", "a pointer");
+    return Error::mismatch(ErrorKind::InvalidArgument, "stream", "NULL (the CPU has no streams)",
+                           "a pointer");
   // The numbers of this run, and what is wrong with them.
   RunNumbers numbers;
   NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {}, run.maxLength, numbers));
@@ -76,7 +79,8 @@ Status CpuProgram::run(const ProgramRun &run) const {
   const WorkspaceLease lease(run.workspace ? 0 : numbers.workspaceBytes);
   void *workspace = run.workspace ? run.workspace : lease.memory();
   if (!workspace)
-    return Error::mismatch(ErrorKind::Io, "workspace", std::to_string(numbers.workspaceBytes) + " bytes of memory",
+    return Error::mismatch(ErrorKind::Io, "workspace",
+                           std::to_string(numbers.workspaceBytes) + " bytes of memory",
                            "not enough");
   NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run.scale, numbers));
 
@@ -94,9 +98,12 @@ Status CpuProgram::run(const ProgramRun &run) const {
 Status CpuProgram::launch(size_t number, int64_t grid, const uint64_t *slots, bool isLast,
                           const LaunchObserver &observer) const {
   const PlanKernel &kernel = prepared.kernel(number);
-  Job job{functions[prepared.kernelNumber(number)], slots, grid, static_cast<size_t>(kernel.scratchBytes)};
-  const auto start = observer.observe ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-  threads->run(&runShare, &job, static_cast<size_t>(std::min<int64_t>(grid, static_cast<int64_t>(threads->count()))),
+  Job job{functions[prepared.kernelNumber(number)], slots, grid,
+          static_cast<size_t>(kernel.scratchBytes)};
+  const auto start =
+      observer.observe ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  threads->run(&runShare, &job,
+               static_cast<size_t>(std::min<int64_t>(grid, static_cast<int64_t>(threads->count()))),
                isLast);
   if (job.next.load(std::memory_order_relaxed) < job.grid)
     return Error::mismatch(ErrorKind::Io, kernel.name,
@@ -104,7 +111,8 @@ Status CpuProgram::launch(size_t number, int64_t grid, const uint64_t *slots, bo
                                " bytes of scratch memory and a parallel_for that runs its tasks",
                            "no thread with both");
   if (observer.observe) {
-    const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> passed =
+        std::chrono::steady_clock::now() - start;
     observer.observe(observer.context, kernel.name.c_str(), grid, 1, passed.count());
   }
   return {};

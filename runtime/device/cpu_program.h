@@ -14,15 +14,16 @@ namespace nysjit {
 class CpuProgram final : public DeviceProgram {
 public:
   /// Loads the binary and finds the plan's kernels in it. `privateFolder` is SharedObject::load's.
-  static Result<std::unique_ptr<DeviceProgram>>
-  load(Plan plan, std::string_view object, const std::string &privateFolder, std::shared_ptr<Threads> threads);
+  static Result<std::unique_ptr<DeviceProgram>> load(Plan plan, std::string_view object,
+                                                     const std::string &privateFolder,
+                                                     std::shared_ptr<Threads> threads);
 
   const Plan &plan() const override { return prepared.plan(); }
   /// The largest scratch of any kernel.
   size_t scratchBytes() const override { return scratch; }
   Result<size_t> workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const override;
-  /// Without a workspace in `run` the calling thread's own. After a first run of the same size on a thread this
-  /// allocates nothing.
+  /// Without a workspace in `run` the calling thread's own. After a first run of the same size on a
+  /// thread this allocates nothing.
   Status run(const ProgramRun &run) const override;
 
 private:
@@ -30,7 +31,8 @@ private:
 
   CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> threads);
   Status findKernels();
-  Status launch(size_t number, int64_t grid, const uint64_t *slots, bool isLast, const LaunchObserver &observer) const;
+  Status launch(size_t number, int64_t grid, const uint64_t *slots, bool isLast,
+                const LaunchObserver &observer) const;
 
   PreparedPlan prepared;
   SharedObject binary;

@@ -29,7 +29,8 @@ Result<std::shared_ptr<CudaDevice>> CudaDevice::open(DeviceKind kind) {
 }
 
 CudaDevice::~CudaDevice() {
-  // A driver that is shutting down or a context that is gone refuses; then there is nothing left to free.
+  // A driver that is shutting down or a context that is gone refuses; then there is nothing left to
+  // free.
   blocks.release(*library);
   for (size_t ordinal = 0; ordinal < primaries.size(); ++ordinal)
     if (primaries[ordinal])
@@ -42,14 +43,16 @@ Result<int> CudaDevice::currentOrdinal() const {
   for (size_t ordinal = 0; ordinal < library->gpus().size(); ++ordinal)
     if (library->gpus()[ordinal].handle == handle)
       return static_cast<int>(ordinal);
-  return Error::mismatch(ErrorKind::Unavailable, "device", "a current context on a listed device", "another");
+  return Error::mismatch(ErrorKind::Unavailable, "device", "a current context on a listed device",
+                         "another");
 }
 
 Result<Target> CudaDevice::defaultTarget() const {
   if (isEmulator())
     return parseTarget("cuda:sm_80");
   CUcontext current = nullptr;
-  NYSJIT_RETURN_IF_ERROR(library->check(library->api().cuCtxGetCurrent(&current), "cuCtxGetCurrent"));
+  NYSJIT_RETURN_IF_ERROR(
+      library->check(library->api().cuCtxGetCurrent(&current), "cuCtxGetCurrent"));
   Result<int> ordinal = current ? currentOrdinal() : Result<int>(0);
   NYSJIT_RETURN_IF_ERROR(ordinal);
   return targetForCapability(library->gpus()[static_cast<size_t>(*ordinal)].capability);
@@ -78,15 +81,17 @@ Status CudaDevice::checkRuns(const Target &target) const {
 Result<CUcontext> CudaDevice::primaryContext(int ordinal) {
   if (ordinal < 0 || static_cast<size_t>(ordinal) >= primaries.size())
     return Error::mismatch(ErrorKind::InvalidShape, "device_id",
-                           "one of " + std::to_string(primaries.size()) + " devices, counted from 0",
+                           "one of " + std::to_string(primaries.size()) +
+                               " devices, counted from 0",
                            std::to_string(ordinal));
   const std::lock_guard lock(mutex);
   CUcontext &primary = primaries[static_cast<size_t>(ordinal)];
   if (!primary) {
     CUcontext retained = nullptr;
-    NYSJIT_RETURN_IF_ERROR(library->check(
-        library->api().cuDevicePrimaryCtxRetain(&retained, library->gpus()[static_cast<size_t>(ordinal)].handle),
-        "cuDevicePrimaryCtxRetain"));
+    NYSJIT_RETURN_IF_ERROR(
+        library->check(library->api().cuDevicePrimaryCtxRetain(
+                           &retained, library->gpus()[static_cast<size_t>(ordinal)].handle),
+                       "cuDevicePrimaryCtxRetain"));
     primary = retained;
   }
   return primary;
@@ -107,7 +112,8 @@ Result<ContextScope> ContextScope::enter(CudaDevice &device, int ordinal) {
 }
 
 ContextScope::ContextScope(ContextScope &&other) noexcept
-    : device(other.device), current(other.current), isPushed(std::exchange(other.isPushed, false)) {}
+    : device(other.device), current(other.current), isPushed(std::exchange(other.isPushed, false)) {
+}
 
 ContextScope::~ContextScope() {
   CUcontext popped = nullptr;

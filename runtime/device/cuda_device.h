@@ -1,5 +1,5 @@
-// CudaDevice: what the programs of one host context share on GPUs: the driver, primary contexts that were retained for
-// callers who had none current, and workspaces.
+// CudaDevice: what the programs of one host context share on GPUs: the driver, primary contexts
+// that were retained for callers who had none current, and workspaces.
 #pragma once
 #include "runtime/cuda/driver.h"
 #include "runtime/device/stream_workspaces.h"
@@ -21,9 +21,11 @@ public:
   const CudaDriver &driver() const { return *library; }
   StreamWorkspaces &workspaces() { return blocks; }
 
-  /// What is best for the device of the calling thread's current context, or for the first device if there is none.
+  /// What is best for the device of the calling thread's current context, or for the first device
+  /// if there is none.
   Result<Target> defaultTarget() const;
-  /// Unavailable unless some device (by `gpu` a particular one) runs code for the target. The emulator runs all.
+  /// Unavailable unless some device (by `gpu` a particular one) runs code for the target. The
+  /// emulator runs all.
   Status checkRuns(const Target &target) const;
   Status checkRuns(const Target &target, const CudaGpu &gpu) const;
   /// The number of a context's device, which must be current.
@@ -41,8 +43,8 @@ private:
   StreamWorkspaces blocks;
 };
 
-/// The CUDA context of one call: the calling thread's current one; if there is none, the primary context of device
-/// `ordinal`, current while this lives.
+/// The CUDA context of one call: the calling thread's current one; if there is none, the primary
+/// context of device `ordinal`, current while this lives.
 class ContextScope {
 public:
   static Result<ContextScope> enter(CudaDevice &device, int ordinal);

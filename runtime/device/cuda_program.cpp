@@ -1,5 +1,6 @@
-// Running a plan on a GPU: the numbers of the run, the program's module in the context, a workspace, then the launches.
-// The way from call to launch does not allocate, synchronise or load anything once it was gone: it can be captured.
+// Running a plan on a GPU: the numbers of the run, the program's module in the context, a
+// workspace, then the launches. The way from call to launch does not allocate, synchronise or load
+// anything once it was gone: it can be captured.
 #include "runtime/device/cuda_program.h"
 
 namespace nysjit {
@@ -21,16 +22,20 @@ public:
   Status record(CUstream stream) {
     events.reserve(events.size() + 1);
     CUevent event = nullptr;
-    NYSJIT_RETURN_IF_ERROR(driver.check(driver.api().cuEventCreate(&event, CU_EVENT_DEFAULT), "cuEventCreate"));
+    NYSJIT_RETURN_IF_ERROR(
+        driver.check(driver.api().cuEventCreate(&event, CU_EVENT_DEFAULT), "cuEventCreate"));
     events.push_back(event);
     return driver.check(driver.api().cuEventRecord(event, stream), "cuEventRecord");
   }
-  Status wait() const { return driver.check(driver.api().cuEventSynchronize(events.back()), "cuEventSynchronize"); }
+  Status wait() const {
+    return driver.check(driver.api().cuEventSynchronize(events.back()), "cuEventSynchronize");
+  }
   /// Between one record and the next.
   Result<double> ms(size_t first) const {
     float ms = 0;
     NYSJIT_RETURN_IF_ERROR(
-        driver.check(driver.api().cuEventElapsedTime(&ms, events[first], events[first + 1]), "cuEventElapsedTime"));
+        driver.check(driver.api().cuEventElapsedTime(&ms, events[first], events[first + 1]),
+                     "cuEventElapsedTime"));
     return static_cast<double>(ms);
   }
 
@@ -48,33 +53,38 @@ bool isRefusal(CUresult result) {
 
 } // namespace
 
-CudaProgram::CudaProgram(PreparedPlan plan, const std::string &cubinBytes, const std::string &ptxText,
-                         std::shared_ptr<CudaDevice> on)
+CudaProgram::CudaProgram(PreparedPlan plan, const std::string &cubinBytes,
+                         const std::string &ptxText, std::shared_ptr<CudaDevice> on)
     : prepared(std::move(plan)), cubin(cubinBytes), ptx(ptxText), device(std::move(on)) {}
 
-Result<std::unique_ptr<CudaProgram>> CudaProgram::load(Plan plan, const std::string &cubin, const std::string &ptx,
+Result<std::unique_ptr<CudaProgram>> CudaProgram::load(Plan plan, const std::string &cubin,
+                                                       const std::string &ptx,
                                                        std::shared_ptr<CudaDevice> device) {
   if (ptx.empty())
     return Error::mismatch(ErrorKind::CompileFailed, "program", "PTX", "nothing");
   if (!isGpuPlan(plan))
-    return Error::mismatch(ErrorKind::CompileFailed, "program", "a plan for a GPU", "one for " + plan.target);
+    return Error::mismatch(ErrorKind::CompileFailed, "program", "a plan for a GPU",
+                           "one for " + plan.target);
   Result<PreparedPlan> prepared = PreparedPlan::create(std::move(plan));
   NYSJIT_RETURN_IF_ERROR(prepared);
-  return std::unique_ptr<CudaProgram>(new CudaProgram(std::move(*prepared), cubin, ptx, std::move(device)));
+  return std::unique_ptr<CudaProgram>(
+      new CudaProgram(std::move(*prepared), cubin, ptx, std::move(device)));
 }
 
 CudaProgram::~CudaProgram() {
   for (const auto &[context, loaded] : contexts) {
     CUcontext popped = nullptr;
     const CudaSymbols &api = device->driver().api();
-    if (api.cuCtxPushCurrent(context) != CUDA_SUCCESS) // the driver is shutting down, or the context is gone
+    // the driver is shutting down, or the context is gone
+    if (api.cuCtxPushCurrent(context) != CUDA_SUCCESS)
       continue;
     (void)api.cuModuleUnload(loaded->module);
     (void)api.cuCtxPopCurrent(&popped);
   }
 }
 
-Result<size_t> CudaProgram::workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const {
+Result<size_t> CudaProgram::workspaceBytes(const DLTensor *const *tensors,
+                                           int64_t maxLength) const {
   return prepared.workspaceBytes(tensors, {kDLCUDA, -1}, maxLength);
 }
 
@@ -82,7 +92,8 @@ Status CudaProgram::loadIntoCurrent() const {
   CUcontext current = nullptr;
   if (!device)
     return {};
-  NYSJIT_RETURN_IF_ERROR(device->driver().check(device->driver().api().cuCtxGetCurrent(&current), "cuCtxGetCurrent"));
+  NYSJIT_RETURN_IF_ERROR(
+      device->driver().check(device->driver().api().cuCtxGetCurrent(&current), "cuCtxGetCurrent"));
   if (current)
     NYSJIT_RETURN_IF_ERROR(loadedIn(current));
   return {};
@@ -112,7 +123,8 @@ Status CudaProgram::loadModule(Loaded &loaded) const {
   loaded.ordinal = *ordinal;
   Result<Target> target = parseTarget(plan().target);
   NYSJIT_RETURN_IF_ERROR(target);
-  NYSJIT_RETURN_IF_ERROR(device->checkRuns(*target, device->driver().gpus()[static_cast<size_t>(*ordinal)]));
+  NYSJIT_RETURN_IF_ERROR(
+      device->checkRuns(*target, device->driver().gpus()[static_cast<size_t>(*ordinal)]));
   // The cubin where the driver takes it; it refuses one for another GPU, but compiles the PTX.
   bool isRefused = true;
   if (!cubin.empty()) {
@@ -133,7 +145,8 @@ Status CudaProgram::loadImage(const std::string &image, CUmodule &module, bool &
   CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void *values[] = {log, reinterpret_cast<void *>(sizeof log - 1)};
   const CudaDriver &driver = device->driver();
-  const CUresult result = driver.api().cuModuleLoadDataEx(&module, image.c_str(), 2, options, values);
+  const CUresult result =
+      driver.api().cuModuleLoadDataEx(&module, image.c_str(), 2, options, values);
   isRefused = isRefusal(result);
   if (result == CUDA_SUCCESS)
     return {};
@@ -147,14 +160,15 @@ Status CudaProgram::findFunctions(Loaded &loaded) const {
   const CudaDriver &driver = device->driver();
   for (const PlanKernel &kernel : plan().kernels) {
     CUfunction function = nullptr;
-    NYSJIT_RETURN_IF_ERROR(driver.check(driver.api().cuModuleGetFunction(&function, loaded.module, kernel.name.c_str()),
-                                        "cuModuleGetFunction (" + kernel.name + ")"));
+    NYSJIT_RETURN_IF_ERROR(driver.check(
+        driver.api().cuModuleGetFunction(&function, loaded.module, kernel.name.c_str()),
+        "cuModuleGetFunction (" + kernel.name + ")"));
     if (kernel.sharedBytes > sharedBytesWithoutAsking)
-      NYSJIT_RETURN_IF_ERROR(
-          driver.check(driver.api().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                                       static_cast<int>(kernel.sharedBytes)),
-                       "cuFuncSetAttribute (" + kernel.name + ", " + std::to_string(kernel.sharedBytes) +
-                           " bytes of shared memory)"));
+      NYSJIT_RETURN_IF_ERROR(driver.check(
+          driver.api().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                          static_cast<int>(kernel.sharedBytes)),
+          "cuFuncSetAttribute (" + kernel.name + ", " + std::to_string(kernel.sharedBytes) +
+              " bytes of shared memory)"));
     loaded.functions.push_back(function);
   }
   return {};
@@ -162,7 +176,8 @@ Status CudaProgram::findFunctions(Loaded &loaded) const {
 
 Status CudaProgram::run(const ProgramRun &run) const {
   if (!device)
-    return Error::mismatch(ErrorKind::Unavailable, "device", "a context with a device for " + plan().target, "none");
+    return Error::mismatch(ErrorKind::Unavailable, "device",
+                           "a context with a device for " + plan().target, "none");
   // The numbers of this run, and what is wrong with them.
   RunNumbers numbers;
   NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {kDLCUDA, -1}, run.maxLength, numbers));
@@ -178,31 +193,35 @@ Status CudaProgram::run(const ProgramRun &run) const {
   NYSJIT_RETURN_IF_ERROR(loaded);
   if (!plan().arguments.empty() && ordinal != (*loaded)->ordinal)
     return Error::mismatch(ErrorKind::InvalidShape, plan().arguments[0].name + ".device",
-                           "device " + std::to_string((*loaded)->ordinal) + ", the current context's",
+                           "device " + std::to_string((*loaded)->ordinal) +
+                               ", the current context's",
                            "device " + std::to_string(ordinal));
-  // Memory, and with its address the parameters of every launch, before any of them runs. Whoever has the lease
-  // enqueues all its launches before another run on the stream does.
-  Result<StreamWorkspaces::Lease> lease =
-      device->workspaces().reserve(device->driver(), scope->context(), static_cast<CUstream>(run.stream),
-                                   run.workspace ? 0 : numbers.workspaceBytes);
+  // Memory, and with its address the parameters of every launch, before any of them runs. Whoever
+  // has the lease enqueues all its launches before another run on the stream does.
+  Result<StreamWorkspaces::Lease> lease = device->workspaces().reserve(
+      device->driver(), scope->context(), static_cast<CUstream>(run.stream),
+      run.workspace ? 0 : numbers.workspaceBytes);
   NYSJIT_RETURN_IF_ERROR(lease);
   void *workspace = run.workspace ? run.workspace : reinterpret_cast<void *>(lease->memory);
   NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run.scale, numbers));
-  return run.observer.observe ? measureAll(**loaded, numbers, run) : launchAll(**loaded, numbers, run);
+  return run.observer.observe ? measureAll(**loaded, numbers, run)
+                              : launchAll(**loaded, numbers, run);
 }
 
-CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid, const uint64_t *slots,
-                             CUstream stream, bool overlaps) const {
+CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid,
+                             const uint64_t *slots, CUstream stream, bool overlaps) const {
   const PlanKernel &kernel = prepared.kernel(number);
   void *parameters[maxPlanParameters]; // each in the low bytes of its slot
   for (size_t i = 0; i < kernel.parameters.size(); ++i)
     parameters[i] = const_cast<uint64_t *>(slots + i);
   const CUfunction function = loaded.functions[prepared.kernelNumber(number)];
-  const auto blocks = static_cast<unsigned>(grid), threads = static_cast<unsigned>(kernel.blockThreads),
-             shared = static_cast<unsigned>(kernel.sharedBytes);
+  const auto blocks = static_cast<unsigned>(grid);
+  const auto threads = static_cast<unsigned>(kernel.blockThreads);
+  const auto shared = static_cast<unsigned>(kernel.sharedBytes);
   const CudaDriver &driver = device->driver();
   if (!overlaps)
-    return driver.api().cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, shared, stream, parameters, nullptr);
+    return driver.api().cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, shared, stream,
+                                       parameters, nullptr);
   CUlaunchAttribute overlap = {};
   overlap.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
   overlap.value.programmaticStreamSerializationAllowed = 1;
@@ -210,7 +229,8 @@ CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid, 
   return driver.api().cuLaunchKernelEx(&config, function, parameters, nullptr);
 }
 
-Status CudaProgram::launchAll(const Loaded &loaded, const RunNumbers &numbers, const ProgramRun &run) const {
+Status CudaProgram::launchAll(const Loaded &loaded, const RunNumbers &numbers,
+                              const ProgramRun &run) const {
   const uint64_t *slots = numbers.slots;
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
@@ -221,15 +241,17 @@ Status CudaProgram::launchAll(const Loaded &loaded, const RunNumbers &numbers, c
     const CUresult result =
         launch(loaded, i, numbers.grids[i], slots, static_cast<CUstream>(run.stream), overlaps);
     if (result != CUDA_SUCCESS)
-      return device->driver().failure(result, (overlaps ? "cuLaunchKernelEx (" : "cuLaunchKernel (") +
-                                                  prepared.kernel(i).name + ")");
+      return device->driver().failure(result,
+                                      (overlaps ? "cuLaunchKernelEx (" : "cuLaunchKernel (") +
+                                          prepared.kernel(i).name + ")");
     slots += prepared.kernel(i).parameters.size();
   }
   return {};
 }
 
 /// The same with an event before, between and after the launches. Waits for the last.
-Status CudaProgram::measureAll(const Loaded &loaded, const RunNumbers &numbers, const ProgramRun &run) const {
+Status CudaProgram::measureAll(const Loaded &loaded, const RunNumbers &numbers,
+                               const ProgramRun &run) const {
   const CUstream stream = static_cast<CUstream>(run.stream);
   Events events(device->driver());
   NYSJIT_RETURN_IF_ERROR(events.record(stream));
@@ -237,8 +259,9 @@ Status CudaProgram::measureAll(const Loaded &loaded, const RunNumbers &numbers, 
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    NYSJIT_RETURN_IF_ERROR(device->driver().check(launch(loaded, i, numbers.grids[i], slots, stream, /*overlaps=*/false),
-                                                  "cuLaunchKernel (" + prepared.kernel(i).name + ")"));
+    NYSJIT_RETURN_IF_ERROR(device->driver().check(
+        launch(loaded, i, numbers.grids[i], slots, stream, /*overlaps=*/false),
+        "cuLaunchKernel (" + prepared.kernel(i).name + ")"));
     NYSJIT_RETURN_IF_ERROR(events.record(stream));
     if (run.observer.enqueued)
       run.observer.enqueued(run.observer.context);
@@ -252,7 +275,8 @@ Status CudaProgram::measureAll(const Loaded &loaded, const RunNumbers &numbers, 
     Result<double> ms = events.ms(launched++);
     NYSJIT_RETURN_IF_ERROR(ms);
     const PlanKernel &kernel = prepared.kernel(i);
-    run.observer.observe(run.observer.context, kernel.name.c_str(), numbers.grids[i], kernel.blockThreads, *ms);
+    run.observer.observe(run.observer.context, kernel.name.c_str(), numbers.grids[i],
+                         kernel.blockThreads, *ms);
   }
   return {};
 }

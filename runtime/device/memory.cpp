@@ -13,8 +13,9 @@ void *AlignedMemory::reserve(size_t bytes) noexcept {
     return block;
   if (bytes > SIZE_MAX - memoryAlignment)
     return nullptr;
-  const size_t rounded =
-      bytes == 0 ? memoryAlignment : (bytes + memoryAlignment - 1) / memoryAlignment * memoryAlignment;
+  const size_t rounded = bytes == 0
+                             ? memoryAlignment
+                             : (bytes + memoryAlignment - 1) / memoryAlignment * memoryAlignment;
   void *grown = std::aligned_alloc(memoryAlignment, rounded);
   if (!grown)
     return nullptr;
@@ -26,7 +27,8 @@ void *AlignedMemory::reserve(size_t bytes) noexcept {
 
 namespace {
 struct ThreadMemory {
-  AlignedMemory scratch, workspace;
+  AlignedMemory scratch;
+  AlignedMemory workspace;
   bool workspaceInUse = false;
 };
 thread_local ThreadMemory threadMemory;

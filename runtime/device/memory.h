@@ -1,4 +1,5 @@
-// Memory that is kept between runs: 64-byte aligned, grown when needed, one scratch and one workspace a thread.
+// Memory that is kept between runs: 64-byte aligned, grown when needed, one scratch and one
+// workspace a thread.
 #pragma once
 #include <cstddef>
 
@@ -14,7 +15,8 @@ public:
   AlignedMemory(const AlignedMemory &) = delete;
   AlignedMemory &operator=(const AlignedMemory &) = delete;
 
-  /// At least `bytes`, 64-byte aligned; null if there is no memory. Never null otherwise, 0 bytes included.
+  /// At least `bytes`, 64-byte aligned; null if there is no memory. Never null otherwise, 0 bytes
+  /// included.
   void *reserve(size_t bytes) noexcept;
 
 private:
@@ -25,8 +27,8 @@ private:
 /// The calling thread's scratch, valid until its next call. Null if there is no memory.
 void *threadScratch(size_t bytes) noexcept;
 
-/// The calling thread's workspace while one run lasts. A run nested in another on the same thread (a host whose
-/// parallel-for takes up other work while it waits) gets memory of its own.
+/// The calling thread's workspace while one run lasts. A run nested in another on the same thread
+/// (a host whose parallel-for takes up other work while it waits) gets memory of its own.
 class WorkspaceLease {
 public:
   explicit WorkspaceLease(size_t bytes) noexcept;

@@ -9,11 +9,13 @@ namespace nysjit {
 namespace {
 
 Error arithmeticError(const std::string &where) {
-  return Error::mismatch(ErrorKind::InvalidShape, where, "shapes and strides whose sizes fit 64 bits",
+  return Error::mismatch(ErrorKind::InvalidShape, where,
+                         "shapes and strides whose sizes fit 64 bits",
                          "an overflow or a division by zero");
 }
 
-constexpr size_t cpuAlignment = 64, gpuAlignment = 256;
+constexpr size_t cpuAlignment = 64;
+constexpr size_t gpuAlignment = 256;
 
 } // namespace
 
@@ -46,16 +48,19 @@ Status PreparedPlan::compileExpressions() {
     memory.push_back(buffer.name);
   size_t slots = 0;
   for (const PlanLaunch &from : own.launches) {
-    const auto kernel = std::find_if(own.kernels.begin(), own.kernels.end(),
-                                     [&](const PlanKernel &candidate) { return candidate.name == from.kernel; });
+    const auto kernel =
+        std::find_if(own.kernels.begin(), own.kernels.end(),
+                     [&](const PlanKernel &candidate) { return candidate.name == from.kernel; });
     if (kernel == own.kernels.end())
-      return Error::mismatch(ErrorKind::InvalidJson, "plan.launches", "the name of a kernel", "'" + from.kernel + "'");
+      return Error::mismatch(ErrorKind::InvalidJson, "plan.launches", "the name of a kernel",
+                             "'" + from.kernel + "'");
     Launch launch{static_cast<size_t>(kernel - own.kernels.begin()), {}, {}, {}};
     NYSJIT_RETURN_IF_ERROR(compile(from.grid, launch.grid));
     NYSJIT_RETURN_IF_ERROR(compile(from.when, launch.when));
     for (const PlanParameter &parameter : kernel->parameters) {
       const auto named = std::find(memory.begin(), memory.end(), parameter.memory);
-      launch.parameters.push_back({parameter.type, static_cast<size_t>(named - memory.begin()), {}});
+      launch.parameters.push_back(
+          {parameter.type, static_cast<size_t>(named - memory.begin()), {}});
       NYSJIT_RETURN_IF_ERROR(compile(parameter.value, launch.parameters.back().value));
     }
     slots += launch.parameters.size();
@@ -63,7 +68,8 @@ Status PreparedPlan::compileExpressions() {
   }
   if (slots > maxRunSlots)
     return Error::mismatch(ErrorKind::InvalidJson, "plan.launches",
-                           "at most " + std::to_string(maxRunSlots) + " parameters in all", std::to_string(slots));
+                           "at most " + std::to_string(maxRunSlots) + " parameters in all",
+                           std::to_string(slots));
   return {};
 }
 
@@ -71,9 +77,10 @@ std::string PreparedPlan::substitute(const std::string &sentence, const int64_t 
   std::string text;
   for (size_t i = 0; i < sentence.size();) {
     const size_t close = sentence[i] == '{' ? sentence.find('}', i) : std::string::npos;
-    const auto symbol = close == std::string::npos
-                            ? symbols.end()
-                            : std::find(symbols.begin(), symbols.end(), sentence.substr(i + 1, close - i - 1));
+    const auto symbol =
+        close == std::string::npos
+            ? symbols.end()
+            : std::find(symbols.begin(), symbols.end(), sentence.substr(i + 1, close - i - 1));
     if (symbol == symbols.end()) {
       text += sentence[i++];
       continue;
@@ -101,7 +108,8 @@ Status PreparedPlan::layOutBuffers(RunNumbers &numbers) const {
   const int64_t step = static_cast<int64_t>(alignment);
   int64_t end = 0;
   for (size_t i = 0; i < buffers.size(); ++i) {
-    int64_t bytes = 0, padded = 0;
+    int64_t bytes = 0;
+    int64_t padded = 0;
     const bool fits = buffers[i].tryEvaluate(numbers.values, bytes) && bytes >= 0 &&
                       !__builtin_add_overflow(bytes, step - 1, &padded);
     numbers.offsets[i] = static_cast<size_t>(end);
@@ -114,14 +122,16 @@ Status PreparedPlan::layOutBuffers(RunNumbers &numbers) const {
 
 Status PreparedPlan::computeGrids(RunNumbers &numbers) const {
   for (size_t i = 0; i < launches.size(); ++i) {
-    int64_t when = 0, &grid = numbers.grids[i];
+    int64_t when = 0;
+    int64_t &grid = numbers.grids[i];
     grid = 0;
     if (!launches[i].when.tryEvaluate(numbers.values, when) ||
         (when && !launches[i].grid.tryEvaluate(numbers.values, grid)) || grid < 0)
       return arithmeticError(kernel(i).name + ".grid");
     if (isGpuPlan(own) && grid > maxGpuGrid)
       return Error::mismatch(ErrorKind::InvalidShape, kernel(i).name + ".grid",
-                             "at most " + std::to_string(maxGpuGrid) + " blocks (fewer sequences, heads or positions)",
+                             "at most " + std::to_string(maxGpuGrid) +
+                                 " blocks (fewer sequences, heads or positions)",
                              std::to_string(grid));
     if (grid > 0)
       numbers.last = i;
@@ -153,28 +163,35 @@ Status PreparedPlan::fillParameters(const Launch &launch, float scale, const Run
   return {};
 }
 
-Result<size_t> PreparedPlan::workspaceBytes(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength) const {
+Result<size_t> PreparedPlan::workspaceBytes(const DLTensor *const *tensors, TensorPlace place,
+                                            int64_t maxLength) const {
   RunNumbers numbers;
-  NYSJIT_RETURN_IF_ERROR(binder.bind(tensors, place, maxLength, numbers.values, nullptr, /*sizesOnly=*/true));
+  NYSJIT_RETURN_IF_ERROR(
+      binder.bind(tensors, place, maxLength, numbers.values, nullptr, /*sizesOnly=*/true));
   NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
   NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
   return numbers.workspaceBytes;
 }
 
-Status PreparedPlan::bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, RunNumbers &numbers) const {
-  NYSJIT_RETURN_IF_ERROR(binder.bind(tensors, place, maxLength, numbers.values, numbers.memory, /*sizesOnly=*/false));
+Status PreparedPlan::bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength,
+                          RunNumbers &numbers) const {
+  NYSJIT_RETURN_IF_ERROR(
+      binder.bind(tensors, place, maxLength, numbers.values, numbers.memory, /*sizesOnly=*/false));
   NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
   NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
   return computeGrids(numbers);
 }
 
-Status PreparedPlan::checkWorkspace(const void *workspace, size_t bytes, const RunNumbers &numbers) const {
+Status PreparedPlan::checkWorkspace(const void *workspace, size_t bytes,
+                                    const RunNumbers &numbers) const {
   if (reinterpret_cast<uintptr_t>(workspace) % alignment != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, "workspace",
-                           "memory at a " + std::to_string(alignment) + "-byte boundary", "memory that is not");
+                           "memory at a " + std::to_string(alignment) + "-byte boundary",
+                           "memory that is not");
   if (bytes < numbers.workspaceBytes)
     return Error::mismatch(ErrorKind::InvalidArgument, "workspace_size",
-                           "at least " + std::to_string(numbers.workspaceBytes) + " bytes", std::to_string(bytes));
+                           "at least " + std::to_string(numbers.workspaceBytes) + " bytes",
+                           std::to_string(bytes));
   return {};
 }
 

@@ -1,6 +1,6 @@
-// PreparedPlan: what a run does before its first launch, the same on every device: bind the symbols, check the
-// preconditions, lay out the workspace, compute grids, fill the parameters. Immutable; nothing in a run allocates
-// unless it fails.
+// PreparedPlan: what a run does before its first launch, the same on every device: bind the
+// symbols, check the preconditions, lay out the workspace, compute grids, fill the parameters.
+// Immutable; nothing in a run allocates unless it fails.
 #pragma once
 #include "runtime/device/tensors.h"
 #include "runtime/plan/plan.h"
@@ -20,7 +20,8 @@ struct RunNumbers {
   size_t workspaceBytes = 0;
   int64_t grids[maxPlanEntries]; // of launches; 0: skipped
   size_t last = SIZE_MAX;        // the last launch that is not skipped; SIZE_MAX: there is none
-  uint64_t slots[maxRunSlots];   // parameters of the launches that are not skipped, one after the other
+  // parameters of the launches that are not skipped, one after the other
+  uint64_t slots[maxRunSlots];
 };
 
 class PreparedPlan {
@@ -33,9 +34,12 @@ public:
   size_t kernelNumber(size_t launch) const { return launches[launch].kernel; }
 
   /// Looks at shapes, strides, dtypes and devices, not at the data.
-  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength) const;
-  /// Everything that can be wrong with the tensors: fills all of `numbers` but buffers' addresses and slots.
-  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, RunNumbers &numbers) const;
+  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorPlace place,
+                                int64_t maxLength) const;
+  /// Everything that can be wrong with the tensors: fills all of `numbers` but buffers' addresses
+  /// and slots.
+  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength,
+              RunNumbers &numbers) const;
   /// A caller's workspace is aligned and large enough.
   Status checkWorkspace(const void *workspace, size_t bytes, const RunNumbers &numbers) const;
   /// Buffers' addresses and the slots.
@@ -49,7 +53,8 @@ private:
   };
   struct Launch {
     size_t kernel;
-    CompiledExpression grid, when;
+    CompiledExpression grid;
+    CompiledExpression when;
     std::vector<Parameter> parameters;
   };
 
@@ -58,13 +63,15 @@ private:
   Status checkPreconditions(const int64_t *values) const;
   Status layOutBuffers(RunNumbers &numbers) const;
   Status computeGrids(RunNumbers &numbers) const;
-  Status fillParameters(const Launch &launch, float scale, const RunNumbers &numbers, uint64_t *slots) const;
+  Status fillParameters(const Launch &launch, float scale, const RunNumbers &numbers,
+                        uint64_t *slots) const;
   std::string substitute(const std::string &sentence, const int64_t *values) const;
 
   Plan own;
   TensorBinder binder;
   std::vector<std::string> symbols;
-  std::vector<CompiledExpression> preconditions, buffers;
+  std::vector<CompiledExpression> preconditions;
+  std::vector<CompiledExpression> buffers;
   std::vector<Launch> launches;
   size_t alignment; // between buffers
 };

@@ -1,9 +1,10 @@
 // memfd_create, write, dlopen("/proc/self/fd/N").
 //
-// The loader knows libraries by the path they were opened with: opening a path a second time gives the library that was
-// there first, whatever the path means now. So N must not be reused while the library is loaded (the file stays open),
-// and, since a host may close files that it does not know, each load also spells its path in a way never used before:
-// the number of the load, in binary, as "/" and "/." between the folder and N.
+// The loader knows libraries by the path they were opened with: opening a path a second time gives
+// the library that was there first, whatever the path means now. So N must not be reused while the
+// library is loaded (the file stays open), and, since a host may close files that it does not know,
+// each load also spells its path in a way never used before: the number of the load, in binary, as
+// "/" and "/." between the folder and N.
 #include "runtime/device/shared_object.h"
 
 #include <atomic>
@@ -93,7 +94,8 @@ void *openFromFolder(std::string_view bytes, const std::string &folder, std::str
 
 } // namespace
 
-Result<SharedObject> SharedObject::load(std::string_view bytes, const std::string &privateFolder, LoadVia via) {
+Result<SharedObject> SharedObject::load(std::string_view bytes, const std::string &privateFolder,
+                                        LoadVia via) {
   std::string reason;
   int file = -1;
   if (via == LoadVia::MemoryThenFile)
@@ -108,7 +110,8 @@ Result<SharedObject> SharedObject::load(std::string_view bytes, const std::strin
   for (const std::string &folder : folders)
     if (void *handle = openFromFolder(bytes, folder, reason))
       return SharedObject(handle, -1);
-  return Error::plain(ErrorKind::Io, "program", "the program's binary could not be loaded: " + reason);
+  return Error::plain(ErrorKind::Io, "program",
+                      "the program's binary could not be loaded: " + reason);
 }
 
 SharedObject::SharedObject(SharedObject &&other) noexcept

@@ -1,5 +1,5 @@
-// SharedObject: a program's binary, loaded from bytes in memory. The caller has checked the bytes; exactly those are
-// what gets mapped, never a file that someone could change in between.
+// SharedObject: a program's binary, loaded from bytes in memory. The caller has checked the bytes;
+// exactly those are what gets mapped, never a file that someone could change in between.
 #pragma once
 #include "runtime/base/result.h"
 
@@ -8,7 +8,8 @@
 
 namespace nysjit {
 
-/// Where the bytes are put to be opened: anonymous memory, or a private file for systems that bar running from it.
+/// Where the bytes are put to be opened: anonymous memory, or a private file for systems that bar
+/// running from it.
 enum class LoadVia { MemoryThenFile, FileOnly };
 
 class SharedObject {

@@ -1,4 +1,5 @@
-// Blocks by place; growth by at least doubling, so that what is kept of outgrown blocks is less than the block itself.
+// Blocks by place; growth by at least doubling, so that what is kept of outgrown blocks is less
+// than the block itself.
 #include "runtime/device/stream_workspaces.h"
 
 #include <algorithm>
@@ -15,7 +16,8 @@ uintptr_t threadMark() {
 
 Error duringCapture(const std::string &found) {
   return Error::mismatch(ErrorKind::InvalidArgument, "workspace",
-                         "a workspace from the caller, or a run of this size on the stream before its capture, because "
+                         "a workspace from the caller, or a run of this size on the stream before "
+                         "its capture, because "
                          "the library's own cannot grow while the stream is being captured",
                          found);
 }
@@ -27,20 +29,25 @@ bool isCaptureError(CUresult result) { return result >= 900 && result <= 908; }
 
 StreamWorkspaces::Block &StreamWorkspaces::blockOf(CUcontext context, CUstream stream) {
   const bool isPerThread = reinterpret_cast<uintptr_t>(stream) == 2; // CU_STREAM_PER_THREAD
-  const bool isLegacy = reinterpret_cast<uintptr_t>(stream) <= 1;    // NULL and CU_STREAM_LEGACY are one stream
+  // NULL and CU_STREAM_LEGACY are one stream
+  const bool isLegacy = reinterpret_cast<uintptr_t>(stream) <= 1;
   const std::lock_guard lock(mutex);
-  std::unique_ptr<Block> &block = blocks[{context, isLegacy ? nullptr : stream, isPerThread ? threadMark() : 0}];
+  std::unique_ptr<Block> &block =
+      blocks[{context, isLegacy ? nullptr : stream, isPerThread ? threadMark() : 0}];
   if (!block)
     block = std::make_unique<Block>();
   return *block;
 }
 
-Status StreamWorkspaces::grow(Block &block, const CudaDriver &driver, CUstream stream, size_t bytes) {
+Status StreamWorkspaces::grow(Block &block, const CudaDriver &driver, CUstream stream,
+                              size_t bytes) {
   const CudaSymbols &api = driver.api();
   CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-  CUresult result = api.cuStreamIsCapturing(stream, &status); // unlike an attempt to allocate, it spoils no capture
+  // unlike an attempt to allocate, it spoils no capture
+  CUresult result = api.cuStreamIsCapturing(stream, &status);
   if (isCaptureError(result) || (result == CUDA_SUCCESS && status != CU_STREAM_CAPTURE_STATUS_NONE))
-    return duringCapture(std::to_string(bytes) + " bytes needed, " + std::to_string(block.bytes) + " at hand");
+    return duringCapture(std::to_string(bytes) + " bytes needed, " + std::to_string(block.bytes) +
+                         " at hand");
   if (result != CUDA_SUCCESS)
     return driver.failure(result, "cuStreamIsCapturing");
   const size_t doubled = block.bytes > SIZE_MAX / 2 ? bytes : std::max(bytes, 2 * block.bytes);
@@ -61,7 +68,8 @@ Status StreamWorkspaces::grow(Block &block, const CudaDriver &driver, CUstream s
   return {};
 }
 
-Result<StreamWorkspaces::Lease> StreamWorkspaces::reserve(const CudaDriver &driver, CUcontext context, CUstream stream,
+Result<StreamWorkspaces::Lease> StreamWorkspaces::reserve(const CudaDriver &driver,
+                                                          CUcontext context, CUstream stream,
                                                           size_t bytes) {
   if (bytes == 0)
     return Lease();

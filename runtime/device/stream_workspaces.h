@@ -1,7 +1,7 @@
-// StreamWorkspaces: the library's own memory between kernels on GPUs, one block for each context and stream. A stream
-// runs its work in order, so all programs share its block, as long as the launches of one run are enqueued together:
-// whoever has a lease is alone with the block. Blocks grow; the old ones are kept, because launches in flight and
-// captured graphs may still use them.
+// StreamWorkspaces: the library's own memory between kernels on GPUs, one block for each context
+// and stream. A stream runs its work in order, so all programs share its block, as long as the
+// launches of one run are enqueued together: whoever has a lease is alone with the block. Blocks
+// grow; the old ones are kept, because launches in flight and captured graphs may still use them.
 #pragma once
 #include "runtime/cuda/driver.h"
 
@@ -20,8 +20,8 @@ public:
     std::unique_lock<std::mutex> lock;
     CUdeviceptr memory = 0;
   };
-  /// `context` is current. Allocates where the block is absent or too small, which is an error while the stream is
-  /// being captured. Nothing of the driver's is called otherwise.
+  /// `context` is current. Allocates where the block is absent or too small, which is an error
+  /// while the stream is being captured. Nothing of the driver's is called otherwise.
   Result<Lease> reserve(const CudaDriver &driver, CUcontext context, CUstream stream, size_t bytes);
   /// Frees all. No lease may be alive.
   void release(const CudaDriver &driver);

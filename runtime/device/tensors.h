@@ -1,5 +1,6 @@
-// From DLPack tensors to the values of a plan's symbols: checks each tensor against its PlanArgument and binds the
-// symbols of shapes, strides and dtypes. Nothing here allocates unless it fails.
+// From DLPack tensors to the values of a plan's symbols: checks each tensor against its
+// PlanArgument and binds the symbols of shapes, strides and dtypes. Nothing here allocates unless
+// it fails.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/plan/plan.h"
@@ -13,7 +14,8 @@ namespace nysjit {
 
 /// Half-open range of addresses that a tensor's elements lie in; empty if it has none.
 struct AddressRange {
-  uint64_t begin = 0, end = 0;
+  uint64_t begin = 0;
+  uint64_t end = 0;
 };
 
 /// Where tensors must lie. `id` -1: on any device of the type, all on the same.
@@ -27,11 +29,11 @@ class TensorBinder {
 public:
   explicit TensorBinder(const Plan &plan);
 
-  /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one pointer an argument;
-  /// `maxLength` is the caller's, 0: not said. With `sizesOnly` the data pointers are not looked at, but those of sequences in
-  /// host memory, where they are there.
-  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values, void **addresses,
-              bool sizesOnly) const;
+  /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one
+  /// pointer an argument; `maxLength` is the caller's, 0: not said. With `sizesOnly` the data
+  /// pointers are not looked at, but those of sequences in host memory, where they are there.
+  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values,
+              void **addresses, bool sizesOnly) const;
 
 private:
   struct Dimension {
@@ -52,17 +54,25 @@ private:
     bool isOptional;
     size_t packedSymbol; // SIZE_MAX: none
     bool bindsPacked;
-    std::vector<Dimension> shape, strides;
+    std::vector<Dimension> shape;
+    std::vector<Dimension> strides;
   };
   /// Arguments and symbols of PlanSequences; SIZE_MAX: none.
   struct Sequences {
-    size_t offsets, lengths, starts, parts, rows, maxLength;
+    size_t offsets;
+    size_t lengths;
+    size_t starts;
+    size_t parts;
+    size_t rows;
+    size_t maxLength;
   };
-  Status bindSequences(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values) const;
-  Status bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place, int64_t *values) const;
+  Status bindSequences(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength,
+                       int64_t *values) const;
+  Status bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place,
+                 int64_t *values) const;
   static bool agrees(const Dimension &dimension, int64_t found, int64_t *values);
-  Error disagreement(const Argument &argument, const char *what, size_t index, const Dimension &dimension,
-                     int64_t found, const int64_t *values) const;
+  Error disagreement(const Argument &argument, const char *what, size_t index,
+                     const Dimension &dimension, int64_t found, const int64_t *values) const;
 
   std::vector<std::string> symbols;
   std::vector<Argument> arguments;

@@ -1,5 +1,6 @@
-// The pool is pthreadpool's. Its hand-over of work uses futexes that the thread sanitizer cannot see, so each hand-over
-// is repeated here in two atomics; they cost nothing beside the wake-up itself.
+// The pool is pthreadpool's. Its hand-over of work uses futexes that the thread sanitizer cannot
+// see, so each hand-over is repeated here in two atomics; they cost nothing beside the wake-up
+// itself.
 #include "runtime/device/threads.h"
 
 #include <mutex>
@@ -19,8 +20,8 @@ size_t availableCpus() {
   return online > 0 ? static_cast<size_t>(online) : 1;
 }
 
-/// One process's pool. After fork() the threads are gone and the mutex may be held by a thread that no longer exists,
-/// so the child leaves all of it alone and makes another.
+/// One process's pool. After fork() the threads are gone and the mutex may be held by a thread that
+/// no longer exists, so the child leaves all of it alone and makes another.
 struct Threads::Pool {
   explicit Pool(size_t count) : owner(getpid()), threads(pthreadpool_create(count)) {}
   ~Pool() {
@@ -33,7 +34,8 @@ struct Threads::Pool {
   std::mutex mutex; // held while a launch runs; guards task and context
   ThreadTask task = nullptr;
   void *context = nullptr;
-  std::atomic<size_t> handedOut{0}, handedBack{0};
+  std::atomic<size_t> handedOut{0};
+  std::atomic<size_t> handedBack{0};
 
   static void share(void *self, size_t index) {
     Pool *pool = static_cast<Pool *>(self);
@@ -56,7 +58,8 @@ Threads::Pool *Threads::poolOfThisProcess() {
   if (!made)
     return nullptr;
   if (pool.compare_exchange_strong(current, made, std::memory_order_acq_rel))
-    return made; // what was there belongs to the parent process; its memory is not worth the risk of freeing
+    // what was there belongs to the parent process; its memory is not worth the risk of freeing
+    return made;
   delete made;
   return current;
 }
@@ -78,7 +81,8 @@ void Threads::run(ThreadTask task, void *context, size_t shares, bool isLast) {
   p->task = task;
   p->context = context;
   p->handedOut.fetch_add(1, std::memory_order_release);
-  pthreadpool_parallelize_1d(p->threads, &Pool::share, p, shares, isLast ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
+  pthreadpool_parallelize_1d(p->threads, &Pool::share, p, shares,
+                             isLast ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
   p->handedBack.load(std::memory_order_acquire);
 }
 

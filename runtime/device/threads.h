@@ -1,5 +1,6 @@
-// Threads: who runs the shares of a launch. The host's own parallel-for if it gave one, else a pool that starts with
-// the first launch that needs it. Survives fork(): the child starts a pool of its own.
+// Threads: who runs the shares of a launch. The host's own parallel-for if it gave one, else a pool
+// that starts with the first launch that needs it. Survives fork(): the child starts a pool of its
+// own.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -16,14 +17,16 @@ size_t availableCpus();
 class Threads {
 public:
   /// `count` 0: one for each available CPU. Starts nothing yet.
-  explicit Threads(size_t count = 0, HostParallelFor hostFor = nullptr, void *hostContext = nullptr);
+  explicit Threads(size_t count = 0, HostParallelFor hostFor = nullptr,
+                   void *hostContext = nullptr);
   ~Threads();
   Threads(const Threads &) = delete;
   Threads &operator=(const Threads &) = delete;
 
   size_t count() const { return threadCount; }
-  /// Calls task(context, i) for i in [0, shares), shares <= count(). One share runs on the calling thread, and needs no
-  /// pool. With `isLast` the pool's threads go to sleep at once instead of waiting for the next launch.
+  /// Calls task(context, i) for i in [0, shares), shares <= count(). One share runs on the calling
+  /// thread, and needs no pool. With `isLast` the pool's threads go to sleep at once instead of
+  /// waiting for the next launch.
   void run(ThreadTask task, void *context, size_t shares, bool isLast);
 
 private:

@@ -1,7 +1,7 @@
-// Bounds, alignment, written-ness and races of each access, in this order. Data races of global memory: between warps
-// of a block as in shared memory, with one set of reading warps and the time of the last read; between blocks, any two
-// accesses that overlap are a race unless both read, both are atomic, or the earlier block released through an atomic
-// that the later one acquired.
+// Bounds, alignment, written-ness and races of each access, in this order. Data races of global
+// memory: between warps of a block as in shared memory, with one set of reading warps and the time
+// of the last read; between blocks, any two accesses that overlap are a race unless both read, both
+// are atomic, or the earlier block released through an atomic that the later one acquired.
 #include "runtime/emulator/access.h"
 
 namespace nysjit::emulator {
@@ -16,46 +16,49 @@ std::string hex(uint64_t value) {
 const char *verb(Touch touch) {
   switch (touch) {
   case Touch::Read:
-  case Touch::StrongRead:
-    return "reads";
+  case Touch::StrongRead: return "reads";
   case Touch::Write:
-  case Touch::StrongWrite:
-    return "writes";
-  case Touch::Copy:
-    return "copies to";
+  case Touch::StrongWrite: return "writes";
+  case Touch::Copy: return "copies to";
   }
   return "";
 }
 
 bool writes(Touch touch) { return touch != Touch::Read && touch != Touch::StrongRead; }
 
-[[gnu::noinline, gnu::cold]] uint8_t *misaligned(Warp &warp, uint32_t lane, const char *space, uint64_t address,
-                                                 uint32_t align) {
+[[gnu::noinline, gnu::cold]] uint8_t *misaligned(Warp &warp, uint32_t lane, const char *space,
+                                                 uint64_t address, uint32_t align) {
   warp.execution->fault(Fault::Misaligned, warp,
-                        "misaligned: " + warp.execution->threadName(warp, lane) + " accesses " + space + " memory at " +
-                            hex(address) + ", which is not a multiple of " + std::to_string(align));
+                        "misaligned: " + warp.execution->threadName(warp, lane) + " accesses " +
+                            space + " memory at " + hex(address) + ", which is not a multiple of " +
+                            std::to_string(align));
   return nullptr;
 }
 
-[[gnu::noinline, gnu::cold]] uint8_t *outOfBounds(Warp &warp, uint32_t lane, const char *space, uint64_t address,
-                                                  uint32_t count, const std::string &have) {
+[[gnu::noinline, gnu::cold]] uint8_t *outOfBounds(Warp &warp, uint32_t lane, const char *space,
+                                                  uint64_t address, uint32_t count,
+                                                  const std::string &have) {
   warp.execution->fault(Fault::IllegalAddress, warp,
                         "out of bounds: " + warp.execution->threadName(warp, lane) + " accesses " +
-                            std::to_string(count) + " bytes of " + space + " memory at " + hex(address) + "; " + have);
+                            std::to_string(count) + " bytes of " + space + " memory at " +
+                            hex(address) + "; " + have);
   return nullptr;
 }
 
-[[gnu::noinline, gnu::cold]] void sharedRace(Warp &warp, uint64_t offset, uint32_t count, Touch touch,
-                                             const Collision &collision) {
-  warp.execution->race(
-      warp, std::string(verb(touch)) + " " + std::to_string(count) + " bytes of shared memory at " + hex(offset),
-      collision, 0);
+[[gnu::noinline, gnu::cold]] void sharedRace(Warp &warp, uint64_t offset, uint32_t count,
+                                             Touch touch, const Collision &collision) {
+  warp.execution->race(warp,
+                       std::string(verb(touch)) + " " + std::to_string(count) +
+                           " bytes of shared memory at " + hex(offset),
+                       collision, 0);
 }
-[[gnu::noinline, gnu::cold]] void globalRace(Warp &warp, uint64_t address, uint32_t count, Touch touch,
-                                             const Collision &collision, uint32_t block) {
-  warp.execution->race(
-      warp, std::string(verb(touch)) + " " + std::to_string(count) + " bytes of global memory at " + hex(address),
-      collision, block);
+[[gnu::noinline, gnu::cold]] void globalRace(Warp &warp, uint64_t address, uint32_t count,
+                                             Touch touch, const Collision &collision,
+                                             uint32_t block) {
+  warp.execution->race(warp,
+                       std::string(verb(touch)) + " " + std::to_string(count) +
+                           " bytes of global memory at " + hex(address),
+                       collision, block);
 }
 
 ShadowPage &page(Execution &x, Allocation &a, uint64_t offset) {
@@ -87,11 +90,13 @@ bool ordered(Warp &actor, uint32_t block, uint32_t warp, uint32_t time) {
   return found != actor.block->acquired.end() && time <= found->second.known[warp];
 }
 
-void touchCell(Warp &warp, GlobalCell &cell, Touch touch, Collision &collision, uint32_t &otherBlock) {
+void touchCell(Warp &warp, GlobalCell &cell, Touch touch, Collision &collision,
+               uint32_t &otherBlock) {
   uint32_t block = warp.block->number;
   bool strong = touch == Touch::StrongRead || touch == Touch::StrongWrite;
   if (cell.writerBlock && !(strong && writerAtomic(cell.writer)) &&
-      !ordered(warp, cell.writerBlock, writerWarp(cell.writer), writerTime(cell.writer)) && !collision.found) {
+      !ordered(warp, cell.writerBlock, writerWarp(cell.writer), writerTime(cell.writer)) &&
+      !collision.found) {
     collision = {true, true, false, writerWarp(cell.writer), cell.writerPc};
     otherBlock = cell.writerBlock;
   }
@@ -114,7 +119,8 @@ void touchCell(Warp &warp, GlobalCell &cell, Touch touch, Collision &collision, 
     } else {
       for (uint32_t rest = cell.readWarps; rest; rest &= rest - 1)
         if (uint32_t v = uint32_t(__builtin_ctz(rest));
-            (v != warp.index || cell.readerBlock != block) && !ordered(warp, cell.readerBlock, v, cell.readTime)) {
+            (v != warp.index || cell.readerBlock != block) &&
+            !ordered(warp, cell.readerBlock, v, cell.readTime)) {
           collision = {true, false, false, v, cell.readPc};
           otherBlock = cell.readerBlock;
           break;
@@ -131,12 +137,9 @@ void touchCell(Warp &warp, GlobalCell &cell, Touch touch, Collision &collision, 
 
 Resolved resolve(uint64_t generic) {
   switch (generic >> 32) {
-  case sharedWindow >> 32:
-    return {Space::Shared, generic - sharedWindow};
-  case localWindow >> 32:
-    return {Space::Local, generic - localWindow};
-  case paramWindow >> 32:
-    return {Space::Param, generic - paramWindow};
+  case sharedWindow >> 32: return {Space::Shared, generic - sharedWindow};
+  case localWindow >> 32: return {Space::Local, generic - localWindow};
+  case paramWindow >> 32: return {Space::Param, generic - paramWindow};
   }
   return {Space::Global, generic};
 }
@@ -146,22 +149,25 @@ void reportEarly(Warp &warp, uint32_t mask) {
   warp.early &= ~mask; // once is enough
   x.report(warp,
            "early: " + x.threadName(warp, uint32_t(__builtin_ctz(mask))) +
-               " accesses global memory before griddepcontrol.wait, in a launch that may begin before the one before it ends",
+               " accesses global memory before griddepcontrol.wait, in a launch that may begin "
+               "before the one before it ends",
            /*fails=*/true);
 }
 
 uint8_t *boundsShared(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count, uint32_t align) {
   Block &block = *warp.block;
-  if (offset < sharedBase || offset + count > block.shared.size() || offset + count < offset) [[unlikely]]
+  if (offset < sharedBase || offset + count > block.shared.size() || offset + count < offset)
+      [[unlikely]]
     return outOfBounds(warp, lane, "shared", offset, count,
-                       "the block has " + hex(sharedBase) + " to " + hex(block.shared.size()) + " (" +
-                           std::to_string(block.shared.size() - sharedBase) + " bytes)");
+                       "the block has " + hex(sharedBase) + " to " + hex(block.shared.size()) +
+                           " (" + std::to_string(block.shared.size() - sharedBase) + " bytes)");
   if (offset & (align - 1)) [[unlikely]]
     return misaligned(warp, lane, "shared", offset, align);
   return block.shared.data() + offset;
 }
 
-uint8_t *accessShared(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count, uint32_t align, Touch touch) {
+uint8_t *accessShared(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count, uint32_t align,
+                      Touch touch) {
   uint8_t *at = boundsShared(warp, lane, offset, count, align);
   if (!at) [[unlikely]]
     return nullptr;
@@ -184,7 +190,8 @@ uint8_t *accessShared(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count
   return at;
 }
 
-uint8_t *accessGlobal(Warp &warp, uint32_t lane, uint64_t address, uint32_t count, uint32_t align, Touch touch) {
+uint8_t *accessGlobal(Warp &warp, uint32_t lane, uint64_t address, uint32_t count, uint32_t align,
+                      Touch touch) {
   Execution &x = *warp.execution;
   Allocation *a = x.find(address, count);
   if (!a) [[unlikely]] {
@@ -192,8 +199,9 @@ uint8_t *accessGlobal(Warp &warp, uint32_t lane, uint64_t address, uint32_t coun
     auto above = x.memory.allocations.upper_bound(address);
     if (above != x.memory.allocations.begin()) {
       const Allocation &below = *std::prev(above)->second;
-      have = "the allocation below has " + std::to_string(below.bytes) + " bytes from " + hex(below.address) +
-             " and this is " + std::to_string(address - below.address) + " bytes behind its start";
+      have = "the allocation below has " + std::to_string(below.bytes) + " bytes from " +
+             hex(below.address) + " and this is " + std::to_string(address - below.address) +
+             " bytes behind its start";
     }
     return outOfBounds(warp, lane, "global", address, count, have);
   }
@@ -211,12 +219,14 @@ uint8_t *accessGlobal(Warp &warp, uint32_t lane, uint64_t address, uint32_t coun
   ShadowPage &p = page(x, *a, offset);
   if (count < 4 && p.shift)
     splitPage(p);
-  uint32_t inPage = uint32_t(offset % shadowPageBytes), sector = inPage / 32;
+  uint32_t inPage = uint32_t(offset % shadowPageBytes);
+  uint32_t sector = inPage / 32;
   uint64_t *sectors = write ? p.writtenSectors : p.readSectors;
   sectors[sector / 64] |= uint64_t(1) << (sector % 64);
   Collision collision;
   uint32_t otherBlock = 0;
-  uint32_t first = inPage >> p.shift, end = (inPage + count + (1u << p.shift) - 1) >> p.shift;
+  uint32_t first = inPage >> p.shift;
+  uint32_t end = (inPage + count + (1u << p.shift) - 1) >> p.shift;
   for (uint32_t c = first; c < end; ++c)
     touchCell(warp, p.cells[c], touch, collision, otherBlock);
   if (collision.found) [[unlikely]]
@@ -224,10 +234,12 @@ uint8_t *accessGlobal(Warp &warp, uint32_t lane, uint64_t address, uint32_t coun
   return a->data + offset;
 }
 
-uint8_t *accessLocal(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count, uint32_t align, bool write) {
+uint8_t *accessLocal(Warp &warp, uint32_t lane, uint64_t offset, uint32_t count, uint32_t align,
+                     bool write) {
   uint32_t size = warp.execution->code.frameBytes;
   if (offset + count > size || offset + count < offset) [[unlikely]]
-    return outOfBounds(warp, lane, "local", offset, count, "the thread has " + std::to_string(size) + " bytes");
+    return outOfBounds(warp, lane, "local", offset, count,
+                       "the thread has " + std::to_string(size) + " bytes");
   if (offset & (align - 1)) [[unlikely]]
     return misaligned(warp, lane, "local", offset, align);
   size_t at = size_t(lane) * size + offset;

@@ -8,8 +8,11 @@ namespace nysjit::emulator {
 namespace {
 /// Passes for at most 32 words: lanes of `mask`, `words` consecutive ones each.
 uint32_t passes(const uint32_t *offsets, uint32_t mask, uint32_t words) {
-  uint32_t first[32], used = 0, worst = 1;
-  uint32_t extra[32], extraCount = 0; // words that are not their bank's first
+  uint32_t first[32];
+  uint32_t used = 0;
+  uint32_t worst = 1;
+  uint32_t extra[32];
+  uint32_t extraCount = 0; // words that are not their bank's first
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t word = offsets[__builtin_ctz(rest)] >> 2;
     for (uint32_t w = 0; w < words; ++w, ++word) {
@@ -34,7 +37,9 @@ uint32_t passes(const uint32_t *offsets, uint32_t mask, uint32_t words) {
 } // namespace
 
 uint32_t bankConflicts(const uint32_t *offsets, uint32_t mask, uint32_t bytes) {
-  uint32_t words = bytes <= 4 ? 1 : bytes / 4, lanes = 32 / words, extra = 0;
+  uint32_t words = bytes <= 4 ? 1 : bytes / 4;
+  uint32_t lanes = 32 / words;
+  uint32_t extra = 0;
   for (uint32_t start = 0; start < 32; start += lanes) {
     uint32_t part = mask >> start & (lanes == 32 ? ~0u : (1u << lanes) - 1);
     if (part)

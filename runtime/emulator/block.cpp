@@ -1,7 +1,7 @@
 // A block: its shared memory, its barriers, and the order in which its warps run.
 //
-// bar.sync without a count waits for all threads that have not exited, as GPUs do since sm_70; with a count, a warp
-// that arrives whole counts as 32 threads, exited ones included.
+// bar.sync without a count waits for all threads that have not exited, as GPUs do since sm_70; with
+// a count, a warp that arrives whole counts as 32 threads, exited ones included.
 #include "runtime/emulator/execution.h"
 
 #include <cstring>
@@ -9,75 +9,54 @@
 namespace nysjit::emulator {
 
 namespace {
-uint64_t specialValue(Special special, const Execution &x, const Block &block, uint32_t warp, uint32_t lane) {
+uint64_t specialValue(Special special, const Execution &x, const Block &block, uint32_t warp,
+                      uint32_t lane) {
   const Launch &l = x.launch;
-  uint32_t thread = warp * 32 + lane, tx = thread % l.block[0], rest = thread / l.block[0];
+  uint32_t thread = warp * 32 + lane;
+  uint32_t tx = thread % l.block[0];
+  uint32_t rest = thread / l.block[0];
   switch (special) {
-  case Special::TidX:
-    return tx;
-  case Special::TidY:
-    return rest % l.block[1];
-  case Special::TidZ:
-    return rest / l.block[1];
-  case Special::NtidX:
-    return l.block[0];
-  case Special::NtidY:
-    return l.block[1];
-  case Special::NtidZ:
-    return l.block[2];
-  case Special::CtaidX:
-    return block.id[0];
-  case Special::CtaidY:
-    return block.id[1];
-  case Special::CtaidZ:
-    return block.id[2];
-  case Special::NctaidX:
-    return l.grid[0];
-  case Special::NctaidY:
-    return l.grid[1];
-  case Special::NctaidZ:
-    return l.grid[2];
-  case Special::LaneId:
-    return lane;
-  case Special::WarpId:
-    return warp;
-  case Special::NwarpId:
-    return block.warps.size();
-  case Special::SmId:
-    return block.number % 4;
-  case Special::NsmId:
-    return 4;
-  case Special::GridId:
-    return x.memory.launch;
-  case Special::LaneMaskEq:
-    return 1u << lane;
-  case Special::LaneMaskLt:
-    return (1u << lane) - 1;
-  case Special::LaneMaskLe:
-    return lane == 31 ? ~0u : (1u << (lane + 1)) - 1;
-  case Special::LaneMaskGt:
-    return lane == 31 ? 0 : ~0u << (lane + 1);
-  case Special::LaneMaskGe:
-    return ~0u << lane;
-  case Special::DynamicSharedSize:
-    return l.dynamicSharedBytes;
-  case Special::TotalSharedSize:
-    return block.shared.size() - sharedBase;
-  case Special::Zero:
-    return 0;
-  case Special::One:
-    return 1;
+  case Special::TidX: return tx;
+  case Special::TidY: return rest % l.block[1];
+  case Special::TidZ: return rest / l.block[1];
+  case Special::NtidX: return l.block[0];
+  case Special::NtidY: return l.block[1];
+  case Special::NtidZ: return l.block[2];
+  case Special::CtaidX: return block.id[0];
+  case Special::CtaidY: return block.id[1];
+  case Special::CtaidZ: return block.id[2];
+  case Special::NctaidX: return l.grid[0];
+  case Special::NctaidY: return l.grid[1];
+  case Special::NctaidZ: return l.grid[2];
+  case Special::LaneId: return lane;
+  case Special::WarpId: return warp;
+  case Special::NwarpId: return block.warps.size();
+  case Special::SmId: return block.number % 4;
+  case Special::NsmId: return 4;
+  case Special::GridId: return x.memory.launch;
+  case Special::LaneMaskEq: return 1u << lane;
+  case Special::LaneMaskLt: return (1u << lane) - 1;
+  case Special::LaneMaskLe: return lane == 31 ? ~0u : (1u << (lane + 1)) - 1;
+  case Special::LaneMaskGt: return lane == 31 ? 0 : ~0u << (lane + 1);
+  case Special::LaneMaskGe: return ~0u << lane;
+  case Special::DynamicSharedSize: return l.dynamicSharedBytes;
+  case Special::TotalSharedSize: return block.shared.size() - sharedBase;
+  case Special::Zero: return 0;
+  case Special::One: return 1;
   }
   return 0;
 }
 } // namespace
 
-Block::Block(Execution &execution, uint32_t number, const uint32_t blockId[3]) : execution(execution), number(number) {
+Block::Block(Execution &execution, uint32_t number, const uint32_t blockId[3])
+    : execution(execution), number(number) {
   std::memcpy(id, blockId, sizeof id);
   const Launch &launch = execution.launch;
   const Code &code = execution.code;
-  uint32_t threads = launch.block[0] * launch.block[1] * launch.block[2], warpCount = (threads + 31) / 32;
-  uint32_t sharedEnd = std::max(sharedBase + code.sharedBytes, code.dynamicShared + launch.dynamicSharedBytes);
+  uint32_t threads = launch.block[0] * launch.block[1] * launch.block[2];
+  uint32_t warpCount = (threads + 31) / 32;
+  uint32_t sharedEnd =
+      std::max(sharedBase + code.sharedBytes, code.dynamicShared + launch.dynamicSharedBytes);
   shared.assign(sharedEnd, 0xff); // what was never written reads as NaN
   sharedWritten.assign(sharedEnd, 0);
   shadow = std::make_unique<SharedShadow>(sharedEnd, warpCount);
@@ -93,8 +72,8 @@ Block::Block(Execution &execution, uint32_t number, const uint32_t blockId[3]) :
     warp.early = execution.launch.mayOverlap ? warp.valid : 0;
     warp.clock.known[w] = warp.now;
     warp.storage.assign(code.registerBytes + 63, 0);
-    warp.registers =
-        reinterpret_cast<uint8_t *>((reinterpret_cast<uintptr_t>(warp.storage.data()) + 63) & ~uintptr_t(63));
+    warp.registers = reinterpret_cast<uint8_t *>(
+        (reinterpret_cast<uintptr_t>(warp.storage.data()) + 63) & ~uintptr_t(63));
     warp.frame.assign(size_t(code.frameBytes) * 32, 0xff);
     warp.frameWritten.assign(warp.frame.size(), 0);
     for (const Code::Constant &c : code.constants) {
@@ -185,12 +164,13 @@ void Block::run(uint64_t budget) {
       return reportDeadlock();
     Warp &chosen = *ready[execution.random.below(uint32_t(ready.size()))];
     // Mostly long slices, some of a few instructions.
-    uint32_t length = execution.random.below(4) == 0 ? 1 + execution.random.below(8) : 16 + execution.random.below(256);
+    uint32_t length = execution.random.below(4) == 0 ? 1 + execution.random.below(8)
+                                                     : 16 + execution.random.below(256);
     chosen.run(length);
     if (execution.clock > execution.options.maxInstructions && !execution.stop)
       execution.fault(Fault::Failed, chosen,
-                      "limit: the launch ran more than " + std::to_string(execution.options.maxInstructions) +
-                          " warp instructions");
+                      "limit: the launch ran more than " +
+                          std::to_string(execution.options.maxInstructions) + " warp instructions");
   }
 }
 
@@ -219,8 +199,9 @@ void Block::reportDeadlock() {
     if (barrier.arrived == 0)
       continue;
     uint32_t expected = barrier.expected ? barrier.expected : liveThreads();
-    sentence += "; barrier " + std::to_string(b) + " at " + execution.code.where(barrier.pc) + " has " +
-                std::to_string(barrier.arrived) + " of " + std::to_string(expected) + " threads";
+    sentence += "; barrier " + std::to_string(b) + " at " + execution.code.where(barrier.pc) +
+                " has " + std::to_string(barrier.arrived) + " of " + std::to_string(expected) +
+                " threads";
     std::string missing;
     for (const auto &w : warps)
       if (w->live && !(barrier.warpsArrived >> w->index & 1))

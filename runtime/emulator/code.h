@@ -1,8 +1,8 @@
-// Decoded PTX. A function's instructions, and those of the functions it calls behind them, stand in one array; a place
-// in it is a pc. Registers, constants and special registers are byte offsets in a warp's register file, in which each
-// has 32 lanes: 4 bytes a lane for registers of up to 32 bits (16-bit ones zero-extended), 8 for 64-bit ones; a
-// predicate is one 32-bit mask. So every operand of an arithmetic instruction is an array, and immediates are arrays
-// filled beforehand.
+// Decoded PTX. A function's instructions, and those of the functions it calls behind them, stand in
+// one array; a place in it is a pc. Registers, constants and special registers are byte offsets in
+// a warp's register file, in which each has 32 lanes: 4 bytes a lane for registers of up to 32 bits
+// (16-bit ones zero-extended), 8 for 64-bit ones; a predicate is one 32-bit mask. So every operand
+// of an arithmetic instruction is an array, and immediates are arrays filled beforehand.
 #pragma once
 #include "runtime/emulator/syntax.h"
 
@@ -43,15 +43,23 @@ struct Instruction {
   Handler handler = nullptr;
   MmaHandler mma = nullptr;
   uint32_t op[5] = {noOperand, noOperand, noOperand, noOperand, noOperand}; // destination first
-  uint32_t list = 0;                                                        // in Code::lists: the operands of vectors
+  // in Code::lists: the operands of vectors
+  uint32_t list = 0;
   uint32_t guard = noOperand;
   bool guardNegated = false;
   Converge converge = Converge::No;
   bool strong = false; // memory: atomic, volatile, relaxed, acquire or release
-  bool acquire = false, release = false;
-  bool ftz = false, saturate = false, relu = false, transposed = false, flag = false, addressWide = false;
+  bool acquire = false;
+  bool release = false;
+  bool ftz = false;
+  bool saturate = false;
+  bool relu = false;
+  bool transposed = false;
+  bool flag = false;
+  bool addressWide = false;
   Rounding rounding = Rounding::None;
-  Type type = Type::None, sourceType = Type::None;
+  Type type = Type::None;
+  Type sourceType = Type::None;
   Space space = Space::Generic;
   uint8_t count = 1;           // of a vector's elements, of ldmatrix's matrices
   uint8_t bytes = 0;           // of an element in memory
@@ -63,7 +71,9 @@ struct Instruction {
 
 /// Where an instruction stands.
 struct Place {
-  uint32_t line = 0, file = 0, fileLine = 0;
+  uint32_t line = 0;
+  uint32_t file = 0;
+  uint32_t fileLine = 0;
   std::string text; // "ld.global.u32"
 };
 
@@ -100,7 +110,8 @@ enum class Special : uint8_t {
 struct Code {
   struct Constant {
     uint32_t offset;
-    bool wide, predicate;
+    bool wide;
+    bool predicate;
     uint64_t bits;
   };
   struct SpecialRegister {
@@ -125,11 +136,13 @@ struct Code {
   std::string where(uint32_t pc) const;
 };
 
-/// Shared memory begins here, as on sm_90, where the first kilobyte is the system's; so address 0 hits nothing.
+/// Shared memory begins here, as on sm_90, where the first kilobyte is the system's; so address 0
+/// hits nothing.
 constexpr uint32_t sharedBase = 1024;
 /// Generic addresses of the windows. Global memory lies below.
-constexpr uint64_t sharedWindow = uint64_t(0x7fff) << 32, localWindow = uint64_t(0x7ffe) << 32,
-                   paramWindow = uint64_t(0x7ffd) << 32;
+constexpr uint64_t sharedWindow = uint64_t(0x7fff) << 32;
+constexpr uint64_t localWindow = uint64_t(0x7ffe) << 32;
+constexpr uint64_t paramWindow = uint64_t(0x7ffd) << 32;
 constexpr uint64_t windowBytes = uint64_t(1) << 32;
 
 } // namespace nysjit::emulator

@@ -12,17 +12,21 @@ bool isHalf(Type type) {
 }
 
 LaneHandler handlerFor(const Lanes &table, LaneOp op, Type type) {
-  return isHalf(type) ? table.half(op, type) : isFloat(type) ? table.floating(op, type) : table.integer(op, type);
+  return isHalf(type)    ? table.half(op, type)
+         : isFloat(type) ? table.floating(op, type)
+                         : table.integer(op, type);
 }
 
 bool compareNamed(const std::string &name, bool isSigned, Compare &compare) {
   constexpr std::pair<const char *, Compare> names[] = {
-      {"eq", Compare::Eq},   {"ne", Compare::Ne},   {"lt", Compare::Lt},   {"le", Compare::Le},   {"gt", Compare::Gt},
-      {"ge", Compare::Ge},   {"equ", Compare::Equ}, {"neu", Compare::Neu}, {"ltu", Compare::Ltu}, {"leu", Compare::Leu},
-      {"gtu", Compare::Gtu}, {"geu", Compare::Geu}, {"num", Compare::Num}, {"nan", Compare::Nan}, {"lo", Compare::Lt},
-      {"ls", Compare::Le},   {"hi", Compare::Gt},   {"hs", Compare::Ge}};
+      {"eq", Compare::Eq},   {"ne", Compare::Ne},   {"lt", Compare::Lt},   {"le", Compare::Le},
+      {"gt", Compare::Gt},   {"ge", Compare::Ge},   {"equ", Compare::Equ}, {"neu", Compare::Neu},
+      {"ltu", Compare::Ltu}, {"leu", Compare::Leu}, {"gtu", Compare::Gtu}, {"geu", Compare::Geu},
+      {"num", Compare::Num}, {"nan", Compare::Nan}, {"lo", Compare::Lt},   {"ls", Compare::Le},
+      {"hi", Compare::Gt},   {"hs", Compare::Ge}};
   for (const auto &[known, value] : names)
-    if (name == known && !(isSigned && (name == "lo" || name == "ls" || name == "hi" || name == "hs"))) {
+    if (name == known &&
+        !(isSigned && (name == "lo" || name == "ls" || name == "hi" || name == "hs"))) {
       compare = value;
       return true;
     }
@@ -60,15 +64,17 @@ void Decoder::arithmetic() {
     // Mixed arithmetic, sm_100 on: 16-bit multiplicands of a float32 sum.
     if (type == Type::F32 && (op == LaneOp::Add || op == LaneOp::Sub || op == LaneOp::Fma))
       out.variant = take("f16") ? 2 : take("bf16") ? 3 : 0;
-  } else if (take("sat")) { // add.sat.s32: through 64 bits there is no lane loop; rare enough to refuse
+    // add.sat.s32: through 64 bits there is no lane loop; rare enough to refuse
+  } else if (take("sat")) {
     return fail("saturating integer arithmetic is not supported");
   } else if (take("relu")) { // of min and max on s32, sm_90 on
     if (type != Type::S32 || (op != LaneOp::Min && op != LaneOp::Max))
       return fail("integer .relu is supported for min.s32 and max.s32 only");
     out.relu = true;
   }
-  bool three = op == LaneOp::Fma || op == LaneOp::Sad ||
-               (operandCount() == 4 && type == Type::F32 && (op == LaneOp::Min || op == LaneOp::Max));
+  bool three =
+      op == LaneOp::Fma || op == LaneOp::Sad ||
+      (operandCount() == 4 && type == Type::F32 && (op == LaneOp::Min || op == LaneOp::Max));
   if (!expectOperands(three ? 4 : 3, three ? 4 : 3))
     return;
   const bool mixed = isFloat(type) && out.variant >= 2;
@@ -103,8 +109,9 @@ void Decoder::unary() {
 
 void Decoder::testFloat() {
   constexpr std::pair<const char *, FloatClass> names[] = {
-      {"finite", FloatClass::Finite},         {"infinite", FloatClass::Infinite}, {"number", FloatClass::Number},
-      {"notanumber", FloatClass::NotANumber}, {"normal", FloatClass::Normal},     {"subnormal", FloatClass::Subnormal}};
+      {"finite", FloatClass::Finite}, {"infinite", FloatClass::Infinite},
+      {"number", FloatClass::Number}, {"notanumber", FloatClass::NotANumber},
+      {"normal", FloatClass::Normal}, {"subnormal", FloatClass::Subnormal}};
   for (const auto &[name, value] : names)
     if (take(name))
       out.variant = uint8_t(value);
@@ -118,8 +125,9 @@ void Decoder::testFloat() {
 
 /// mul, mad, mul24, mad24, mad.cc, madc.
 void Decoder::multiply() {
-  bool add = text->opcode[1] == 'a', narrow = text->opcode.find("24") != std::string::npos,
-       takesCarry = text->opcode == "madc";
+  bool add = text->opcode[1] == 'a';
+  bool narrow = text->opcode.find("24") != std::string::npos;
+  bool takesCarry = text->opcode == "madc";
   Type type = takeType();
   if (isFloat(type)) { // mul.f32; mad.f32 is fma
     out.rounding = takeRounding();
@@ -135,7 +143,8 @@ void Decoder::multiply() {
       bind(3, 3, type);
     return useLanes(handlerFor(table, add ? LaneOp::Fma : LaneOp::Mul, type));
   }
-  bool wide = take("wide"), high = take("hi");
+  bool wide = take("wide");
+  bool high = take("hi");
   if (!wide && !high && !take("lo"))
     return fail("expected .lo, .hi or .wide");
   bool givesCarry = take("cc");
@@ -159,11 +168,14 @@ void Decoder::multiply() {
     out.saturate = givesCarry;
     out.op[4] = carryPlace;
     op = high ? LaneOp::MadCHigh : LaneOp::MadCLow;
-    // The high half of a signed product needs the signed type, which withCarry's modular sums do not have.
+    // The high half of a signed product needs the signed type, which withCarry's modular sums do
+    // not have.
     if (high && isSigned(type))
       return fail("signed .hi with a carry is not supported");
   } else if (narrow) {
-    op = add ? (high ? LaneOp::Mad24High : LaneOp::Mad24Low) : high ? LaneOp::Mul24High : LaneOp::Mul24Low;
+    op = add    ? (high ? LaneOp::Mad24High : LaneOp::Mad24Low)
+         : high ? LaneOp::Mul24High
+                : LaneOp::Mul24Low;
   } else {
     op = add    ? (wide   ? LaneOp::MadWide
                    : high ? LaneOp::MadHigh
@@ -299,7 +311,8 @@ void Decoder::lop3() {
 }
 
 void Decoder::dot() {
-  Type a = takeType(), b = takeType();
+  Type a = takeType();
+  Type b = takeType();
   if (!expectOperands(4, 4))
     return;
   out.variant = uint8_t((a == Type::S32) | (b == Type::S32) << 1);
@@ -318,7 +331,10 @@ void Decoder::setPredicate() {
   left.erase(left.begin());
   out.variant = uint8_t(compare);
   out.ftz = take("ftz");
-  Combine combine = take("and") ? Combine::And : take("or") ? Combine::Or : take("xor") ? Combine::Xor : Combine::None;
+  Combine combine = take("and")   ? Combine::And
+                    : take("or")  ? Combine::Or
+                    : take("xor") ? Combine::Xor
+                                  : Combine::None;
   out.count = uint8_t(combine);
   size_t count = combine == Combine::None ? 3 : 4;
   if (!expectOperands(count, count))
@@ -345,13 +361,17 @@ void Decoder::setPredicate() {
 
 /// set.lt.u32.f32 d, a, b.
 void Decoder::set() {
-  Type to = takeType(), from = takeType();
+  Type to = takeType();
+  Type from = takeType();
   Compare compare;
   if (left.empty() || !compareNamed(left[0], isSigned(from), compare))
     return fail("expected a comparison");
   left.erase(left.begin());
   out.ftz = take("ftz");
-  Combine combine = take("and") ? Combine::And : take("or") ? Combine::Or : take("xor") ? Combine::Xor : Combine::None;
+  Combine combine = take("and")   ? Combine::And
+                    : take("or")  ? Combine::Or
+                    : take("xor") ? Combine::Xor
+                                  : Combine::None;
   out.variant = uint8_t(uint8_t(compare) | (typeBytes(to) == 2 ? 0x80 : 0));
   out.count = uint8_t(combine);
   out.type = to;
@@ -372,7 +392,8 @@ void Decoder::set() {
 void Decoder::selectLane() {
   bool selp = text->opcode == "selp";
   out.ftz = take("ftz");
-  Type type = takeType(), third = selp ? Type::Pred : takeType();
+  Type type = takeType();
+  Type third = selp ? Type::Pred : takeType();
   if (!expectOperands(4, 4))
     return;
   bindDestination(0, 0, type);
@@ -416,17 +437,21 @@ void Decoder::move() {
     }
   }
   bind(1, 1, type);
-  useLanes(table.integer(LaneOp::Mov, typeBytes(type) == 8 ? Type::B64 : typeBytes(type) == 4 ? Type::B32 : Type::B16));
+  useLanes(table.integer(LaneOp::Mov, typeBytes(type) == 8   ? Type::B64
+                                      : typeBytes(type) == 4 ? Type::B32
+                                                             : Type::B16));
 }
 
 /// mov.b64 d, {a, b} and mov.b64 {a, b}, d.
 void Decoder::vectorMove(bool toVector) {
   const Operand &vector = operand(toVector ? 0 : 1);
-  size_t whole = toVector ? 1 : 0, parts = vector.elements.size();
+  size_t whole = toVector ? 1 : 0;
+  size_t parts = vector.elements.size();
   Type type = typeNamed(text->modifiers.back());
   uint32_t bytes = typeBytes(type);
   if (!((bytes == 4 && parts == 2) || (bytes == 8 && (parts == 2 || parts == 4))))
-    return fail("expected two halves or, of 64 bits, four quarters, found " + std::to_string(parts) + " parts");
+    return fail("expected two halves or, of 64 bits, four quarters, found " +
+                std::to_string(parts) + " parts");
   Type part = bytes / parts == 2 ? Type::B16 : Type::B32;
   if (toVector) {
     bind(4, whole, type);
@@ -447,7 +472,10 @@ void Decoder::vectorMove(bool toVector) {
     bool wide = false;
     out.op[1 + p] = place(vector.elements[p], part, wide);
   }
-  useLanes(table.integer(parts == 4 ? LaneOp::Pack16Wide : bytes == 8 ? LaneOp::Pack32 : LaneOp::Pack16, type));
+  useLanes(table.integer(parts == 4   ? LaneOp::Pack16Wide
+                         : bytes == 8 ? LaneOp::Pack32
+                                      : LaneOp::Pack16,
+                         type));
 }
 
 } // namespace nysjit::emulator

@@ -63,10 +63,12 @@ void Decoder::copyAsync() {
   if (!expectOperands(3, 5))
     return;
   const Operand &size = operand(2);
-  if (size.kind != Kind::Integer || !(size.bits == 16 || (!cg && (size.bits == 4 || size.bits == 8))))
+  if (size.kind != Kind::Integer ||
+      !(size.bits == 16 || (!cg && (size.bits == 4 || size.bits == 8))))
     return fail(cg ? "expected a size of 16" : "expected a size of 4, 8 or 16");
   out.bytes = uint8_t(size.bits);
-  int64_t to = 0, from = 0;
+  int64_t to = 0;
+  int64_t from = 0;
   bindAddress(0, 0, &to);
   bindAddress(1, 1, &from);
   if (to != int32_t(to) || from != int32_t(from))
@@ -76,7 +78,8 @@ void Decoder::copyAsync() {
     const Operand &last = operand(3);
     if (last.kind == Kind::Register && registerType(last) == Type::Pred)
       bindPredicate(3, 3, &out.flag);
-    else if (!(last.kind == Kind::Register && typeBytes(registerType(last)) == 8)) // a 64-bit one is a cache policy
+    // a 64-bit one is a cache policy
+    else if (!(last.kind == Kind::Register && typeBytes(registerType(last)) == 8))
       bind(2, 3, Type::U32);
   }
   out.handler = executeCopy;
@@ -90,7 +93,9 @@ void Decoder::copyBulk(bool store) {
   takeCacheHints();
   if (!expectOperands(store ? 3 : 4, store ? 4 : 5))
     return;
-  int64_t to = 0, from = 0, barrier = 0;
+  int64_t to = 0;
+  int64_t from = 0;
+  int64_t barrier = 0;
   bindAddress(0, 0, &to);
   bindAddress(1, 1, &from);
   bind(2, 2, Type::U32);
@@ -102,9 +107,16 @@ void Decoder::copyBulk(bool store) {
 }
 
 void Decoder::mbarrier() {
-  bool init = take("init"), inval = take("inval"), arriveDrop = take("arrive_drop"), arrive = take("arrive"),
-       expect = take("expect_tx"), complete = take("complete_tx"), test = take("test_wait"), tries = take("try_wait"),
-       pending = take("pending_count"), parity = take("parity");
+  bool init = take("init");
+  bool inval = take("inval");
+  bool arriveDrop = take("arrive_drop");
+  bool arrive = take("arrive");
+  bool expect = take("expect_tx");
+  bool complete = take("complete_tx");
+  bool test = take("test_wait");
+  bool tries = take("try_wait");
+  bool pending = take("pending_count");
+  bool parity = take("parity");
   takeOrder();
   takeSpace();
   bool noComplete = take("noComplete");

@@ -4,7 +4,8 @@
 namespace nysjit::emulator {
 
 void Decoder::convert() {
-  Type to = takeType(), from = takeType();
+  Type to = takeType();
+  Type from = takeType();
   out.rounding = takeRounding();
   out.ftz = take("ftz");
   out.saturate = take("sat");
@@ -35,7 +36,8 @@ void Decoder::convert() {
     bindDestination(0, 0, to, !isFloat(to));
     bind(1, 1, from, !isFloat(from));
   }
-  if ((typeBytes(to) == 2) && isFloat(to) && (out.rounding == Rounding::Down || out.rounding == Rounding::Up))
+  if ((typeBytes(to) == 2) && isFloat(to) &&
+      (out.rounding == Rounding::Down || out.rounding == Rounding::Up))
     return fail("rounding up or down to 16 bits is not supported");
   out.variant = uint8_t(typeBytes(registerType(operand(0))));
   useLanes(table.convert(to, from, out));

@@ -50,13 +50,20 @@ void Decoder::moveMatrix() {
 void Decoder::mma() {
   take("sync");
   take("aligned");
-  uint32_t k = take("m16n8k4") ? 4 : take("m16n8k8") ? 8 : take("m16n8k16") ? 16 : take("m16n8k32") ? 32 : 0;
+  uint32_t k = take("m16n8k4")    ? 4
+               : take("m16n8k8")  ? 8
+               : take("m16n8k16") ? 16
+               : take("m16n8k32") ? 32
+                                  : 0;
   if (k == 0)
     return fail("expected .m16n8k4, .m16n8k8, .m16n8k16 or .m16n8k32");
   if (!take("row") || !take("col"))
     return fail("expected .row.col");
   out.flag = take("satfinite");
-  Type d = takeType(), a = takeType(), b = takeType(), c = takeType();
+  Type d = takeType();
+  Type a = takeType();
+  Type b = takeType();
+  Type c = takeType();
   if (d != c)
     return fail("expected accumulators of one type");
   out.mma = table.mma(d, a, b, k);
@@ -65,7 +72,8 @@ void Decoder::mma() {
   if (!expectOperands(4, 4))
     return;
   bool bytes = a == Type::S8 || a == Type::U8;
-  uint32_t blocks = bytes ? k / 16 : a == Type::TF32 ? k / 4 : k / 8, accumulators = d == Type::F16 ? 2 : 4;
+  uint32_t blocks = bytes ? k / 16 : a == Type::TF32 ? k / 4 : k / 8;
+  uint32_t accumulators = d == Type::F16 ? 2 : 4;
   uint32_t counts[4] = {accumulators, 2 * blocks, blocks, accumulators};
   out.list = uint32_t(code.lists.size());
   for (uint32_t o = 0; o < 4; ++o) {
@@ -73,8 +81,8 @@ void Decoder::mma() {
     bool wide = false;
     registerList(operand(o), Type::B32, wide, false, o == 0);
     if (code.lists.size() - before != counts[o])
-      return fail("expected " + std::to_string(counts[o]) + " registers as operand " + std::to_string(o + 1) +
-                  ", found " + std::to_string(code.lists.size() - before));
+      return fail("expected " + std::to_string(counts[o]) + " registers as operand " +
+                  std::to_string(o + 1) + ", found " + std::to_string(code.lists.size() - before));
     for (size_t r = before; r < code.lists.size(); ++r)
       if (code.lists[r] == noOperand)
         return fail("expected destination registers");

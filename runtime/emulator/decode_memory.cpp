@@ -26,16 +26,20 @@ void Decoder::loadStore() {
   out.type = type;
   out.bytes = uint8_t(typeBytes(type));
   out.count = uint8_t(count);
-  const Operand &value = operand(store ? 1 : 0), &address = operand(store ? 0 : 1);
+  const Operand &value = operand(store ? 1 : 0);
+  const Operand &address = operand(store ? 0 : 1);
   // Parameters: the kernel's own are constant, those of calls lie in the thread's frame.
   bool constantPlace = false;
   if (out.space == Space::Param && address.kind == Kind::Address && !address.elements.empty()) {
     const Operand &base = address.elements[0];
-    bool formalOfKernel = functionIndex == entry && base.kind == Kind::Variable && !base.moduleVariable &&
+    bool formalOfKernel = functionIndex == entry && base.kind == Kind::Variable &&
+                          !base.moduleVariable &&
                           base.index < function->resultCount + function->parameterCount;
     if (formalOfKernel && !store) {
-      uint64_t at = uint64_t(framePlaces[functionIndex][base.index]) + uint64_t(base.offset + address.offset);
-      if (at + uint64_t(count) * out.bytes > code.parameterBytes || at % (uint64_t(count) * out.bytes))
+      uint64_t at =
+          uint64_t(framePlaces[functionIndex][base.index]) + uint64_t(base.offset + address.offset);
+      if (at + uint64_t(count) * out.bytes > code.parameterBytes ||
+          at % (uint64_t(count) * out.bytes))
         return fail("expected a place in the kernel's parameters, found offset " +
                     std::to_string(base.offset + address.offset) + " of " + base.text);
       out.immediate = int64_t(at);
@@ -52,10 +56,13 @@ void Decoder::loadStore() {
   uint32_t list = registerList(value, type, wide, true, !store);
   uint32_t elements = uint32_t(code.lists.size()) - list;
   if (elements != count)
-    return fail("expected " + std::to_string(count) + " registers, found " + std::to_string(elements));
+    return fail("expected " + std::to_string(count) + " registers, found " +
+                std::to_string(elements));
   out.wide = uint8_t((out.wide & ~1u) | uint32_t(wide));
   const Operand &first = value.kind == Kind::Vector ? value.elements[0] : value;
-  out.variant = uint8_t(wide ? 8 : first.kind == Kind::Register ? typeBytes(registerType(first)) : 4);
+  out.variant = uint8_t(wide                           ? 8
+                        : first.kind == Kind::Register ? typeBytes(registerType(first))
+                                                       : 4);
   if (count == 1) {
     out.op[0] = code.lists.back();
     code.lists.pop_back();
@@ -74,8 +81,10 @@ void Decoder::atomic() {
   takeCacheHints();
   take("noftz");
   constexpr std::pair<const char *, AtomicOp> names[] = {
-      {"add", AtomicOp::Add},       {"min", AtomicOp::Min},           {"max", AtomicOp::Max}, {"inc", AtomicOp::Inc},
-      {"dec", AtomicOp::Dec},       {"and", AtomicOp::And},           {"or", AtomicOp::Or},   {"xor", AtomicOp::Xor},
+      {"add", AtomicOp::Add},       {"min", AtomicOp::Min},
+      {"max", AtomicOp::Max},       {"inc", AtomicOp::Inc},
+      {"dec", AtomicOp::Dec},       {"and", AtomicOp::And},
+      {"or", AtomicOp::Or},         {"xor", AtomicOp::Xor},
       {"exch", AtomicOp::Exchange}, {"cas", AtomicOp::CompareAndSwap}};
   bool known = false;
   for (const auto &[name, op] : names)
@@ -91,19 +100,21 @@ void Decoder::atomic() {
   uint32_t bytes = typeBytes(type);
   bool simple = op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap || op == AtomicOp::And ||
                 op == AtomicOp::Or || op == AtomicOp::Xor;
-  bool half = type == Type::F16 || type == Type::BF16 || type == Type::F16x2 || type == Type::BF16x2;
-  bool good =
-      bytes >= 2 && bytes <= 8 &&
-      (!isFloat(type) || simple || op == AtomicOp::Add || (half && (op == AtomicOp::Min || op == AtomicOp::Max)));
+  bool half =
+      type == Type::F16 || type == Type::BF16 || type == Type::F16x2 || type == Type::BF16x2;
+  bool good = bytes >= 2 && bytes <= 8 &&
+              (!isFloat(type) || simple || op == AtomicOp::Add ||
+               (half && (op == AtomicOp::Min || op == AtomicOp::Max)));
   if (!good || (bytes == 2 && !half && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange))
     return fail("the type ." + std::string(typeName(type)) + " is not supported here");
   size_t operands = (reduce ? 2 : 3) + (op == AtomicOp::CompareAndSwap);
   if (!expectOperands(operands, operands + 1)) // and a cache policy
     return;
-  out.type = simple && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange ? (bytes == 8   ? Type::B64
-                                                                                     : bytes == 4 ? Type::B32
-                                                                                                  : Type::B16)
-                                                                                  : type;
+  out.type = simple && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange
+                 ? (bytes == 8   ? Type::B64
+                    : bytes == 4 ? Type::B32
+                                 : Type::B16)
+                 : type;
   if (op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap)
     out.type = bytes == 8 ? Type::B64 : bytes == 4 ? Type::B32 : Type::B16;
   out.bytes = uint8_t(bytes);

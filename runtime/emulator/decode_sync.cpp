@@ -19,8 +19,9 @@ void Decoder::barrier() {
   }
   bool aligned = text->opcode == "bar"; // bar.sync is barrier.sync.aligned
   aligned |= take("aligned");
-  if (take("cluster")) { // a cluster of one block: barrier.cluster.arrive and .wait are a barrier of the block, taken
-                         // at the wait
+  // a cluster of one block: barrier.cluster.arrive and .wait are a barrier of the block, taken
+  if (take("cluster")) {
+    // at the wait
     bool wait = take("wait");
     take("arrive");
     for (const char *m : {"acquire", "release", "relaxed"})
@@ -31,7 +32,8 @@ void Decoder::barrier() {
     return;
   }
   take("cta");
-  bool arrive = take("arrive"), red = take("red");
+  bool arrive = take("arrive");
+  bool red = take("red");
   take("sync");
   out.converge = aligned ? Converge::Aligned : Converge::No;
   out.handler = executeBarrier;
@@ -164,7 +166,8 @@ void Decoder::reduceLanes() {
   out.saturate = take("abs");
   out.flag = take("NaN");
   out.type = takeType();
-  if (out.variant == 6 || typeBytes(out.type) != 4 || (out.type == Type::F32 && out.variant != 1 && out.variant != 2))
+  if (out.variant == 6 || typeBytes(out.type) != 4 ||
+      (out.type == Type::F32 && out.variant != 1 && out.variant != 2))
     return fail("this operation is not supported");
   if (!expectOperands(3, 3))
     return;
@@ -204,7 +207,8 @@ void Decoder::branch() {
   take("uni");
   if (!expectOperands(1, 1))
     return;
-  int64_t target = operand(0).kind == Kind::Name ? function->label(operand(0).text, text->scope) : -1;
+  int64_t target =
+      operand(0).kind == Kind::Name ? function->label(operand(0).text, text->scope) : -1;
   if (target < 0)
     return fail("expected a label, found \"" + operand(0).text + "\"");
   out.immediate = bases[functionIndex] + target;
@@ -249,7 +253,9 @@ void executeSilentCall(Warp &warp, const Instruction &i, uint32_t mask) {
 /// call (result), name, (arguments): by .param variables.
 void Decoder::call() {
   take("uni");
-  const Operand *results = nullptr, *name = nullptr, *arguments = nullptr;
+  const Operand *results = nullptr;
+  const Operand *name = nullptr;
+  const Operand *arguments = nullptr;
   for (const Operand &o : text->operands)
     if (o.kind == Kind::List)
       (name ? arguments : results) = &o;
@@ -263,8 +269,9 @@ void Decoder::call() {
         if (o.kind != Kind::Variable || o.moduleVariable)
           return fail("expected .param variables as arguments");
   if (name->text == "vprintf") {
-    out.immediate =
-        results && !results->elements.empty() ? int64_t(framePlaces[functionIndex][results->elements[0].index]) : -1;
+    out.immediate = results && !results->elements.empty()
+                        ? int64_t(framePlaces[functionIndex][results->elements[0].index])
+                        : -1;
     out.handler = executeSilentCall;
     return;
   }
@@ -277,8 +284,8 @@ void Decoder::call() {
     const syntax::Function &callee = module.functions[f];
     if (callee.name != name->text)
       continue;
-    size_t resultCount = results ? results->elements.size() : 0,
-           argumentCount = arguments ? arguments->elements.size() : 0;
+    size_t resultCount = results ? results->elements.size() : 0;
+    size_t argumentCount = arguments ? arguments->elements.size() : 0;
     if (callee.resultCount != resultCount || callee.parameterCount != argumentCount)
       return fail("expected " + std::to_string(callee.resultCount) + " results and " +
                   std::to_string(callee.parameterCount) + " arguments of " + name->text);
@@ -286,9 +293,12 @@ void Decoder::call() {
       if (formal >= 0)
         return fail("functions with .reg parameters are not supported");
     auto copy = [&](const Operand &actual, uint32_t formal, bool in) {
-      uint32_t outside = framePlaces[functionIndex][actual.index], inside = framePlaces[f][formal];
-      uint64_t bytes = std::min(function->variables[actual.index].bytes, callee.variables[formal].bytes);
-      code.lists.insert(code.lists.end(), {in ? outside : inside, in ? inside : outside, uint32_t(bytes)});
+      uint32_t outside = framePlaces[functionIndex][actual.index];
+      uint32_t inside = framePlaces[f][formal];
+      uint64_t bytes =
+          std::min(function->variables[actual.index].bytes, callee.variables[formal].bytes);
+      code.lists.insert(code.lists.end(),
+                        {in ? outside : inside, in ? inside : outside, uint32_t(bytes)});
     };
     out.list = uint32_t(code.lists.size());
     code.lists.push_back(uint32_t(argumentCount));

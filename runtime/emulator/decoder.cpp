@@ -1,5 +1,5 @@
-// The frame of decoding: which functions and variables a kernel reaches, where registers and operands lie, and the
-// table of opcodes.
+// The frame of decoding: which functions and variables a kernel reaches, where registers and
+// operands lie, and the table of opcodes.
 #include "runtime/emulator/decoder.h"
 
 #include <algorithm>
@@ -11,7 +11,8 @@ using Kind = Operand::Kind;
 
 const Lanes &chooseLanes() {
 #ifdef NYSJIT_LANES_V3
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi2"))
     return v3::lanes;
 #endif
   return baseline::lanes;
@@ -127,8 +128,8 @@ void Decoder::fail(const std::string &message) {
 }
 
 void Decoder::collectOperand(uint32_t f, const Operand &o) {
-  if (o.kind == Kind::Variable && o.moduleVariable && module.variables[o.index].space == Space::Shared &&
-      !sharedAddresses.count(o.index)) {
+  if (o.kind == Kind::Variable && o.moduleVariable &&
+      module.variables[o.index].space == Space::Shared && !sharedAddresses.count(o.index)) {
     sharedAddresses[o.index] = 0;
     sharedUsed.push_back(o.index);
   }
@@ -167,7 +168,8 @@ bool Decoder::collect(uint32_t index) {
 
 void Decoder::layOutShared() {
   std::sort(sharedUsed.begin(), sharedUsed.end());
-  uint64_t end = sharedBase, dynamicAlign = 16;
+  uint64_t end = sharedBase;
+  uint64_t dynamicAlign = 16;
   for (uint32_t v : sharedUsed) {
     const syntax::Variable &variable = module.variables[v];
     if (variable.external) {
@@ -230,7 +232,8 @@ void Decoder::decodeFunction(uint32_t index) {
   out.handler = executeReturn;
   code.instructions.push_back(out);
   code.places.push_back(
-      {function->instructions.empty() ? function->line : function->instructions.back().line, 0, 0, "ret"});
+      {function->instructions.empty() ? function->line : function->instructions.back().line, 0, 0,
+       "ret"});
 }
 
 bool Decoder::run(uint32_t entryIndex, std::vector<Parameter> &parameters, std::string &error) {
@@ -255,8 +258,9 @@ bool Decoder::run(uint32_t entryIndex, std::vector<Parameter> &parameters, std::
         fail(function->name + ": expected at most 1 MiB of local memory a thread");
     }
     for (const syntax::Register &r : function->registers)
-      registerPlaces[f].push_back(r.type == Type::Pred ? allocatePredicate()
-                                                       : allocate(typeBytes(r.type) == 8 ? 256 : 128));
+      registerPlaces[f].push_back(r.type == Type::Pred
+                                      ? allocatePredicate()
+                                      : allocate(typeBytes(r.type) == 8 ? 256 : 128));
   }
   code.frameBytes = uint32_t((frame + 15) / 16 * 16);
   carryPlace = allocate(128);

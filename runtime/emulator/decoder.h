@@ -1,6 +1,7 @@
-// From a kernel's text to Code. One instruction of the text becomes one of the code, so that labels keep their places.
-// Each opcode has a function in decode_*.cpp that takes the modifiers it knows; one that is left over is an error, as
-// is anything else that is not supported, named with its line.
+// From a kernel's text to Code. One instruction of the text becomes one of the code, so that labels
+// keep their places. Each opcode has a function in decode_*.cpp that takes the modifiers it knows;
+// one that is left over is an error, as is anything else that is not supported, named with its
+// line.
 #pragma once
 #include "runtime/emulator/handlers.h"
 #include "runtime/emulator/lanes.h"
@@ -69,7 +70,8 @@ private:
   void bindAddress(uint32_t slot, size_t index, int64_t *offset = nullptr);
   uint64_t variableAddress(const syntax::Operand &o);
   /// The registers of a vector operand, or of a single one, to Code::lists.
-  uint32_t registerList(const syntax::Operand &o, Type type, bool &wide, bool any, bool destination);
+  uint32_t registerList(const syntax::Operand &o, Type type, bool &wide, bool any,
+                        bool destination);
   void useLanes(LaneHandler handler);
 
   // decode_arithmetic.cpp
@@ -141,14 +143,20 @@ private:
   uint32_t entry = 0;
   std::vector<uint32_t> reachable; // functions, the kernel first
   std::vector<uint32_t> calling;   // while collecting: the chain, to find recursion
-  std::unordered_map<uint32_t, std::vector<uint32_t>> registerPlaces, framePlaces; // by function
-  std::unordered_map<uint32_t, uint32_t> bases;                                    // first pc, by function
-  std::vector<std::pair<uint32_t, uint32_t>> calls;                                // pc, function: targets to fill in
-  std::unordered_map<uint32_t, uint64_t> sharedAddresses;                          // by module variable
+  std::unordered_map<uint32_t, std::vector<uint32_t>> registerPlaces;
+  std::unordered_map<uint32_t, std::vector<uint32_t>> framePlaces; // by function
+  // first pc, by function
+  std::unordered_map<uint32_t, uint32_t> bases;
+  // pc, function: targets to fill in
+  std::vector<std::pair<uint32_t, uint32_t>> calls;
+  // by module variable
+  std::unordered_map<uint32_t, uint64_t> sharedAddresses;
   std::vector<uint32_t> sharedUsed;
   std::map<std::pair<bool, uint64_t>, uint32_t> constants;
   std::map<std::pair<bool, uint32_t>, uint32_t> specials;
-  uint32_t predicatesLeft = 0, nextPredicate = 0, carryPlace = noOperand;
+  uint32_t predicatesLeft = 0;
+  uint32_t nextPredicate = 0;
+  uint32_t carryPlace = noOperand;
 
   // Of the instruction.
   uint32_t functionIndex = 0;

@@ -1,4 +1,5 @@
-// What the text says of one instruction: its modifiers, and its operands as places in the register file.
+// What the text says of one instruction: its modifiers, and its operands as places in the register
+// file.
 #include "runtime/emulator/decoder.h"
 
 #include <algorithm>
@@ -38,9 +39,11 @@ Type Decoder::takeType() {
 
 Rounding Decoder::takeRounding() {
   constexpr std::pair<const char *, Rounding> names[] = {
-      {"rn", Rounding::Nearest},      {"rz", Rounding::Zero},         {"rm", Rounding::Down},
-      {"rp", Rounding::Up},           {"rna", Rounding::NearestAway}, {"rni", Rounding::NearestInteger},
-      {"rzi", Rounding::ZeroInteger}, {"rmi", Rounding::DownInteger}, {"rpi", Rounding::UpInteger}};
+      {"rn", Rounding::Nearest},      {"rz", Rounding::Zero},
+      {"rm", Rounding::Down},         {"rp", Rounding::Up},
+      {"rna", Rounding::NearestAway}, {"rni", Rounding::NearestInteger},
+      {"rzi", Rounding::ZeroInteger}, {"rmi", Rounding::DownInteger},
+      {"rpi", Rounding::UpInteger}};
   for (const auto &[name, rounding] : names)
     if (take(name))
       return rounding;
@@ -56,9 +59,11 @@ void Decoder::takeCacheHints() {
 
 bool Decoder::takeSpace() {
   constexpr std::pair<const char *, Space> names[] = {
-      {"global", Space::Global},          {"shared", Space::Shared},     {"shared::cta", Space::Shared},
-      {"shared::cluster", Space::Shared}, {"local", Space::Local},       {"param", Space::Param},
-      {"param::entry", Space::Param},     {"param::func", Space::Param}, {"const", Space::Const}};
+      {"global", Space::Global},      {"shared", Space::Shared},
+      {"shared::cta", Space::Shared}, {"shared::cluster", Space::Shared},
+      {"local", Space::Local},        {"param", Space::Param},
+      {"param::entry", Space::Param}, {"param::func", Space::Param},
+      {"const", Space::Const}};
   for (const auto &[name, space] : names)
     if (take(name)) {
       out.space = space;
@@ -71,10 +76,14 @@ bool Decoder::takeSpace() {
 void Decoder::takeOrder() {
   for (const char *scope : {"cta", "cluster", "gpu", "sys"})
     take(scope);
-  bool both = take("acq_rel") | take("sc"), acquire = take("acquire"), release = take("release");
+  bool both = take("acq_rel") | take("sc");
+  bool acquire = take("acquire");
+  bool release = take("release");
   out.acquire = both || acquire;
   out.release = both || release;
-  bool relaxed = take("relaxed"), isVolatile = take("volatile"), mmio = take("mmio");
+  bool relaxed = take("relaxed");
+  bool isVolatile = take("volatile");
+  bool mmio = take("mmio");
   out.strong = out.acquire || out.release || relaxed || isVolatile || mmio;
   take("weak");
 }
@@ -82,8 +91,8 @@ void Decoder::takeOrder() {
 bool Decoder::expectOperands(size_t least, size_t most) {
   if (operandCount() >= least && operandCount() <= most)
     return true;
-  fail("expected " + std::to_string(least) + (most > least ? " to " + std::to_string(most) : "") + " operands, found " +
-       std::to_string(operandCount()));
+  fail("expected " + std::to_string(least) + (most > least ? " to " + std::to_string(most) : "") +
+       " operands, found " + std::to_string(operandCount()));
   return false;
 }
 
@@ -127,47 +136,48 @@ uint32_t Decoder::predicateConstant(bool value) {
 }
 
 uint32_t Decoder::special(const std::string &name, bool wide) {
-  static const std::unordered_map<std::string, Special> names = {{"%tid.x", Special::TidX},
-                                                                 {"%tid.y", Special::TidY},
-                                                                 {"%tid.z", Special::TidZ},
-                                                                 {"%ntid.x", Special::NtidX},
-                                                                 {"%ntid.y", Special::NtidY},
-                                                                 {"%ntid.z", Special::NtidZ},
-                                                                 {"%ctaid.x", Special::CtaidX},
-                                                                 {"%ctaid.y", Special::CtaidY},
-                                                                 {"%ctaid.z", Special::CtaidZ},
-                                                                 {"%nctaid.x", Special::NctaidX},
-                                                                 {"%nctaid.y", Special::NctaidY},
-                                                                 {"%nctaid.z", Special::NctaidZ},
-                                                                 {"%laneid", Special::LaneId},
-                                                                 {"%warpid", Special::WarpId},
-                                                                 {"%nwarpid", Special::NwarpId},
-                                                                 {"%smid", Special::SmId},
-                                                                 {"%nsmid", Special::NsmId},
-                                                                 {"%gridid", Special::GridId},
-                                                                 {"%lanemask_eq", Special::LaneMaskEq},
-                                                                 {"%lanemask_lt", Special::LaneMaskLt},
-                                                                 {"%lanemask_le", Special::LaneMaskLe},
-                                                                 {"%lanemask_gt", Special::LaneMaskGt},
-                                                                 {"%lanemask_ge", Special::LaneMaskGe},
-                                                                 {"%dynamic_smem_size", Special::DynamicSharedSize},
-                                                                 {"%total_smem_size", Special::TotalSharedSize},
-                                                                 {"%aggr_smem_size", Special::TotalSharedSize},
-                                                                 // Clusters of one block.
-                                                                 {"%clusterid.x", Special::CtaidX},
-                                                                 {"%clusterid.y", Special::CtaidY},
-                                                                 {"%clusterid.z", Special::CtaidZ},
-                                                                 {"%nclusterid.x", Special::NctaidX},
-                                                                 {"%nclusterid.y", Special::NctaidY},
-                                                                 {"%nclusterid.z", Special::NctaidZ},
-                                                                 {"%cluster_ctaid.x", Special::Zero},
-                                                                 {"%cluster_ctaid.y", Special::Zero},
-                                                                 {"%cluster_ctaid.z", Special::Zero},
-                                                                 {"%cluster_nctaid.x", Special::One},
-                                                                 {"%cluster_nctaid.y", Special::One},
-                                                                 {"%cluster_nctaid.z", Special::One},
-                                                                 {"%cluster_ctarank", Special::Zero},
-                                                                 {"%cluster_nctarank", Special::One}};
+  static const std::unordered_map<std::string, Special> names = {
+      {"%tid.x", Special::TidX},
+      {"%tid.y", Special::TidY},
+      {"%tid.z", Special::TidZ},
+      {"%ntid.x", Special::NtidX},
+      {"%ntid.y", Special::NtidY},
+      {"%ntid.z", Special::NtidZ},
+      {"%ctaid.x", Special::CtaidX},
+      {"%ctaid.y", Special::CtaidY},
+      {"%ctaid.z", Special::CtaidZ},
+      {"%nctaid.x", Special::NctaidX},
+      {"%nctaid.y", Special::NctaidY},
+      {"%nctaid.z", Special::NctaidZ},
+      {"%laneid", Special::LaneId},
+      {"%warpid", Special::WarpId},
+      {"%nwarpid", Special::NwarpId},
+      {"%smid", Special::SmId},
+      {"%nsmid", Special::NsmId},
+      {"%gridid", Special::GridId},
+      {"%lanemask_eq", Special::LaneMaskEq},
+      {"%lanemask_lt", Special::LaneMaskLt},
+      {"%lanemask_le", Special::LaneMaskLe},
+      {"%lanemask_gt", Special::LaneMaskGt},
+      {"%lanemask_ge", Special::LaneMaskGe},
+      {"%dynamic_smem_size", Special::DynamicSharedSize},
+      {"%total_smem_size", Special::TotalSharedSize},
+      {"%aggr_smem_size", Special::TotalSharedSize},
+      // Clusters of one block.
+      {"%clusterid.x", Special::CtaidX},
+      {"%clusterid.y", Special::CtaidY},
+      {"%clusterid.z", Special::CtaidZ},
+      {"%nclusterid.x", Special::NctaidX},
+      {"%nclusterid.y", Special::NctaidY},
+      {"%nclusterid.z", Special::NctaidZ},
+      {"%cluster_ctaid.x", Special::Zero},
+      {"%cluster_ctaid.y", Special::Zero},
+      {"%cluster_ctaid.z", Special::Zero},
+      {"%cluster_nctaid.x", Special::One},
+      {"%cluster_nctaid.y", Special::One},
+      {"%cluster_nctaid.z", Special::One},
+      {"%cluster_ctarank", Special::Zero},
+      {"%cluster_nctarank", Special::One}};
   auto found = names.find(name);
   if (found == names.end()) {
     fail("expected an operand, found \"" + name + "\"");
@@ -184,7 +194,8 @@ uint32_t Decoder::special(const std::string &name, bool wide) {
 uint64_t Decoder::immediateBits(const Operand &o, Type type) {
   uint32_t bytes = typeBytes(type);
   uint64_t bits = o.bits;
-  if (o.kind == Kind::Float && o.floatBits != 32 && (type == Type::F32 || (bytes == 4 && o.floatBits == 0))) {
+  if (o.kind == Kind::Float && o.floatBits != 32 &&
+      (type == Type::F32 || (bytes == 4 && o.floatBits == 0))) {
     double wide;
     std::memcpy(&wide, &bits, 8);
     float narrow = float(wide);
@@ -206,7 +217,8 @@ Type Decoder::registerType(const Operand &o) const {
 uint64_t Decoder::variableAddress(const Operand &o) {
   if (!o.moduleVariable) {
     uint32_t at = framePlaces[functionIndex][o.index];
-    bool kernelParameter = functionIndex == entry && o.index < function->resultCount + function->parameterCount;
+    bool kernelParameter =
+        functionIndex == entry && o.index < function->resultCount + function->parameterCount;
     return (kernelParameter ? paramWindow : 0) + at + uint64_t(o.offset);
   }
   const syntax::Variable &v = module.variables[o.index];
@@ -222,23 +234,20 @@ uint32_t Decoder::place(const Operand &o, Type type, bool &wide, bool any) {
   switch (o.kind) {
   case Kind::Register: {
     Type have = registerType(o);
-    uint32_t haveBytes = typeBytes(have), wantBytes = typeBytes(type);
-    if (o.negated || o.second >= 0 || have == Type::Pred || (any ? haveBytes < wantBytes : haveBytes != wantBytes))
+    uint32_t haveBytes = typeBytes(have);
+    uint32_t wantBytes = typeBytes(type);
+    if (o.negated || o.second >= 0 || have == Type::Pred ||
+        (any ? haveBytes < wantBytes : haveBytes != wantBytes))
       fail("expected a register of " + std::to_string(8 * wantBytes) + " bits, found " +
            function->registers[o.index].name + " of type ." + typeName(have));
     wide = haveBytes == 8;
     return registerPlaces[functionIndex][o.index];
   }
   case Kind::Integer:
-  case Kind::Float:
-    return constant(immediateBits(o, type), wide);
-  case Kind::Variable:
-    return constant(variableAddress(o), wide);
-  case Kind::Name:
-    return special(o.text, wide);
-  default:
-    fail("expected a register or an immediate");
-    return 0;
+  case Kind::Float: return constant(immediateBits(o, type), wide);
+  case Kind::Variable: return constant(variableAddress(o), wide);
+  case Kind::Name: return special(o.text, wide);
+  default: fail("expected a register or an immediate"); return 0;
   }
 }
 
@@ -299,9 +308,11 @@ void Decoder::bindAddress(uint32_t slot, size_t index, int64_t *offset) {
   }
 }
 
-uint32_t Decoder::registerList(const Operand &o, Type type, bool &wide, bool any, bool destination) {
+uint32_t Decoder::registerList(const Operand &o, Type type, bool &wide, bool any,
+                               bool destination) {
   uint32_t start = uint32_t(code.lists.size());
-  const std::vector<Operand> single = {o}, &elements = o.kind == Kind::Vector ? o.elements : single;
+  const std::vector<Operand> single = {o};
+  const std::vector<Operand> &elements = o.kind == Kind::Vector ? o.elements : single;
   wide = typeBytes(type) == 8;
   bool first = true;
   for (const Operand &e : elements) {

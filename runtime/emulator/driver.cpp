@@ -1,4 +1,5 @@
-// The emulated driver's heart: its one state, injected failures, whose context is current, and nysjit_emulator_*.
+// The emulated driver's heart: its one state, injected failures, whose context is current, and
+// nysjit_emulator_*.
 #include "runtime/emulator/driver_state.h"
 
 #include <algorithm>
@@ -58,15 +59,17 @@ CUresult Context::synchronize() {
 
 namespace {
 
-// Both spellings of each symbol: "cuMemAlloc" and "cuMemAlloc_v2". Taking the address of each makes a forgotten one a
-// link error.
+// Both spellings of each symbol: "cuMemAlloc" and "cuMemAlloc_v2". Taking the address of each makes
+// a forgotten one a link error.
 struct Known {
-  const char *name, *symbolName;
+  const char *name;
+  const char *symbolName;
   Symbol symbol;
   void (*address)();
 };
 const Known known[] = {
-#define NYSJIT_KNOW(name, symbol, parameters) {#name, #symbol, Symbol::name, reinterpret_cast<void (*)()>(&symbol)},
+#define NYSJIT_KNOW(name, symbol, parameters)                                                      \
+  {#name, #symbol, Symbol::name, reinterpret_cast<void (*)()>(&symbol)},
     NYSJIT_CUDA_SYMBOLS(NYSJIT_KNOW)
 #undef NYSJIT_KNOW
 };
@@ -122,10 +125,17 @@ NYSJIT_EXPORTED int nysjit_emulator_last_counts(nysjit_emulator_counts *counts) 
     if (!counts || counts->size < sizeof(size_t) || !state.lastCounts)
       return -1;
     const Counts &last = *state.lastCounts;
-    const nysjit_emulator_counts all = {
-        sizeof(nysjit_emulator_counts), last.instructions,  last.mmaFlops,      last.globalReadBytes,
-        last.globalWriteBytes,          last.globalSectors, last.bankConflicts, last.ldmatrixConflicts,
-        last.sharedStoreConflicts,      last.barriers,      last.races};
+    const nysjit_emulator_counts all = {sizeof(nysjit_emulator_counts),
+                                        last.instructions,
+                                        last.mmaFlops,
+                                        last.globalReadBytes,
+                                        last.globalWriteBytes,
+                                        last.globalSectors,
+                                        last.bankConflicts,
+                                        last.ldmatrixConflicts,
+                                        last.sharedStoreConflicts,
+                                        last.barriers,
+                                        last.races};
     const size_t bytes = std::min(counts->size, sizeof all);
     std::memcpy(counts, &all, bytes);
     counts->size = bytes;
@@ -143,7 +153,8 @@ NYSJIT_EXPORTED int nysjit_emulator_inject(const char *symbol, int after, int re
       return -1;
     for (const Known &one : known)
       if (!std::strcmp(symbol, one.name) || !std::strcmp(symbol, one.symbolName)) {
-        state.injected.insert({{one.symbol, state.calls[one.symbol] + unsigned(after)}, CUresult(result)});
+        state.injected.insert(
+            {{one.symbol, state.calls[one.symbol] + unsigned(after)}, CUresult(result)});
         return 0;
       }
     return -1;

@@ -27,7 +27,8 @@ namespace {
 
 struct ErrorText {
   int number;
-  const char *name, *text;
+  const char *name;
+  const char *text;
 };
 const ErrorText errors[] = {
     {0, "CUDA_SUCCESS", "no error"},
@@ -39,9 +40,11 @@ const ErrorText errors[] = {
     {101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {200, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
     {201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
-    {209, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
+    {209, "CUDA_ERROR_NO_BINARY_FOR_GPU",
+     "no kernel image is available for execution on the device"},
     {218, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
-    {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."},
+    {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+     "the provided PTX was compiled with an unsupported toolchain."},
     {400, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     {401, "CUDA_ERROR_ILLEGAL_STATE", "the operation cannot be performed in the present state"},
     {500, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
@@ -54,15 +57,21 @@ const ErrorText errors[] = {
     {716, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
     {719, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
     {801, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
-    {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
-    {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
-    {902, "CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would result in a merge of separate capture sequences"},
-    {903, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not ended in the same stream as it began"},
+    {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+     "operation not permitted when stream is capturing"},
+    {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+     "operation failed due to a previous error during capture"},
+    {902, "CUDA_ERROR_STREAM_CAPTURE_MERGE",
+     "operation would result in a merge of separate capture sequences"},
+    {903, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
+     "capture was not ended in the same stream as it began"},
     {904, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work"},
-    {905, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
+    {905, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
+     "dependency created on uncaptured work in another stream"},
     {906, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
      "operation would make the legacy stream depend on a capturing blocking stream"},
-    {907, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
+    {907, "CUDA_ERROR_CAPTURED_EVENT",
+     "operation not permitted on an event last recorded in a capturing stream"},
     {908, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
      "attempt to terminate a thread-local capture sequence from another thread"},
     {999, "CUDA_ERROR_UNKNOWN", "unknown error"},
@@ -105,30 +114,24 @@ std::optional<int> deviceAttribute(int attribute, int capability) {
   case 6: // MAX_GRID_DIM_Y
   case 7: // MAX_GRID_DIM_Z
     return 65535;
-  case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK:
-    return defaultSharedBytes;
+  case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK: return defaultSharedBytes;
   case 9: // TOTAL_CONSTANT_MEMORY
     return 65536;
-  case CU_DEVICE_ATTRIBUTE_WARP_SIZE:
-    return 32;
+  case CU_DEVICE_ATTRIBUTE_WARP_SIZE: return 32;
   case 12: // MAX_REGISTERS_PER_BLOCK
   case 82: // MAX_REGISTERS_PER_MULTIPROCESSOR
     return 65536;
-  case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT:
-    return multiprocessors;
+  case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: return multiprocessors;
   case 31: // CONCURRENT_KERNELS
   case 41: // UNIFIED_ADDRESSING
     return 1;
   case 39: // MAX_THREADS_PER_MULTIPROCESSOR
     return device.threadsPerMultiprocessor;
-  case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
-    return capability / 10;
-  case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
-    return capability % 10;
-  case 81: // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR: a block's opt-in and the KiB that the system takes
-    return device.optInSharedBytes + 1024;
-  case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:
-    return device.optInSharedBytes;
+  case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: return capability / 10;
+  case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: return capability % 10;
+  // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR: a block's opt-in and the KiB that the system takes
+  case 81: return device.optInSharedBytes + 1024;
+  case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: return device.optInSharedBytes;
   case 111: // RESERVED_SHARED_MEMORY_PER_BLOCK
     return 1024;
   }
@@ -156,11 +159,13 @@ CUresult cuDriverGetVersion(int *version) {
 }
 
 CUresult cuGetErrorName(CUresult error, const char **name) {
-  return call(Symbol::cuGetErrorName, [&](Driver &) { return nameError(error, name, &ErrorText::name); });
+  return call(Symbol::cuGetErrorName,
+              [&](Driver &) { return nameError(error, name, &ErrorText::name); });
 }
 
 CUresult cuGetErrorString(CUresult error, const char **text) {
-  return call(Symbol::cuGetErrorString, [&](Driver &) { return nameError(error, text, &ErrorText::text); });
+  return call(Symbol::cuGetErrorString,
+              [&](Driver &) { return nameError(error, text, &ErrorText::text); });
 }
 
 CUresult cuDeviceGetCount(int *count) {

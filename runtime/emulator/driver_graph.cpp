@@ -1,5 +1,6 @@
-// Stream capture and graphs. A graph is the list of its operations in the order of capture: every dependency points
-// backward in it, so running it front to back is one of the orders that the driver may choose.
+// Stream capture and graphs. A graph is the list of its operations in the order of capture: every
+// dependency points backward in it, so running it front to back is one of the orders that the
+// driver may choose.
 #include "runtime/emulator/driver_state.h"
 
 using namespace nysjit::emulator;
@@ -7,7 +8,8 @@ using namespace nysjit::emulator;
 namespace {
 
 /// The stream for cuStreamBegin/EndCapture, which may be neither legacy stream.
-CUresult findForCapture(Driver &state, CUstream handle, Context *&context, std::shared_ptr<Stream> &stream) {
+CUresult findForCapture(Driver &state, CUstream handle, Context *&context,
+                        std::shared_ptr<Stream> &stream) {
   NYSJIT_TRY(state.current(context));
   if (reinterpret_cast<uintptr_t>(handle) < 2)
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
@@ -75,7 +77,8 @@ CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus *status) {
     std::shared_ptr<Stream> stream;
     NYSJIT_TRY(state.stream(*context, handle, stream));
     if (stream->capture)
-      *status = stream->capture->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED : CU_STREAM_CAPTURE_STATUS_ACTIVE;
+      *status = stream->capture->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
+                                         : CU_STREAM_CAPTURE_STATUS_ACTIVE;
     return CUDA_SUCCESS;
   });
 }
@@ -90,7 +93,8 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *graph) {
     std::shared_ptr<Capture> capture = stream->capture;
     if (!capture)
       return illegalState;
-    if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->thread != std::this_thread::get_id())
+    if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED &&
+        capture->thread != std::this_thread::get_id())
       return captureWrongThread;
     if (capture->origin != stream.get()) {
       capture->invalid = true;
@@ -108,7 +112,8 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *graph) {
   });
 }
 
-CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph, unsigned long long flags) {
+CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph,
+                                     unsigned long long flags) {
   return call(Symbol::cuGraphInstantiate, [&](Driver &state) {
     Context *context;
     NYSJIT_TRY(state.current(context));

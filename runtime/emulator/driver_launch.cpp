@@ -11,23 +11,19 @@ namespace {
 
 CUresult resultOf(Fault fault) {
   switch (fault) {
-  case Fault::None:
-    return CUDA_SUCCESS;
-  case Fault::IllegalAddress:
-    return CUDA_ERROR_ILLEGAL_ADDRESS;
-  case Fault::Misaligned:
-    return CUDA_ERROR_MISALIGNED_ADDRESS;
-  case Fault::IllegalInstruction:
-    return CUDA_ERROR_ILLEGAL_INSTRUCTION;
-  case Fault::Failed:
-    break;
+  case Fault::None: return CUDA_SUCCESS;
+  case Fault::IllegalAddress: return CUDA_ERROR_ILLEGAL_ADDRESS;
+  case Fault::Misaligned: return CUDA_ERROR_MISALIGNED_ADDRESS;
+  case Fault::IllegalInstruction: return CUDA_ERROR_ILLEGAL_INSTRUCTION;
+  case Fault::Failed: break;
   }
   return CUDA_ERROR_LAUNCH_FAILED;
 }
 
 /// Runs a kernel, and keeps what was found.
 void runKernel(Driver &state, Context &context, const Launch &launch) {
-  const std::string prefix = launch.function->name + " launch " + std::to_string(++state.launches) + ": ";
+  const std::string prefix =
+      launch.function->name + " launch " + std::to_string(++state.launches) + ": ";
   Outcome outcome;
   try {
     outcome = run(launch, context.memory, state.options);
@@ -89,14 +85,17 @@ CUresult Driver::enqueue(Context &context, Stream &stream, Operation operation) 
 namespace {
 
 struct Extent {
-  unsigned x, y, z;
+  unsigned x;
+  unsigned y;
+  unsigned z;
 };
 
 CUresult checkExtents(const Function &function, Extent grid, Extent block) {
   const uint64_t threads = uint64_t(block.x) * block.y * block.z;
   if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     return CUDA_ERROR_INVALID_VALUE;
-  if (!threads || block.x > 1024 || block.y > 1024 || block.z > 64 || threads > std::min(function.maxThreads, 1024u))
+  if (!threads || block.x > 1024 || block.y > 1024 || block.z > 64 ||
+      threads > std::min(function.maxThreads, 1024u))
     return CUDA_ERROR_INVALID_VALUE;
   const unsigned given[3] = {block.x, block.y, block.z};
   for (int i = 0; i < 3; ++i)
@@ -105,7 +104,8 @@ CUresult checkExtents(const Function &function, Extent grid, Extent block) {
   return CUDA_SUCCESS;
 }
 
-/// `extra`: a list of names and values, the form in which the caller brings the parameter block ready.
+/// `extra`: a list of names and values, the form in which the caller brings the parameter block
+/// ready.
 CUresult readExtra(const Function &function, void **extra, std::vector<uint8_t> &block) {
   enum { end = 0, bufferPointer = 1, bufferSize = 2 };
   const void *buffer = nullptr;
@@ -126,7 +126,8 @@ CUresult readExtra(const Function &function, void **extra, std::vector<uint8_t> 
 }
 
 /// Copies the arguments, as the driver does, before the call returns.
-CUresult readParameters(const Function &function, void **parameters, void **extra, std::vector<uint8_t> &block) {
+CUresult readParameters(const Function &function, void **parameters, void **extra,
+                        std::vector<uint8_t> &block) {
   block.assign(function.parameterBytes, 0);
   if (parameters && extra)
     return CUDA_ERROR_INVALID_VALUE;
@@ -137,7 +138,8 @@ CUresult readParameters(const Function &function, void **parameters, void **extr
   for (size_t i = 0; i < function.parameters.size(); ++i) {
     if (!parameters[i])
       return CUDA_ERROR_INVALID_VALUE;
-    std::memcpy(block.data() + function.parameters[i].offset, parameters[i], function.parameters[i].bytes);
+    std::memcpy(block.data() + function.parameters[i].offset, parameters[i],
+                function.parameters[i].bytes);
   }
   return CUDA_SUCCESS;
 }
@@ -155,15 +157,19 @@ CUresult launch(Driver &state, CUfunction handle, Extent grid, Extent block, uns
   NYSJIT_TRY(checkExtents(function, grid, block));
   if (sharedBytes > loaded->maxDynamicShared)
     return CUDA_ERROR_INVALID_VALUE;
-  KernelLaunch kernel{
-      loaded->module,
-      {&function, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, sharedBytes, mayOverlap, {}}};
+  KernelLaunch kernel{loaded->module,
+                      {&function,
+                       {grid.x, grid.y, grid.z},
+                       {block.x, block.y, block.z},
+                       sharedBytes,
+                       mayOverlap,
+                       {}}};
   NYSJIT_TRY(readParameters(function, parameters, extra, kernel.launch.parameters));
   return state.enqueue(*context, *stream, std::move(kernel));
 }
 
-/// Clusters are not emulated. With programmatic serialisation the launch still runs after the one before it, but is
-/// checked as one that may overlap it.
+/// Clusters are not emulated. With programmatic serialisation the launch still runs after the one
+/// before it, but is checked as one that may overlap it.
 CUresult readAttributes(const CUlaunchConfig &config, int capability, bool &mayOverlap) {
   if (config.numAttrs && !config.attrs)
     return CUDA_ERROR_INVALID_VALUE;
@@ -171,20 +177,18 @@ CUresult readAttributes(const CUlaunchConfig &config, int capability, bool &mayO
     const CUlaunchAttribute &attribute = config.attrs[i];
     const auto &cluster = attribute.value.clusterDim;
     switch (attribute.id) {
-    case CU_LAUNCH_ATTRIBUTE_IGNORE:
-      break;
+    case CU_LAUNCH_ATTRIBUTE_IGNORE: break;
     case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION:
       mayOverlap = capability >= 90 && attribute.value.programmaticStreamSerializationAllowed;
       break;
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
-      if (capability < 90 || !cluster.x || !cluster.y || !cluster.z || config.gridDimX % cluster.x ||
-          config.gridDimY % cluster.y || config.gridDimZ % cluster.z)
+      if (capability < 90 || !cluster.x || !cluster.y || !cluster.z ||
+          config.gridDimX % cluster.x || config.gridDimY % cluster.y || config.gridDimZ % cluster.z)
         return CUDA_ERROR_INVALID_VALUE;
       if (uint64_t(cluster.x) * cluster.y * cluster.z > 1)
         return CUDA_ERROR_NOT_SUPPORTED;
       break;
-    default:
-      return CUDA_ERROR_INVALID_VALUE;
+    default: return CUDA_ERROR_INVALID_VALUE;
     }
   }
   return CUDA_SUCCESS;
@@ -192,23 +196,24 @@ CUresult readAttributes(const CUlaunchConfig &config, int capability, bool &mayO
 
 } // namespace
 
-CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                        unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,
-                        void **extra) {
+CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ,
+                        unsigned blockX, unsigned blockY, unsigned blockZ, unsigned sharedBytes,
+                        CUstream stream, void **parameters, void **extra) {
   return call(Symbol::cuLaunchKernel, [&](Driver &state) {
-    return launch(state, function, {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, sharedBytes, stream, parameters,
-                  extra, /*mayOverlap=*/false);
+    return launch(state, function, {gridX, gridY, gridZ}, {blockX, blockY, blockZ}, sharedBytes,
+                  stream, parameters, extra, /*mayOverlap=*/false);
   });
 }
 
-CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra) {
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **parameters,
+                          void **extra) {
   return call(Symbol::cuLaunchKernelEx, [&](Driver &state) {
     if (!config)
       return state.initialized ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_INITIALIZED;
     bool mayOverlap = false;
     NYSJIT_TRY(readAttributes(*config, state.capability, mayOverlap));
     return launch(state, function, {config->gridDimX, config->gridDimY, config->gridDimZ},
-                  {config->blockDimX, config->blockDimY, config->blockDimZ}, config->sharedMemBytes, config->hStream,
-                  parameters, extra, mayOverlap);
+                  {config->blockDimX, config->blockDimY, config->blockDimZ}, config->sharedMemBytes,
+                  config->hStream, parameters, extra, mayOverlap);
   });
 }

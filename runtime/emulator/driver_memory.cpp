@@ -1,13 +1,15 @@
-// Device memory and its copies. Host memory is taken as given: the emulator cannot know what a host pointer is worth.
+// Device memory and its copies. Host memory is taken as given: the emulator cannot know what a host
+// pointer is worth.
 #include "runtime/emulator/driver_state.h"
 
 using namespace nysjit::emulator;
 
 namespace {
 
-/// A copy that waits for the device: on the legacy stream, as the driver's, so refused while a blocking stream
-/// captures.
-CUresult copyNow(Driver &state, const void *host, CUdeviceptr device, Operation operation, size_t bytes) {
+/// A copy that waits for the device: on the legacy stream, as the driver's, so refused while a
+/// blocking stream captures.
+CUresult copyNow(Driver &state, const void *host, CUdeviceptr device, Operation operation,
+                 size_t bytes) {
   Context *context;
   NYSJIT_TRY(state.current(context));
   if (bytes == 0)
@@ -23,8 +25,8 @@ CUresult copyNow(Driver &state, const void *host, CUdeviceptr device, Operation 
 }
 
 /// Work for a stream on device memory at one or two places.
-CUresult enqueueOn(Driver &state, CUstream handle, std::initializer_list<CUdeviceptr> places, const void *host,
-                   bool needsHost, size_t bytes, Operation operation) {
+CUresult enqueueOn(Driver &state, CUstream handle, std::initializer_list<CUdeviceptr> places,
+                   const void *host, bool needsHost, size_t bytes, Operation operation) {
   Context *context;
   NYSJIT_TRY(state.current(context));
   std::shared_ptr<Stream> stream;

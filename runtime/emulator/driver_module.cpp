@@ -1,4 +1,5 @@
-// Modules of PTX text and their functions. A function's registers are reported as 0: the emulator allocates none.
+// Modules of PTX text and their functions. A function's registers are reported as 0: the emulator
+// allocates none.
 #include "runtime/emulator/driver_state.h"
 
 #include <algorithm>
@@ -45,7 +46,8 @@ private:
 
 /// Whether the image is a cubin or a fat binary, which this device has no use for.
 bool isBinary(const unsigned char *image) {
-  static const unsigned char magics[][4] = {{0x7f, 'E', 'L', 'F'}, {0x50, 0xed, 0x55, 0xba}, {0xb1, 0x43, 0x62, 0x46}};
+  static const unsigned char magics[][4] = {
+      {0x7f, 'E', 'L', 'F'}, {0x50, 0xed, 0x55, 0xba}, {0xb1, 0x43, 0x62, 0x46}};
   for (const unsigned char *magic : magics) {
     int i = 0;
     while (i < 4 && image[i] == magic[i] && image[i])
@@ -65,7 +67,8 @@ std::string_view afterDirective(std::string_view ptx, std::string_view directive
     else if (rest.substr(0, 2) == "/*")
       at = std::min(ptx.find("*/", at + 2), ptx.size() - 2) + 2;
     else if (rest.substr(0, directive.size()) == directive)
-      return rest.substr(std::min(rest.find_first_not_of(" \t\r\n", directive.size()), rest.size()));
+      return rest.substr(
+          std::min(rest.find_first_not_of(" \t\r\n", directive.size()), rest.size()));
     else
       ++at;
   }
@@ -81,7 +84,8 @@ int readNumber(std::string_view &text) {
   return number;
 }
 
-/// What the driver looks at before it compiles. Text without these directives is left to the parser's message.
+/// What the driver looks at before it compiles. Text without these directives is left to the
+/// parser's message.
 CUresult checkHeader(std::string_view ptx, int capability, std::string &error) {
   std::string_view version = afterDirective(ptx, ".version");
   const int major = readNumber(version);
@@ -89,7 +93,8 @@ CUresult checkHeader(std::string_view ptx, int capability, std::string &error) {
     version.remove_prefix(1);
   const int minor = readNumber(version);
   if (major > 9 || (major == 9 && minor > 0)) {
-    error = "expected .version 9.0 or older, found " + std::to_string(major) + "." + std::to_string(minor);
+    error = "expected .version 9.0 or older, found " + std::to_string(major) + "." +
+            std::to_string(minor);
     return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
   }
   std::string_view target = afterDirective(ptx, ".target");
@@ -104,7 +109,8 @@ CUresult checkHeader(std::string_view ptx, int capability, std::string &error) {
                                     : wanted <= capability;
   if (runs)
     return CUDA_SUCCESS;
-  error = "expected a .target that sm_" + std::to_string(capability) + " runs, found sm_" + std::to_string(wanted);
+  error = "expected a .target that sm_" + std::to_string(capability) + " runs, found sm_" +
+          std::to_string(wanted);
   if (suffix == 'a' || suffix == 'f')
     error += suffix;
   return CUDA_ERROR_NO_BINARY_FOR_GPU;
@@ -113,7 +119,8 @@ CUresult checkHeader(std::string_view ptx, int capability, std::string &error) {
 /// As ptxas: static shared memory is at most 48 KiB on every target.
 CUresult checkFunctions(const Module &module, std::string &error) {
   for (const std::string &name : module.functionNames())
-    if (const Function *function = module.function(name); function->staticSharedBytes > unsigned(defaultSharedBytes)) {
+    if (const Function *function = module.function(name);
+        function->staticSharedBytes > unsigned(defaultSharedBytes)) {
       error = name + ": expected at most 49152 bytes of static shared memory, found " +
               std::to_string(function->staticSharedBytes);
       return CUDA_ERROR_INVALID_PTX;
@@ -121,8 +128,8 @@ CUresult checkFunctions(const Module &module, std::string &error) {
   return CUDA_SUCCESS;
 }
 
-CUresult compile(Driver &state, Context &context, const char *image, std::unique_ptr<Module> &module,
-                 std::string &error) {
+CUresult compile(Driver &state, Context &context, const char *image,
+                 std::unique_ptr<Module> &module, std::string &error) {
   NYSJIT_TRY(checkHeader(image, state.capability, error));
   module = Module::load(image, context.memory, error);
   if (!module)
@@ -142,7 +149,8 @@ CUresult loadModule(Driver &state, CUmodule *handle, const void *image, Logs &lo
   }
   auto loaded = std::make_shared<LoadedModule>();
   std::string error;
-  if (CUresult result = compile(state, *context, static_cast<const char *>(image), loaded->module, error)) {
+  if (CUresult result =
+          compile(state, *context, static_cast<const char *>(image), loaded->module, error)) {
     logs.write("", error);
     return result;
   }
@@ -154,22 +162,17 @@ CUresult loadModule(Driver &state, CUmodule *handle, const void *image, Logs &lo
 std::optional<int> functionAttribute(const LoadedFunction &loaded, int attribute, int capability) {
   const Function &function = *loaded.function;
   switch (attribute) {
-  case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
-    return int(std::min(function.maxThreads, 1024u));
-  case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES:
-    return int(function.staticSharedBytes);
+  case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: return int(std::min(function.maxThreads, 1024u));
+  case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES: return int(function.staticSharedBytes);
   case CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES:
   case CU_FUNC_ATTRIBUTE_NUM_REGS:
   case 7: // CACHE_MODE_CA
     return 0;
-  case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:
-    return int(function.localBytes);
+  case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: return int(function.localBytes);
   case CU_FUNC_ATTRIBUTE_PTX_VERSION: // of the virtual architecture, whatever the name says
     return loaded.module->module->target();
-  case CU_FUNC_ATTRIBUTE_BINARY_VERSION:
-    return capability;
-  case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
-    return int(loaded.maxDynamicShared);
+  case CU_FUNC_ATTRIBUTE_BINARY_VERSION: return capability;
+  case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: return int(loaded.maxDynamicShared);
   case 9: // PREFERRED_SHARED_MEMORY_CARVEOUT
     return -1;
   }
@@ -185,8 +188,8 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image) {
   });
 }
 
-CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned optionCount, CUjit_option *options,
-                            void **optionValues) {
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned optionCount,
+                            CUjit_option *options, void **optionValues) {
   return call(Symbol::cuModuleLoadDataEx, [&](Driver &state) {
     Logs logs;
     if (!logs.read(optionCount, options, optionValues))
@@ -225,14 +228,16 @@ CUresult cuModuleGetFunction(CUfunction *handle, CUmodule module, const char *na
     CUfunction &given = loaded->functions[name];
     if (!given) {
       const uint32_t room = unsigned(defaultSharedBytes) - function->staticSharedBytes;
-      given = context->functions.add(std::make_shared<LoadedFunction>(LoadedFunction{loaded, function, room}));
+      given = context->functions.add(
+          std::make_shared<LoadedFunction>(LoadedFunction{loaded, function, room}));
     }
     *handle = given;
     return CUDA_SUCCESS;
   });
 }
 
-CUresult cuModuleGetGlobal_v2(CUdeviceptr *address, size_t *bytes, CUmodule module, const char *name) {
+CUresult cuModuleGetGlobal_v2(CUdeviceptr *address, size_t *bytes, CUmodule module,
+                              const char *name) {
   return call(Symbol::cuModuleGetGlobal, [&](Driver &state) {
     Context *context;
     NYSJIT_TRY(state.current(context));
@@ -241,7 +246,8 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr *address, size_t *bytes, CUmodule modu
     std::shared_ptr<LoadedModule> loaded = context->modules.find(module);
     if (!loaded)
       return CUDA_ERROR_INVALID_HANDLE;
-    uint64_t where, size;
+    uint64_t where;
+    uint64_t size;
     if (!loaded->module->variable(name, where, size))
       return CUDA_ERROR_NOT_FOUND;
     if (address)
@@ -278,7 +284,8 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
       return CUDA_ERROR_INVALID_HANDLE;
     if (int(attribute) == 9) // PREFERRED_SHARED_MEMORY_CARVEOUT, a hint
       return value >= -1 && value <= 100 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    const int room = deviceFacts(state.capability).optInSharedBytes - int(loaded->function->staticSharedBytes);
+    const int room =
+        deviceFacts(state.capability).optInSharedBytes - int(loaded->function->staticSharedBytes);
     if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || value > room)
       return CUDA_ERROR_INVALID_VALUE;
     loaded->maxDynamicShared = unsigned(value);

@@ -1,9 +1,10 @@
-// The emulated driver's state: what a handle means, the one context, streams, captures, graphs. The driver's functions
-// in driver_*.cpp are bodies over it, each run by `call`, which takes the lock, looks for an injected failure and lets
-// no exception out.
+// The emulated driver's state: what a handle means, the one context, streams, captures, graphs. The
+// driver's functions in driver_*.cpp are bodies over it, each run by `call`, which takes the lock,
+// looks for an injected failure and lets no exception out.
 //
-// Handles are numbers that are never used twice, looked up before use: a stale or invented one gives INVALID_HANDLE.
-// There is one device, so one context, the primary one; its handle outlives it, as the driver's does.
+// Handles are numbers that are never used twice, looked up before use: a stale or invented one
+// gives INVALID_HANDLE. There is one device, so one context, the primary one; its handle outlives
+// it, as the driver's does.
 #pragma once
 #include "runtime/cuda/driver_api.h"
 #include "runtime/emulator/emulator.h"
@@ -19,7 +20,8 @@
 #include <variant>
 
 extern "C" {
-#define NYSJIT_DECLARE(name, symbol, parameters) __attribute__((visibility("default"))) CUresult symbol parameters;
+#define NYSJIT_DECLARE(name, symbol, parameters)                                                   \
+  __attribute__((visibility("default"))) CUresult symbol parameters;
 NYSJIT_CUDA_SYMBOLS(NYSJIT_DECLARE)
 #undef NYSJIT_DECLARE
 }
@@ -33,14 +35,20 @@ enum class Symbol {
 };
 
 // Results that driver_api.h need not name, because no caller of ours tells them apart.
-constexpr CUresult contextIsDestroyed = CUresult(709), illegalState = CUresult(401), captureMerge = CUresult(902),
-                   captureUnmatched = CUresult(903), captureUnjoined = CUresult(904), captureIsolation = CUresult(905),
-                   captureImplicit = CUresult(906), capturedEvent = CUresult(907), captureWrongThread = CUresult(908);
+constexpr CUresult contextIsDestroyed = CUresult(709);
+constexpr CUresult illegalState = CUresult(401);
+constexpr CUresult captureMerge = CUresult(902);
+constexpr CUresult captureUnmatched = CUresult(903);
+constexpr CUresult captureUnjoined = CUresult(904);
+constexpr CUresult captureIsolation = CUresult(905);
+constexpr CUresult captureImplicit = CUresult(906);
+constexpr CUresult capturedEvent = CUresult(907);
+constexpr CUresult captureWrongThread = CUresult(908);
 
-#define NYSJIT_TRY(expression)                                                                                         \
-  do {                                                                                                                 \
-    if (CUresult nysjitResult = (expression); nysjitResult != CUDA_SUCCESS)                                            \
-      return nysjitResult;                                                                                             \
+#define NYSJIT_TRY(expression)                                                                     \
+  do {                                                                                             \
+    if (CUresult nysjitResult = (expression); nysjitResult != CUDA_SUCCESS)                        \
+      return nysjitResult;                                                                         \
   } while (false)
 
 /// A number that no handle had before.
@@ -82,7 +90,8 @@ struct CopyOut {
   size_t bytes;
 };
 struct CopyWithin {
-  CUdeviceptr to, from;
+  CUdeviceptr to;
+  CUdeviceptr from;
   size_t bytes;
 };
 struct Fill {
@@ -110,13 +119,15 @@ struct Capture {
 };
 
 struct Stream {
-  bool blocking = true, legacy = false;
+  bool blocking = true;
+  bool legacy = false;
   std::shared_ptr<Capture> capture; // null: not capturing
   Progress progress;                // of `capture`, at this stream's end
 };
 
 struct Event {
-  bool timed = true, recorded = false;
+  bool timed = true;
+  bool recorded = false;
   std::chrono::steady_clock::time_point time;
   bool captured = false; // last recorded in a capturing stream
   std::weak_ptr<Capture> capture;
@@ -134,7 +145,8 @@ struct LoadedFunction {
   uint32_t maxDynamicShared = 0;
 };
 
-/// Owns what was made in it. Members are destroyed last first, so modules go before the memory they live in.
+/// Owns what was made in it. Members are destroyed last first, so modules go before the memory they
+/// live in.
 struct Context {
   Memory memory;
   std::map<CUdeviceptr, size_t> allocations;
@@ -143,7 +155,8 @@ struct Context {
   Table<CUfunction, LoadedFunction> functions;
   Table<CUstream, Stream> streams;
   Table<CUevent, Event> events;
-  std::shared_ptr<Stream> legacy = std::make_shared<Stream>(), perThread = std::make_shared<Stream>();
+  std::shared_ptr<Stream> legacy = std::make_shared<Stream>();
+  std::shared_ptr<Stream> perThread = std::make_shared<Stream>();
   CUresult fault = CUDA_SUCCESS; // of a launch; nothing runs any more
   bool faultSeen = false;        // a synchronising call returned it: from now on every call does
 
@@ -154,13 +167,15 @@ struct Context {
 
 struct Device {
   int capability;
-  int optInSharedBytes, threadsPerMultiprocessor;
+  int optInSharedBytes;
+  int threadsPerMultiprocessor;
 };
 
 /// Facts of the newest entry that is not newer than `capability`.
 const Device &deviceFacts(int capability);
 
-constexpr int defaultSharedBytes = 48 << 10, multiprocessors = 108;
+constexpr int defaultSharedBytes = 48 << 10;
+constexpr int multiprocessors = 108;
 constexpr size_t totalMemory = size_t(8) << 30;
 
 struct Driver {
@@ -182,13 +197,15 @@ struct Driver {
   std::optional<Counts> lastCounts;
   std::string report;
 
-  /// The context current to this thread; fails as the driver does if there is none, and if its fault was seen.
+  /// The context current to this thread; fails as the driver does if there is none, and if its
+  /// fault was seen.
   CUresult current(Context *&context);
   /// The same for calls that release something and do so even after a fault.
   CUresult currentEvenFaulted(Context *&context);
   /// `handle`'s stream, for a call that enqueues to it or waits for it.
   CUresult stream(Context &context, CUstream handle, std::shared_ptr<Stream> &stream);
-  /// Fails, and spoils the captures concerned, if a capture in progress forbids calls that may wait for the device.
+  /// Fails, and spoils the captures concerned, if a capture in progress forbids calls that may wait
+  /// for the device.
   CUresult refuseWhileCapturing(Context &context);
   /// Runs `operation`, or keeps it if the stream is being captured.
   CUresult enqueue(Context &context, Stream &stream, Operation operation);

@@ -1,5 +1,6 @@
-// Streams and events. Work is done when it is enqueued, so a stream holds nothing but its part in a capture, an event
-// the time at which it was recorded, and nothing is ever NOT_READY unless a test injects it.
+// Streams and events. Work is done when it is enqueued, so a stream holds nothing but its part in a
+// capture, an event the time at which it was recorded, and nothing is ever NOT_READY unless a test
+// injects it.
 #include "runtime/emulator/driver_state.h"
 
 #include <algorithm>
@@ -17,14 +18,14 @@ CUresult Driver::stream(Context &context, CUstream handle, std::shared_ptr<Strea
   case 2: // CU_STREAM_PER_THREAD
     stream = context.perThread;
     break;
-  default:
-    stream = context.streams.find(handle);
+  default: stream = context.streams.find(handle);
   }
   if (!stream)
     return CUDA_ERROR_INVALID_HANDLE;
   if (!stream->legacy)
     return CUDA_SUCCESS;
-  // The legacy stream waits for every blocking stream, which one that is being captured cannot serve.
+  // The legacy stream waits for every blocking stream, which one that is being captured cannot
+  // serve.
   CUresult result = CUDA_SUCCESS;
   for (const auto &[other, one] : context.streams)
     if (one->capture && one->blocking) {
@@ -39,7 +40,8 @@ CUresult Driver::refuseWhileCapturing(Context &context) {
   for (const auto &[handle, one] : context.streams) {
     if (!one->capture || one->capture->mode == CU_STREAM_CAPTURE_MODE_RELAXED)
       continue;
-    if (one->capture->mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && one->capture->thread != std::this_thread::get_id())
+    if (one->capture->mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL &&
+        one->capture->thread != std::this_thread::get_id())
       continue;
     one->capture->invalid = true;
     result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
@@ -51,7 +53,8 @@ CUresult Driver::refuseWhileCapturing(Context &context) {
 
 namespace {
 
-CUresult findEvent(Driver &state, CUevent handle, Context *&context, std::shared_ptr<Event> &event) {
+CUresult findEvent(Driver &state, CUevent handle, Context *&context,
+                   std::shared_ptr<Event> &event) {
   NYSJIT_TRY(state.current(context));
   event = context->events.find(handle);
   return event ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
@@ -148,7 +151,8 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
     NYSJIT_TRY(state.stream(*context, stream, found));
     if (awaited->captured)
       return waitForCaptured(*found, *awaited);
-    if (found->capture && awaited->recorded) { // what happened outside cannot come before a graph's node
+    // what happened outside cannot come before a graph's node
+    if (found->capture && awaited->recorded) {
       found->capture->invalid = true;
       return captureIsolation;
     }
@@ -212,7 +216,8 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
 }
 
 CUresult cuEventSynchronize(CUevent event) {
-  return call(Symbol::cuEventSynchronize, [&](Driver &state) { return waitForEvent(state, event); });
+  return call(Symbol::cuEventSynchronize,
+              [&](Driver &state) { return waitForEvent(state, event); });
 }
 
 CUresult cuEventQuery(CUevent event) {
@@ -222,7 +227,8 @@ CUresult cuEventQuery(CUevent event) {
 CUresult cuEventElapsedTime(float *ms, CUevent start, CUevent end) {
   return call(Symbol::cuEventElapsedTime, [&](Driver &state) {
     Context *context;
-    std::shared_ptr<Event> first, last;
+    std::shared_ptr<Event> first;
+    std::shared_ptr<Event> last;
     NYSJIT_TRY(findEvent(state, start, context, first));
     NYSJIT_TRY(findEvent(state, end, context, last));
     if (!ms)

@@ -1,6 +1,7 @@
-// cp.async: op[0] the destination in shared memory, op[1] the source, op[2] the bytes to read (src-size) or, as a
-// predicate, op[3]: ignore-src. bytes: the size. Eagerly a copy acts when issued, lazily when it has been waited for;
-// either way its destination is in flight in between (race.h). Groups are each lane's own and end in order.
+// cp.async: op[0] the destination in shared memory, op[1] the source, op[2] the bytes to read
+// (src-size) or, as a predicate, op[3]: ignore-src. bytes: the size. Eagerly a copy acts when
+// issued, lazily when it has been waited for; either way its destination is in flight in between
+// (race.h). Groups are each lane's own and end in order.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/bank_conflicts.h"
 #include "runtime/emulator/handlers.h"
@@ -16,7 +17,8 @@ bool act(Warp &warp, const CopyBatch &b, uint32_t lane) {
   uint8_t *to = warp.block->shared.data() + b.to[lane];
   if (b.take[lane]) {
     // The source's alignment is that of the whole copy.
-    const uint8_t *from = accessGlobal(warp, lane, b.from[lane], b.take[lane], b.bytes, Touch::Read);
+    const uint8_t *from =
+        accessGlobal(warp, lane, b.from[lane], b.take[lane], b.bytes, Touch::Read);
     if (!from)
       return false;
     x.counts.globalReadBytes += b.take[lane];
@@ -59,19 +61,19 @@ void executeCopy(Warp &warp, const Instruction &i, uint32_t mask) {
     ignored = ~ignored;
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t lane = uint32_t(__builtin_ctz(rest));
-    uint64_t to = warp.value(i, 0, lane) + uint64_t(i.immediate >> 32),
-             from = warp.value(i, 1, lane) + uint64_t(int64_t(int32_t(i.immediate)));
+    uint64_t to = warp.value(i, 0, lane) + uint64_t(i.immediate >> 32);
+    uint64_t from = warp.value(i, 1, lane) + uint64_t(int64_t(int32_t(i.immediate)));
     if (!(i.wide & 1))
       to = uint32_t(to);
     if (Resolved r = resolve(from); r.space != Space::Global)
       return x.fault(Fault::IllegalAddress, warp,
-                     "cp.async: expected a source in global memory, found one in " + std::string(spaceName(r.space)) +
-                         " memory");
+                     "cp.async: expected a source in global memory, found one in " +
+                         std::string(spaceName(r.space)) + " memory");
     uint64_t take = i.op[2] == noOperand ? i.bytes : warp.value(i, 2, lane);
     if (take > i.bytes)
       return x.fault(Fault::Failed, warp,
-                     "cp.async: expected at most " + std::to_string(i.bytes) + " bytes to read, found " +
-                         std::to_string(take));
+                     "cp.async: expected at most " + std::to_string(i.bytes) +
+                         " bytes to read, found " + std::to_string(take));
     if (!accessShared(warp, lane, to, i.bytes, i.bytes, Touch::Copy))
       return;
     batch.to[lane] = uint32_t(to);
@@ -101,7 +103,8 @@ void executeCopyCommit(Warp &warp, const Instruction &, uint32_t mask) {
 }
 
 void executeCopyWait(Warp &warp, const Instruction &i, uint32_t mask) {
-  // From the newest on, each lane passes over `immediate` of its groups; the others are done, the oldest first.
+  // From the newest on, each lane passes over `immediate` of its groups; the others are done, the
+  // oldest first.
   int64_t left[32];
   for (int64_t &l : left)
     l = std::max<int64_t>(i.immediate, 0);
@@ -124,10 +127,12 @@ void executeCopyWait(Warp &warp, const Instruction &i, uint32_t mask) {
   }
 }
 
-/// op[1]: the mbarrier; flag: .noinc. The lanes' copies so far leave their groups: the mbarrier ends them.
+/// op[1]: the mbarrier; flag: .noinc. The lanes' copies so far leave their groups: the mbarrier
+/// ends them.
 void executeCopyArrive(Warp &warp, const Instruction &i, uint32_t mask) {
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
-    uint32_t lane = uint32_t(__builtin_ctz(rest)), own = rest & -rest;
+    uint32_t lane = uint32_t(__builtin_ctz(rest));
+    uint32_t own = rest & -rest;
     Mbarrier *m = findMbarrier(warp, lane, warp.value(i, 1, lane) + uint64_t(i.immediate));
     if (!m)
       return;

@@ -1,7 +1,8 @@
-// cp.async.bulk, one-dimensional. Loads: op[0] the destination in shared memory, op[1] the source, op[2] the bytes,
-// op[3] the mbarrier. Stores: op[0] the destination in global memory, op[1] the source in shared memory, op[2] the
-// bytes. Addresses and sizes are multiples of 16. Eagerly they act at the issue; lazily a load when someone looks at
-// its mbarrier, a store when its group is waited for. The generic and the async proxy are not told apart.
+// cp.async.bulk, one-dimensional. Loads: op[0] the destination in shared memory, op[1] the source,
+// op[2] the bytes, op[3] the mbarrier. Stores: op[0] the destination in global memory, op[1] the
+// source in shared memory, op[2] the bytes. Addresses and sizes are multiples of 16. Eagerly they
+// act at the issue; lazily a load when someone looks at its mbarrier, a store when its group is
+// waited for. The generic and the async proxy are not told apart.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/handlers.h"
 
@@ -14,7 +15,8 @@ bool sized(Warp &warp, uint64_t bytes) {
   if (bytes % 16 == 0 && bytes < 1u << 20)
     return true;
   warp.execution->fault(Fault::Misaligned, warp,
-                        "cp.async.bulk: expected a size that is a multiple of 16, found " + std::to_string(bytes));
+                        "cp.async.bulk: expected a size that is a multiple of 16, found " +
+                            std::to_string(bytes));
   return false;
 }
 uint64_t inShared(uint64_t address) { return address >> 32 ? resolve(address).address : address; }
@@ -54,7 +56,8 @@ void executeBulkLoad(Warp &warp, const Instruction &i, uint32_t mask) {
   checkWaited(warp, mask);
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t lane = uint32_t(__builtin_ctz(rest));
-    uint64_t bytes = warp.value(i, 2, lane), to = inShared(warp.value(i, 0, lane));
+    uint64_t bytes = warp.value(i, 2, lane);
+    uint64_t to = inShared(warp.value(i, 0, lane));
     Mbarrier *m = sized(warp, bytes) ? findMbarrier(warp, lane, warp.value(i, 3, lane)) : nullptr;
     if (!m)
       return;
@@ -80,7 +83,8 @@ void executeBulkStore(Warp &warp, const Instruction &i, uint32_t mask) {
   checkWaited(warp, mask);
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t lane = uint32_t(__builtin_ctz(rest));
-    BulkStore s{lane, uint32_t(inShared(warp.value(i, 1, lane))), 0, warp.pc, warp.value(i, 0, lane)};
+    BulkStore s{lane, uint32_t(inShared(warp.value(i, 1, lane))), 0, warp.pc,
+                warp.value(i, 0, lane)};
     uint64_t bytes = warp.value(i, 2, lane);
     if (!sized(warp, bytes))
       return;

@@ -1,4 +1,5 @@
-// Branches, calls and exits. A call copies its arguments between .param variables, which lie in each thread's frame.
+// Branches, calls and exits. A call copies its arguments between .param variables, which lie in
+// each thread's frame.
 #include "runtime/emulator/handlers.h"
 
 #include <cstring>
@@ -20,11 +21,13 @@ void executeIndexedBranch(Warp &warp, const Instruction &i, uint32_t mask) {
   const uint32_t *list = warp.execution->code.lists.data() + i.list; // count, targets
   warp.isolate(mask, warp.pc + 1);
   while (true) {
-    uint32_t left = warp.current->mask, index = warp.lanes<uint32_t>(i.op[0])[__builtin_ctz(left)], same = 0;
+    uint32_t left = warp.current->mask;
+    uint32_t index = warp.lanes<uint32_t>(i.op[0])[__builtin_ctz(left)];
+    uint32_t same = 0;
     if (index >= list[0])
       return warp.execution->fault(Fault::Failed, warp,
-                                   "brx: expected an index below " + std::to_string(list[0]) + ", found " +
-                                       std::to_string(index));
+                                   "brx: expected an index below " + std::to_string(list[0]) +
+                                       ", found " + std::to_string(index));
     for (uint32_t rest = left; rest; rest &= rest - 1)
       same |= warp.lanes<uint32_t>(i.op[0])[__builtin_ctz(rest)] == index ? rest & -rest : 0;
     warp.current->pc = list[1 + index];
@@ -47,7 +50,8 @@ const uint32_t *copyFrame(Warp &warp, const uint32_t *list, uint32_t mask) {
     for (uint32_t rest = mask; rest; rest &= rest - 1) {
       size_t base = size * uint32_t(__builtin_ctz(rest));
       std::memcpy(warp.frame.data() + base + list[1], warp.frame.data() + base + list[0], list[2]);
-      std::memcpy(warp.frameWritten.data() + base + list[1], warp.frameWritten.data() + base + list[0], list[2]);
+      std::memcpy(warp.frameWritten.data() + base + list[1],
+                  warp.frameWritten.data() + base + list[0], list[2]);
     }
   return list;
 }
@@ -67,7 +71,8 @@ void executeReturn(Warp &warp, const Instruction &i, uint32_t mask) {
   uint32_t at = warp.current->stack.back();
   warp.current->stack.pop_back();
   // Behind the call's arguments stand its results.
-  const uint32_t *list = warp.execution->code.lists.data() + warp.execution->code.instructions[at].list;
+  const uint32_t *list =
+      warp.execution->code.lists.data() + warp.execution->code.instructions[at].list;
   copyFrame(warp, list + 1 + 3 * list[0], mask);
   warp.current->pc = at + 1;
 }
@@ -90,12 +95,14 @@ void executeExit(Warp &warp, const Instruction &, uint32_t mask) {
 void executeTrap(Warp &warp, const Instruction &i, uint32_t mask) {
   warp.execution->fault(i.flag ? Fault::Failed : Fault::IllegalInstruction, warp,
                         (i.flag ? "assertion: " : "trap: ") +
-                            warp.execution->threadName(warp, uint32_t(__builtin_ctz(mask))) + " stops");
+                            warp.execution->threadName(warp, uint32_t(__builtin_ctz(mask))) +
+                            " stops");
 }
 
 void executeClock(Warp &warp, const Instruction &i, uint32_t mask) {
   for (uint32_t rest = mask; rest; rest &= rest - 1)
-    warp.setValue(i, 0, uint32_t(__builtin_ctz(rest)), i.flag ? warp.execution->clock >> 32 : warp.execution->clock);
+    warp.setValue(i, 0, uint32_t(__builtin_ctz(rest)),
+                  i.flag ? warp.execution->clock >> 32 : warp.execution->clock);
 }
 
 } // namespace nysjit::emulator

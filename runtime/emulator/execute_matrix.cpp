@@ -1,6 +1,7 @@
-// ldmatrix, stmatrix, movmatrix and mma. ldmatrix: `list` the registers, op[1] the address (+ immediate); count
-// matrices of 8 rows of 16 bytes, row r of matrix m at the address of lane 8 m + r. Lane l gets elements 2 (l % 4) and
-// the next of row l / 4; transposed, row and column change places.
+// ldmatrix, stmatrix, movmatrix and mma. ldmatrix: `list` the registers, op[1] the address (+
+// immediate); count matrices of 8 rows of 16 bytes, row r of matrix m at the address of lane 8 m +
+// r. Lane l gets elements 2 (l % 4) and the next of row l / 4; transposed, row and column change
+// places.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/bank_conflicts.h"
 #include "runtime/emulator/handlers.h"
@@ -19,8 +20,8 @@ bool rows(Warp &warp, const Instruction &i, uint32_t operand, uint32_t *offsets)
       Resolved r = resolve(address);
       if (r.space != Space::Shared) {
         warp.execution->fault(Fault::IllegalAddress, warp,
-                              "expected a row in shared memory, found one in " + std::string(spaceName(r.space)) +
-                                  " memory");
+                              "expected a row in shared memory, found one in " +
+                                  std::string(spaceName(r.space)) + " memory");
         return false;
       }
       address = r.address;

@@ -1,7 +1,7 @@
-// mbarriers. The object's 64 bits in shared memory only show that something is there; its state is beside
-// (Block::mbarriers). Arrivals release, waits that see the phase end acquire. op[0]: the state or predicate, op[1]: the
-// address, op[2]: count, bytes, state or parity. A try_wait that would fail blocks until a phase ends, since it may
-// take any time.
+// mbarriers. The object's 64 bits in shared memory only show that something is there; its state is
+// beside (Block::mbarriers). Arrivals release, waits that see the phase end acquire. op[0]: the
+// state or predicate, op[1]: the address, op[2]: count, bytes, state or parity. A try_wait that
+// would fail blocks until a phase ends, since it may take any time.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/decoder.h"
 #include "runtime/emulator/handlers.h"
@@ -20,8 +20,8 @@ Mbarrier *findMbarrier(Warp &warp, uint32_t lane, uint64_t offset) {
   if (found != warp.block->mbarriers.end())
     return &found->second;
   warp.execution->fault(Fault::Failed, warp,
-                        "mbarrier: expected an initialised object at shared offset " + std::to_string(offset) +
-                            ", found none");
+                        "mbarrier: expected an initialised object at shared offset " +
+                            std::to_string(offset) + ", found none");
   return nullptr;
 }
 
@@ -75,7 +75,8 @@ void initialise(Warp &warp, const Instruction &i, uint32_t lane, uint64_t offset
   uint64_t count = warp.value(i, 2, lane);
   if (count == 0 || count >= 1u << 20)
     return warp.execution->fault(Fault::Failed, warp,
-                                 "mbarrier.init: expected a count of 1 to 2^20 - 1, found " + std::to_string(count));
+                                 "mbarrier.init: expected a count of 1 to 2^20 - 1, found " +
+                                     std::to_string(count));
   uint8_t *at = accessShared(warp, lane, offset, 8, 8, Touch::Write);
   if (!at)
     return;
@@ -94,14 +95,15 @@ void wait(Warp &warp, const Instruction &i, uint32_t mask) {
     if (!m || !look(warp, *m))
       return;
     uint64_t which = warp.value(i, 2, lane);
-    bool parity =
-        MbarrierOp(i.variant) == MbarrierOp::TestWaitParity || MbarrierOp(i.variant) == MbarrierOp::TryWaitParity;
+    bool parity = MbarrierOp(i.variant) == MbarrierOp::TestWaitParity ||
+                  MbarrierOp(i.variant) == MbarrierOp::TryWaitParity;
     if (parity ? (m->phase & 1) != (which & 1) : m->phase != uint32_t(which >> 32)) {
       ended |= 1u << lane;
       warp.acquire(m->ended);
     }
   }
-  bool tries = MbarrierOp(i.variant) == MbarrierOp::TryWait || MbarrierOp(i.variant) == MbarrierOp::TryWaitParity;
+  bool tries = MbarrierOp(i.variant) == MbarrierOp::TryWait ||
+               MbarrierOp(i.variant) == MbarrierOp::TryWaitParity;
   if (!ended && tries) {
     warp.isolate(mask, warp.pc + 1);
     warp.current->pc = warp.pc;
@@ -136,17 +138,12 @@ void executeMbarrier(Warp &warp, const Instruction &i, uint32_t mask) {
     Mbarrier *m = findMbarrier(warp, lane, address);
     if (!m)
       return;
-    uint64_t amount = i.op[2] == noOperand ? 1 : warp.value(i, 2, lane), state = uint64_t(m->phase) << 32 | m->pending;
+    uint64_t amount = i.op[2] == noOperand ? 1 : warp.value(i, 2, lane);
+    uint64_t state = uint64_t(m->phase) << 32 | m->pending;
     switch (op) {
-    case MbarrierOp::Inval:
-      warp.block->mbarriers.erase(uint32_t(address));
-      continue;
-    case MbarrierOp::ExpectTx:
-      m->transactions += int64_t(amount);
-      continue;
-    case MbarrierOp::CompleteTx:
-      m->transactions -= int64_t(amount);
-      break;
+    case MbarrierOp::Inval: warp.block->mbarriers.erase(uint32_t(address)); continue;
+    case MbarrierOp::ExpectTx: m->transactions += int64_t(amount); continue;
+    case MbarrierOp::CompleteTx: m->transactions -= int64_t(amount); break;
     case MbarrierOp::ArriveExpectTx:
       m->transactions += int64_t(amount);
       amount = 1;

@@ -1,5 +1,5 @@
-// ld and st. op[0]: the register, or `list` those of a vector; op[1]: the address (absent: `immediate` alone). variant:
-// bytes of the register.
+// ld and st. op[0]: the register, or `list` those of a vector; op[1]: the address (absent:
+// `immediate` alone). variant: bytes of the register.
 #include "runtime/emulator/access.h"
 #include "runtime/emulator/bank_conflicts.h"
 #include "runtime/emulator/handlers.h"
@@ -31,11 +31,15 @@ uint64_t extend(uint64_t raw, const Instruction &i) {
     uint32_t shift = 64 - 8 * i.bytes;
     raw = uint64_t(int64_t(raw << shift) >> shift);
   }
-  return i.variant == 8 ? raw : i.variant == 4 ? uint32_t(raw) : i.variant == 2 ? uint16_t(raw) : uint8_t(raw);
+  return i.variant == 8   ? raw
+         : i.variant == 4 ? uint32_t(raw)
+         : i.variant == 2 ? uint16_t(raw)
+                          : uint8_t(raw);
 }
 
 /// Into the register of element `e`.
-void put(Warp &warp, const Instruction &i, const uint32_t *registers, uint32_t lane, const uint8_t *at) {
+void put(Warp &warp, const Instruction &i, const uint32_t *registers, uint32_t lane,
+         const uint8_t *at) {
   for (uint32_t e = 0; e < i.count; ++e) {
     if (registers[e] == noOperand)
       continue;
@@ -68,7 +72,8 @@ void transfer(Warp &warp, const Instruction &i, Space space, uint32_t mask, cons
               const uint32_t *registers) {
   Execution &x = *warp.execution;
   uint32_t count = uint32_t(i.count) * i.bytes;
-  Touch touch = store ? (i.strong ? Touch::StrongWrite : Touch::Write) : (i.strong ? Touch::StrongRead : Touch::Read);
+  Touch touch = store ? (i.strong ? Touch::StrongWrite : Touch::Write)
+                      : (i.strong ? Touch::StrongRead : Touch::Read);
   if (space == Space::Shared) {
     uint32_t offsets[32];
     for (uint32_t l = 0; l < 32; ++l)
@@ -78,29 +83,26 @@ void transfer(Warp &warp, const Instruction &i, Space space, uint32_t mask, cons
     if (store)
       x.counts.sharedStoreConflicts += conflicts;
   } else if (space == Space::Global || space == Space::Const) {
-    (store ? x.counts.globalWriteBytes : x.counts.globalReadBytes) += int64_t(count) * __builtin_popcount(mask);
+    (store ? x.counts.globalWriteBytes : x.counts.globalReadBytes) +=
+        int64_t(count) * __builtin_popcount(mask);
   }
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     uint32_t lane = uint32_t(__builtin_ctz(rest));
     uint8_t *at = nullptr;
     switch (space) {
-    case Space::Shared:
-      at = accessShared(warp, lane, address[lane], count, count, touch);
-      break;
-    case Space::Local:
-      at = accessLocal(warp, lane, address[lane], count, count, store);
-      break;
+    case Space::Shared: at = accessShared(warp, lane, address[lane], count, count, touch); break;
+    case Space::Local: at = accessLocal(warp, lane, address[lane], count, count, store); break;
     case Space::Param:
-      if (store || address[lane] + count > x.launch.parameters.size() || address[lane] + count < address[lane])
+      if (store || address[lane] + count > x.launch.parameters.size() ||
+          address[lane] + count < address[lane])
         return x.fault(Fault::IllegalAddress, warp,
-                       "out of bounds: " + x.threadName(warp, lane) + " accesses " + std::to_string(count) +
-                           " bytes of the parameters at " + std::to_string(address[lane]) + "; they have " +
+                       "out of bounds: " + x.threadName(warp, lane) + " accesses " +
+                           std::to_string(count) + " bytes of the parameters at " +
+                           std::to_string(address[lane]) + "; they have " +
                            std::to_string(x.launch.parameters.size()) + " and are constant");
       at = const_cast<uint8_t *>(x.launch.parameters.data()) + address[lane];
       break;
-    default:
-      at = accessGlobal(warp, lane, address[lane], count, count, touch);
-      break;
+    default: at = accessGlobal(warp, lane, address[lane], count, count, touch); break;
     }
     if (!at) [[unlikely]]
       return;

@@ -1,5 +1,5 @@
-// Block barriers, fences and the warp's barrier. immediate of a barrier: its number, or -1 if op[1] holds it; op[2]:
-// the thread count; op[3]: bar.red's predicate.
+// Block barriers, fences and the warp's barrier. immediate of a barrier: its number, or -1 if op[1]
+// holds it; op[2]: the thread count; op[3]: bar.red's predicate.
 #include "runtime/emulator/handlers.h"
 
 namespace nysjit::emulator {
@@ -23,8 +23,9 @@ void executeBarrier(Warp &warp, const Instruction &i, uint32_t mask) {
   Barrier &b = warp.block->barriers[number];
   if (b.arrived && b.expected != threads)
     return x.fault(Fault::Failed, warp,
-                   "barrier: expected the " + std::to_string(b.expected) + " threads (0: all) of the arrival at " +
-                       x.code.where(b.pc) + ", found " + std::to_string(threads));
+                   "barrier: expected the " + std::to_string(b.expected) +
+                       " threads (0: all) of the arrival at " + x.code.where(b.pc) + ", found " +
+                       std::to_string(threads));
   if (b.lanesArrived[warp.index] & mask)
     return x.fault(Fault::Failed, warp,
                    "barrier: warp " + std::to_string(warp.index) + " arrives twice at barrier " +

@@ -31,8 +31,9 @@ Execution::Execution(const Launch &launch, Memory &memory, const Options &option
 
 std::string Execution::threadName(const Warp &warp, uint32_t lane) const {
   const uint32_t *b = warp.block->id;
-  return "block (" + std::to_string(b[0]) + ", " + std::to_string(b[1]) + ", " + std::to_string(b[2]) + "), warp " +
-         std::to_string(warp.index) + ", lane " + std::to_string(lane);
+  return "block (" + std::to_string(b[0]) + ", " + std::to_string(b[1]) + ", " +
+         std::to_string(b[2]) + "), warp " + std::to_string(warp.index) + ", lane " +
+         std::to_string(lane);
 }
 
 void Execution::fault(Fault fault, const Warp &warp, const std::string &sentence) {
@@ -49,7 +50,8 @@ void Execution::report(const Warp &warp, const std::string &sentence, bool fails
     outcome.report.push_back(sentence + " at " + code.where(warp.pc));
 }
 
-void Execution::race(const Warp &warp, const std::string &what, const Collision &collision, uint32_t otherBlock) {
+void Execution::race(const Warp &warp, const std::string &what, const Collision &collision,
+                     uint32_t otherBlock) {
   ++counts.races;
   racing.insert(warp.pc);
   racing.insert(collision.pc);
@@ -62,29 +64,35 @@ void Execution::race(const Warp &warp, const std::string &what, const Collision 
     other = "the same warp";
   std::string why = collision.inFlight
                         ? other + " has an asynchronous copy to it in flight, not waited for"
-                        : other + (collision.wasWrite ? " wrote it" : " read it") + ", and nothing orders the two";
+                        : other + (collision.wasWrite ? " wrote it" : " read it") +
+                              ", and nothing orders the two";
   report(warp,
-         "race: block " + std::to_string(warp.block->number - 1) + ", warp " + std::to_string(warp.index) + " " + what +
-             "; " + why + " (there: " + code.where(collision.pc) + ")",
+         "race: block " + std::to_string(warp.block->number - 1) + ", warp " +
+             std::to_string(warp.index) + " " + what + "; " + why +
+             " (there: " + code.where(collision.pc) + ")",
          false);
 }
 
-void Execution::uninitialised(const Warp &warp, uint32_t lane, const char *space, uint64_t address, uint32_t bytes) {
+void Execution::uninitialised(const Warp &warp, uint32_t lane, const char *space, uint64_t address,
+                              uint32_t bytes) {
   unwritten.insert(warp.pc);
   if (said.insert("uninitialised " + std::to_string(warp.pc)).second)
     report(warp,
-           "uninitialised: " + threadName(warp, lane) + " reads " + std::to_string(bytes) + " bytes of " + space +
-               " memory at " + hex(address) + ", not all of which were ever written",
+           "uninitialised: " + threadName(warp, lane) + " reads " + std::to_string(bytes) +
+               " bytes of " + space + " memory at " + hex(address) +
+               ", not all of which were ever written",
            false);
 }
 
 void Execution::run() {
   ++memory.launch;
   memory.touched.clear();
-  uint64_t blocks = uint64_t(launch.grid[0]) * launch.grid[1] * launch.grid[2], next = 0;
+  uint64_t blocks = uint64_t(launch.grid[0]) * launch.grid[1] * launch.grid[2];
+  uint64_t next = 0;
   if (blocks >= uint64_t(1) << 31) {
     outcome.fault = Fault::Failed;
-    outcome.report.push_back("launch: expected fewer than 2^31 blocks, found " + std::to_string(blocks));
+    outcome.report.push_back("launch: expected fewer than 2^31 blocks, found " +
+                             std::to_string(blocks));
     return;
   }
   // Any order of blocks is legal; of very many, the natural one.
@@ -92,7 +100,8 @@ void Execution::run() {
   std::iota(order.begin(), order.end(), 0u);
   for (uint64_t b = order.size(); b > 1; --b)
     std::swap(order[b - 1], order[random.below(uint32_t(b))]);
-  // One block at a time. Where one does not end for long, it may wait for another: then more take turns.
+  // One block at a time. Where one does not end for long, it may wait for another: then more take
+  // turns.
   constexpr uint64_t slice = 1 << 16;
   std::vector<std::unique_ptr<Block>> resident;
   size_t limit = 1;
@@ -115,7 +124,8 @@ void Execution::run() {
       slices = 0;
     }
   }
-  // A read that came before the write it races with is the race's fault, whatever the order was this time.
+  // A read that came before the write it races with is the race's fault, whatever the order was
+  // this time.
   for (uint32_t pc : unwritten)
     failed |= !racing.count(pc);
   if (outcome.fault == Fault::None && failed)
@@ -126,8 +136,8 @@ void Execution::run() {
 void Execution::countSectors() {
   for (const ShadowPage *page : memory.touched)
     for (int half = 0; half < 2; ++half)
-      counts.globalSectors +=
-          __builtin_popcountll(page->readSectors[half]) + __builtin_popcountll(page->writtenSectors[half]);
+      counts.globalSectors += __builtin_popcountll(page->readSectors[half]) +
+                              __builtin_popcountll(page->writtenSectors[half]);
 }
 
 } // namespace nysjit::emulator

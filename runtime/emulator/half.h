@@ -1,5 +1,6 @@
-// f16 and bf16 as 16 bits, to and from float: round to nearest even, subnormals kept, NaN canonical. Branch-free, so
-// that loops over lanes vectorise. Static: each instruction set compiles its own.
+// f16 and bf16 as 16 bits, to and from float: round to nearest even, subnormals kept, NaN
+// canonical. Branch-free, so that loops over lanes vectorise. Static: each instruction set compiles
+// its own.
 #pragma once
 #include <cstdint>
 
@@ -25,7 +26,9 @@ static inline float halfToFloat(uint16_t h) {
 }
 
 static inline uint16_t floatToHalf(float value) {
-  uint32_t bits = bitsOfFloat(value), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  uint32_t bits = bitsOfFloat(value);
+  uint32_t sign = bits >> 16 & 0x8000;
+  uint32_t magnitude = bits & 0x7fffffff;
   uint32_t normal = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
   // Below 2^-14: adding 0.5 leaves the multiple of 2^-24 in the low bits, rounded by the addition.
   uint32_t small = bitsOfFloat(floatOfBits(magnitude) + 0.5f) - 0x3f000000;

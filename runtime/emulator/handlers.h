@@ -5,9 +5,11 @@
 namespace nysjit::emulator {
 
 // execute_control.cpp
-void executeBranch(Warp &, const Instruction &, uint32_t);        // immediate: the target
-void executeIndexedBranch(Warp &, const Instruction &, uint32_t); // op[0]: index; list: immediate targets
-void executeCall(Warp &, const Instruction &, uint32_t);          // list: before, copies in; immediate: the target
+void executeBranch(Warp &, const Instruction &, uint32_t); // immediate: the target
+// op[0]: index; list: immediate targets
+void executeIndexedBranch(Warp &, const Instruction &, uint32_t);
+// list: before, copies in; immediate: the target
+void executeCall(Warp &, const Instruction &, uint32_t);
 void executeReturn(Warp &, const Instruction &, uint32_t);
 void executeExit(Warp &, const Instruction &, uint32_t);
 void executeTrap(Warp &, const Instruction &, uint32_t); // flag: an assertion failed
@@ -45,7 +47,8 @@ void executeAtomic(Warp &, const Instruction &, uint32_t);
 // execute_async.cpp
 void executeCopy(Warp &, const Instruction &, uint32_t);
 void executeCopyCommit(Warp &, const Instruction &, uint32_t);
-void executeCopyWait(Warp &, const Instruction &, uint32_t); // immediate: groups left; -1: all, uncommitted ones too
+// immediate: groups left; -1: all, uncommitted ones too
+void executeCopyWait(Warp &, const Instruction &, uint32_t);
 void executeCopyArrive(Warp &, const Instruction &, uint32_t);
 /// Ends the copies of `batch` that lanes of `mask` asked for, as of the warp's `time`.
 void landCopies(Warp &warp, CopyBatch &batch, uint32_t mask, uint32_t time);

@@ -1,6 +1,7 @@
-// Arithmetic on 32 lanes at once. The sources lanes_*.cpp are compiled once for each instruction set, each into a
-// namespace of its own (NYSJIT_LANES); `chooseLanes` takes the best that this CPU has. Inputs are read whole and
-// results written for the mask's lanes alone, so that full masks vectorise.
+// Arithmetic on 32 lanes at once. The sources lanes_*.cpp are compiled once for each instruction
+// set, each into a namespace of its own (NYSJIT_LANES); `chooseLanes` takes the best that this CPU
+// has. Inputs are read whole and results written for the mask's lanes alone, so that full masks
+// vectorise.
 #pragma once
 #include "runtime/emulator/code.h"
 

@@ -1,6 +1,6 @@
-// cvt. In general two steps: each lane to a wide value (64-bit integer or double, both exact), then to the destination.
-// Frequent pairs go directly. i.type is the destination's, i.sourceType the source's; i.wide says which registers are
-// 64-bit.
+// cvt. In general two steps: each lane to a wide value (64-bit integer or double, both exact), then
+// to the destination. Frequent pairs go directly. i.type is the destination's, i.sourceType the
+// source's; i.wide says which registers are 64-bit.
 #include "runtime/emulator/lanes_loop.h"
 
 #include <cmath>
@@ -10,26 +10,24 @@ namespace nysjit::emulator::NYSJIT_LANES {
 namespace {
 
 bool isFloatType(Type type) { return type >= Type::F16; }
-bool isSignedType(Type type) { return type == Type::S8 || type == Type::S16 || type == Type::S32 || type == Type::S64; }
+bool isSignedType(Type type) {
+  return type == Type::S8 || type == Type::S16 || type == Type::S32 || type == Type::S64;
+}
 uint32_t bitsOfType(Type type) {
   switch (type) {
   case Type::U8:
   case Type::S8:
-  case Type::B8:
-    return 8;
+  case Type::B8: return 8;
   case Type::U16:
   case Type::S16:
   case Type::B16:
   case Type::F16:
-  case Type::BF16:
-    return 16;
+  case Type::BF16: return 16;
   case Type::U64:
   case Type::S64:
   case Type::B64:
-  case Type::F64:
-    return 64;
-  default:
-    return 32;
+  case Type::F64: return 64;
+  default: return 32;
   }
 }
 
@@ -39,12 +37,9 @@ uint64_t rawLane(const uint8_t *r, const Instruction &i, uint32_t lane) {
 
 double floatLane(uint64_t raw, Type type, bool ftz) {
   switch (type) {
-  case Type::F16:
-    return halfToFloat(uint16_t(raw));
-  case Type::BF16:
-    return bfloatToFloat(uint16_t(raw));
-  case Type::F64:
-    return fromBits<double>(raw);
+  case Type::F16: return halfToFloat(uint16_t(raw));
+  case Type::BF16: return bfloatToFloat(uint16_t(raw));
+  case Type::F64: return fromBits<double>(raw);
   default: {
     float f = floatOfBits(uint32_t(raw));
     return ftz ? flushed(f) : f;
@@ -55,16 +50,11 @@ double floatLane(uint64_t raw, Type type, bool ftz) {
 /// To a whole number, as the rounding says.
 double rounded(double x, Rounding rounding) {
   switch (rounding) {
-  case Rounding::NearestInteger:
-    return std::nearbyint(x);
-  case Rounding::ZeroInteger:
-    return std::trunc(x);
-  case Rounding::DownInteger:
-    return std::floor(x);
-  case Rounding::UpInteger:
-    return std::ceil(x);
-  default:
-    return x;
+  case Rounding::NearestInteger: return std::nearbyint(x);
+  case Rounding::ZeroInteger: return std::trunc(x);
+  case Rounding::DownInteger: return std::floor(x);
+  case Rounding::UpInteger: return std::ceil(x);
+  default: return x;
   }
 }
 
@@ -99,7 +89,9 @@ uint32_t tensorFloat(float f, Rounding rounding) {
     return 0x7fffffff;
   if ((bits & 0x7f800000) == 0x7f800000)
     return bits;
-  uint32_t add = rounding == Rounding::NearestAway ? 0x1000 : rounding == Rounding::Zero ? 0 : 0xfff + (bits >> 13 & 1);
+  uint32_t add = rounding == Rounding::NearestAway ? 0x1000
+                 : rounding == Rounding::Zero      ? 0
+                                                   : 0xfff + (bits >> 13 & 1);
   return (bits + add) & ~0x1fffu;
 }
 
@@ -113,14 +105,10 @@ uint64_t fromFloat(double x, const Instruction &i) {
       x = x < 0 ? 0.0 : x;
     bool zero = i.rounding == Rounding::Zero;
     switch (to) {
-    case Type::F64:
-      return x != x ? 0x7fffffffffffffff : toBits(x);
-    case Type::F16:
-      return zero ? cutHalf(oddFloat(x)) : floatToHalf(oddFloat(x));
-    case Type::BF16:
-      return zero ? cutBfloat(oddFloat(x)) : floatToBfloat(oddFloat(x));
-    case Type::TF32:
-      return tensorFloat(float(x), i.rounding);
+    case Type::F64: return x != x ? 0x7fffffffffffffff : toBits(x);
+    case Type::F16: return zero ? cutHalf(oddFloat(x)) : floatToHalf(oddFloat(x));
+    case Type::BF16: return zero ? cutBfloat(oddFloat(x)) : floatToBfloat(oddFloat(x));
+    case Type::TF32: return tensorFloat(float(x), i.rounding);
     default: {
       volatile double in = x; // under the caller's rounding
       float f = float(in);
@@ -140,7 +128,9 @@ uint64_t fromFloat(double x, const Instruction &i) {
                         : uint64_t(int64_t(x));
   }
   double limit = std::ldexp(1.0, int(bits));
-  return x <= 0 ? 0 : x >= limit ? (bits == 64 ? ~uint64_t(0) : (uint64_t(1) << bits) - 1) : uint64_t(x);
+  return x <= 0       ? 0
+         : x >= limit ? (bits == 64 ? ~uint64_t(0) : (uint64_t(1) << bits) - 1)
+                      : uint64_t(x);
 }
 
 uint64_t fromInteger(uint64_t value, bool isSource, const Instruction &i) {
@@ -164,16 +154,17 @@ uint64_t fromInteger(uint64_t value, bool isSource, const Instruction &i) {
       d = fromBits<double>(toBits(d) | 1);
     float f = oddFloat(d);
     bool zero = i.rounding == Rounding::Zero;
-    return to == Type::F16 ? (zero ? cutHalf(f) : floatToHalf(f)) : (zero ? cutBfloat(f) : floatToBfloat(f));
+    return to == Type::F16 ? (zero ? cutHalf(f) : floatToHalf(f))
+                           : (zero ? cutBfloat(f) : floatToBfloat(f));
   }
-  default:
-    break;
+  default: break;
   }
   if (!i.saturate)
     return value;
   uint32_t bits = bitsOfType(to);
   if (isSignedType(to)) {
-    int64_t most = int64_t((uint64_t(1) << (bits - 1)) - 1), least = -most - 1;
+    int64_t most = int64_t((uint64_t(1) << (bits - 1)) - 1);
+    int64_t least = -most - 1;
     if (!isSource)
       return value > uint64_t(most) ? uint64_t(most) : value;
     return uint64_t(s > most ? most : s < least ? least : s);
@@ -184,8 +175,11 @@ uint64_t fromInteger(uint64_t value, bool isSource, const Instruction &i) {
 
 void general(uint8_t *r, const Instruction &i, uint32_t mask) {
   uint64_t out[32];
-  bool fromFloats = isFloatType(i.sourceType), isSource = isSignedType(i.sourceType), toFloats = isFloatType(i.type);
-  uint32_t sourceBits = bitsOfType(i.sourceType), bits = bitsOfType(i.type);
+  bool fromFloats = isFloatType(i.sourceType);
+  bool isSource = isSignedType(i.sourceType);
+  bool toFloats = isFloatType(i.type);
+  uint32_t sourceBits = bitsOfType(i.sourceType);
+  uint32_t bits = bitsOfType(i.type);
   bool direct = directed(i.rounding) && toFloats && bits >= 32 && i.type != Type::TF32;
   RoundingScope scope(direct ? i.rounding : Rounding::Nearest);
   for (uint32_t l = 0; l < 32; ++l) {
@@ -208,12 +202,14 @@ void general(uint8_t *r, const Instruction &i, uint32_t mask) {
   }
   uint32_t narrowOut[32];
   for (uint32_t l = 0; l < 32; ++l)
-    narrowOut[l] = i.variant == 2 ? uint16_t(out[l]) : uint32_t(out[l]); // variant: bytes of the register
+    // variant: bytes of the register
+    narrowOut[l] = i.variant == 2 ? uint16_t(out[l]) : uint32_t(out[l]);
   commit(r, i.op[0], narrowOut, mask);
 }
 
 /// A direct loop between registers of S and D.
-template <typename S, typename D, typename F> void direct(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename S, typename D, typename F>
+void direct(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   const S *a = source<S>(r, i.op[1]);
   alignas(64) D out[32];
   for (uint32_t l = 0; l < 32; ++l)
@@ -222,11 +218,15 @@ template <typename S, typename D, typename F> void direct(uint8_t *r, const Inst
 }
 
 template <bool brain> void packed(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const uint32_t *a = source<uint32_t>(r, i.op[1]), *b = source<uint32_t>(r, i.op[2]); // a goes to the high half
+  const uint32_t *a = source<uint32_t>(r, i.op[1]);
+  const uint32_t *b = source<uint32_t>(r, i.op[2]); // a goes to the high half
   alignas(64) uint32_t out[32];
-  bool relu = i.relu, zero = i.rounding == Rounding::Zero, finite = i.flag;
+  bool relu = i.relu;
+  bool zero = i.rounding == Rounding::Zero;
+  bool finite = i.flag;
   for (uint32_t l = 0; l < 32; ++l) {
-    float high = floatOfBits(a[l]), low = floatOfBits(b[l]);
+    float high = floatOfBits(a[l]);
+    float low = floatOfBits(b[l]);
     high = relu && high < 0 ? 0.0f : high;
     low = relu && low < 0 ? 0.0f : low;
     out[l] = uint32_t(brain ? floatToBfloat(high) : floatToHalf(high)) << 16 |
@@ -234,10 +234,12 @@ template <bool brain> void packed(uint8_t *r, const Instruction &i, uint32_t mas
   }
   if (zero)
     for (uint32_t l = 0; l < 32; ++l) {
-      float high = floatOfBits(a[l]), low = floatOfBits(b[l]);
+      float high = floatOfBits(a[l]);
+      float low = floatOfBits(b[l]);
       high = relu && high < 0 ? 0.0f : high;
       low = relu && low < 0 ? 0.0f : low;
-      out[l] = uint32_t(brain ? cutBfloat(high) : cutHalf(high)) << 16 | (brain ? cutBfloat(low) : cutHalf(low));
+      out[l] = uint32_t(brain ? cutBfloat(high) : cutHalf(high)) << 16 |
+               (brain ? cutBfloat(low) : cutHalf(low));
     }
   if (finite) { // .satfinite: infinities become the largest number
     constexpr uint32_t infinity = brain ? 0x7f80 : 0x7c00;
@@ -253,35 +255,38 @@ template <bool brain> void packed(uint8_t *r, const Instruction &i, uint32_t mas
 
 LaneHandler convertTable(Type to, Type from, const Instruction &i) {
   auto supported = [](Type type) {
-    return bitsOfType(type) > 0 && type != Type::F16x2 && type != Type::BF16x2 && type != Type::Pred &&
-           type != Type::B128 && type != Type::None;
+    return bitsOfType(type) > 0 && type != Type::F16x2 && type != Type::BF16x2 &&
+           type != Type::Pred && type != Type::B128 && type != Type::None;
   };
   if (!supported(to) || !supported(from))
     return nullptr;
   bool plain = !i.saturate && !i.relu && !i.ftz && !directed(i.rounding);
-  bool wideTo = i.wide & 1, wideFrom = i.wide & 2;
+  bool wideTo = i.wide & 1;
+  bool wideFrom = i.wide & 2;
   if (plain && !wideFrom && wideTo && (from == Type::U32) && !isFloatType(to))
     return NYSJIT_LANE(direct<uint32_t, uint64_t>(r, i, m, [](uint32_t a) { return uint64_t(a); }));
   if (plain && !wideFrom && wideTo && (from == Type::S32) && !isFloatType(to))
-    return NYSJIT_LANE(direct<uint32_t, uint64_t>(r, i, m, [](uint32_t a) { return uint64_t(int64_t(int32_t(a))); }));
-  if (plain && wideFrom && !wideTo && bitsOfType(to) == 32 && !isFloatType(to) && !isFloatType(from) &&
-      bitsOfType(from) == 64)
+    return NYSJIT_LANE(direct<uint32_t, uint64_t>(
+        r, i, m, [](uint32_t a) { return uint64_t(int64_t(int32_t(a))); }));
+  if (plain && wideFrom && !wideTo && bitsOfType(to) == 32 && !isFloatType(to) &&
+      !isFloatType(from) && bitsOfType(from) == 64)
     return NYSJIT_LANE(direct<uint64_t, uint32_t>(r, i, m, [](uint64_t a) { return uint32_t(a); }));
   if (wideTo || wideFrom)
     return general;
   if (plain && to == Type::F32 && from == Type::S32)
-    return NYSJIT_LANE(direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return bitsOfFloat(float(int32_t(a))); }));
+    return NYSJIT_LANE(direct<uint32_t, uint32_t>(
+        r, i, m, [](uint32_t a) { return bitsOfFloat(float(int32_t(a))); }));
   if (plain && to == Type::F32 && from == Type::F16)
-    return NYSJIT_LANE(
-        direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return bitsOfFloat(halfToFloat(uint16_t(a))); }));
+    return NYSJIT_LANE(direct<uint32_t, uint32_t>(
+        r, i, m, [](uint32_t a) { return bitsOfFloat(halfToFloat(uint16_t(a))); }));
   if (plain && to == Type::F32 && from == Type::BF16)
     return NYSJIT_LANE(direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return a << 16; }));
   if (plain && to == Type::F16 && from == Type::F32 && i.rounding == Rounding::Nearest)
-    return NYSJIT_LANE(
-        direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return uint32_t(floatToHalf(floatOfBits(a))); }));
+    return NYSJIT_LANE(direct<uint32_t, uint32_t>(
+        r, i, m, [](uint32_t a) { return uint32_t(floatToHalf(floatOfBits(a))); }));
   if (plain && to == Type::BF16 && from == Type::F32 && i.rounding == Rounding::Nearest)
-    return NYSJIT_LANE(
-        direct<uint32_t, uint32_t>(r, i, m, [](uint32_t a) { return uint32_t(floatToBfloat(floatOfBits(a))); }));
+    return NYSJIT_LANE(direct<uint32_t, uint32_t>(
+        r, i, m, [](uint32_t a) { return uint32_t(floatToBfloat(floatOfBits(a))); }));
   return general;
 }
 

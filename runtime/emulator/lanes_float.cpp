@@ -1,6 +1,7 @@
-// f32 and f64. Arithmetic is IEEE's in the rounding that the instruction names; .ftz flushes subnormal inputs and
-// results; a NaN result is the GPU's canonical one. The .approx functions are evaluated in double and rounded once, so
-// they are nearer to the true value than a GPU's (2 ulp for ex2, lg2, rcp, rsqrt by the PTX manual).
+// f32 and f64. Arithmetic is IEEE's in the rounding that the instruction names; .ftz flushes
+// subnormal inputs and results; a NaN result is the GPU's canonical one. The .approx functions are
+// evaluated in double and rounded once, so they are nearer to the true value than a GPU's (2 ulp
+// for ex2, lg2, rcp, rsqrt by the PTX manual).
 #include "runtime/emulator/lanes_loop.h"
 
 #include <cmath>
@@ -24,7 +25,8 @@ template <typename T> inline void load(T *to, const uint8_t *r, uint32_t offset,
 }
 
 /// The multiplicands of mixed arithmetic (add.f32.bf16 and the like): variant 2 is f16, 3 bf16.
-template <typename T> inline void loadMixed(T *to, const uint8_t *r, uint32_t offset, const Instruction &i) {
+template <typename T>
+inline void loadMixed(T *to, const uint8_t *r, uint32_t offset, const Instruction &i) {
   if (i.variant < 2)
     return load(to, r, offset, i.ftz);
   const Storage<uint16_t> *from = source<Storage<uint16_t>>(r, offset);
@@ -47,7 +49,8 @@ template <typename T> inline void finish(uint8_t *r, const Instruction &i, uint3
   commit(r, i.op[0], reinterpret_cast<const Storage<T> *>(out), mask);
 }
 
-/// Inputs in arrays, so that a directed rounding can hold around a loop that the compiler cannot move.
+/// Inputs in arrays, so that a directed rounding can hold around a loop that the compiler cannot
+/// move.
 template <typename T, typename F> inline void apply(const Instruction &i, T *out, F f) {
   if (directed(i.rounding)) {
     RoundingScope scope(i.rounding);
@@ -60,20 +63,23 @@ template <typename T, typename F> inline void apply(const Instruction &i, T *out
   }
 }
 
-template <typename T, typename F> inline void float1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename T, typename F>
+inline void float1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   alignas(64) T a[32], out[32];
   load(a, r, i.op[1], i.ftz);
   apply(i, out, [&](uint32_t l) { return f(a[l]); });
   finish(r, i, mask, out);
 }
-template <typename T, typename F> inline void float2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename T, typename F>
+inline void float2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   alignas(64) T a[32], b[32], out[32];
   loadMixed(a, r, i.op[1], i);
   load(b, r, i.op[2], i.ftz);
   apply(i, out, [&](uint32_t l) { return f(a[l], b[l]); });
   finish(r, i, mask, out);
 }
-template <typename T, typename F> inline void float3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename T, typename F>
+inline void float3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   alignas(64) T a[32], b[32], c[32], out[32];
   loadMixed(a, r, i.op[1], i);
   loadMixed(b, r, i.op[2], i);
@@ -85,9 +91,13 @@ template <typename T, typename F> inline void float3(uint8_t *r, const Instructi
 inline float fusedAdd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline double fusedAdd(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
-/// min and max: of a number and a NaN the number, or with .NaN (flag) the NaN; -0 is below +0; variant 1: .xorsign.abs.
-template <typename T, bool maximum> inline void extremum(uint8_t *r, const Instruction &i, uint32_t mask) {
-  bool nan = i.flag, xorsign = i.variant == 1, three = i.op[3] != noOperand;
+/// min and max: of a number and a NaN the number, or with .NaN (flag) the NaN; -0 is below +0;
+/// variant 1: .xorsign.abs.
+template <typename T, bool maximum>
+inline void extremum(uint8_t *r, const Instruction &i, uint32_t mask) {
+  bool nan = i.flag;
+  bool xorsign = i.variant == 1;
+  bool three = i.op[3] != noOperand;
   using S = Storage<T>;
   constexpr S signBit = S(1) << (8 * sizeof(T) - 1);
   alignas(64) T a[32], b[32], c[32], out[32];
@@ -96,9 +106,12 @@ template <typename T, bool maximum> inline void extremum(uint8_t *r, const Instr
   if (three)
     load(c, r, i.op[3], i.ftz);
   auto pick = [&](T x, T y) {
-    S bx = toBits(x), by = toBits(y), sign = (bx ^ by) & signBit;
+    S bx = toBits(x);
+    S by = toBits(y);
+    S sign = (bx ^ by) & signBit;
     if (xorsign)
-      x = fromBits<T>(bx & ~signBit), y = fromBits<T>(by & ~signBit), bx = toBits(x), by = toBits(y);
+      x = fromBits<T>(bx & ~signBit), y = fromBits<T>(by & ~signBit), bx = toBits(x),
+      by = toBits(y);
     S equal = maximum ? bx & by : bx | by; // of two zeros the sign that wins
     T best = x == y ? fromBits<T>(equal) : (maximum ? x > y : x < y) ? x : y;
     best = x != x ? (nan ? x : y) : best;
@@ -117,9 +130,12 @@ template <typename T, bool maximum> inline void extremum(uint8_t *r, const Instr
 
 /// 2^x in double: 2^n times a polynomial for the fraction in [-1/2, 1/2], good to 1e-15.
 inline float exp2Lane(float x) {
-  double d = x > 200.0f ? 200.0 : x < -200.0f ? -200.0 : double(x); // beyond: infinity and 0 in float
-  double shifted = d + 6755399441055744.0;                          // 1.5 * 2^52: the integer lies in the low bits
-  double n = shifted - 6755399441055744.0, f = d - n;
+  // beyond: infinity and 0 in float
+  double d = x > 200.0f ? 200.0 : x < -200.0f ? -200.0 : double(x);
+  // 1.5 * 2^52: the integer lies in the low bits
+  double shifted = d + 6755399441055744.0;
+  double n = shifted - 6755399441055744.0;
+  double f = d - n;
   double p = 1.0178086009239699e-7;
   p = p * f + 1.3215486790144307e-6;
   p = p * f + 1.5252733804059840e-5;
@@ -136,7 +152,8 @@ inline float exp2Lane(float x) {
   return x != x ? x : result;
 }
 
-/// log2 in double: exponent plus 2 atanh(s) / ln 2 with s = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)).
+/// log2 in double: exponent plus 2 atanh(s) / ln 2 with s = (m - 1) / (m + 1), m in [sqrt(1/2),
+/// sqrt(2)).
 inline float log2Lane(float x) {
   double d = double(x);
   uint64_t bits = toBits(d);
@@ -147,7 +164,8 @@ inline float log2Lane(float x) {
   bool upper = m > 1.4142135623730951;
   m = upper ? m * 0.5 : m;
   e = upper ? e + 1.0 : e;
-  double s = (m - 1.0) / (m + 1.0), t = s * s;
+  double s = (m - 1.0) / (m + 1.0);
+  double t = s * s;
   double p = 1.0 / 17;
   p = p * t + 1.0 / 15;
   p = p * t + 1.0 / 13;
@@ -171,24 +189,12 @@ template <typename T> void testp(uint8_t *r, const Instruction &i, uint32_t mask
     int kind = __builtin_fpclassify(0, 1, 2, 3, 4, x); // NaN, infinite, normal, subnormal, zero
     bool is = false;
     switch (FloatClass(i.variant)) {
-    case FloatClass::Finite:
-      is = kind >= 2;
-      break;
-    case FloatClass::Infinite:
-      is = kind == 1;
-      break;
-    case FloatClass::Number:
-      is = kind != 0;
-      break;
-    case FloatClass::NotANumber:
-      is = kind == 0;
-      break;
-    case FloatClass::Normal:
-      is = kind == 2;
-      break;
-    case FloatClass::Subnormal:
-      is = kind == 3;
-      break;
+    case FloatClass::Finite: is = kind >= 2; break;
+    case FloatClass::Infinite: is = kind == 1; break;
+    case FloatClass::Number: is = kind != 0; break;
+    case FloatClass::NotANumber: is = kind == 0; break;
+    case FloatClass::Normal: is = kind == 2; break;
+    case FloatClass::Subnormal: is = kind == 3; break;
     }
     holds |= is ? 1u << l : 0;
   }
@@ -215,27 +221,21 @@ template <typename T> void set(uint8_t *r, const Instruction &i, uint32_t mask) 
 template <typename T> LaneHandler forType(LaneOp op) {
   constexpr Storage<T> sign = Storage<T>(1) << (8 * sizeof(T) - 1);
   switch (op) {
-  case LaneOp::Add:
-    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a + b; }));
-  case LaneOp::Sub:
-    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a - b; }));
-  case LaneOp::Mul:
-    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a * b; }));
+  case LaneOp::Add: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a + b; }));
+  case LaneOp::Sub: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a - b; }));
+  case LaneOp::Mul: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a * b; }));
   case LaneOp::Fma:
     return NYSJIT_LANE(float3<T>(r, i, m, [](T a, T b, T c) { return fusedAdd(a, b, c); }));
-  case LaneOp::Div:
-    return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a / b; }));
-  case LaneOp::Rcp:
-    return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(1) / a; }));
+  case LaneOp::Div: return NYSJIT_LANE(float2<T>(r, i, m, [](T a, T b) { return a / b; }));
+  case LaneOp::Rcp: return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(1) / a; }));
   case LaneOp::Sqrt:
-    return NYSJIT_LANE(
-        float1<T>(r, i, m, [](T a) { return T(sizeof(T) == 4 ? __builtin_sqrtf(float(a)) : __builtin_sqrt(a)); }));
+    return NYSJIT_LANE(float1<T>(r, i, m, [](T a) {
+      return T(sizeof(T) == 4 ? __builtin_sqrtf(float(a)) : __builtin_sqrt(a));
+    }));
   case LaneOp::Rsqrt:
     return NYSJIT_LANE(float1<T>(r, i, m, [](T a) { return T(1.0 / __builtin_sqrt(double(a))); }));
-  case LaneOp::Min:
-    return extremum<T, false>;
-  case LaneOp::Max:
-    return extremum<T, true>;
+  case LaneOp::Min: return extremum<T, false>;
+  case LaneOp::Max: return extremum<T, true>;
   case LaneOp::Abs:
     return NYSJIT_LANE(bool ftz = i.ftz; map1<T>(r, i, m, [ftz](T a) {
                          a = ftz ? flush(a) : a;
@@ -247,16 +247,12 @@ template <typename T> LaneHandler forType(LaneOp op) {
                          return fromBits<T>(toBits(a) ^ sign);
                        }));
   case LaneOp::Copysign: // the sign of a, the rest of b
-    return NYSJIT_LANE(
-        map2<T>(r, i, m, [](T a, T b) { return fromBits<T>((toBits(a) & sign) | (toBits(b) & ~sign)); }));
-  case LaneOp::Testp:
-    return testp<T>;
-  case LaneOp::Setp:
-    return setp<T>;
-  case LaneOp::Set:
-    return set<T>;
-  default:
-    break;
+    return NYSJIT_LANE(map2<T>(
+        r, i, m, [](T a, T b) { return fromBits<T>((toBits(a) & sign) | (toBits(b) & ~sign)); }));
+  case LaneOp::Testp: return testp<T>;
+  case LaneOp::Setp: return setp<T>;
+  case LaneOp::Set: return set<T>;
+  default: break;
   }
   if constexpr (sizeof(T) == 4) {
     switch (op) {
@@ -265,13 +261,15 @@ template <typename T> LaneHandler forType(LaneOp op) {
     case LaneOp::Lg2:
       return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return log2Lane(a); }));
     case LaneOp::Sin:
-      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_sin(double(a))); }));
+      return NYSJIT_LANE(
+          float1<float>(r, i, m, [](float a) { return float(__builtin_sin(double(a))); }));
     case LaneOp::Cos:
-      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_cos(double(a))); }));
+      return NYSJIT_LANE(
+          float1<float>(r, i, m, [](float a) { return float(__builtin_cos(double(a))); }));
     case LaneOp::Tanh:
-      return NYSJIT_LANE(float1<float>(r, i, m, [](float a) { return float(__builtin_tanh(double(a))); }));
-    default:
-      break;
+      return NYSJIT_LANE(
+          float1<float>(r, i, m, [](float a) { return float(__builtin_tanh(double(a))); }));
+    default: break;
     }
   }
   return nullptr;

@@ -43,7 +43,9 @@ template <> struct Traits<int64_t> {
 
 template <typename T> T larger(T a, T b) { return a > b ? a : b; }
 /// Below what .relu cuts off.
-template <typename T> T leastOf(const Instruction &i) { return i.relu ? T(0) : std::numeric_limits<T>::lowest(); }
+template <typename T> T leastOf(const Instruction &i) {
+  return i.relu ? T(0) : std::numeric_limits<T>::lowest();
+}
 template <typename T> T high(T a, T b) {
   return T((typename Traits<T>::Wide(a) * typename Traits<T>::Wide(b)) >> (8 * sizeof(T)));
 }
@@ -75,7 +77,8 @@ template <typename T> uint32_t clz(T a) {
 }
 template <typename T> T reversed(T value) {
   using U = typename Traits<T>::Unsigned;
-  U from = U(value), to = 0;
+  U from = U(value);
+  U to = 0;
   for (uint32_t b = 0; b < 8 * sizeof(T); ++b)
     to = U(to << 1 | (from >> b & 1));
   return T(to);
@@ -86,9 +89,12 @@ template <typename T> T extract(T a, uint32_t position, uint32_t length) {
   position &= 0xff, length &= 0xff;
   if (length == 0)
     return 0;
-  bool negative = T(-1) < 0 && (U(a) >> (position + length - 1 < bits - 1 ? position + length - 1 : bits - 1) & 1);
+  bool negative =
+      T(-1) < 0 &&
+      (U(a) >> (position + length - 1 < bits - 1 ? position + length - 1 : bits - 1) & 1);
   U field = position < bits ? U(a) >> position : 0;
-  uint32_t have = position < bits ? bits - position : 0, keep = length < have ? length : have;
+  uint32_t have = position < bits ? bits - position : 0;
+  uint32_t keep = length < have ? length : have;
   U mask = keep >= bits ? U(-1) : U((U(1) << keep) - 1);
   return T(negative ? U(field | U(~mask)) : U(field & mask));
 }
@@ -113,7 +119,8 @@ template <typename T> uint32_t findBit(T a, bool shift) {
 uint32_t permuted(uint32_t a, uint32_t b, uint32_t selector, uint8_t mode) {
   uint64_t bytes = uint64_t(b) << 32 | a;
   if (mode) { // f4e, b4e, rc8, ecl, ecr, rc16
-    uint32_t s = selector & 3, out = 0;
+    uint32_t s = selector & 3;
+    uint32_t out = 0;
     for (uint32_t n = 0; n < 4; ++n) {
       uint32_t from = mode == 1   ? s + n
                       : mode == 2 ? (s - n) & 7
@@ -127,7 +134,8 @@ uint32_t permuted(uint32_t a, uint32_t b, uint32_t selector, uint8_t mode) {
   }
   uint32_t out = 0;
   for (uint32_t n = 0; n < 4; ++n) {
-    uint32_t s = selector >> 4 * n, byte = uint32_t(bytes >> 8 * (s & 7)) & 0xff;
+    uint32_t s = selector >> 4 * n;
+    uint32_t byte = uint32_t(bytes >> 8 * (s & 7)) & 0xff;
     byte = s & 8 ? (byte & 0x80 ? 0xff : 0) : byte;
     out |= byte << 8 * n;
   }
@@ -137,7 +145,8 @@ uint32_t permuted(uint32_t a, uint32_t b, uint32_t selector, uint8_t mode) {
 uint32_t nthSet(uint32_t mask, uint32_t base, int32_t offset) {
   if (offset == 0)
     return base < 32 && mask >> base & 1 ? base : ~0u;
-  int32_t step = offset > 0 ? 1 : -1, left = offset > 0 ? offset : -offset;
+  int32_t step = offset > 0 ? 1 : -1;
+  int32_t left = offset > 0 ? offset : -offset;
   for (int32_t bit = int32_t(base); bit >= 0 && bit < 32; bit += step)
     if (mask >> bit & 1 && --left == 0)
       return uint32_t(bit);
@@ -146,13 +155,16 @@ uint32_t nthSet(uint32_t mask, uint32_t base, int32_t offset) {
 
 /// d = lop3(a, b, c) by its table, `immediate`.
 void lop3(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const uint32_t *a = source<uint32_t>(r, i.op[1]), *b = source<uint32_t>(r, i.op[2]),
-                 *c = source<uint32_t>(r, i.op[3]);
+  const uint32_t *a = source<uint32_t>(r, i.op[1]);
+  const uint32_t *b = source<uint32_t>(r, i.op[2]);
+  const uint32_t *c = source<uint32_t>(r, i.op[3]);
   alignas(64) uint32_t out[32] = {};
   for (uint32_t term = 0; term < 8; ++term) {
     if (!(i.immediate >> term & 1))
       continue;
-    uint32_t na = term & 4 ? 0 : ~0u, nb = term & 2 ? 0 : ~0u, nc = term & 1 ? 0 : ~0u;
+    uint32_t na = term & 4 ? 0 : ~0u;
+    uint32_t nb = term & 2 ? 0 : ~0u;
+    uint32_t nc = term & 1 ? 0 : ~0u;
     for (uint32_t l = 0; l < 32; ++l)
       out[l] |= (a[l] ^ na) & (b[l] ^ nb) & (c[l] ^ nc);
   }
@@ -160,13 +172,17 @@ void lop3(uint8_t *r, const Instruction &i, uint32_t mask) {
 }
 
 /// add.cc and the like: carry is a register of 0 and 1.
-template <typename T, bool subtract> void withCarry(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]);
+template <typename T, bool subtract>
+void withCarry(uint8_t *r, const Instruction &i, uint32_t mask) {
+  const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
+  const Storage<T> *b = source<Storage<T>>(r, i.op[2]);
   const uint32_t *carry = source<uint32_t>(r, i.op[4]);
   alignas(64) Storage<T> out[32];
   alignas(64) uint32_t carries[32];
   for (uint32_t l = 0; l < 32; ++l) {
-    T x = T(a[l]), y = T(b[l]), in = i.flag ? T(carry[l]) : 0;
+    T x = T(a[l]);
+    T y = T(b[l]);
+    T in = i.flag ? T(carry[l]) : 0;
     T result = subtract ? T(x - y - in) : T(x + y + in);
     carries[l] = subtract ? (x < y || (x == y && in)) : (result < x || (in && result == x));
     out[l] = result;
@@ -175,14 +191,17 @@ template <typename T, bool subtract> void withCarry(uint8_t *r, const Instructio
   if (i.saturate)
     commit(r, i.op[4], carries, mask);
 }
-template <typename T, bool takesHigh> void madWithCarry(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]),
-                   *c = source<Storage<T>>(r, i.op[3]);
+template <typename T, bool takesHigh>
+void madWithCarry(uint8_t *r, const Instruction &i, uint32_t mask) {
+  const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
+  const Storage<T> *b = source<Storage<T>>(r, i.op[2]);
+  const Storage<T> *c = source<Storage<T>>(r, i.op[3]);
   const uint32_t *carry = source<uint32_t>(r, i.op[4]);
   alignas(64) Storage<T> out[32];
   alignas(64) uint32_t carries[32];
   for (uint32_t l = 0; l < 32; ++l) {
-    T x = takesHigh ? high<T>(T(a[l]), T(b[l])) : T(T(a[l]) * T(b[l])), in = i.flag ? T(carry[l]) : 0;
+    T x = takesHigh ? high<T>(T(a[l]), T(b[l])) : T(T(a[l]) * T(b[l]));
+    T in = i.flag ? T(carry[l]) : 0;
     // Signedness of the high product is the type's; sums are modular.
     T result = T(x + T(c[l]) + in);
     carries[l] = result < x || (in && result == x);
@@ -195,14 +214,17 @@ template <typename T, bool takesHigh> void madWithCarry(uint8_t *r, const Instru
 
 template <typename T> void setp(uint8_t *r, const Instruction &i, uint32_t mask) {
   finishSetp(r, i, mask,
-             compareLanes<T>(Compare(i.variant), source<Storage<T>>(r, i.op[1]), source<Storage<T>>(r, i.op[2])));
+             compareLanes<T>(Compare(i.variant), source<Storage<T>>(r, i.op[1]),
+                             source<Storage<T>>(r, i.op[2])));
 }
 template <typename T> void set(uint8_t *r, const Instruction &i, uint32_t mask) {
   finishSet(r, i, mask,
-            compareLanes<T>(Compare(i.variant & 0x7f), source<Storage<T>>(r, i.op[1]), source<Storage<T>>(r, i.op[2])));
+            compareLanes<T>(Compare(i.variant & 0x7f), source<Storage<T>>(r, i.op[1]),
+                            source<Storage<T>>(r, i.op[2])));
 }
 template <typename S> void select(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const S *a = source<S>(r, i.op[1]), *b = source<S>(r, i.op[2]);
+  const S *a = source<S>(r, i.op[1]);
+  const S *b = source<S>(r, i.op[2]);
   uint32_t p = *source<uint32_t>(r, i.op[3]);
   p = i.flag ? ~p : p;
   alignas(64) S out[32];
@@ -212,7 +234,8 @@ template <typename S> void select(uint8_t *r, const Instruction &i, uint32_t mas
 }
 /// slct: c is s32, or f32 if `flag`.
 template <typename S> void slct(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const S *a = source<S>(r, i.op[1]), *b = source<S>(r, i.op[2]);
+  const S *a = source<S>(r, i.op[1]);
+  const S *b = source<S>(r, i.op[2]);
   const uint32_t *c = source<uint32_t>(r, i.op[3]);
   alignas(64) S out[32];
   for (uint32_t l = 0; l < 32; ++l) {
@@ -229,7 +252,8 @@ template <typename S> void move(uint8_t *r, const Instruction &i, uint32_t mask)
 }
 
 /// Joins `parts` registers of 16 or 32 bits; noOperand as a part does not occur.
-template <typename S, uint32_t parts, uint32_t bits> void pack(uint8_t *r, const Instruction &i, uint32_t mask) {
+template <typename S, uint32_t parts, uint32_t bits>
+void pack(uint8_t *r, const Instruction &i, uint32_t mask) {
   alignas(64) S out[32] = {};
   for (uint32_t p = 0; p < parts; ++p) {
     const uint32_t *from = source<uint32_t>(r, i.op[1 + p]);
@@ -239,7 +263,8 @@ template <typename S, uint32_t parts, uint32_t bits> void pack(uint8_t *r, const
   commit(r, i.op[0], out, mask);
 }
 /// op[4] is the source, op[0...] the parts.
-template <typename S, uint32_t parts, uint32_t bits> void unpack(uint8_t *r, const Instruction &i, uint32_t mask) {
+template <typename S, uint32_t parts, uint32_t bits>
+void unpack(uint8_t *r, const Instruction &i, uint32_t mask) {
   alignas(64) S from[32];
   __builtin_memcpy(from, r + i.op[4], sizeof from);
   for (uint32_t p = 0; p < parts; ++p) {
@@ -247,7 +272,8 @@ template <typename S, uint32_t parts, uint32_t bits> void unpack(uint8_t *r, con
       continue;
     alignas(64) uint32_t out[32];
     for (uint32_t l = 0; l < 32; ++l)
-      out[l] = bits == 16 ? uint32_t(from[l] >> (bits * p)) & 0xffff : uint32_t(from[l] >> (bits * p));
+      out[l] =
+          bits == 16 ? uint32_t(from[l] >> (bits * p)) & 0xffff : uint32_t(from[l] >> (bits * p));
     commit(r, i.op[p], out, mask);
   }
 }
@@ -257,16 +283,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
   using W = typename Traits<T>::Wide;
   constexpr uint32_t bits = 8 * sizeof(T);
   switch (op) {
-  case LaneOp::Add:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) + U(b)); }));
-  case LaneOp::Sub:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) - U(b)); }));
+  case LaneOp::Add: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) + U(b)); }));
+  case LaneOp::Sub: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) - U(b)); }));
   case LaneOp::MulLow:
     return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(uint64_t(a) * uint64_t(b))); }));
-  case LaneOp::MulHigh:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return high(a, b); }));
+  case LaneOp::MulHigh: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return high(a, b); }));
   case LaneOp::MadLow:
-    return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) { return T(U(uint64_t(a) * uint64_t(b) + uint64_t(c))); }));
+    return NYSJIT_LANE(map3<T>(
+        r, i, m, [](T a, T b, T c) { return T(U(uint64_t(a) * uint64_t(b) + uint64_t(c))); }));
   case LaneOp::MadHigh:
     return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) { return T(U(high(a, b)) + U(c)); }));
   case LaneOp::MulWide:
@@ -275,63 +299,67 @@ template <typename T> LaneHandler forType(LaneOp op) {
     return nullptr;
   case LaneOp::MadWide:
     if constexpr (sizeof(T) < 8)
-      return NYSJIT_LANE(map3<T, W>(r, i, m, [](T a, T b, W c) { return W(uint64_t(W(a) * W(b)) + uint64_t(c)); }));
+      return NYSJIT_LANE(map3<T, W>(
+          r, i, m, [](T a, T b, W c) { return W(uint64_t(W(a) * W(b)) + uint64_t(c)); }));
     return nullptr;
   case LaneOp::Mul24Low:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(int64_t(low24(a)) * int64_t(low24(b))); }));
+    return NYSJIT_LANE(
+        map2<T>(r, i, m, [](T a, T b) { return T(int64_t(low24(a)) * int64_t(low24(b))); }));
   case LaneOp::Mul24High:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(int64_t(low24(a)) * int64_t(low24(b)) >> 16); }));
+    return NYSJIT_LANE(
+        map2<T>(r, i, m, [](T a, T b) { return T(int64_t(low24(a)) * int64_t(low24(b)) >> 16); }));
   case LaneOp::Mad24Low:
-    return NYSJIT_LANE(
-        map3<T>(r, i, m, [](T a, T b, T c) { return T(int64_t(low24(a)) * int64_t(low24(b)) + int64_t(c)); }));
+    return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) {
+      return T(int64_t(low24(a)) * int64_t(low24(b)) + int64_t(c));
+    }));
   case LaneOp::Mad24High:
-    return NYSJIT_LANE(
-        map3<T>(r, i, m, [](T a, T b, T c) { return T((int64_t(low24(a)) * int64_t(low24(b)) >> 16) + int64_t(c)); }));
-  case LaneOp::Div:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return divide(a, b); }));
-  case LaneOp::Rem:
-    return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return remainder(a, b); }));
+    return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) {
+      return T((int64_t(low24(a)) * int64_t(low24(b)) >> 16) + int64_t(c));
+    }));
+  case LaneOp::Div: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return divide(a, b); }));
+  case LaneOp::Rem: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return remainder(a, b); }));
   case LaneOp::Abs:
     return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return a < 0 ? T(U(0) - U(a)) : a; }));
-  case LaneOp::Neg:
-    return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return T(U(0) - U(a)); }));
+  case LaneOp::Neg: return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return T(U(0) - U(a)); }));
   case LaneOp::Min:
-    return NYSJIT_LANE(map2<T>(r, i, m, [least = leastOf<T>(i)](T a, T b) { return larger(a < b ? a : b, least); }));
+    return NYSJIT_LANE(map2<T>(
+        r, i, m, [least = leastOf<T>(i)](T a, T b) { return larger(a < b ? a : b, least); }));
   case LaneOp::Max:
-    return NYSJIT_LANE(map2<T>(r, i, m, [least = leastOf<T>(i)](T a, T b) { return larger(larger(a, b), least); }));
+    return NYSJIT_LANE(map2<T>(
+        r, i, m, [least = leastOf<T>(i)](T a, T b) { return larger(larger(a, b), least); }));
   case LaneOp::Sad:
-    return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) { return T(U(c) + (a < b ? U(b) - U(a) : U(a) - U(b))); }));
-  case LaneOp::And:
-    return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a & b); }));
-  case LaneOp::Or:
-    return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a | b); }));
-  case LaneOp::Xor:
-    return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a ^ b); }));
-  case LaneOp::Not:
-    return NYSJIT_LANE(map1<U>(r, i, m, [](U a) { return U(~a); }));
-  case LaneOp::CNot:
-    return NYSJIT_LANE(map1<U>(r, i, m, [](U a) { return U(a == 0); }));
+    return NYSJIT_LANE(map3<T>(
+        r, i, m, [](T a, T b, T c) { return T(U(c) + (a < b ? U(b) - U(a) : U(a) - U(b))); }));
+  case LaneOp::And: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a & b); }));
+  case LaneOp::Or: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a | b); }));
+  case LaneOp::Xor: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a ^ b); }));
+  case LaneOp::Not: return NYSJIT_LANE(map1<U>(r, i, m, [](U a) { return U(~a); }));
+  case LaneOp::CNot: return NYSJIT_LANE(map1<U>(r, i, m, [](U a) { return U(a == 0); }));
   case LaneOp::Shl:
-    return NYSJIT_LANE(
-        mapShift<U>(r, i, m, [](U a, uint32_t b) { return b >= bits ? U(0) : U(a << (b & (bits - 1))); }));
+    return NYSJIT_LANE(mapShift<U>(
+        r, i, m, [](U a, uint32_t b) { return b >= bits ? U(0) : U(a << (b & (bits - 1))); }));
   case LaneOp::Shr:
-    return NYSJIT_LANE(
-        mapShift<T>(r, i, m, [](T a, uint32_t b) { return b >= bits ? T(a < 0 ? -1 : 0) : T(a >> (b & (bits - 1))); }));
+    return NYSJIT_LANE(mapShift<T>(r, i, m, [](T a, uint32_t b) {
+      return b >= bits ? T(a < 0 ? -1 : 0) : T(a >> (b & (bits - 1)));
+    }));
   case LaneOp::Bfe:
     return NYSJIT_LANE(const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
-                       const uint32_t *b = source<uint32_t>(r, i.op[2]), *c = source<uint32_t>(r, i.op[3]);
-                       Storage<T> out[32];
-                       for (uint32_t l = 0; l < 32; ++l) out[l] = toBits<T>(extract<T>(fromBits<T>(a[l]), b[l], c[l]));
+                       const uint32_t *b = source<uint32_t>(r, i.op[2]),
+                       *c = source<uint32_t>(r, i.op[3]);
+                       Storage<T> out[32]; for (uint32_t l = 0; l < 32; ++l) out[l] =
+                                               toBits<T>(extract<T>(fromBits<T>(a[l]), b[l], c[l]));
                        commit(r, i.op[0], out, m));
   case LaneOp::Bfi: // op: d, a, b, c; the length in op[4]
-    return NYSJIT_LANE(const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]);
-                       const uint32_t *c = source<uint32_t>(r, i.op[3]), *d = source<uint32_t>(r, i.op[4]);
-                       Storage<T> out[32]; for (uint32_t l = 0; l < 32; ++l) out[l] =
-                                               toBits<T>(insert<T>(fromBits<T>(a[l]), fromBits<T>(b[l]), c[l], d[l]));
-                       commit(r, i.op[0], out, m));
+    return NYSJIT_LANE(
+        const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]);
+        const uint32_t *c = source<uint32_t>(r, i.op[3]), *d = source<uint32_t>(r, i.op[4]);
+        Storage<T> out[32]; for (uint32_t l = 0; l < 32; ++l) out[l] = toBits<T>(
+                                insert<T>(fromBits<T>(a[l]), fromBits<T>(b[l]), c[l], d[l]));
+        commit(r, i.op[0], out, m));
   case LaneOp::Bfind:
     return NYSJIT_LANE(const Storage<T> *a = source<Storage<T>>(r, i.op[1]); uint32_t out[32];
-                       for (uint32_t l = 0; l < 32; ++l) out[l] = findBit<T>(fromBits<T>(a[l]), i.flag);
+                       for (uint32_t l = 0; l < 32; ++l) out[l] =
+                           findBit<T>(fromBits<T>(a[l]), i.flag);
                        commit(r, i.op[0], out, m));
   case LaneOp::Clz:
     return NYSJIT_LANE(const Storage<T> *a = source<Storage<T>>(r, i.op[1]); uint32_t out[32];
@@ -339,30 +367,20 @@ template <typename T> LaneHandler forType(LaneOp op) {
                        commit(r, i.op[0], out, m));
   case LaneOp::Popc:
     return NYSJIT_LANE(const Storage<T> *a = source<Storage<T>>(r, i.op[1]); uint32_t out[32];
-                       for (uint32_t l = 0; l < 32; ++l) out[l] = uint32_t(__builtin_popcountll(U(fromBits<T>(a[l]))));
+                       for (uint32_t l = 0; l < 32; ++l) out[l] =
+                           uint32_t(__builtin_popcountll(U(fromBits<T>(a[l]))));
                        commit(r, i.op[0], out, m));
-  case LaneOp::Brev:
-    return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return reversed(a); }));
-  case LaneOp::AddC:
-    return withCarry<U, false>;
-  case LaneOp::SubC:
-    return withCarry<U, true>;
-  case LaneOp::MadCLow:
-    return madWithCarry<U, false>;
-  case LaneOp::MadCHigh:
-    return madWithCarry<U, true>;
-  case LaneOp::Setp:
-    return setp<T>;
-  case LaneOp::Set:
-    return set<T>;
-  case LaneOp::Selp:
-    return select<Storage<T>>;
-  case LaneOp::Slct:
-    return slct<Storage<T>>;
-  case LaneOp::Mov:
-    return move<Storage<T>>;
-  default:
-    return nullptr;
+  case LaneOp::Brev: return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return reversed(a); }));
+  case LaneOp::AddC: return withCarry<U, false>;
+  case LaneOp::SubC: return withCarry<U, true>;
+  case LaneOp::MadCLow: return madWithCarry<U, false>;
+  case LaneOp::MadCHigh: return madWithCarry<U, true>;
+  case LaneOp::Setp: return setp<T>;
+  case LaneOp::Set: return set<T>;
+  case LaneOp::Selp: return select<Storage<T>>;
+  case LaneOp::Slct: return slct<Storage<T>>;
+  case LaneOp::Mov: return move<Storage<T>>;
+  default: return nullptr;
   }
 }
 
@@ -394,15 +412,17 @@ LaneHandler untyped(LaneOp op) {
           out[l] = uint32_t((uint64_t(b[l]) << 32 | a[l]) >> n);
         } commit(r, i.op[0], out, m));
   case LaneOp::Prmt:
-    return NYSJIT_LANE(uint8_t mode = i.variant; map3<uint32_t>(
-                           r, i, m, [mode](uint32_t a, uint32_t b, uint32_t c) { return permuted(a, b, c, mode); }));
-  case LaneOp::Lop3:
-    return lop3;
+    return NYSJIT_LANE(uint8_t mode = i.variant;
+                       map3<uint32_t>(r, i, m, [mode](uint32_t a, uint32_t b, uint32_t c) {
+                         return permuted(a, b, c, mode);
+                       }));
+  case LaneOp::Lop3: return lop3;
   case LaneOp::Fns:
-    return NYSJIT_LANE(
-        map3<uint32_t>(r, i, m, [](uint32_t a, uint32_t b, uint32_t c) { return nthSet(a, b, int32_t(c)); }));
+    return NYSJIT_LANE(map3<uint32_t>(
+        r, i, m, [](uint32_t a, uint32_t b, uint32_t c) { return nthSet(a, b, int32_t(c)); }));
   case LaneOp::Dp4a: // variant: bit 0 a signed, bit 1 b signed
-    return NYSJIT_LANE(uint8_t v = i.variant; map3<uint32_t>(r, i, m, [v](uint32_t a, uint32_t b, uint32_t c) {
+    return NYSJIT_LANE(uint8_t v = i.variant;
+                       map3<uint32_t>(r, i, m, [v](uint32_t a, uint32_t b, uint32_t c) {
                          return uint32_t(dotBytes(a, v & 1, b, v & 2, int32_t(c)));
                        }));
   case LaneOp::Bmsk: // flag: wrap
@@ -411,29 +431,26 @@ LaneHandler untyped(LaneOp op) {
                          return a >= 32 || b == 0 ? 0u : (b >= 32 ? ~0u : (1u << b) - 1) << a;
                        }));
   case LaneOp::MovPredicate:
-    return NYSJIT_LANE(uint32_t a = *source<uint32_t>(r, i.op[1]); commitPredicate(r, i.op[0], i.flag ? ~a : a, m));
+    return NYSJIT_LANE(uint32_t a = *source<uint32_t>(r, i.op[1]);
+                       commitPredicate(r, i.op[0], i.flag ? ~a : a, m));
   case LaneOp::NotPredicate:
     return NYSJIT_LANE(commitPredicate(r, i.op[0], ~*source<uint32_t>(r, i.op[1]), m));
   case LaneOp::AndPredicate:
-    return NYSJIT_LANE(commitPredicate(r, i.op[0], *source<uint32_t>(r, i.op[1]) & *source<uint32_t>(r, i.op[2]), m));
+    return NYSJIT_LANE(commitPredicate(
+        r, i.op[0], *source<uint32_t>(r, i.op[1]) & *source<uint32_t>(r, i.op[2]), m));
   case LaneOp::OrPredicate:
-    return NYSJIT_LANE(commitPredicate(r, i.op[0], *source<uint32_t>(r, i.op[1]) | *source<uint32_t>(r, i.op[2]), m));
+    return NYSJIT_LANE(commitPredicate(
+        r, i.op[0], *source<uint32_t>(r, i.op[1]) | *source<uint32_t>(r, i.op[2]), m));
   case LaneOp::XorPredicate:
-    return NYSJIT_LANE(commitPredicate(r, i.op[0], *source<uint32_t>(r, i.op[1]) ^ *source<uint32_t>(r, i.op[2]), m));
-  case LaneOp::Pack16:
-    return pack<uint32_t, 2, 16>;
-  case LaneOp::Pack32:
-    return pack<uint64_t, 2, 32>;
-  case LaneOp::Pack16Wide:
-    return pack<uint64_t, 4, 16>;
-  case LaneOp::Unpack16:
-    return unpack<uint32_t, 2, 16>;
-  case LaneOp::Unpack32:
-    return unpack<uint64_t, 2, 32>;
-  case LaneOp::Unpack16Wide:
-    return unpack<uint64_t, 4, 16>;
-  default:
-    return nullptr;
+    return NYSJIT_LANE(commitPredicate(
+        r, i.op[0], *source<uint32_t>(r, i.op[1]) ^ *source<uint32_t>(r, i.op[2]), m));
+  case LaneOp::Pack16: return pack<uint32_t, 2, 16>;
+  case LaneOp::Pack32: return pack<uint64_t, 2, 32>;
+  case LaneOp::Pack16Wide: return pack<uint64_t, 4, 16>;
+  case LaneOp::Unpack16: return unpack<uint32_t, 2, 16>;
+  case LaneOp::Unpack32: return unpack<uint64_t, 2, 32>;
+  case LaneOp::Unpack16Wide: return unpack<uint64_t, 4, 16>;
+  default: return nullptr;
   }
 }
 
@@ -444,25 +461,19 @@ LaneHandler integerTable(LaneOp op, Type type) {
     return handler;
   switch (type) {
   case Type::U16:
-  case Type::B16:
-    return forType<uint16_t>(op);
-  case Type::S16:
-    return forType<int16_t>(op);
+  case Type::B16: return forType<uint16_t>(op);
+  case Type::S16: return forType<int16_t>(op);
   case Type::U32:
-  case Type::B32:
-    return forType<uint32_t>(op);
-  case Type::S32:
-    return forType<int32_t>(op);
+  case Type::B32: return forType<uint32_t>(op);
+  case Type::S32: return forType<int32_t>(op);
   case Type::U64:
-  case Type::B64:
-    return forType<uint64_t>(op);
-  case Type::S64:
-    return forType<int64_t>(op);
-  default:
-    return nullptr;
+  case Type::B64: return forType<uint64_t>(op);
+  case Type::S64: return forType<int64_t>(op);
+  default: return nullptr;
   }
 }
 
-const Lanes lanes = {integerTable, floatTable, halfTable, convertTable, convertPackedTable, mmaTable};
+const Lanes lanes = {integerTable, floatTable,         halfTable,
+                     convertTable, convertPackedTable, mmaTable};
 
 } // namespace nysjit::emulator::NYSJIT_LANES

@@ -1,5 +1,5 @@
-// Loops over lanes, for lanes_*.cpp alone. Everything is static or in the unnamed namespace: two instruction sets'
-// versions never meet.
+// Loops over lanes, for lanes_*.cpp alone. Everything is static or in the unnamed namespace: two
+// instruction sets' versions never meet.
 #pragma once
 #include "runtime/emulator/half.h"
 #include "runtime/emulator/lanes.h"
@@ -60,7 +60,8 @@ template <typename S> inline const S *source(const uint8_t *registers, uint32_t 
   return reinterpret_cast<const S *>(registers + offset);
 }
 
-template <typename S> inline void commit(uint8_t *registers, uint32_t offset, const S *out, uint32_t mask) {
+template <typename S>
+inline void commit(uint8_t *registers, uint32_t offset, const S *out, uint32_t mask) {
   S *d = reinterpret_cast<S *>(registers + offset);
   if (mask == ~0u) {
     __builtin_memcpy(d, out, 32 * sizeof(S));
@@ -87,14 +88,16 @@ inline void map1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
 }
 template <typename T, typename R = T, typename F>
 inline void map2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
-  const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]);
+  const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
+  const Storage<T> *b = source<Storage<T>>(r, i.op[2]);
   alignas(64) Storage<R> out[32];
   for (uint32_t l = 0; l < 32; ++l)
     out[l] = toBits<R>(f(fromBits<T>(a[l]), fromBits<T>(b[l])));
   commit(r, i.op[0], out, mask);
 }
 /// The second operand is 32 bits whatever T: shifts.
-template <typename T, typename F> inline void mapShift(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
+template <typename T, typename F>
+inline void mapShift(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
   const uint32_t *b = source<uint32_t>(r, i.op[2]);
   alignas(64) Storage<T> out[32];
@@ -104,7 +107,8 @@ template <typename T, typename F> inline void mapShift(uint8_t *r, const Instruc
 }
 template <typename T, typename R = T, typename F>
 inline void map3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
-  const Storage<T> *a = source<Storage<T>>(r, i.op[1]), *b = source<Storage<T>>(r, i.op[2]);
+  const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
+  const Storage<T> *b = source<Storage<T>>(r, i.op[2]);
   const Storage<R> *c = source<Storage<R>>(r, i.op[3]);
   alignas(64) Storage<R> out[32];
   for (uint32_t l = 0; l < 32; ++l)
@@ -113,63 +117,47 @@ inline void map3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
 }
 
 /// Which lanes f holds for.
-template <typename T, typename F> inline uint32_t which(const Storage<T> *a, const Storage<T> *b, F f) {
+template <typename T, typename F>
+inline uint32_t which(const Storage<T> *a, const Storage<T> *b, F f) {
   uint32_t bits = 0;
   for (uint32_t l = 0; l < 32; ++l)
     bits |= f(fromBits<T>(a[l]), fromBits<T>(b[l])) ? 1u << l : 0;
   return bits;
 }
 
-template <typename T> inline uint32_t compareLanes(Compare compare, const Storage<T> *a, const Storage<T> *b) {
+template <typename T>
+inline uint32_t compareLanes(Compare compare, const Storage<T> *a, const Storage<T> *b) {
   switch (compare) {
-  case Compare::Eq:
-    return which<T>(a, b, [](T x, T y) { return x == y; });
+  case Compare::Eq: return which<T>(a, b, [](T x, T y) { return x == y; });
   case Compare::Ne:
     return which<T>(a, b, [](T x, T y) { return (x < y) | (x > y); }); // not for unordered floats
-  case Compare::Lt:
-    return which<T>(a, b, [](T x, T y) { return x < y; });
-  case Compare::Le:
-    return which<T>(a, b, [](T x, T y) { return x <= y; });
-  case Compare::Gt:
-    return which<T>(a, b, [](T x, T y) { return x > y; });
-  case Compare::Ge:
-    return which<T>(a, b, [](T x, T y) { return x >= y; });
-  case Compare::Equ:
-    return which<T>(a, b, [](T x, T y) { return !((x < y) | (x > y)); });
-  case Compare::Neu:
-    return which<T>(a, b, [](T x, T y) { return x != y; });
-  case Compare::Ltu:
-    return which<T>(a, b, [](T x, T y) { return !(x >= y); });
-  case Compare::Leu:
-    return which<T>(a, b, [](T x, T y) { return !(x > y); });
-  case Compare::Gtu:
-    return which<T>(a, b, [](T x, T y) { return !(x <= y); });
-  case Compare::Geu:
-    return which<T>(a, b, [](T x, T y) { return !(x < y); });
-  case Compare::Num:
-    return which<T>(a, b, [](T x, T y) { return (x == x) & (y == y); });
-  case Compare::Nan:
-    return which<T>(a, b, [](T x, T y) { return (x != x) | (y != y); });
+  case Compare::Lt: return which<T>(a, b, [](T x, T y) { return x < y; });
+  case Compare::Le: return which<T>(a, b, [](T x, T y) { return x <= y; });
+  case Compare::Gt: return which<T>(a, b, [](T x, T y) { return x > y; });
+  case Compare::Ge: return which<T>(a, b, [](T x, T y) { return x >= y; });
+  case Compare::Equ: return which<T>(a, b, [](T x, T y) { return !((x < y) | (x > y)); });
+  case Compare::Neu: return which<T>(a, b, [](T x, T y) { return x != y; });
+  case Compare::Ltu: return which<T>(a, b, [](T x, T y) { return !(x >= y); });
+  case Compare::Leu: return which<T>(a, b, [](T x, T y) { return !(x > y); });
+  case Compare::Gtu: return which<T>(a, b, [](T x, T y) { return !(x <= y); });
+  case Compare::Geu: return which<T>(a, b, [](T x, T y) { return !(x < y); });
+  case Compare::Num: return which<T>(a, b, [](T x, T y) { return (x == x) & (y == y); });
+  case Compare::Nan: return which<T>(a, b, [](T x, T y) { return (x != x) | (y != y); });
   }
   return 0;
 }
 
 /// p = (a cmp b) with c, q = !(a cmp b) with c.
 inline void finishSetp(uint8_t *r, const Instruction &i, uint32_t mask, uint32_t holds) {
-  uint32_t p = holds, q = ~holds;
+  uint32_t p = holds;
+  uint32_t q = ~holds;
   if (Combine(i.count) != Combine::None) {
     uint32_t c = *source<uint32_t>(r, i.op[3]);
     c = i.flag ? ~c : c;
     switch (Combine(i.count)) {
-    case Combine::And:
-      p &= c, q &= c;
-      break;
-    case Combine::Or:
-      p |= c, q |= c;
-      break;
-    default:
-      p ^= c, q ^= c;
-      break;
+    case Combine::And: p &= c, q &= c; break;
+    case Combine::Or: p |= c, q |= c; break;
+    default: p ^= c, q ^= c; break;
     }
   }
   commitPredicate(r, i.op[0], p, mask);
@@ -181,9 +169,14 @@ inline void finishSet(uint8_t *r, const Instruction &i, uint32_t mask, uint32_t 
   if (Combine(i.count) != Combine::None) {
     uint32_t c = *source<uint32_t>(r, i.op[3]);
     c = i.flag ? ~c : c;
-    holds = Combine(i.count) == Combine::And ? holds & c : Combine(i.count) == Combine::Or ? holds | c : holds ^ c;
+    holds = Combine(i.count) == Combine::And  ? holds & c
+            : Combine(i.count) == Combine::Or ? holds | c
+                                              : holds ^ c;
   }
-  uint32_t one = i.type == Type::F32 ? 0x3f800000 : i.type == Type::F16 ? 0x3c00 : i.type == Type::BF16 ? 0x3f80 : ~0u;
+  uint32_t one = i.type == Type::F32    ? 0x3f800000
+                 : i.type == Type::F16  ? 0x3c00
+                 : i.type == Type::BF16 ? 0x3f80
+                                        : ~0u;
   if (i.variant & 0x80) // a 16-bit register
     one &= 0xffff;
   alignas(64) uint32_t out[32];
@@ -196,10 +189,10 @@ inline void finishSet(uint8_t *r, const Instruction &i, uint32_t mask, uint32_t 
 class RoundingScope {
 public:
   explicit RoundingScope(Rounding rounding) : was(std::fegetround()) {
-    std::fesetround(rounding == Rounding::Zero || rounding == Rounding::ZeroInteger   ? FE_TOWARDZERO
+    std::fesetround(rounding == Rounding::Zero || rounding == Rounding::ZeroInteger ? FE_TOWARDZERO
                     : rounding == Rounding::Down || rounding == Rounding::DownInteger ? FE_DOWNWARD
-                    : rounding == Rounding::Up || rounding == Rounding::UpInteger     ? FE_UPWARD
-                                                                                      : FE_TONEAREST);
+                    : rounding == Rounding::Up || rounding == Rounding::UpInteger ? FE_UPWARD
+                                                                                  : FE_TONEAREST);
     asm volatile("" ::: "memory");
   }
   ~RoundingScope() {

@@ -1,13 +1,15 @@
-// mma.sync of 16 rows and 8 columns, with the arithmetic of tensor cores as published probes found it on sm_80 (Fasi,
-// Higham, Mikaitis, Pranesh, "Numerical behavior of NVIDIA tensor cores", PeerJ CS 2021; Li et al., "FTTN", 2024):
-// products are exact; blocks of 8 products (4 of tf32) and the accumulator are aligned to the largest exponent among
-// them, cut off one bit below f32's last, added exactly, and the sum is cut to f32 (toward zero). Products are aligned
-// unnormalised, by the sum of their factors' exponents. Subnormals count. tf32 operands' low 13 bits are ignored. An
-// f16 accumulator is rounded to nearest after each block. Later chips use longer blocks and keep more bits.
+// mma.sync of 16 rows and 8 columns, with the arithmetic of tensor cores as published probes found
+// it on sm_80 (Fasi, Higham, Mikaitis, Pranesh, "Numerical behavior of NVIDIA tensor cores", PeerJ
+// CS 2021; Li et al., "FTTN", 2024): products are exact; blocks of 8 products (4 of tf32) and the
+// accumulator are aligned to the largest exponent among them, cut off one bit below f32's last,
+// added exactly, and the sum is cut to f32 (toward zero). Products are aligned unnormalised, by the
+// sum of their factors' exponents. Subnormals count. tf32 operands' low 13 bits are ignored. An f16
+// accumulator is rounded to nearest after each block. Later chips use longer blocks and keep more
+// bits.
 //
-// A fragment's register of 32 lanes is a matrix: of 16-bit elements 8 rows (B: columns) of 8 k's; of tf32 8 of 4; of
-// bytes 8 of 16. Block j takes A's registers 2 j (rows 0 to 7) and 2 j + 1 (rows 8 to 15) and B's register j. The 8
-// columns of a row are worked on at once.
+// A fragment's register of 32 lanes is a matrix: of 16-bit elements 8 rows (B: columns) of 8 k's;
+// of tf32 8 of 4; of bytes 8 of 16. Block j takes A's registers 2 j (rows 0 to 7) and 2 j + 1 (rows
+// 8 to 15) and B's register j. The 8 columns of a row are worked on at once.
 #include "runtime/emulator/lanes_loop.h"
 
 #include <cmath>
@@ -26,19 +28,24 @@ typedef float VF __attribute__((vector_size(32)));
 enum class Element { Half, Brain, Tensor };
 constexpr int32_t zeroExponent = -2000;
 
-/// A number as mantissa * 2^(exponent - fraction bits). The mantissa is signed, scaled so that a product of two has 24
-/// bits of fraction, and stands in the low 16 bits, the high ones zero, as `products` wants it.
+/// A number as mantissa * 2^(exponent - fraction bits). The mantissa is signed, scaled so that a
+/// product of two has 24 bits of fraction, and stands in the low 16 bits, the high ones zero, as
+/// `products` wants it.
 struct Parts {
-  int32_t mantissa, exponent;
+  int32_t mantissa;
+  int32_t exponent;
   int32_t special; // 1: infinity or NaN, taken as zero here
 };
 
 template <Element element> inline Parts partsOf(uint32_t bits, int32_t scale) {
-  constexpr int fraction = element == Element::Brain ? 7 : 10, exponentBits = element == Element::Half ? 5 : 8;
-  constexpr int32_t bias = (1 << (exponentBits - 1)) - 1, most = (1 << exponentBits) - 1;
+  constexpr int fraction = element == Element::Brain ? 7 : 10;
+  constexpr int exponentBits = element == Element::Half ? 5 : 8;
+  constexpr int32_t bias = (1 << (exponentBits - 1)) - 1;
+  constexpr int32_t most = (1 << exponentBits) - 1;
   if (element == Element::Tensor)
     bits >>= 13;
-  int32_t e = int32_t(bits >> fraction & most), m = int32_t(bits & ((1u << fraction) - 1));
+  int32_t e = int32_t(bits >> fraction & most);
+  int32_t m = int32_t(bits & ((1u << fraction) - 1));
   Parts p;
   p.special = e == most;
   m = e == 0 ? m : m | 1 << fraction;
@@ -86,11 +93,14 @@ float edge(int32_t magnitude, int32_t exponent) {
 
 template <Element element> struct Block {
   static constexpr int K = element == Element::Tensor ? 4 : 8;
-  static constexpr int scaleA = element == Element::Brain ? 3 : 0, scaleB = element == Element::Brain ? 7 : 4;
-  int32_t mantissaA[16][K], exponentA[16][K];
+  static constexpr int scaleA = element == Element::Brain ? 3 : 0;
+  static constexpr int scaleB = element == Element::Brain ? 7 : 4;
+  int32_t mantissaA[16][K];
+  int32_t exponentA[16][K];
   alignas(32) int32_t mantissaB[K][8];
   alignas(32) int32_t exponentB[K][8];
-  uint32_t specialRows = 0, specialColumns = 0;
+  uint32_t specialRows = 0;
+  uint32_t specialColumns = 0;
 
   static uint32_t bitsAt(const uint8_t *registers, int at) {
     if (element == Element::Tensor)
@@ -101,7 +111,8 @@ template <Element element> struct Block {
   }
   /// 8 rows (columns) of K elements; which of them hold an infinity or a NaN.
   static uint32_t decode(const uint8_t *from, int32_t *mantissa, int32_t *exponent, int scale) {
-    int32_t special[8 * K], any = 0;
+    int32_t special[8 * K];
+    int32_t any = 0;
     for (int at = 0; at < 8 * K; ++at) {
       Parts p = partsOf<element>(bitsAt(from, at), scale);
       mantissa[at] = p.mantissa, exponent[at] = p.exponent, special[at] = p.special;
@@ -116,7 +127,8 @@ template <Element element> struct Block {
   void load(const uint8_t *upper, const uint8_t *lower, const uint8_t *b) {
     specialRows = decode(upper, mantissaA[0], exponentA[0], scaleA);
     specialRows |= decode(lower, mantissaA[8], exponentA[8], scaleA) << 8;
-    int32_t mantissa[8 * K], exponent[8 * K];
+    int32_t mantissa[8 * K];
+    int32_t exponent[8 * K];
     specialColumns = decode(b, mantissa, exponent, scaleB);
     for (int k = 0; k < K; ++k)
       for (int n = 0; n < 8; ++n) {
@@ -128,28 +140,35 @@ template <Element element> struct Block {
   /// c += the block's products of row r.
   void accumulate(int r, uint32_t *c) const {
     V bits = *reinterpret_cast<const V *>(c);
-    V ce = (bits >> 23) & 0xff, cm = bits & 0x7fffff, cs = bits >> 31;
-    V subnormal = ce == 0, special = ce == 255;
+    V ce = (bits >> 23) & 0xff;
+    V cm = bits & 0x7fffff;
+    V cs = bits >> 31;
+    V subnormal = ce == 0;
+    V special = ce == 255;
     cm |= ~subnormal & 0x800000;
     ce = ce - subnormal - 127; // a comparison holds as -1: a subnormal's exponent is that of 1
     V nothing = (cm == 0) | special;
     cm &= ~nothing;
     ce = nothing ? splat(2 * zeroExponent) : ce;
-    V exponents[K], largest = ce;
+    V exponents[K];
+    V largest = ce;
     for (int k = 0; k < K; ++k) {
       exponents[k] = *reinterpret_cast<const V *>(exponentB[k]) + exponentA[r][k];
       largest = vmax(largest, exponents[k]);
     }
     V sum = shiftedDown((cm << 1 ^ cs) - cs, largest - ce);
     for (int k = 0; k < K; ++k)
-      sum += shiftedDown(products(*reinterpret_cast<const V *>(mantissaB[k]), splat(mantissaA[r][k])),
-                         largest - exponents[k]);
-    V negative = sum >> 31, magnitude = (sum ^ negative) - negative;
+      sum +=
+          shiftedDown(products(*reinterpret_cast<const V *>(mantissaB[k]), splat(mantissaA[r][k])),
+                      largest - exponents[k]);
+    V negative = sum >> 31;
+    V magnitude = (sum ^ negative) - negative;
     VF nearest = __builtin_convertvector(magnitude, VF);
     V cut = reinterpret_cast<V>(nearest);
     cut += __builtin_convertvector(nearest, V) > magnitude; // rounded up: one less
     V exponent = (cut >> 23) + (largest - 24);
-    V none = magnitude == 0, odd = ((exponent <= 0) | (exponent >= 255)) & ~none;
+    V none = magnitude == 0;
+    V odd = ((exponent <= 0) | (exponent >= 255)) & ~none;
     // Modular: where the exponent is out of range, edge() follows.
     V result = V(VU(cut) + (VU(largest - 24) << 23)) | (negative & int32_t(0x80000000));
     result &= ~none;
@@ -164,7 +183,8 @@ template <Element element> struct Block {
     if (anyOdd) [[unlikely]]
       for (int n = 0; n < 8; ++n)
         if (odd[n])
-          c[n] = bitsOfFloat(edge(magnitude[n], largest[n] - 24)) | (uint32_t(negative[n]) & 0x80000000);
+          c[n] = bitsOfFloat(edge(magnitude[n], largest[n] - 24)) |
+                 (uint32_t(negative[n]) & 0x80000000);
   }
 };
 
@@ -183,14 +203,19 @@ uint32_t specialSum(const uint8_t *a, const uint8_t *b, int row, int column, uin
 /// registers: d, a, b, c; halfC: c and d are pairs of f16.
 template <Element element, int blocks, bool halfC> void multiply(uint8_t *const *registers, bool) {
   constexpr int cRegisters = halfC ? 2 : 4;
-  uint8_t *const *d = registers, *const *a = d + cRegisters, *const *b = a + 2 * blocks, *const *c = b + blocks;
+  uint8_t *const *d = registers;
+  uint8_t *const *const *a = d + cRegisters;
+  uint8_t *const *const *b = a + 2 * blocks;
+  uint8_t *const *const *c = b + blocks;
   alignas(64) uint32_t sums[16][8];
   for (int r = 0; r < 16; ++r)
     for (int t = 0; t < 4; ++t)
       for (int n = 0; n < 2; ++n) {
         int lane = 4 * (r & 7) + t;
-        sums[r][2 * t + n] = halfC ? bitsOfFloat(halfToFloat(uint16_t(source<uint32_t>(c[r >> 3], 0)[lane] >> 16 * n)))
-                                   : source<uint32_t>(c[2 * (r >> 3) + n], 0)[lane];
+        sums[r][2 * t + n] =
+            halfC
+                ? bitsOfFloat(halfToFloat(uint16_t(source<uint32_t>(c[r >> 3], 0)[lane] >> 16 * n)))
+                : source<uint32_t>(c[2 * (r >> 3) + n], 0)[lane];
       }
   for (int j = 0; j < blocks; ++j) {
     Block<element> block;
@@ -205,8 +230,10 @@ template <Element element, int blocks, bool halfC> void multiply(uint8_t *const 
     if (block.specialRows | block.specialColumns | specialC) [[unlikely]]
       for (int r = 0; r < 16; ++r)
         for (int n = 0; n < 8; ++n)
-          if (block.specialRows >> r & 1 || block.specialColumns >> n & 1 || (before[r][n] & 0x7f800000) == 0x7f800000)
-            sums[r][n] = specialSum<element>(r < 8 ? a[2 * j] : a[2 * j + 1], b[j], r & 7, n, before[r][n]);
+          if (block.specialRows >> r & 1 || block.specialColumns >> n & 1 ||
+              (before[r][n] & 0x7f800000) == 0x7f800000)
+            sums[r][n] =
+                specialSum<element>(r < 8 ? a[2 * j] : a[2 * j + 1], b[j], r & 7, n, before[r][n]);
     if (halfC)
       for (int at = 0; at < 128; ++at)
         (&sums[0][0])[at] = bitsOfFloat(halfToFloat(floatToHalf(floatOfBits((&sums[0][0])[at]))));
@@ -214,7 +241,8 @@ template <Element element, int blocks, bool halfC> void multiply(uint8_t *const 
   for (int r = 0; r < 16; ++r)
     for (int t = 0; t < 4; ++t) {
       int lane = 4 * (r & 7) + t;
-      uint32_t low = sums[r][2 * t], high = sums[r][2 * t + 1];
+      uint32_t low = sums[r][2 * t];
+      uint32_t high = sums[r][2 * t + 1];
       if (halfC) {
         reinterpret_cast<uint32_t *>(d[r >> 3])[lane] =
             floatToHalf(floatOfBits(low)) | uint32_t(floatToHalf(floatOfBits(high))) << 16;
@@ -225,17 +253,24 @@ template <Element element, int blocks, bool halfC> void multiply(uint8_t *const 
     }
 }
 
-template <bool aSigned, bool bSigned, int blocks> void multiplyBytes(uint8_t *const *registers, bool saturate) {
-  uint8_t *const *d = registers, *const *a = d + 4, *const *b = a + 2 * blocks, *const *c = b + blocks;
+template <bool aSigned, bool bSigned, int blocks>
+void multiplyBytes(uint8_t *const *registers, bool saturate) {
+  uint8_t *const *d = registers;
+  uint8_t *const *const *a = d + 4;
+  uint8_t *const *const *b = a + 2 * blocks;
+  uint8_t *const *const *c = b + blocks;
   int32_t results[4][32];
   for (int r = 0; r < 16; ++r)
     for (int n = 0; n < 8; ++n) {
-      int lane = 4 * (r & 7) + n / 2, which = 2 * (r >> 3) + (n & 1);
+      int lane = 4 * (r & 7) + n / 2;
+      int which = 2 * (r >> 3) + (n & 1);
       int64_t sum = int32_t(source<uint32_t>(c[which], 0)[lane]);
       for (int j = 0; j < blocks; ++j)
         for (int k = 0; k < 16; ++k) {
-          uint8_t x = a[2 * j + (r >> 3)][16 * (r & 7) + k], y = b[j][16 * n + k];
-          sum += (aSigned ? int32_t(int8_t(x)) : int32_t(x)) * (bSigned ? int32_t(int8_t(y)) : int32_t(y));
+          uint8_t x = a[2 * j + (r >> 3)][16 * (r & 7) + k];
+          uint8_t y = b[j][16 * n + k];
+          sum += (aSigned ? int32_t(int8_t(x)) : int32_t(x)) *
+                 (bSigned ? int32_t(int8_t(y)) : int32_t(y));
         }
       if (saturate)
         sum = sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum;
@@ -252,13 +287,16 @@ MmaHandler mmaTable(Type d, Type a, Type b, uint32_t k) {
   if (a == Type::F16 && b == a && (k == 8 || k == 16)) {
     if (halfC)
       return k == 8 ? multiply<Element::Half, 1, true> : multiply<Element::Half, 2, true>;
-    return d != Type::F32 ? nullptr : k == 8 ? multiply<Element::Half, 1, false> : multiply<Element::Half, 2, false>;
+    return d != Type::F32 ? nullptr
+           : k == 8       ? multiply<Element::Half, 1, false>
+                          : multiply<Element::Half, 2, false>;
   }
   if (a == Type::BF16 && b == a && d == Type::F32 && (k == 8 || k == 16))
     return k == 8 ? multiply<Element::Brain, 1, false> : multiply<Element::Brain, 2, false>;
   if (a == Type::TF32 && b == a && d == Type::F32 && (k == 4 || k == 8))
     return k == 4 ? multiply<Element::Tensor, 1, false> : multiply<Element::Tensor, 2, false>;
-  bool as = a == Type::S8, bs = b == Type::S8;
+  bool as = a == Type::S8;
+  bool bs = b == Type::S8;
   if ((as || a == Type::U8) && (bs || b == Type::U8) && d == Type::S32 && (k == 16 || k == 32)) {
     if (k == 16)
       return as   ? (bs ? multiplyBytes<true, true, 1> : multiplyBytes<true, false, 1>)

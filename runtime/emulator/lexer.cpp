@@ -29,7 +29,8 @@ bool tokenize(std::string_view text, std::vector<Token> &tokens, std::string &er
       while (at < text.size() && !(text[at] == '*' && peek(1) == '/'))
         line += text[at++] == '\n';
       if (at >= text.size()) {
-        error = "line " + std::to_string(start) + ": expected the end of a comment, found the end of the text";
+        error = "line " + std::to_string(start) +
+                ": expected the end of a comment, found the end of the text";
         return false;
       }
       at += 2;
@@ -38,16 +39,17 @@ bool tokenize(std::string_view text, std::vector<Token> &tokens, std::string &er
       while (at < text.size() && text[at] != '"' && text[at] != '\n')
         at += text[at] == '\\' && at + 1 < text.size() ? 2 : 1;
       if (at >= text.size() || text[at] != '"') {
-        error = "line " + std::to_string(line) + ": expected the end of a string, found the end of the line";
+        error = "line " + std::to_string(line) +
+                ": expected the end of a string, found the end of the line";
         return false;
       }
       tokens.push_back({Token::Kind::String, line, text.substr(start, at++ - start)});
     } else if (isDigit(c)) {
       size_t start = at;
       bool based = c == '0' && (isAlpha(peek(1)));
-      while (at < text.size() &&
-             (isAlpha(text[at]) || isDigit(text[at]) || text[at] == '.' ||
-              (!based && (text[at] == '-' || text[at] == '+') && (text[at - 1] == 'e' || text[at - 1] == 'E'))))
+      while (at < text.size() && (isAlpha(text[at]) || isDigit(text[at]) || text[at] == '.' ||
+                                  (!based && (text[at] == '-' || text[at] == '+') &&
+                                   (text[at - 1] == 'e' || text[at - 1] == 'E'))))
         ++at;
       tokens.push_back({Token::Kind::Number, line, text.substr(start, at - start)});
     } else if (startsWord(c)) {

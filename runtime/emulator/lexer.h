@@ -1,5 +1,5 @@
-// PTX's words: identifiers with their dots ("ld.global.L1::evict_last.u32", "%tid.x", ".reg"), numbers, strings and
-// single characters, each with its line. Comments and white space are dropped.
+// PTX's words: identifiers with their dots ("ld.global.L1::evict_last.u32", "%tid.x", ".reg"),
+// numbers, strings and single characters, each with its line. Comments and white space are dropped.
 #pragma once
 #include <cstdint>
 #include <string>

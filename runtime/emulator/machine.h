@@ -1,5 +1,6 @@
-// The emulator's inside: device memory, modules of decoded PTX, and the machine that runs one launch. Nothing here knows
-// the driver's API, which driver.cpp puts on top. Not thread-safe; driver.cpp serialises.
+// The emulator's inside: device memory, modules of decoded PTX, and the machine that runs one
+// launch. Nothing here knows the driver's API, which driver.cpp puts on top. Not thread-safe;
+// driver.cpp serialises.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -17,13 +18,21 @@ struct Options {
 
 /// As nysjit_emulator_counts.
 struct Counts {
-  int64_t instructions = 0, mmaFlops = 0, globalReadBytes = 0, globalWriteBytes = 0, globalSectors = 0, bankConflicts = 0,
-          ldmatrixConflicts = 0, sharedStoreConflicts = 0, barriers = 0, races = 0;
+  int64_t instructions = 0;
+  int64_t mmaFlops = 0;
+  int64_t globalReadBytes = 0;
+  int64_t globalWriteBytes = 0;
+  int64_t globalSectors = 0;
+  int64_t bankConflicts = 0;
+  int64_t ldmatrixConflicts = 0;
+  int64_t sharedStoreConflicts = 0;
+  int64_t barriers = 0;
+  int64_t races = 0;
 };
 
-/// Device memory: allocations of host memory with, for each byte, whether it was ever written (reads of others are
-/// reported) and, during a launch, who touched it. Addresses are 256-byte aligned and never reused next to each other:
-/// an access past an allocation's end hits none.
+/// Device memory: allocations of host memory with, for each byte, whether it was ever written
+/// (reads of others are reported) and, during a launch, who touched it. Addresses are 256-byte
+/// aligned and never reused next to each other: an access past an allocation's end hits none.
 class Memory {
 public:
   Memory();
@@ -33,7 +42,8 @@ public:
   bool free(uint64_t address);
   /// Whether [address, address + bytes) lies in one allocation.
   bool contains(uint64_t address, size_t bytes) const;
-  /// The host's side; false, with nothing done, outside allocations. What is copied in or filled counts as written.
+  /// The host's side; false, with nothing done, outside allocations. What is copied in or filled
+  /// counts as written.
   bool copyIn(uint64_t address, const void *from, size_t bytes);
   bool copyOut(void *to, uint64_t address, size_t bytes) const;
   bool fill(uint64_t address, unsigned char value, size_t bytes);
@@ -49,7 +59,8 @@ private:
 
 /// A kernel's parameter: its place in the parameter block.
 struct Parameter {
-  uint32_t offset = 0, bytes = 0;
+  uint32_t offset = 0;
+  uint32_t bytes = 0;
 };
 
 struct Code; // decoded instructions
@@ -58,16 +69,18 @@ struct Code; // decoded instructions
 struct Function {
   std::string name;
   std::vector<Parameter> parameters;
-  uint32_t parameterBytes = 0, staticSharedBytes = 0, localBytes = 0;
-  uint32_t maxThreads = 1024; // .reqntid, .maxntid
+  uint32_t parameterBytes = 0;
+  uint32_t staticSharedBytes = 0;
+  uint32_t localBytes = 0;
+  uint32_t maxThreads = 1024;              // .reqntid, .maxntid
   uint32_t requiredThreads[3] = {0, 0, 0}; // .reqntid; 0: none
   std::shared_ptr<const Code> code;
 };
 
 class Module {
 public:
-  /// Parses and decodes PTX. On failure: null and "line 12: ..." in `error`. Its .global and .const variables are allocated
-  /// in `memory`, and freed by the destructor.
+  /// Parses and decodes PTX. On failure: null and "line 12: ..." in `error`. Its .global and .const
+  /// variables are allocated in `memory`, and freed by the destructor.
   static std::unique_ptr<Module> load(std::string_view ptx, Memory &memory, std::string &error);
   ~Module();
   const Function *function(std::string_view name) const;
@@ -88,15 +101,18 @@ enum class Fault { None, IllegalAddress, Misaligned, IllegalInstruction, Failed 
 
 struct Launch {
   const Function *function = nullptr;
-  uint32_t grid[3] = {1, 1, 1}, block[3] = {1, 1, 1};
+  uint32_t grid[3] = {1, 1, 1};
+  uint32_t block[3] = {1, 1, 1};
   uint32_t dynamicSharedBytes = 0;
-  bool mayOverlap = false; // with the launch before it: nothing of global memory may be touched before griddepcontrol.wait
+  // with the launch before it: nothing of global memory may be touched before griddepcontrol.wait
+  bool mayOverlap = false;
   std::vector<uint8_t> parameters; // function->parameterBytes
 };
 
 struct Outcome {
   Fault fault = Fault::None;
-  std::vector<std::string> report; // a sentence each; races do not end a launch (the first 20 are listed), faults do
+  // a sentence each; races do not end a launch (the first 20 are listed), faults do
+  std::vector<std::string> report;
   Counts counts;
 };
 

@@ -7,10 +7,12 @@
 namespace nysjit::emulator {
 
 namespace {
-constexpr uint64_t gap = 65536, highest = uint64_t(1) << 46;
+constexpr uint64_t gap = 65536;
+constexpr uint64_t highest = uint64_t(1) << 46;
 
 uint8_t *reserve(size_t bytes) {
-  void *at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return at == MAP_FAILED ? nullptr : static_cast<uint8_t *>(at);
 }
 } // namespace
@@ -63,7 +65,9 @@ uint64_t Memory::allocate(size_t bytes) {
 
 bool Memory::free(uint64_t address) { return own->allocations.erase(address) == 1; }
 
-bool Memory::contains(uint64_t address, size_t bytes) const { return own->find(address, bytes) != nullptr; }
+bool Memory::contains(uint64_t address, size_t bytes) const {
+  return own->find(address, bytes) != nullptr;
+}
 
 bool Memory::copyIn(uint64_t address, const void *from, size_t bytes) {
   Allocation *a = own->find(address, bytes);
@@ -92,10 +96,12 @@ bool Memory::fill(uint64_t address, unsigned char value, size_t bytes) {
 }
 
 bool Memory::copyWithin(uint64_t to, uint64_t from, size_t bytes) {
-  Allocation *target = own->find(to, bytes), *source = own->find(from, bytes);
+  Allocation *target = own->find(to, bytes);
+  Allocation *source = own->find(from, bytes);
   if (!target || !source)
     return bytes == 0;
-  size_t t = to - target->address, s = from - source->address;
+  size_t t = to - target->address;
+  size_t s = from - source->address;
   std::memmove(target->data + t, source->data + s, bytes);
   // Written-ness by whole bytes of bits where both lie alike, else bit by bit.
   size_t whole = ((t | s) & 7) == 0 ? bytes / 8 : 0;
@@ -105,7 +111,8 @@ bool Memory::copyWithin(uint64_t to, uint64_t from, size_t bytes) {
     were[b] = source->wasWritten(s + 8 * whole + b, 1);
   for (size_t b = 0; b < were.size(); ++b) {
     size_t at = t + 8 * whole + b;
-    uint8_t bit = uint8_t(1u << (at & 7)), &bits = target->written[at >> 3];
+    uint8_t bit = uint8_t(1u << (at & 7));
+    uint8_t &bits = target->written[at >> 3];
     bits = were[b] ? bits | bit : bits & ~bit;
   }
   return true;

@@ -1,5 +1,5 @@
-// Allocations and their shadows. Each byte has a bit: was it ever written. During a launch, pages of shadow cells
-// (race.h) and of 32-byte sectors come into being where the kernel goes.
+// Allocations and their shadows. Each byte has a bit: was it ever written. During a launch, pages
+// of shadow cells (race.h) and of 32-byte sectors come into being where the kernel goes.
 #pragma once
 #include "runtime/emulator/machine.h"
 
@@ -8,11 +8,15 @@
 
 namespace nysjit::emulator {
 
-/// Who touched 4 bytes (or one, in a page that saw narrower accesses) of global memory in this launch. Blocks count
-/// from 1.
+/// Who touched 4 bytes (or one, in a page that saw narrower accesses) of global memory in this
+/// launch. Blocks count from 1.
 struct GlobalCell {
-  uint32_t writerBlock = 0, writer = 0, writerPc = 0; // writer: as in race.h
-  uint32_t readerBlock = 0, readTime = 0, readWarps = 0;
+  uint32_t writerBlock = 0;
+  uint32_t writer = 0;
+  uint32_t writerPc = 0; // writer: as in race.h
+  uint32_t readerBlock = 0;
+  uint32_t readTime = 0;
+  uint32_t readWarps = 0;
   uint32_t readPc = 0;
 };
 constexpr uint32_t manyBlocks = ~0u;
@@ -22,7 +26,8 @@ struct ShadowPage {
   uint64_t launch = 0;
   uint32_t shift = 2; // log2 of the bytes a cell stands for: 2 or 0
   std::vector<GlobalCell> cells;
-  uint64_t readSectors[2] = {}, writtenSectors[2] = {};
+  uint64_t readSectors[2] = {};
+  uint64_t writtenSectors[2] = {};
 };
 
 struct Allocation {
@@ -39,7 +44,8 @@ struct Allocation {
   void markWritten(size_t from, size_t count);
   bool wasWritten(size_t offset, uint32_t count) const {
     for (; count > 0;) { // at most two rounds for an aligned access of up to 32 bytes
-      uint32_t bit = offset & 7, here = count < 8 - bit ? count : 8 - bit;
+      uint32_t bit = offset & 7;
+      uint32_t here = count < 8 - bit ? count : 8 - bit;
       uint32_t want = ((1u << here) - 1) << bit;
       if ((written[offset >> 3] & want) != want)
         return false;

@@ -46,12 +46,14 @@ bool placeVariables(const syntax::Module &module, Memory &memory, std::vector<ui
       continue;
     std::vector<uint8_t> initial = v.initial;
     for (const syntax::Relocation &r : v.relocations) {
-      uint64_t target = 0, addend = 0;
+      uint64_t target = 0;
+      uint64_t addend = 0;
       for (size_t t = 0; t < module.variables.size(); ++t)
         if (module.variables[t].name == r.symbol)
           target = addresses[t];
       if (!target || r.bytes != 8)
-        return fail(v, "expected the address of a variable in global memory, found \"" + r.symbol + "\"");
+        return fail(v, "expected the address of a variable in global memory, found \"" + r.symbol +
+                           "\"");
       std::memcpy(&addend, initial.data() + r.offset, 8);
       target += addend;
       std::memcpy(initial.data() + r.offset, &target, 8);
@@ -67,7 +69,8 @@ std::unique_ptr<Module> Module::load(std::string_view ptx, Memory &memory, std::
   std::unique_ptr<Module> module(new Module());
   State &state = *module->own;
   state.memory = &memory;
-  if (!syntax::parse(ptx, state.syntax, error) || !placeVariables(state.syntax, memory, state.addresses, error))
+  if (!syntax::parse(ptx, state.syntax, error) ||
+      !placeVariables(state.syntax, memory, state.addresses, error))
     return nullptr;
   for (uint32_t f = 0; f < state.syntax.functions.size(); ++f) {
     const syntax::Function &text = state.syntax.functions[f];
@@ -121,9 +124,11 @@ Outcome run(const Launch &launch, Memory &memory, const Options &options) {
   const Function &f = *launch.function;
   std::string wrong;
   if (threads == 0 || threads > f.maxThreads)
-    wrong = "expected 1 to " + std::to_string(f.maxThreads) + " threads, found " + std::to_string(threads);
-  else if (f.requiredThreads[0] && (f.requiredThreads[0] != launch.block[0] ||
-                                    f.requiredThreads[1] != launch.block[1] || f.requiredThreads[2] != launch.block[2]))
+    wrong = "expected 1 to " + std::to_string(f.maxThreads) + " threads, found " +
+            std::to_string(threads);
+  else if (f.requiredThreads[0] &&
+           (f.requiredThreads[0] != launch.block[0] || f.requiredThreads[1] != launch.block[1] ||
+            f.requiredThreads[2] != launch.block[2]))
     wrong = "expected the threads of .reqntid, found others";
   else if (launch.parameters.size() != f.parameterBytes)
     wrong = "expected " + std::to_string(f.parameterBytes) + " bytes of parameters, found " +

@@ -1,5 +1,6 @@
-// What atomics and fences order. A store with .release (or one that is only atomic, after a fence) publishes its warp's
-// time at its address; a load with .acquire (or one that is only atomic, before a fence) takes it up.
+// What atomics and fences order. A store with .release (or one that is only atomic, after a fence)
+// publishes its warp's time at its address; a load with .acquire (or one that is only atomic,
+// before a fence) takes it up.
 #pragma once
 #include "runtime/emulator/execution.h"
 

@@ -19,7 +19,8 @@ void Parser::fail(uint32_t line, const std::string &message) {
 }
 
 void Parser::failExpected(const std::string &expected) {
-  fail(now().line, "expected " + expected + ", found \"" + std::string(now().text.substr(0, 60)) + "\"");
+  fail(now().line,
+       "expected " + expected + ", found \"" + std::string(now().text.substr(0, 60)) + "\"");
 }
 
 void Parser::expect(std::string_view text) {
@@ -38,7 +39,8 @@ std::string_view Parser::word(const char *what) {
 uint64_t Parser::integer(const char *what) {
   Operand value;
   bool negative = accept("-");
-  if (now().kind != Token::Kind::Number || !number(value, negative) || value.kind != Operand::Kind::Integer) {
+  if (now().kind != Token::Kind::Number || !number(value, negative) ||
+      value.kind != Operand::Kind::Integer) {
     failExpected(what);
     return 0;
   }
@@ -111,7 +113,9 @@ void Parser::directive() {
     function(entry, external);
   } else if (is(".global") || is(".const") || is(".shared")) {
     std::string_view name = next().text;
-    Space space = name == ".global" ? Space::Global : name == ".const" ? Space::Const : Space::Shared;
+    Space space = name == ".global"  ? Space::Global
+                  : name == ".const" ? Space::Const
+                                     : Space::Shared;
     do {
       Variable v = variable(space, external);
       if (!ok())
@@ -161,8 +165,8 @@ Variable Parser::variable(Space space, bool external) {
       v.align = uint32_t(integer("an alignment"));
     else if (text == "v2" || text == "v4" || text == "v8")
       vector = uint32_t(text[1] - '0');
-    else if (text == "ptr" || text == "attribute" || text == "global" || text == "shared" || text == "const" ||
-             text == "local") {
+    else if (text == "ptr" || text == "attribute" || text == "global" || text == "shared" ||
+             text == "const" || text == "local") {
       if (text == "attribute") // .attribute(.managed)
         while (ok() && now().kind != Token::Kind::End && !accept(")"))
           next();
@@ -229,7 +233,8 @@ void Parser::initialValue(Variable &v, Type type, uint64_t &place) {
   }
   if (v.initial.size() < place + bytes) {
     if (v.bytes && place + bytes > v.bytes)
-      return fail(now().line, "expected at most " + std::to_string(v.bytes) + " bytes of initial values, found more");
+      return fail(now().line, "expected at most " + std::to_string(v.bytes) +
+                                  " bytes of initial values, found more");
     v.initial.resize(place + bytes, 0);
   }
   uint64_t bits = 0;
@@ -320,7 +325,8 @@ void Parser::performance(Function &f) {
         counts[d] = integer("a count");
       if (name == ".reqnctapercluster") {
         if (counts[0] * counts[1] * counts[2] != 1)
-          fail(now().line, "expected clusters of one block, found .reqnctapercluster " + std::to_string(counts[0]));
+          fail(now().line, "expected clusters of one block, found .reqnctapercluster " +
+                               std::to_string(counts[0]));
         continue;
       }
       for (uint64_t count : counts)
@@ -330,7 +336,8 @@ void Parser::performance(Function &f) {
       if (name == ".reqntid")
         for (int d = 0; d < 3; ++d)
           f.required[d] = uint32_t(counts[d]);
-    } else if (name == ".minnctapersm" || name == ".maxnctapersm" || name == ".maxnreg" || name == ".maxclusterrank") {
+    } else if (name == ".minnctapersm" || name == ".maxnctapersm" || name == ".maxnreg" ||
+               name == ".maxclusterrank") {
       integer("a count");
     } else if (name == ".pragma") {
       while (ok() && now().kind != Token::Kind::End && !accept(";"))

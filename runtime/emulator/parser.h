@@ -1,5 +1,6 @@
-// The parser's state, shared by the two sources that hold it: parser.cpp (declarations) and parser_statement.cpp
-// (bodies). A failure is recorded once and moves to the end of the text, so that every loop stops.
+// The parser's state, shared by the two sources that hold it: parser.cpp (declarations) and
+// parser_statement.cpp (bodies). A failure is recorded once and moves to the end of the text, so
+// that every loop stops.
 #pragma once
 #include "runtime/emulator/lexer.h"
 #include "runtime/emulator/syntax.h"
@@ -29,7 +30,8 @@ private:
   const Token &now() const { return tokens[at]; }
   const Token &next() { return tokens[at + 1 < tokens.size() ? at++ : at]; }
   bool is(std::string_view text) const {
-    return now().kind != Token::Kind::End && now().kind != Token::Kind::String && now().text == text;
+    return now().kind != Token::Kind::End && now().kind != Token::Kind::String &&
+           now().text == text;
   }
   bool accept(std::string_view text);
   void expect(std::string_view text);
@@ -67,8 +69,10 @@ private:
   Module &module;
   std::string failure;
   std::vector<Scope> scopes;
-  std::unordered_map<std::string_view, uint32_t> moduleNames, functionNames;
-  uint32_t locFile = 0, locLine = 0;
+  std::unordered_map<std::string_view, uint32_t> moduleNames;
+  std::unordered_map<std::string_view, uint32_t> functionNames;
+  uint32_t locFile = 0;
+  uint32_t locLine = 0;
 };
 
 } // namespace nysjit::emulator::syntax

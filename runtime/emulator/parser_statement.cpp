@@ -1,5 +1,6 @@
-// Bodies: scopes, registers, labels, instructions and their operands. The body of an inline-assembly block is a scope
-// of its own: its registers and labels hide those outside, and the same label may stand in two of them.
+// Bodies: scopes, registers, labels, instructions and their operands. The body of an
+// inline-assembly block is a scope of its own: its registers and labels hide those outside, and the
+// same label may stand in two of them.
 #include "runtime/emulator/parser.h"
 
 #include <cstdlib>
@@ -7,7 +8,9 @@
 
 namespace nysjit::emulator::syntax {
 
-void Parser::declare(std::string_view name, Meaning meaning) { scopes.back().names[name] = meaning; }
+void Parser::declare(std::string_view name, Meaning meaning) {
+  scopes.back().names[name] = meaning;
+}
 
 bool Parser::lookUp(std::string_view name, Meaning &meaning) {
   size_t digits = name.size();
@@ -89,7 +92,8 @@ void Parser::statement(Function &f) {
         declare(tokens[named].text, {Meaning::Kind::Variable, uint32_t(f.variables.size())});
         f.variables.push_back(std::move(v));
       } else {
-        declare(tokens[named].text, {Meaning::Kind::ModuleVariable, uint32_t(module.variables.size())});
+        declare(tokens[named].text,
+                {Meaning::Kind::ModuleVariable, uint32_t(module.variables.size())});
         v.name = f.name + "." + v.name;
         if (space == Space::Shared)
           f.sharedVariables.push_back(uint32_t(module.variables.size()));
@@ -99,8 +103,8 @@ void Parser::statement(Function &f) {
     return expect(";");
   }
   // A label, a list of branch targets, a prototype, or an instruction.
-  if (now().kind == Token::Kind::Word && at + 1 < tokens.size() && tokens[at + 1].kind == Token::Kind::Mark &&
-      tokens[at + 1].text == ":") {
+  if (now().kind == Token::Kind::Word && at + 1 < tokens.size() &&
+      tokens[at + 1].kind == Token::Kind::Mark && tokens[at + 1].text == ":") {
     std::string name(next().text);
     next();
     if (accept(".branchtargets")) {
@@ -125,7 +129,8 @@ void Parser::statement(Function &f) {
 void Parser::registers(Function &f) {
   std::string_view text = word("a type");
   if (text == ".v2" || text == ".v4")
-    return fail(now().line, "expected a scalar register, found a register of vectors, which is not supported");
+    return fail(now().line,
+                "expected a scalar register, found a register of vectors, which is not supported");
   Type type = typeNamed(text.empty() ? text : text.substr(1));
   if (ok() && (type == Type::None || type == Type::B128))
     return fail(now().line, "expected a register's type, found \"" + std::string(text) + "\"" +
@@ -141,13 +146,15 @@ void Parser::registers(Function &f) {
     if (!ok())
       return;
     if (count > 1u << 20 || f.registers.size() + count > 1u << 20)
-      return fail(now().line, "expected at most 2^20 registers, found " + std::to_string(f.registers.size() + count));
+      return fail(now().line, "expected at most 2^20 registers, found " +
+                                  std::to_string(f.registers.size() + count));
     if (range)
       scopes.back().ranges.push_back({name, {uint32_t(f.registers.size()), uint32_t(count)}});
     else
       declare(name, {Meaning::Kind::Register, uint32_t(f.registers.size())});
     for (uint64_t r = 0; r < count; ++r)
-      f.registers.push_back({range ? std::string(name) + std::to_string(r) : std::string(name), type});
+      f.registers.push_back(
+          {range ? std::string(name) + std::to_string(r) : std::string(name), type});
   } while (accept(","));
   expect(";");
 }
@@ -232,7 +239,8 @@ Operand Parser::operand(Function &f) {
     o.kind = Operand::Kind::Discard;
   } else if (Meaning meaning; lookUp(name, meaning)) {
     o.index = meaning.index;
-    o.kind = meaning.kind == Meaning::Kind::Register ? Operand::Kind::Register : Operand::Kind::Variable;
+    o.kind =
+        meaning.kind == Meaning::Kind::Register ? Operand::Kind::Register : Operand::Kind::Variable;
     o.moduleVariable = meaning.kind == Meaning::Kind::ModuleVariable;
     if (o.kind == Operand::Kind::Variable) {
       o.text = name;

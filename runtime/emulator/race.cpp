@@ -11,7 +11,8 @@ void SharedShadow::Plane::resize(uint32_t count, uint32_t warps) {
   reads.assign(size_t(count) * warps, 0);
 }
 
-SharedShadow::SharedShadow(uint32_t bytes, uint32_t warps) : warps(warps), bytes((bytes + 3) / 4 * 4) {
+SharedShadow::SharedShadow(uint32_t bytes, uint32_t warps)
+    : warps(warps), bytes((bytes + 3) / 4 * 4) {
   words.resize(this->bytes / 4, warps);
 }
 
@@ -33,32 +34,38 @@ void SharedShadow::split(uint32_t granule) {
 }
 
 /// The common case: plain reads of whole words that were written before. True if all is well.
-template <uint32_t count> bool SharedShadow::readCells(Plane &plane, uint32_t first, const Actor &actor) {
+template <uint32_t count>
+bool SharedShadow::readCells(Plane &plane, uint32_t first, const Actor &actor) {
   const uint32_t *writers = plane.writers.data() + first;
   bool ordered = true;
   for (uint32_t c = 0; c < count; ++c)
     ordered &= writerTime(writers[c]) <= actor.known[writerWarp(writers[c])];
   if (!ordered)
     return false;
-  uint32_t *reads = plane.reads.data() + size_t(actor.warp) * plane.cells + first, *pcs = plane.readPcs.data() + first;
+  uint32_t *reads = plane.reads.data() + size_t(actor.warp) * plane.cells + first;
+  uint32_t *pcs = plane.readPcs.data() + first;
   for (uint32_t c = 0; c < count; ++c)
     reads[c] = actor.now, pcs[c] = actor.pc;
   return true;
 }
 
-Collision SharedShadow::touchCells(Plane &plane, uint32_t first, uint32_t count, Touch touch, const Actor &actor) {
+Collision SharedShadow::touchCells(Plane &plane, uint32_t first, uint32_t count, Touch touch,
+                                   const Actor &actor) {
   Collision collision;
-  bool strong = touch == Touch::StrongRead || touch == Touch::StrongWrite,
-       writes = touch != Touch::Read && touch != Touch::StrongRead;
+  bool strong = touch == Touch::StrongRead || touch == Touch::StrongWrite;
+  bool writes = touch != Touch::Read && touch != Touch::StrongRead;
   for (uint32_t c = first; c < first + count; ++c) {
     uint32_t writer = plane.writers[c];
-    if (writerTime(writer) > actor.known[writerWarp(writer)] && !(strong && writerAtomic(writer)) && !collision.found)
-      collision = {true, true, writerTime(writer) == inFlightTime, writerWarp(writer), plane.writerPcs[c]};
+    if (writerTime(writer) > actor.known[writerWarp(writer)] && !(strong && writerAtomic(writer)) &&
+        !collision.found)
+      collision = {true, true, writerTime(writer) == inFlightTime, writerWarp(writer),
+                   plane.writerPcs[c]};
     if (writes) {
       for (uint32_t v = 0; v < warps; ++v)
         if (plane.reads[size_t(v) * plane.cells + c] > actor.known[v] && !collision.found)
           collision = {true, false, false, v, plane.readPcs[c]};
-      plane.writers[c] = packWriter(touch == Touch::Copy ? inFlightTime : actor.now, actor.warp, strong);
+      plane.writers[c] =
+          packWriter(touch == Touch::Copy ? inFlightTime : actor.now, actor.warp, strong);
       plane.writerPcs[c] = actor.pc;
     } else if (!strong) {
       plane.reads[size_t(actor.warp) * plane.cells + c] = actor.now;
@@ -73,7 +80,8 @@ Collision SharedShadow::touch(uint32_t offset, uint32_t count, Touch touch, cons
     split(offset / 4);
     return touchCells(single, offset, count, touch, actor);
   }
-  uint32_t first = offset / 4, granules = count / 4;
+  uint32_t first = offset / 4;
+  uint32_t granules = count / 4;
   bool anySplit = false;
   if (!splits.empty())
     for (uint32_t g = first; g < first + granules; ++g)
@@ -88,7 +96,8 @@ Collision SharedShadow::touch(uint32_t offset, uint32_t count, Touch touch, cons
   }
   Collision collision;
   for (uint32_t g = first; g < first + granules; ++g) {
-    Collision here = splits[g] ? touchCells(single, 4 * g, 4, touch, actor) : touchCells(words, g, 1, touch, actor);
+    Collision here = splits[g] ? touchCells(single, 4 * g, 4, touch, actor)
+                               : touchCells(words, g, 1, touch, actor);
     if (here.found && !collision.found)
       collision = here;
   }
@@ -96,7 +105,8 @@ Collision SharedShadow::touch(uint32_t offset, uint32_t count, Touch touch, cons
 }
 
 void SharedShadow::land(uint32_t offset, uint32_t count, const Actor &actor) {
-  uint32_t flying = packWriter(inFlightTime, actor.warp, false), landed = packWriter(actor.now, actor.warp, false);
+  uint32_t flying = packWriter(inFlightTime, actor.warp, false);
+  uint32_t landed = packWriter(actor.now, actor.warp, false);
   for (uint32_t g = offset / 4; g < (offset + count + 3) / 4; ++g) {
     if (!splits.empty() && splits[g]) {
       for (uint32_t b = 4 * g; b < 4 * g + 4; ++b)

@@ -1,5 +1,5 @@
-// PTX as text: what the parser makes of a module. Names of registers, variables and labels are resolved here, scopes
-// included; what an instruction means is the decoder's business.
+// PTX as text: what the parser makes of a module. Names of registers, variables and labels are
+// resolved here, scopes included; what an instruction means is the decoder's business.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -70,9 +70,21 @@ struct Variable {
 };
 
 struct Operand {
-  enum class Kind { None, Register, Integer, Float, Variable, Name, Address, Vector, List, Discard };
+  enum class Kind {
+    None,
+    Register,
+    Integer,
+    Float,
+    Variable,
+    Name,
+    Address,
+    Vector,
+    List,
+    Discard
+  };
   Kind kind = Kind::None;
-  uint32_t index = 0;  // Register: in Function::registers; Variable: in Function::variables or Module::variables
+  // Register: in Function::registers; Variable: in Function::variables or Module::variables
+  uint32_t index = 0;
   int32_t second = -1; // Register: the q of p|q
   bool moduleVariable = false;
   bool negated = false;          // !p
@@ -89,9 +101,11 @@ struct Instruction {
   std::vector<Operand> operands;
   int32_t guard = -1; // register
   bool guardNegated = false;
-  uint32_t line = 0, scope = 0;
-  uint32_t file = 0, fileLine = 0; // the last .loc; 0: none
-  std::string text() const {       // for messages: "ld.global.u32"
+  uint32_t line = 0;
+  uint32_t scope = 0;
+  uint32_t file = 0;
+  uint32_t fileLine = 0;     // the last .loc; 0: none
+  std::string text() const { // for messages: "ld.global.u32"
     std::string all = opcode;
     for (const std::string &m : modifiers)
       all += "." + m;
@@ -101,7 +115,8 @@ struct Instruction {
 
 struct Label {
   std::string name;
-  uint32_t scope = 0, instruction = 0;
+  uint32_t scope = 0;
+  uint32_t instruction = 0;
 };
 
 struct BranchTargets {
@@ -111,24 +126,30 @@ struct BranchTargets {
 
 struct Function {
   std::string name;
-  bool entry = false, defined = false;
+  bool entry = false;
+  bool defined = false;
   uint32_t line = 0;
   std::vector<Register> registers;
-  std::vector<Variable> variables;              // .param and .local; formal parameters are the first
-  uint32_t resultCount = 0, parameterCount = 0; // the first resultCount variables, then parameterCount
-  std::vector<uint32_t> sharedVariables;        // in Module::variables: those declared in the body
-  std::vector<int32_t> formalRegisters;         // of resultCount + parameterCount: a .reg formal's register, or -1
+  // .param and .local; formal parameters are the first
+  std::vector<Variable> variables;
+  uint32_t resultCount = 0;
+  uint32_t parameterCount = 0;           // the first resultCount variables, then parameterCount
+  std::vector<uint32_t> sharedVariables; // in Module::variables: those declared in the body
+  // of resultCount + parameterCount: a .reg formal's register, or -1
+  std::vector<int32_t> formalRegisters;
   std::vector<Instruction> instructions;
   std::vector<Label> labels;
   std::vector<BranchTargets> branchTargets;
   std::vector<uint32_t> scopeParents; // scope 0 is the body
-  uint32_t maxThreads = 1024, required[3] = {0, 0, 0};
+  uint32_t maxThreads = 1024;
+  uint32_t required[3] = {0, 0, 0};
   /// The instruction that `name` labels as seen from `scope`; -1 if there is none.
   int64_t label(const std::string &name, uint32_t scope) const;
 };
 
 struct Module {
-  int version = 0, target = 0;
+  int version = 0;
+  int target = 0;
   std::vector<Variable> variables;
   std::vector<Function> functions;
   std::vector<std::string> files; // by .file number

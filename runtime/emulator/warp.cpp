@@ -1,8 +1,8 @@
-// A warp's lanes may part at a branch. The fragment with the deepest call and the lowest pc runs, and fragments that
-// meet at a pc merge, which brings lanes together behind an if and after a loop when blocks stand in their natural
-// order. Where they do not, an instruction that needs its lanes together (.aligned, or a membermask) waits for them:
-// its fragment stands still until the others arrive there too. If none of them can, threads miss the instruction, and
-// that is reported.
+// A warp's lanes may part at a branch. The fragment with the deepest call and the lowest pc runs,
+// and fragments that meet at a pc merge, which brings lanes together behind an if and after a loop
+// when blocks stand in their natural order. Where they do not, an instruction that needs its lanes
+// together (.aligned, or a membermask) waits for them: its fragment stands still until the others
+// arrive there too. If none of them can, threads miss the instruction, and that is reported.
 #include "runtime/emulator/handlers.h"
 
 namespace nysjit::emulator {
@@ -38,8 +38,8 @@ void Warp::isolate(uint32_t mask, uint32_t otherPc) {
 
 bool Warp::runnable() const {
   for (const Fragment &f : fragments)
-    if (f.mask &&
-        (f.state == Fragment::State::Running || (f.state == Fragment::State::Converging && fragments.size() == 1)))
+    if (f.mask && (f.state == Fragment::State::Running ||
+                   (f.state == Fragment::State::Converging && fragments.size() == 1)))
       return true;
   bool converging = false;
   for (const Fragment &f : fragments) {
@@ -77,13 +77,14 @@ void Warp::noteStray(uint32_t mask) {
     }
 }
 
-/// Lanes may exit where others wait for them, as behind an early return; but if they did something else first, the
-/// others' instruction stood in divergent code.
+/// Lanes may exit where others wait for them, as behind an early return; but if they did something
+/// else first, the others' instruction stood in divergent code.
 void Warp::noteExit(uint32_t mask) {
   if (!(strayed & mask))
     return;
   for (Fragment &f : fragments)
-    if (f.state == Fragment::State::Converging && execution->code.instructions[f.pc].converge == Converge::Aligned)
+    if (f.state == Fragment::State::Converging &&
+        execution->code.instructions[f.pc].converge == Converge::Aligned)
       f.missed |= strayed & mask;
 }
 
@@ -92,9 +93,10 @@ void Warp::mergeFragments() {
     Fragment &one = fragments[f];
     for (size_t g = fragments.size() - 1; g > f; --g) {
       Fragment &other = fragments[g];
-      bool met = one.mask && other.mask && one.pc == other.pc && one.state == other.state &&
-                 (one.state == Fragment::State::Running || one.state == Fragment::State::Converging) &&
-                 one.stack == other.stack;
+      bool met =
+          one.mask && other.mask && one.pc == other.pc && one.state == other.state &&
+          (one.state == Fragment::State::Running || one.state == Fragment::State::Converging) &&
+          one.stack == other.stack;
       if (met)
         one.mask |= other.mask, one.missed |= other.missed;
       if (met || !other.mask)
@@ -108,8 +110,10 @@ void Warp::mergeFragments() {
 /// Chooses `current`. False if none can run.
 bool Warp::select() {
   mergeFragments();
-  bool waitsForOthers = false, converges = false;
-  Fragment *best = nullptr, *oldest = nullptr;
+  bool waitsForOthers = false;
+  bool converges = false;
+  Fragment *best = nullptr;
+  Fragment *oldest = nullptr;
   for (Fragment &f : fragments) {
     if (f.state == Fragment::State::Converging) {
       const Instruction &i = execution->code.instructions[f.pc];
@@ -128,7 +132,8 @@ bool Warp::select() {
       waitsForOthers = true;
       continue;
     }
-    if (!best || f.stack.size() > best->stack.size() || (f.stack.size() == best->stack.size() && f.pc < best->pc))
+    if (!best || f.stack.size() > best->stack.size() ||
+        (f.stack.size() == best->stack.size() && f.pc < best->pc))
       best = &f;
     if (!oldest || f.lastRun < oldest->lastRun)
       oldest = &f;
@@ -138,10 +143,11 @@ bool Warp::select() {
       reportStuck();
     return false;
   }
-  // The lowest pc runs, unless another fragment has waited for long: then the one that waited longest does, for a
-  // while.
-  if (turn > 0 && turnOf && --turn > 0 && turnOf->mask && turnOf->state == Fragment::State::Running &&
-      turnOf >= fragments.data() && turnOf < fragments.data() + fragments.size()) {
+  // The lowest pc runs, unless another fragment has waited for long: then the one that waited
+  // longest does, for a while.
+  if (turn > 0 && turnOf && --turn > 0 && turnOf->mask &&
+      turnOf->state == Fragment::State::Running && turnOf >= fragments.data() &&
+      turnOf < fragments.data() + fragments.size()) {
     current = turnOf;
   } else if (oldest != best && execution->clock - oldest->lastRun > patience) {
     current = turnOf = oldest;
@@ -164,8 +170,10 @@ void Warp::reportStuck() {
     const Instruction &i = execution->code.instructions[f.pc];
     char lanesText[64];
     std::snprintf(lanesText, sizeof lanesText, "%slanes 0x%08x reached ", separator, f.mask);
-    sentence += lanesText + execution->code.places[f.pc].text + " at " + execution->code.where(f.pc);
-    std::snprintf(lanesText, sizeof lanesText, ", which 0x%08x must reach together", required(i, f.mask) | f.missed);
+    sentence +=
+        lanesText + execution->code.places[f.pc].text + " at " + execution->code.where(f.pc);
+    std::snprintf(lanesText, sizeof lanesText, ", which 0x%08x must reach together",
+                  required(i, f.mask) | f.missed);
     sentence += lanesText;
     separator = "; ";
     at = f.pc;
@@ -193,7 +201,8 @@ void Warp::run(uint32_t budget) {
       ++execution->clock;
       if (!mask)
         continue;
-      if (fragments.size() > 1 && i.handler != executeBranch && i.handler != executeReturn && i.handler != executeExit)
+      if (fragments.size() > 1 && i.handler != executeBranch && i.handler != executeReturn &&
+          i.handler != executeExit)
         noteStray(mask);
       if (i.lanes) {
         i.lanes(registers, i, mask);

@@ -1,4 +1,5 @@
-// float16 and bfloat16 as their 16 bits: conversions rounded to nearest, ties to even. Subnormals, infinities and NaN kept.
+// float16 and bfloat16 as their 16 bits: conversions rounded to nearest, ties to even. Subnormals,
+// infinities and NaN kept.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -6,7 +7,9 @@
 
 namespace nysjit {
 
-inline float bfloat16ToFloat(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+inline float bfloat16ToFloat(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 inline uint16_t floatToBfloat16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
@@ -16,7 +19,9 @@ inline uint16_t floatToBfloat16(float value) {
 }
 
 inline float float16ToFloat(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16, exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ff;
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
+  const uint32_t exponent = bits >> 10 & 0x1f;
+  const uint32_t fraction = bits & 0x3ff;
   if (exponent == 0x1f) // infinity and NaN
     return std::bit_cast<float>(sign | 0x7f800000 | fraction << 13);
   if (exponent == 0) { // zero and subnormals: fraction * 2^-24
@@ -35,9 +40,11 @@ inline uint16_t floatToFloat16(float value) {
   if (magnitude >= 65520.0f) // halfway to the next after 65504, and beyond
     return static_cast<uint16_t>(sign | 0x7c00);
   if (magnitude < 0x1p-14f) // subnormal: a multiple of 2^-24, which the float adder rounds for us
-    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(magnitude + 0.5f) - std::bit_cast<uint32_t>(0.5f)));
+    return static_cast<uint16_t>(
+        sign | (std::bit_cast<uint32_t>(magnitude + 0.5f) - std::bit_cast<uint32_t>(0.5f)));
   const uint32_t absolute = bits & 0x7fffffff;
-  return static_cast<uint16_t>(sign | (((absolute + 0xfff + (absolute >> 13 & 1)) >> 13) - (112 << 10)));
+  return static_cast<uint16_t>(sign |
+                               (((absolute + 0xfff + (absolute >> 13 & 1)) >> 13) - (112 << 10)));
 }
 
 } // namespace nysjit

@@ -1,4 +1,5 @@
-// Reading: magic, header length, the header's Python dictionary by a small scanner, then the data, whose size must match.
+// Reading: magic, header length, the header's Python dictionary by a small scanner, then the data,
+// whose size must match.
 #include "runtime/npy/npy.h"
 
 #include "runtime/npy/half.h"
@@ -17,11 +18,15 @@ namespace nysjit {
 namespace {
 
 struct DtypeRow {
-  const char *name, *descr;
+  const char *name;
+  const char *descr;
   int64_t bytes;
 };
-constexpr std::array<DtypeRow, 5> dtypes = {
-    {{"float16", "<f2", 2}, {"float32", "<f4", 4}, {"float64", "<f8", 8}, {"int32", "<i4", 4}, {"int64", "<i8", 8}}};
+constexpr std::array<DtypeRow, 5> dtypes = {{{"float16", "<f2", 2},
+                                             {"float32", "<f4", 4},
+                                             {"float64", "<f8", 8},
+                                             {"int32", "<i4", 4},
+                                             {"int64", "<i8", 8}}};
 
 const DtypeRow *dtypeNamed(std::string_view name) {
   for (const DtypeRow &row : dtypes)
@@ -74,7 +79,8 @@ std::optional<std::vector<int64_t>> parseShape(std::string_view text) {
     int64_t number = 0;
     const size_t start = at;
     for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
-      if (__builtin_mul_overflow(number, int64_t(10), &number) || __builtin_add_overflow(number, int64_t(text[at] - '0'), &number))
+      if (__builtin_mul_overflow(number, int64_t(10), &number) ||
+          __builtin_add_overflow(number, int64_t(text[at] - '0'), &number))
         return std::nullopt;
     if (at == start || shape.size() == 32)
       return std::nullopt;
@@ -99,29 +105,35 @@ std::string shapeText(const std::vector<int64_t> &shape) {
 Result<NpyArray> parseNpy(std::string_view file, const std::string &where) {
   constexpr std::string_view magic = "\x93NUMPY";
   if (file.size() < 10 || file.substr(0, 6) != magic)
-    return invalid(where, "a .npy file", file.empty() ? "an empty file" : "other bytes at its start");
+    return invalid(where, "a .npy file",
+                   file.empty() ? "an empty file" : "other bytes at its start");
   const int version = static_cast<unsigned char>(file[6]);
   if (version < 1 || version > 3 || (version > 1 && file.size() < 12))
     return invalid(where, "a .npy file of version 1 to 3", "version " + std::to_string(version));
   auto byte = [&](size_t i) { return static_cast<size_t>(static_cast<unsigned char>(file[i])); };
   const size_t start = version == 1 ? 10 : 12;
-  const size_t length = version == 1 ? byte(8) | byte(9) << 8 : byte(8) | byte(9) << 8 | byte(10) << 16 | byte(11) << 24;
+  const size_t length = version == 1 ? byte(8) | byte(9) << 8
+                                     : byte(8) | byte(9) << 8 | byte(10) << 16 | byte(11) << 24;
   if (length > file.size() - start)
-    return invalid(where, "a header of " + std::to_string(length) + " bytes, as it says", std::to_string(file.size() - start) + " bytes");
-  const std::string_view header = file.substr(start, length), data = file.substr(start + length);
+    return invalid(where, "a header of " + std::to_string(length) + " bytes, as it says",
+                   std::to_string(file.size() - start) + " bytes");
+  const std::string_view header = file.substr(start, length);
+  const std::string_view data = file.substr(start + length);
 
   NpyArray array;
   const auto descr = valueOf(header, "descr");
   if (!descr || descr->size() < 4 || ((*descr)[0] != '\'' && (*descr)[0] != '"'))
     return invalid(where, "a header with a 'descr'", quoted(header));
   const size_t close = descr->find((*descr)[0], 1);
-  const std::string_view type = close == std::string_view::npos ? std::string_view() : descr->substr(1, close - 1);
+  const std::string_view type =
+      close == std::string_view::npos ? std::string_view() : descr->substr(1, close - 1);
   const DtypeRow *row = nullptr;
   for (const DtypeRow &known : dtypes)
     if (type == known.descr)
       row = &known;
   if (!row)
-    return invalid(where, "little-endian float16, float32, float64, int32 or int64", "dtype " + quoted(type));
+    return invalid(where, "little-endian float16, float32, float64, int32 or int64",
+                   "dtype " + quoted(type));
   array.dtype = row->name;
   const auto fortran = valueOf(header, "fortran_order");
   if (!fortran || (!fortran->starts_with("False") && !fortran->starts_with("True")))
@@ -131,7 +143,8 @@ Result<NpyArray> parseNpy(std::string_view file, const std::string &where) {
   const auto shapeAt = valueOf(header, "shape");
   const auto shape = shapeAt ? parseShape(*shapeAt) : std::nullopt;
   if (!shape)
-    return invalid(where, "a header with a 'shape' of numbers", quoted(shapeAt ? *shapeAt : header));
+    return invalid(where, "a header with a 'shape' of numbers",
+                   quoted(shapeAt ? *shapeAt : header));
   array.shape = *shape;
 
   // The data must be exactly as large as the header says, before anything is allocated for it.
@@ -140,9 +153,12 @@ Result<NpyArray> parseNpy(std::string_view file, const std::string &where) {
   for (int64_t extent : array.shape)
     overflows |= __builtin_mul_overflow(bytes, extent, &bytes);
   if (overflows)
-    return invalid(where, "a shape of less than 2^63 bytes", shapeText(array.shape) + " of " + row->name);
+    return invalid(where, "a shape of less than 2^63 bytes",
+                   shapeText(array.shape) + " of " + row->name);
   if (static_cast<uint64_t>(bytes) != data.size())
-    return invalid(where, std::to_string(bytes) + " bytes of data for shape " + shapeText(array.shape) + " of " + row->name,
+    return invalid(where,
+                   std::to_string(bytes) + " bytes of data for shape " + shapeText(array.shape) +
+                       " of " + row->name,
                    std::to_string(data.size()) + " bytes");
   array.bytes.assign(data);
   return array;
@@ -172,7 +188,8 @@ std::string formatNpy(const NpyArray &array) {
   if (array.shape.size() > 1)
     shape.resize(shape.size() - 2);
   const DtypeRow *row = dtypeNamed(array.dtype);
-  std::string header = std::string("{'descr': '") + (row ? row->descr : "|V1") + "', 'fortran_order': False, 'shape': " + shape + "), }";
+  std::string header = std::string("{'descr': '") + (row ? row->descr : "|V1") +
+                       "', 'fortran_order': False, 'shape': " + shape + "), }";
   header.append(64 - (10 + header.size() + 1) % 64, ' '); // the data starts at a multiple of 64
   header += '\n';
   std::string file("\x93NUMPY\x01\x00", 8);

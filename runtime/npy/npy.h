@@ -1,5 +1,6 @@
-// .npy files: the numpy array format, versions 1.0 to 3.0, little endian, C order. Whatever a file claims, nothing is
-// allocated that the file does not hold, and every fault is an Error that says what was expected and found.
+// .npy files: the numpy array format, versions 1.0 to 3.0, little endian, C order. Whatever a file
+// claims, nothing is allocated that the file does not hold, and every fault is an Error that says
+// what was expected and found.
 #pragma once
 #include "runtime/base/result.h"
 
@@ -21,7 +22,8 @@ struct NpyArray {
   bool isFloating() const { return dtype.starts_with("float"); }
 };
 
-/// Reads a file. ErrorKind::InvalidFile, `where` the path, if it is absent, damaged or of another kind.
+/// Reads a file. ErrorKind::InvalidFile, `where` the path, if it is absent, damaged or of another
+/// kind.
 Result<NpyArray> readNpy(const std::string &path);
 /// The same from a file's bytes; `where` names it in messages.
 Result<NpyArray> parseNpy(std::string_view file, const std::string &where);

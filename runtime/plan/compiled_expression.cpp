@@ -1,6 +1,6 @@
-// CompiledExpression: postfix over numbered symbols, evaluated on a small stack without allocation. An operand that
-// fails (overflow, division by zero) marks its stack slot; `select` drops a failed branch that it does not choose, all
-// else passes the mark on.
+// CompiledExpression: postfix over numbered symbols, evaluated on a small stack without allocation.
+// An operand that fails (overflow, division by zero) marks its stack slot; `select` drops a failed
+// branch that it does not choose, all else passes the mark on.
 #include "runtime/plan/arithmetic.h"
 #include "runtime/plan/expression.h"
 
@@ -28,9 +28,11 @@ Result<CompiledExpression> CompiledExpression::compile(const Expression &express
                                                        const std::vector<std::string> &symbols) {
   if (stackDepth(expression, 0) > static_cast<size_t>(maxExpressionDepth))
     return Error::mismatch(ErrorKind::InvalidJson, "expression",
-                           "at most " + std::to_string(maxExpressionDepth) + " levels of nesting", "more");
+                           "at most " + std::to_string(maxExpressionDepth) + " levels of nesting",
+                           "more");
   CompiledExpression compiled;
-  // Operands first, then their operator; an explicit stack would only repeat what the bounded recursion says.
+  // Operands first, then their operator; an explicit stack would only repeat what the bounded
+  // recursion says.
   const auto emit = [&](const auto &self, const Expression &e) -> Status {
     for (const Expression &operand : e.operands())
       NYSJIT_RETURN_IF_ERROR(self(self, operand));
@@ -45,8 +47,8 @@ Result<CompiledExpression> CompiledExpression::compile(const Expression &express
     if (e.op() == Operator::Symbol) {
       const auto found = std::find(symbols.begin(), symbols.end(), e.symbolName());
       if (found == symbols.end())
-        return Error::mismatch(ErrorKind::InvalidJson, "expression", "a symbol that an argument binds",
-                               "'" + e.symbolName() + "'");
+        return Error::mismatch(ErrorKind::InvalidJson, "expression",
+                               "a symbol that an argument binds", "'" + e.symbolName() + "'");
       immediate = found - symbols.begin();
     }
     compiled.steps.push_back({e.op(), immediate});
@@ -69,15 +71,9 @@ bool CompiledExpression::tryEvaluate(const int64_t *values, int64_t &result) con
   size_t top = 0; // slots in use
   for (const Step &step : steps) {
     switch (step.op) {
-    case Operator::Constant:
-      stack[top++] = {step.immediate, false};
-      break;
-    case Operator::Symbol:
-      stack[top++] = {values[step.immediate], false};
-      break;
-    case Operator::Not:
-      stack[top - 1].value = stack[top - 1].value == 0;
-      break;
+    case Operator::Constant: stack[top++] = {step.immediate, false}; break;
+    case Operator::Symbol: stack[top++] = {values[step.immediate], false}; break;
+    case Operator::Not: stack[top - 1].value = stack[top - 1].value == 0; break;
     case Operator::Select: {
       top -= 2;
       const Slot condition = stack[top - 1];
@@ -89,7 +85,8 @@ bool CompiledExpression::tryEvaluate(const int64_t *values, int64_t &result) con
       --top;
       Slot &left = stack[top - 1];
       const Slot right = stack[top];
-      left.failed = left.failed || right.failed || !applyOperator(step.op, left.value, right.value, left.value);
+      left.failed = left.failed || right.failed ||
+                    !applyOperator(step.op, left.value, right.value, left.value);
       break;
     }
     }
@@ -102,8 +99,9 @@ Result<int64_t> CompiledExpression::evaluate(const int64_t *values) const {
   int64_t result = 0;
   if (tryEvaluate(values, result))
     return result;
-  return Error::plain(ErrorKind::InvalidShape, "expression",
-                      "an expression of the plan overflows 64 bits, divides by zero or divides a negative number");
+  return Error::plain(
+      ErrorKind::InvalidShape, "expression",
+      "an expression of the plan overflows 64 bits, divides by zero or divides a negative number");
 }
 
 } // namespace nysjit

@@ -1,5 +1,6 @@
-// Expression: construction with folding, and JSON both ways. Arithmetic itself is applyOperator, which folding and
-// evaluation share, so that a folded expression and an evaluated one cannot differ.
+// Expression: construction with folding, and JSON both ways. Arithmetic itself is applyOperator,
+// which folding and evaluation share, so that a folded expression and an evaluated one cannot
+// differ.
 #include "runtime/plan/expression.h"
 #include "runtime/plan/arithmetic.h"
 
@@ -83,7 +84,8 @@ struct Expression::Node {
 };
 
 Expression::Expression(std::shared_ptr<const Node> n) : node(std::move(n)) {}
-Expression::Expression(int64_t constant) : node(std::make_shared<Node>(Node{Operator::Constant, constant, {}, {}})) {}
+Expression::Expression(int64_t constant)
+    : node(std::make_shared<Node>(Node{Operator::Constant, constant, {}, {}})) {}
 Expression Expression::symbol(std::string name) {
   return Expression(std::make_shared<const Node>(Node{Operator::Symbol, 0, std::move(name), {}}));
 }
@@ -96,8 +98,8 @@ const std::vector<Expression> &Expression::operands() const { return node->opera
 bool Expression::operator==(const Expression &other) const {
   if (node == other.node)
     return true;
-  return node->op == other.node->op && node->constant == other.node->constant && node->name == other.node->name &&
-         node->operands == other.node->operands;
+  return node->op == other.node->op && node->constant == other.node->constant &&
+         node->name == other.node->name && node->operands == other.node->operands;
 }
 
 Expression Expression::make(Operator op, std::vector<Expression> operands) {
@@ -106,8 +108,8 @@ Expression Expression::make(Operator op, std::vector<Expression> operands) {
   };
   const bool binary = operands.size() == 2;
   // x + 0, x - 0, x * 1, x / 1 and their mirror images are x; x * 0 is 0.
-  if (binary &&
-      ((op == Operator::Add && is(1, 0)) || (op == Operator::Sub && is(1, 0)) || (op == Operator::Mul && is(1, 1))))
+  if (binary && ((op == Operator::Add && is(1, 0)) || (op == Operator::Sub && is(1, 0)) ||
+                 (op == Operator::Mul && is(1, 1))))
     return operands[0];
   if (binary && ((op == Operator::Add && is(0, 0)) || (op == Operator::Mul && is(0, 1))))
     return operands[1];
@@ -121,7 +123,8 @@ Expression Expression::make(Operator op, std::vector<Expression> operands) {
     constant = constant && operand.isConstant();
   const OperatorRow *row = rowOf(op);
   if (constant && row && row->arity == operands.size()) {
-    const int64_t left = operands[0].constant(), right = binary ? operands[1].constant() : 0;
+    const int64_t left = operands[0].constant();
+    const int64_t right = binary ? operands[1].constant() : 0;
     int64_t result = 0;
     if (applyOperator(op, left, right, result))
       return Expression(result);
@@ -145,7 +148,8 @@ namespace {
 Result<Expression> parse(const nlohmann::json &json, int depth) {
   if (depth > maxExpressionDepth)
     return Error::mismatch(ErrorKind::InvalidJson, "expression",
-                           "at most " + std::to_string(maxExpressionDepth) + " levels of nesting", "more");
+                           "at most " + std::to_string(maxExpressionDepth) + " levels of nesting",
+                           "more");
   if (json.is_number_unsigned() && json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX))
     return jsonError("an integer of 64 bits", json);
   if (json.is_number_integer())
@@ -159,9 +163,11 @@ Result<Expression> parse(const nlohmann::json &json, int depth) {
     return jsonError("an integer, a symbol's name or [operator, operand...]", json);
   const OperatorRow *row = rowOf(json[0].get_ref<const std::string &>());
   if (!row)
-    return jsonError("an operator: + - * ceildiv floordiv mod min max < <= == and or not select", json[0]);
+    return jsonError("an operator: + - * ceildiv floordiv mod min max < <= == and or not select",
+                     json[0]);
   if (json.size() != row->arity + 1)
-    return jsonError(std::string("'") + row->name + "' with " + std::to_string(row->arity) + " operands", json);
+    return jsonError(
+        std::string("'") + row->name + "' with " + std::to_string(row->arity) + " operands", json);
   std::vector<Expression> operands;
   for (size_t i = 1; i < json.size(); ++i) {
     Result<Expression> operand = parse(json[i], depth + 1);

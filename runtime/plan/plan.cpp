@@ -1,4 +1,5 @@
-// A plan as text: one line for each argument, buffer, parameter and launch, so that two plans can be compared by eye.
+// A plan as text: one line for each argument, buffer, parameter and launch, so that two plans can
+// be compared by eye.
 #include "runtime/plan/plan.h"
 
 #include <algorithm>
@@ -44,7 +45,9 @@ Line expressions(const std::vector<Expression> &list) {
   return json;
 }
 
-std::string compact(const Line &json) { return json.dump(-1, ' ', false, Line::error_handler_t::replace); }
+std::string compact(const Line &json) {
+  return json.dump(-1, ' ', false, Line::error_handler_t::replace);
+}
 
 /// "[\n  a,\n  b\n]" with the elements at `indent`.
 std::string block(const std::vector<std::string> &elements, const std::string &indent) {
@@ -73,8 +76,12 @@ std::string argumentLine(const PlanArgument &argument) {
 
 std::string sequencesLine(const PlanSequences &sequences) {
   Line json = Line::object();
-  for (const auto &[key, value] : {std::pair("offsets", &sequences.offsets), {"lengths", &sequences.lengths}, {"starts", &sequences.starts},
-                                   {"parts", &sequences.parts}, {"rows", &sequences.rows}, {"max_length", &sequences.maxLength}})
+  for (const auto &[key, value] : {std::pair("offsets", &sequences.offsets),
+                                   {"lengths", &sequences.lengths},
+                                   {"starts", &sequences.starts},
+                                   {"parts", &sequences.parts},
+                                   {"rows", &sequences.rows},
+                                   {"max_length", &sequences.maxLength}})
     if (!value->empty())
       json[key] = *value;
   return compact(json);
@@ -92,9 +99,7 @@ std::string parameterLine(const PlanParameter &parameter) {
     json["type"] = parameter.type == ParameterType::I32 ? "i32" : "i64";
     json["value"] = Line(parameter.value.toJson());
     break;
-  case ParameterType::F32:
-    json["type"] = "f32";
-    break;
+  case ParameterType::F32: json["type"] = "f32"; break;
   }
   return compact(json);
 }
@@ -103,11 +108,13 @@ std::string kernelText(const PlanKernel &kernel) {
   std::vector<std::string> parameters;
   for (const PlanParameter &parameter : kernel.parameters)
     parameters.push_back(parameterLine(parameter));
-  const std::string gpu = kernel.blockThreads == 0 ? ""
-                                                   : ", \"block\": " + std::to_string(kernel.blockThreads) +
-                                                         ", \"shared_bytes\": " + std::to_string(kernel.sharedBytes) +
-                                                         (kernel.mayOverlap ? ", \"may_overlap\": true" : "");
-  return "{\"name\": " + compact(kernel.name) + ", \"scratch_bytes\": " + std::to_string(kernel.scratchBytes) + gpu +
+  const std::string gpu = kernel.blockThreads == 0
+                              ? ""
+                              : ", \"block\": " + std::to_string(kernel.blockThreads) +
+                                    ", \"shared_bytes\": " + std::to_string(kernel.sharedBytes) +
+                                    (kernel.mayOverlap ? ", \"may_overlap\": true" : "");
+  return "{\"name\": " + compact(kernel.name) +
+         ", \"scratch_bytes\": " + std::to_string(kernel.scratchBytes) + gpu +
          ", \"config\": " + (kernel.configJson.empty() ? "{}" : kernel.configJson) +
          ",\n     \"parameters\": " + block(parameters, "     ") + "}";
 }
@@ -115,7 +122,11 @@ std::string kernelText(const PlanKernel &kernel) {
 } // namespace
 
 std::string planToJson(const Plan &plan) {
-  std::vector<std::string> arguments, preconditions, buffers, kernels, launches;
+  std::vector<std::string> arguments;
+  std::vector<std::string> preconditions;
+  std::vector<std::string> buffers;
+  std::vector<std::string> kernels;
+  std::vector<std::string> launches;
   for (const PlanArgument &argument : plan.arguments)
     arguments.push_back(argumentLine(argument));
   for (const PlanPrecondition &condition : plan.preconditions)
@@ -134,7 +145,8 @@ std::string planToJson(const Plan &plan) {
     launches.push_back(compact(json));
   }
   std::string text = "{\n  \"schema\": 1,\n";
-  text += "  \"program\": " + compact(plan.program) + ",\n  \"target\": " + compact(plan.target) + ",\n";
+  text += "  \"program\": " + compact(plan.program) + ",\n  \"target\": " + compact(plan.target) +
+          ",\n";
   text += "  \"spec\": " + (plan.specJson.empty() ? "{}" : plan.specJson) + ",\n";
   text += "  \"arguments\": " + block(arguments, "  ") + ",\n";
   if (!plan.sequences.rows.empty())

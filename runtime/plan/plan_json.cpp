@@ -1,5 +1,6 @@
-// Plan from JSON, checking everything that the launch relies on: names are unique and known, symbols are bound, kernels
-// exist, numbers are in range. What passes here can be launched without further checks of the plan itself.
+// Plan from JSON, checking everything that the launch relies on: names are unique and known,
+// symbols are bound, kernels exist, numbers are in range. What passes here can be launched without
+// further checks of the plan itself.
 #include "runtime/plan/arithmetic.h"
 #include "runtime/plan/plan.h"
 
@@ -26,11 +27,13 @@ std::string shown(const Json &json) {
 /// One object of the plan, its place for messages, and the keys it may have.
 class Fields {
 public:
-  static Result<Fields> open(const Json &json, std::string where, std::initializer_list<const char *> allowed) {
+  static Result<Fields> open(const Json &json, std::string where,
+                             std::initializer_list<const char *> allowed) {
     if (!json.is_object())
       return planError(where, "an object", shown(json));
     for (const auto &[key, value] : json.items())
-      if (std::none_of(allowed.begin(), allowed.end(), [&key = key](const char *name) { return key == name; }))
+      if (std::none_of(allowed.begin(), allowed.end(),
+                       [&key = key](const char *name) { return key == name; }))
         return planError(where, "no key '" + key + "'", shown(value));
     return Fields(json, std::move(where));
   }
@@ -53,7 +56,8 @@ public:
   Result<bool> boolean(const char *key) const {
     const auto found = object->find(key);
     if (found == object->end() || !found->is_boolean())
-      return planError(at(key), "true or false", found == object->end() ? "nothing" : shown(*found));
+      return planError(at(key), "true or false",
+                       found == object->end() ? "nothing" : shown(*found));
     return found->get<bool>();
   }
   Result<Expression> expression(const char *key) const {
@@ -76,7 +80,8 @@ public:
     if (!e)
       return e.takeError();
     if (!e->isConstant() || e->constant() < least || e->constant() > most)
-      return planError(at(key), "a number from " + std::to_string(least) + " to " + std::to_string(most),
+      return planError(at(key),
+                       "a number from " + std::to_string(least) + " to " + std::to_string(most),
                        shown(object->at(key)));
     return e->constant();
   }
@@ -101,12 +106,12 @@ private:
 };
 
 /// `variable = expression.value()`, or returns the error.
-#define NYSJIT_READ(variable, expression)                                                                              \
-  do {                                                                                                                 \
-    auto nysjitRead = (expression);                                                                                    \
-    if (!nysjitRead)                                                                                                   \
-      return nysjitRead.takeError();                                                                                   \
-    variable = std::move(*nysjitRead);                                                                                 \
+#define NYSJIT_READ(variable, expression)                                                          \
+  do {                                                                                             \
+    auto nysjitRead = (expression);                                                                \
+    if (!nysjitRead)                                                                               \
+      return nysjitRead.takeError();                                                               \
+    variable = std::move(*nysjitRead);                                                             \
   } while (false)
 
 constexpr const char *knownDtypes[] = {"float32", "float16", "bfloat16", "int32"};
@@ -127,16 +132,19 @@ Status readDimensions(const Fields &fields, const char *key, std::vector<Express
 
 Status readArgument(const Json &json, const std::string &where, PlanArgument &argument) {
   Result<Fields> fields =
-      Fields::open(json, where, {"name", "output", "dtypes", "dtype_symbol", "alignment_symbol", "optional", "packed_symbol", "shape", "strides"});
+      Fields::open(json, where,
+                   {"name", "output", "dtypes", "dtype_symbol", "alignment_symbol", "optional",
+                    "packed_symbol", "shape", "strides"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(argument.name, fields->name("name"));
   NYSJIT_READ(argument.isOutput, fields->boolean("output"));
   const Json *dtypes = nullptr;
   NYSJIT_READ(dtypes, fields->list("dtypes", std::size(knownDtypes)));
   for (const Json &dtype : *dtypes) {
-    const bool known = dtype.is_string() &&
-                       std::any_of(std::begin(knownDtypes), std::end(knownDtypes),
-                                   [&](const char *name) { return dtype.get_ref<const std::string &>() == name; });
+    const bool known =
+        dtype.is_string() &&
+        std::any_of(std::begin(knownDtypes), std::end(knownDtypes),
+                    [&](const char *name) { return dtype.get_ref<const std::string &>() == name; });
     if (!known)
       return planError(fields->at("dtypes"), "float32, float16, bfloat16 or int32", shown(dtype));
     argument.dtypes.push_back(dtype.get<std::string>());
@@ -154,17 +162,23 @@ Status readArgument(const Json &json, const std::string &where, PlanArgument &ar
   NYSJIT_RETURN_IF_ERROR(readDimensions(*fields, "shape", argument.shape));
   NYSJIT_RETURN_IF_ERROR(readDimensions(*fields, "strides", argument.strides));
   if (argument.shape.size() != argument.strides.size())
-    return planError(fields->at("strides"), std::to_string(argument.shape.size()) + " strides, one a dimension",
+    return planError(fields->at("strides"),
+                     std::to_string(argument.shape.size()) + " strides, one a dimension",
                      std::to_string(argument.strides.size()));
   if (!argument.packedSymbol.empty() && argument.shape.size() != 4)
-    return planError(fields->at("packed_symbol"), "none for an argument that has not 4 dimensions", "'" + argument.packedSymbol + "'");
+    return planError(fields->at("packed_symbol"), "none for an argument that has not 4 dimensions",
+                     "'" + argument.packedSymbol + "'");
   return {};
 }
 
 Status readSequences(const Json &json, PlanSequences &sequences) {
-  Result<Fields> fields = Fields::open(json, "sequences", {"offsets", "lengths", "starts", "parts", "rows", "max_length"});
+  Result<Fields> fields = Fields::open(
+      json, "sequences", {"offsets", "lengths", "starts", "parts", "rows", "max_length"});
   NYSJIT_RETURN_IF_ERROR(fields);
-  for (const auto &[key, value] : {std::pair("offsets", &sequences.offsets), {"lengths", &sequences.lengths}, {"starts", &sequences.starts}, {"parts", &sequences.parts}})
+  for (const auto &[key, value] : {std::pair("offsets", &sequences.offsets),
+                                   {"lengths", &sequences.lengths},
+                                   {"starts", &sequences.starts},
+                                   {"parts", &sequences.parts}})
     if (fields->has(key))
       NYSJIT_READ(*value, fields->name(key));
   NYSJIT_READ(sequences.rows, fields->name("rows"));
@@ -177,12 +191,17 @@ Status checkSequences(const Plan &plan, const std::set<std::string> &dimensions)
   const PlanSequences &s = plan.sequences;
   if (s.rows.empty())
     return {};
-  for (const auto &[key, name] : {std::pair("offsets", &s.offsets), {"lengths", &s.lengths}, {"starts", &s.starts}, {"parts", &s.parts}}) {
+  for (const auto &[key, name] : {std::pair("offsets", &s.offsets),
+                                  {"lengths", &s.lengths},
+                                  {"starts", &s.starts},
+                                  {"parts", &s.parts}}) {
     const auto isNamed = [name = name](const PlanArgument &argument) {
-      return argument.name == *name && argument.dtypes == std::vector<std::string>{"int32"} && argument.shape.size() == 1;
+      return argument.name == *name && argument.dtypes == std::vector<std::string>{"int32"} &&
+             argument.shape.size() == 1;
     };
     if (!name->empty() && std::none_of(plan.arguments.begin(), plan.arguments.end(), isNamed))
-      return planError(std::string("sequences.") + key, "an argument that is a vector of int32", "'" + *name + "'");
+      return planError(std::string("sequences.") + key, "an argument that is a vector of int32",
+                       "'" + *name + "'");
   }
   if (!dimensions.count(s.rows))
     return planError("sequences.rows", "a symbol of an argument's shape", "'" + s.rows + "'");
@@ -230,19 +249,22 @@ Status readParameter(const Json &json, const std::string &where, PlanParameter &
 }
 
 template <typename T, typename Read>
-Status readList(const Fields &fields, const char *key, size_t atMost, std::vector<T> &out, Read read) {
+Status readList(const Fields &fields, const char *key, size_t atMost, std::vector<T> &out,
+                Read read) {
   const Json *list = nullptr;
   NYSJIT_READ(list, fields.list(key, atMost));
   for (size_t i = 0; i < list->size(); ++i) {
     out.emplace_back();
-    NYSJIT_RETURN_IF_ERROR(read((*list)[i], fields.at(key) + "[" + std::to_string(i) + "]", out.back()));
+    NYSJIT_RETURN_IF_ERROR(
+        read((*list)[i], fields.at(key) + "[" + std::to_string(i) + "]", out.back()));
   }
   return {};
 }
 
 Status readKernel(const Json &json, const std::string &where, PlanKernel &kernel) {
-  Result<Fields> fields =
-      Fields::open(json, where, {"name", "scratch_bytes", "block", "shared_bytes", "may_overlap", "config", "parameters"});
+  Result<Fields> fields = Fields::open(
+      json, where,
+      {"name", "scratch_bytes", "block", "shared_bytes", "may_overlap", "config", "parameters"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(kernel.name, fields->name("name"));
   NYSJIT_READ(kernel.scratchBytes, fields->number("scratch_bytes", 0, maxScratchBytes));
@@ -286,8 +308,12 @@ Status checkReferences(const Plan &plan) {
       return planError(where, compiled.error().expected, compiled.error().found);
     return {};
   };
-  const auto resolves = [&](const Expression &e, const std::string &where) { return resolvesAmong(symbols, e, where); };
-  std::set<std::string> memory, ownSymbols, kernels;
+  const auto resolves = [&](const Expression &e, const std::string &where) {
+    return resolvesAmong(symbols, e, where);
+  };
+  std::set<std::string> memory;
+  std::set<std::string> ownSymbols;
+  std::set<std::string> kernels;
   std::set<std::string> dimensions;
   for (const PlanArgument &argument : plan.arguments) {
     if (!memory.insert(argument.name).second)
@@ -298,22 +324,26 @@ Status checkReferences(const Plan &plan) {
           dimensions.insert(e.symbolName());
   }
   for (const PlanArgument &argument : plan.arguments)
-    for (const auto &[symbol, what] :
-         {std::pair(&argument.dtypeSymbol, "a dtype"), std::pair(&argument.alignmentSymbol, "an alignment")})
+    for (const auto &[symbol, what] : {std::pair(&argument.dtypeSymbol, "a dtype"),
+                                       std::pair(&argument.alignmentSymbol, "an alignment")})
       if (!symbol->empty() && (dimensions.count(*symbol) || !ownSymbols.insert(*symbol).second))
         return planError("arguments", std::string(what) + " symbol of its own for each argument",
                          "'" + *symbol + "' again");
   for (const PlanArgument &argument : plan.arguments)
-    if (!argument.packedSymbol.empty() && (dimensions.count(argument.packedSymbol) || ownSymbols.count(argument.packedSymbol)))
-      return planError("arguments", "a packed symbol that nothing else binds", "'" + argument.packedSymbol + "' again");
+    if (!argument.packedSymbol.empty() &&
+        (dimensions.count(argument.packedSymbol) || ownSymbols.count(argument.packedSymbol)))
+      return planError("arguments", "a packed symbol that nothing else binds",
+                       "'" + argument.packedSymbol + "' again");
   NYSJIT_RETURN_IF_ERROR(checkSequences(plan, dimensions));
   for (const PlanBuffer &buffer : plan.buffers) {
     if (!memory.insert(buffer.name).second)
       return planError("buffers", "one argument or buffer a name", "'" + buffer.name + "' twice");
-    NYSJIT_RETURN_IF_ERROR(resolvesAmong(sizeSymbols, buffer.bytes, "buffers." + buffer.name + ".bytes"));
+    NYSJIT_RETURN_IF_ERROR(
+        resolvesAmong(sizeSymbols, buffer.bytes, "buffers." + buffer.name + ".bytes"));
   }
   for (const PlanPrecondition &condition : plan.preconditions)
-    NYSJIT_RETURN_IF_ERROR(resolvesAmong(sizeSymbols, condition.holds, "preconditions." + condition.where));
+    NYSJIT_RETURN_IF_ERROR(
+        resolvesAmong(sizeSymbols, condition.holds, "preconditions." + condition.where));
   for (const PlanKernel &kernel : plan.kernels) {
     if (!kernels.insert(kernel.name).second)
       return planError("kernels", "one kernel a name", "'" + kernel.name + "' twice");
@@ -341,9 +371,10 @@ Status checkReferences(const Plan &plan) {
 }
 
 Result<Plan> parsePlan(const Json &json) {
-  Result<Fields> fields = Fields::open(
-      json, "",
-      {"schema", "program", "target", "spec", "arguments", "sequences", "preconditions", "buffers", "kernels", "launches"});
+  Result<Fields> fields =
+      Fields::open(json, "",
+                   {"schema", "program", "target", "spec", "arguments", "sequences",
+                    "preconditions", "buffers", "kernels", "launches"});
   if (!fields)
     return fields.takeError();
   if (!json.contains("schema") || json["schema"] != 1)
@@ -352,10 +383,12 @@ Result<Plan> parsePlan(const Json &json) {
   NYSJIT_READ(plan.program, fields->string("program"));
   NYSJIT_READ(plan.target, fields->string("target"));
   NYSJIT_READ(plan.specJson, fields->objectText("spec"));
-  NYSJIT_RETURN_IF_ERROR(readList(*fields, "arguments", maxPlanArguments, plan.arguments, readArgument));
+  NYSJIT_RETURN_IF_ERROR(
+      readList(*fields, "arguments", maxPlanArguments, plan.arguments, readArgument));
   if (fields->has("sequences"))
     NYSJIT_RETURN_IF_ERROR(readSequences(json["sequences"], plan.sequences));
-  NYSJIT_RETURN_IF_ERROR(readList(*fields, "preconditions", maxPlanEntries, plan.preconditions, readPrecondition));
+  NYSJIT_RETURN_IF_ERROR(
+      readList(*fields, "preconditions", maxPlanEntries, plan.preconditions, readPrecondition));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "buffers", maxPlanEntries, plan.buffers, readBuffer));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "kernels", maxPlanEntries, plan.kernels, readKernel));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "launches", maxPlanEntries, plan.launches, readLaunch));

@@ -36,9 +36,11 @@ static Matrix landmarkValues(const Head &head, const KernelSpec &spec, const Lan
     // A_gj proportional to e^{l_j(qtilde_g)}, j <= g
     std::vector<double> a;
     for (int64_t j = 0; j <= g; ++j)
-      a.push_back(head.scale * dot(landmarks.qtilde.row(g), landmarks.khat.row(j), d) + landmarks.c[static_cast<size_t>(j)]);
+      a.push_back(head.scale * dot(landmarks.qtilde.row(g), landmarks.khat.row(j), d) +
+                  landmarks.c[static_cast<size_t>(j)]);
     softmax(a);
-    const std::vector<double> bv = attend(head, landmarks.qtilde.row(g), landmarks.end[static_cast<size_t>(g)]);
+    const std::vector<double> bv =
+        attend(head, landmarks.qtilde.row(g), landmarks.end[static_cast<size_t>(g)]);
     const std::vector<double> row = solveRow(a, u, bv, landmarks.pool.row(g), spec.stabilizer);
     std::copy(row.begin(), row.end(), u.row(g));
   }
@@ -46,17 +48,21 @@ static Matrix landmarkValues(const Head &head, const KernelSpec &spec, const Lan
 }
 
 CausalWeights causalWeights(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
-  const int64_t n = head.length(), d = head.q.columns;
+  const int64_t n = head.length();
+  const int64_t d = head.q.columns;
   CausalWeights weights;
-  weights.landmarks = makeLandmarks(head, 0, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
+  weights.landmarks =
+      makeLandmarks(head, 0, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
   weights.near = Matrix(n, n);
   weights.far = Matrix(n, weights.landmarks.count());
   for (int64_t i = 0; i < n; ++i) {
     // far: landmarks j < seg(i) - window; near: positions t <= i of later segments
-    const int64_t farCount = std::max<int64_t>(i / segmentLen - spec.window, 0), nearStart = farCount * segmentLen;
+    const int64_t farCount = std::max<int64_t>(i / segmentLen - spec.window, 0);
+    const int64_t nearStart = farCount * segmentLen;
     std::vector<double> row;
     for (int64_t j = 0; j < farCount; ++j)
-      row.push_back(head.scale * dot(head.q.row(i), weights.landmarks.khat.row(j), d) + weights.landmarks.c[static_cast<size_t>(j)]);
+      row.push_back(head.scale * dot(head.q.row(i), weights.landmarks.khat.row(j), d) +
+                    weights.landmarks.c[static_cast<size_t>(j)]);
     for (int64_t t = nearStart; t <= i; ++t)
       row.push_back(head.scale * dot(head.q.row(i), head.k.row(t), d));
     softmax(row);
@@ -67,15 +73,19 @@ CausalWeights causalWeights(const Head &head, const KernelSpec &spec, int64_t se
 }
 
 Matrix causal(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
-  const int64_t n = head.length(), d = head.q.columns;
-  const Landmarks landmarks = makeLandmarks(head, 0, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
+  const int64_t n = head.length();
+  const int64_t d = head.q.columns;
+  const Landmarks landmarks =
+      makeLandmarks(head, 0, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
   const Matrix u = landmarkValues(head, spec, landmarks);
   Matrix out(n, d);
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t farCount = std::max<int64_t>(i / segmentLen - spec.window, 0), nearStart = farCount * segmentLen;
+    const int64_t farCount = std::max<int64_t>(i / segmentLen - spec.window, 0);
+    const int64_t nearStart = farCount * segmentLen;
     std::vector<double> row;
     for (int64_t j = 0; j < farCount; ++j)
-      row.push_back(head.scale * dot(head.q.row(i), landmarks.khat.row(j), d) + landmarks.c[static_cast<size_t>(j)]);
+      row.push_back(head.scale * dot(head.q.row(i), landmarks.khat.row(j), d) +
+                    landmarks.c[static_cast<size_t>(j)]);
     for (int64_t t = nearStart; t <= i; ++t)
       row.push_back(head.scale * dot(head.q.row(i), head.k.row(t), d));
     softmax(row);
@@ -90,9 +100,11 @@ Matrix causal(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
 }
 
 Matrix segmentCausal(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
-  const int64_t n = head.length(), d = head.q.columns;
+  const int64_t n = head.length();
+  const int64_t d = head.q.columns;
   // Plain scores: khat is the mean key and there is no c.
-  Landmarks landmarks = makeLandmarks(head, 0, n, segmentLen, /*keepShort=*/true, LandmarkWeight::Count);
+  Landmarks landmarks =
+      makeLandmarks(head, 0, n, segmentLen, /*keepShort=*/true, LandmarkWeight::Count);
   std::fill(landmarks.c.begin(), landmarks.c.end(), 0.0);
   const Matrix u = landmarkValues(head, spec, landmarks);
   Matrix out(n, d);

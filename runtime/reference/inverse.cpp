@@ -6,11 +6,14 @@
 namespace nysjit::reference {
 
 namespace {
-/// U = A+ (B V) of the positions of `head`, with A = softmax(tau Qtilde Ktilde^T) and B = softmax(tau Qtilde K^T).
+/// U = A+ (B V) of the positions of `head`, with A = softmax(tau Qtilde Ktilde^T) and B =
+/// softmax(tau Qtilde K^T).
 Matrix inverseValues(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
   const int64_t m = (head.length() + segmentLen - 1) / segmentLen;
-  const Matrix qtilde = segmentMeans(head.q, segmentLen, m), ktilde = segmentMeans(head.k, segmentLen, m);
-  const Matrix a = softmaxScores(qtilde, ktilde, head.scale), b = softmaxScores(qtilde, head.k, head.scale);
+  const Matrix qtilde = segmentMeans(head.q, segmentLen, m);
+  const Matrix ktilde = segmentMeans(head.k, segmentLen, m);
+  const Matrix a = softmaxScores(qtilde, ktilde, head.scale);
+  const Matrix b = softmaxScores(qtilde, head.k, head.scale);
   return multiply(newtonSchulz(a, spec.inverseIterations), multiply(b, head.v));
 }
 } // namespace
@@ -22,19 +25,25 @@ Matrix bidirectional(const Head &head, const KernelSpec &spec, int64_t segmentLe
 }
 
 Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, int64_t sourceLen) {
-  const int64_t n = head.length(), d = head.q.columns;
-  const Head source{head.q.slice(0, sourceLen), head.k.slice(0, sourceLen), head.v.slice(0, sourceLen), head.scale};
+  const int64_t n = head.length();
+  const int64_t d = head.q.columns;
+  const Head source{head.q.slice(0, sourceLen), head.k.slice(0, sourceLen),
+                    head.v.slice(0, sourceLen), head.scale};
   Matrix out(n, d);
   // Source rows: bidirectional over the source alone.
   if (sourceLen > 0) {
     const Matrix rows = bidirectional(source, spec, segmentLen);
     std::copy(rows.values.begin(), rows.values.end(), out.values.begin());
   }
-  const Landmarks before = makeLandmarks(head, 0, sourceLen, segmentLen, /*keepShort=*/true, spec.landmarkWeight);
-  const Landmarks target = makeLandmarks(head, sourceLen, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
-  const int64_t m1 = before.count(), m2 = target.count();
+  const Landmarks before =
+      makeLandmarks(head, 0, sourceLen, segmentLen, /*keepShort=*/true, spec.landmarkWeight);
+  const Landmarks target =
+      makeLandmarks(head, sourceLen, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
+  const int64_t m1 = before.count();
+  const int64_t m2 = target.count();
   const bool isStreaming = spec.landmarkValue == LandmarkValue::Streaming;
-  // Values: the source's U_1 = A+ (B V), then the target's by the stabilized solve with the source's part known.
+  // Values: the source's U_1 = A+ (B V), then the target's by the stabilized solve with the
+  // source's part known.
   Matrix u(m1 + m2, d);
   if (sourceLen > 0) {
     const Matrix values = isStreaming ? before.pool : inverseValues(source, spec, segmentLen);
@@ -46,17 +55,22 @@ Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, in
     return head.scale * dot(query, set.khat.row(index), d) + set.c[static_cast<size_t>(index)];
   };
   for (int64_t g = 0; g < m2; ++g) {
-    std::vector<double> a, row(target.pool.row(g), target.pool.row(g) + d);
+    std::vector<double> a;
+    std::vector<double> row(target.pool.row(g), target.pool.row(g) + d);
     for (int64_t j = 0; j <= m1 + g; ++j)
       a.push_back(logit(target.qtilde.row(g), j));
     softmax(a);
     if (!isStreaming)
-      row = solveRow(a, u, attend(head, target.qtilde.row(g), target.end[static_cast<size_t>(g)]), target.pool.row(g), spec.stabilizer);
+      row = solveRow(a, u, attend(head, target.qtilde.row(g), target.end[static_cast<size_t>(g)]),
+                     target.pool.row(g), spec.stabilizer);
     std::copy(row.begin(), row.end(), u.row(m1 + g));
   }
-  // Target rows: own segment up to i exactly, all source landmarks and those of earlier target segments.
+  // Target rows: own segment up to i exactly, all source landmarks and those of earlier target
+  // segments.
   for (int64_t i = sourceLen; i < n; ++i) {
-    const int64_t segment = (i - sourceLen) / segmentLen, nearStart = sourceLen + segment * segmentLen, far = m1 + segment;
+    const int64_t segment = (i - sourceLen) / segmentLen;
+    const int64_t nearStart = sourceLen + segment * segmentLen;
+    const int64_t far = m1 + segment;
     std::vector<double> row;
     for (int64_t j = 0; j < far; ++j)
       row.push_back(logit(head.q.row(i), j));
@@ -73,8 +87,11 @@ Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, in
   return out;
 }
 
-Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ, const Matrix &learnedK) {
-  const int64_t n = head.length(), d = head.q.columns, m = spec.landmarks;
+Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ,
+            const Matrix &learnedK) {
+  const int64_t n = head.length();
+  const int64_t d = head.q.columns;
+  const int64_t m = spec.landmarks;
   const bool isFirstK = spec.landmarkSource == LandmarkSource::FirstK;
   const int64_t exactEnd = isFirstK ? std::min<int64_t>(spec.firstK, n) : 0;
   Matrix out(n, d);
@@ -85,18 +102,26 @@ Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ, co
   if (exactEnd == n)
     return out;
   const int64_t segmentLen = isFirstK ? spec.firstK / m : 0;
-  const Matrix qtilde = isFirstK ? segmentMeans(head.q.slice(0, spec.firstK), segmentLen, m) : learnedQ;
-  const Matrix ktilde = isFirstK ? segmentMeans(head.k.slice(0, spec.firstK), segmentLen, m) : learnedK;
-  const Matrix inverse = newtonSchulz(softmaxScores(qtilde, ktilde, head.scale), spec.inverseIterations);
-  const Matrix p = multiply(softmaxScores(head.q, ktilde, head.scale), inverse); // P = softmax(tau Q Ktilde^T) A+
-  // Per landmark: sum over t <= i of e^{x - maximum} v_t and of e^{x - maximum}, x = tau qtilde_j.k_t
-  std::vector<double> maximum(static_cast<size_t>(m), -std::numeric_limits<double>::infinity()), mass(static_cast<size_t>(m), 0.0);
+  const Matrix qtilde =
+      isFirstK ? segmentMeans(head.q.slice(0, spec.firstK), segmentLen, m) : learnedQ;
+  const Matrix ktilde =
+      isFirstK ? segmentMeans(head.k.slice(0, spec.firstK), segmentLen, m) : learnedK;
+  const Matrix inverse =
+      newtonSchulz(softmaxScores(qtilde, ktilde, head.scale), spec.inverseIterations);
+  // P = softmax(tau Q Ktilde^T) A+
+  const Matrix p = multiply(softmaxScores(head.q, ktilde, head.scale), inverse);
+  // Per landmark: sum over t <= i of e^{x - maximum} v_t and of e^{x - maximum}, x = tau
+  // qtilde_j.k_t
+  std::vector<double> maximum(static_cast<size_t>(m), -std::numeric_limits<double>::infinity());
+  std::vector<double> mass(static_cast<size_t>(m), 0.0);
   Matrix sum(m, d);
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j < m; ++j) {
       const size_t index = static_cast<size_t>(j);
-      const double x = head.scale * dot(qtilde.row(j), head.k.row(i), d), next = std::max(maximum[index], x);
-      const double shrink = std::exp(maximum[index] - next), weight = std::exp(x - next);
+      const double x = head.scale * dot(qtilde.row(j), head.k.row(i), d);
+      const double next = std::max(maximum[index], x);
+      const double shrink = std::exp(maximum[index] - next);
+      const double weight = std::exp(x - next);
       mass[index] = mass[index] * shrink + weight;
       for (int64_t e = 0; e < d; ++e)
         sum(j, e) = sum(j, e) * shrink + weight * head.v(i, e);

@@ -8,7 +8,8 @@ namespace nysjit::reference {
 Matrix segmentMeans(const Matrix &x, int64_t segmentLen, int64_t segments) {
   Matrix means(segments, x.columns);
   for (int64_t g = 0; g < segments; ++g) {
-    const int64_t begin = g * segmentLen, end = std::min(begin + segmentLen, x.rows);
+    const int64_t begin = g * segmentLen;
+    const int64_t end = std::min(begin + segmentLen, x.rows);
     for (int64_t t = begin; t < end; ++t)
       for (int64_t e = 0; e < x.columns; ++e)
         means(g, e) += x(t, e) / static_cast<double>(end - begin);
@@ -16,15 +17,19 @@ Matrix segmentMeans(const Matrix &x, int64_t segmentLen, int64_t segments) {
   return means;
 }
 
-Landmarks makeLandmarks(const Head &head, int64_t first, int64_t last, int64_t segmentLen, bool keepShort, LandmarkWeight weight) {
-  const int64_t d = head.q.columns, positions = last - first;
-  const int64_t count = keepShort ? (positions + segmentLen - 1) / segmentLen : positions / segmentLen;
+Landmarks makeLandmarks(const Head &head, int64_t first, int64_t last, int64_t segmentLen,
+                        bool keepShort, LandmarkWeight weight) {
+  const int64_t d = head.q.columns;
+  const int64_t positions = last - first;
+  const int64_t count =
+      keepShort ? (positions + segmentLen - 1) / segmentLen : positions / segmentLen;
   Landmarks result;
   result.qtilde = segmentMeans(head.q.slice(first, positions), segmentLen, count);
   result.khat = segmentMeans(head.k.slice(first, positions), segmentLen, count);
   result.pool = Matrix(count, d);
   for (int64_t g = 0; g < count; ++g) {
-    const int64_t begin = first + g * segmentLen, end = std::min(begin + segmentLen, last);
+    const int64_t begin = first + g * segmentLen;
+    const int64_t end = std::min(begin + segmentLen, last);
     result.begin.push_back(begin);
     result.end.push_back(end);
     // x_t = tau qtilde.k_t; w = softmax x; pool = sum w v
@@ -57,9 +62,11 @@ Landmarks makeLandmarks(const Head &head, int64_t first, int64_t last, int64_t s
 
 Matrix newtonSchulz(const Matrix &a, int iterations) {
   const int64_t m = a.rows;
-  double largestRow = 0, largestColumn = 0;
+  double largestRow = 0;
+  double largestColumn = 0;
   for (int64_t i = 0; i < m; ++i) {
-    double row = 0, column = 0;
+    double row = 0;
+    double column = 0;
     for (int64_t j = 0; j < m; ++j) {
       row += std::abs(a(i, j));
       column += std::abs(a(j, i));
@@ -100,8 +107,10 @@ Matrix softmaxScores(const Matrix &a, const Matrix &b, double scale) {
   return result;
 }
 
-std::vector<double> solveRow(const std::vector<double> &a, const Matrix &known, const std::vector<double> &bv, const double *pool, double stabilizer) {
-  const double diagonal = a.back(), gain = diagonal / (diagonal * diagonal + stabilizer);
+std::vector<double> solveRow(const std::vector<double> &a, const Matrix &known,
+                             const std::vector<double> &bv, const double *pool, double stabilizer) {
+  const double diagonal = a.back();
+  const double gain = diagonal / (diagonal * diagonal + stabilizer);
   std::vector<double> u(bv.size());
   for (size_t e = 0; e < u.size(); ++e) {
     double rest = bv[e] - diagonal * pool[e];
@@ -114,7 +123,8 @@ std::vector<double> solveRow(const std::vector<double> &a, const Matrix &known, 
 
 std::vector<double> attend(const Head &head, const double *query, int64_t end) {
   const int64_t d = head.q.columns;
-  std::vector<double> weights, result(static_cast<size_t>(d), 0.0);
+  std::vector<double> weights;
+  std::vector<double> result(static_cast<size_t>(d), 0.0);
   for (int64_t t = 0; t < end; ++t)
     weights.push_back(head.scale * dot(query, head.k.row(t), d));
   softmax(weights);

@@ -1,5 +1,5 @@
-// The layouts of one head of one sequence in float64, each the formula of the mathematics page in the plainest loops.
-// All return O [n, d]. Convolution and heads are reference.cpp's.
+// The layouts of one head of one sequence in float64, each the formula of the mathematics page in
+// the plainest loops. All return O [n, d]. Convolution and heads are reference.cpp's.
 #pragma once
 #include "runtime/reference/landmarks.h"
 
@@ -16,11 +16,14 @@ Matrix segmentCausal(const Head &head, const KernelSpec &spec, int64_t segmentLe
 /// sourceLen positions seen by all, then the target, causal.
 Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, int64_t sourceLen);
 /// Running sums under landmarks that do not depend on the input (learned) or on the first k only.
-Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ, const Matrix &learnedK);
+Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ,
+            const Matrix &learnedK);
 
-/// The weights that make up row i of `causal`: near [n, n] and far [n, landmarks], each row's total 1.
+/// The weights that make up row i of `causal`: near [n, n] and far [n, landmarks], each row's total
+/// 1.
 struct CausalWeights {
-  Matrix near, far;
+  Matrix near;
+  Matrix far;
   Landmarks landmarks;
 };
 CausalWeights causalWeights(const Head &head, const KernelSpec &spec, int64_t segmentLen);

@@ -1,4 +1,5 @@
-// A float64 matrix and the few operations that the reference is written in: as plain as they can be.
+// A float64 matrix and the few operations that the reference is written in: as plain as they can
+// be.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -8,13 +9,16 @@
 namespace nysjit::reference {
 
 struct Matrix {
-  int64_t rows = 0, columns = 0;
+  int64_t rows = 0;
+  int64_t columns = 0;
   std::vector<double> values;
 
   Matrix() = default;
   Matrix(int64_t r, int64_t c) : rows(r), columns(c), values(static_cast<size_t>(r * c), 0.0) {}
   double &operator()(int64_t i, int64_t j) { return values[static_cast<size_t>(i * columns + j)]; }
-  double operator()(int64_t i, int64_t j) const { return values[static_cast<size_t>(i * columns + j)]; }
+  double operator()(int64_t i, int64_t j) const {
+    return values[static_cast<size_t>(i * columns + j)];
+  }
   const double *row(int64_t i) const { return values.data() + i * columns; }
   double *row(int64_t i) { return values.data() + i * columns; }
   /// Rows [start, start + count).
@@ -43,7 +47,8 @@ inline Matrix multiply(const Matrix &a, const Matrix &b) {
 
 /// x becomes softmax(x); -infinity entries become 0. Nothing if x is empty.
 inline void softmax(std::vector<double> &x) {
-  double maximum = -std::numeric_limits<double>::infinity(), sum = 0;
+  double maximum = -std::numeric_limits<double>::infinity();
+  double sum = 0;
   for (double value : x)
     maximum = std::max(maximum, value);
   for (double &value : x)

@@ -16,7 +16,8 @@ struct Indexing {
   }
 };
 
-Matrix gather(const ReferenceInput &input, const double *tensor, int64_t b, int64_t h, int64_t heads, int64_t start, int64_t length) {
+Matrix gather(const ReferenceInput &input, const double *tensor, int64_t b, int64_t h,
+              int64_t heads, int64_t start, int64_t length) {
   const Indexing at{input};
   Matrix rows(length, input.spec.headDim);
   for (int64_t t = 0; t < length; ++t) {
@@ -29,11 +30,13 @@ Matrix gather(const ReferenceInput &input, const double *tensor, int64_t b, int6
 Matrix learned(const double *tensor, int64_t h, const KernelSpec &spec) {
   Matrix rows(tensor ? spec.landmarks : 0, spec.headDim);
   if (tensor)
-    std::copy_n(tensor + h * spec.landmarks * spec.headDim, spec.landmarks * spec.headDim, rows.values.begin());
+    std::copy_n(tensor + h * spec.landmarks * spec.headDim, spec.landmarks * spec.headDim,
+                rows.values.begin());
   return rows;
 }
 
-/// Centred for bidirectional: O_i += sum_r w_r v_{i - r + floor(c / 2)}; else looking back only: O_i += sum_r w_r v_{i - r}.
+/// Centred for bidirectional: O_i += sum_r w_r v_{i - r + floor(c / 2)}; else looking back only:
+/// O_i += sum_r w_r v_{i - r}.
 void addConvolution(Matrix &out, const Matrix &v, const double *taps, const KernelSpec &spec) {
   const int64_t shift = spec.layout == Layout::Bidirectional ? spec.convKernel / 2 : 0;
   for (int64_t i = 0; i < out.rows; ++i)
@@ -43,15 +46,19 @@ void addConvolution(Matrix &out, const Matrix &v, const double *taps, const Kern
           out(i, e) += taps[r] * v(t, e);
 }
 
-Matrix layoutOf(const Head &head, const ReferenceInput &input, int64_t segmentLen, int64_t sequence, int64_t h, int64_t keyHead) {
+Matrix layoutOf(const Head &head, const ReferenceInput &input, int64_t segmentLen, int64_t sequence,
+                int64_t h, int64_t keyHead) {
   const KernelSpec &spec = input.spec;
   switch (spec.layout) {
   case Layout::Causal: return causal(head, spec, segmentLen);
   case Layout::ExactCausal: return exactCausal(head);
   case Layout::Bidirectional: return bidirectional(head, spec, segmentLen);
   case Layout::SegmentCausal: return segmentCausal(head, spec, segmentLen);
-  case Layout::PrefixLm: return prefixLm(head, spec, segmentLen, input.sourceLengths[static_cast<size_t>(sequence)]);
-  case Layout::Scan: return scan(head, spec, learned(input.landmarkQ, h, spec), learned(input.landmarkK, keyHead, spec));
+  case Layout::PrefixLm:
+    return prefixLm(head, spec, segmentLen, input.sourceLengths[static_cast<size_t>(sequence)]);
+  case Layout::Scan:
+    return scan(head, spec, learned(input.landmarkQ, h, spec),
+                learned(input.landmarkK, keyHead, spec));
   }
   return Matrix();
 }
@@ -60,7 +67,8 @@ Matrix layoutOf(const Head &head, const ReferenceInput &input, int64_t segmentLe
 
 Result<std::vector<double>> compute(const ReferenceInput &input) {
   const KernelSpec &spec = input.spec;
-  std::vector<int64_t> starts = input.starts, lengths = input.lengths;
+  std::vector<int64_t> starts = input.starts;
+  std::vector<int64_t> lengths = input.lengths;
   if (lengths.empty() && !input.packed) {
     starts.assign(static_cast<size_t>(input.batch), 0);
     lengths.assign(static_cast<size_t>(input.batch), input.length);
@@ -69,22 +77,32 @@ Result<std::vector<double>> compute(const ReferenceInput &input) {
   std::vector<double> out(static_cast<size_t>(rows * input.queryHeads * spec.headDim), 0.0);
   const Indexing at{input};
   for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
-    const int64_t b = static_cast<int64_t>(sequence), start = starts[sequence], length = lengths[sequence];
+    const int64_t b = static_cast<int64_t>(sequence);
+    const int64_t start = starts[sequence];
+    const int64_t length = lengths[sequence];
     if (length == 0)
       continue;
-    const int64_t segmentLen = spec.segmentLen ? *spec.segmentLen : spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks : 1;
+    const int64_t segmentLen = spec.segmentLen  ? *spec.segmentLen
+                               : spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks
+                                                : 1;
     if (spec.segmentLen && length > int64_t(spec.landmarks) * segmentLen)
-      return Error::mismatch(ErrorKind::InvalidShape, "q", "a length of at most landmarks * segment_len = " + std::to_string(int64_t(spec.landmarks) * segmentLen) + " positions",
+      return Error::mismatch(ErrorKind::InvalidShape, "q",
+                             "a length of at most landmarks * segment_len = " +
+                                 std::to_string(int64_t(spec.landmarks) * segmentLen) +
+                                 " positions",
                              std::to_string(length));
     for (int64_t h = 0; h < input.queryHeads; ++h) {
       const int64_t keyHead = h / (input.queryHeads / input.keyHeads); // grouped queries
-      const Head head{gather(input, input.q, b, h, input.queryHeads, start, length), gather(input, input.k, b, keyHead, input.keyHeads, start, length),
-                      gather(input, input.v, b, keyHead, input.keyHeads, start, length), input.scale};
+      const Head head{gather(input, input.q, b, h, input.queryHeads, start, length),
+                      gather(input, input.k, b, keyHead, input.keyHeads, start, length),
+                      gather(input, input.v, b, keyHead, input.keyHeads, start, length),
+                      input.scale};
       Matrix result = layoutOf(head, input, segmentLen, b, h, keyHead);
       if (spec.convKernel > 0)
         addConvolution(result, head.v, input.conv + h * spec.convKernel, spec);
       for (int64_t t = 0; t < length; ++t)
-        std::copy(result.row(t), result.row(t) + spec.headDim, out.data() + at(b, h, input.queryHeads, start + t));
+        std::copy(result.row(t), result.row(t) + spec.headDim,
+                  out.data() + at(b, h, input.queryHeads, start + t));
     }
   }
   return out;

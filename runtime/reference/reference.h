@@ -1,5 +1,5 @@
-// The float64 reference of every layout: the oracle of `nysjit run --check` and of the tests. Plain loops, one thread,
-// memory O(n m) for a head.
+// The float64 reference of every layout: the oracle of `nysjit run --check` and of the tests. Plain
+// loops, one thread, memory O(n m) for a head.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/reference/layouts.h"
@@ -10,21 +10,30 @@
 
 namespace nysjit::reference {
 
-/// Tensors are float64 in C order: q [B, Hq, n, d], k and v [B, Hkv, n, d]; packed: [total, Hq or Hkv, d].
+/// Tensors are float64 in C order: q [B, Hq, n, d], k and v [B, Hkv, n, d]; packed: [total, Hq or
+/// Hkv, d].
 struct ReferenceInput {
   KernelSpec spec;
   double scale = 0; // tau itself; 1 / sqrt(d) is the caller's to give
-  int64_t batch = 0, queryHeads = 0, keyHeads = 0;
+  int64_t batch = 0;
+  int64_t queryHeads = 0;
+  int64_t keyHeads = 0;
   int64_t length = 0; // n; packed: total
   bool packed = false;
-  const double *q = nullptr, *k = nullptr, *v = nullptr;
-  const double *landmarkQ = nullptr, *landmarkK = nullptr; // scan learned: [Hq, m, d], [Hkv, m, d]
-  const double *conv = nullptr;                            // [Hq, conv_kernel]
-  std::vector<int64_t> starts, lengths; // one a sequence: rows [start, start + length); both empty: all of n
-  std::vector<int64_t> sourceLengths;   // prefix_lm: one a sequence
+  const double *q = nullptr;
+  const double *k = nullptr;
+  const double *v = nullptr;
+  const double *landmarkQ = nullptr;
+  const double *landmarkK = nullptr; // scan learned: [Hq, m, d], [Hkv, m, d]
+  const double *conv = nullptr;      // [Hq, conv_kernel]
+  std::vector<int64_t> starts;
+  std::vector<int64_t>
+      lengths; // one a sequence: rows [start, start + length); both empty: all of n
+  std::vector<int64_t> sourceLengths; // prefix_lm: one a sequence
 };
 
-/// O in q's layout; rows outside every sequence are 0 and nothing there is read. n > landmarks * segment_len is an error.
+/// O in q's layout; rows outside every sequence are 0 and nothing there is read. n > landmarks *
+/// segment_len is an error.
 Result<std::vector<double>> compute(const ReferenceInput &input);
 
 } // namespace nysjit::reference

@@ -16,7 +16,8 @@ namespace {
 constexpr ConfigRow rows[] = {
     {"block_m", 16, 256, true, &BlockConfig::blockM,
      "Rows of the tile that a program computes: positions or landmarks."},
-    {"block_n", 16, 256, true, &BlockConfig::blockN, "Rows of keys and values that its loop takes at a time."},
+    {"block_n", 16, 256, true, &BlockConfig::blockN,
+     "Rows of keys and values that its loop takes at a time."},
     {"num_warps", 1, 8, true, &BlockConfig::numWarps, "Warps of a program, on a GPU."},
     {"num_stages", 1, 8, false, &BlockConfig::numStages,
      "Steps of a loop whose copies are under way together, on a GPU."},
@@ -50,8 +51,9 @@ Result<int> parseValue(const ConfigRow &row, const std::string &where, const jso
     return int(number);
   if (row.mayBeZero && value.is_number_integer() && number == 0)
     return 0;
-  std::string expected = std::string(row.mayBeZero ? "0, or " : "") + "an integer, " + std::to_string(row.minimum) +
-                         " to " + std::to_string(row.maximum) + (row.isPowerOfTwo ? ", a power of two" : "");
+  std::string expected = std::string(row.mayBeZero ? "0, or " : "") + "an integer, " +
+                         std::to_string(row.minimum) + " to " + std::to_string(row.maximum) +
+                         (row.isPowerOfTwo ? ", a power of two" : "");
   return keyError(where, expected, describeJson(value));
 }
 
@@ -61,7 +63,8 @@ Result<BlockConfig> parseBlock(const std::string &kernel, const json &object) {
     return keyError(kernel, "an object of " + keyNames(), describeJson(object));
   BlockConfig block;
   for (const auto &[name, value] : object.items()) {
-    auto row = std::ranges::find_if(rows, [&name = name](const ConfigRow &row) { return name == row.name; });
+    auto row = std::ranges::find_if(
+        rows, [&name = name](const ConfigRow &row) { return name == row.name; });
     std::string where = kernel + "." + describeName(name);
     if (row == std::end(rows))
       return keyError(where, "one of the keys " + keyNames(), "\"" + describeName(name) + "\"");
@@ -93,7 +96,8 @@ template <std::same_as<json> Json> Result<KernelConfig> parseKernelConfig(const 
     if (name == "schema")
       continue;
     if (!isKernelName(name))
-      return keyError(describeName(name), "a kernel's name: letters, digits and _", "\"" + describeName(name) + "\"");
+      return keyError(describeName(name), "a kernel's name: letters, digits and _",
+                      "\"" + describeName(name) + "\"");
     Result<BlockConfig> block = parseBlock(name, value);
     if (!block)
       return block.takeError();

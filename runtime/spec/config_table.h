@@ -6,7 +6,8 @@ namespace nysjit {
 
 struct ConfigRow {
   const char *name;
-  int minimum, maximum; // ends included
+  int minimum;
+  int maximum; // ends included
   bool isPowerOfTwo;
   std::optional<int> BlockConfig::*member;
   const char *meaning; // a sentence, for docs/spec.md

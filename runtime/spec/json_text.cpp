@@ -1,5 +1,5 @@
-// A first pass over the text's events finds what a tree no longer shows (a key given twice, the place of a syntax
-// error) and bounds the nesting; only then the tree is built.
+// A first pass over the text's events finds what a tree no longer shows (a key given twice, the
+// place of a syntax error) and bounds the nesting; only then the tree is built.
 #include "runtime/spec/json_text.h"
 
 #include <set>
@@ -25,19 +25,21 @@ std::string printable(std::string_view text) {
   return result;
 }
 
-/// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the bracket, and without the middle
-/// where the text it quotes is long.
+/// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the bracket, and
+/// without the middle where the text it quotes is long.
 std::string describeFailure(const json::exception &error) {
   std::string text = printable(error.what());
   if (size_t end = text.find("] "); text.starts_with("[") && end != std::string::npos)
     text = text.substr(end + 2);
-  constexpr size_t head = 160, tail = 80;
+  constexpr size_t head = 160;
+  constexpr size_t tail = 80;
   if (text.size() > head + tail)
     text = text.substr(0, head) + "..." + text.substr(text.size() - tail);
   return text;
 }
 
-/// The event handler of the first pass. A handler returning false stops the parser; `failure` then says why.
+/// The event handler of the first pass. A handler returning false stops the parser; `failure` then
+/// says why.
 class TextCheck : public nlohmann::json_sax<json> {
 public:
   std::optional<Error> failure;
@@ -58,7 +60,8 @@ public:
     pendingKey = name;
     if (keys.back().insert(name).second)
       return true;
-    failure = Error::mismatch(ErrorKind::InvalidKey, describeName(name), "the key once in its object", "it twice");
+    failure = Error::mismatch(ErrorKind::InvalidKey, describeName(name),
+                              "the key once in its object", "it twice");
     return false;
   }
 
@@ -66,9 +69,11 @@ public:
     std::string found = describeFailure(error);
     // Exception 406: a number too large for a double, well-formed otherwise.
     if (pendingKey && error.id == 406)
-      failure = Error::mismatch(ErrorKind::InvalidKey, describeName(*pendingKey), "a finite number", found);
+      failure = Error::mismatch(ErrorKind::InvalidKey, describeName(*pendingKey), "a finite number",
+                                found);
     else if (pendingKey)
-      failure = Error::mismatch(ErrorKind::InvalidJson, describeName(*pendingKey), "a JSON value", found);
+      failure =
+          Error::mismatch(ErrorKind::InvalidJson, describeName(*pendingKey), "a JSON value", found);
     else
       failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", found);
     return false;
@@ -88,7 +93,8 @@ private:
     if (keys.size() <= size_t(maxJsonDepth))
       return true;
     failure = Error::mismatch(ErrorKind::InvalidJson, "JSON",
-                              "values nested at most " + std::to_string(maxJsonDepth) + " deep", "deeper nesting");
+                              "values nested at most " + std::to_string(maxJsonDepth) + " deep",
+                              "deeper nesting");
     return false;
   }
 
@@ -100,7 +106,8 @@ private:
   /// A value outside any object is not what a file may hold.
   bool isInside() {
     if (keys.empty())
-      failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", "a JSON value that is no object");
+      failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object",
+                                "a JSON value that is no object");
     return !keys.empty();
   }
 
@@ -115,7 +122,8 @@ Result<json> parseJsonObject(std::string_view text) {
     return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", "an empty text");
   TextCheck check;
   if (!json::sax_parse(text, &check) || check.failure)
-    return check.failure ? *check.failure : Error::plain(ErrorKind::InvalidJson, "JSON", "JSON: cannot be read");
+    return check.failure ? *check.failure
+                         : Error::plain(ErrorKind::InvalidJson, "JSON", "JSON: cannot be read");
   json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!value.is_object())
     return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", describeJson(value));

@@ -1,5 +1,6 @@
-// Text to JSON for everything a person or another process hands in: one object, no key twice, nesting bounded (so that
-// nothing recursive over it can overflow the stack), numbers representable. Nothing here throws.
+// Text to JSON for everything a person or another process hands in: one object, no key twice,
+// nesting bounded (so that nothing recursive over it can overflow the stack), numbers
+// representable. Nothing here throws.
 #pragma once
 #include "runtime/base/result.h"
 
@@ -12,11 +13,12 @@ namespace nysjit {
 /// Deepest nesting that is read.
 inline constexpr int maxJsonDepth = 64;
 
-/// Parses one JSON object. A text that is no JSON is InvalidJson; a key that is given twice, or whose value cannot be
-/// read (NaN, 1e999), is an error with the key as `where`.
+/// Parses one JSON object. A text that is no JSON is InvalidJson; a key that is given twice, or
+/// whose value cannot be read (NaN, 1e999), is an error with the key as `where`.
 Result<nlohmann::json> parseJsonObject(std::string_view text);
 
-/// A JSON value in a message: scalars as JSON in ASCII, cut at 60 characters; "an array", "an object" for the rest.
+/// A JSON value in a message: scalars as JSON in ASCII, cut at 60 characters; "an array", "an
+/// object" for the rest.
 std::string describeJson(const nlohmann::json &value);
 /// A key or name in a message: printable ASCII, cut at 60 characters.
 std::string describeName(std::string_view name);

@@ -11,21 +11,26 @@ using json = nlohmann::json;
 
 namespace {
 
-constexpr std::array layoutNames = {"causal", "exact_causal", "bidirectional", "segment_causal", "prefix_lm", "scan"};
+constexpr std::array layoutNames = {"causal",         "exact_causal", "bidirectional",
+                                    "segment_causal", "prefix_lm",    "scan"};
 constexpr std::array dtypeNames = {"float32", "float16", "bfloat16"};
 constexpr std::array weightNames = {"tangent", "count"};
 constexpr std::array valueNames = {"nystrom", "streaming"};
 constexpr std::array sourceNames = {"learned", "first_k"};
 constexpr std::array mathNames = {"tf32x3", "tf32"};
 
-constexpr LayoutSet causal = layoutBit(Layout::Causal), exactCausal = layoutBit(Layout::ExactCausal),
-                    bidirectional = layoutBit(Layout::Bidirectional), segmentCausal = layoutBit(Layout::SegmentCausal),
-                    prefixLm = layoutBit(Layout::PrefixLm), scan = layoutBit(Layout::Scan);
+constexpr LayoutSet causal = layoutBit(Layout::Causal);
+constexpr LayoutSet exactCausal = layoutBit(Layout::ExactCausal);
+constexpr LayoutSet bidirectional = layoutBit(Layout::Bidirectional);
+constexpr LayoutSet segmentCausal = layoutBit(Layout::SegmentCausal);
+constexpr LayoutSet prefixLm = layoutBit(Layout::PrefixLm);
+constexpr LayoutSet scan = layoutBit(Layout::Scan);
 constexpr LayoutSet all = causal | exactCausal | bidirectional | segmentCausal | prefixLm | scan;
 constexpr LayoutSet withLandmarks = all & ~exactCausal;
 constexpr LayoutSet withInverse = bidirectional | prefixLm | scan;
 
-// Access to one member of KernelSpec, by its type: int, double, enum, or an optional of int or enum.
+// Access to one member of KernelSpec, by its type: int, double, enum, or an optional of int or
+// enum.
 template <auto member> void setMember(KernelSpec &spec, const json &value) {
   using T = std::remove_reference_t<decltype(spec.*member)>;
   if constexpr (std::is_enum_v<T>)
@@ -43,7 +48,9 @@ template <typename T> json jsonOf(const T &value) {
   else
     return value;
 }
-template <typename T> json jsonOf(const std::optional<T> &value) { return value ? jsonOf(*value) : json(); }
+template <typename T> json jsonOf(const std::optional<T> &value) {
+  return value ? jsonOf(*value) : json();
+}
 template <auto member> json getMember(const KernelSpec &spec) { return jsonOf(spec.*member); }
 template <auto member> constexpr KeyRow with(KeyRow row) {
   row.set = setMember<member>;
@@ -71,107 +78,115 @@ constexpr KeyRow rows[] = {
                        .maximum = 256,
                        .multipleOf = 8,
                        .meaning = "d, the size of a query, a key or a value."}),
-    with<&S::landmarks>({.name = "landmarks",
-                         .type = Integer,
-                         .layouts = withLandmarks,
-                         .isNeeded = true,
-                         .minimum = 1,
-                         .maximum = 1024,
-                         .maximumWithInverse = 512,
-                         .meaning = "The most segments a sequence may have, each seen from afar through one landmark; "
-                                    "in `scan` the number of landmarks."}),
-    with<&S::segmentLen>(
-        {.name = "segment_len",
+    with<&S::landmarks>(
+        {.name = "landmarks",
          .type = Integer,
-         .layouts = causal | segmentCausal | bidirectional | prefixLm,
+         .layouts = withLandmarks,
+         .isNeeded = true,
          .minimum = 1,
-         .maximum = 65536,
-         .meaning = "s, the positions of a segment; a sequence has at most `landmarks` · `segment_len` of them.",
-         .absent = "⌈n / `landmarks`⌉ of each sequence"}),
-    with<&S::window>({.name = "window",
-                      .type = Integer,
-                      .layouts = causal,
-                      .minimum = 0,
-                      .maximum = 1024,
-                      .relation = Relation::AtMostLandmarks,
-                      .meaning = "Earlier segments that are seen position by position, as the own one is."}),
-    with<&S::landmarkWeight>(
-        {.name = "landmark_weight",
+         .maximum = 1024,
+         .maximumWithInverse = 512,
+         .meaning =
+             "The most segments a sequence may have, each seen from afar through one landmark; "
+             "in `scan` the number of landmarks."}),
+    with<&S::segmentLen>({.name = "segment_len",
+                          .type = Integer,
+                          .layouts = causal | segmentCausal | bidirectional | prefixLm,
+                          .minimum = 1,
+                          .maximum = 65536,
+                          .meaning = "s, the positions of a segment; a sequence has at most "
+                                     "`landmarks` · `segment_len` of them.",
+                          .absent = "⌈n / `landmarks`⌉ of each sequence"}),
+    with<&S::window>(
+        {.name = "window",
+         .type = Integer,
+         .layouts = causal,
+         .minimum = 0,
+         .maximum = 1024,
+         .relation = Relation::AtMostLandmarks,
+         .meaning = "Earlier segments that are seen position by position, as the own one is."}),
+    with<&S::landmarkWeight>({.name = "landmark_weight",
+                              .type = Choice,
+                              .layouts = causal | prefixLm,
+                              .choices = weightNames,
+                              .meaning =
+                                  "A landmark's logit: the tangent of the logarithm of its "
+                                  "segment's mass at the segment's mean "
+                                  "query, or at 0 (the mean key and the logarithm of the count)."}),
+    with<&S::landmarkValue>(
+        {.name = "landmark_value",
          .type = Choice,
          .layouts = causal | prefixLm,
-         .choices = weightNames,
-         .meaning = "A landmark's logit: the tangent of the logarithm of its segment's mass at the segment's mean "
-                    "query, or at 0 (the mean key and the logarithm of the count)."}),
-    with<&S::landmarkValue>({.name = "landmark_value",
-                             .type = Choice,
-                             .layouts = causal | prefixLm,
-                             .choices = valueNames,
-                             .meaning = "What a landmark stands for: a row of the Nyström system's solution, or the "
-                                        "softmax value of its own segment."}),
-    with<&S::stabilizer>({.name = "stabilizer",
-                          .type = Number,
-                          .layouts = segmentCausal | causal | prefixLm,
-                          .condition = Condition::NotStreaming,
-                          .minimum = 0,
-                          .maximum = 1e6,
-                          .meaning = "λ, which draws each row of the solve towards its segment's own value; 0 is the "
-                                     "plain solve, which may overflow."}),
+         .choices = valueNames,
+         .meaning = "What a landmark stands for: a row of the Nyström system's solution, or the "
+                    "softmax value of its own segment."}),
+    with<&S::stabilizer>(
+        {.name = "stabilizer",
+         .type = Number,
+         .layouts = segmentCausal | causal | prefixLm,
+         .condition = Condition::NotStreaming,
+         .minimum = 0,
+         .maximum = 1e6,
+         .meaning =
+             "λ, which draws each row of the solve towards its segment's own value; 0 is the "
+             "plain solve, which may overflow."}),
     with<&S::inverseIterations>(
         {.name = "inverse_iterations",
          .type = Integer,
          .layouts = withInverse,
          .minimum = 0,
          .maximum = 32,
-         .meaning = "Newton–Schulz steps towards the inverse of the softmax matrix among the landmarks."}),
-    with<&S::landmarkSource>(
-        {.name = "landmark_source",
-         .type = Choice,
+         .meaning =
+             "Newton–Schulz steps towards the inverse of the softmax matrix among the landmarks."}),
+    with<&S::landmarkSource>({.name = "landmark_source",
+                              .type = Choice,
+                              .layouts = scan,
+                              .isNeeded = true,
+                              .choices = sourceNames,
+                              .meaning = "The landmarks' queries and keys: tensors of the run, or "
+                                         "segment means of the first positions."}),
+    with<&S::firstK>(
+        {.name = "first_k",
+         .type = Integer,
          .layouts = scan,
+         .condition = Condition::FromFirstK,
          .isNeeded = true,
-         .choices = sourceNames,
-         .meaning = "The landmarks' queries and keys: tensors of the run, or segment means of the first positions."}),
-    with<&S::firstK>({.name = "first_k",
-                      .type = Integer,
-                      .layouts = scan,
-                      .condition = Condition::FromFirstK,
-                      .isNeeded = true,
-                      .minimum = 1,
-                      .maximum = INT_MAX,
-                      .relation = Relation::MultipleOfLandmarks,
-                      .meaning = "The first positions, whose segment means are the landmarks; among themselves they "
-                                 "have exact causal attention."}),
-    with<&S::convKernel>({.name = "conv_kernel",
-                          .type = Integer,
-                          .layouts = withLandmarks,
-                          .minimum = 0,
-                          .maximum = 129,
-                          .meaning = "c, the taps of a convolution of the values that is added to the output, centred "
-                                     "in `bidirectional` and looking back elsewhere; 0: none."}),
-    with<&S::dtype>({.name = "dtype",
-                     .type = Choice,
-                     .layouts = all,
-                     .choices = dtypeNames,
-                     .meaning = "The type of q, k, v, landmarks and taps; sums are float32 or better."}),
-    with<&S::float32Math>(
-        {.name = "float32_math",
+         .minimum = 1,
+         .maximum = INT_MAX,
+         .relation = Relation::MultipleOfLandmarks,
+         .meaning =
+             "The first positions, whose segment means are the landmarks; among themselves they "
+             "have exact causal attention."}),
+    with<&S::convKernel>(
+        {.name = "conv_kernel",
+         .type = Integer,
+         .layouts = withLandmarks,
+         .minimum = 0,
+         .maximum = 129,
+         .meaning =
+             "c, the taps of a convolution of the values that is added to the output, centred "
+             "in `bidirectional` and looking back elsewhere; 0: none."}),
+    with<&S::dtype>(
+        {.name = "dtype",
          .type = Choice,
          .layouts = all,
-         .condition = Condition::Float32,
-         .choices = mathNames,
-         .meaning =
-             "The least precise products allowed: three tf32 ones of split numbers, or one; the CPU's are float32."}),
+         .choices = dtypeNames,
+         .meaning = "The type of q, k, v, landmarks and taps; sums are float32 or better."}),
+    with<&S::float32Math>({.name = "float32_math",
+                           .type = Choice,
+                           .layouts = all,
+                           .condition = Condition::Float32,
+                           .choices = mathNames,
+                           .meaning = "The least precise products allowed: three tf32 ones of "
+                                      "split numbers, or one; the CPU's are float32."}),
 };
 
 bool holds(Condition condition, const KernelSpec &spec) {
   switch (condition) {
-  case Condition::None:
-    return true;
-  case Condition::NotStreaming:
-    return spec.landmarkValue != LandmarkValue::Streaming;
-  case Condition::FromFirstK:
-    return spec.landmarkSource == LandmarkSource::FirstK;
-  case Condition::Float32:
-    return spec.dtype == DType::Float32;
+  case Condition::None: return true;
+  case Condition::NotStreaming: return spec.landmarkValue != LandmarkValue::Streaming;
+  case Condition::FromFirstK: return spec.landmarkSource == LandmarkSource::FirstK;
+  case Condition::Float32: return spec.dtype == DType::Float32;
   }
   return false;
 }
@@ -198,14 +213,10 @@ bool usesKey(const KeyRow &row, const KernelSpec &spec) {
 
 const char *conditionText(Condition condition) {
   switch (condition) {
-  case Condition::None:
-    break;
-  case Condition::NotStreaming:
-    return "unless landmark_value is streaming";
-  case Condition::FromFirstK:
-    return "if landmark_source is first_k";
-  case Condition::Float32:
-    return "if dtype is float32";
+  case Condition::None: break;
+  case Condition::NotStreaming: return "unless landmark_value is streaming";
+  case Condition::FromFirstK: return "if landmark_source is first_k";
+  case Condition::Float32: return "if dtype is float32";
   }
   return "";
 }
@@ -214,14 +225,10 @@ std::string reasonUnused(const KeyRow &row, const KernelSpec &spec) {
   if ((row.layouts & layoutBit(spec.layout)) == 0)
     return std::string("layout ") + layoutName(spec.layout);
   switch (row.condition) {
-  case Condition::NotStreaming:
-    return "landmark_value streaming";
-  case Condition::FromFirstK:
-    return "landmark_source learned";
-  case Condition::Float32:
-    return std::string("dtype ") + dtypeName(spec.dtype);
-  case Condition::None:
-    break;
+  case Condition::NotStreaming: return "landmark_value streaming";
+  case Condition::FromFirstK: return "landmark_source learned";
+  case Condition::Float32: return std::string("dtype ") + dtypeName(spec.dtype);
+  case Condition::None: break;
   }
   return "";
 }
@@ -229,10 +236,14 @@ std::string reasonUnused(const KeyRow &row, const KernelSpec &spec) {
 std::string expectedValue(const KeyRow &row, const KernelSpec &spec) {
   if (row.type == ValueType::Choice)
     return alternatives(row.choices);
-  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout) ? row.maximumWithInverse : row.maximum;
-  std::string range = std::to_string(std::lround(row.minimum)) + " to " + std::to_string(std::lround(maximum));
+  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout)
+                       ? row.maximumWithInverse
+                       : row.maximum;
+  std::string range =
+      std::to_string(std::lround(row.minimum)) + " to " + std::to_string(std::lround(maximum));
   if (row.relation == Relation::AtMostLandmarks)
-    range = std::to_string(std::lround(row.minimum)) + " to landmarks (" + std::to_string(spec.landmarks) + ")";
+    range = std::to_string(std::lround(row.minimum)) + " to landmarks (" +
+            std::to_string(spec.landmarks) + ")";
   std::string text = (row.type == ValueType::Integer ? "an integer, " : "a number, ") + range;
   if (row.multipleOf != 1)
     text += ", multiple of " + std::to_string(row.multipleOf);

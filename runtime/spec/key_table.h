@@ -26,7 +26,8 @@ struct KeyRow {
   Condition condition = Condition::None;
   bool isNeeded = false;
   // Integer and Number: the range, ends included.
-  double minimum = 0, maximum = 0;
+  double minimum = 0;
+  double maximum = 0;
   double maximumWithInverse = 0; // not 0: the maximum where a matrix inverse is iterated
   int multipleOf = 1;
   Relation relation = Relation::None;
@@ -35,7 +36,8 @@ struct KeyRow {
   // For docs/spec.md: a sentence, and what holds where the key is absent and has no value then.
   const char *meaning = "";
   const char *absent = nullptr;
-  // How KernelSpec holds it. `set` is given a value that passed the row's checks; `get` gives null where it is absent.
+  // How KernelSpec holds it. `set` is given a value that passed the row's checks; `get` gives null
+  // where it is absent.
   void (*set)(KernelSpec &, const nlohmann::json &) = nullptr;
   nlohmann::json (*get)(const KernelSpec &) = nullptr;
 };
@@ -48,7 +50,8 @@ bool usesKey(const KeyRow &row, const KernelSpec &spec);
 bool iteratesInverse(Layout layout);
 /// "an integer, 16 to 256, multiple of 8", with the bounds that hold for this spec.
 std::string expectedValue(const KeyRow &row, const KernelSpec &spec);
-/// "unless landmark_value is streaming", what the row's condition asks for beside the layout; "" if nothing.
+/// "unless landmark_value is streaming", what the row's condition asks for beside the layout; "" if
+/// nothing.
 const char *conditionText(Condition condition);
 /// Why the row does not apply: "layout exact_causal", "landmark_value streaming".
 std::string reasonUnused(const KeyRow &row, const KernelSpec &spec);

@@ -32,8 +32,8 @@ Status checkNames(const json &object) {
   return {};
 }
 
-/// The value in the form the table's `set` takes, or nothing if type or range is wrong. A float is never an integer,
-/// even if integral; true is no number.
+/// The value in the form the table's `set` takes, or nothing if type or range is wrong. A float is
+/// never an integer, even if integral; true is no number.
 std::optional<json> acceptedValue(const KeyRow &row, const KernelSpec &spec, const json &value) {
   if (row.type == ValueType::Choice) {
     if (!value.is_string())
@@ -47,7 +47,9 @@ std::optional<json> acceptedValue(const KeyRow &row, const KernelSpec &spec, con
     return std::nullopt;
   // As a double an integer beyond 2^53 is rounded, which no bound of the table is near.
   double number = value.get<double>();
-  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout) ? row.maximumWithInverse : row.maximum;
+  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout)
+                       ? row.maximumWithInverse
+                       : row.maximum;
   if (row.relation == Relation::AtMostLandmarks)
     maximum = spec.landmarks;
   if (!(number >= row.minimum && number <= maximum))
@@ -86,7 +88,8 @@ template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json
     bool isPresent = value != object.end();
     if (!usesKey(row, spec)) {
       if (isPresent)
-        return keyError(row.name, "no such key with " + reasonUnused(row, spec), describeJson(*value));
+        return keyError(row.name, "no such key with " + reasonUnused(row, spec),
+                        describeJson(*value));
       continue;
     }
     if (!isPresent) {
@@ -109,7 +112,8 @@ std::string canonicalJson(const KernelSpec &spec) {
   for (const KeyRow &row : keyTable()) {
     json value = usesKey(row, spec) ? row.get(spec) : json();
     if (!value.is_null())
-      object[row.name] = row.type == ValueType::Choice ? json(row.choices[value.get<size_t>()]) : value;
+      object[row.name] =
+          row.type == ValueType::Choice ? json(row.choices[value.get<size_t>()]) : value;
   }
   return object.dump();
 }

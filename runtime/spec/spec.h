@@ -1,6 +1,7 @@
-// KernelSpec: what is computed. KernelConfig: how. Target: where. Shared by compiler and runtime, without LLVM.
-// The key table in key_table.cpp is the only place that knows names, types, ranges and which layout uses which key; the
-// parser, the canonical form and every message come from it. Defaults are the member initializers below.
+// KernelSpec: what is computed. KernelConfig: how. Target: where. Shared by compiler and runtime,
+// without LLVM. The key table in key_table.cpp is the only place that knows names, types, ranges
+// and which layout uses which key; the parser, the canonical form and every message come from it.
+// Defaults are the member initializers below.
 #pragma once
 #include "runtime/base/result.h"
 
@@ -22,7 +23,8 @@ enum class LandmarkValue { Nystrom, Streaming };
 enum class LandmarkSource { Learned, FirstK };
 enum class Float32Math { Tf32x3, Tf32 };
 
-/// One program's mathematics. Keys a layout does not use keep the values below and are absent from the canonical form.
+/// One program's mathematics. Keys a layout does not use keep the values below and are absent from
+/// the canonical form.
 struct KernelSpec {
   Layout layout = Layout::Causal;
   int headDim = 0;
@@ -42,10 +44,11 @@ struct KernelSpec {
 
 /// Parses and checks one KernelSpec. `text` is the JSON file's whole text. Errors name the key.
 Result<KernelSpec> parseKernelSpec(std::string_view text);
-/// The same from a parsed object. (Json is nlohmann::json alone: to that a text would convert, too.)
-template <std::same_as<nlohmann::json> Json>
-Result<KernelSpec> parseKernelSpec(const Json &object);
-/// One line, keys sorted, every key the layout uses present (segment_len only if given): equal specs, equal text.
+/// The same from a parsed object. (Json is nlohmann::json alone: to that a text would convert,
+/// too.)
+template <std::same_as<nlohmann::json> Json> Result<KernelSpec> parseKernelSpec(const Json &object);
+/// One line, keys sorted, every key the layout uses present (segment_len only if given): equal
+/// specs, equal text.
 std::string canonicalJson(const KernelSpec &spec);
 
 const char *layoutName(Layout layout);
@@ -53,7 +56,10 @@ const char *dtypeName(DType dtype);
 
 /// Block sizes of one kernel; an absent key takes the target's default, which the template chooses.
 struct BlockConfig {
-  std::optional<int> blockM, blockN, numWarps, numStages;
+  std::optional<int> blockM;
+  std::optional<int> blockN;
+  std::optional<int> numWarps;
+  std::optional<int> numStages;
   std::optional<int> split; // positions that one program sums of a longer sum; 0: all of it
   bool operator==(const BlockConfig &) const = default;
 };
@@ -64,15 +70,17 @@ struct KernelConfig {
   bool operator==(const KernelConfig &) const = default;
 };
 
-/// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages 1 to 8;
-/// split 0 or a power of two, 256 to 2^30. Kernel names
-/// are checked by the compiler, which knows the program's kernels.
+/// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages
+/// 1 to 8; split 0 or a power of two, 256 to 2^30. Kernel names are checked by the compiler, which
+/// knows the program's kernels.
 Result<KernelConfig> parseKernelConfig(std::string_view text);
-template <std::same_as<nlohmann::json> Json> Result<KernelConfig> parseKernelConfig(const Json &object);
+template <std::same_as<nlohmann::json> Json>
+Result<KernelConfig> parseKernelConfig(const Json &object);
 /// One line, keys sorted, only what is set.
 std::string canonicalJson(const KernelConfig &config);
 
-/// What a program is compiled for: "cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4"; "cuda:sm_80", 86, 89, 90, 100, 120.
+/// What a program is compiled for: "cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4"; "cuda:sm_80",
+/// 86, 89, 90, 100, 120.
 enum class CpuLevel { Native, V3, V4 };
 enum class TargetKind { Cpu, Cuda };
 struct Target {
@@ -87,8 +95,8 @@ std::span<const Target> allTargets();
 /// Parses a target name; an unknown one is ErrorKind::UnknownDevice with the names there are.
 Result<Target> parseTarget(std::string_view name);
 const char *targetName(const Target &target);
-/// The target whose code suits a GPU of this compute capability best: its own, else the highest below it whose machine
-/// code runs there (the same major number). Unavailable if there is none.
+/// The target whose code suits a GPU of this compute capability best: its own, else the highest
+/// below it whose machine code runs there (the same major number). Unavailable if there is none.
 Result<Target> targetForCapability(int capability);
 
 /// What programs run on: one for each context.

@@ -9,8 +9,15 @@ namespace nysjit {
 namespace {
 
 constexpr Target cuda(int sm) { return {CpuLevel::Native, TargetKind::Cuda, sm}; }
-constexpr std::array<Target, 9> targets = {
-    {{CpuLevel::Native}, {CpuLevel::V3}, {CpuLevel::V4}, cuda(80), cuda(86), cuda(89), cuda(90), cuda(100), cuda(120)}};
+constexpr std::array<Target, 9> targets = {{{CpuLevel::Native},
+                                            {CpuLevel::V3},
+                                            {CpuLevel::V4},
+                                            cuda(80),
+                                            cuda(86),
+                                            cuda(89),
+                                            cuda(90),
+                                            cuda(100),
+                                            cuda(120)}};
 constexpr std::array<const char *, 9> targetNames = {"cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4",
                                                      "cuda:sm_80", "cuda:sm_86",    "cuda:sm_89",
                                                      "cuda:sm_90", "cuda:sm_100",   "cuda:sm_120"};
@@ -51,9 +58,10 @@ Result<Target> targetForCapability(int capability) {
       best = &target;
   if (best)
     return *best;
-  return Error::mismatch(ErrorKind::Unavailable, "device",
-                         "a GPU of compute capability 8.x, 9.x, 10.x or 12.x (or a target given by name)",
-                         "one of " + std::to_string(capability / 10) + "." + std::to_string(capability % 10));
+  return Error::mismatch(
+      ErrorKind::Unavailable, "device",
+      "a GPU of compute capability 8.x, 9.x, 10.x or 12.x (or a target given by name)",
+      "one of " + std::to_string(capability / 10) + "." + std::to_string(capability % 10));
 }
 
 Result<DeviceKind> parseDevice(std::string_view name) {
@@ -70,7 +78,8 @@ Status checkTargetFits(const Target &target, DeviceKind device) {
   if (target.isCuda() != isCpu)
     return {};
   return Error::mismatch(ErrorKind::InvalidArgument, "target",
-                         std::string(isCpu ? "a cpu" : "a cuda") + " target for device " + deviceName(device),
+                         std::string(isCpu ? "a cpu" : "a cuda") + " target for device " +
+                             deviceName(device),
                          targetName(target));
 }
 

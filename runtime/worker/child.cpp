@@ -1,4 +1,5 @@
-// posix_spawn and a pidfd: with it the process stays the one that was started even if the host reaps our children.
+// posix_spawn and a pidfd: with it the process stays the one that was started even if the host
+// reaps our children.
 #include "runtime/worker/child.h"
 
 #include <cerrno>
@@ -53,15 +54,19 @@ std::string endingText(const siginfo_t &info) {
   if (info.si_code == CLD_EXITED)
     return "exited with status " + std::to_string(info.si_status);
   const char *name = strsignal(info.si_status);
-  return "was killed by signal " + std::to_string(info.si_status) + (name ? std::string(" (") + name + ")" : "");
+  return "was killed by signal " + std::to_string(info.si_status) +
+         (name ? std::string(" (") + name + ")" : "");
 }
 
 } // namespace
 
-Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::string &executable, int sendTimeoutMs) {
+Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::string &executable,
+                                                          int sendTimeoutMs) {
   const auto failed = [&](const char *what, int number) {
-    return Error::plain(number == ENOENT ? ErrorKind::Unavailable : ErrorKind::Io, "compiler worker",
-                        std::string("compiler worker: ") + what + " for " + executable + ": " + std::strerror(number));
+    return Error::plain(number == ENOENT ? ErrorKind::Unavailable : ErrorKind::Io,
+                        "compiler worker",
+                        std::string("compiler worker: ") + what + " for " + executable + ": " +
+                            std::strerror(number));
   };
   std::unique_ptr<ChildProcess> process(new ChildProcess);
   process->owner = getpid();
@@ -93,18 +98,20 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::string &exe
   posix_spawn_file_actions_adddup2(&plan.actions, 2, 1);
   posix_spawn_file_actions_adddup2(&plan.actions, theirs, 3);
   posix_spawn_file_actions_addclosefrom_np(&plan.actions, 4);
-  // Its own process group: an interrupt typed at the host's terminal is the host's to handle. Default signals, none
-  // blocked.
-  sigset_t none, all;
+  // Its own process group: an interrupt typed at the host's terminal is the host's to handle.
+  // Default signals, none blocked.
+  sigset_t none;
+  sigset_t all;
   sigemptyset(&none);
   sigfillset(&all);
   posix_spawnattr_setsigmask(&plan.attributes, &none);
   posix_spawnattr_setsigdefault(&plan.attributes, &all);
   posix_spawnattr_setpgroup(&plan.attributes, 0);
-  posix_spawnattr_setflags(&plan.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&plan.attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   char *const arguments[] = {const_cast<char *>(executable.c_str()), nullptr};
-  const int spawned =
-      posix_spawn(&process->child, executable.c_str(), &plan.actions, &plan.attributes, arguments, environ);
+  const int spawned = posix_spawn(&process->child, executable.c_str(), &plan.actions,
+                                  &plan.attributes, arguments, environ);
   closeFile(theirs);
   if (spawned != 0) {
     process->child = 0;
@@ -133,8 +140,9 @@ std::string ChildProcess::end(int waitMs) {
   }
   siginfo_t info = {};
   int waited;
-  while ((waited = processFile >= 0 ? waitid(P_PIDFD, static_cast<id_t>(processFile), &info, WEXITED)
-                                    : waitid(P_PID, static_cast<id_t>(child), &info, WEXITED)) != 0 &&
+  while ((waited = processFile >= 0
+                       ? waitid(P_PIDFD, static_cast<id_t>(processFile), &info, WEXITED)
+                       : waitid(P_PID, static_cast<id_t>(child), &info, WEXITED)) != 0 &&
          errno == EINTR) {
   }
   ending = waited == 0 ? endingText(info) : "ended";

@@ -1,4 +1,5 @@
-// One request: an attempt with the worker that is there or a new one; if that worker was lost, a second with a new one.
+// One request: an attempt with the worker that is there or a new one; if that worker was lost, a
+// second with a new one.
 #include "runtime/worker/client.h"
 #include "runtime/base/places.h"
 #include "runtime/worker/child.h"
@@ -29,7 +30,8 @@ Result<std::string> findWorker(const std::string &given) {
     if (isExecutableFile(place))
       return place;
   return Error::mismatch(ErrorKind::Unavailable, "compiler",
-                         std::string("the executable ") + workerName + " (or its path in NYSJIT_COMPILER)",
+                         std::string("the executable ") + workerName +
+                             " (or its path in NYSJIT_COMPILER)",
                          "none at " + joined(places));
 }
 
@@ -46,7 +48,8 @@ struct WorkerClient::Attempt {
   std::string lost;
 };
 
-WorkerClient::WorkerClient(std::string executable, int timeoutMs) : path(std::move(executable)), timeout(timeoutMs) {}
+WorkerClient::WorkerClient(std::string executable, int timeoutMs)
+    : path(std::move(executable)), timeout(timeoutMs) {}
 WorkerClient::~WorkerClient() = default;
 
 WorkerClient::Attempt WorkerClient::attempt(const Message &message) {
@@ -63,19 +66,22 @@ WorkerClient::Attempt WorkerClient::attempt(const Message &message) {
   process.clearWords();
   const Clock::time_point start = Clock::now();
   Status sent = sendMessage(process.socket(), message);
-  Result<Message> reply = sent ? receiveMessage(process.socket(), timeout) : Result<Message>(sent.takeError());
+  Result<Message> reply =
+      sent ? receiveMessage(process.socket(), timeout) : Result<Message>(sent.takeError());
 
-  const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
+  const auto passed =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
   if (!reply && passed >= timeout) {
     process.end(0);
     child.reset();
     return {std::nullopt,
             Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
-                            "an answer within " + std::to_string(timeout) + " ms", "none; it was stopped"),
+                            "an answer within " + std::to_string(timeout) + " ms",
+                            "none; it was stopped"),
             ""};
   }
-  const bool isAnswer =
-      reply && reply->header.is_object() && reply->header.value("status", nlohmann::json()).is_string();
+  const bool isAnswer = reply && reply->header.is_object() &&
+                        reply->header.value("status", nlohmann::json()).is_string();
   const std::string status = isAnswer ? reply->header["status"].get<std::string>() : "";
   if (status == "ok")
     return {std::move(*reply), std::nullopt, ""};

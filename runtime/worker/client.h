@@ -1,5 +1,6 @@
-// WorkerClient: starts the compiler worker, sends it requests over wire.h and keeps it for the next one. The worker may
-// crash, be killed, hang or talk nonsense: it costs a retry or an Error, never the host process, and leaves no zombie.
+// WorkerClient: starts the compiler worker, sends it requests over wire.h and keeps it for the next
+// one. The worker may crash, be killed, hang or talk nonsense: it costs a retry or an Error, never
+// the host process, and leaves no zombie.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/worker/wire.h"
@@ -12,22 +13,24 @@ namespace nysjit {
 
 class ChildProcess;
 
-/// The worker's executable: `given`, else $NYSJIT_COMPILER, else nysjit-compiler beside this library or the running
-/// executable, or in ../bin or ../libexec from there. Unavailable, with the places looked at, if there is none.
+/// The worker's executable: `given`, else $NYSJIT_COMPILER, else nysjit-compiler beside this
+/// library or the running executable, or in ../bin or ../libexec from there. Unavailable, with the
+/// places looked at, if there is none.
 Result<std::string> findWorker(const std::string &given);
 
 /// $NYSJIT_COMPILE_TIMEOUT_MS, else 120000.
 int compileTimeoutMs();
 
-/// Any number of threads may ask; one request is served at a time. After fork() the child starts a worker of its own.
+/// Any number of threads may ask; one request is served at a time. After fork() the child starts a
+/// worker of its own.
 class WorkerClient {
 public:
   WorkerClient(std::string executable, int timeoutMs);
   ~WorkerClient(); // ends the worker
 
-  /// Sends a request and waits for its reply: a frame whose header says "ok". An error reply becomes its Error. A
-  /// worker that dies or cannot be understood is replaced once; the second time, or past the time limit, it is
-  /// CompileFailed.
+  /// Sends a request and waits for its reply: a frame whose header says "ok". An error reply
+  /// becomes its Error. A worker that dies or cannot be understood is replaced once; the second
+  /// time, or past the time limit, it is CompileFailed.
   Result<Message> request(const Message &message);
 
 private:

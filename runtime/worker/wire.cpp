@@ -1,5 +1,5 @@
-// Frames over a stream socket. The peer is not trusted: lengths are checked before use and memory grows only with the
-// bytes that arrive, so a lying length costs nothing.
+// Frames over a stream socket. The peer is not trusted: lengths are checked before use and memory
+// grows only with the bytes that arrive, so a lying length costs nothing.
 #include "runtime/worker/wire.h"
 #include "runtime/spec/json_text.h"
 
@@ -28,7 +28,9 @@ constexpr const char *endOfStream = "end of stream";
 Error wireError(std::string expected, std::string found) {
   return Error::mismatch(ErrorKind::Io, where, std::move(expected), std::move(found));
 }
-Error systemError(const char *expected, int number) { return wireError(expected, std::strerror(number)); }
+Error systemError(const char *expected, int number) {
+  return wireError(expected, std::strerror(number));
+}
 
 template <typename T> void appendNumber(std::string &out, T value) {
   for (size_t i = 0; i < sizeof(T); ++i)
@@ -92,7 +94,8 @@ public:
       bytes.resize(done + size_t(std::max<ssize_t>(got, 0)));
       total += uint64_t(std::max<ssize_t>(got, 0));
       if (got == 0)
-        return wireError("a message", total == 0 ? endOfStream : "the end of the stream inside one");
+        return wireError("a message",
+                         total == 0 ? endOfStream : "the end of the stream inside one");
       if (got < 0 && failure != EINTR && failure != EAGAIN && failure != EWOULDBLOCK)
         return systemError("a message", failure);
     }
@@ -114,7 +117,8 @@ Status sendMessage(int socket, const Message &message) {
     size += blob.size();
   if (message.blobs.size() > maxBlobs || size > maxBytes)
     return wireError("a message of at most 16 blobs and 1 GiB",
-                     std::to_string(message.blobs.size()) + " blobs, " + std::to_string(size) + " bytes");
+                     std::to_string(message.blobs.size()) + " blobs, " + std::to_string(size) +
+                         " bytes");
   std::string head(magic, magicSize);
   appendNumber(head, uint32_t(text.size()));
   appendNumber(head, uint32_t(message.blobs.size()));
@@ -132,7 +136,8 @@ Result<Message> receiveMessage(int socket, int timeoutMs) {
   if (!head)
     return head.takeError();
   if (head->compare(0, magicSize, magic) != 0)
-    return wireError("a frame that starts with nysjit01", "\"" + describeName(head->substr(0, magicSize)) + "\"");
+    return wireError("a frame that starts with nysjit01",
+                     "\"" + describeName(head->substr(0, magicSize)) + "\"");
   uint64_t textSize = readNumber<uint32_t>(head->data() + magicSize);
   uint32_t blobCount = readNumber<uint32_t>(head->data() + magicSize + 4);
   if (blobCount > maxBlobs)
@@ -169,7 +174,9 @@ Result<Message> receiveMessage(int socket, int timeoutMs) {
   return message;
 }
 
-bool isEndOfStream(const Error &error) { return error.kind == ErrorKind::Io && error.found == endOfStream; }
+bool isEndOfStream(const Error &error) {
+  return error.kind == ErrorKind::Io && error.found == endOfStream;
+}
 
 json errorToJson(const Error &error) {
   return {{"kind", kindName(error.kind)},
@@ -186,8 +193,8 @@ Error errorFromJson(const json &value) {
     auto entry = value.find(key);
     return entry != value.end() && entry->is_string() ? entry->get<std::string>() : "";
   };
-  Error error{kindFromName(text("kind")).value_or(ErrorKind::CompileFailed), text("where"), text("expected"),
-              text("found"), text("message")};
+  Error error{kindFromName(text("kind")).value_or(ErrorKind::CompileFailed), text("where"),
+              text("expected"), text("found"), text("message")};
   if (error.message.empty())
     error.message = "the compiler worker failed and did not say why";
   return error;

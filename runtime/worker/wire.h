@@ -1,18 +1,20 @@
 // The wire between runtime and compiler worker: framed messages over a stream socket.
-// Frame: 8 bytes "nysjit01", u32 length of the JSON, u32 number of blobs, u64 length of each blob, JSON, blobs; all
-// little endian. More than 16 blobs, or lengths over 1 GiB in all, are refused.
 //
-// Requests (to the worker)                                              replies (from it)
-//   {"request":"hello"}                                                  {"status":"ok","llvm":"22.1.8"}
-//   {"request":"compile","spec":{..},"config":{..},                      {"status":"ok","stages_ms":{..},
-//        "target":"cpu:native"}                                             "kernels":[{"name","object_bytes"}],
-//        optional "emit":STAGE, "from":STAGE with blob 0 the stage's        "config":{..}} and blobs:
-//        text or bytes                                                      with emit: 0 the stage's text or bytes;
-//        for a cuda target "assembler":PATH of ptxas; absent: there         without, for the CPU: 0 the plan's JSON text,
-//        is none, or it is not to be used                                     1 the shared object;
-//                                                                           for cuda: 0 the plan's JSON text, 1 the cubin,
-//                                                                             empty without an assembler, 2 the PTX
-//   any failure: {"status":"error","error":{"kind","where","expected","found","message"}}
+// Frame: 8 bytes "nysjit01", u32 length of the JSON, u32 number of blobs, u64 length of each blob,
+// JSON, blobs; all little endian. More than 16 blobs, or lengths over 1 GiB in all, are refused.
+//
+// Requests, to the worker, and its replies:
+//   {"request":"hello"}
+//     {"status":"ok","llvm":"22.1.8"}
+//   {"request":"compile","spec":{..},"config":{..},"target":"cpu:native"}
+//       optional: "emit":STAGE; "from":STAGE with blob 0 the stage's text or bytes;
+//       for a cuda target "assembler":PATH of ptxas, absent: there is none, or it is not to be used
+//     {"status":"ok","stages_ms":{..},"kernels":[{"name","object_bytes"}],"config":{..}} and blobs
+//       with emit  0 the stage's text or bytes
+//       for CPUs   0 the plan's JSON text, 1 the shared object
+//       for cuda   0 the plan's JSON text, 1 the cubin, empty without an assembler, 2 the PTX
+//   any failure
+//     {"status":"error","error":{"kind","where","expected","found","message"}}
 // The worker serves requests until end of file, one at a time.
 #pragma once
 #include "runtime/base/result.h"

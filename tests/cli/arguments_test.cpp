@@ -5,7 +5,8 @@ namespace {
 
 using Arguments = CommandTest;
 
-const std::vector<std::string> tensors = {"--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"};
+const std::vector<std::string> tensors = {"--q", "q.npy", "--k", "k.npy",
+                                          "--v", "v.npy", "-o",  "o.npy"};
 
 std::vector<std::string> runWith(std::vector<std::string> more) {
   std::vector<std::string> arguments = {"run", "exact.json"};
@@ -15,8 +16,11 @@ std::vector<std::string> runWith(std::vector<std::string> more) {
 }
 
 TEST_F(Arguments, HelpAndVersionSucceed) {
-  for (const std::vector<std::string> &arguments :
-       {std::vector<std::string>{"--help"}, {"run", "--help"}, {"compile", "-h"}, {"cache", "--help"}, {"--version"}}) {
+  for (const std::vector<std::string> &arguments : {std::vector<std::string>{"--help"},
+                                                    {"run", "--help"},
+                                                    {"compile", "-h"},
+                                                    {"cache", "--help"},
+                                                    {"--version"}}) {
     Outcome outcome = nysjit(arguments);
     EXPECT_EQ(outcome.exitCode, 0);
     EXPECT_FALSE(outcome.out.empty());
@@ -25,13 +29,15 @@ TEST_F(Arguments, HelpAndVersionSucceed) {
 }
 
 TEST_F(Arguments, AnUnknownCommandNamesTheCommands) {
-  EXPECT_EQ(expectFailure({"frobnicate"}, 2, "invalid_argument")["expected"], "compile, run, devices or cache");
+  EXPECT_EQ(expectFailure({"frobnicate"}, 2, "invalid_argument")["expected"],
+            "compile, run, devices or cache");
   EXPECT_EQ(expectFailure({}, 2, "invalid_argument")["where"], "command");
   EXPECT_EQ(nysjit({}).exitCode, 2);
 }
 
 TEST_F(Arguments, AnUnknownFlagIsNamed) {
-  EXPECT_EQ(expectFailure(runWith({"--frobnicate"}), 2, "invalid_argument")["where"], "--frobnicate");
+  EXPECT_EQ(expectFailure(runWith({"--frobnicate"}), 2, "invalid_argument")["where"],
+            "--frobnicate");
   EXPECT_EQ(expectFailure({"devices", "--cpu"}, 2, "invalid_argument")["where"], "--cpu");
   expectFailure({"compile", "exact.json", "second.json"}, 2, "invalid_argument");
 }
@@ -57,10 +63,13 @@ TEST_F(Arguments, AFlagGivenTwiceIsAnError) {
 TEST_F(Arguments, NumbersAreNumbersInRange) {
   for (const char *value : {"0", "-1", "1.5", "many", "", "99999999999999999999", "3x", "0x3"})
     for (const char *flag : {"--repeat", "--threads"})
-      EXPECT_EQ(expectFailure(runWith({flag + std::string("=") + value}), 2, "invalid_argument")["where"], flag)
+      EXPECT_EQ(
+          expectFailure(runWith({flag + std::string("=") + value}), 2, "invalid_argument")["where"],
+          flag)
           << value;
   for (const char *value : {"nan", "inf", "1e999", "wide", "0.1.2"})
-    EXPECT_EQ(expectFailure(runWith({"--scale", value}), 2, "invalid_argument")["where"], "--scale") << value;
+    EXPECT_EQ(expectFailure(runWith({"--scale", value}), 2, "invalid_argument")["where"], "--scale")
+        << value;
 }
 
 TEST_F(Arguments, AFlagWithoutAValueTakesNone) {
@@ -69,62 +78,78 @@ TEST_F(Arguments, AFlagWithoutAValueTakesNone) {
 }
 
 TEST_F(Arguments, UnknownDevicesAndTargetsNameThoseThereAre) {
-  EXPECT_EQ(expectFailure(runWith({"--device", "tpu"}), 2, "unknown_device")["expected"], "cpu, cuda or ptx-emulator");
+  EXPECT_EQ(expectFailure(runWith({"--device", "tpu"}), 2, "unknown_device")["expected"],
+            "cpu, cuda or ptx-emulator");
   for (const char *target : {"cpu", "cpu:x86-64-v2", "cuda:sm_70"}) {
     nlohmann::json error = expectFailure(runWith({"--target", target}), 2, "unknown_device");
     EXPECT_EQ(error["where"], "--target");
-    EXPECT_EQ(error["expected"], "cpu:native, cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80, cuda:sm_86, cuda:sm_89, "
-                                 "cuda:sm_90, cuda:sm_100 or cuda:sm_120");
+    EXPECT_EQ(error["expected"],
+              "cpu:native, cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80, cuda:sm_86, cuda:sm_89, "
+              "cuda:sm_90, cuda:sm_100 or cuda:sm_120");
   }
 }
 
 TEST_F(Arguments, ATargetMustFitTheDevice) {
   for (const char *device : {"cpu", "cuda", "ptx-emulator"}) {
     const char *other = device == std::string("cpu") ? "cuda:sm_80" : "cpu:x86-64-v3";
-    nlohmann::json error = expectFailure(runWith({"--device", device, "--target", other}), 2, "invalid_argument");
+    nlohmann::json error =
+        expectFailure(runWith({"--device", device, "--target", other}), 2, "invalid_argument");
     EXPECT_EQ(error["where"], "--target");
     EXPECT_EQ(error["found"], other);
   }
   // Without --device it is the CPU.
-  EXPECT_EQ(expectFailure(runWith({"--target", "cuda:sm_80"}), 2, "invalid_argument")["where"], "--target");
+  EXPECT_EQ(expectFailure(runWith({"--target", "cuda:sm_80"}), 2, "invalid_argument")["where"],
+            "--target");
 }
 
 TEST_F(Arguments, TheEmulatorsFlagsAreTheEmulators) {
   for (const char *device : {"cpu", "cuda"}) {
-    EXPECT_EQ(expectFailure(runWith({"--device", device, "--seed", "1"}), 2, "invalid_argument")["where"], "--seed");
-    EXPECT_EQ(expectFailure(runWith({"--device", device, "--async", "lazy"}), 2, "invalid_argument")["where"],
+    EXPECT_EQ(
+        expectFailure(runWith({"--device", device, "--seed", "1"}), 2, "invalid_argument")["where"],
+        "--seed");
+    EXPECT_EQ(expectFailure(runWith({"--device", device, "--async", "lazy"}), 2,
+                            "invalid_argument")["where"],
               "--async");
   }
   for (const char *seed : {"-1", "x", "", "1.5", "18446744073709551616"})
     EXPECT_EQ(expectFailure(runWith({"--device", "ptx-emulator", std::string("--seed=") + seed}), 2,
                             "invalid_argument")["where"],
               "--seed");
-  EXPECT_EQ(expectFailure(runWith({"--device", "ptx-emulator", "--async", "later"}), 2, "invalid_argument")["expected"],
+  EXPECT_EQ(expectFailure(runWith({"--device", "ptx-emulator", "--async", "later"}), 2,
+                          "invalid_argument")["expected"],
             "eager or lazy");
 }
 
 TEST_F(Arguments, AnUnknownStageNamesTheStages) {
-  for (const std::vector<std::string> &flag : {std::vector<std::string>{"--emit", "ptx"}, {"--from", "ast", "q.npy"}}) {
+  for (const std::vector<std::string> &flag :
+       {std::vector<std::string>{"--emit", "ptx"}, {"--from", "ast", "q.npy"}}) {
     std::vector<std::string> arguments = {"compile", "exact.json", "-o", "o.npy"};
     arguments.insert(arguments.end(), flag.begin(), flag.end());
     nlohmann::json error = expectFailure(arguments, 2, "invalid_argument");
     EXPECT_EQ(error["where"], flag[0]);
-    EXPECT_EQ(error["expected"], std::string("tile, lowered, llvm, asm, object or plan") + (flag[0] == "--emit" ? " without a --target cuda:..." : ""));
+    EXPECT_EQ(error["expected"], std::string("tile, lowered, llvm, asm, object or plan") +
+                                     (flag[0] == "--emit" ? " without a --target cuda:..." : ""));
   }
-  for (const std::vector<std::string> &flag :
-       {std::vector<std::string>{"--emit", "asm"}, {"--emit", "object"}, {"--from", "sass", "q.npy"}}) {
-    std::vector<std::string> arguments = {"compile", "exact.json", "--target", "cuda:sm_90", "-o", "o.npy"};
+  for (const std::vector<std::string> &flag : {std::vector<std::string>{"--emit", "asm"},
+                                               {"--emit", "object"},
+                                               {"--from", "sass", "q.npy"}}) {
+    std::vector<std::string> arguments = {"compile",    "exact.json", "--target",
+                                          "cuda:sm_90", "-o",         "o.npy"};
     arguments.insert(arguments.end(), flag.begin(), flag.end());
     nlohmann::json error = expectFailure(arguments, 2, "invalid_argument");
     EXPECT_EQ(error["where"], flag[0]);
-    EXPECT_TRUE(error["expected"].get<std::string>().starts_with("tile, lowered, llvm, ptx, cubin")) << error;
+    EXPECT_TRUE(error["expected"].get<std::string>().starts_with("tile, lowered, llvm, ptx, cubin"))
+        << error;
   }
 }
 
 TEST_F(Arguments, AStageOnStandardOutputCannotShareItWithJson) {
-  EXPECT_EQ(expectFailure({"compile", "exact.json", "--emit", "tile"}, 2, "invalid_argument")["where"], "--json");
+  EXPECT_EQ(
+      expectFailure({"compile", "exact.json", "--emit", "tile"}, 2, "invalid_argument")["where"],
+      "--json");
   for (const char *path : {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
-    EXPECT_EQ(expectFailure({"compile", "exact.json", "--emit", "tile", "-o", path}, 2, "invalid_argument")["where"],
+    EXPECT_EQ(expectFailure({"compile", "exact.json", "--emit", "tile", "-o", path}, 2,
+                            "invalid_argument")["where"],
               "-o");
 }
 
@@ -146,15 +171,18 @@ TEST_F(Arguments, AWrongKeyIsNamedWithItsFile) {
     nlohmann::json error = expectFailure(command, 2, "invalid_key");
     EXPECT_EQ(error["where"], "head_dim");
     EXPECT_EQ(error["found"], "20");
-    EXPECT_EQ(error["message"], "bad.json: head_dim: expected an integer, 16 to 256, multiple of 8, found 20");
+    EXPECT_EQ(error["message"],
+              "bad.json: head_dim: expected an integer, 16 to 256, multiple of 8, found 20");
   }
 }
 
 TEST_F(Arguments, AWrongConfigIsNamed) {
   write("config.json", R"({"causal_output":{"block_m":63}})");
-  EXPECT_EQ(expectFailure({"compile", "exact.json", "--config", "config.json"}, 2, "invalid_key")["where"],
+  EXPECT_EQ(expectFailure({"compile", "exact.json", "--config", "config.json"}, 2,
+                          "invalid_key")["where"],
             "causal_output.block_m");
-  EXPECT_EQ(expectFailure(runWith({"--config", "absent.json"}), 2, "invalid_file")["where"], "--config");
+  EXPECT_EQ(expectFailure(runWith({"--config", "absent.json"}), 2, "invalid_file")["where"],
+            "--config");
 }
 
 TEST_F(Arguments, InvalidUtf8StaysOneJsonObject) {

@@ -70,7 +70,9 @@ reference::ReferenceInput oneHead(Layout layout, const Doubles &q, const Doubles
 
 TEST(Check, LargeScoresAreThoseACausalRowSees) {
   // q_0 k_1 = 600 is masked in the first, the others are small.
-  const Doubles q = {600, 1}, later = {0.1, 1}, first = {1, 0.1};
+  const Doubles q = {600, 1};
+  const Doubles later = {0.1, 1};
+  const Doubles first = {1, 0.1};
   EXPECT_FALSE(hasLargeScores(oneHead(Layout::ExactCausal, q, later)));
   reference::ReferenceInput input = oneHead(Layout::ExactCausal, q, first);
   EXPECT_TRUE(hasLargeScores(input));
@@ -82,7 +84,9 @@ TEST(Check, LargeScoresAreThoseACausalRowSees) {
 
 TEST(Check, LargeScoresAreThoseTheLayoutSees) {
   // Segments of two: q_0 sees k_1 (through its segment's landmark), and without a mask k_2 also.
-  const Doubles q = {600, 0, 0, 0}, own = {0, 1, 0, 0}, next = {0, 0, 1, 0};
+  const Doubles q = {600, 0, 0, 0};
+  const Doubles own = {0, 1, 0, 0};
+  const Doubles next = {0, 0, 1, 0};
   for (Layout layout : {Layout::Causal, Layout::SegmentCausal}) {
     EXPECT_TRUE(hasLargeScores(oneHead(layout, q, own)));
     EXPECT_FALSE(hasLargeScores(oneHead(layout, q, next)));
@@ -96,7 +100,11 @@ TEST(Check, LargeScoresAreThoseTheLayoutSees) {
 }
 
 TEST(Check, LearnedLandmarksAreWhatIsScored) {
-  const Doubles q = {600, 0}, k = {1, 0}, zeros = {0, 0}, ones = {1, 1}, large = {600, 0};
+  const Doubles q = {600, 0};
+  const Doubles k = {1, 0};
+  const Doubles zeros = {0, 0};
+  const Doubles ones = {1, 1};
+  const Doubles large = {600, 0};
   reference::ReferenceInput input = oneHead(Layout::Scan, q, k);
   for (const auto &[landmarkQ, landmarkK, isLarge] :
        {std::tuple(&zeros, &zeros, false), {&zeros, &ones, true}, {&large, &zeros, true}}) {
@@ -107,7 +115,8 @@ TEST(Check, LearnedLandmarksAreWhatIsScored) {
 }
 
 TEST(Check, WhatLiesOutsideTheSequencesIsNotLookedAt) {
-  const Doubles q = {600, 1, 1, NAN}, k = {1, 1, 600, NAN};
+  const Doubles q = {600, 1, 1, NAN};
+  const Doubles k = {1, 1, 600, NAN};
   reference::ReferenceInput input = oneHead(Layout::ExactCausal, q, k);
   EXPECT_TRUE(hasLargeScores(input));
   input.starts = {1}, input.lengths = {1};
@@ -126,7 +135,9 @@ TEST(Check, WhatLiesOutsideTheSequencesIsNotLookedAt) {
 
 TEST(Check, GroupedQueriesScoreTheirOwnKeyHead) {
   // Four query heads over two key heads: heads 2 and 3 read key head 1.
-  const Doubles k = {0, 1}, third = {0, 0, 600, 0}, second = {0, 600, 0, 0};
+  const Doubles k = {0, 1};
+  const Doubles third = {0, 0, 600, 0};
+  const Doubles second = {0, 600, 0, 0};
   for (const Doubles *q : {&third, &second}) {
     reference::ReferenceInput input = oneHead(Layout::ExactCausal, *q, k);
     input.queryHeads = 4, input.keyHeads = 2, input.length = 1, input.lengths = {1};

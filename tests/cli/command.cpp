@@ -21,10 +21,12 @@ std::string readWhole(const fs::path &path) {
 } // namespace
 
 Outcome runCommand(const fs::path &folder, const std::vector<std::string> &arguments) {
-  fs::path out = folder.string() + ".out", err = folder.string() + ".err";
+  fs::path out = folder.string() + ".out";
+  fs::path err = folder.string() + ".err";
   pid_t child = fork();
   if (child == 0) {
-    bool isReady = chdir(folder.c_str()) == 0 && setenv("NYSJIT_CACHE_DIR", (folder / "cache").c_str(), 1) == 0;
+    bool isReady = chdir(folder.c_str()) == 0 &&
+                   setenv("NYSJIT_CACHE_DIR", (folder / "cache").c_str(), 1) == 0;
     dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
     dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 2);
     std::vector<char *> argv = {const_cast<char *>("nysjit")};
@@ -37,7 +39,8 @@ Outcome runCommand(const fs::path &folder, const std::vector<std::string> &argum
   }
   int status = 0;
   waitpid(child, &status, 0);
-  Outcome outcome{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), readWhole(out), readWhole(err)};
+  Outcome outcome{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), readWhole(out),
+                  readWhole(err)};
   fs::remove(out);
   fs::remove(err);
   return outcome;
@@ -68,7 +71,8 @@ void CommandTest::SetUp() {
 void CommandTest::TearDown() { fs::remove_all(folder); }
 
 Outcome CommandTest::run(const std::string &spec, const std::vector<std::string> &more) {
-  std::vector<std::string> arguments = {"run", spec, "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"};
+  std::vector<std::string> arguments = {"run",   spec,  "--q",   "q.npy", "--k",
+                                        "k.npy", "--v", "v.npy", "-o",    "o.npy"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return nysjit(arguments);
 }
@@ -79,7 +83,8 @@ void CommandTest::write(const std::string &name, const std::string &bytes) {
 
 std::string CommandTest::read(const std::string &name) { return readWhole(folder / name); }
 
-void CommandTest::writeTensor(const std::string &name, const std::vector<int64_t> &shape, unsigned seed) {
+void CommandTest::writeTensor(const std::string &name, const std::vector<int64_t> &shape,
+                              unsigned seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
   int64_t count = 1;
@@ -92,17 +97,23 @@ void CommandTest::writeTensor(const std::string &name, const std::vector<int64_t
   for (float &value : values)
     value = normal(random);
   std::string payload(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
-  write(name, npyBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (" + text + "), }", payload));
+  write(name,
+        npyBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (" + text + "), }", payload));
 }
 
 void CommandTest::writeIntegers(const std::string &name, const std::vector<int64_t> &values) {
-  const std::string payload(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(int64_t));
+  const std::string payload(reinterpret_cast<const char *>(values.data()),
+                            values.size() * sizeof(int64_t));
   const std::string shape = "(" + std::to_string(values.size()) + ",)";
-  write(name, npyBytes("{'descr': '<i8', 'fortran_order': False, 'shape': " + shape + ", }", payload));
+  write(name,
+        npyBytes("{'descr': '<i8', 'fortran_order': False, 'shape': " + shape + ", }", payload));
 }
 
-nlohmann::json CommandTest::expectFailure(std::vector<std::string> arguments, int exitCode, const std::string &kind) {
-  auto count = [this] { return std::distance(fs::directory_iterator(folder), fs::directory_iterator()); };
+nlohmann::json CommandTest::expectFailure(std::vector<std::string> arguments, int exitCode,
+                                          const std::string &kind) {
+  auto count = [this] {
+    return std::distance(fs::directory_iterator(folder), fs::directory_iterator());
+  };
   bool hadCache = exists("cache");
   auto before = count();
   arguments.push_back("--json");
@@ -120,6 +131,7 @@ nlohmann::json CommandTest::expectFailure(std::vector<std::string> arguments, in
   for (const char *key : {"kind", "where", "expected", "found", "message"})
     EXPECT_TRUE(error.value(key, nlohmann::json()).is_string()) << key;
   EXPECT_EQ(error["kind"], kind) << error;
-  EXPECT_NE(outcome.err.find(error["message"].get<std::string>()), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(error["message"].get<std::string>()), std::string::npos)
+      << outcome.err;
   return error;
 }

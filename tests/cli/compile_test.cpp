@@ -61,7 +61,8 @@ TEST_F(Compile, AStageGivenBackGivesTheSameObject) {
     nysjit({"compile", spec, "--emit", "object", "-o", "direct.o"});
     for (const char *stage : {"tile", "lowered", "llvm", "asm"}) {
       nysjit({"compile", spec, "--emit", stage, "-o", "stage"});
-      Outcome outcome = nysjit({"compile", spec, "--from", stage, "stage", "--emit", "object", "-o", "again.o"});
+      Outcome outcome =
+          nysjit({"compile", spec, "--from", stage, "stage", "--emit", "object", "-o", "again.o"});
       EXPECT_EQ(outcome.exitCode, 0) << stage << outcome.err;
       EXPECT_TRUE(read("again.o") == read("direct.o")) << spec << ' ' << stage;
     }
@@ -71,10 +72,11 @@ TEST_F(Compile, AStageGivenBackGivesTheSameObject) {
 TEST_F(Compile, AStageThatIsNonsenseIsRefused) {
   write("nonsense", "this is no IR");
   for (const char *stage : {"tile", "lowered", "llvm"}) {
-    Outcome outcome =
-        nysjit({"compile", "exact.json", "--from", stage, "nonsense", "--emit", "object", "-o", "o.npy", "--json"});
+    Outcome outcome = nysjit({"compile", "exact.json", "--from", stage, "nonsense", "--emit",
+                              "object", "-o", "o.npy", "--json"});
     EXPECT_TRUE(outcome.exitCode == 1 || outcome.exitCode == 2) << outcome.exitCode;
-    EXPECT_TRUE(nlohmann::json::parse(outcome.out, nullptr, false).contains("error")) << outcome.out;
+    EXPECT_TRUE(nlohmann::json::parse(outcome.out, nullptr, false).contains("error"))
+        << outcome.out;
     EXPECT_FALSE(exists("o.npy"));
   }
   expectFailure({"compile", "exact.json", "--from", "tile", "absent"}, 2, "invalid_file");
@@ -84,7 +86,8 @@ TEST_F(Compile, WithoutACompilerTheMessageSaysSo) {
   setenv("NYSJIT_COMPILER", "/absent/nysjit-compiler", 1);
   nlohmann::json error = expectFailure({"compile", "exact.json"}, 1, "unavailable");
   unsetenv("NYSJIT_COMPILER");
-  EXPECT_NE(error["message"].get<std::string>().find("/absent/nysjit-compiler"), std::string::npos) << error;
+  EXPECT_NE(error["message"].get<std::string>().find("/absent/nysjit-compiler"), std::string::npos)
+      << error;
 }
 
 using Cache = Compile;

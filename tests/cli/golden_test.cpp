@@ -1,5 +1,5 @@
-// Every golden case through `nysjit run --check`: its tensors by their flags, its own dtype. On the CPU, and those
-// whose sequences have lengths of their own on the emulator, too.
+// Every golden case through `nysjit run --check`: its tensors by their flags, its own dtype. On the
+// CPU, and those whose sequences have lengths of their own on the emulator, too.
 #include "tests/cli/command.h"
 #include "tests/reference/golden.h"
 
@@ -23,18 +23,23 @@ std::string flagOf(std::string array) {
   return "--" + array;
 }
 
-class GoldenRun : public CommandTest, public testing::WithParamInterface<std::tuple<std::string, std::string>> {};
+class GoldenRun : public CommandTest;
+class GoldenRun : public public testing::WithParamInterface<std::tuple<std::string, std::string>> {
+};
 
 TEST_P(GoldenRun, PassesTheCheckAndIsTheCasesOwnOutput) {
   NYSJIT_NEEDS_COMPILER();
   const auto &[name, device] = GetParam();
   const std::string source = golden::root() + name + "/";
   const golden::Case c = golden::load(name);
-  std::vector<std::string> arguments = {"run", source + "spec.json", "--device", device, "-o", "o.npy", "--check"};
-  for (const char *array : {"q", "k", "v", "landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len"})
+  std::vector<std::string> arguments = {
+      "run", source + "spec.json", "--device", device, "-o", "o.npy", "--check"};
+  for (const char *array :
+       {"q", "k", "v", "landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len"})
     if (c.has(array))
       arguments.insert(arguments.end(), {flagOf(array), source + array + ".npy"});
-  if (const auto run = nlohmann::json::parse(golden::textOf(source + "run.json")); run.contains("scale"))
+  if (const auto run = nlohmann::json::parse(golden::textOf(source + "run.json"));
+      run.contains("scale"))
     arguments.insert(arguments.end(), {"--scale", run["scale"].dump()});
   Outcome outcome = nysjit(arguments);
   ASSERT_EQ(outcome.exitCode, 0) << outcome.err;

@@ -12,18 +12,21 @@ protected:
   /// q.npy, k.npy and v.npy beside what `files` has.
   Result<Inputs> load(const std::string &spec, InputFiles files = {}) {
     files.q = folder / "q.npy", files.k = folder / "k.npy", files.v = folder / "v.npy";
-    for (auto *path :
-         {&files.landmarkQ, &files.landmarkK, &files.conv, &files.cuSeqlens, &files.seqlens, &files.sourceLen})
+    for (auto *path : {&files.landmarkQ, &files.landmarkK, &files.conv, &files.cuSeqlens,
+                       &files.seqlens, &files.sourceLen})
       if (*path)
         *path = folder / **path;
     Result<KernelSpec> parsed = parseKernelSpec(spec);
     EXPECT_TRUE(parsed.ok()) << parsed.error().message;
     return loadInputs(*parsed, files);
   }
-  static std::string messageOf(const Result<Inputs> &inputs) { return inputs ? "no error" : inputs.error().message; }
+  static std::string messageOf(const Result<Inputs> &inputs) {
+    return inputs ? "no error" : inputs.error().message;
+  }
 };
 
-const std::string learned = R"({"layout":"scan","head_dim":16,"landmarks":3,"landmark_source":"learned"})";
+const std::string learned =
+    R"({"layout":"scan","head_dim":16,"landmarks":3,"landmark_source":"learned"})";
 const std::string causal = R"({"layout":"causal","head_dim":16,"landmarks":4})";
 
 TEST_F(LoadedInputs, LearnedLandmarksAreNeededAndFit) {
@@ -44,7 +47,8 @@ TEST_F(LoadedInputs, LearnedLandmarksAreNeededAndFit) {
 
 TEST_F(LoadedInputs, LandmarksOfTheFirstPositionsAreNotGiven) {
   writeTensor("lq.npy", {2, 3, 16}, 4);
-  const std::string firstK = R"({"layout":"scan","head_dim":16,"landmarks":3,"landmark_source":"first_k","first_k":6})";
+  const std::string firstK =
+      R"({"layout":"scan","head_dim":16,"landmarks":3,"landmark_source":"first_k","first_k":6})";
   EXPECT_EQ(messageOf(load(firstK)), "no error");
   Result<Inputs> inputs = load(firstK, {.landmarkQ = "lq.npy"});
   ASSERT_FALSE(inputs.ok());
@@ -56,11 +60,12 @@ TEST_F(LoadedInputs, AllFloatsAreRoundedToTheDtype) {
   writeTensor("lq.npy", {2, 3, 16}, 4);
   writeTensor("lk.npy", {2, 3, 16}, 5);
   writeTensor("conv.npy", {2, 4}, 6);
-  Result<Inputs> inputs = load(
-      R"({"layout":"scan","head_dim":16,"landmarks":3,"landmark_source":"learned","conv_kernel":4,"dtype":"bfloat16"})",
-      {.landmarkQ = "lq.npy", .landmarkK = "lk.npy", .conv = "conv.npy"});
+  Result<Inputs> inputs = load(R"({"layout":"scan","head_dim":16,"landmarks":3,)"
+                               R"("landmark_source":"learned","conv_kernel":4,"dtype":"bfloat16"})",
+                               {.landmarkQ = "lq.npy", .landmarkK = "lk.npy", .conv = "conv.npy"});
   ASSERT_TRUE(inputs.ok()) << inputs.error().message;
-  for (const Tensor *tensor : {&inputs->q, &*inputs->landmarkQ, &*inputs->landmarkK, &*inputs->conv}) {
+  for (const Tensor *tensor :
+       {&inputs->q, &*inputs->landmarkQ, &*inputs->landmarkK, &*inputs->conv}) {
     EXPECT_EQ(tensor->type.code, kDLBfloat);
     EXPECT_EQ(tensor->bytes.size(), size_t(tensor->count()) * 2);
   }

@@ -1,4 +1,5 @@
-// `nysjit run` where a compiler is: outputs, what the JSON says, and failures of the program itself.
+// `nysjit run` where a compiler is: outputs, what the JSON says, and failures of the program
+// itself.
 #include "tests/cli/command.h"
 #include "tests/reference/golden.h"
 
@@ -66,7 +67,8 @@ TEST_F(Run, AScaleTooSmallForAFloatIsZero) {
 
 TEST_F(Run, EveryDtypeIsWithinItsBound) {
   for (const char *dtype : {"float32", "float16", "bfloat16"}) {
-    write("spec.json", R"({"layout":"causal","head_dim":16,"landmarks":4,"dtype":")" + std::string(dtype) + "\"}");
+    write("spec.json", R"({"layout":"causal","head_dim":16,"landmarks":4,"dtype":")" +
+                           std::string(dtype) + "\"}");
     nlohmann::json reply = runJson("spec.json", {"--check", "--scale", "0.5"});
     EXPECT_LE(reply["rel_error"]["o"].get<double>(), reply["bound"].get<double>()) << dtype;
   }
@@ -92,12 +94,13 @@ TEST_F(Run, LargeScoresHaveTheWiderBound) {
 
 TEST_F(Run, AnErrorOverTheBoundWritesNothing) {
   // The plain solve amplifies rounding by what it has of landmarks: 64 are far too many.
-  write("plain.json", R"({"layout":"causal","head_dim":16,"landmarks":64,"segment_len":1,"stabilizer":0})");
+  write("plain.json",
+        R"({"layout":"causal","head_dim":16,"landmarks":64,"segment_len":1,"stabilizer":0})");
   for (const char *name : {"q.npy", "k.npy", "v.npy"})
     writeTensor(name, {1, 1, 64, 16}, unsigned(name[0]));
-  nlohmann::json error =
-      expectFailure({"run", "plain.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy", "--check"}, 1,
-                    "check_failed");
+  nlohmann::json error = expectFailure({"run", "plain.json", "--q", "q.npy", "--k", "k.npy", "--v",
+                                        "v.npy", "-o", "o.npy", "--check"},
+                                       1, "check_failed");
   EXPECT_EQ(error["where"], "--check");
 }
 
@@ -105,11 +108,14 @@ TEST_F(Run, EveryDtypeTakesAConvolutionAndPackedSequences) {
   for (const char *name : {"q.npy", "k.npy", "v.npy"})
     writeTensor(name, {12, 2, 16}, unsigned(name[0]));
   writeTensor("conv.npy", {2, 3}, 4);
-  writeIntegers("offsets.npy", {1, 6, 6, 11}); // rows before the first and after the last are no sequence's
+  // rows before the first and after the last are no sequence's
+  writeIntegers("offsets.npy", {1, 6, 6, 11});
   for (const char *dtype : {"float32", "float16", "bfloat16"}) {
-    write("spec.json", R"({"layout":"bidirectional","head_dim":16,"landmarks":4,"conv_kernel":3,"dtype":")" +
-                           std::string(dtype) + "\"}");
-    nlohmann::json reply = runJson("spec.json", {"--check", "--conv", "conv.npy", "--cu-seqlens", "offsets.npy"});
+    write("spec.json",
+          R"({"layout":"bidirectional","head_dim":16,"landmarks":4,"conv_kernel":3,"dtype":")" +
+              std::string(dtype) + "\"}");
+    nlohmann::json reply =
+        runJson("spec.json", {"--check", "--conv", "conv.npy", "--cu-seqlens", "offsets.npy"});
     EXPECT_LE(reply["rel_error"]["o"].get<double>(), reply["bound"].get<double>()) << dtype;
     const std::string o = read("o.npy");
     EXPECT_EQ(o.substr(o.size() - 128), std::string(128, '\0')) << dtype;
@@ -122,7 +128,8 @@ TEST_F(Run, SequencesMayAllBeEmptyAndShorterThanTheTensors) {
   for (const char *device : {"cpu", "ptx-emulator"})
     for (int64_t length : {0, 8}) {
       writeIntegers("lengths.npy", {length});
-      nlohmann::json reply = runJson("short.json", {"--check", "--seqlens", "lengths.npy", "--device", device});
+      nlohmann::json reply =
+          runJson("short.json", {"--check", "--seqlens", "lengths.npy", "--device", device});
       EXPECT_LE(reply["rel_error"]["o"].get<double>(), 1e-5) << device << " " << length;
     }
 }
@@ -133,7 +140,8 @@ TEST_F(Run, ASourceOfNoneIsCausal) {
   runJson("prefix.json", {"--check", "--source-len", "source.npy"});
   const std::string none = read("o.npy");
   runJson("causal.json");
-  nysjit::Result<nysjit::NpyArray> o = nysjit::parseNpy(none, "o"), causal = nysjit::readNpy(folder / "o.npy");
+  nysjit::Result<nysjit::NpyArray> o = nysjit::parseNpy(none, "o");
+  nysjit::Result<nysjit::NpyArray> causal = nysjit::readNpy(folder / "o.npy");
   EXPECT_LE(nysjit::golden::relativeError(o->toDouble(), causal->toDouble()), 1e-6);
   writeIntegers("source.npy", {7});
   runJson("prefix.json", {"--check", "--source-len", "source.npy"});
@@ -142,9 +150,9 @@ TEST_F(Run, ASourceOfNoneIsCausal) {
 
 TEST_F(Run, AConfigForAnUnknownKernelIsRefused) {
   write("config.json", R"({"no_such_kernel":{"block_m":64}})");
-  nlohmann::json error = expectFailure(
-      {"run", "exact.json", "--config", "config.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"},
-      2, "invalid_key");
+  nlohmann::json error = expectFailure({"run", "exact.json", "--config", "config.json", "--q",
+                                        "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"},
+                                       2, "invalid_key");
   EXPECT_NE(error["message"].get<std::string>().find("no_such_kernel"), std::string::npos);
 }
 
@@ -152,7 +160,9 @@ TEST_F(Run, AConfigIsTheOneInUse) {
   const std::string kernel = "exact_causal";
   EXPECT_NE(runJson("exact.json")["config"][kernel]["block_m"], 16);
   write("config.json", nlohmann::json{{kernel, {{"block_m", 16}}}}.dump());
-  EXPECT_EQ(runJson("exact.json", {"--config", "config.json", "--check"})["config"][kernel]["block_m"], 16);
+  EXPECT_EQ(
+      runJson("exact.json", {"--config", "config.json", "--check"})["config"][kernel]["block_m"],
+      16);
 }
 
 TEST_F(Run, WithoutJsonAReportIsPrinted) {
@@ -170,11 +180,13 @@ TEST_F(Run, AnOutputIsWhereALinkPointsAndAsOpenAsTheUmaskSays) {
   EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "o.npy"));
   EXPECT_EQ(read("real.npy").substr(1, 5), "NUMPY");
-  EXPECT_EQ(std::filesystem::status(folder / "real.npy").permissions(), std::filesystem::perms(0640));
+  EXPECT_EQ(std::filesystem::status(folder / "real.npy").permissions(),
+            std::filesystem::perms(0640));
 }
 
 TEST_F(Run, AnInputMayBeTheOutput) {
-  Outcome outcome = nysjit({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "q.npy"});
+  Outcome outcome =
+      nysjit({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "q.npy"});
   EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
 }
 

@@ -1,5 +1,6 @@
-// Convolution, sequences of their own lengths and sources on the command line: what is missing, too much, of a wrong
-// shape or out of range is exit 2 and the flag's name, before anything is compiled. inputs_test.cpp has those of scan.
+// Convolution, sequences of their own lengths and sources on the command line: what is missing, too
+// much, of a wrong shape or out of range is exit 2 and the flag's name, before anything is
+// compiled. inputs_test.cpp has those of scan.
 #include "tests/cli/command.h"
 
 namespace {
@@ -10,7 +11,8 @@ class SequenceFiles : public CommandTest {
 protected:
   void SetUp() override {
     CommandTest::SetUp();
-    write("conv.json", R"({"layout":"causal","head_dim":16,"landmarks":4,"segment_len":4,"conv_kernel":4})");
+    write("conv.json",
+          R"({"layout":"causal","head_dim":16,"landmarks":4,"segment_len":4,"conv_kernel":4})");
     write("prefix.json", R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"segment_len":4})");
     writeTensor("conv.npy", {2, 4}, 4);
     writeIntegers("source.npy", {5});
@@ -23,29 +25,37 @@ protected:
     writeTensor("k.npy", {12, keyHeads, 16}, 2);
     writeTensor("v.npy", {12, keyHeads, 16}, 3);
   }
-  nlohmann::json fail(const std::string &spec, const Flags &more, const std::string &kind = "invalid_shape") {
+  nlohmann::json fail(const std::string &spec, const Flags &more,
+                      const std::string &kind = "invalid_shape") {
     Flags arguments = {"run", spec, "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     nlohmann::json error = expectFailure(arguments, 2, kind);
     EXPECT_FALSE(exists("cache")) << "something was compiled";
-    EXPECT_FALSE(error["expected"].get<std::string>().empty() || error["found"].get<std::string>().empty()) << error;
+    EXPECT_FALSE(error["expected"].get<std::string>().empty() ||
+                 error["found"].get<std::string>().empty())
+        << error;
     return error;
   }
 };
 
 TEST_F(SequenceFiles, AMissingOneIsNamed) {
   nlohmann::json error = fail("conv.json", {}, "invalid_argument");
-  EXPECT_EQ(error["message"], "--conv: expected a .npy file with conv_kernel 4, found no such flag");
+  EXPECT_EQ(error["message"],
+            "--conv: expected a .npy file with conv_kernel 4, found no such flag");
   error = fail("prefix.json", {"--seqlens", "lengths.npy"}, "invalid_argument");
-  EXPECT_EQ(error["message"], "--source-len: expected a .npy file with layout prefix_lm, found no such flag");
+  EXPECT_EQ(error["message"],
+            "--source-len: expected a .npy file with layout prefix_lm, found no such flag");
 }
 
 TEST_F(SequenceFiles, ASuperfluousOneIsNamed) {
   const std::string none = "no such flag with ";
   nlohmann::json error = fail("causal.json", {"--conv", "conv.npy"}, "invalid_argument");
-  EXPECT_EQ(error["message"], "--conv: expected no such flag with conv_kernel 0, found \"conv.npy\"");
-  EXPECT_EQ(fail("exact.json", {"--conv", "conv.npy"}, "invalid_argument")["expected"], none + "layout exact_causal");
-  EXPECT_EQ(fail("causal.json", {"--source-len", "source.npy"}, "invalid_argument")["where"], "--source-len");
+  EXPECT_EQ(error["message"],
+            "--conv: expected no such flag with conv_kernel 0, found \"conv.npy\"");
+  EXPECT_EQ(fail("exact.json", {"--conv", "conv.npy"}, "invalid_argument")["expected"],
+            none + "layout exact_causal");
+  EXPECT_EQ(fail("causal.json", {"--source-len", "source.npy"}, "invalid_argument")["where"],
+            "--source-len");
   for (const char *flag : {"--landmark-q", "--landmark-k"}) {
     error = fail("causal.json", {flag, "conv.npy"}, "invalid_argument");
     EXPECT_EQ(error["where"], flag);
@@ -55,8 +65,10 @@ TEST_F(SequenceFiles, ASuperfluousOneIsNamed) {
 
 TEST_F(SequenceFiles, SequencesArePackedOrPadded) {
   nlohmann::json error =
-      fail("exact.json", {"--cu-seqlens", "offsets.npy", "--seqlens", "lengths.npy"}, "invalid_argument");
-  EXPECT_EQ(error["message"], "--seqlens: expected no such flag beside --cu-seqlens, found \"lengths.npy\"");
+      fail("exact.json", {"--cu-seqlens", "offsets.npy", "--seqlens", "lengths.npy"},
+           "invalid_argument");
+  EXPECT_EQ(error["message"],
+            "--seqlens: expected no such flag beside --cu-seqlens, found \"lengths.npy\"");
 }
 
 TEST_F(SequenceFiles, AnAbsentFileIsNamed) {
@@ -65,11 +77,13 @@ TEST_F(SequenceFiles, AnAbsentFileIsNamed) {
   for (const auto &[flag, spec] : specs)
     EXPECT_EQ(fail(spec, {flag, "absent.npy"}, "invalid_file")["where"], flag);
   packTensors();
-  EXPECT_EQ(fail("exact.json", {"--cu-seqlens", "absent.npy"}, "invalid_file")["where"], "--cu-seqlens");
+  EXPECT_EQ(fail("exact.json", {"--cu-seqlens", "absent.npy"}, "invalid_file")["where"],
+            "--cu-seqlens");
 }
 
 TEST_F(SequenceFiles, AWrongShapeOfConvIsNamed) {
-  for (const std::vector<int64_t> &shape : {std::vector<int64_t>{2, 3}, {1, 4}, {4, 2}, {8}, {1, 2, 4}, {}}) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{2, 3}, {1, 4}, {4, 2}, {8}, {1, 2, 4}, {}}) {
     writeTensor("conv.npy", shape, 4);
     nlohmann::json error = fail("conv.json", {"--conv", "conv.npy"});
     EXPECT_EQ(error["where"], "--conv");
@@ -79,7 +93,8 @@ TEST_F(SequenceFiles, AWrongShapeOfConvIsNamed) {
 
 TEST_F(SequenceFiles, AWrongTypeIsNamed) {
   writeIntegers("conv.npy", {1});
-  EXPECT_EQ(fail("conv.json", {"--conv", "conv.npy"})["expected"], "dtype float16, float32 or float64");
+  EXPECT_EQ(fail("conv.json", {"--conv", "conv.npy"})["expected"],
+            "dtype float16, float32 or float64");
   writeTensor("lengths.npy", {1}, 4);
   nlohmann::json error = fail("exact.json", {"--seqlens", "lengths.npy"});
   EXPECT_EQ(error["message"], "--seqlens: expected dtype int32 or int64, found float32");
@@ -96,7 +111,8 @@ TEST_F(SequenceFiles, AsManyNumbersAsSequences) {
   packTensors();
   writeIntegers("numbers.npy", {});
   EXPECT_EQ(fail("exact.json", {"--cu-seqlens", "numbers.npy"})["expected"], "shape [B + 1]");
-  EXPECT_EQ(fail("prefix.json", {"--cu-seqlens", "offsets.npy", "--source-len", "source.npy"})["expected"],
+  EXPECT_EQ(fail("prefix.json",
+                 {"--cu-seqlens", "offsets.npy", "--source-len", "source.npy"})["expected"],
             "shape [2], one a sequence");
 }
 
@@ -114,10 +130,11 @@ TEST_F(SequenceFiles, OffsetsAscendWithinTheRows) {
     std::vector<int64_t> offsets;
     const char *message;
   };
-  for (const Row &row : {Row{{-1, 12}, "--cu-seqlens[0]: expected 0 to 12, found -1"},
-                         Row{{0, 5, 4, 12}, "--cu-seqlens[2]: expected 5 to 12, found 4"},
-                         Row{{0, 5, 13}, "--cu-seqlens[2]: expected 5 to 12, found 13"},
-                         Row{{0, (int64_t(1) << 32) + 1}, "--cu-seqlens[1]: expected 0 to 12, found 4294967297"}}) {
+  for (const Row &row :
+       {Row{{-1, 12}, "--cu-seqlens[0]: expected 0 to 12, found -1"},
+        Row{{0, 5, 4, 12}, "--cu-seqlens[2]: expected 5 to 12, found 4"},
+        Row{{0, 5, 13}, "--cu-seqlens[2]: expected 5 to 12, found 13"},
+        Row{{0, (int64_t(1) << 32) + 1}, "--cu-seqlens[1]: expected 0 to 12, found 4294967297"}}) {
     writeIntegers("offsets.npy", row.offsets);
     EXPECT_EQ(fail("exact.json", {"--cu-seqlens", "offsets.npy"})["message"], row.message);
   }
@@ -127,15 +144,18 @@ TEST_F(SequenceFiles, ASourceIsWithinItsSequence) {
   for (int64_t source : {-1, 13}) {
     writeIntegers("source.npy", {source});
     EXPECT_EQ(fail("prefix.json", {"--source-len", "source.npy"})["message"],
-              "--source-len[0]: expected 0 to its sequence's length, 12, found " + std::to_string(source));
+              "--source-len[0]: expected 0 to its sequence's length, 12, found " +
+                  std::to_string(source));
   }
   writeIntegers("source.npy", {10});
-  EXPECT_EQ(fail("prefix.json", {"--source-len", "source.npy", "--seqlens", "lengths.npy"})["expected"],
-            "0 to its sequence's length, 9");
+  EXPECT_EQ(
+      fail("prefix.json", {"--source-len", "source.npy", "--seqlens", "lengths.npy"})["expected"],
+      "0 to its sequence's length, 9");
   packTensors();
   writeIntegers("source.npy", {5, 8});
-  EXPECT_EQ(fail("prefix.json", {"--source-len", "source.npy", "--cu-seqlens", "offsets.npy"})["where"],
-            "--source-len[1]");
+  EXPECT_EQ(
+      fail("prefix.json", {"--source-len", "source.npy", "--cu-seqlens", "offsets.npy"})["where"],
+      "--source-len[1]");
 }
 
 TEST_F(SequenceFiles, ASequenceOverTheLandmarksIsNamed) {
@@ -163,7 +183,8 @@ TEST_F(SequenceFiles, PackedTensorsAreRows) {
   EXPECT_EQ(error["expected"], "shape [12, Hkv, 16], where Hkv divides the 2 heads of --q");
   packTensors(1);
   writeTensor("v.npy", {12, 2, 16}, 3);
-  EXPECT_EQ(fail("exact.json", packed)["message"], "--v: expected shape [12, 1, 16], as --k, found [12, 2, 16]");
+  EXPECT_EQ(fail("exact.json", packed)["message"],
+            "--v: expected shape [12, 1, 16], as --k, found [12, 2, 16]");
 }
 
 } // namespace

@@ -1,4 +1,5 @@
-// Tensor files that are damaged, lie, or do not fit: exit 2, the flag named, nothing written. None of these compiles.
+// Tensor files that are damaged, lie, or do not fit: exit 2, the flag named, nothing written. None
+// of these compiles.
 #include "tests/cli/command.h"
 
 namespace {
@@ -6,7 +7,8 @@ namespace {
 class TensorFiles : public CommandTest {
 protected:
   nlohmann::json fail(const std::string &kind, const std::string &spec = "exact.json") {
-    return expectFailure({"run", spec, "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2, kind);
+    return expectFailure(
+        {"run", spec, "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2, kind);
   }
   static std::string dictionary(const std::string &shape, const std::string &descr = "<f4",
                                 const std::string &order = "False") {
@@ -20,8 +22,9 @@ TEST_F(TensorFiles, AnAbsentOneIsNamed) {
 }
 
 TEST_F(TensorFiles, OneThatIsNoNpyIsNamed) {
-  for (const std::string &bytes : {std::string(), std::string("\x93NUMPY"), std::string("hello"),
-                                   std::string(1000, '\0'), npyBytes("{}", ""), npyBytes("][", "")}) {
+  for (const std::string &bytes :
+       {std::string(), std::string("\x93NUMPY"), std::string("hello"), std::string(1000, '\0'),
+        npyBytes("{}", ""), npyBytes("][", "")}) {
     write("v.npy", bytes);
     EXPECT_EQ(fail("invalid_file")["where"], "--v");
   }
@@ -36,8 +39,9 @@ TEST_F(TensorFiles, ATruncatedOneIsNamed) {
 }
 
 TEST_F(TensorFiles, ALyingShapeAllocatesNothing) {
-  for (const char *shape : {"(100000000000,)", "(1, 2, 4294967296, 4294967296)", "(1, 2, 12, 17)", "(1, 2, -12, 16)",
-                            "(1, 2, 9223372036854775807, 2)", "(99999999999999999999999,)"}) {
+  for (const char *shape :
+       {"(100000000000,)", "(1, 2, 4294967296, 4294967296)", "(1, 2, 12, 17)", "(1, 2, -12, 16)",
+        "(1, 2, 9223372036854775807, 2)", "(99999999999999999999999,)"}) {
     write("q.npy", npyBytes(dictionary(shape), std::string(1536, 'x')));
     EXPECT_EQ(fail("invalid_file")["where"], "--q") << shape;
   }
@@ -50,9 +54,11 @@ TEST_F(TensorFiles, FortranOrderAndOtherTypesSayWhatIsExpected) {
   std::string message = fail("invalid_file")["message"];
   EXPECT_NE(message.find("ortran"), std::string::npos) << message;
   for (const char *type : {"<i8", ">f4", "<c8", "|O"}) {
-    write("k.npy", npyBytes(dictionary("(1, 2, 12, 16)", type), type[2] == '4' ? payload.substr(0, 1536) : payload));
-    expectFailure({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2,
-                  std::string(type) == "<i8" ? "invalid_shape" : "invalid_file");
+    write("k.npy", npyBytes(dictionary("(1, 2, 12, 16)", type),
+                            type[2] == '4' ? payload.substr(0, 1536) : payload));
+    expectFailure(
+        {"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2,
+        std::string(type) == "<i8" ? "invalid_shape" : "invalid_file");
   }
 }
 
@@ -93,7 +99,8 @@ TEST_F(TensorFiles, KeyHeadsDivideQueryHeads) {
 TEST_F(TensorFiles, AnOutputThatCannotBeWrittenIsKnownFirst) {
   for (const char *path : {"absent/o.npy", ".", "q.npy/o.npy"}) {
     nlohmann::json error = expectFailure(
-        {"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", path}, 2, "invalid_file");
+        {"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", path}, 2,
+        "invalid_file");
     EXPECT_EQ(error["where"], "-o");
   }
 }
@@ -101,8 +108,9 @@ TEST_F(TensorFiles, AnOutputThatCannotBeWrittenIsKnownFirst) {
 TEST_F(TensorFiles, AFailureKeepsAnOlderOutput) {
   write("old.npy", "precious");
   writeTensor("q.npy", {1}, 4);
-  expectFailure({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "old.npy"}, 2,
-                "invalid_shape");
+  expectFailure(
+      {"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "old.npy"}, 2,
+      "invalid_shape");
   EXPECT_EQ(read("old.npy"), "precious");
 }
 

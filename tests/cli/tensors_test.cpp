@@ -44,7 +44,8 @@ TEST_F(Rounding, GoesToTheNearest) {
 }
 
 TEST_F(Rounding, HappensOnceNotByWayOfFloat32) {
-  // Just over halfway between 1 and the next bfloat16; float32 would round it to the tie, and that to even, 1.
+  // Just over halfway between 1 and the next bfloat16; float32 would round it to the tie, and that
+  // to even, 1.
   EXPECT_EQ(load(1 + 0x1p-8 + 0x1p-40, DType::BFloat16), 1 + 0x1p-7);
   EXPECT_EQ(load(-(1 + 0x1p-11 + 0x1p-40), DType::Float16), -(1 + 0x1p-10));
   EXPECT_EQ(load(1 + 0x1p-8 - 0x1p-40, DType::BFloat16), 1);

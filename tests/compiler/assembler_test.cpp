@@ -1,4 +1,5 @@
-// assembleCubin with the machine's ptxas where there is one, and with scripts that say what a ptxas may.
+// assembleCubin with the machine's ptxas where there is one, and with scripts that say what a ptxas
+// may.
 #include "compiler/driver/assembler.h"
 #include "runtime/cuda/assembler.h"
 
@@ -64,13 +65,14 @@ protected:
 };
 
 /// The machine's own, or the test is skipped.
-#define NYSJIT_NEEDS_PTXAS(path)                                                                                       \
-  Result<std::string> path = findAssembler();                                                                          \
-  if (!path)                                                                                                           \
+#define NYSJIT_NEEDS_PTXAS(path)                                                                   \
+  Result<std::string> path = findAssembler();                                                      \
+  if (!path)                                                                                       \
   GTEST_SKIP() << "skipped, no ptxas"
 
 TEST_F(Assembler, AnOlderPtxasCompilesOneKernelAfterTheOther) {
-  const std::string older = script("case \"$*\" in *split-compile*) echo \"ptxas fatal : Unknown option '--split-compile'\"; exit 255;; esac");
+  const std::string older = script("case \"$*\" in *split-compile*) echo \"ptxas fatal : Unknown "
+                                   "option '--split-compile'\"; exit 255;; esac");
   EXPECT_TRUE(assembleCubin(ptx, 80, older).ok());
 }
 
@@ -90,7 +92,8 @@ TEST_F(Assembler, GivesACubinAndEachKernelsResources) {
 
 TEST_F(Assembler, GivesTheSameBytesEachTime) {
   NYSJIT_NEEDS_PTXAS(ptxas);
-  Result<AssembledCubin> first = assembleCubin(ptx, 80, *ptxas), second = assembleCubin(ptx, 80, *ptxas);
+  Result<AssembledCubin> first = assembleCubin(ptx, 80, *ptxas);
+  Result<AssembledCubin> second = assembleCubin(ptx, 80, *ptxas);
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_TRUE(first->cubin == second->cubin);
   EXPECT_FALSE(assembleCubin(ptx, 90, *ptxas)->cubin == first->cubin);
@@ -99,13 +102,16 @@ TEST_F(Assembler, GivesTheSameBytesEachTime) {
 TEST_F(Assembler, CountsSpills) {
   NYSJIT_NEEDS_PTXAS(ptxas);
   // 40 values live across a barrier in the fewest registers.
-  std::string text = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 p)\n.maxnreg 16\n{\n"
+  std::string text = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 "
+                     "p)\n.maxnreg 16\n{\n"
                      ".reg .b64 %rd<2>; .reg .f32 %f<42>;\nld.param.u64 %rd1, [p];\n";
   for (int i = 0; i < 40; ++i)
-    text += "ld.volatile.global.f32 %f" + std::to_string(i) + ", [%rd1+" + std::to_string(4 * i) + "];\n";
+    text += "ld.volatile.global.f32 %f" + std::to_string(i) + ", [%rd1+" + std::to_string(4 * i) +
+            "];\n";
   text += "bar.sync 0;\n";
   for (int i = 0; i < 40; ++i)
-    text += "st.volatile.global.f32 [%rd1+" + std::to_string(4 * i) + "], %f" + std::to_string(39 - i) + ";\n";
+    text += "st.volatile.global.f32 [%rd1+" + std::to_string(4 * i) + "], %f" +
+            std::to_string(39 - i) + ";\n";
   Result<AssembledCubin> made = assembleCubin(text + "ret;\n}\n", 80, *ptxas);
   ASSERT_TRUE(made.ok()) << made.error().message;
   EXPECT_GE(made->kernels[0].spillBytes, 2 * 4 * 16);
@@ -122,11 +128,15 @@ TEST_F(Assembler, AMistakeIsAnErrorWithItsLine) {
 
 TEST_F(Assembler, AnOptimizationGivenUpIsAnError) {
   for (const char *code : {"C7504", "C7510", "C7519"}) {
-    const std::string note = "ptxas info    : (" + std::string(code) + ") Potential Performance Loss: wgmma serialized";
-    EXPECT_NE(failure(assembleCubin(ptx, 80, script("echo '" + note + "' >&2"))).find(note), std::string::npos);
+    const std::string note =
+        "ptxas info    : (" + std::string(code) + ") Potential Performance Loss: wgmma serialized";
+    EXPECT_NE(failure(assembleCubin(ptx, 80, script("echo '" + note + "' >&2"))).find(note),
+              std::string::npos);
   }
   for (const char *other : {"C7503", "C7520", "Cx"})
-    EXPECT_TRUE(assembleCubin(ptx, 80, script("echo 'ptxas info : (" + std::string(other) + ") a note'")).ok())
+    EXPECT_TRUE(
+        assembleCubin(ptx, 80, script("echo 'ptxas info : (" + std::string(other) + ") a note'"))
+            .ok())
         << other;
 }
 
@@ -136,7 +146,7 @@ ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function 'k' for 'sm_80'
 ptxas info    : Function properties for k
     16 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
-ptxas info    : Used 40 registers, used 1 barriers, 16 bytes cumulative stack size, 4096 bytes smem, 400 bytes cmem[0]
+ptxas info    : Used 40 registers, used 1 barriers, 16 bytes cumulative stack size, 4096 bytes smem
 ptxas info    : Function properties for callee
     64 bytes stack frame, 64 bytes spill stores, 64 bytes spill loads
 END)"));
@@ -171,7 +181,8 @@ TEST_F(Assembler, OneThatDiesIsAnErrorWithItsSignal) {
 }
 
 TEST_F(Assembler, OneThatWritesNothingIsAnError) {
-  EXPECT_NE(failure(assembleCubin(ptx, 80, script("rm program.cubin"))).find("a cubin"), std::string::npos);
+  EXPECT_NE(failure(assembleCubin(ptx, 80, script("rm program.cubin"))).find("a cubin"),
+            std::string::npos);
   EXPECT_FALSE(assembleCubin(ptx, 80, "/absent/ptxas").ok());
 }
 
@@ -180,7 +191,8 @@ TEST_F(Assembler, NothingIsLeftBehind) {
   (void)assembleCubin(ptx, 80, script(""));
   (void)assembleCubin(ptx, 80, script("exit 1"));
   unsetenv("TMPDIR");
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1); // the script
+  // the script
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1);
 }
 
 } // namespace

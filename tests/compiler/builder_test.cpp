@@ -1,4 +1,5 @@
-// The template builder: what folds, what becomes a kernel parameter, what is an error, and how loops are split.
+// The template builder: what folds, what becomes a kernel parameter, what is an error, and how
+// loops are split.
 #include "compiler/builder/emitter.h"
 #include "compiler/driver/pipeline.h"
 
@@ -91,14 +92,25 @@ TEST_F(Builder, ATileLeftInALoopIsAnErrorWithBothLines) {
     (void)(last + 1.0);
   });
   EXPECT_NE(message.find("builder_test.cpp"), std::string::npos) << message;
-  EXPECT_NE(message.find("made in the loop body at tests/compiler/builder_test.cpp:"), std::string::npos) << message;
+  EXPECT_NE(message.find("made in the loop body at tests/compiler/builder_test.cpp:"),
+            std::string::npos)
+      << message;
   EXPECT_NE(message.find("carry it through the loop"), std::string::npos) << message;
 }
 
 TEST_F(Builder, ShapesThatDoNotFitAreErrors) {
-  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) { (void)(k.fill(16, 16, 0) + k.fill(16, 32, 0)); }).find("found 16x16 and 16x32"), std::string::npos);
-  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) { (void)(k.fill(16, 16, 0) + k.fill(16, 0.0)); }).find("rows(x) or cols(x)"), std::string::npos);
-  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) { (void)dot(k.fill(16, 32, 0), k.fill(16, 32, 0)); }).find("[K, N]"), std::string::npos);
+  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) {
+              (void)(k.fill(16, 16, 0) + k.fill(16, 32, 0));
+            }).find("found 16x16 and 16x32"),
+            std::string::npos);
+  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) {
+              (void)(k.fill(16, 16, 0) + k.fill(16, 0.0));
+            }).find("rows(x) or cols(x)"),
+            std::string::npos);
+  EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) {
+              (void)dot(k.fill(16, 32, 0), k.fill(16, 32, 0));
+            }).find("[K, N]"),
+            std::string::npos);
 }
 
 TEST_F(Builder, OperationsCarryTheTemplatesLine) {
@@ -116,14 +128,21 @@ TEST_F(Builder, OperationsCarryTheTemplatesLine) {
 }
 
 TEST_F(Builder, TilesSplitIntoMaskedAndUnmaskedLoops) {
-  int masked = 0, unmasked = 0;
+  int masked = 0;
+  int unmasked = 0;
   auto body = [&](Scalar, bool isMasked) { ++(isMasked ? masked : unmasked); };
-  build([&](Kernel &k, const TensorRef &) { k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, k.programId()}, 16, {}, body); });
+  build([&](Kernel &k, const TensorRef &) {
+    k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, k.programId()}, 16, {}, body);
+  });
   EXPECT_EQ(masked, 1); // starts unmasked: full, partial
   EXPECT_EQ(unmasked, 1);
-  build([&](Kernel &k, const TensorRef &) { k.forTiles({0, Scalar(Expression::symbol("n"))}, {k.programId(), 99}, 16, {}, body); });
+  build([&](Kernel &k, const TensorRef &) {
+    k.forTiles({0, Scalar(Expression::symbol("n"))}, {k.programId(), 99}, 16, {}, body);
+  });
   EXPECT_EQ(masked, 3); // partial, full, partial
-  build([&](Kernel &k, const TensorRef &) { k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, 0}, 16, {}, body); });
+  build([&](Kernel &k, const TensorRef &) {
+    k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, 0}, 16, {}, body);
+  });
   EXPECT_EQ(masked, 4); // all masked
   EXPECT_EQ(unmasked, 2);
 }
@@ -133,7 +152,7 @@ TEST_F(Builder, WholeTilesAreReadWithoutTests) {
     const View view = k.view(q, {});
     k.forTiles({0, view.length}, {0, view.length}, 16, {}, [&](Scalar t, bool) {
       (void)k.load(view, t, 16);
-      (void)k.load(view, t, 8);                            // not the tile
+      (void)k.load(view, t, 8);                     // not the tile
       (void)k.load(view, ScalarOperand(t) + 1, 16); // not its start
     });
     (void)k.load(view, 0, 16);

@@ -1,4 +1,5 @@
-// The compiler as a whole: the same bytes for the same request, stages that can be started from, objects that stand alone.
+// The compiler as a whole: the same bytes for the same request, stages that can be started from,
+// objects that stand alone.
 #include "tests/compiler/requests.h"
 
 #include "llvm/Object/ELFObjectFile.h"
@@ -7,10 +8,12 @@ using namespace nysjit;
 
 namespace {
 
-const char *const smallCausal = R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "segment_len": 16})";
+const char *const smallCausal = R"({"layout": "causal", "head_dim": 16, "landmarks": 8, )"
+                                R"("segment_len": 16})";
 
 TEST(Compile, SameRequestSameBytes) {
-  const CompileOutput first = compiled(requestFor(smallCausal)), second = compiled(requestFor(smallCausal));
+  const CompileOutput first = compiled(requestFor(smallCausal));
+  const CompileOutput second = compiled(requestFor(smallCausal));
   EXPECT_TRUE(first.binary == second.binary);
   EXPECT_EQ(planToJson(first.plan), planToJson(second.plan));
 }
@@ -36,10 +39,13 @@ TEST(Compile, FunctionsOfAModuleShareItsGlobals) {
   CompileRequest request = requestFor(smallCausal);
   request.from = Stage::Llvm;
   request.fromText = "@shared = internal global i32 0\n"
-                     "define void @causal_output(ptr %0, i64 %1, ptr %2) {\n  store volatile i32 1, ptr @shared\n  ret void\n}\n"
-                     "define void @clear_padding(ptr %0, i64 %1, ptr %2) {\n  store volatile i32 2, ptr @shared\n  ret void\n}\n";
+                     "define void @causal_output(ptr %0, i64 %1, ptr %2) {\n  store volatile i32 "
+                     "1, ptr @shared\n  ret void\n}\n"
+                     "define void @clear_padding(ptr %0, i64 %1, ptr %2) {\n  store volatile i32 "
+                     "2, ptr @shared\n  ret void\n}\n";
   const std::string object = emitted(request, Stage::Object);
-  auto file = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object, "object"));
+  auto file =
+      llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object, "object"));
   ASSERT_TRUE(bool(file));
   int count = 0;
   for (const llvm::object::ELFSymbolRef symbol : (*file)->symbols())
@@ -48,7 +54,8 @@ TEST(Compile, FunctionsOfAModuleShareItsGlobals) {
 }
 
 TEST(Compile, BrokenStagesAreErrorsThatNameThem) {
-  for (Stage stage : {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Asm, Stage::Object, Stage::Plan}) {
+  for (Stage stage :
+       {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Asm, Stage::Object, Stage::Plan}) {
     CompileRequest request = requestFor(smallCausal);
     request.from = stage;
     request.fromText = "this is no such thing (";
@@ -56,7 +63,8 @@ TEST(Compile, BrokenStagesAreErrorsThatNameThem) {
       request.emit = Stage::Plan;
     auto output = compile(request);
     ASSERT_FALSE(output.ok()) << stageName(stage);
-    EXPECT_TRUE(isRequestError(output.error().kind)) << stageName(stage) << ": " << output.error().message;
+    EXPECT_TRUE(isRequestError(output.error().kind))
+        << stageName(stage) << ": " << output.error().message;
   }
 }
 
@@ -65,17 +73,26 @@ TEST(Compile, ObjectsCallNothingOutside) {
   for (CpuLevel level : {CpuLevel::V3, CpuLevel::V4, CpuLevel::Native})
     for (const char *dtype : {"float32", "float16", "bfloat16"})
       for (const std::string options :
-           {R"("layout": "exact_causal", "head_dim": 72)", R"("layout": "causal", "head_dim": 48, "landmarks": 7)",
-            R"("layout": "causal", "head_dim": 128, "landmarks": 9, "segment_len": 5, "window": 2, "landmark_weight": "count", "landmark_value": "streaming")"}) {
-        CompileRequest request = requestFor("{" + options + R"(, "dtype": ")" + dtype + "\"}", Target{level});
+           {R"("layout": "exact_causal", "head_dim": 72)",
+            R"("layout": "causal", )"
+            R"("head_dim": 48, "landmarks": 7)",
+            R"("layout": "causal", "head_dim": 128, "landmarks": 9, "segment_len": 5, )"
+            R"("window": 2, "landmark_weight": "count", "landmark_value": "streaming")"}) {
+        CompileRequest request = requestFor("{" + options +
+                                                R"(, )"
+                                                R"("dtype": ")" +
+                                                dtype + "\"}",
+                                            Target{level});
         request.emit = Stage::Object;
         const CompileOutput output = compiled(request);
-        auto file = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(output.emitted, "object"));
+        auto file = llvm::object::ObjectFile::createELFObjectFile(
+            llvm::MemoryBufferRef(output.emitted, "object"));
         ASSERT_TRUE(bool(file));
         for (const llvm::object::ELFSymbolRef symbol : (*file)->symbols()) {
           const uint32_t flags = llvm::cantFail(symbol.getFlags());
           const std::string name = llvm::cantFail(symbol.getName()).str();
-          EXPECT_FALSE((flags & llvm::object::SymbolRef::SF_Undefined) && !name.empty()) << name << " in " << options << " " << dtype;
+          EXPECT_FALSE((flags & llvm::object::SymbolRef::SF_Undefined) && !name.empty())
+              << name << " in " << options << " " << dtype;
         }
       }
 }
@@ -108,7 +125,9 @@ TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
   std::vector<std::string> symbols = planSymbols(output.plan);
   std::vector<int64_t> values;
   for (const std::string &symbol : symbols)
-    values.push_back(symbol == "n" || symbol == "max_length" ? 16 : symbol == "is_packed" || symbol.ends_with("_count") ? 0 : 1);
+    values.push_back(symbol == "n" || symbol == "max_length"               ? 16
+                     : symbol == "is_packed" || symbol.ends_with("_count") ? 0
+                                                                           : 1);
   for (const PlanBuffer &buffer : output.plan.buffers) {
     auto bytes = CompiledExpression::compile(buffer.bytes, symbols);
     ASSERT_TRUE(bytes.ok());
@@ -119,10 +138,15 @@ TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
 
 TEST(Compile, AThreadsScratchStaysWithinTwoMegabytes) {
   for (CpuLevel level : {CpuLevel::V3, CpuLevel::V4})
-    for (const char *spec : {R"({"layout": "exact_causal", "head_dim": 256})", R"({"layout": "causal", "head_dim": 256, "landmarks": 256, "segment_len": 64})",
-                             R"({"layout": "prefix_lm", "head_dim": 256, "landmarks": 256})", R"({"layout": "bidirectional", "head_dim": 256, "landmarks": 512})",
-                             R"({"layout": "scan", "head_dim": 256, "landmarks": 256, "landmark_source": "first_k", "first_k": 256})",
-                             R"({"layout": "scan", "head_dim": 256, "landmarks": 512, "landmark_source": "learned"})"}) {
+    for (const char *spec : {R"({"layout": "exact_causal", "head_dim": 256})", )"
+    R"(R"({"layout": "causal", "head_dim": 256, "landmarks": 256, "segment_len": 64})",
+                             R"({"layout": "prefix_lm", "head_dim": 256, )"
+                             R"("landmarks": 256})", R"({"layout": "bidirectional", )"
+                             R"("head_dim": 256, "landmarks": 512})",
+                             R"({"layout": "scan", "head_dim": 256, "landmarks": 256, )"
+                             R"("landmark_source": "first_k", "first_k": 256})",
+                             R"({"layout": "scan", "head_dim": 256, "landmarks": 512, )"
+                             R"("landmark_source": "learned"})"}) {
       CompileRequest request = requestFor(spec, Target{level});
       request.emit = Stage::Plan;
       for (const PlanKernel &kernel : compiled(request).plan.kernels)
@@ -131,7 +155,9 @@ TEST(Compile, AThreadsScratchStaysWithinTwoMegabytes) {
 }
 
 TEST(Compile, StreamingHasNeitherTargetNorSolve) {
-  const CompileOutput output = compiled(requestFor(R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "landmark_value": "streaming"})"));
+  const CompileOutput output =
+      compiled(requestFor(R"({"layout": "causal", "head_dim": 16, )"
+                          R"("landmarks": 8, "landmark_value": "streaming"})"));
   ASSERT_EQ(output.plan.kernels.size(), 3u);
   EXPECT_EQ(output.plan.kernels[0].name, "clear_padding");
   EXPECT_EQ(output.plan.kernels[1].name, "segment_summary");

@@ -1,4 +1,5 @@
-// Runs tile programs in a test: compiles a spec or tile IR, opens the binary and calls kernels program by program.
+// Runs tile programs in a test: compiles a spec or tile IR, opens the binary and calls kernels
+// program by program.
 #pragma once
 #include "compiler/driver/compile.h"
 
@@ -16,7 +17,8 @@ namespace nysjit::execution {
 class Binary {
 public:
   explicit Binary(const std::string &bytes) {
-    path = testing::TempDir() + "nysjit-test-" + std::to_string(getpid()) + "-" + std::to_string(count++) + ".so";
+    path = testing::TempDir() + "nysjit-test-" + std::to_string(getpid()) + "-" +
+           std::to_string(count++) + ".so";
     std::ofstream(path, std::ios::binary) << bytes;
     handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     EXPECT_NE(handle, nullptr) << dlerror();
@@ -27,7 +29,9 @@ public:
     unlink(path.c_str());
   }
   using Kernel = void (*)(const uint64_t *, int64_t, void *);
-  Kernel kernel(const std::string &name) { return reinterpret_cast<Kernel>(dlsym(handle, name.c_str())); }
+  Kernel kernel(const std::string &name) {
+    return reinterpret_cast<Kernel>(dlsym(handle, name.c_str()));
+  }
 
 private:
   static inline int count = 0;
@@ -39,7 +43,8 @@ inline uint64_t slot(const void *pointer) { return reinterpret_cast<uint64_t>(po
 inline uint64_t slot(int64_t number) { return static_cast<uint64_t>(number); }
 
 /// Tile IR whose kernel is called @exact_causal, compiled for a target and run once.
-inline void runTiles(const std::string &ir, const std::vector<uint64_t> &parameters, CpuLevel level, int64_t program = 0) {
+inline void runTiles(const std::string &ir, const std::vector<uint64_t> &parameters, CpuLevel level,
+                     int64_t program = 0) {
   CompileRequest request;
   request.spec.layout = Layout::ExactCausal;
   request.spec.headDim = 16;
@@ -50,7 +55,8 @@ inline void runTiles(const std::string &ir, const std::vector<uint64_t> &paramet
   ASSERT_TRUE(output.ok()) << output.error().message;
   Binary binary(output->binary);
   std::vector<std::byte> memory(static_cast<size_t>(output->plan.kernels[0].scratchBytes) + 64);
-  auto scratch = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(memory.data()) + 63) & ~uintptr_t(63));
+  auto scratch =
+      reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(memory.data()) + 63) & ~uintptr_t(63));
   std::memset(scratch, 0xff, memory.size() - 64); // NaN: nothing may be read that was not written
   binary.kernel("exact_causal")(parameters.data(), program, scratch);
 }
@@ -58,7 +64,8 @@ inline void runTiles(const std::string &ir, const std::vector<uint64_t> &paramet
 /// The levels this machine can run.
 inline std::vector<CpuLevel> levels() {
   std::vector<CpuLevel> found = {CpuLevel::Native, CpuLevel::V3};
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     found.push_back(CpuLevel::V4);
   return found;
 }

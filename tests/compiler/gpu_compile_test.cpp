@@ -1,5 +1,5 @@
-// Compiling for GPUs: stages that can be started from, the same bytes for the same request, configs that do not fit, and what
-// ptxas makes of the PTX where there is one.
+// Compiling for GPUs: stages that can be started from, the same bytes for the same request, configs
+// that do not fit, and what ptxas makes of the PTX where there is one.
 #include "compiler/driver/target_info.h"
 #include "runtime/cuda/assembler.h"
 #include "tests/compiler/requests.h"
@@ -16,7 +16,8 @@ using namespace nysjit;
 namespace {
 
 const char *const smallExact = R"({"layout": "exact_causal", "head_dim": 16, "dtype": "bfloat16"})";
-const char *const smallCausal = R"({"layout": "causal", "head_dim": 16, "landmarks": 8, "segment_len": 16})";
+const char *const smallCausal = R"({"layout": "causal", "head_dim": 16, "landmarks": 8, )"
+                                R"("segment_len": 16})";
 
 Target cuda(int sm) { return *parseTarget("cuda:sm_" + std::to_string(sm)); }
 
@@ -35,21 +36,23 @@ Error failureOf(const CompileRequest &request) {
 }
 
 /// The machine's own, or the test is skipped.
-#define NYSJIT_NEEDS_PTXAS(path)                                                                                       \
-  const Result<std::string> path = findAssembler();                                                                    \
-  if (!path)                                                                                                           \
+#define NYSJIT_NEEDS_PTXAS(path)                                                                   \
+  const Result<std::string> path = findAssembler();                                                \
+  if (!path)                                                                                       \
   GTEST_SKIP() << "skipped, no ptxas"
 
 TEST(GpuCompile, SameRequestSameBytes) {
   for (const char *spec : {smallExact, smallCausal}) {
-    const CompileOutput first = compiled(requestFor(spec, cuda(80))), second = compiled(requestFor(spec, cuda(80)));
+    const CompileOutput first = compiled(requestFor(spec, cuda(80)));
+    const CompileOutput second = compiled(requestFor(spec, cuda(80)));
     EXPECT_NE(first.ptx, "");
     EXPECT_TRUE(first.ptx == second.ptx);
     EXPECT_EQ(planToJson(first.plan), planToJson(second.plan));
   }
 }
 
-/// Each stage of `request` comes back as it was given, and the rest is as if it had not been stopped.
+/// Each stage of `request` comes back as it was given, and the rest is as if it had not been
+/// stopped.
 void checkStages(const CompileRequest &request, std::initializer_list<Stage> stages) {
   const CompileOutput whole = compiled(request);
   for (Stage stage : stages) {
@@ -69,16 +72,22 @@ void checkStages(const CompileRequest &request, std::initializer_list<Stage> sta
 
 TEST(GpuCompile, EachStageCanBeStartedFrom) {
   for (const char *spec : {smallExact, smallCausal})
-    checkStages(requestFor(spec, cuda(90)), {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Ptx, Stage::Plan});
+    checkStages(requestFor(spec, cuda(90)),
+                {Stage::Tile, Stage::Lowered, Stage::Llvm, Stage::Ptx, Stage::Plan});
   // Its threads are asked for in more than one place of each kernel.
-  const char *wide = R"({"layout": "causal", "head_dim": 64, "landmarks": 64, "segment_len": 64, "dtype": "bfloat16"})";
+  const char *wide = R"({"layout": "causal", "head_dim": 64, "landmarks": 64, )"
+                     R"("segment_len": 64, "dtype": "bfloat16"})";
   checkStages(requestFor(wide, cuda(80)), {Stage::Llvm});
 }
 
-/// Kernels are generated apart: the numbers of their lines' files are those of the one list at the end.
+/// Kernels are generated apart: the numbers of their lines' files are those of the one list at the
+/// end.
 TEST(GpuCompile, EveryLineOfThePtxIsInAFileItLists) {
   const std::string ptx =
-      emitted(requestFor(R"({"layout": "prefix_lm", "head_dim": 16, "landmarks": 8, "segment_len": 16})", cuda(80)), Stage::Ptx);
+      emitted(requestFor(R"({"layout": "prefix_lm", "head_dim": 16, "landmarks": 8, )"
+                         R"("segment_len": 16})",
+                         cuda(80)),
+              Stage::Ptx);
   std::map<std::string, std::string> files;
   const std::regex file("\t\\.file\t([0-9]+) \"([^\"]+)\"");
   for (std::sregex_iterator found(ptx.begin(), ptx.end(), file), end; found != end; ++found)
@@ -105,7 +114,8 @@ TEST(GpuCompile, EveryLineOfThePtxIsInAFileItLists) {
 TEST(GpuCompile, OtherKindsOfKernelsAreOneModule) {
   CompileRequest request = requestFor(smallExact, cuda(80));
   request.from = Stage::Llvm;
-  request.fromText = std::regex_replace(emitted(requestFor(smallExact, cuda(80)), Stage::Llvm), std::regex("define ptx_kernel"), "define weak ptx_kernel");
+  request.fromText = std::regex_replace(emitted(requestFor(smallExact, cuda(80)), Stage::Llvm),
+                                        std::regex("define ptx_kernel"), "define weak ptx_kernel");
   const std::string ptx = emitted(request, Stage::Ptx);
   EXPECT_NE(ptx.find(".weak .entry exact_causal("), std::string::npos);
   EXPECT_NE(ptx.find(".weak .entry clear_padding("), std::string::npos);
@@ -153,7 +163,10 @@ TEST(GpuCompile, EachKindOfTargetHasItsStages) {
 }
 
 TEST(GpuCompile, StagesThatTheTargetHasNotAreRefused) {
-  for (const auto &[target, stage] : {std::pair(cuda(80), Stage::Asm), {cuda(80), Stage::Object}, {Target{}, Stage::Ptx}, {Target{}, Stage::Cubin}})
+  for (const auto &[target, stage] : {std::pair(cuda(80), Stage::Asm),
+                                      {cuda(80), Stage::Object},
+                                      {Target{}, Stage::Ptx},
+                                      {Target{}, Stage::Cubin}})
     for (auto key : {&CompileRequest::emit, &CompileRequest::from}) {
       CompileRequest request = requestFor(R"({"layout": "exact_causal", "head_dim": 32})", target);
       request.*key = stage;
@@ -169,13 +182,15 @@ TEST(GpuCompile, StagesThatTheTargetHasNotAreRefused) {
 
 TEST(GpuCompile, AConfigThatDoesNotFitSaysWhatExceedsWhat) {
   CompileRequest request = requestFor(R"({"layout": "exact_causal", "head_dim": 256})", cuda(86));
-  request.config.kernels["exact_causal"] = {.blockM = 128, .blockN = 64, .numWarps = {}, .numStages = 2};
+  request.config.kernels["exact_causal"] = {
+      .blockM = 128, .blockN = 64, .numWarps = {}, .numStages = 2};
   const Error error = failureOf(request);
   EXPECT_EQ(error.kind, ErrorKind::InvalidKey);
   EXPECT_EQ(error.where, "exact_causal");
   EXPECT_EQ(error.expected, "at most 101376 bytes of shared memory a block on sm_86");
   // q, and two stages of k and v.
-  EXPECT_EQ(error.found, std::to_string((128 + 2 * 2 * 64) * 256 * 4) + " bytes with block_m 128, block_n 64, num_stages 2");
+  EXPECT_EQ(error.found, std::to_string((128 + 2 * 2 * 64) * 256 * 4) +
+                             " bytes with block_m 128, block_n 64, num_stages 2");
   // Half the columns are left to choose: then it fits where a block has more.
   request.config.kernels["exact_causal"].blockN = std::nullopt;
   request.target = cuda(90);
@@ -184,22 +199,29 @@ TEST(GpuCompile, AConfigThatDoesNotFitSaysWhatExceedsWhat) {
 
 TEST(GpuCompile, DefaultsFitEveryTarget) {
   for (const Target &target : gpuTargets()) {
-    CompileRequest request = requestFor(R"({"layout": "causal", "head_dim": 256, "landmarks": 64})", target);
+    CompileRequest request = requestFor(R"({"layout": "causal", "head_dim": 256, )"
+                                        R"("landmarks": 64})",
+                                        target);
     request.emit = Stage::Plan;
     const Plan plan = compiled(request).plan;
-    EXPECT_EQ(plan.kernels.size(), 10u); // six, four of them with a variant for rows that are not aligned
+    // six, four of them with a variant for rows that are not aligned
+    EXPECT_EQ(plan.kernels.size(), 10u);
     for (const PlanKernel &kernel : plan.kernels)
-      EXPECT_LE(kernel.sharedBytes, gpuInfo(target).sharedBytes) << kernel.name << " for " << targetName(target);
+      EXPECT_LE(kernel.sharedBytes, gpuInfo(target).sharedBytes)
+          << kernel.name << " for " << targetName(target);
   }
 }
 
 TEST(GpuCompile, AllTargetsHaveBothLayouts) {
-  const std::map<int, std::string> versions = {{80, "7.0"}, {86, "7.1"}, {89, "7.8"}, {90, "7.8"}, {100, "8.6"}, {120, "8.7"}};
+  const std::map<int, std::string> versions = {{80, "7.0"}, {86, "7.1"},  {89, "7.8"},
+                                               {90, "7.8"}, {100, "8.6"}, {120, "8.7"}};
   EXPECT_EQ(gpuTargets().size(), versions.size());
   for (const Target &target : gpuTargets())
     for (const char *spec : {smallExact, smallCausal}) {
       const CompileOutput output = compiled(requestFor(spec, target));
-      EXPECT_NE(output.ptx.find("\n.version " + versions.at(target.sm) + "\n.target sm_" + std::to_string(target.sm)), std::string::npos)
+      EXPECT_NE(output.ptx.find("\n.version " + versions.at(target.sm) + "\n.target sm_" +
+                                std::to_string(target.sm)),
+                std::string::npos)
           << targetName(target) << ": " << output.ptx.substr(0, 200);
       EXPECT_EQ(output.plan.target, targetName(target));
     }
@@ -207,14 +229,16 @@ TEST(GpuCompile, AllTargetsHaveBothLayouts) {
 
 TEST(GpuCompile, ThePlanSaysHowToLaunch) {
   CompileRequest request = requestFor(smallExact, cuda(80));
-  request.config.kernels["exact_causal"] = {.blockM = 32, .blockN = 16, .numWarps = 2, .numStages = 3};
+  request.config.kernels["exact_causal"] = {
+      .blockM = 32, .blockN = 16, .numWarps = 2, .numStages = 3};
   const Plan plan = compiled(request).plan;
   ASSERT_EQ(plan.kernels.size(), 4u); // clear_padding and its variant are the first two
   EXPECT_EQ(plan.kernels[2].name, "exact_causal");
   EXPECT_EQ(plan.kernels[3].name, "exact_causal_unaligned");
   for (const PlanKernel &kernel : {plan.kernels[2], plan.kernels[3]}) {
     EXPECT_EQ(kernel.blockThreads, 64);
-    EXPECT_EQ(kernel.sharedBytes, 3 * 2 * 16 * 16 * 2); // three stages of k and v; q's memory is used again
+    // three stages of k and v; q's memory is used again
+    EXPECT_EQ(kernel.sharedBytes, 3 * 2 * 16 * 16 * 2);
     EXPECT_EQ(kernel.configJson, R"({"block_m":32,"block_n":16,"num_stages":3,"num_warps":2})");
   }
 }
@@ -228,7 +252,8 @@ TEST(GpuCompile, OneVariantRunsForEachAlignment) {
     if (!argument.alignmentSymbol.empty())
       symbols.push_back(argument.alignmentSymbol);
   ASSERT_GE(symbols.size(), 3u);
-  auto aligned = CompiledExpression::compile(plan.launches[2].when, symbols), unaligned = CompiledExpression::compile(plan.launches[3].when, symbols);
+  auto aligned = CompiledExpression::compile(plan.launches[2].when, symbols);
+  auto unaligned = CompiledExpression::compile(plan.launches[3].when, symbols);
   ASSERT_TRUE(aligned.ok() && unaligned.ok());
   for (size_t odd = 0; odd <= symbols.size(); ++odd) {
     std::vector<int64_t> values(symbols.size(), 16);
@@ -244,14 +269,17 @@ TEST(GpuCompile, LinesOfThePtxAreTheTemplates) {
   std::set<std::string> files;
   static const std::regex file(R"re(\.file\s+\d+ "([^"]*)"( "([^"]*)")?)re");
   for (std::sregex_iterator found(ptx.begin(), ptx.end(), file), end; found != end; ++found)
-    files.insert((*found)[3].matched ? (*found)[1].str() + "|" + (*found)[3].str() : (*found)[1].str());
-  EXPECT_EQ(files, (std::set<std::string>{"templates/causal.cpp", "templates/landmarks.cpp", "templates/building_blocks.cpp"}));
+    files.insert((*found)[3].matched ? (*found)[1].str() + "|" + (*found)[3].str()
+                                     : (*found)[1].str());
+  EXPECT_EQ(files, (std::set<std::string>{"templates/causal.cpp", "templates/landmarks.cpp",
+                                          "templates/building_blocks.cpp"}));
   EXPECT_NE(ptx.find("\t.loc\t"), std::string::npos);
   EXPECT_EQ(ptx.find(NYSJIT_SOURCE_DIR), std::string::npos);
   EXPECT_EQ(ptx.find("\"/"), std::string::npos); // no other absolute path either
 }
 
-/// A kernel that waits for the launch before it does so once, before any branch and anything in global memory.
+/// A kernel that waits for the launch before it does so once, before any branch and anything in
+/// global memory.
 TEST(GpuCompile, KernelsWaitForTheLaunchBefore) {
   for (const int sm : {89, 90, 120}) {
     const CompileOutput output = compiled(requestFor(smallCausal, cuda(sm)));
@@ -263,7 +291,8 @@ TEST(GpuCompile, KernelsWaitForTheLaunchBefore) {
         kernel = line.substr(entry + 7, line.find('(') - entry - 7);
       waits[kernel] += line.find("griddepcontrol.wait") != std::string::npos;
       for (const char *late : {"ld.global", "st.global", "cp.async", "\tbra", "\tret"}) {
-        EXPECT_TRUE(sm < 90 || line.find(late) == std::string::npos || waits[kernel] == 1) << kernel << line;
+        EXPECT_TRUE(sm < 90 || line.find(late) == std::string::npos || waits[kernel] == 1)
+            << kernel << line;
       }
     }
     for (const PlanKernel &planned : output.plan.kernels) {
@@ -273,24 +302,38 @@ TEST(GpuCompile, KernelsWaitForTheLaunchBefore) {
   }
 }
 
-//===- What ptxas makes of it -----------------------------------------------------------------------------------===//
+//===- What ptxas makes of it -----------------------------------------------------------------===//
 
 struct SampledSpec {
-  std::string layout, dtype;
-  int headDim = 0, landmarks = 0, segmentLen = 0; // 0: left out
+  std::string layout;
+  std::string dtype;
+  int headDim = 0;
+  int landmarks = 0;
+  int segmentLen = 0; // 0: left out
   Target target;
   std::string json() const {
-    std::string text = R"({"layout": ")" + layout + R"(", "dtype": ")" + dtype + R"(", "head_dim": )" + std::to_string(headDim);
-    return text + (layout != "exact_causal" ? R"(, "landmarks": )" + std::to_string(landmarks) : "") +
+    std::string text = R"({"layout": ")" + layout + R"(", "dtype": ")" + dtype +
+                       R"(", )"
+                       R"("head_dim": )" +
+                       std::to_string(headDim);
+    return text +
+           (layout != "exact_causal" ? R"(, )"
+                                       R"("landmarks": )" +
+                                           std::to_string(landmarks)
+                                     : "") +
            (segmentLen ? R"(, "segment_len": )" + std::to_string(segmentLen) : "") + "}";
   }
 };
 
 SampledSpec sample(std::mt19937 &random) {
-  auto below = [&](size_t count) { return std::uniform_int_distribution<size_t>(0, count - 1)(random); };
+  auto below = [&](size_t count) {
+    return std::uniform_int_distribution<size_t>(0, count - 1)(random);
+  };
   const std::vector<Target> targets = gpuTargets();
   SampledSpec spec;
-  spec.layout = (const char *[]){"causal", "exact_causal", "segment_causal", "bidirectional", "prefix_lm"}[below(5)]; // scan's output spills
+  // scan's output spills
+  spec.layout = (const char *[]){"causal", "exact_causal", "segment_causal", "bidirectional",
+                                 "prefix_lm"}[below(5)];
   spec.dtype = (const char *[]){"float32", "float16", "bfloat16"}[below(3)];
   spec.headDim = 16 + 8 * static_cast<int>(below(31));
   spec.landmarks = 16 + static_cast<int>(below(spec.layout.ends_with("causal") ? 1009 : 497));
@@ -307,7 +350,8 @@ TEST(GpuCompile, ASampleAssembles) {
   printf("seed %u\n", seed);
   for (int round = 0; round < 3; ++round) {
     const SampledSpec spec = sample(random);
-    SCOPED_TRACE(spec.json() + " for " + targetName(spec.target) + ", seed " + std::to_string(seed));
+    SCOPED_TRACE(spec.json() + " for " + targetName(spec.target) + ", seed " +
+                 std::to_string(seed));
     CompileRequest request = requestFor(spec.json(), spec.target);
     request.assembler = *ptxas;
     const CompileOutput output = compiled(request);
@@ -316,7 +360,9 @@ TEST(GpuCompile, ASampleAssembles) {
       EXPECT_GT(kernel["registers"], 0) << kernel;
       if (spec.headDim <= 128) {
         // float32's landmark_past at 128 keeps a number or two of what comes after its loops.
-        const bool isFree = (spec.layout == "causal" && !(spec.segmentLen && spec.headDim == 128)) || spec.layout == "exact_causal";
+        const bool isFree =
+            (spec.layout == "causal" && !(spec.segmentLen && spec.headDim == 128)) ||
+            spec.layout == "exact_causal";
         EXPECT_LE(kernel["spill_bytes"], isFree ? 0 : 32) << kernel;
       }
     }

@@ -1,4 +1,5 @@
-// The fixture of tests of tile operations, on every level of the CPU, with random numbers of a printed seed.
+// The fixture of tests of tile operations, on every level of the CPU, with random numbers of a
+// printed seed.
 #pragma once
 #include "tests/compiler/execution.h"
 
@@ -8,7 +9,9 @@ namespace nysjit::execution {
 
 class TileOp : public testing::TestWithParam<CpuLevel> {
 protected:
-  TileOp() : seed(std::random_device{}()), generator(seed), trace(__FILE__, __LINE__, "seed " + std::to_string(seed)) {}
+  TileOp()
+      : seed(std::random_device{}()), generator(seed),
+        trace(__FILE__, __LINE__, "seed " + std::to_string(seed)) {}
   std::vector<float> random(size_t count) {
     std::normal_distribution<float> normal;
     std::vector<float> values(count);
@@ -26,12 +29,18 @@ inline std::string levelName(const testing::TestParamInfo<CpuLevel> &info) {
 }
 
 /// A kernel over rows of `columns`: %in and %out are views of length %n and stride %stride.
-inline std::string rowsKernel(int columns, const std::string &body, const std::string &element = "f32") {
-  const std::string type = std::to_string(columns) + " x " + element, out = std::to_string(columns) + " x f32";
-  return "func.func @exact_causal(%p: !tile.ptr<" + element + ">, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
+inline std::string rowsKernel(int columns, const std::string &body,
+                              const std::string &element = "f32") {
+  const std::string type = std::to_string(columns) + " x " + element;
+  const std::string out = std::to_string(columns) + " x f32";
+  return "func.func @exact_causal(%p: !tile.ptr<" + element +
+         ">, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {\n"
          "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n"
-         "  %in = tile.view %p[%zero] length %n stride %stride : <" + element + "> -> <" + type + ">\n"
-         "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <" + out + ">\n" + body + "  return\n}\n";
+         "  %in = tile.view %p[%zero] length %n stride %stride : <" +
+         element + "> -> <" + type +
+         ">\n"
+         "  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <" +
+         out + ">\n" + body + "  return\n}\n";
 }
 
 } // namespace nysjit::execution

@@ -1,5 +1,5 @@
-// What only the emulator can show of GPU kernels: no order of warps and no timing of copies changes a bit, and shared memory
-// is read and written without bank conflicts where it counts.
+// What only the emulator can show of GPU kernels: no order of warps and no timing of copies changes
+// a bit, and shared memory is read and written without bank conflicts where it counts.
 #include "tests/conformance/conformance.h"
 
 #include <nlohmann/json.hpp>
@@ -14,11 +14,20 @@ protected:
   const std::string dtype = std::get<0>(GetParam());
   const int headDim = std::get<1>(GetParam());
   nlohmann::json exact = {{"layout", "exact_causal"}, {"head_dim", headDim}, {"dtype", dtype}};
-  nlohmann::json causal = {{"layout", "causal"}, {"head_dim", headDim}, {"dtype", dtype}, {"landmarks", 40}, {"segment_len", 5}};
+  nlohmann::json causal = {{"layout", "causal"},
+                           {"head_dim", headDim},
+                           {"dtype", dtype},
+                           {"landmarks", 40},
+                           {"segment_len", 5}};
   Seeded random;
 };
-INSTANTIATE_TEST_SUITE_P(Dtypes, Emulated, testing::Combine(testing::Values("float32", "float16", "bfloat16"), testing::Values(24, 64, 80, 128)),
-                         [](const auto &info) { return std::get<0>(info.param) + "_" + std::to_string(std::get<1>(info.param)); });
+INSTANTIATE_TEST_SUITE_P(Dtypes, Emulated,
+                         testing::Combine(testing::Values("float32", "float16", "bfloat16"),
+                                          testing::Values(24, 64, 80, 128)),
+                         [](const auto &info) {
+                           return std::get<0>(info.param) + "_" +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 TEST_P(Emulated, TheSameBitsInAnyOrderAndTiming) {
   const Inputs in = randomInputs(random.generator, 1, 2, 1, 170, headDim, dtype);
@@ -31,7 +40,8 @@ TEST_P(Emulated, TheSameBitsInAnyOrderAndTiming) {
       const bool isLazy = round % 2;
       const uint64_t seed = random.generator();
       device.gpu->configure(isLazy, seed, 80);
-      ASSERT_EQ(o, device.run(program.get(), in, dtype)) << spec << (isLazy ? " lazy, " : " eager, ") << "order " << seed;
+      ASSERT_EQ(o, device.run(program.get(), in, dtype))
+          << spec << (isLazy ? " lazy, " : " eager, ") << "order " << seed;
     }
   }
 }
@@ -41,7 +51,8 @@ TEST_P(Emulated, MatricesAndCopiesMeetNoBankConflict) {
   for (const nlohmann::json &spec : {exact, causal}) {
     Device device("ptx-emulator lazy cuda:sm_80");
     device.run(spec.dump(), in, dtype);
-    const nysjit_emulator_counts counts = device.gpu->counts(); // of the last launch: the output kernel
+    // of the last launch: the output kernel
+    const nysjit_emulator_counts counts = device.gpu->counts();
     EXPECT_GT(counts.mma_flops, 0) << spec;
     EXPECT_EQ(counts.ldmatrix_conflicts, 0) << spec;
     EXPECT_EQ(counts.shared_store_conflicts, 0) << spec;

@@ -23,8 +23,12 @@ TEST_P(Golden, WithinItsBound) {
   const auto &[name, dtype, target] = GetParam();
   const golden::Case c = golden::load(name);
   Inputs in;
-  auto numbers = [&](const char *array) { return c.has(array) ? c.arrays.at(array).toDouble() : std::vector<double>(); };
-  auto integers = [&](const char *array) { return c.has(array) ? c.arrays.at(array).toInt64() : std::vector<int64_t>(); };
+  auto numbers = [&](const char *array) {
+    return c.has(array) ? c.arrays.at(array).toDouble() : std::vector<double>();
+  };
+  auto integers = [&](const char *array) {
+    return c.has(array) ? c.arrays.at(array).toInt64() : std::vector<int64_t>();
+  };
   const std::vector<int64_t> shape = c.shape("q");
   in.batch = c.isPacked() ? 1 : shape[0];
   in.queryHeads = shape[1];
@@ -48,18 +52,23 @@ TEST_P(Golden, WithinItsBound) {
   spec["dtype"] = dtype;
   Device device(target);
   const std::vector<double> o = device.run(spec.dump(), in, dtype);
-  // float32 against the case's own output; 16 bits round the inputs, so against the reference on what is left of them.
-  const std::vector<double> right = dtype == "float32" ? c.arrays.at("o").toDouble() : expected(spec.dump(), in);
+  // float32 against the case's own output; 16 bits round the inputs, so against the reference on
+  // what is left of them.
+  const std::vector<double> right =
+      dtype == "float32" ? c.arrays.at("o").toDouble() : expected(spec.dump(), in);
   const bool isHuge = name == "causal-huge-scores"; // |scores| up to 1e4
   EXPECT_LE(relativeError(o, right), isHuge && dtype == "float32" ? 1e-4 : bound(dtype));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, Golden,
-                         testing::Combine(testing::ValuesIn(supported()), testing::Values("float32", "float16", "bfloat16"), testing::ValuesIn(targets())),
-                         [](const auto &info) { return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param) + "_" + std::get<2>(info.param)); });
+                         testing::Combine(testing::ValuesIn(supported()),
+                                          testing::Values("float32", "float16", "bfloat16"),
+                                          testing::ValuesIn(targets())),
+                         [](const auto &info) {
+                           return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param) +
+                                           "_" + std::get<2>(info.param));
+                         });
 
-TEST(GoldenCases, AllAreHere) {
-  EXPECT_EQ(supported().size(), 49u);
-}
+TEST(GoldenCases, AllAreHere) { EXPECT_EQ(supported().size(), 49u); }
 
 } // namespace

@@ -1,4 +1,5 @@
-// One compile a key, however many processes ask; a worker that dies costs an error or a retry and nothing else.
+// One compile a key, however many processes ask; a worker that dies costs an error or a retry and
+// nothing else.
 #include "tests/conformance/conformance.h"
 
 #include <csignal>
@@ -33,12 +34,15 @@ nysjit_context *contextOf(const std::string &cache, const std::string &compiler)
 /// A script that runs `before` and then the real worker.
 std::string wrapper(const Folder &folder, const std::string &before) {
   const std::string path = folder.path + "/compiler.sh";
-  std::ofstream(path) << "#!/bin/sh\n" << before << "\nexec " << NYSJIT_BINARY_DIR << "/bin/nysjit-compiler \"$@\"\n";
+  std::ofstream(path) << "#!/bin/sh\n"
+                      << before << "\nexec " << NYSJIT_BINARY_DIR
+                      << "/bin/nysjit-compiler \"$@\"\n";
   std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   return path;
 }
 
-const char *const spec = R"({"layout": "causal", "head_dim": 16, "landmarks": 4, "segment_len": 8})";
+const char *const spec = R"({"layout": "causal", "head_dim": 16, "landmarks": 4, )"
+                         R"("segment_len": 8})";
 
 TEST(Processes, TwelveThatAskForOneNewKeyCompileItOnce) {
   Folder folder;
@@ -49,10 +53,12 @@ TEST(Processes, TwelveThatAskForOneNewKeyCompileItOnce) {
     if (child == 0) {
       nysjit_context *context = contextOf(folder.path + "/cache", compiler);
       nysjit_program *program = nullptr;
-      const bool ok = nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program) == NYSJIT_OK;
+      const bool ok =
+          nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program) == NYSJIT_OK;
       nysjit_program_info info = {};
       info.size = sizeof info;
-      const bool compiledHere = ok && nysjit_program_get_info(program, &info) == NYSJIT_OK && std::string(info.cache) == "compiled";
+      const bool compiledHere = ok && nysjit_program_get_info(program, &info) == NYSJIT_OK &&
+                                std::string(info.cache) == "compiled";
       _exit(!ok ? 2 : compiledHere ? 1 : 0);
     }
     children.push_back(child);
@@ -74,10 +80,12 @@ TEST(Processes, AWorkerKilledOnceIsTriedAgain) {
   Folder folder;
   // The first worker kills itself shortly after it started, in mid-compile; the second works.
   const std::string mark = folder.path + "/mark";
-  const std::string compiler = wrapper(folder, "if [ ! -e " + mark + " ]; then touch " + mark + "; (sleep 0.06; kill -9 $$) & fi");
+  const std::string compiler = wrapper(folder, "if [ ! -e " + mark + " ]; then touch " + mark +
+                                                   "; (sleep 0.06; kill -9 $$) & fi");
   nysjit_context *context = contextOf("", compiler);
   nysjit_program *program = nullptr;
-  EXPECT_EQ(nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program), NYSJIT_OK) << nysjit_last_error();
+  EXPECT_EQ(nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program), NYSJIT_OK)
+      << nysjit_last_error();
   EXPECT_TRUE(std::filesystem::exists(mark));
   nysjit_program_release(program);
   nysjit_context_destroy(context);
@@ -89,11 +97,14 @@ TEST(Processes, AWorkerThatIsAlwaysKilledIsAnErrorAndTheNextCompileWorks) {
   const std::string compiler = wrapper(folder, "if [ ! -e " + mark + " ]; then kill -9 $$; fi");
   nysjit_context *context = contextOf("", compiler);
   nysjit_program *program = nullptr;
-  EXPECT_EQ(nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program), NYSJIT_COMPILE_FAILED);
-  EXPECT_NE(std::string(nysjit_last_error()).find("signal"), std::string::npos) << nysjit_last_error();
+  EXPECT_EQ(nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program),
+            NYSJIT_COMPILE_FAILED);
+  EXPECT_NE(std::string(nysjit_last_error()).find("signal"), std::string::npos)
+      << nysjit_last_error();
   EXPECT_EQ(program, nullptr);
   std::ofstream(mark) << "";
-  EXPECT_EQ(nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program), NYSJIT_OK) << nysjit_last_error();
+  EXPECT_EQ(nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program), NYSJIT_OK)
+      << nysjit_last_error();
   nysjit_program_release(program);
   nysjit_context_destroy(context);
 }
@@ -102,8 +113,10 @@ TEST(Processes, TwoThreadsRunOneProgramAtOnce) {
   Device device("cpu:x86-64-v3");
   Device::Program program = device.prepare(spec);
   Seeded random;
-  const Inputs a = randomInputs(random.generator, 1, 2, 2, 32, 16), b = randomInputs(random.generator, 2, 2, 1, 27, 16);
-  const std::vector<double> rightA = device.run(program.get(), a, "float32"), rightB = device.run(program.get(), b, "float32");
+  const Inputs a = randomInputs(random.generator, 1, 2, 2, 32, 16);
+  const Inputs b = randomInputs(random.generator, 2, 2, 1, 27, 16);
+  const std::vector<double> rightA = device.run(program.get(), a, "float32");
+  const std::vector<double> rightB = device.run(program.get(), b, "float32");
   bool same = true;
   std::thread other([&] {
     for (int i = 0; i < 200; ++i)

@@ -16,25 +16,37 @@ protected:
   Seeded random;
   Device device;
 };
-INSTANTIATE_TEST_SUITE_P(Targets, Property, testing::ValuesIn(targets()), [](const auto &info) { return testName(info.param); });
+INSTANTIATE_TEST_SUITE_P(Targets, Property, testing::ValuesIn(targets()),
+                         [](const auto &info) { return testName(info.param); });
 
-const char *const causalSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "window": 1})";
-const char *const plainSolveSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 300, "segment_len": 1, "stabilizer": 0})"; // it overflows
-const char *const streamingSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12, "landmark_value": "streaming", "landmark_weight": "count"})";
+const char *const causalSpec = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, )"
+                               R"("segment_len": 12, "window": 1})";
+// it overflows
+const char *const plainSolveSpec =
+    R"({"layout": "causal", "head_dim": 32, "landmarks": 300, "segment_len": 1, "stabilizer": 0})";
+const char *const streamingSpec =
+    R"({"layout": "causal", "head_dim": 32, "landmarks": 32, )"
+    R"("segment_len": 12, "landmark_value": "streaming", "landmark_weight": "count"})";
 const char *const exactSpec = R"({"layout": "exact_causal", "head_dim": 32})";
 
-const char *const bidirectionalSpec = R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
-const char *const segmentSpec = R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
-const char *const prefixSpec = R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 33, "segment_len": 12})";
+const char *const bidirectionalSpec = R"({"layout": "bidirectional", "head_dim": 32, )"
+                                      R"("landmarks": 32, "segment_len": 12})";
+const char *const segmentSpec = R"({"layout": "segment_causal", "head_dim": 32, )"
+                                R"("landmarks": 32, "segment_len": 12})";
+const char *const prefixSpec = R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 33, )"
+                               R"("segment_len": 12})";
 
 /// The first `length` positions of the inputs.
 Inputs prefix(const Inputs &in, int64_t length) {
   Inputs cut = in;
   cut.length = length;
-  for (auto [from, to, heads] : {std::tuple(&in.q, &cut.q, in.queryHeads), {&in.k, &cut.k, in.keyHeads}, {&in.v, &cut.v, in.keyHeads}}) {
+  for (auto [from, to, heads] : {std::tuple(&in.q, &cut.q, in.queryHeads),
+                                 {&in.k, &cut.k, in.keyHeads},
+                                 {&in.v, &cut.v, in.keyHeads}}) {
     to->clear();
     for (int64_t row = 0; row < in.batch * heads; ++row)
-      to->insert(to->end(), from->begin() + row * in.length * in.headDim, from->begin() + (row * in.length + length) * in.headDim);
+      to->insert(to->end(), from->begin() + row * in.length * in.headDim,
+                 from->begin() + (row * in.length + length) * in.headDim);
   }
   return cut;
 }
@@ -51,7 +63,8 @@ std::string inDtype(std::string spec, const std::string &dtype) {
 TEST_P(Property, LaterPositionsChangeNoBit) {
   for (const char *layout : {causalSpec, plainSolveSpec, streamingSpec, exactSpec})
     for (const std::string math : {"float32", "tf32", "float16", "bfloat16"}) {
-      const std::string spec = inDtype(layout, math), dtype = math == "tf32" ? "float32" : math;
+      const std::string spec = inDtype(layout, math);
+      const std::string dtype = math == "tf32" ? "float32" : math;
       Inputs in = randomInputs(random.generator, 1, 2, 1, 300, 32, dtype);
       const std::vector<double> before = device.run(spec, in, dtype);
       const int64_t last = random.between(0, 298);
@@ -73,19 +86,26 @@ TEST_P(Property, LaterPositionsChangeNoBit) {
 }
 
 TEST_P(Property, OutputAtAPositionDoesNotDependOnTheLength) {
-  for (const auto &[layout, dtype] : {std::pair(causalSpec, "float32"), {streamingSpec, "float32"}, {exactSpec, "float32"}, {causalSpec, "bfloat16"}, {exactSpec, "float16"}, {prefixSpec, "float32"}}) {
+  for (const auto &[layout, dtype] : {std::pair(causalSpec, "float32"),
+                                      {streamingSpec, "float32"},
+                                      {exactSpec, "float32"},
+                                      {causalSpec, "bfloat16"},
+                                      {exactSpec, "float16"},
+                                      {prefixSpec, "float32"}}) {
     const std::string spec = inDtype(layout, dtype);
     Inputs whole = randomInputs(random.generator, 1, 2, 2, 333, 32, dtype);
     if (layout == prefixSpec)
       whole.sourceLen = {1}; // of the shortest
     const std::vector<double> all = device.run(spec, whole, dtype);
-    for (int64_t length : {int64_t(1), random.between(2, 332), int64_t(64), int64_t(128), int64_t(300)}) {
+    for (int64_t length :
+         {int64_t(1), random.between(2, 332), int64_t(64), int64_t(128), int64_t(300)}) {
       const Inputs cut = prefix(whole, length);
       const std::vector<double> some = device.run(spec, cut, dtype);
       for (int64_t h = 0; h < 2; ++h)
         for (int64_t i = 0; i < length; ++i)
           for (int64_t e = 0; e < 32; ++e)
-            ASSERT_EQ(all[whole.index(0, h, i, e, 2)], some[cut.index(0, h, i, e, 2)]) << spec << " position " << i << " of " << length;
+            ASSERT_EQ(all[whole.index(0, h, i, e, 2)], some[cut.index(0, h, i, e, 2)])
+                << spec << " position " << i << " of " << length;
     }
   }
 }
@@ -93,11 +113,15 @@ TEST_P(Property, OutputAtAPositionDoesNotDependOnTheLength) {
 TEST_P(Property, SegmentLengthOneAndFullWindowsAreExact) {
   const Inputs in = randomInputs(random.generator, 1, 1, 1, 150, 32);
   const std::vector<double> exact = expected(exactSpec, in);
-  for (const char *spec : {R"({"layout": "causal", "head_dim": 32, "landmarks": 150, "segment_len": 1})",
-                           R"({"layout": "causal", "head_dim": 32, "landmarks": 5, "segment_len": 50, "window": 2})",
-                           R"({"layout": "causal", "head_dim": 32, "landmarks": 4, "segment_len": 200})",
+  for (const char *spec : {R"({"layout": "causal", "head_dim": 32, "landmarks": 150, )"
+                           R"("segment_len": 1})",
+                           R"({"layout": "causal", "head_dim": 32, "landmarks": 5, )"
+                           R"("segment_len": 50, "window": 2})",
+                           R"({"layout": "causal", "head_dim": 32, "landmarks": 4, )"
+                           R"("segment_len": 200})",
                            R"({"layout": "causal", "head_dim": 32, "landmarks": 1})",
-                           R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 150, "segment_len": 1})"})
+                           R"({"layout": "segment_causal", "head_dim": 32, )"
+                           R"("landmarks": 150, "segment_len": 1})"})
     EXPECT_LE(relativeError(device.run(spec, in), exact), 1e-5) << spec;
 }
 
@@ -109,7 +133,8 @@ TEST_P(Property, EqualScoresGiveTheRunningMean) {
     double sum = 0;
     for (int64_t i = 0; i < 200; ++i) {
       sum += in.v[in.index(0, 0, i, 5, 1)];
-      ASSERT_NEAR(o[in.index(0, 0, i, 5, 1)], sum / double(i + 1), 2e-6) << spec << " position " << i;
+      ASSERT_NEAR(o[in.index(0, 0, i, 5, 1)], sum / double(i + 1), 2e-6)
+          << spec << " position " << i;
     }
   }
 }
@@ -124,18 +149,27 @@ TEST_P(Property, ConstantValueComesBack) {
 
 TEST_P(Property, AllSourceIsBidirectionalAndNoSourceIsCausal) {
   for (const std::string dtype : {"float32", "float16"}) {
-    Inputs in = randomInputs(random.generator, 2, 2, 1, 300, 32, dtype), prefixed = in;
-    const std::string noWindow = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, "segment_len": 12})";
+    Inputs in = randomInputs(random.generator, 2, 2, 1, 300, 32, dtype);
+    Inputs prefixed = in;
+    const std::string noWindow = R"({"layout": "causal", "head_dim": 32, "landmarks": 32, )"
+                                 R"("segment_len": 12})";
     prefixed.sourceLen = {300, 300};
-    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype), device.run(inDtype(bidirectionalSpec, dtype), in, dtype)), bound(dtype) / 5);
+    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype),
+                            device.run(inDtype(bidirectionalSpec, dtype), in, dtype)),
+              bound(dtype) / 5);
     prefixed.sourceLen = {0, 0};
-    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype), device.run(inDtype(noWindow, dtype), in, dtype)), bound(dtype) / 5);
+    EXPECT_LE(relativeError(device.run(inDtype(prefixSpec, dtype), prefixed, dtype),
+                            device.run(inDtype(noWindow, dtype), in, dtype)),
+              bound(dtype) / 5);
   }
 }
 
 TEST_P(Property, OutputsAreLinearInTheValues) {
-  for (const char *spec : {causalSpec, streamingSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
-    Inputs in = randomInputs(random.generator, 1, 2, 1, 250, 32), scaled = in, other = in;
+  for (const char *spec :
+       {causalSpec, streamingSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
+    Inputs in = randomInputs(random.generator, 1, 2, 1, 250, 32);
+    Inputs scaled = in;
+    Inputs other = in;
     if (spec == prefixSpec)
       in.sourceLen = scaled.sourceLen = other.sourceLen = {130};
     const std::vector<double> o = device.run(spec, in);
@@ -143,7 +177,8 @@ TEST_P(Property, OutputsAreLinearInTheValues) {
       x *= 4;
     for (double &x : other.v)
       x = 3 * x + 1;
-    std::vector<double> four = device.run(spec, scaled), sum = device.run(spec, other);
+    std::vector<double> four = device.run(spec, scaled);
+    std::vector<double> sum = device.run(spec, other);
     for (size_t i = 0; i < o.size(); ++i)
       ASSERT_EQ(four[i], 4 * o[i]) << spec; // a power of two: every bit
     std::fill(in.v.begin(), in.v.end(), 1);
@@ -171,7 +206,10 @@ TEST_P(Property, TheSameBitsWhateverTheThreadsBatchAndStrides) {
     second.batch = 1;
     if (spec == prefixSpec)
       second.sourceLen = {70};
-    auto part = [&](const std::vector<double> &x) { return std::vector<double>(x.begin() + ptrdiff_t(x.size() / 3), x.begin() + ptrdiff_t(x.size() / 3 * 2)); };
+    auto part = [&](const std::vector<double> &x) {
+      return std::vector<double>(x.begin() + ptrdiff_t(x.size() / 3),
+                                 x.begin() + ptrdiff_t(x.size() / 3 * 2));
+    };
     second.q = part(in.q);
     second.k = part(in.k);
     second.v = part(in.v);
@@ -184,21 +222,27 @@ TEST_P(Property, ANaNStaysInItsSequenceAndHead) {
   for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, segmentSpec, prefixSpec}) {
     in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{60, 15} : std::vector<int64_t>();
     Inputs broken = in;
-    broken.k[in.index(1, 0, 10, 3, 2)] = NAN; // batch element 1, key head 0: query heads 0 and 1 of it
+    // batch element 1, key head 0: query heads 0 and 1 of it
+    broken.k[in.index(1, 0, 10, 3, 2)] = NAN;
     broken.v[in.index(1, 0, 20, 3, 2)] = INFINITY;
-    const std::vector<double> right = device.run(spec, in), o = device.run(spec, broken);
+    const std::vector<double> right = device.run(spec, in);
+    const std::vector<double> o = device.run(spec, broken);
     for (int64_t b = 0; b < 2; ++b)
       for (int64_t h = 0; h < 4; ++h)
         for (int64_t i = 0; i < (b == 1 && h < 2 ? 0 : 100); ++i)
-          ASSERT_EQ(right[in.index(b, h, i, 0, 4)], o[in.index(b, h, i, 0, 4)]) << b << ", " << h << ", " << i;
+          ASSERT_EQ(right[in.index(b, h, i, 0, 4)], o[in.index(b, h, i, 0, 4)])
+              << b << ", " << h << ", " << i;
   }
 }
 
 TEST_P(Property, OutputsAreFiniteForHugeScores) {
-  const char *const manyLandmarks = R"({"layout": "causal", "head_dim": 40, "landmarks": 400, "segment_len": 3})";
+  const char *const manyLandmarks = R"({"layout": "causal", "head_dim": 40, )"
+                                    R"("landmarks": 400, "segment_len": 3})";
   for (double spread : {1e3, 1e10, 3e13}) { // |scores| to 1e6, 1e20, 1e28
-    for (const char *spec : {causalSpec, streamingSpec, exactSpec, manyLandmarks, bidirectionalSpec, segmentSpec, prefixSpec}) {
-      Inputs in = randomInputs(random.generator, 1, 1, 1, random.between(100, 384), spec == manyLandmarks ? 40 : 32, "float32", spread);
+    for (const char *spec : {causalSpec, streamingSpec, exactSpec, manyLandmarks, bidirectionalSpec,
+                             segmentSpec, prefixSpec}) {
+      Inputs in = randomInputs(random.generator, 1, 1, 1, random.between(100, 384),
+                               spec == manyLandmarks ? 40 : 32, "float32", spread);
       if (spec == prefixSpec)
         in.sourceLen = {random.between(0, in.length)};
       for (double value : device.run(spec, in))
@@ -210,36 +254,51 @@ TEST_P(Property, OutputsAreFiniteForHugeScores) {
 TEST_P(Property, LandmarkValuesAreBoundedForHugeScores) {
   for (double scale : {1e6, 1e11, 1e13, 1e28}) // |U| <= (2 + sqrt 5) max |v|, whatever the scores
     for (const std::string dtype : {"float32", "float16", "bfloat16"})
-      for (const char *spec : {R"({"layout": "segment_causal", "head_dim": 16, "landmarks": 40, "segment_len": 5})",
-                               R"({"layout": "causal", "head_dim": 16, "landmarks": 40, "segment_len": 5})"}) {
+      for (const char *spec : {R"({"layout": "segment_causal", "head_dim": 16, )"
+                               R"("landmarks": 40, "segment_len": 5})",
+                               R"({"layout": "causal", "head_dim": 16, "landmarks": 40, )"
+                               R"("segment_len": 5})"}) {
         Inputs in = randomInputs(random.generator, 1, 1, 1, 200, 16, dtype);
         in.scale = scale / 16;
         double largest = 0;
         for (double value : in.v)
           largest = std::max(largest, std::fabs(value));
         for (double value : device.run(inDtype(spec, dtype), in, dtype))
-          ASSERT_LE(std::fabs(value), (2 + std::sqrt(5)) * largest) << spec << dtype << " scale " << scale;
+          ASSERT_LE(std::fabs(value), (2 + std::sqrt(5)) * largest)
+              << spec << dtype << " scale " << scale;
       }
 }
 
-/// Segments of whole tiles: a landmark's sums begin anew where its own segment does, in whichever part of the past it lies.
+/// Segments of whole tiles: a landmark's sums begin anew where its own segment does, in whichever
+/// part of the past it lies.
 TEST_P(Property, OwnValuesAreSummedWithThePast) {
   for (const char *layout : {"causal", "segment_causal", "prefix_lm"}) {
-    const bool hasSource = std::string(layout) == "prefix_lm"; // its split is source_past's, and the target's parts begin at n1
+    // its split is source_past's, and the target's parts begin at n1
+    const bool hasSource = std::string(layout) == "prefix_lm";
     for (const int split : {0, 256}) {
-      const nlohmann::json config = {{hasSource ? "source_past" : "landmark_target", {{"block_m", 16}, {"block_n", 16}, {"split", split}}}};
+      const nlohmann::json config = {{hasSource ? "source_past" : "landmark_target",
+                                      {{"block_m", 16}, {"block_n", 16}, {"split", split}}}};
       nlohmann::json whole = config;
       if (split)
         whole["landmark_past"] = {{"block_m", 32}, {"block_n", 16}};
-      const double stabilizer = random.oneOf<double>({0.25, 1e6}); // at 1e6 landmarks' values are their pools
-      const nlohmann::json spec = {{"layout", layout}, {"head_dim", 32}, {"landmarks", 40}, {"segment_len", random.oneOf<int>({16, 32, 128})}, {"stabilizer", stabilizer}};
+      // at 1e6 landmarks' values are their pools
+      const double stabilizer = random.oneOf<double>({0.25, 1e6});
+      const nlohmann::json spec = {{"layout", layout},
+                                   {"head_dim", 32},
+                                   {"landmarks", 40},
+                                   {"segment_len", random.oneOf<int>({16, 32, 128})},
+                                   {"stabilizer", stabilizer}};
       Device::Program program = device.prepare(spec.dump(), whole.dump());
       ASSERT_TRUE(program);
       for (const int64_t n : {random.between(1, 100), random.between(520, 640)}) {
-        Inputs in = randomInputs(random.generator, hasSource ? 4 : 1, 2, 1, n, 32, "float32", random.oneOf<double>({0.3, hasSource ? 1.0 : 3.0}));
+        Inputs in = randomInputs(random.generator, hasSource ? 4 : 1, 2, 1, n, 32, "float32",
+                                 random.oneOf<double>({0.3, hasSource ? 1.0 : 3.0}));
         if (hasSource)
-          in.sourceLen = {random.between(0, n), random.between(0, n), random.between(0, n), random.oneOf<int64_t>({0, n, std::min<int64_t>(n, 256)})};
-        EXPECT_LE(relativeError(device.run(program.get(), in, "float32"), expected(spec.dump(), in)), bound("float32"))
+          in.sourceLen = {random.between(0, n), random.between(0, n), random.between(0, n),
+                          random.oneOf<int64_t>({0, n, std::min<int64_t>(n, 256)})};
+        EXPECT_LE(
+            relativeError(device.run(program.get(), in, "float32"), expected(spec.dump(), in)),
+            bound("float32"))
             << spec << whole << " n " << n << " n1 " << nlohmann::json(in.sourceLen);
       }
     }
@@ -247,8 +306,10 @@ TEST_P(Property, OwnValuesAreSummedWithThePast) {
 }
 
 TEST_P(Property, SharpScoresStayWithinTheBound) {
-  Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6); // one weight takes most rows
-  for (const char *spec : {causalSpec, streamingSpec, exactSpec, segmentSpec, bidirectionalSpec, prefixSpec}) {
+  // one weight takes most rows
+  Inputs in = randomInputs(random.generator, 1, 2, 2, 250, 32, "float32", 6);
+  for (const char *spec :
+       {causalSpec, streamingSpec, exactSpec, segmentSpec, bidirectionalSpec, prefixSpec}) {
     in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{100} : std::vector<int64_t>();
     EXPECT_LE(relativeError(device.run(spec, in), expected(spec, in)), 1e-5) << spec;
   }
@@ -257,8 +318,11 @@ TEST_P(Property, SharpScoresStayWithinTheBound) {
 TEST_P(Property, OutputInTheSpecsDtypeIsTheRoundedFloat32) {
   for (const std::string dtype : {"float16", "bfloat16"}) {
     const Inputs in = randomInputs(random.generator, 1, 2, 1, 100, 32, dtype);
-    Device::Program program = device.prepare(R"({"layout": "exact_causal", "head_dim": 32, "dtype": ")" + dtype + "\"}");
-    const std::vector<double> wide = device.run(program.get(), in, dtype), narrow = device.run(program.get(), in, dtype, dtype);
+    Device::Program program = device.prepare(R"({"layout": "exact_causal", "head_dim": 32, )"
+                                             R"("dtype": ")" +
+                                             dtype + "\"}");
+    const std::vector<double> wide = device.run(program.get(), in, dtype);
+    const std::vector<double> narrow = device.run(program.get(), in, dtype, dtype);
     for (size_t i = 0; i < wide.size(); ++i)
       ASSERT_EQ(narrow[i], rounded(wide[i], dtype)) << dtype << " " << i;
   }
@@ -267,10 +331,17 @@ TEST_P(Property, OutputInTheSpecsDtypeIsTheRoundedFloat32) {
 TEST_P(Property, AddressesBeyondTwoToThe31Elements) {
   if (device.gpu)
     GTEST_SKIP() << "skipped, sparse memory of this size is the CPU's";
-  // Two batch elements more than 2^31 floats apart, positions 2^25 floats apart: sparse memory, only touched pages exist.
-  const int64_t n = 70, d = 32, batchStride = (int64_t(1) << 31) + 4096, positionStride = int64_t(1) << 25;
+  // Two batch elements more than 2^31 floats apart, positions 2^25 floats apart: sparse memory,
+  // only touched pages exist.
+  const int64_t n = 70;
+  const int64_t d = 32;
+  const int64_t batchStride = (int64_t(1) << 31) + 4096;
+  const int64_t positionStride = int64_t(1) << 25;
   const size_t bytes = static_cast<size_t>(2 * batchStride + positionStride * n) * 4;
-  auto map = [&] { return static_cast<float *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)); };
+  auto map = [&] {
+    return static_cast<float *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  };
   float *memory[4] = {map(), map(), map(), map()};
   for (float *m : memory)
     ASSERT_NE(static_cast<void *>(m), MAP_FAILED);
@@ -280,8 +351,10 @@ TEST_P(Property, AddressesBeyondTwoToThe31Elements) {
     for (int64_t b = 0; b < 2; ++b)
       for (int64_t t = 0; t < n; ++t)
         for (int64_t e = 0; e < d; ++e)
-          memory[x][b * batchStride + t * positionStride + e] = float((*numbers[x])[in.index(b, 0, t, e, 1)]);
-  int64_t shape[] = {2, 1, n, d}, strides[] = {batchStride, 0, positionStride, 1};
+          memory[x][b * batchStride + t * positionStride + e] =
+              float((*numbers[x])[in.index(b, 0, t, e, 1)]);
+  int64_t shape[] = {2, 1, n, d};
+  int64_t strides[] = {batchStride, 0, positionStride, 1};
   DLTensor views[4];
   for (int x = 0; x < 4; ++x)
     views[x] = {memory[x], {kDLCPU, 0}, 4, {kDLFloat, 32, 1}, shape, strides, 0};
@@ -309,28 +382,36 @@ TEST_P(Property, AddressesBeyondTwoToThe31Elements) {
 TEST_P(Property, PackedSequencesBeyondTwoToThe31Elements) {
   if (device.gpu)
     GTEST_SKIP() << "skipped, sparse memory of this size is the CPU's";
-  const int64_t n = 100, d = 32, positionStride = int64_t(1) << 25; // row 64 is 2^31 floats from the first
+  const int64_t n = 100;
+  const int64_t d = 32;
+  const int64_t positionStride = int64_t(1) << 25; // row 64 is 2^31 floats from the first
   const size_t bytes = static_cast<size_t>(positionStride * n) * 4;
   Inputs in = randomInputs(random.generator, 1, 1, 1, n, d);
   in.cuSeqlens = {3, 40, 40, 90};
   const std::vector<double> *numbers[3] = {&in.q, &in.k, &in.v};
-  int64_t shape[] = {n, 1, d}, strides[] = {positionStride, d, 1};
+  int64_t shape[] = {n, 1, d};
+  int64_t strides[] = {positionStride, d, 1};
   DLTensor views[4];
   for (int x = 0; x < 4; ++x) {
-    auto *memory = static_cast<float *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    auto *memory = static_cast<float *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     ASSERT_NE(static_cast<void *>(memory), MAP_FAILED);
     for (int64_t i = 0; i < n * d; ++i)
       memory[i / d * positionStride + i % d] = x < 3 ? float((*numbers[x])[size_t(i)]) : NAN;
     views[x] = {memory, {kDLCPU, 0}, 3, {kDLFloat, 32, 1}, shape, strides, 0};
   }
-  Tensor offsets = makeIntegers(in.cuSeqlens), sources = makeIntegers({17, 0, 20});
-  const DLTensor cuSeqlens = offsets.view(), sourceLen = sources.view();
+  Tensor offsets = makeIntegers(in.cuSeqlens);
+  Tensor sources = makeIntegers({17, 0, 20});
+  const DLTensor cuSeqlens = offsets.view();
+  const DLTensor sourceLen = sources.view();
   for (const char *spec : {causalSpec, exactSpec, bidirectionalSpec, prefixSpec}) {
-    nysjit_run_args args = {.size = sizeof args, .q = &views[0], .k = &views[1], .v = &views[2], .o = &views[3]};
+    nysjit_run_args args = {
+        .size = sizeof args, .q = &views[0], .k = &views[1], .v = &views[2], .o = &views[3]};
     args.cu_seqlens = &cuSeqlens;
     args.source_len = spec == prefixSpec ? &sourceLen : nullptr;
     in.sourceLen = spec == prefixSpec ? std::vector<int64_t>{17, 0, 20} : std::vector<int64_t>();
-    ASSERT_EQ(nysjit_run(device.prepare(spec).get(), &args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    ASSERT_EQ(nysjit_run(device.prepare(spec).get(), &args, nullptr), NYSJIT_OK)
+        << nysjit_last_error();
     std::vector<double> o;
     for (int64_t i = 0; i < n * d; ++i)
       o.push_back(static_cast<float *>(views[3].data)[i / d * positionStride + i % d]);
@@ -343,8 +424,10 @@ TEST_P(Property, PackedSequencesBeyondTwoToThe31Elements) {
 TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
   Device::Program program = device.prepare(causalSpec);
   Inputs in = randomInputs(random.generator, 1, 1, 1, 32 * 12 + 1, 32);
-  Tensor q = makeTensor(in.q, in.queryShape(), "float32"), o = q;
-  DLTensor input = q.view(), output = o.view();
+  Tensor q = makeTensor(in.q, in.queryShape(), "float32");
+  Tensor o = q;
+  DLTensor input = q.view();
+  DLTensor output = o.view();
   std::vector<std::unique_ptr<DeviceBytes>> onDevice;
   if (device.gpu)
     for (DLTensor *tensor : {&input, &output}) {
@@ -357,7 +440,10 @@ TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
   args.q = args.k = args.v = &input;
   args.o = &output;
   EXPECT_EQ(nysjit_run(program.get(), &args, nullptr), NYSJIT_INVALID_SHAPE);
-  EXPECT_NE(std::string(nysjit_last_error()).find("at most landmarks * segment_len = 384 positions, found 385"), std::string::npos) << nysjit_last_error();
+  EXPECT_NE(std::string(nysjit_last_error())
+                .find("at most landmarks * segment_len = 384 positions, found 385"),
+            std::string::npos)
+      << nysjit_last_error();
   if (device.gpu)
     onDevice.back()->copyTo(o.bytes);
   EXPECT_EQ(o.bytes, q.bytes);
@@ -366,11 +452,17 @@ TEST_P(Property, TooLongASequenceIsRefusedBeforeAnythingRuns) {
 /// A tensor without data: sizes are all that is asked.
 struct Shape {
   int64_t extents[4];
-  DLTensor view(const Place &place) { return {nullptr, {place.isGpu() ? kDLCUDA : kDLCPU, 0}, 4, {kDLFloat, 32, 1}, extents, nullptr, 0}; }
+  DLTensor view(const Place &place) {
+    return {nullptr, {place.isGpu() ? kDLCUDA : kDLCPU, 0}, 4, {kDLFloat, 32, 1}, extents, nullptr,
+            0};
+  }
 };
-int64_t workspaceOf(const Device &device, nysjit_program *program, int64_t batch, int64_t queryHeads, int64_t length) {
-  Shape queries{{batch, queryHeads, length, 32}}, keys{{batch, 1, length, 32}};
-  const DLTensor q = queries.view(device.place), k = keys.view(device.place);
+int64_t workspaceOf(const Device &device, nysjit_program *program, int64_t batch,
+                    int64_t queryHeads, int64_t length) {
+  Shape queries{{batch, queryHeads, length, 32}};
+  Shape keys{{batch, 1, length, 32}};
+  const DLTensor q = queries.view(device.place);
+  const DLTensor k = keys.view(device.place);
   nysjit_run_args args = {};
   args.size = sizeof args;
   args.q = args.o = &q;
@@ -392,16 +484,27 @@ int64_t splitOf(nysjit_program *program) {
 }
 
 TEST_P(Property, WorkspaceIsOfTheLandmarksAlone) {
-  constexpr int64_t m = 64, d = 32, heads = 2 * 3;
+  constexpr int64_t m = 64;
+  constexpr int64_t d = 32;
+  constexpr int64_t heads = 2 * 3;
   struct Row {
     const char *spec;
-    int64_t floats, buffers; // floats a head
+    int64_t floats;
+    int64_t buffers; // floats a head
   };
   const Row rows[] = {{R"({"layout": "exact_causal", "head_dim": 32})", 0, 0},
-                      {R"({"layout": "causal", "head_dim": 32, "landmarks": 64})", m * (3 * d + 2), 5},
-                      {R"({"layout": "causal", "head_dim": 32, "landmarks": 64, "landmark_value": "streaming"})", m * (2 * d + 1), 3},
-                      {R"({"layout": "segment_causal", "head_dim": 32, "landmarks": 64})", m * (3 * d + 1), 4},
-                      {R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 64})", 5 * m * m + m * (4 * d + 1), 6}};
+                      {R"({"layout": "causal", "head_dim": 32, )"
+                       R"("landmarks": 64})",
+                       m * (3 * d + 2), 5},
+                      {R"({"layout": "causal", "head_dim": 32, "landmarks": 64, )"
+                       R"("landmark_value": "streaming"})",
+                       m * (2 * d + 1), 3},
+                      {R"({"layout": "segment_causal", "head_dim": 32, )"
+                       R"("landmarks": 64})",
+                       m * (3 * d + 1), 4},
+                      {R"({"layout": "bidirectional", "head_dim": 32, )"
+                       R"("landmarks": 64})",
+                       5 * m * m + m * (4 * d + 1), 6}};
   for (const auto &[spec, floats, buffers] : rows) {
     Device::Program program = device.prepare(spec);
     const int64_t split = splitOf(program.get());
@@ -409,7 +512,9 @@ TEST_P(Property, WorkspaceIsOfTheLandmarksAlone) {
     for (int64_t n : {m, 16 * m, 1000 * m}) { // the landmarks stay as many
       const int64_t partial = split ? (n + split - 1) / split * m * (d + 2) : 0;
       const int64_t alignment = device.gpu ? 256 * (buffers + 3) : 64 * buffers;
-      EXPECT_LE(workspaceOf(device, program.get(), 2, 3, n), heads * (floats + partial) * 4 + alignment) << spec << " n " << n;
+      EXPECT_LE(workspaceOf(device, program.get(), 2, 3, n),
+                heads * (floats + partial) * 4 + alignment)
+          << spec << " n " << n;
     }
   }
 }
@@ -425,7 +530,8 @@ TEST_P(Property, AlignedTensorsTakeTheKernelsForThem) {
       std::vector<std::string> launched;
       device.run(program.get(), in, dtype, "float32", nullptr, &launched);
       const std::string output = padding == 1 ? "causal_output_unaligned" : "causal_output";
-      EXPECT_EQ(std::count(launched.begin(), launched.end(), output), 1) << dtype << " padding " << padding << ": " << testing::PrintToString(launched);
+      EXPECT_EQ(std::count(launched.begin(), launched.end(), output), 1)
+          << dtype << " padding " << padding << ": " << testing::PrintToString(launched);
     }
 }
 

@@ -11,9 +11,13 @@ namespace nysjit::conformance {
 
 namespace {
 
-bool isExact(const PtxText &ptx, size_t line) { return ptx.kernel(line).starts_with("exact_causal"); }
+bool isExact(const PtxText &ptx, size_t line) {
+  return ptx.kernel(line).starts_with("exact_causal");
+}
 
-bool isNumber(const std::string &operand) { return operand.find_first_not_of("-0123456789") == std::string::npos; }
+bool isNumber(const std::string &operand) {
+  return operand.find_first_not_of("-0123456789") == std::string::npos;
+}
 
 enum class Bit { Zero, One, Unknown, Open }; // Open: what this is asked for decides
 
@@ -39,7 +43,8 @@ public:
         const bool isWriter = i && !i->operands.empty() && i->operands[0] == name && !i->is("st.");
         if (isWriter)
           writers.insert(at);
-        if ((!isWriter || !i->guard.empty()) && ptx.kernel(at) == ptx.kernel(line) && seen.insert(at).second)
+        if ((!isWriter || !i->guard.empty()) && ptx.kernel(at) == ptx.kernel(line) &&
+            seen.insert(at).second)
           places.push_back(at);
       };
       const size_t at = places.front();
@@ -63,7 +68,8 @@ class BitAnalysis {
 public:
   BitAnalysis(const PtxText &ptx, size_t line) : ptx(ptx), flow(ptx, line) {}
 
-  /// Of `operand` where `line` reads it. A loop's register is what it starts from, if the loop keeps that.
+  /// Of `operand` where `line` reads it. A loop's register is what it starts from, if the loop
+  /// keeps that.
   Bit bit(size_t line, const std::string &operand, int number) {
     if (isNumber(operand))
       return std::stoll(operand) >> number & 1 ? Bit::One : Bit::Zero;
@@ -107,18 +113,26 @@ private:
     if (i.is("shl.b32") && hasConstant)
       return number < constant ? Bit::Zero : bit(line, i.operands[1], number - constant);
     if (i.is("bfe.u32") && hasConstant && isNumber(i.operands[2]))
-      return number >= constant ? Bit::Zero : bit(line, i.operands[1], number + std::stoi(i.operands[2]));
+      return number >= constant ? Bit::Zero
+                                : bit(line, i.operands[1], number + std::stoi(i.operands[2]));
     if (i.is("selp.b32")) {
-      const Bit a = bit(line, i.operands[1], number), b = bit(line, i.operands[2], number);
+      const Bit a = bit(line, i.operands[1], number);
+      const Bit b = bit(line, i.operands[2], number);
       return a == b || b == Bit::Open ? a : a == Bit::Open ? b : Bit::Unknown;
     }
     if (i.is("and.b32") || i.is("or.b32")) {
-      const Bit decides = i.is("or.b32") ? Bit::One : Bit::Zero, a = bit(line, i.operands[1], number), b = bit(line, i.operands[2], number);
-      return a == decides || b == decides ? decides : a == b ? a : a == Bit::Open || b == Bit::Open ? Bit::Open : Bit::Unknown;
+      const Bit decides = i.is("or.b32") ? Bit::One : Bit::Zero;
+      const Bit a = bit(line, i.operands[1], number);
+      const Bit b = bit(line, i.operands[2], number);
+      return a == decides || b == decides       ? decides
+             : a == b                           ? a
+             : a == Bit::Open || b == Bit::Open ? Bit::Open
+                                                : Bit::Unknown;
     }
     if (i.is("add.s32")) { // while at most one of the two has a bit, nothing is carried
       for (int below = 0; below <= number; ++below) {
-        const Bit a = bit(line, i.operands[1], below), b = bit(line, i.operands[2], below);
+        const Bit a = bit(line, i.operands[1], below);
+        const Bit b = bit(line, i.operands[2], below);
         if (a != Bit::Zero && b != Bit::Zero)
           return a == Bit::Open || b == Bit::Open ? Bit::Open : Bit::Unknown;
         if (below == number)
@@ -133,22 +147,26 @@ private:
   std::map<Key, Assumption> assumed; // of what is being found out
 };
 
-/// Row and column of a mask, or a turn and a constant, that differ in a bit whatever they are: < and <= are the same.
+/// Row and column of a mask, or a turn and a constant, that differ in a bit whatever they are: <
+/// and <= are the same.
 bool neverEqual(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
   if (mutation.kind != "bound off by one")
     return false;
   const PtxInstruction *compare = ptx.instruction(mutation.line);
   BitAnalysis bits(ptx, mutation.line);
   for (int number = 0; number < 8; ++number) {
-    const Bit a = bits.bit(mutation.line, compare->operands[1], number), b = bits.bit(mutation.line, compare->operands[2], number);
+    const Bit a = bits.bit(mutation.line, compare->operands[1], number);
+    const Bit b = bits.bit(mutation.line, compare->operands[2], number);
     if ((a == Bit::Zero && b == Bit::One) || (a == Bit::One && b == Bit::Zero))
       return true;
   }
   return false;
 }
 
-/// What the plan gives for a register that holds an integer parameter of the kernel, null for others.
-const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name, const ProgramFacts &facts) {
+/// What the plan gives for a register that holds an integer parameter of the kernel, null for
+/// others.
+const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name,
+                              const ProgramFacts &facts) {
   const std::vector<size_t> &loads = ptx.writers(line, name);
   if (loads.size() != 1 || !ptx.instruction(loads[0])->is("ld.param.b32"))
     return nullptr;
@@ -167,7 +185,10 @@ struct ParameterTest {
   int64_t constant = 0;
 
   bool holds(int64_t value, const std::string &operation) const {
-    return operation == "lt" ? value < constant : operation == "le" ? value <= constant : operation == "gt" ? value > constant : value >= constant;
+    return operation == "lt"   ? value < constant
+           : operation == "le" ? value <= constant
+           : operation == "gt" ? value > constant
+                               : value >= constant;
   }
 };
 
@@ -177,19 +198,25 @@ ParameterTest parameterTest(const PtxText &ptx, size_t line, const ProgramFacts 
     return {};
   if (!isNumber(compare.operands[2]))
     return {};
-  return {parameterOf(ptx, line, compare.operands[1], facts), compare.opcode.substr(5, 2), std::stoll(compare.operands[2])};
+  return {parameterOf(ptx, line, compare.operands[1], facts), compare.opcode.substr(5, 2),
+          std::stoll(compare.operands[2])};
 }
 
-/// A test of a parameter, or a branch on one, that goes another way only at lengths that were tried, if at any.
-bool differsOnlyWhereTried(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+/// A test of a parameter, or a branch on one, that goes another way only at lengths that were
+/// tried, if at any.
+bool differsOnlyWhereTried(const PtxText &ptx, const Mutation &mutation,
+                           const ProgramFacts &facts) {
   const PtxInstruction &i = *ptx.instruction(mutation.line);
-  const bool isBound = mutation.kind == "bound off by one", isBranch = i.is("bra") && (mutation.kind == "predicate dropped" || mutation.kind == "guarded code always runs");
+  const bool isBound = mutation.kind == "bound off by one";
+  const bool isBranch = i.is("bra") && (mutation.kind == "predicate dropped" ||
+                                        mutation.kind == "guarded code always runs");
   if (!isBound && !isBranch)
     return false;
   const std::string predicate = isBranch ? i.guard.substr(i.guard.find('%')) : "";
   if (isBranch && ptx.writers(mutation.line, predicate).size() != 1)
     return false;
-  const ParameterTest test = parameterTest(ptx, isBound ? mutation.line : ptx.writers(mutation.line, predicate)[0], facts);
+  const ParameterTest test =
+      parameterTest(ptx, isBound ? mutation.line : ptx.writers(mutation.line, predicate)[0], facts);
   if (!test.parameter)
     return false;
   Result<CompiledExpression> value = CompiledExpression::compile(*test.parameter, {"n"});
@@ -200,7 +227,8 @@ bool differsOnlyWhereTried(const PtxText &ptx, const Mutation &mutation, const P
     const bool was = test.holds(*number, test.opcode) != (isBranch && i.guard[1] == '!');
     const std::string other = test.opcode.substr(0, 1) + (test.opcode[1] == 't' ? "e" : "t");
     const bool is = isBound ? test.holds(*number, other) : mutation.kind == "predicate dropped";
-    if (was != is && std::find(facts.lengths.begin(), facts.lengths.end(), n) == facts.lengths.end())
+    if (was != is &&
+        std::find(facts.lengths.begin(), facts.lengths.end(), n) == facts.lengths.end())
       return false;
   }
   return value.ok();
@@ -208,22 +236,28 @@ bool differsOnlyWhereTried(const PtxText &ptx, const Mutation &mutation, const P
 
 bool hasProductsBefore(const PtxText &ptx, size_t line, const std::string &kernel) {
   return std::any_of(ptx.instructions().begin(), ptx.instructions().lower_bound(line),
-                     [&](const auto &other) { return other.second.is("mma") && ptx.kernel(other.first) == kernel; });
+                     [&](const auto &other) {
+                       return other.second.is("mma") && ptx.kernel(other.first) == kernel;
+                     });
 }
 
-/// Far tiles begin at a landmark that some query sees, and the window's landmarks come after it: a tile's first columns, up to
-/// the window's number, are landmarks.
+/// Far tiles begin at a landmark that some query sees, and the window's landmarks come after it: a
+/// tile's first columns, up to the window's number, are landmarks.
 bool isWithinWindow(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
   size_t line = mutation.line;
   const PtxInstruction *test = ptx.instruction(line);
-  if (mutation.kind == "guarded code always runs" && ptx.writers(line, test->guard.substr(1)).size() == 1)
+  if (mutation.kind == "guarded code always runs" &&
+      ptx.writers(line, test->guard.substr(1)).size() == 1)
     test = ptx.instruction(line = ptx.writers(line, test->guard.substr(1))[0]);
   else if (mutation.kind != "bound off by one")
     return false;
-  if (!ptx.kernel(line).starts_with("causal_output") || facts.window < 8 || !test->is("setp.ge.u32"))
+  if (!ptx.kernel(line).starts_with("causal_output") || facts.window < 8 ||
+      !test->is("setp.ge.u32"))
     return false;
-  const std::vector<size_t> &bounds = ptx.writers(line, test->operands[2]); // landmarks: n / segment_len
-  return bounds.size() == 1 && ptx.instruction(bounds[0])->is("div.u32") && BitAnalysis(ptx, line).bit(line, test->operands[1], 3) == Bit::Zero;
+  // landmarks: n / segment_len
+  const std::vector<size_t> &bounds = ptx.writers(line, test->operands[2]);
+  return bounds.size() == 1 && ptx.instruction(bounds[0])->is("div.u32") &&
+         BitAnalysis(ptx, line).bit(line, test->operands[1], 3) == Bit::Zero;
 }
 
 /// Whether control comes back to `line`.
@@ -250,17 +284,21 @@ bool isInLoop(const PtxText &ptx, size_t line) {
 /// exact_causal here has tiles of four blocks of keys.
 bool isNeverTwoTurns(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
   const PtxInstruction *i = ptx.instruction(mutation.line);
-  return isExact(ptx, mutation.line) && mutation.kind == "bound off by one" && i->is("setp.lt.u32") && i->operands[2] == "2";
+  return isExact(ptx, mutation.line) && mutation.kind == "bound off by one" &&
+         i->is("setp.lt.u32") && i->operands[2] == "2";
 }
 
 /// The barrier between the two loops, with two stages.
 bool isBetweenEvenTurns(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
   const std::string &kernel = ptx.kernel(mutation.line);
-  const bool hasTwoStages = std::any_of(ptx.instructions().begin(), ptx.instructions().lower_bound(mutation.line), [&](const auto &other) {
-    return ptx.kernel(other.first) == kernel && other.second.is("setp.eq.b32") && other.second.operands[2] == "2";
-  });
-  return isExact(ptx, mutation.line) && mutation.kind == "barrier deleted" && hasTwoStages && hasProductsBefore(ptx, mutation.line, kernel) &&
-         !isInLoop(ptx, mutation.line);
+  const bool hasTwoStages =
+      std::any_of(ptx.instructions().begin(), ptx.instructions().lower_bound(mutation.line),
+                  [&](const auto &other) {
+                    return ptx.kernel(other.first) == kernel && other.second.is("setp.eq.b32") &&
+                           other.second.operands[2] == "2";
+                  });
+  return isExact(ptx, mutation.line) && mutation.kind == "barrier deleted" && hasTwoStages &&
+         hasProductsBefore(ptx, mutation.line, kernel) && !isInLoop(ptx, mutation.line);
 }
 
 struct Rule {
@@ -269,15 +307,19 @@ struct Rule {
 };
 constexpr Rule rules[] = {
     {{"the two numbers are never equal, so < is <="}, neverEqual},
-    {{"the parameter is on the other side of the constant, or was tried where it is not", /*isAnywhere=*/false}, differsOnlyWhereTried},
+    {{"the parameter is on the other side of the constant, or was tried where it is not",
+      /*isAnywhere=*/false},
+     differsOnlyWhereTried},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
-    {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"}, isBetweenEvenTurns},
+    {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"},
+     isBetweenEvenTurns},
 };
 
 } // namespace
 
-std::optional<Equivalence> equivalenceOf(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+std::optional<Equivalence> equivalenceOf(const PtxText &ptx, const Mutation &mutation,
+                                         const ProgramFacts &facts) {
   for (const Rule &rule : rules)
     if (rule.holds(ptx, mutation, facts))
       return rule.equivalence;

@@ -1,4 +1,5 @@
-// Mutations that leave the program as it was, by rule: each says why, and holds for what the reason holds for.
+// Mutations that leave the program as it was, by rule: each says why, and holds for what the reason
+// holds for.
 #pragma once
 #include "runtime/plan/plan.h"
 #include "tests/conformance/ptx_mutations.h"
@@ -14,11 +15,13 @@ struct ProgramFacts {
   std::vector<int64_t> lengths; // the kernel ran on
 };
 
-/// Why a mutation cannot be noticed; elsewhere than at the lengths that were tried, if not `isAnywhere`.
+/// Why a mutation cannot be noticed; elsewhere than at the lengths that were tried, if not
+/// `isAnywhere`.
 struct Equivalence {
   const char *reason;
   bool isAnywhere = true;
 };
-std::optional<Equivalence> equivalenceOf(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts);
+std::optional<Equivalence> equivalenceOf(const PtxText &ptx, const Mutation &mutation,
+                                         const ProgramFacts &facts);
 
 } // namespace nysjit::conformance

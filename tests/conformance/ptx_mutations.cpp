@@ -9,7 +9,7 @@
 
 namespace nysjit::conformance {
 
-//===- Text -----------------------------------------------------------------------------------------------------===//
+//===- Text -----------------------------------------------------------------------------------===//
 
 std::string PtxInstruction::text() const {
   std::string all = (guard.empty() ? "\t" : guard + " ") + opcode;
@@ -19,7 +19,8 @@ std::string PtxInstruction::text() const {
 }
 
 static std::string trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
+  const size_t first = text.find_first_not_of(" \t");
+  const size_t last = text.find_last_not_of(" \t");
   return first == std::string_view::npos ? "" : std::string(text.substr(first, last - first + 1));
 }
 
@@ -72,11 +73,13 @@ PtxText::PtxText(const std::string &ptx) {
       labels[kernel + line.substr(0, line.find(':'))] = i;
     // mma's operands stand on lines of their own.
     if (line.starts_with("mma"))
-      for (size_t next = i + 1; next < text.size() && text[i].find(';') == std::string::npos; ++next) {
+      for (size_t next = i + 1; next < text.size() && text[i].find(';') == std::string::npos;
+           ++next) {
         text[i] += " " + trimmed(text[next]);
         text[next] = "";
       }
-    if (std::optional<PtxInstruction> instruction = kernel.empty() ? std::nullopt : parse(text[i])) {
+    if (std::optional<PtxInstruction> instruction =
+            kernel.empty() ? std::nullopt : parse(text[i])) {
       if (!instruction->operands.empty() && !instruction->is("st."))
         written[kernel + instruction->operands[0]].push_back(i);
       found.emplace(i, std::move(*instruction));
@@ -103,12 +106,13 @@ std::string moduleOf(const PtxText &ptx, const std::string &kernel, const Mutati
   return all;
 }
 
-//===- Mutations ------------------------------------------------------------------------------------------------===//
+//===- Mutations ------------------------------------------------------------------------------===//
 
 namespace {
 
 std::optional<int64_t> constantOf(const std::string &operand) {
-  const bool isNumber = !operand.empty() && operand.find_first_not_of("-0123456789") == std::string::npos;
+  const bool isNumber =
+      !operand.empty() && operand.find_first_not_of("-0123456789") == std::string::npos;
   return isNumber ? std::optional<int64_t>(std::stoll(operand)) : std::nullopt;
 }
 
@@ -163,22 +167,27 @@ private:
       if (i->is("bra")) // what it guarded is what it jumps over
         add("guarded code always runs", "");
     }
-    static const std::map<std::string, std::string> neighbours = {{"setp.lt.", "setp.le."}, {"setp.le.", "setp.lt."}, {"setp.gt.", "setp.ge."}, {"setp.ge.", "setp.gt."}};
-    if (const auto other = neighbours.find(i->opcode.substr(0, 8)); other != neighbours.end() && i->opcode.find(".f") == std::string::npos)
+    static const std::map<std::string, std::string> neighbours = {{"setp.lt.", "setp.le."},
+                                                                  {"setp.le.", "setp.lt."},
+                                                                  {"setp.gt.", "setp.ge."},
+                                                                  {"setp.ge.", "setp.gt."}};
+    if (const auto other = neighbours.find(i->opcode.substr(0, 8));
+        other != neighbours.end() && i->opcode.find(".f") == std::string::npos)
       addOpcode("bound off by one", other->second + i->opcode.substr(8));
     if (i->is("selp.b32") && i->operands[1] == "16" && i->operands[2] == "0")
       add("copy without a bound", "\tmov.b32 " + i->operands[0] + ", 16;");
   }
 
-  /// Registers that hold the number of a stage or something computed from it: from "following = slot + 1; slot = following ==
-  /// stages ? 0 : following" on.
+  /// Registers that hold the number of a stage or something computed from it: from "following =
+  /// slot + 1; slot = following == stages ? 0 : following" on.
   void findStages() {
     for (const auto &[line, select] : ptx.instructions()) {
       if (!select.is("selp.b32") || select.operands[1] != "0")
         continue;
       const std::string &following = select.operands[2];
       for (size_t compare : ptx.writers(line, select.operands[3]))
-        if (const PtxInstruction &test = *ptx.instruction(compare); test.is("setp.eq") && test.operands[1] == following && constantOf(test.operands[2])) {
+        if (const PtxInstruction &test = *ptx.instruction(compare);
+            test.is("setp.eq") && test.operands[1] == following && constantOf(test.operands[2])) {
           stageRegisters.insert(ptx.kernel(line) + select.operands[0]);
           stageRegisters.insert(ptx.kernel(line) + following);
           stageTests.insert(compare);
@@ -194,9 +203,12 @@ private:
     }
   }
   bool isStageArithmetic(size_t line, const PtxInstruction &instruction) const {
-    static const std::set<std::string> opcodes = {"shl.b32", "add.s32", "selp.b32", "mul.lo.s32", "mad.lo.s32", "setp.eq.b32", "setp.ne.b32"};
+    static const std::set<std::string> opcodes = {
+        "shl.b32", "add.s32", "selp.b32", "mul.lo.s32", "mad.lo.s32", "setp.eq.b32", "setp.ne.b32"};
     return opcodes.contains(instruction.opcode) &&
-           std::any_of(instruction.operands.begin() + 1, instruction.operands.end(), [&](const std::string &o) { return stageRegisters.contains(ptx.kernel(line) + o); });
+           std::any_of(
+               instruction.operands.begin() + 1, instruction.operands.end(),
+               [&](const std::string &o) { return stageRegisters.contains(ptx.kernel(line) + o); });
   }
   void stages() {
     if (!stageTests.contains(at) && !isStageArithmetic(at, *i))
@@ -204,7 +216,8 @@ private:
     for (size_t operand = 1; operand < i->operands.size(); ++operand)
       if (std::optional<int64_t> constant = constantOf(i->operands[operand]))
         for (int64_t step : {-1, 1})
-          add("stage off by one", operand, std::to_string(*constant + (std::abs(*constant) >= 16 ? 16 * step : step)));
+          add("stage off by one", operand,
+              std::to_string(*constant + (std::abs(*constant) >= 16 ? 16 * step : step)));
   }
 
   void swizzles() {
@@ -223,14 +236,16 @@ private:
         i = ptx.instruction(line);
         if ((i->is("shr.") || i->is("bfe.") || i->is("and.")) && rowBits.insert(line).second)
           if (std::optional<int64_t> constant = constantOf(i->operands[2]))
-            add("swizzle's row bits changed", 2, std::to_string(i->is("and.") ? *constant >> 1 : *constant + 1));
+            add("swizzle's row bits changed", 2,
+                std::to_string(i->is("and.") ? *constant >> 1 : *constant + 1));
       }
     at = own;
     i = exclusive;
   }
 
   void swap(const char *kind, size_t operand, bool isLast = false) {
-    std::vector<std::string> registers = splitOperands(std::string_view(i->operands[operand]).substr(1, i->operands[operand].size() - 2));
+    std::vector<std::string> registers = splitOperands(
+        std::string_view(i->operands[operand]).substr(1, i->operands[operand].size() - 2));
     if (registers.size() < 2 || registers[0] == registers[isLast ? registers.size() - 1 : 1])
       return;
     std::swap(registers[0], registers[isLast ? registers.size() - 1 : 1]);
@@ -246,14 +261,19 @@ private:
     }
     if (i->is("ldmatrix.")) {
       const size_t trans = i->opcode.find(".trans");
-      addOpcode("ldmatrix transposed", trans == std::string::npos ? std::string(i->opcode).insert(i->opcode.find(".shared"), ".trans") : std::string(i->opcode).erase(trans, 6));
-      swap("ldmatrix's results swapped", 0, /*isLast=*/true); // the first two may be rows of one sum
+      addOpcode("ldmatrix transposed",
+                trans == std::string::npos
+                    ? std::string(i->opcode).insert(i->opcode.find(".shared"), ".trans")
+                    : std::string(i->opcode).erase(trans, 6));
+      // the first two may be rows of one sum
+      swap("ldmatrix's results swapped", 0, /*isLast=*/true);
     }
   }
 
   const PtxText &ptx;
   std::set<std::string> stageRegisters; // by kernel and name
-  std::set<size_t> stageTests, rowBits;
+  std::set<size_t> stageTests;
+  std::set<size_t> rowBits;
   std::vector<Mutation> mutations;
   size_t at = 0;
   const PtxInstruction *i = nullptr;

@@ -9,11 +9,16 @@ using namespace nysjit::conformance;
 
 namespace {
 
-bool hasInverse(const std::string &layout) { return layout == "bidirectional" || layout == "prefix_lm"; }
+bool hasInverse(const std::string &layout) {
+  return layout == "bidirectional" || layout == "prefix_lm";
+}
 
 /// A spec of any options that the layout has.
 nlohmann::json randomSpec(Seeded &random, const std::string &layout, const std::string &dtype) {
-  nlohmann::json spec = {{"layout", layout}, {"dtype", dtype}, {"head_dim", 8 * (random.between(0, 3) ? random.between(2, 12) : random.between(13, 32))}};
+  nlohmann::json spec = {
+      {"layout", layout},
+      {"dtype", dtype},
+      {"head_dim", 8 * (random.between(0, 3) ? random.between(2, 12) : random.between(13, 32))}};
   if (dtype == "float32" && random.between(0, 3) == 0)
     spec["float32_math"] = "tf32";
   if (layout == "exact_causal")
@@ -22,7 +27,8 @@ nlohmann::json randomSpec(Seeded &random, const std::string &layout, const std::
   const int64_t landmarks = random.oneOf<int64_t>({1, random.between(2, 16), 33, 64, many});
   spec["landmarks"] = landmarks;
   if (random.between(0, 2))
-    spec["segment_len"] = random.oneOf<int64_t>({1, random.between(2, 9), 16, 64, random.between(65, 130)});
+    spec["segment_len"] =
+        random.oneOf<int64_t>({1, random.between(2, 9), 16, 64, random.between(65, 130)});
   if (layout == "causal")
     spec["window"] = std::min(landmarks, random.oneOf<int64_t>({0, 0, 1, 3}));
   if (layout == "causal" || layout == "prefix_lm") {
@@ -41,11 +47,22 @@ nlohmann::json randomSpec(Seeded &random, const std::string &layout, const std::
 /// Inputs that the spec takes: sequences of one length, padded or packed, with NaNs outside them.
 Inputs randomInputsOf(Seeded &random, const nlohmann::json &spec, bool isGpu) {
   const std::string dtype = spec["dtype"];
-  const int64_t limit = spec.contains("segment_len") ? int64_t(spec["landmarks"]) * int64_t(spec["segment_len"]) : 400;
-  auto randomLength = [&](int64_t most) { return std::min({limit, most, random.oneOf<int64_t>({0, 1, random.between(2, 63), 64, 65, random.between(66, 400)})}); };
-  const int64_t keyHeads = random.between(1, 2), queryHeads = keyHeads * random.between(1, 3);
-  int64_t sequences = random.between(1, 2), length = randomLength(400);
-  std::vector<int64_t> cuSeqlens, seqlens, starts, lengths;
+  const int64_t limit = spec.contains("segment_len")
+                            ? int64_t(spec["landmarks"]) * int64_t(spec["segment_len"])
+                            : 400;
+  auto randomLength = [&](int64_t most) {
+    return std::min(
+        {limit, most,
+         random.oneOf<int64_t>({0, 1, random.between(2, 63), 64, 65, random.between(66, 400)})});
+  };
+  const int64_t keyHeads = random.between(1, 2);
+  const int64_t queryHeads = keyHeads * random.between(1, 3);
+  int64_t sequences = random.between(1, 2);
+  int64_t length = randomLength(400);
+  std::vector<int64_t> cuSeqlens;
+  std::vector<int64_t> seqlens;
+  std::vector<int64_t> starts;
+  std::vector<int64_t> lengths;
   const int64_t form = random.between(0, 2);
   if (form == 1) { // packed
     sequences = random.between(1, 4);
@@ -61,12 +78,14 @@ Inputs randomInputsOf(Seeded &random, const nlohmann::json &spec, bool isGpu) {
     length += random.oneOf<int64_t>({0, 0, 1, 80});
     if (random.between(0, 1))
       for (int64_t b = 0; b < sequences; ++b)
-        starts.push_back(random.oneOf<int64_t>({0, length - seqlens[size_t(b)], random.between(0, length - seqlens[size_t(b)])}));
+        starts.push_back(random.oneOf<int64_t>(
+            {0, length - seqlens[size_t(b)], random.between(0, length - seqlens[size_t(b)])}));
   } else {
     lengths.assign(size_t(sequences), length);
   }
   const double spread = random.oneOf<double>({0.3, 1, spec.contains("float32_math") ? 1 : 3.0});
-  Inputs in = randomInputs(random.generator, form == 1 ? 1 : sequences, queryHeads, keyHeads, length, spec["head_dim"], dtype, spread);
+  Inputs in = randomInputs(random.generator, form == 1 ? 1 : sequences, queryHeads, keyHeads,
+                           length, spec["head_dim"], dtype, spread);
   in.cuSeqlens = cuSeqlens;
   in.seqlens = seqlens;
   in.starts = starts;
@@ -104,14 +123,17 @@ std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
   const std::string layout = spec["layout"];
   if (layout == "exact_causal")
     return nlohmann::json{{"exact_causal", blocks()}}.dump();
-  const bool isSolved = layout != "bidirectional" && spec.value("landmark_value", "nystrom") == "nystrom";
+  const bool isSolved =
+      layout != "bidirectional" && spec.value("landmark_value", "nystrom") == "nystrom";
   nlohmann::json config;
   if (hasInverse(layout)) {
     config["source_inverse"] = blocks(/*isSquare=*/true);
     config["source_output"] = blocks();
   }
   if (layout != "bidirectional")
-    config[layout == "causal" ? "causal_output" : layout == "prefix_lm" ? "target_output" : "segment_output"] = blocks();
+    config[layout == "causal"      ? "causal_output"
+           : layout == "prefix_lm" ? "target_output"
+                                   : "segment_output"] = blocks();
   if (isSolved) {
     config["landmark_target"] = blocks();
     config["landmark_solve"] = blocks(/*isSquare=*/true);
@@ -127,9 +149,11 @@ std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
 }
 
 std::string describe(const Inputs &in) {
-  nlohmann::json all = {{"B", in.batch}, {"Hq", in.queryHeads}, {"Hkv", in.keyHeads}, {"n", in.length}, {"scale", in.scale}, {"swapHeads", in.swapHeads},
-                        {"padding", in.padding}, {"cu_seqlens", in.cuSeqlens}, {"seqlens", in.seqlens}, {"seq_starts", in.starts}, {"source_len", in.sourceLen},
-                        {"max_length", in.maxLength}};
+  nlohmann::json all = {
+      {"B", in.batch},           {"Hq", in.queryHeads},        {"Hkv", in.keyHeads},
+      {"n", in.length},          {"scale", in.scale},          {"swapHeads", in.swapHeads},
+      {"padding", in.padding},   {"cu_seqlens", in.cuSeqlens}, {"seqlens", in.seqlens},
+      {"seq_starts", in.starts}, {"source_len", in.sourceLen}, {"max_length", in.maxLength}};
   return all.dump();
 }
 
@@ -140,23 +164,31 @@ TEST_P(Random, SpecsAndShapes) {
   Seeded random;
   std::string place = target;
   if (Place(target).isEmulator()) // any GPU
-    place = target.substr(0, target.rfind('_') + 1) + random.oneOf<std::string>({"80", "86", "89", "90", "100", "120"});
+    place = target.substr(0, target.rfind('_') + 1) +
+            random.oneOf<std::string>({"80", "86", "89", "90", "100", "120"});
   SCOPED_TRACE(place);
   Device device(place, 0, /*useCache=*/false);
   for (int round = 0; round < (device.gpu ? 1 : 2); ++round)
-    for (const char *layout : {"causal", "exact_causal", "bidirectional", "segment_causal", "prefix_lm"}) {
+    for (const char *layout :
+         {"causal", "exact_causal", "bidirectional", "segment_causal", "prefix_lm"}) {
       const nlohmann::json spec = randomSpec(random, layout, dtype);
       const Inputs in = randomInputsOf(random, spec, bool(device.gpu));
-      const std::string config = randomConfig(random, spec), outputDtype = random.oneOf<std::string>({"float32", dtype});
+      const std::string config = randomConfig(random, spec);
+      const std::string outputDtype = random.oneOf<std::string>({"float32", dtype});
       SCOPED_TRACE(spec.dump() + " " + config + " " + describe(in));
       Device::Program program = device.prepare(spec.dump(), config);
       ASSERT_TRUE(program);
       const std::vector<double> o = device.run(program.get(), in, dtype, outputDtype);
-      EXPECT_LE(relativeError(o, expected(spec.dump(), in)), spec.value("float32_math", "") == "tf32" ? 2e-3 : bound(dtype));
+      EXPECT_LE(relativeError(o, expected(spec.dump(), in)),
+                spec.value("float32_math", "") == "tf32" ? 2e-3 : bound(dtype));
       EXPECT_EQ(in.largestOutside(o), 0) << "outside the sequences";
     }
 }
-INSTANTIATE_TEST_SUITE_P(Cases, Random, testing::Combine(testing::Values("float32", "float16", "bfloat16"), testing::ValuesIn(targets())),
-                         [](const auto &info) { return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param)); });
+INSTANTIATE_TEST_SUITE_P(Cases, Random,
+                         testing::Combine(testing::Values("float32", "float16", "bfloat16"),
+                                          testing::ValuesIn(targets())),
+                         [](const auto &info) {
+                           return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param));
+                         });
 
 } // namespace

@@ -14,9 +14,14 @@ protected:
   Seeded random;
   Device device;
 
-  /// Learned landmarks, or none for first_k. `leap`: every so often a key is this much longer, so that scores leap.
-  Inputs inputs(const nlohmann::json &spec, int64_t length, const std::string &dtype, double leap = 1) {
-    const int64_t keyHeads = 1, queryHeads = 2, headDim = spec["head_dim"], landmarks = spec["landmarks"];
+  /// Learned landmarks, or none for first_k. `leap`: every so often a key is this much longer, so
+  /// that scores leap.
+  Inputs inputs(const nlohmann::json &spec, int64_t length, const std::string &dtype,
+                double leap = 1) {
+    const int64_t keyHeads = 1;
+    const int64_t queryHeads = 2;
+    const int64_t headDim = spec["head_dim"];
+    const int64_t landmarks = spec["landmarks"];
     Inputs in = randomInputs(random.generator, 1, queryHeads, keyHeads, length, headDim, dtype);
     std::normal_distribution<double> normal;
     if (spec["landmark_source"] == "learned")
@@ -28,7 +33,8 @@ protected:
     double size = 1;
     for (int64_t t = 0; t < length; ++t) {
       if (random.between(0, 7) == 0)
-        size = std::exp(std::uniform_real_distribution<double>(0, std::log(leap) + 1e-9)(random.generator));
+        size = std::exp(
+            std::uniform_real_distribution<double>(0, std::log(leap) + 1e-9)(random.generator));
       for (int64_t e = 0; e < headDim; ++e) {
         double &key = in.k[in.index(0, 0, t, e, keyHeads)];
         key = rounded(key * size, dtype);
@@ -37,12 +43,17 @@ protected:
     return in;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Targets, Scan, testing::ValuesIn(targets()), [](const auto &info) { return testName(info.param); });
+INSTANTIATE_TEST_SUITE_P(Targets, Scan, testing::ValuesIn(targets()),
+                         [](const auto &info) { return testName(info.param); });
 
 const char *const split = R"({"scan_output": {"split": 256}})";
 
 nlohmann::json specOf(bool isFirstK, int landmarks, int headDim, const std::string &dtype) {
-  nlohmann::json spec = {{"layout", "scan"}, {"head_dim", headDim}, {"landmarks", landmarks}, {"dtype", dtype}, {"landmark_source", isFirstK ? "first_k" : "learned"}};
+  nlohmann::json spec = {{"layout", "scan"},
+                         {"head_dim", headDim},
+                         {"landmarks", landmarks},
+                         {"dtype", dtype},
+                         {"landmark_source", isFirstK ? "first_k" : "learned"}};
   if (isFirstK)
     spec["first_k"] = 2 * landmarks;
   return spec;
@@ -66,11 +77,13 @@ TEST_P(Scan, LaterPositionsChangeNoBit) {
             in.q[in.index(0, h, t, e, 2)] = rounded(large(random.generator), dtype);
         }
       const std::vector<double> after = device.run(program.get(), in, dtype);
-      const int64_t end = isFirstK && last < 48 ? std::min<int64_t>(last, 47) : last; // all of first_k's are known from k0 on
+      // all of first_k's are known from k0 on
+      const int64_t end = isFirstK && last < 48 ? std::min<int64_t>(last, 47) : last;
       for (int64_t h = 0; h < 2; ++h)
         for (int64_t i = 0; i <= end; ++i)
           for (int64_t e = 0; e < 32; ++e)
-            ASSERT_EQ(before[in.index(0, h, i, e, 2)], after[in.index(0, h, i, e, 2)]) << spec << " position " << i << ", changed from " << last + 1;
+            ASSERT_EQ(before[in.index(0, h, i, e, 2)], after[in.index(0, h, i, e, 2)])
+                << spec << " position " << i << ", changed from " << last + 1;
     }
 }
 
@@ -82,16 +95,20 @@ TEST_P(Scan, OutputAtAPositionDoesNotDependOnTheLength) {
   for (int64_t length : {random.between(1, 599), int64_t(256), int64_t(512)}) {
     Inputs cut = whole;
     cut.length = length;
-    for (auto [from, to, heads] : {std::tuple(&whole.q, &cut.q, whole.queryHeads), {&whole.k, &cut.k, whole.keyHeads}, {&whole.v, &cut.v, whole.keyHeads}}) {
+    for (auto [from, to, heads] : {std::tuple(&whole.q, &cut.q, whole.queryHeads),
+                                   {&whole.k, &cut.k, whole.keyHeads},
+                                   {&whole.v, &cut.v, whole.keyHeads}}) {
       to->clear();
       for (int64_t h = 0; h < heads; ++h)
-        to->insert(to->end(), from->begin() + h * 600 * 32, from->begin() + (h * 600 + length) * 32);
+        to->insert(to->end(), from->begin() + h * 600 * 32,
+                   from->begin() + (h * 600 + length) * 32);
     }
     const std::vector<double> some = device.run(program.get(), cut, "float32");
     for (int64_t h = 0; h < 2; ++h)
       for (int64_t i = 0; i < length; ++i)
         for (int64_t e = 0; e < 32; ++e)
-          ASSERT_EQ(all[whole.index(0, h, i, e, 2)], some[cut.index(0, h, i, e, 2)]) << "position " << i << " of " << length;
+          ASSERT_EQ(all[whole.index(0, h, i, e, 2)], some[cut.index(0, h, i, e, 2)])
+              << "position " << i << " of " << length;
   }
 }
 
@@ -102,7 +119,9 @@ TEST_P(Scan, ScoresThatLeapStayWithinTheBound) {
       const Inputs in = inputs(spec, 200, dtype, leap);
       Device::Program program = device.prepare(spec.dump(), random.between(0, 1) ? split : "");
       const double limit = dtype == "float32" ? 1e-4 : bound(dtype); // scores of hundreds
-      EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)), limit) << spec << " leap " << leap;
+      EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)),
+                limit)
+          << spec << " leap " << leap;
     }
 }
 
@@ -111,29 +130,41 @@ TEST_P(Scan, TilesOfLandmarks) {
   for (const int part : {0, 256})
     for (const int landmarks : {13, 32, 33}) {
       const std::string dtype = random.oneOf<std::string>({"float32", "bfloat16"});
-      const nlohmann::json spec = specOf(random.between(0, 1), landmarks, 24, dtype), config = {{"scan_output", {{"block_m", 16}, {"block_n", 32}, {"split", part}}}};
+      const nlohmann::json spec = specOf(random.between(0, 1), landmarks, 24, dtype);
+      const nlohmann::json config = {
+          {"scan_output", {{"block_m", 16}, {"block_n", 32}, {"split", part}}}};
       const Inputs in = inputs(spec, random.between(257, 330), dtype, 30);
       Device::Program program = device.prepare(spec.dump(), config.dump());
       const double limit = dtype == "float32" ? 1e-4 : bound(dtype); // scores of hundreds
-      EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)), limit) << spec << config << " length " << in.length;
+      EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)),
+                limit)
+          << spec << config << " length " << in.length;
     }
 }
 
 TEST_P(Scan, RandomSpecs) {
   for (int round = 0; round < (device.gpu ? 4 : 8); ++round) {
     const std::string dtype = random.oneOf<std::string>({"float32", "float16", "bfloat16"});
-    nlohmann::json spec = specOf(random.between(0, 1), int(random.between(1, 100)), 8 * int(random.between(2, 10)), dtype);
+    nlohmann::json spec = specOf(random.between(0, 1), int(random.between(1, 100)),
+                                 8 * int(random.between(2, 10)), dtype);
     spec["inverse_iterations"] = random.between(0, 8);
     spec["conv_kernel"] = random.oneOf<int>({0, 0, 1, 4});
-    Inputs in = inputs(spec, random.oneOf<int64_t>({0, 1, 63, 64, 65, random.between(1, 400)}), dtype);
+    Inputs in =
+        inputs(spec, random.oneOf<int64_t>({0, 1, 63, 64, 65, random.between(1, 400)}), dtype);
     const int conv = spec["conv_kernel"];
     in.conv.resize(static_cast<size_t>(2 * conv));
     for (double &x : in.conv)
       x = rounded(std::normal_distribution<double>()(random.generator), dtype);
     auto block = [&] { return random.oneOf<int>({16, 32, 64}); };
-    const nlohmann::json config = {{"scan_output", {{"block_m", block()}, {"block_n", block()}, {"split", random.oneOf<int>({0, 256})}}}, {"scan_inverse", {{"block_m", block()}}}};
-    Device::Program program = device.prepare(spec.dump(), random.between(0, 1) ? config.dump() : "");
-    EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)), bound(dtype)) << spec << config << " length " << in.length;
+    const nlohmann::json config = {
+        {"scan_output",
+         {{"block_m", block()}, {"block_n", block()}, {"split", random.oneOf<int>({0, 256})}}},
+        {"scan_inverse", {{"block_m", block()}}}};
+    Device::Program program =
+        device.prepare(spec.dump(), random.between(0, 1) ? config.dump() : "");
+    EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)),
+              bound(dtype))
+        << spec << config << " length " << in.length;
   }
 }
 

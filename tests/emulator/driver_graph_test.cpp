@@ -8,10 +8,14 @@ using namespace nysjit::emulator_test;
 
 namespace {
 
-constexpr CUresult captureIsolation = CUresult(905), captureImplicit = CUresult(906), capturedEvent = CUresult(907);
+constexpr CUresult captureIsolation = CUresult(905);
+constexpr CUresult captureImplicit = CUresult(906);
+constexpr CUresult capturedEvent = CUresult(907);
 
 struct Stream {
-  explicit Stream(unsigned flags = CU_STREAM_NON_BLOCKING) { NYSJIT_CALL(cuStreamCreate, &stream, flags); }
+  explicit Stream(unsigned flags = CU_STREAM_NON_BLOCKING) {
+    NYSJIT_CALL(cuStreamCreate, &stream, flags);
+  }
   ~Stream() { api().cuStreamDestroy(stream); }
   operator CUstream() const { return stream; }
   CUstream stream = nullptr;
@@ -28,9 +32,11 @@ struct Event {
 struct EmulatorGraph : testing::Test {
   Device device;
   Module module{setPtx};
-  Kernel addOne = module.kernel("addOne"), set = module.kernel("set");
+  Kernel addOne = module.kernel("addOne");
+  Kernel set = module.kernel("set");
   Buffer<int> number{std::vector<int>{0}};
-  Stream stream, other;
+  Stream stream;
+  Stream other;
   Event event;
 
   CUresult launch(CUstream on) {
@@ -52,7 +58,9 @@ struct EmulatorGraph : testing::Test {
 } // namespace
 
 TEST_F(EmulatorGraph, EventsMeasureTime) {
-  Event first, untimed(CU_EVENT_DISABLE_TIMING), never;
+  Event first;
+  Event untimed(CU_EVENT_DISABLE_TIMING);
+  Event never;
   float ms = -1;
   NYSJIT_CALL(cuEventRecord, first, stream);
   std::this_thread::sleep_for(std::chrono::milliseconds(3));
@@ -73,7 +81,8 @@ TEST_F(EmulatorGraph, EventsMeasureTime) {
 }
 
 TEST_F(EmulatorGraph, RunsWhatWasCaptured) {
-  int host = 10, result = 0;
+  int host = 10;
+  int result = 0;
   begin();
   NYSJIT_CALL(cuMemcpyHtoDAsync, number.address, &host, 4, stream);
   EXPECT_EQ(launch(stream), CUDA_SUCCESS);
@@ -167,7 +176,8 @@ TEST_F(EmulatorGraph, LegacyStreamMayNotMeetABlockingCapture) {
   begin(CU_STREAM_CAPTURE_MODE_RELAXED); // not a blocking stream
   EXPECT_EQ(launch(nullptr), CUDA_SUCCESS);
   EXPECT_EQ(end(), CUDA_SUCCESS);
-  EXPECT_EQ(api().cuStreamBeginCapture(nullptr, CU_STREAM_CAPTURE_MODE_RELAXED), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  EXPECT_EQ(api().cuStreamBeginCapture(nullptr, CU_STREAM_CAPTURE_MODE_RELAXED),
+            CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 }
 
 TEST_F(EmulatorGraph, EventsBringOtherStreamsIn) {

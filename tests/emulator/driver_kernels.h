@@ -3,8 +3,8 @@
 
 namespace nysjit::emulator_test {
 
-/// set(out, value): out[thread] = value. addOne(out): ++*out. withShared has 4096 bytes of it and at most 256 threads;
-/// exact has 64 x 2.
+/// set(out, value): out[thread] = value. addOne(out): ++*out. withShared has 4096 bytes of it and
+/// at most 256 threads; exact has 64 x 2.
 inline const char *const setPtx = R"(
 .version 8.0
 .target sm_80

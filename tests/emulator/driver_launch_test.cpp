@@ -62,7 +62,8 @@ TEST(EmulatorModule, RunsArchitectureSpecificTargetsOnTheirOwnOnly) {
 
 TEST(EmulatorModule, FindsFunctionsAndVariables) {
   Device device;
-  CUfunction function, again;
+  CUfunction function;
+  CUfunction again;
   CUdeviceptr address;
   size_t bytes;
   CUmodule module;
@@ -80,7 +81,8 @@ TEST(EmulatorModule, FindsFunctionsAndVariables) {
   NYSJIT_CALL(cuModuleUnload, module);
   EXPECT_EQ(api().cuModuleUnload(module), CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(api().cuMemcpyDtoH(table, address, 16), CUDA_ERROR_INVALID_VALUE);
-  EXPECT_EQ(api().cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(api().cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
+            CUDA_ERROR_INVALID_HANDLE);
 }
 
 TEST(EmulatorModule, TellsFunctionsAttributes) {
@@ -94,7 +96,8 @@ TEST(EmulatorModule, TellsFunctionsAttributes) {
   EXPECT_EQ(attribute(kernel, CU_FUNC_ATTRIBUTE_BINARY_VERSION), 80);
   EXPECT_EQ(attribute(kernel, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES), 49152 - 4096);
   int value;
-  EXPECT_EQ(api().cuFuncGetAttribute(&value, CUfunction_attribute(99), kernel.function), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(api().cuFuncGetAttribute(&value, CUfunction_attribute(99), kernel.function),
+            CUDA_ERROR_INVALID_VALUE);
 }
 
 TEST(EmulatorMemory, ChecksEveryAddress) {
@@ -129,11 +132,14 @@ TEST(EmulatorLaunch, PassesParametersEitherWay) {
     int value;
   } block = {out.address, 9};
   size_t bytes = 12;
-  void *extra[] = {reinterpret_cast<void *>(1), &block, reinterpret_cast<void *>(2), &bytes, nullptr};
-  EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra), CUDA_SUCCESS);
+  void *extra[] = {reinterpret_cast<void *>(1), &block, reinterpret_cast<void *>(2), &bytes,
+                   nullptr};
+  EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra),
+            CUDA_SUCCESS);
   EXPECT_EQ(out.read(), (std::vector<int>{9, 7}));
   bytes = 8;
-  EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra),
+            CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(api().cuLaunchKernel(set.function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
             CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(lastCounts().global_write_bytes, 4);
@@ -142,7 +148,8 @@ TEST(EmulatorLaunch, PassesParametersEitherWay) {
 TEST(EmulatorLaunch, ChecksGridAndBlock) {
   Device device;
   Module module(setPtx);
-  Kernel bounded = module.kernel("withShared"), exact = module.kernel("exact");
+  Kernel bounded = module.kernel("withShared");
+  Kernel exact = module.kernel("exact");
   EXPECT_EQ(bounded.tryLaunch({1}, {256}, 0), CUDA_SUCCESS);
   EXPECT_EQ(bounded.tryLaunch({1}, {257}, 0), CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(bounded.tryLaunch({1, 65536}, {1}, 0), CUDA_ERROR_INVALID_VALUE);
@@ -160,9 +167,11 @@ TEST(EmulatorLaunch, SharedMemoryOver48KiBMustBeAskedFor) {
   EXPECT_EQ(kernel.tryLaunch({1}, {1}, 49152 - 4095), CUDA_ERROR_INVALID_VALUE);
   kernel.allowShared(166912 - 4096);
   EXPECT_EQ(kernel.tryLaunch({1}, {1}, 166912 - 4096), CUDA_SUCCESS);
-  EXPECT_EQ(api().cuFuncSetAttribute(kernel.function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 166912 - 4095),
+  EXPECT_EQ(api().cuFuncSetAttribute(
+                kernel.function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 166912 - 4095),
             CUDA_ERROR_INVALID_VALUE);
-  EXPECT_EQ(api().cuFuncSetAttribute(kernel.function, CU_FUNC_ATTRIBUTE_NUM_REGS, 1), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(api().cuFuncSetAttribute(kernel.function, CU_FUNC_ATTRIBUTE_NUM_REGS, 1),
+            CUDA_ERROR_INVALID_VALUE);
 }
 
 TEST(EmulatorLaunch, ExTakesAttributes) {
@@ -178,9 +187,11 @@ TEST(EmulatorLaunch, ExTakesAttributes) {
   attribute.value.clusterDim = {1, 1, 1};
   EXPECT_EQ(api().cuLaunchKernelEx(&config, kernel.function, nullptr, nullptr), CUDA_SUCCESS);
   attribute.value.clusterDim = {3, 1, 1};
-  EXPECT_EQ(api().cuLaunchKernelEx(&config, kernel.function, nullptr, nullptr), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(api().cuLaunchKernelEx(&config, kernel.function, nullptr, nullptr),
+            CUDA_ERROR_INVALID_VALUE);
   attribute.value.clusterDim = {2, 1, 1};
-  EXPECT_EQ(api().cuLaunchKernelEx(&config, kernel.function, nullptr, nullptr), CUDA_ERROR_NOT_SUPPORTED);
+  EXPECT_EQ(api().cuLaunchKernelEx(&config, kernel.function, nullptr, nullptr),
+            CUDA_ERROR_NOT_SUPPORTED);
 }
 
 TEST(EmulatorLaunch, OneThatMayOverlapMustWait) {
@@ -200,7 +211,9 @@ TEST(EmulatorLaunch, OneThatMayOverlapMustWait) {
       EXPECT_EQ(api().cuLaunchKernelEx(&config, set.function, parameters, nullptr), CUDA_SUCCESS);
       const bool isEarly = capability == 90 && allowed;
       EXPECT_EQ(api().cuCtxSynchronize(), isEarly ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS);
-      EXPECT_EQ(std::string(api().report()).find("before griddepcontrol.wait") != std::string::npos, isEarly) << api().report();
+      EXPECT_EQ(std::string(api().report()).find("before griddepcontrol.wait") != std::string::npos,
+                isEarly)
+          << api().report();
     }
 }
 

@@ -11,10 +11,13 @@ using namespace nysjit::emulator_test;
 
 namespace {
 
-/// A library of its own, in which cuInit was not called: a copy of the file is another library to the loader.
+/// A library of its own, in which cuInit was not called: a copy of the file is another library to
+/// the loader.
 Api freshLibrary() {
-  const std::string copy = testing::TempDir() + "/nysjit_emulator_" + std::to_string(getpid()) + ".so";
-  std::filesystem::copy_file(libraryPath(), copy, std::filesystem::copy_options::overwrite_existing);
+  const std::string copy =
+      testing::TempDir() + "/nysjit_emulator_" + std::to_string(getpid()) + ".so";
+  std::filesystem::copy_file(libraryPath(), copy,
+                             std::filesystem::copy_options::overwrite_existing);
   Api api(copy);
   std::filesystem::remove(copy);
   return api;
@@ -50,14 +53,16 @@ TEST(EmulatorDriver, NothingWorksBeforeInit) {
 }
 
 TEST(EmulatorDriver, ExportsTheDriversSymbolsAndItsOwnOnly) {
-  std::set<std::string> expected = {"nysjit_emulator_configure", "nysjit_emulator_reset", "nysjit_emulator_last_counts",
-                                    "nysjit_emulator_report", "nysjit_emulator_inject"};
+  std::set<std::string> expected = {"nysjit_emulator_configure", "nysjit_emulator_reset",
+                                    "nysjit_emulator_last_counts", "nysjit_emulator_report",
+                                    "nysjit_emulator_inject"};
 #define NYSJIT_NAME(name, symbol, parameters) expected.insert(#symbol);
   NYSJIT_CUDA_SYMBOLS(NYSJIT_NAME)
   FILE *listing = popen(("nm -D --defined-only " + libraryPath()).c_str(), "r");
   ASSERT_TRUE(listing);
   std::set<std::string> found;
-  char kind, name[256];
+  char kind;
+  char name[256];
   while (fscanf(listing, "%*s %c %255s", &kind, name) == 2)
     if (kind != 'A')
       found.insert(std::string(name).substr(0, std::string(name).find('@')));
@@ -74,17 +79,20 @@ TEST(EmulatorDriver, DeviceIsWhatItWasConfiguredToBe) {
   EXPECT_STREQ(name, "nysjit");
   EXPECT_EQ(attribute(CU_DEVICE_ATTRIBUTE_WARP_SIZE), 32);
   EXPECT_EQ(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT), 108);
-  const int optIn[][2] = {{80, 166912}, {86, 101376}, {89, 101376}, {90, 232448}, {100, 232448}, {120, 101376}};
+  const int optIn[][2] = {{80, 166912}, {86, 101376},  {89, 101376},
+                          {90, 232448}, {100, 232448}, {120, 101376}};
   for (const auto &[capability, bytes] : optIn) {
     nysjit_emulator_options options = {sizeof options, 0, capability, 0, 0};
     EXPECT_EQ(api().configure(&options), 0);
     EXPECT_EQ(attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR), capability / 10);
     EXPECT_EQ(attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR), capability % 10);
     EXPECT_EQ(attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK), 49152);
-    EXPECT_EQ(attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN), bytes) << capability;
+    EXPECT_EQ(attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN), bytes)
+        << capability;
   }
   int value;
-  EXPECT_EQ(api().cuDeviceGetAttribute(&value, CUdevice_attribute(9999), 0), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(api().cuDeviceGetAttribute(&value, CUdevice_attribute(9999), 0),
+            CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(api().cuDeviceGet(&value, 1), CUDA_ERROR_INVALID_DEVICE);
   nysjit_emulator_options options = {1};
   EXPECT_EQ(api().configure(&options), -1);
@@ -92,7 +100,8 @@ TEST(EmulatorDriver, DeviceIsWhatItWasConfiguredToBe) {
 
 TEST(EmulatorDriver, EachThreadHasItsOwnStackOfContexts) {
   Device device;
-  CUcontext current = nullptr, elsewhere = device.context;
+  CUcontext current = nullptr;
+  CUcontext elsewhere = device.context;
   CUresult allocated = CUDA_SUCCESS;
   std::thread([&] {
     api().cuCtxGetCurrent(&elsewhere);
@@ -159,10 +168,10 @@ TEST(EmulatorDriver, NamesErrors) {
 
 TEST(EmulatorInjection, ReachesEverySymbol) {
   Device device;
-#define NYSJIT_INJECT(name, symbol, parameters)                                                                        \
-  EXPECT_EQ(api().inject(#name, 0, CUDA_ERROR_LAUNCH_TIMEOUT), 0) << #name;                                            \
-  EXPECT_EQ(callWithZeros(api().name), CUDA_ERROR_LAUNCH_TIMEOUT) << #name;                                            \
-  EXPECT_EQ(api().inject(#symbol, 0, CUDA_ERROR_UNKNOWN), 0) << #symbol;                                               \
+#define NYSJIT_INJECT(name, symbol, parameters)                                                    \
+  EXPECT_EQ(api().inject(#name, 0, CUDA_ERROR_LAUNCH_TIMEOUT), 0) << #name;                        \
+  EXPECT_EQ(callWithZeros(api().name), CUDA_ERROR_LAUNCH_TIMEOUT) << #name;                        \
+  EXPECT_EQ(api().inject(#symbol, 0, CUDA_ERROR_UNKNOWN), 0) << #symbol;                           \
   EXPECT_EQ(callWithZeros(api().name), CUDA_ERROR_UNKNOWN) << #symbol;
   NYSJIT_CUDA_SYMBOLS(NYSJIT_INJECT)
   EXPECT_EQ(api().inject("cuLaunchHostFunc", 0, 1), -1);
@@ -185,7 +194,8 @@ TEST(EmulatorInjection, CountsCallsAndDoesNothing) {
 }
 
 TEST(EmulatorDriver, GarbageIsAnErrorNotACrash) {
-  Device device, again; // the zeros release one and take one off the stack
+  Device device;
+  Device again; // the zeros release one and take one off the stack
 #define NYSJIT_GARBAGE(name, symbol, parameters) callWithZeros(api().name);
   NYSJIT_CUDA_SYMBOLS(NYSJIT_GARBAGE)
   NYSJIT_CALL(cuCtxPushCurrent, device.context);
@@ -197,6 +207,7 @@ TEST(EmulatorDriver, GarbageIsAnErrorNotACrash) {
   EXPECT_EQ(api().cuStreamSynchronize(CUstream(garbage)), CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(api().cuEventRecord(CUevent(garbage), nullptr), CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(api().cuGraphLaunch(CUgraphExec(garbage), nullptr), CUDA_ERROR_INVALID_HANDLE);
-  EXPECT_EQ(api().cuLaunchKernel(CUfunction(garbage), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
-            CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(
+      api().cuLaunchKernel(CUfunction(garbage), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr),
+      CUDA_ERROR_INVALID_HANDLE);
 }

@@ -15,7 +15,8 @@ protected:
     EXPECT_STREQ(api().report(), "");
     EXPECT_EQ(lastCounts().races, 0);
   }
-  /// The fixture as compiled for the device: compilers write PTX for 10.0 differently, from a newer LLVM.
+  /// The fixture as compiled for the device: compilers write PTX for 10.0 differently, from a newer
+  /// LLVM.
   std::string compiled(const std::string &name) {
     return fixture(GetParam().capability == 100 ? name + "_sm100" : name);
   }
@@ -46,13 +47,15 @@ inline std::vector<Mode> everyMode() {
 }
 
 inline std::string modeName(const testing::TestParamInfo<Mode> &info) {
-  return "sm" + std::to_string(info.param.capability) + (info.param.lazy ? "_lazy_seed" : "_eager_seed") +
-         std::to_string(info.param.seed);
+  return "sm" + std::to_string(info.param.capability) +
+         (info.param.lazy ? "_lazy_seed" : "_eager_seed") + std::to_string(info.param.seed);
 }
 
-/// The tests of `suite`, a Fixture, in every mode, on a device of one capability or, without it, of 8.0 and 10.0.
-#define NYSJIT_EVERY_MODE(suite, ...)                                                                                  \
-  INSTANTIATE_TEST_SUITE_P(EmulatorFixture, suite, testing::ValuesIn(everyMode(__VA_ARGS__)), modeName)
+/// The tests of `suite`, a Fixture, in every mode, on a device of one capability or, without it, of
+/// 8.0 and 10.0.
+#define NYSJIT_EVERY_MODE(suite, ...)                                                              \
+  INSTANTIATE_TEST_SUITE_P(EmulatorFixture, suite, testing::ValuesIn(everyMode(__VA_ARGS__)),      \
+                           modeName)
 
 inline uint16_t toHalf(double value) {
   const _Float16 half = _Float16(value);
@@ -66,12 +69,13 @@ inline double fromHalf(uint16_t bits) {
   return double(half);
 }
 
-/// To the nearest, ties to even. `value` must be exact or rounded to odd beyond bfloat16's bits; doubles of the tests
-/// are.
+/// To the nearest, ties to even. `value` must be exact or rounded to odd beyond bfloat16's bits;
+/// doubles of the tests are.
 inline uint16_t toBfloat(double value) {
   uint64_t bits;
   std::memcpy(&bits, &value, 8);
-  const uint64_t half = uint64_t(1) << 44, low = bits & ((half << 1) - 1);
+  const uint64_t half = uint64_t(1) << 44;
+  const uint64_t low = bits & ((half << 1) - 1);
   bits >>= 45;
   bits += low > half || (low == half && (bits & 1));
   const uint64_t rounded = bits << 45;
@@ -94,16 +98,17 @@ void expectNear(const std::vector<T> &found, const std::vector<double> &expected
                 double absolute = 0) {
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i)
-    if (!(std::abs(double(found[i]) - expected[i]) <= absolute + relative * std::abs(expected[i]))) {
-      ADD_FAILURE() << "element " << i << " of " << found.size() << ": expected " << expected[i] << ", found "
-                    << double(found[i]);
+    if (!(std::abs(double(found[i]) - expected[i]) <=
+          absolute + relative * std::abs(expected[i]))) {
+      ADD_FAILURE() << "element " << i << " of " << found.size() << ": expected " << expected[i]
+                    << ", found " << double(found[i]);
       return;
     }
 }
 
 /// Row-major A (m x k) times B, element (p, j) of which is at p * rowStride + j * columnStride.
-inline std::vector<double> product(const std::vector<double> &a, const std::vector<double> &b, int m, int n, int k,
-                                   int rowStride, int columnStride) {
+inline std::vector<double> product(const std::vector<double> &a, const std::vector<double> &b,
+                                   int m, int n, int k, int rowStride, int columnStride) {
   std::vector<double> c(size_t(m) * n);
   for (int i = 0; i < m; ++i)
     for (int j = 0; j < n; ++j)
@@ -138,13 +143,15 @@ inline std::vector<double> fromBfloats(const std::vector<uint16_t> &bfloats) {
 }
 
 /// Causal attention of one head, [length][d], and the logarithms of its rows' sums.
-inline void attend(const std::vector<double> &q, const std::vector<double> &k, const std::vector<double> &v, int length,
-                   int d, double scale, std::vector<double> &out, std::vector<double> &lse) {
+inline void attend(const std::vector<double> &q, const std::vector<double> &k,
+                   const std::vector<double> &v, int length, int d, double scale,
+                   std::vector<double> &out, std::vector<double> &lse) {
   out.assign(size_t(length) * d, 0);
   lse.assign(length, 0);
   for (int i = 0; i < length; ++i) {
     std::vector<double> score(i + 1);
-    double top = -INFINITY, sum = 0;
+    double top = -INFINITY;
+    double sum = 0;
     for (int j = 0; j <= i; ++j) {
       for (int c = 0; c < d; ++c)
         score[j] += scale * q[i * d + c] * k[j * d + c];

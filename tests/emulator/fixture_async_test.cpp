@@ -1,4 +1,5 @@
-// pipeline.cu, mbarrier.cu, atomics.cu, constants.cu, warps.cu: threads that wait for copies and for each other.
+// pipeline.cu, mbarrier.cu, atomics.cu, constants.cu, warps.cu: threads that wait for copies and
+// for each other.
 #include "tests/emulator/fixture.h"
 
 #include <algorithm>
@@ -27,30 +28,40 @@ int asInt(float value) {
 
 TEST_P(AsyncFixture, PipelinedCopy) {
   Module module(compiled("pipeline"));
-  const int blocks = 2, tiles = 5, threads = 64;
+  const int blocks = 2;
+  const int tiles = 5;
+  const int threads = 64;
   const std::vector<float> values = random<float>(blocks * tiles * threads * 4, 0, 1);
   std::vector<float> expected(values.size());
   for (size_t i = 0; i < values.size(); ++i)
     expected[i] = values[i ^ 4]; // float4s swapped by twos
-  Buffer<float> in(values), out(values.size());
+  Buffer<float> in(values);
+  Buffer<float> out(values.size());
   module.kernel("copyPipelined").launch(blocks, threads, 2 * threads * 16, in, out, tiles);
   EXPECT_EQ(out.read(), expected);
 }
 
 TEST_P(AsyncFixture, PipelinedMatmul) {
   Module module(compiled("pipeline"));
-  const int m = 32, n = 48, k = 64;
-  const std::vector<float> a = random<float>(m * k, -1, 1), b = random<float>(k * n, -1, 1);
-  Buffer<float> as(a), bs(b), out(m * n);
+  const int m = 32;
+  const int n = 48;
+  const int k = 64;
+  const std::vector<float> a = random<float>(m * k, -1, 1);
+  const std::vector<float> b = random<float>(k * n, -1, 1);
+  Buffer<float> as(a);
+  Buffer<float> bs(b);
+  Buffer<float> out(m * n);
   module.kernel("matmulPipelined").launch({n / 16, m / 16}, {16, 16}, 0, as, bs, out, n, k);
-  expectNear(out.read(), product({a.begin(), a.end()}, {b.begin(), b.end()}, m, n, k, n, 1), 1e-5, 1e-5);
+  expectNear(out.read(), product({a.begin(), a.end()}, {b.begin(), b.end()}, m, n, k, n, 1), 1e-5,
+             1e-5);
 }
 
 TEST_P(AsyncFixture, CopyFillsWithZeros) {
   Module module(compiled("pipeline"));
   const int n = 90;
   const std::vector<float> values = random<float>(n, 1, 2);
-  Buffer<float> in(values), out(128);
+  Buffer<float> in(values);
+  Buffer<float> out(128);
   module.kernel("copyZeroFilled").launch(1, 32, 0, in, out, n);
   std::vector<float> expected(128);
   for (int i = 0; i < n; ++i)
@@ -62,7 +73,8 @@ TEST_P(AsyncFixture, ProducerAndConsumer) {
   Module module(compiled("mbarrier"));
   const int tiles = 7;
   const std::vector<int> values = random<int>(32 * tiles, -100, 100);
-  Buffer<int> in(values), out(32 * tiles);
+  Buffer<int> in(values);
+  Buffer<int> out(32 * tiles);
   module.kernel("produceConsume").launch(1, 64, 0, in, out, tiles);
   std::vector<int> expected;
   for (int i = 0; i < 32 * tiles; ++i)
@@ -73,7 +85,8 @@ TEST_P(AsyncFixture, ProducerAndConsumer) {
 TEST_P(AsyncFixture, CopiesArriveAtABarrier) {
   Module module(compiled("mbarrier"));
   const std::vector<int> values = random<int>(2 * 256, -1000, 1000);
-  Buffer<int> in(values), out(2 * 256);
+  Buffer<int> in(values);
+  Buffer<int> out(2 * 256);
   module.kernel("arriveByCopy").launch(2, 64, 0, in, out);
   std::vector<int> expected;
   for (int i = 0; i < 512; ++i)
@@ -83,8 +96,10 @@ TEST_P(AsyncFixture, CopiesArriveAtABarrier) {
 
 TEST_P(AsyncFixture, RoundsOfALibraryBarrier) {
   Module module(compiled("mbarrier"));
-  const int threads = 96, rounds = 5;
-  std::vector<int> values(threads), next(threads);
+  const int threads = 96;
+  const int rounds = 5;
+  std::vector<int> values(threads);
+  std::vector<int> next(threads);
   std::iota(values.begin(), values.end(), 0);
   Buffer<int> out(threads);
   module.kernel("rounds").launch(1, threads, 0, out, rounds);
@@ -113,7 +128,8 @@ TEST_P(AsyncFixture, OtherAtomics) {
   Module module(compiled("atomics"));
   const int n = 192;
   const std::vector<int> values = random<int>(n, -500, 500);
-  Buffer<int> in(values), out(std::vector<int>{-1000, 1000, 0, -1, 0, 0, 3, asInt(-1e30f)});
+  Buffer<int> in(values);
+  Buffer<int> out(std::vector<int>{-1000, 1000, 0, -1, 0, 0, 3, asInt(-1e30f)});
   module.kernel("others").launch(3, 64, 0, in, out);
   std::vector<int> expected = {-1000, 1000, 0, -1, 0, 42, 3, 0};
   for (int value : values) {
@@ -133,7 +149,9 @@ TEST_P(AsyncFixture, OtherAtomics) {
 TEST_P(AsyncFixture, LastBlockAddsUp) {
   Module module(compiled("atomics"));
   const std::vector<int> values = random<int>(5 * 64, -100, 100);
-  Buffer<int> in(values), partial(5), total(1);
+  Buffer<int> in(values);
+  Buffer<int> partial(5);
+  Buffer<int> total(1);
   Buffer<unsigned> finished(std::vector<unsigned>{0});
   module.kernel("lastBlock").launch(5, 64, 0, in, partial, finished, total);
   EXPECT_EQ(total.read()[0], std::accumulate(values.begin(), values.end(), 0));
@@ -141,14 +159,17 @@ TEST_P(AsyncFixture, LastBlockAddsUp) {
 
 TEST_P(AsyncFixture, ThreadsTakeALockInTurn) {
   Module module(compiled("atomics"));
-  Buffer<int> lock(std::vector<int>{0}), counter(std::vector<int>{0});
+  Buffer<int> lock(std::vector<int>{0});
+  Buffer<int> counter(std::vector<int>{0});
   module.kernel("locked").launch(2, 48, 0, lock, counter);
   EXPECT_EQ(counter.read()[0], 96);
 }
 
 TEST_P(AsyncFixture, BlocksWaitForOneAnother) {
   Module module(compiled("atomics"));
-  Buffer<int> arrived(std::vector<int>{0}), values(3), out(3);
+  Buffer<int> arrived(std::vector<int>{0});
+  Buffer<int> values(3);
+  Buffer<int> out(3);
   module.kernel("meet").launch(3, 32, 0, arrived, values, out);
   EXPECT_EQ(out.read(), std::vector<int>(3, 30));
 }
@@ -156,14 +177,16 @@ TEST_P(AsyncFixture, BlocksWaitForOneAnother) {
 TEST_P(AsyncFixture, ConstantsAndVariables) {
   Module module(compiled("constants"));
   const std::vector<float> values = random<float>(50, -1, 1);
-  Buffer<float> in(values), out(50);
+  Buffer<float> in(values);
+  Buffer<float> out(50);
   module.kernel("evaluate").launch(1, 64, 0, in, out, 50);
   std::vector<double> expected;
   for (double x : values)
     expected.push_back(1 + x * (-0.5 + x * (0.25 + x * (3 + x * -2))));
   expectNear(out.read(), expected, 1e-5, 1e-6);
 
-  CUdeviceptr strides, counter;
+  CUdeviceptr strides;
+  CUdeviceptr counter;
   size_t bytes;
   const std::vector<int> given = {1, 10, 100, 1000};
   NYSJIT_CALL(cuModuleGetGlobal, &strides, &bytes, module.module, "strides");
@@ -189,9 +212,13 @@ TEST_P(AsyncFixture, LanesExchange) {
   module.kernel("exchange").launch(1, 64, 0, in, out);
   std::vector<unsigned> expected;
   for (int i = 0; i < 64; ++i) {
-    const int lane = i % 32, *v = &values[i - lane];
-    unsigned odd = 0, same = 0, all = 0;
-    int top = 0, sum = 0;
+    const int lane = i % 32;
+    const int *v = &values[i - lane];
+    unsigned odd = 0;
+    unsigned same = 0;
+    unsigned all = 0;
+    int top = 0;
+    int sum = 0;
     for (int j = 0; j < 32; ++j) {
       odd |= unsigned(v[j] & 1) << j;
       same |= unsigned(v[j] % 4 == v[lane] % 4) << j;
@@ -199,18 +226,21 @@ TEST_P(AsyncFixture, LanesExchange) {
       sum += v[j];
       all ^= unsigned(v[j]);
     }
-    expected.insert(expected.end(), {unsigned(v[(lane * 5 + 3) % 32]), unsigned(lane % 8 >= 3 ? v[lane - 3] : v[lane]),
-                                     unsigned(v[lane ^ 9]), odd, 2u + (top > 90), same, 0u /* 0xffffffff + 1 */,
-                                     unsigned(sum) ^ unsigned(top) ^ all});
+    expected.insert(expected.end(), {unsigned(v[(lane * 5 + 3) % 32]),
+                                     unsigned(lane % 8 >= 3 ? v[lane - 3] : v[lane]),
+                                     unsigned(v[lane ^ 9]), odd, 2u + (top > 90), same,
+                                     0u /* 0xffffffff + 1 */, unsigned(sum) ^ unsigned(top) ^ all});
   }
   EXPECT_EQ(out.read(), expected);
 }
 
 TEST_P(AsyncFixture, SomeLanesExchange) {
   Module module(compiled("warps"));
-  std::vector<int> values = random<int>(32, -100, 100), expected;
+  std::vector<int> values = random<int>(32, -100, 100);
+  std::vector<int> expected;
   values[7] = 5;
-  int sum = 0, first = 0;
+  int sum = 0;
+  int first = 0;
   for (int i = 31; i >= 0; --i)
     if (values[i] & 1) {
       sum += values[i];
@@ -218,7 +248,8 @@ TEST_P(AsyncFixture, SomeLanesExchange) {
     }
   for (int value : values)
     expected.push_back(value & 1 ? sum + first : -1);
-  Buffer<int> in(values), out(32);
+  Buffer<int> in(values);
+  Buffer<int> out(32);
   module.kernel("partial").launch(1, 32, 0, in, out);
   EXPECT_EQ(out.read(), expected);
 }

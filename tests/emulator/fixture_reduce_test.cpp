@@ -23,9 +23,12 @@ std::vector<int> prefixSums(const std::vector<int> &in, size_t width) {
 
 TEST_P(ReduceFixture, BlockSum) {
   Module module(compiled("reduce"));
-  const int n = 1000, width = 256, blocks = 4;
+  const int n = 1000;
+  const int width = 256;
+  const int blocks = 4;
   const std::vector<float> values = random<float>(n, -1, 1);
-  Buffer<float> in(values), out(blocks);
+  Buffer<float> in(values);
+  Buffer<float> out(blocks);
   module.kernel("blockSum").launch(blocks, width, 0, in, out, n);
   std::vector<double> expected(blocks);
   for (int i = 0; i < n; ++i)
@@ -36,7 +39,8 @@ TEST_P(ReduceFixture, BlockSum) {
 TEST_P(ReduceFixture, AtomicSum) {
   Module module(compiled("reduce"));
   const std::vector<float> values = random<float>(3000, 0, 1);
-  Buffer<float> in(values), out(std::vector<float>{0});
+  Buffer<float> in(values);
+  Buffer<float> out(std::vector<float>{0});
   module.kernel("atomicSum").launch(3, 128, 0, in, out, 3000);
   expectNear(out.read(), {std::accumulate(values.begin(), values.end(), 0.0)}, 1e-5);
 }
@@ -45,10 +49,13 @@ TEST_P(ReduceFixture, CompactEven) {
   Module module(compiled("reduce"));
   const int n = 500;
   const std::vector<int> values = random<int>(n, 0, 1000);
-  Buffer<int> in(values), out(n), count(std::vector<int>{0});
+  Buffer<int> in(values);
+  Buffer<int> out(n);
+  Buffer<int> count(std::vector<int>{0});
   module.kernel("compactEven").launch(4, 128, 0, in, out, count, n);
   std::vector<int> expected;
-  std::copy_if(values.begin(), values.end(), std::back_inserter(expected), [](int value) { return value % 2 == 0; });
+  std::copy_if(values.begin(), values.end(), std::back_inserter(expected),
+               [](int value) { return value % 2 == 0; });
   ASSERT_EQ(count.read()[0], int(expected.size()));
   std::vector<int> found = out.read();
   found.resize(expected.size());
@@ -72,14 +79,16 @@ TEST_P(ReduceFixture, Histogram) {
 
 TEST_P(ReduceFixture, BarrierReductions) {
   Module module(compiled("reduce"));
-  std::vector<int> values = random<int>(3 * 64, -100, 100), expected;
+  std::vector<int> values = random<int>(3 * 64, -100, 100);
+  std::vector<int> expected;
   std::fill_n(values.begin(), 64, 1);
   std::fill_n(values.begin() + 64, 64, 0);
-  Buffer<int> in(values), out(9);
+  Buffer<int> in(values);
+  Buffer<int> out(9);
   module.kernel("barrierReductions").launch(3, 64, 0, in, out);
   for (int block = 0; block < 3; ++block) {
-    const int count =
-        int(std::count_if(&values[block * 64], &values[block * 64] + 64, [](int value) { return value > 0; }));
+    const int count = int(std::count_if(&values[block * 64], &values[block * 64] + 64,
+                                        [](int value) { return value > 0; }));
     expected.insert(expected.end(), {count, count == 64, count > 0});
   }
   EXPECT_EQ(out.read(), expected);
@@ -88,7 +97,8 @@ TEST_P(ReduceFixture, BarrierReductions) {
 TEST_P(ReduceFixture, ScanByShuffles) {
   Module module(compiled("scan"));
   const std::vector<int> values = random<int>(2 * 512, -50, 50);
-  Buffer<int> in(values), out(values.size());
+  Buffer<int> in(values);
+  Buffer<int> out(values.size());
   module.kernel("scanWarps").launch(2, 512, 0, in, out);
   EXPECT_EQ(out.read(), prefixSums(values, 512));
 }
@@ -96,16 +106,19 @@ TEST_P(ReduceFixture, ScanByShuffles) {
 TEST_P(ReduceFixture, ScanInSharedMemory) {
   Module module(compiled("scan"));
   const std::vector<int> values = random<int>(2 * 256, -50, 50);
-  Buffer<int> in(values), out(values.size());
+  Buffer<int> in(values);
+  Buffer<int> out(values.size());
   module.kernel("scanShared").launch(2, 256, 0, in, out);
   EXPECT_EQ(out.read(), prefixSums(values, 256));
 }
 
 TEST_P(ReduceFixture, Softmax) {
   Module module(compiled("softmax"));
-  const int rows = 3, columns = 300;
+  const int rows = 3;
+  const int columns = 300;
   const std::vector<float> values = random<float>(rows * columns, -20, 20);
-  Buffer<float> in(values), out(values.size());
+  Buffer<float> in(values);
+  Buffer<float> out(values.size());
   module.kernel("softmax").launch(rows, 128, columns * sizeof(float), in, out, columns);
   std::vector<double> expected(values.size());
   for (int row = 0; row < rows; ++row) {
@@ -125,7 +138,8 @@ TEST_P(ReduceFixture, TransposeMeetsNoBankTwiceWithPadding) {
   std::vector<float> expected(n * n);
   for (int i = 0; i < n * n; ++i)
     expected[i % n * n + i / n] = values[i];
-  Buffer<float> in(values), out(n * n);
+  Buffer<float> in(values);
+  Buffer<float> out(n * n);
   module.kernel("transposePadded").launch({2, 2}, {32, 8}, 0, in, out, n);
   EXPECT_EQ(out.read(), expected);
   EXPECT_EQ(lastCounts().bank_conflicts, 0);

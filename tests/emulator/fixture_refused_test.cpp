@@ -1,5 +1,6 @@
-// What the emulator does not run it refuses when the module is loaded, by name: wmma.cu, recursion.cu. The tests of
-// their results wait, disabled, in fixture_tensor_test.cpp and fixture_control_test.cpp.
+// What the emulator does not run it refuses when the module is loaded, by name: wmma.cu,
+// recursion.cu. The tests of their results wait, disabled, in fixture_tensor_test.cpp and
+// fixture_control_test.cpp.
 #include "tests/emulator/fixture.h"
 
 using namespace nysjit::emulator_test;

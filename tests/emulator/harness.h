@@ -1,5 +1,5 @@
-// Runs kernels through the emulator's shared library, opened by symbol as libcuda is. Failures that a test does not
-// expect throw, with the call, its result and the emulator's report in the message.
+// Runs kernels through the emulator's shared library, opened by symbol as libcuda is. Failures that
+// a test does not expect throw, with the call, its result and the emulator's report in the message.
 #pragma once
 #include "runtime/cuda/driver_api.h"
 #include "runtime/emulator/emulator.h"
@@ -31,7 +31,8 @@ struct Api {
   decltype(&nysjit_emulator_inject) inject;
 
   explicit Api(const std::string &path = libraryPath()) {
-    void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL); // never closed: its threads' stacks live on
+    // never closed: its threads' stacks live on
+    void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library)
       throw std::runtime_error(dlerror());
 #define NYSJIT_LOOK_UP(name, symbol, parameters) find(library, #symbol, name);
@@ -45,7 +46,8 @@ struct Api {
   }
 
 private:
-  template <typename Pointer> static void find(void *library, const char *symbol, Pointer &pointer) {
+  template <typename Pointer>
+  static void find(void *library, const char *symbol, Pointer &pointer) {
     pointer = reinterpret_cast<Pointer>(dlsym(library, symbol));
     if (!pointer)
       throw std::runtime_error(std::string("no symbol ") + symbol);
@@ -62,10 +64,12 @@ inline void check(CUresult result, const char *what) {
     return;
   const char *name = nullptr;
   api().cuGetErrorName(result, &name);
-  throw std::runtime_error(std::string(what) + ": " + (name ? name : std::to_string(result)) + "\n" + api().report());
+  throw std::runtime_error(std::string(what) + ": " + (name ? name : std::to_string(result)) +
+                           "\n" + api().report());
 }
 /// NYSJIT_CALL(cuMemAlloc, &address, 16): must succeed.
-#define NYSJIT_CALL(name, ...) ::nysjit::emulator_test::check(::nysjit::emulator_test::api().name(__VA_ARGS__), #name)
+#define NYSJIT_CALL(name, ...)                                                                     \
+  ::nysjit::emulator_test::check(::nysjit::emulator_test::api().name(__VA_ARGS__), #name)
 
 /// How launches run: every combination must give the same results.
 struct Mode {
@@ -78,7 +82,8 @@ inline void PrintTo(const Mode &mode, std::ostream *out) {
   *out << (mode.lazy ? "lazy" : "eager") << ", seed " << mode.seed << ", sm_" << mode.capability;
 }
 
-/// The device as new: options set, primary context current, no report; all of it given back at the end.
+/// The device as new: options set, primary context current, no report; all of it given back at the
+/// end.
 class Device {
 public:
   explicit Device(Mode mode = {}) {
@@ -101,14 +106,18 @@ public:
 
 template <typename T> class Buffer {
 public:
-  explicit Buffer(size_t count) : count(count) { NYSJIT_CALL(cuMemAlloc, &address, count * sizeof(T)); }
+  explicit Buffer(size_t count) : count(count) {
+    NYSJIT_CALL(cuMemAlloc, &address, count * sizeof(T));
+  }
   explicit Buffer(const std::vector<T> &values) : Buffer(values.size()) { write(values); }
   ~Buffer() { api().cuMemFree(address); }
   Buffer(const Buffer &) = delete;
   void write(const std::vector<T> &values) {
     NYSJIT_CALL(cuMemcpyHtoD, address, values.data(), values.size() * sizeof(T));
   }
-  void fill(unsigned char value) { NYSJIT_CALL(cuMemsetD8Async, address, value, count * sizeof(T), nullptr); }
+  void fill(unsigned char value) {
+    NYSJIT_CALL(cuMemsetD8Async, address, value, count * sizeof(T), nullptr);
+  }
   std::vector<T> read() const {
     std::vector<T> values(count);
     NYSJIT_CALL(cuMemcpyDtoH, values.data(), address, count * sizeof(T));
@@ -120,22 +129,30 @@ public:
 
 struct Extent {
   Extent(unsigned x, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
-  unsigned x, y, z;
+  unsigned x;
+  unsigned y;
+  unsigned z;
 };
 
 template <typename T> CUdeviceptr argument(const Buffer<T> &buffer) { return buffer.address; }
-template <typename T> std::enable_if_t<std::is_arithmetic_v<T>, T> argument(T value) { return value; }
+template <typename T> std::enable_if_t<std::is_arithmetic_v<T>, T> argument(T value) {
+  return value;
+}
 
 class Kernel {
 public:
-  Kernel(CUmodule module, const char *name) { NYSJIT_CALL(cuModuleGetFunction, &function, module, name); }
+  Kernel(CUmodule module, const char *name) {
+    NYSJIT_CALL(cuModuleGetFunction, &function, module, name);
+  }
   /// Allows `bytes` of dynamic shared memory.
   Kernel &allowShared(int bytes) {
-    NYSJIT_CALL(cuFuncSetAttribute, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes);
+    NYSJIT_CALL(cuFuncSetAttribute, function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                bytes);
     return *this;
   }
   template <typename... Arguments>
-  CUresult tryLaunch(Extent grid, Extent block, unsigned sharedBytes, const Arguments &...arguments) {
+  CUresult tryLaunch(Extent grid, Extent block, unsigned sharedBytes,
+                     const Arguments &...arguments) {
     return launchWith(grid, block, sharedBytes, argument(arguments)...);
   }
   /// Launches and waits; what was found throws.
@@ -147,10 +164,11 @@ public:
   CUfunction function = nullptr;
 
 private:
-  template <typename... Values> CUresult launchWith(Extent grid, Extent block, unsigned sharedBytes, Values... values) {
+  template <typename... Values>
+  CUresult launchWith(Extent grid, Extent block, unsigned sharedBytes, Values... values) {
     void *pointers[] = {&values..., nullptr};
-    return api().cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z, sharedBytes, nullptr,
-                                pointers, nullptr);
+    return api().cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z,
+                                sharedBytes, nullptr, pointers, nullptr);
   }
 };
 
@@ -178,7 +196,8 @@ inline nysjit_emulator_counts lastCounts() {
 
 /// The PTX of tests/emulator/fixtures/NAME.ptx.
 inline std::string fixture(const std::string &name) {
-  std::ifstream file(NYSJIT_SOURCE_DIR "/tests/emulator/fixtures/" + name + ".ptx", std::ios::binary);
+  std::ifstream file(NYSJIT_SOURCE_DIR "/tests/emulator/fixtures/" + name + ".ptx",
+                     std::ios::binary);
   if (!file)
     throw std::runtime_error("no fixture " + name);
   std::stringstream text;

@@ -1,6 +1,6 @@
-// Warp instructions a second, all checks on. usage: emulator_speed [fixtures/attention.ptx [attention [length
-// [eager|lazy]]]] The kernel takes q, k, v, out (halves, [length][64]), lse (floats) and a scale, 64 rows a block of
-// 128 threads.
+// Warp instructions a second, all checks on. usage: emulator_speed [fixtures/attention.ptx
+// [attention [length [eager|lazy]]]] The kernel takes q, k, v, out (halves, [length][64]), lse
+// (floats) and a scale, 64 rows a block of 128 threads.
 #include "runtime/emulator/machine.h"
 
 #include <cstdio>
@@ -12,8 +12,10 @@
 using namespace nysjit::emulator;
 
 int main(int argc, char **argv) {
-  std::string path = argc > 1 ? argv[1] : NYSJIT_SOURCE_DIR "/tests/emulator/fixtures/attention.ptx",
-              name = argc > 2 ? argv[2] : "attention", error;
+  std::string path =
+      argc > 1 ? argv[1] : NYSJIT_SOURCE_DIR "/tests/emulator/fixtures/attention.ptx";
+  std::string name = argc > 2 ? argv[2] : "attention";
+  std::string error;
   uint32_t length = argc > 3 ? uint32_t(std::atoi(argv[3])) : 1024;
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
@@ -46,10 +48,13 @@ int main(int argc, char **argv) {
     double seconds = double(std::clock() - start) / CLOCKS_PER_SEC;
     for (const std::string &line : outcome.report)
       std::printf("%s\n", line.c_str());
-    std::printf("%lld instructions in %.3f s of CPU: %.2f M/s; %.2f GFLOP of mma, %lld bank conflicts, %lld races\n",
+    std::printf("%lld instructions in %.3f s of CPU: %.2f M/s; %.2f GFLOP of mma, %lld bank "
+                "conflicts, %lld races\n",
                 static_cast<long long>(outcome.counts.instructions), seconds,
-                double(outcome.counts.instructions) / seconds / 1e6, double(outcome.counts.mmaFlops) / 1e9,
-                static_cast<long long>(outcome.counts.bankConflicts), static_cast<long long>(outcome.counts.races));
+                double(outcome.counts.instructions) / seconds / 1e6,
+                double(outcome.counts.mmaFlops) / 1e9,
+                static_cast<long long>(outcome.counts.bankConflicts),
+                static_cast<long long>(outcome.counts.races));
   }
   return 0;
 }

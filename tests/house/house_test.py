@@ -18,8 +18,11 @@ runtime/device runtime/cache runtime/api runtime/cli compiler/dialect compiler/b
 examples tests""".split()
 # What the compiler's side shares with the runtime, and all that a template may see.
 SHARED = ["runtime/base", "runtime/spec", "runtime/plan", "runtime/worker"]
-ONLY = {"compiler": SHARED + ["compiler", "templates"], "templates": ["templates", "compiler/builder", "runtime/spec"],
-        "examples": ["runtime/include", "runtime/npy", "runtime/reference", "runtime/base"]}
+ONLY = {
+    "compiler": SHARED + ["compiler", "templates"],
+    "templates": ["templates", "compiler/builder", "runtime/spec"],
+    "examples": ["runtime/include", "runtime/npy", "runtime/reference", "runtime/base"],
+}
 HEAVY = re.compile(r'#include [<"](mlir|llvm|lld|clang)[-/]')
 
 
@@ -47,14 +50,25 @@ def forbidden(file, text):
 
 class Includes(unittest.TestCase):
     def test_go_downward_only(self):
-        files = [f for top in ("runtime", "compiler", "templates", "examples", "tests") for f in (SOURCE / top).rglob("*") if f.suffix in (".h", ".c", ".cpp")]
+        files = [
+            f
+            for top in ("runtime", "compiler", "templates", "examples", "tests")
+            for f in (SOURCE / top).rglob("*")
+            if f.suffix in (".h", ".c", ".cpp")
+        ]
         self.assertGreater(len(files), 50)
-        wrong = [error for f in files for error in forbidden(str(f.relative_to(SOURCE)), f.read_text())]
+        wrong = [
+            error for f in files for error in forbidden(str(f.relative_to(SOURCE)), f.read_text())
+        ]
         self.assertEqual(wrong, [])
 
     def test_an_upward_include_is_found(self):
-        for file, line in (("runtime/spec/a.h", '#include "runtime/cache/cache.h"'), ("runtime/api/a.cpp", '#include "mlir/IR/Builders.h"'),
-                           ("compiler/cpu/a.cpp", '#include "runtime/api/context.h"'), ("templates/a.cpp", '#include "compiler/cpu/schedule.h"')):
+        for file, line in (
+            ("runtime/spec/a.h", '#include "runtime/cache/cache.h"'),
+            ("runtime/api/a.cpp", '#include "mlir/IR/Builders.h"'),
+            ("compiler/cpu/a.cpp", '#include "runtime/api/context.h"'),
+            ("templates/a.cpp", '#include "compiler/cpu/schedule.h"'),
+        ):
             self.assertTrue(forbidden(file, line), file)
 
 
@@ -62,10 +76,14 @@ class Library(unittest.TestCase):
     library = BUILD / "lib/libnysjit.so"
 
     def test_has_no_llvm(self):
-        needed = subprocess.run(["ldd", self.library], capture_output=True, text=True, check=True).stdout
+        needed = subprocess.run(
+            ["ldd", self.library], capture_output=True, text=True, check=True
+        ).stdout
         self.assertIn("libc.so", needed)
         self.assertNotRegex(needed, r"(?i)llvm|mlir|lld|clang")
-        symbols = subprocess.run(["nm", "--demangle", self.library], capture_output=True, text=True, check=True).stdout
+        symbols = subprocess.run(
+            ["nm", "--demangle", self.library], capture_output=True, text=True, check=True
+        ).stdout
         self.assertNotRegex(symbols, r"\b(llvm|mlir|lld)::")
 
     def test_is_at_most_a_megabyte_stripped(self):
@@ -77,9 +95,14 @@ class Library(unittest.TestCase):
     def test_shows_the_c_api_and_nothing_else(self):
         header = (SOURCE / "runtime/include/nysjit.h").read_text()
         declared = set(re.findall(r"NYSJIT_EXPORT [^;(]*?\b(nysjit_\w+)\(", header))
-        listed = subprocess.run(["nm", "-D", "--defined-only", self.library], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            ["nm", "-D", "--defined-only", self.library], capture_output=True, text=True, check=True
+        ).stdout
         self.assertGreaterEqual(len(declared), 10)
-        self.assertEqual({line.split()[-1].split("@")[0] for line in listed.splitlines() if " A " not in line}, declared)
+        self.assertEqual(
+            {line.split()[-1].split("@")[0] for line in listed.splitlines() if " A " not in line},
+            declared,
+        )
 
 
 if __name__ == "__main__":

@@ -8,4 +8,9 @@ config.suffixes = [".mlir"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(lit_config.params["build"], "tests", "lit")
 config.environment["PATH"] = os.pathsep.join(
-    [os.path.join(lit_config.params["build"], "bin"), lit_config.params["llvm_tools"], config.environment.get("PATH", "")])
+    [
+        os.path.join(lit_config.params["build"], "bin"),
+        lit_config.params["llvm_tools"],
+        config.environment.get("PATH", ""),
+    ]
+)

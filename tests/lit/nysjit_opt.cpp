@@ -21,19 +21,24 @@ struct TileToCpu : PassWrapper<TileToCpu, OperationPass<ModuleOp>> {
   TileToCpu() = default;
   TileToCpu(const TileToCpu &other) : PassWrapper(other) {}
   StringRef getArgument() const override { return "tile-to-cpu"; }
-  StringRef getDescription() const override { return "tile kernels to loops over vectors and scratch memory"; }
+  StringRef getDescription() const override {
+    return "tile kernels to loops over vectors and scratch memory";
+  }
   void getDependentDialects(DialectRegistry &registry) const override {
     registry.insert<LLVM::LLVMDialect, scf::SCFDialect, vector::VectorDialect>();
   }
   void runOnOperation() override {
     std::map<std::string, int64_t> scratch;
-    const nysjit::cpu::VectorShape shape = lanes == 16 ? nysjit::cpu::VectorShape{16, 16} : nysjit::cpu::VectorShape{8, 8};
+    const nysjit::cpu::VectorShape shape =
+        lanes == 16 ? nysjit::cpu::VectorShape{16, 16} : nysjit::cpu::VectorShape{8, 8};
     if (failed(nysjit::cpu::lowerTiles(getOperation(), shape, scratch)))
       return signalPassFailure();
     for (const auto &[name, bytes] : scratch)
-      getOperation().lookupSymbol(name)->setAttr("scratch_bytes", Builder(&getContext()).getI64IntegerAttr(bytes));
+      getOperation().lookupSymbol(name)->setAttr("scratch_bytes",
+                                                 Builder(&getContext()).getI64IntegerAttr(bytes));
   }
-  Option<int> lanes{*this, "lanes", llvm::cl::desc("float32 in a vector register: 8 or 16"), llvm::cl::init(16)};
+  Option<int> lanes{*this, "lanes", llvm::cl::desc("float32 in a vector register: 8 or 16"),
+                    llvm::cl::init(16)};
 };
 
 struct TileToGpu : PassWrapper<TileToGpu, OperationPass<ModuleOp>> {
@@ -41,13 +46,19 @@ struct TileToGpu : PassWrapper<TileToGpu, OperationPass<ModuleOp>> {
   TileToGpu() = default;
   TileToGpu(const TileToGpu &other) : PassWrapper(other) {}
   StringRef getArgument() const override { return "tile-to-gpu"; }
-  StringRef getDescription() const override { return "tile kernels to registers, shared memory and warp instructions"; }
-  void getDependentDialects(DialectRegistry &registry) const override { registry.insert<LLVM::LLVMDialect, scf::SCFDialect>(); }
+  StringRef getDescription() const override {
+    return "tile kernels to registers, shared memory and warp instructions";
+  }
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<LLVM::LLVMDialect, scf::SCFDialect>();
+  }
   void runOnOperation() override {
     Builder builder(&getContext());
     auto optionsOf = [&](const std::string &) {
       nysjit::gpu::KernelOptions options;
-      options.input = dtype == "bf16" ? Type(builder.getBF16Type()) : dtype == "f16" ? Type(builder.getF16Type()) : Type(builder.getF32Type());
+      options.input = dtype == "bf16"  ? Type(builder.getBF16Type())
+                      : dtype == "f16" ? Type(builder.getF16Type())
+                                       : Type(builder.getF32Type());
       options.numStages = stages;
       options.sharedLimit = shared;
       return options;
@@ -61,9 +72,12 @@ struct TileToGpu : PassWrapper<TileToGpu, OperationPass<ModuleOp>> {
       op->setAttr("shared_bytes", builder.getI64IntegerAttr(kernel.sharedBytes));
     }
   }
-  Option<std::string> dtype{*this, "dtype", llvm::cl::desc("f32, f16 or bf16"), llvm::cl::init("bf16")};
-  Option<int> stages{*this, "stages", llvm::cl::desc("stages of copies under way"), llvm::cl::init(2)};
-  Option<int> shared{*this, "shared", llvm::cl::desc("bytes of shared memory a block may have"), llvm::cl::init(166912)};
+  Option<std::string> dtype{*this, "dtype", llvm::cl::desc("f32, f16 or bf16"),
+                            llvm::cl::init("bf16")};
+  Option<int> stages{*this, "stages", llvm::cl::desc("stages of copies under way"),
+                     llvm::cl::init(2)};
+  Option<int> shared{*this, "shared", llvm::cl::desc("bytes of shared memory a block may have"),
+                     llvm::cl::init(166912)};
 };
 } // namespace
 
@@ -73,7 +87,8 @@ int main(int argc, char **argv) {
   registerCanonicalizerPass();
   registerCSEPass();
   DialectRegistry registry;
-  registry.insert<nysjit::tile::TileDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
-                  math::MathDialect, scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
+  registry.insert<nysjit::tile::TileDialect, arith::ArithDialect, cf::ControlFlowDialect,
+                  func::FuncDialect, LLVM::LLVMDialect, math::MathDialect, scf::SCFDialect,
+                  tensor::TensorDialect, vector::VectorDialect>();
   return asMainReturnCode(MlirOptMain(argc, argv, "nysjit tile IR\n", registry));
 }

@@ -1,4 +1,5 @@
-// Golden cases: a folder with spec.json, run.json and .npy files, read for the reference and for the kernels.
+// Golden cases: a folder with spec.json, run.json and .npy files, read for the reference and for
+// the kernels.
 #pragma once
 #include "runtime/npy/npy.h"
 #include "runtime/reference/reference.h"
@@ -64,12 +65,14 @@ inline Case load(const std::string &name) {
 }
 
 /// The case as the reference takes it; `storage` keeps the float64 tensors alive.
-inline reference::ReferenceInput inputOf(const Case &c, std::map<std::string, std::vector<double>> &storage) {
+inline reference::ReferenceInput inputOf(const Case &c,
+                                         std::map<std::string, std::vector<double>> &storage) {
   reference::ReferenceInput input;
   input.spec = c.spec;
   input.scale = c.scale;
   input.packed = c.isPacked();
-  const std::vector<int64_t> q = c.shape("q"), k = c.shape("k");
+  const std::vector<int64_t> q = c.shape("q");
+  const std::vector<int64_t> k = c.shape("k");
   input.batch = input.packed ? 1 : q[0];
   input.queryHeads = q[1];
   input.keyHeads = k[1];
@@ -104,7 +107,8 @@ inline reference::ReferenceInput inputOf(const Case &c, std::map<std::string, st
 
 /// ||x - y|| / ||y||
 inline double relativeError(const std::vector<double> &x, const std::vector<double> &y) {
-  double error = 0, norm = 0;
+  double error = 0;
+  double norm = 0;
   for (size_t i = 0; i < y.size(); ++i) {
     error += (x[i] - y[i]) * (x[i] - y[i]);
     norm += y[i] * y[i];

@@ -28,7 +28,9 @@ std::string header(const std::string &descr, const std::string &order, const std
 
 struct Fault {
   const char *name;
-  std::string file, expected, found;
+  std::string file;
+  std::string expected;
+  std::string found;
 };
 
 TEST(Npy, RefusesWithWhatWasExpectedAndFound) {
@@ -37,32 +39,44 @@ TEST(Npy, RefusesWithWhatWasExpectedAndFound) {
       {"empty", "", "a .npy file", "an empty file"},
       {"text", "hello, world", "a .npy file", "other bytes at its start"},
       {"version", fileOf(header("<f4", "False", "(2,)"), eight, 9), "version 1 to 3", "version 9"},
-      {"short header", fileOf(header("<f4", "False", "(2,)"), eight).substr(0, 30), "a header of", "20 bytes"},
-      {"dtype", fileOf(header("<c8", "False", "(1,)"), eight), "little-endian float16", "dtype '<c8'"},
-      {"big endian", fileOf(header(">f4", "False", "(2,)"), eight), "little-endian float16", "dtype '>f4'"},
-      {"object", fileOf(header("|O", "False", "(1,)"), eight), "little-endian float16", "dtype '|O'"},
+      {"short header", fileOf(header("<f4", "False", "(2,)"), eight).substr(0, 30), "a header of",
+       "20 bytes"},
+      {"dtype", fileOf(header("<c8", "False", "(1,)"), eight), "little-endian float16",
+       "dtype '<c8'"},
+      {"big endian", fileOf(header(">f4", "False", "(2,)"), eight), "little-endian float16",
+       "dtype '>f4'"},
+      {"object", fileOf(header("|O", "False", "(1,)"), eight), "little-endian float16",
+       "dtype '|O'"},
       {"Fortran", fileOf(header("<f4", "True", "(2,)"), eight), "C order", "Fortran order"},
-      {"truncated", fileOf(header("<f4", "False", "(3,)"), eight), "12 bytes of data for shape [3] of float32", "8 bytes"},
+      {"truncated", fileOf(header("<f4", "False", "(3,)"), eight),
+       "12 bytes of data for shape [3] of float32", "8 bytes"},
       {"trailing", fileOf(header("<f4", "False", "(1,)"), eight), "4 bytes of data", "8 bytes"},
-      {"lying", fileOf(header("<f4", "False", "(100000000000,)"), eight), "400000000000 bytes of data", "8 bytes"},
-      {"overflow", fileOf(header("<f4", "False", "(4611686018427387904, 4)"), eight), "less than 2^63 bytes", "[4611686018427387904, 4]"},
-      {"overflow to what there is", fileOf(header("<f4", "False", "(4611686018427387904, 4)"), ""), "less than 2^63 bytes", "[4611686018427387904, 4]"},
+      {"lying", fileOf(header("<f4", "False", "(100000000000,)"), eight),
+       "400000000000 bytes of data", "8 bytes"},
+      {"overflow", fileOf(header("<f4", "False", "(4611686018427387904, 4)"), eight),
+       "less than 2^63 bytes", "[4611686018427387904, 4]"},
+      {"overflow to what there is", fileOf(header("<f4", "False", "(4611686018427387904, 4)"), ""),
+       "less than 2^63 bytes", "[4611686018427387904, 4]"},
       {"negative", fileOf(header("<f4", "False", "(-2,)"), eight), "a 'shape' of numbers", ""},
-      {"no shape", fileOf("{'descr': '<f4', 'fortran_order': False}", eight), "a 'shape' of numbers", ""},
+      {"no shape", fileOf("{'descr': '<f4', 'fortran_order': False}", eight),
+       "a 'shape' of numbers", ""},
   };
   for (const Fault &fault : faults) {
     auto array = parseNpy(fault.file, "x.npy");
     ASSERT_FALSE(array.ok()) << fault.name;
     EXPECT_EQ(array.error().kind, ErrorKind::InvalidFile) << fault.name;
     EXPECT_EQ(array.error().where, "x.npy") << fault.name;
-    EXPECT_NE(array.error().expected.find(fault.expected), std::string::npos) << fault.name << ": " << array.error().message;
-    EXPECT_NE(array.error().found.find(fault.found), std::string::npos) << fault.name << ": " << array.error().message;
+    EXPECT_NE(array.error().expected.find(fault.expected), std::string::npos)
+        << fault.name << ": " << array.error().message;
+    EXPECT_NE(array.error().found.find(fault.found), std::string::npos)
+        << fault.name << ": " << array.error().message;
   }
 }
 
 TEST(Npy, ReadsWhatItWrote) {
   const std::string path = testing::TempDir() + "round.npy";
-  for (const std::vector<int64_t> &shape : {std::vector<int64_t>{}, {3}, {2, 3}, {0, 4}, {1, 2, 3, 1}}) {
+  for (const std::vector<int64_t> &shape :
+       {std::vector<int64_t>{}, {3}, {2, 3}, {0, 4}, {1, 2, 3, 1}}) {
     NpyArray array{"float32", shape, ""};
     for (int64_t i = 0; i < array.elements(); ++i) {
       const float value = float(i) + 0.25f;

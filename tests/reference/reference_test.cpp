@@ -10,7 +10,8 @@ namespace {
 
 /// Random heads; the seed is printed with every failure through SCOPED_TRACE.
 struct RandomHead {
-  explicit RandomHead(int64_t n, int64_t d, double spread = 1) : seed(std::random_device{}()), generator(seed) {
+  explicit RandomHead(int64_t n, int64_t d, double spread = 1)
+      : seed(std::random_device{}()), generator(seed) {
     std::normal_distribution<double> normal(0, spread);
     head = {Matrix(n, d), Matrix(n, d), Matrix(n, d), 1 / std::sqrt(double(d))};
     for (Matrix *m : {&head.q, &head.k, &head.v})
@@ -46,8 +47,11 @@ TEST_P(Golden, MatchesReference) {
   // o.npy is float32: half an ulp of it is 6e-8. Padding (NaN in q, k, v) comes back as 0.
   EXPECT_LE(golden::relativeError(*o, c.arrays.at("o").toDouble()), 2e-7);
 }
-INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden::names()),
-                         [](const auto &info) { std::string s = info.param; std::replace(s.begin(), s.end(), '-', '_'); return s; });
+INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden::names()), [](const auto &info) {
+  std::string s = info.param;
+  std::replace(s.begin(), s.end(), '-', '_');
+  return s;
+});
 
 TEST(Causal, SegmentLengthOneIsExact) {
   RandomHead random(40, 8);
@@ -107,7 +111,8 @@ TEST(Landmarks, TangentIsNeverAboveTheMassAndTouchesItAtTheMeanQuery) {
     return sum;
   };
   auto tangent = [&](const double *query, int64_t j) {
-    return std::exp(random.head.scale * dot(query, landmarks.khat.row(j), 8) + landmarks.c[size_t(j)]);
+    return std::exp(random.head.scale * dot(query, landmarks.khat.row(j), 8) +
+                    landmarks.c[size_t(j)]);
   };
   for (int64_t j = 0; j < 3; ++j) {
     EXPECT_NEAR(tangent(landmarks.qtilde.row(j), j) / mass(landmarks.qtilde.row(j), j), 1, 1e-12);
@@ -117,7 +122,8 @@ TEST(Landmarks, TangentIsNeverAboveTheMassAndTouchesItAtTheMeanQuery) {
 }
 
 TEST(Landmarks, SolveStaysWithinItsBound) {
-  // A slow walk under sharp scores: the plain solve explodes here, the stabilized one stays below (2 + sqrt 5) max |v|.
+  // A slow walk under sharp scores: the plain solve explodes here, the stabilized one stays below
+  // (2 + sqrt 5) max |v|.
   RandomHead random(512, 16, 1);
   TRACE_SEED(random);
   for (Matrix *m : {&random.head.q, &random.head.k})
@@ -143,7 +149,8 @@ TEST(PrefixLm, AllSourceIsBidirectionalAndNoneIsCausal) {
 
 TEST(Compute, RefusesMorePositionsThanLandmarksHold) {
   std::vector<double> zeros(16 * 9, 0.0);
-  ReferenceInput input{causalSpec(), 1, 1, 1, 1, 9, false, zeros.data(), zeros.data(), zeros.data()};
+  ReferenceInput input{causalSpec(), 1,           1, 1, 1, 9, false, zeros.data(),
+                       zeros.data(), zeros.data()};
   input.spec.headDim = 16;
   input.spec.landmarks = 2;
   input.spec.segmentLen = 4;

@@ -1,4 +1,5 @@
-// Bad arguments through the C API: each a status and a message that names the argument, and o untouched.
+// Bad arguments through the C API: each a status and a message that names the argument, and o
+// untouched.
 #include "tests/runtime/fake_program.h"
 
 #include <functional>
@@ -16,7 +17,8 @@ struct BadCall {
 };
 void PrintTo(const BadCall &bad, std::ostream *stream) { *stream << bad.name; }
 
-const float notANumber = std::numeric_limits<float>::quiet_NaN(), infinite = std::numeric_limits<float>::infinity();
+const float notANumber = std::numeric_limits<float>::quiet_NaN();
+const float infinite = std::numeric_limits<float>::infinity();
 alignas(64) char workspace[4096];
 
 const BadCall badCalls[] = {
@@ -24,15 +26,21 @@ const BadCall badCalls[] = {
     {"no_k", NYSJIT_INVALID_ARGUMENT, "k:", [](FakeCall &c) { c.args.k = nullptr; }},
     {"no_o", NYSJIT_INVALID_ARGUMENT, "o:", [](FakeCall &c) { c.args.o = nullptr; }},
     {"size_zero", NYSJIT_INVALID_ARGUMENT, "args.size", [](FakeCall &c) { c.args.size = 0; }},
-    {"size_huge", NYSJIT_INVALID_ARGUMENT, "args.size", [](FakeCall &c) { c.args.size = SIZE_MAX; }},
-    {"cuda", NYSJIT_INVALID_SHAPE, "q.device", [](FakeCall &c) { c.q.tensor.device.device_type = kDLCUDA; }},
-    {"dtype", NYSJIT_INVALID_SHAPE, "v.dtype", [](FakeCall &c) { c.v.tensor.dtype = {kDLFloat, 16, 1}; }},
-    {"dtype_code", NYSJIT_INVALID_SHAPE, "q.dtype", [](FakeCall &c) { c.q.tensor.dtype = {99, 32, 1}; }},
+    {"size_huge", NYSJIT_INVALID_ARGUMENT, "args.size",
+     [](FakeCall &c) { c.args.size = SIZE_MAX; }},
+    {"cuda", NYSJIT_INVALID_SHAPE, "q.device",
+     [](FakeCall &c) { c.q.tensor.device.device_type = kDLCUDA; }},
+    {"dtype", NYSJIT_INVALID_SHAPE, "v.dtype",
+     [](FakeCall &c) { c.v.tensor.dtype = {kDLFloat, 16, 1}; }},
+    {"dtype_code", NYSJIT_INVALID_SHAPE, "q.dtype",
+     [](FakeCall &c) { c.q.tensor.dtype = {99, 32, 1}; }},
     {"lanes", NYSJIT_INVALID_SHAPE, "q.dtype", [](FakeCall &c) { c.q.tensor.dtype.lanes = 4; }},
-    {"output_dtype", NYSJIT_INVALID_SHAPE, "o.dtype", [](FakeCall &c) { c.o.tensor.dtype = {kDLFloat, 64, 1}; }},
+    {"output_dtype", NYSJIT_INVALID_SHAPE, "o.dtype",
+     [](FakeCall &c) { c.o.tensor.dtype = {kDLFloat, 64, 1}; }},
     {"rank_3", NYSJIT_INVALID_SHAPE, "q.ndim", [](FakeCall &c) { c.q.tensor.ndim = 3; }},
     {"rank_negative", NYSJIT_INVALID_SHAPE, "q.ndim", [](FakeCall &c) { c.q.tensor.ndim = -1; }},
-    {"no_shape", NYSJIT_INVALID_ARGUMENT, "q.shape", [](FakeCall &c) { c.q.tensor.shape = nullptr; }},
+    {"no_shape", NYSJIT_INVALID_ARGUMENT, "q.shape",
+     [](FakeCall &c) { c.q.tensor.shape = nullptr; }},
     {"negative_extent", NYSJIT_INVALID_SHAPE, "q.shape[1]", [](FakeCall &c) { c.q.shape[1] = -2; }},
     {"head_dim", NYSJIT_INVALID_SHAPE, "q.shape[3]", [](FakeCall &c) { c.q.shape[3] = 8; }},
     {"other_n", NYSJIT_INVALID_SHAPE, "k.shape[2]", [](FakeCall &c) { c.k.shape[2] = 4; }},
@@ -40,19 +48,29 @@ const BadCall badCalls[] = {
     {"too_many_elements", NYSJIT_INVALID_SHAPE, "q.shape",
      [](FakeCall &c) { c.q.shape[0] = c.q.shape[1] = INT64_MAX, c.q.tensor.strides = nullptr; }},
     {"stride_in_d", NYSJIT_INVALID_SHAPE, "q.strides[3]", [](FakeCall &c) { c.q.strides[3] = 2; }},
-    {"stride_out_of_memory", NYSJIT_INVALID_SHAPE, "q.strides", [](FakeCall &c) { c.q.strides[0] = INT64_MAX; }},
-    {"stride_before_memory", NYSJIT_INVALID_SHAPE, "q.strides", [](FakeCall &c) { c.q.strides[0] = INT64_MIN; }},
-    {"null_elements", NYSJIT_INVALID_ARGUMENT, "q.data", [](FakeCall &c) { c.q.tensor.data = nullptr; }},
+    {"stride_out_of_memory", NYSJIT_INVALID_SHAPE, "q.strides",
+     [](FakeCall &c) { c.q.strides[0] = INT64_MAX; }},
+    {"stride_before_memory", NYSJIT_INVALID_SHAPE, "q.strides",
+     [](FakeCall &c) { c.q.strides[0] = INT64_MIN; }},
+    {"null_elements", NYSJIT_INVALID_ARGUMENT, "q.data",
+     [](FakeCall &c) { c.q.tensor.data = nullptr; }},
     {"misaligned", NYSJIT_INVALID_SHAPE, "v.data", [](FakeCall &c) { c.v.tensor.byte_offset = 2; }},
-    {"output_on_input", NYSJIT_INVALID_SHAPE, "o:", [](FakeCall &c) { c.o.tensor.data = c.q.tensor.data; }},
+    {"output_on_input", NYSJIT_INVALID_SHAPE,
+     "o:", [](FakeCall &c) { c.o.tensor.data = c.q.tensor.data; }},
     {"output_inside_input", NYSJIT_INVALID_SHAPE,
      "o:", [](FakeCall &c) { c.o.tensor.data = c.v.elements.data() + 16; }},
-    {"output_on_itself", NYSJIT_INVALID_SHAPE, "o.strides[1]", [](FakeCall &c) { c.o.strides[1] = 0; }},
-    {"output_row_on_row", NYSJIT_INVALID_SHAPE, "o.strides[2]", [](FakeCall &c) { c.o.strides[2] = 8; }},
-    {"scale_nan", NYSJIT_INVALID_ARGUMENT, "scale", [](FakeCall &c) { c.args.scale = &notANumber; }},
-    {"scale_infinite", NYSJIT_INVALID_ARGUMENT, "scale", [](FakeCall &c) { c.args.scale = &infinite; }},
-    {"unused_tensor", NYSJIT_INVALID_ARGUMENT, "landmark_q", [](FakeCall &c) { c.args.landmark_q = &c.q.tensor; }},
-    {"unused_lengths", NYSJIT_INVALID_ARGUMENT, "seqlens", [](FakeCall &c) { c.args.seqlens = &c.q.tensor; }},
+    {"output_on_itself", NYSJIT_INVALID_SHAPE, "o.strides[1]",
+     [](FakeCall &c) { c.o.strides[1] = 0; }},
+    {"output_row_on_row", NYSJIT_INVALID_SHAPE, "o.strides[2]",
+     [](FakeCall &c) { c.o.strides[2] = 8; }},
+    {"scale_nan", NYSJIT_INVALID_ARGUMENT, "scale",
+     [](FakeCall &c) { c.args.scale = &notANumber; }},
+    {"scale_infinite", NYSJIT_INVALID_ARGUMENT, "scale",
+     [](FakeCall &c) { c.args.scale = &infinite; }},
+    {"unused_tensor", NYSJIT_INVALID_ARGUMENT, "landmark_q",
+     [](FakeCall &c) { c.args.landmark_q = &c.q.tensor; }},
+    {"unused_lengths", NYSJIT_INVALID_ARGUMENT, "seqlens",
+     [](FakeCall &c) { c.args.seqlens = &c.q.tensor; }},
     {"reserved_seed", NYSJIT_INVALID_ARGUMENT, "seed", [](FakeCall &c) { c.args.seed = 1; }},
     {"workspace_small", NYSJIT_INVALID_ARGUMENT, "workspace_size",
      [](FakeCall &c) { c.args.workspace = workspace, c.args.workspace_size = 64; }},
@@ -60,10 +78,12 @@ const BadCall badCalls[] = {
      [](FakeCall &c) { c.args.workspace = workspace + 4, c.args.workspace_size = 4000; }},
     {"workspace_size_alone", NYSJIT_INVALID_ARGUMENT, "workspace_size",
      [](FakeCall &c) { c.args.workspace_size = 64; }},
-    {"timings_null", NYSJIT_INVALID_ARGUMENT, "timings", [](FakeCall &c) { c.args.timing_capacity = 4; }},
+    {"timings_null", NYSJIT_INVALID_ARGUMENT, "timings",
+     [](FakeCall &c) { c.args.timing_capacity = 4; }},
 };
 
-class Arguments : public FakeRuntime, public testing::WithParamInterface<BadCall> {};
+class Arguments : public FakeRuntime;
+class Arguments : public public testing::WithParamInterface<BadCall> {};
 
 TEST_P(Arguments, are_refused_by_name) {
   ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();
@@ -84,9 +104,11 @@ TEST_F(Border, a_precondition_says_what_was_found) {
   FakeCall call(1, 2, 1001);
   EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_INVALID_SHAPE);
   EXPECT_STREQ(nysjit_last_error(), "q: expected a length of at most 1000, found 1001 of 2 heads");
-  EXPECT_STREQ(nysjit_last_error_json(),
-               R"({"expected":"a length of at most 1000","found":"1001 of 2 heads","kind":"invalid_shape",)"
-               R"("message":"q: expected a length of at most 1000, found 1001 of 2 heads","where":"q"})");
+  EXPECT_STREQ(
+      nysjit_last_error_json(),
+      R"({"expected":"a length of at most 1000","found":"1001 of 2 heads","kind":"invalid_shape",)"
+      R"("message":"q: expected a length of at most 1000, )"
+      R"(found 1001 of 2 heads","where":"q"})");
 }
 
 TEST_F(Border, null_pointers_are_named) {
@@ -123,7 +145,8 @@ TEST_F(Border, bad_requests_have_their_status) {
       {fakeSpec(), nullptr, "gpu:9000", NYSJIT_UNKNOWN_DEVICE},
   };
   for (const auto &[spec, config, target, status] : requests) {
-    EXPECT_EQ(nysjit_prepare(context, spec, config, target, &program), status) << spec << " " << nysjit_last_error();
+    EXPECT_EQ(nysjit_prepare(context, spec, config, target, &program), status)
+        << spec << " " << nysjit_last_error();
     EXPECT_EQ(program, nullptr);
   }
 }

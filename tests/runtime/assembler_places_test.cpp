@@ -32,12 +32,13 @@ protected:
 
 TEST_F(AssemblerPlaces, come_in_order) {
   // From the last to the first: each hides those before it.
-  for (const char *name : {"home/.local/lib/python3.9/site-packages/triton/backends/nvidia/bin/ptxas",
-                           "home/.local/lib/python3.9/site-packages/nvidia/cuda_nvcc/bin/ptxas",
-                           "home/.local/lib/python3.9/site-packages/nvidia/cu13/bin/ptxas",
-                           "lib/python3.11/site-packages/triton/backends/nvidia/bin/ptxas",
-                           "venv/lib/python3.12/site-packages/nvidia/cu13/bin/ptxas", "bin/ptxas", "path/bin/ptxas",
-                           "cuda/bin/ptxas", "mine"}) {
+  for (const char *name :
+       {"home/.local/lib/python3.9/site-packages/triton/backends/nvidia/bin/ptxas",
+        "home/.local/lib/python3.9/site-packages/nvidia/cuda_nvcc/bin/ptxas",
+        "home/.local/lib/python3.9/site-packages/nvidia/cu13/bin/ptxas",
+        "lib/python3.11/site-packages/triton/backends/nvidia/bin/ptxas",
+        "venv/lib/python3.12/site-packages/nvidia/cu13/bin/ptxas", "bin/ptxas", "path/bin/ptxas",
+        "cuda/bin/ptxas", "mine"}) {
     const std::string path = executable(name);
     executable("bin/python3");
     if (std::string(name).starts_with("venv/"))
@@ -56,7 +57,8 @@ TEST_F(AssemblerPlaces, a_virtual_environments_python_is_a_link_out_of_it) {
   executable("system/bin/python3");
   std::filesystem::create_directories(folder / "bin");
   std::filesystem::create_symlink(folder / "system/bin/python3", folder / "bin/python3");
-  const std::string system = executable("system/lib/python3.11/site-packages/nvidia/cu13/bin/ptxas");
+  const std::string system =
+      executable("system/lib/python3.11/site-packages/nvidia/cu13/bin/ptxas");
   EXPECT_EQ(found(), system);
   EXPECT_EQ(found(), system);
   const std::string own = executable("lib/python3.11/site-packages/nvidia/cu13/bin/ptxas");
@@ -75,7 +77,8 @@ TEST_F(AssemblerPlaces, none_is_unavailable_with_the_places) {
   if (path)
     GTEST_SKIP() << "skipped, the system's python has a ptxas";
   EXPECT_EQ(path.error().kind, ErrorKind::Unavailable);
-  for (const std::string &place : {std::string("no ptxas"), std::string("/absent/cuda/bin"), folder / "bin"})
+  for (const std::string &place :
+       {std::string("no ptxas"), std::string("/absent/cuda/bin"), folder / "bin"})
     EXPECT_NE(path.error().message.find(place), std::string::npos) << path.error().message;
 }
 

@@ -74,7 +74,8 @@ TEST(DiskCache, lists_valid_and_damaged_entries_and_clears_all) {
   const TemporaryFolder folder;
   const DiskCache cache(folder.path);
   const CacheEntry entry = sampleEntry();
-  const std::string key = hashHex(entry.keyText), other = hashHex("other");
+  const std::string key = hashHex(entry.keyText);
+  const std::string other = hashHex("other");
   cache.store(key, entry);
   writeAll(folder / (other + ".nysjit"), "rubbish");
   writeAll(folder / (other + ".nysjit.abcdef.tmp"), "left by a killed writer");
@@ -92,8 +93,10 @@ TEST(DiskCache, lists_valid_and_damaged_entries_and_clears_all) {
 TEST(DiskCache, what_is_no_file_is_a_miss_and_is_cleared) {
   const TemporaryFolder folder;
   const DiskCache cache(folder.path);
-  const std::string first = hashHex("first"), second = hashHex("second");
-  ASSERT_EQ(mkfifo((folder / (first + ".nysjit")).c_str(), 0600), 0); // opening it for reading would wait for a writer
+  const std::string first = hashHex("first");
+  const std::string second = hashHex("second");
+  // opening it for reading would wait for a writer
+  ASSERT_EQ(mkfifo((folder / (first + ".nysjit")).c_str(), 0600), 0);
   ASSERT_TRUE(std::filesystem::create_directory(folder / (second + ".nysjit")));
   EXPECT_FALSE(cache.show(first));
   EXPECT_FALSE(cache.show(second));
@@ -179,9 +182,11 @@ TEST(CacheKey, depends_on_each_of_its_parts) {
   const KernelConfig config;
   KernelConfig otherConfig;
   otherConfig.kernels["k"].blockM = 32;
-  CpuIdentity cpu, otherCpu;
+  CpuIdentity cpu;
+  CpuIdentity otherCpu;
   otherCpu.leaf7Ebx = 1;
-  const Target native, v3{CpuLevel::V3};
+  const Target native;
+  const Target v3{CpuLevel::V3};
   const std::string base = cacheKeyText(spec, config, native, cpu, "id");
   EXPECT_EQ(base, cacheKeyText(spec, config, native, cpu, "id"));
   EXPECT_NE(base, cacheKeyText(otherSpec, config, native, cpu, "id"));
@@ -190,15 +195,18 @@ TEST(CacheKey, depends_on_each_of_its_parts) {
   EXPECT_NE(base, cacheKeyText(spec, config, native, otherCpu, "id"));
   EXPECT_NE(base, cacheKeyText(spec, config, native, cpu, "id2"));
   // A named level is the same code on every CPU.
-  EXPECT_EQ(cacheKeyText(spec, config, v3, cpu, "id"), cacheKeyText(spec, config, v3, otherCpu, "id"));
+  EXPECT_EQ(cacheKeyText(spec, config, v3, cpu, "id"),
+            cacheKeyText(spec, config, v3, otherCpu, "id"));
 }
 
 TEST(CacheKey, a_gpus_depends_on_the_assembler_and_no_cpu) {
   const KernelSpec spec = sampleSpec();
   const KernelConfig config;
-  CpuIdentity cpu, otherCpu;
+  CpuIdentity cpu;
+  CpuIdentity otherCpu;
   otherCpu.leaf7Ebx = 1;
-  const Target sm80 = *parseTarget("cuda:sm_80"), sm90 = *parseTarget("cuda:sm_90");
+  const Target sm80 = *parseTarget("cuda:sm_80");
+  const Target sm90 = *parseTarget("cuda:sm_90");
   const std::string base = cacheKeyText(spec, config, sm80, cpu, "id", "one");
   EXPECT_EQ(keyTextLine(base, "assembler"), "one");
   EXPECT_EQ(keyTextLine(base, "cpu"), "");
@@ -227,7 +235,8 @@ TEST(ToolIdentity, changes_with_the_file) {
 }
 
 TEST(CacheKey, hash_is_xxh3_128) {
-  EXPECT_EQ(hashHex(""), "99aa06d3014798d86001c324468d497f"); // the published value of XXH3-128 of nothing
+  // the published value of XXH3-128 of nothing
+  EXPECT_EQ(hashHex(""), "99aa06d3014798d86001c324468d497f");
 }
 
 TEST(BuildId, an_elf_file_has_one_and_another_file_has_a_hash) {

@@ -26,7 +26,8 @@ nysjit_status allOf(Cuda &, nysjit_context *context) {
 TEST_F(Cuda, every_failure_of_the_driver_is_an_error_with_its_name_and_the_call) {
   ASSERT_EQ(allOf(*this, context), NYSJIT_OK) << message();
   std::istringstream names(fake_driver_called());
-  const std::string cleanup = " cuCtxPopCurrent cuEventDestroy cuModuleUnload cuMemFree cuDevicePrimaryCtxRelease ";
+  const std::string cleanup =
+      " cuCtxPopCurrent cuEventDestroy cuModuleUnload cuMemFree cuDevicePrimaryCtxRelease ";
   int tried = 0;
   for (std::string name; names >> name;) {
     if (cleanup.find(" " + name + " ") != std::string::npos)
@@ -39,7 +40,8 @@ TEST_F(Cuda, every_failure_of_the_driver_is_an_error_with_its_name_and_the_call)
       if (after == 1 && fake_driver_calls(name.c_str()) < 2)
         continue; // called once
       EXPECT_EQ(status, NYSJIT_IO) << name << ": " << message();
-      EXPECT_TRUE(says(name) && says("CUDA_ERROR_OUT_OF_MEMORY (2): as the test ordered")) << name << message();
+      EXPECT_TRUE(says(name) && says("CUDA_ERROR_OUT_OF_MEMORY (2): as the test ordered"))
+          << name << message();
       CUcontext current = nullptr;
       cuCtxGetCurrent(&current);
       EXPECT_EQ(current, nullptr) << name;
@@ -102,7 +104,8 @@ TEST_F(Cuda, devices_and_targets_must_fit) {
 TEST_F(Cuda, a_target_above_the_gpus_is_unavailable) {
   fake_driver_capability(80);
   EXPECT_EQ(prepareFor("cuda:sm_90"), NYSJIT_UNAVAILABLE);
-  EXPECT_EQ(message(), "cuda:sm_90: expected a GPU of compute capability 9.0 or more, found Fake GPU of 8.0");
+  EXPECT_EQ(message(),
+            "cuda:sm_90: expected a GPU of compute capability 9.0 or more, found Fake GPU of 8.0");
   fake_driver_capability(75);
   openDevice("cuda");
   EXPECT_EQ(prepareFor(), NYSJIT_UNAVAILABLE);
@@ -122,9 +125,11 @@ TEST_F(Cuda, the_cubin_is_what_is_loaded) {
   writeTool("ptxas");
   const ScopedSetting tool("NYSJIT_PTXAS", folder / "ptxas");
   ASSERT_EQ(prepareFor(), NYSJIT_OK) << message();
-  EXPECT_EQ(std::string(static_cast<const char *>(info().object), info().object_size), "\x7f"
-                                                                                       "ELF, a cubin");
-  EXPECT_EQ(nlohmann::json::parse(info().kernels_json)[0]["assembler"], folder / "ptxas"); // what the worker was told
+  EXPECT_EQ(std::string(static_cast<const char *>(info().object), info().object_size),
+            "\x7f"
+            "ELF, a cubin");
+  // what the worker was told
+  EXPECT_EQ(nlohmann::json::parse(info().kernels_json)[0]["assembler"], folder / "ptxas");
   expectRight();
   EXPECT_EQ(fake_driver_calls("cuModuleLoadDataEx"), 1);
 }
@@ -134,7 +139,8 @@ TEST_F(Cuda, ptx_the_driver_refuses_is_an_error_with_its_log) {
   ASSERT_EQ(prepareFor(), NYSJIT_OK) << message();
   GpuCall call(1, 1, 3);
   EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_COMPILE_FAILED);
-  EXPECT_TRUE(says("cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX (218)") && says("its log: line 1: no .version"))
+  EXPECT_TRUE(says("cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX (218)") &&
+              says("its log: line 1: no .version"))
       << message();
 }
 

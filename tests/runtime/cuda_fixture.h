@@ -61,8 +61,9 @@ protected:
     chmod((folder / name).c_str(), 0700);
   }
 
-  ScopedSetting driver{"NYSJIT_CUDA_DRIVER", FAKE_DRIVER}, emulator{"NYSJIT_PTX_EMULATOR", FAKE_DRIVER},
-      noTool{"NYSJIT_PTXAS", "/absent/ptxas"};
+  ScopedSetting driver{"NYSJIT_CUDA_DRIVER", FAKE_DRIVER};
+  ScopedSetting emulator{"NYSJIT_PTX_EMULATOR", FAKE_DRIVER};
+  ScopedSetting noTool{"NYSJIT_PTXAS", "/absent/ptxas"};
 };
 
 } // namespace nysjit

@@ -15,7 +15,8 @@ TEST_F(Cuda, a_program_is_prepared_for_the_devices_capability_and_computes) {
   EXPECT_EQ(info().object, nullptr); // no ptxas
   EXPECT_EQ(info().object_size, 0u);
   EXPECT_NE(std::string(info().ptx).find(".version"), std::string::npos);
-  EXPECT_NE(std::string(info().plan_json).find("\"block\": 32, \"shared_bytes\": 65536"), std::string::npos);
+  EXPECT_NE(std::string(info().plan_json).find("\"block\": 32, \"shared_bytes\": 65536"),
+            std::string::npos);
   expectRight();
 }
 
@@ -47,7 +48,8 @@ TEST_F(Cuda, a_kernel_that_may_overlap_does_so_behind_another_of_the_run) {
   call.args.timings = timings;
   call.args.timing_capacity = 2;
   fake_driver_inject("cuLaunchKernelEx", 0, CUDA_ERROR_LAUNCH_TIMEOUT);
-  EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK) << message(); // measured: one after the other
+  // measured: one after the other
+  EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK) << message();
   call.args.timings = nullptr;
   call.args.timing_capacity = 0;
   EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_IO);
@@ -115,7 +117,8 @@ TEST_F(Cuda, tensors_lie_on_the_contexts_device) {
   GpuCall scattered(1, 1, 3, 1);
   scattered.v.tensor.device.device_id = 0;
   EXPECT_EQ(nysjit_run(program, &scattered.args, nullptr), NYSJIT_INVALID_SHAPE);
-  EXPECT_EQ(message(), "v.device: expected GPU memory (kDLCUDA) of device 1, found GPU memory (kDLCUDA) of device 0");
+  EXPECT_EQ(message(), "v.device: expected GPU memory (kDLCUDA) of device 1, found GPU memory "
+                       "(kDLCUDA) of device 0");
   FakeCall host(1, 1, 3);
   EXPECT_EQ(nysjit_run(program, &host.args, nullptr), NYSJIT_INVALID_SHAPE);
   EXPECT_EQ(message(), "q.device: expected GPU memory (kDLCUDA), found CPU memory (kDLCPU)");
@@ -153,7 +156,8 @@ TEST_F(Cuda, a_captured_run_computes_at_each_launch) {
   CUgraphExec executable;
   cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING);
   GpuCall call(2, 2, 5);
-  ASSERT_EQ(nysjit_run(program, &call.args, stream), NYSJIT_OK) << message(); // the workspace is there
+  // the workspace is there
+  ASSERT_EQ(nysjit_run(program, &call.args, stream), NYSJIT_OK) << message();
   cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL);
   fake_driver_reset();
   ASSERT_EQ(nysjit_run(program, &call.args, stream), NYSJIT_OK) << message();
@@ -176,7 +180,8 @@ TEST_F(Cuda, a_workspace_cannot_grow_during_a_capture) {
   cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL);
   GpuCall call(2, 2, 5);
   EXPECT_EQ(nysjit_run(program, &call.args, stream), NYSJIT_INVALID_ARGUMENT);
-  EXPECT_TRUE(says("workspace: expected a workspace from the caller, or a run of this size")) << message();
+  EXPECT_TRUE(says("workspace: expected a workspace from the caller, or a run of this size"))
+      << message();
   EXPECT_EQ(fake_driver_calls("cuMemAlloc"), 0);
   // With one of the caller's it can be captured at once.
   alignas(256) char workspace[4096];

@@ -30,7 +30,8 @@ TEST(SharedObject, loads_from_memory_and_from_a_private_file) {
 
 TEST(SharedObject, two_loads_are_two_libraries) {
   const std::string bytes = readAll(FAKE_KERNELS);
-  Result<SharedObject> first = SharedObject::load(bytes, ""), second = SharedObject::load(bytes, "");
+  Result<SharedObject> first = SharedObject::load(bytes, "");
+  Result<SharedObject> second = SharedObject::load(bytes, "");
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_NE(first->symbol("row_sum"), second->symbol("row_sum"));
 }
@@ -42,7 +43,8 @@ TEST(SharedObject, a_file_number_used_again_gives_the_new_library) {
   // A host that closes files it does not know: the next load gets the first one's number.
   for (int file = 3; file < 64; ++file) {
     char target[64] = {};
-    if (readlink(("/proc/self/fd/" + std::to_string(file)).c_str(), target, sizeof target - 1) > 0 &&
+    if (readlink(("/proc/self/fd/" + std::to_string(file)).c_str(), target, sizeof target - 1) >
+            0 &&
         std::string(target).find("memfd:nysjit") != std::string::npos)
       close(file);
   }
@@ -61,7 +63,8 @@ TEST(Threads, every_share_runs_once) {
   Threads threads(4);
   for (int launch = 0; launch < 200; ++launch) {
     int runs[4] = {}; // plain: the hand-over orders the accesses
-    threads.run([](void *context, size_t i) { ++static_cast<int *>(context)[i]; }, runs, 4, launch % 3 == 0);
+    threads.run([](void *context, size_t i) { ++static_cast<int *>(context)[i]; }, runs, 4,
+                launch % 3 == 0);
     for (int count : runs)
       ASSERT_EQ(count, 1);
   }
@@ -70,7 +73,8 @@ TEST(Threads, every_share_runs_once) {
 TEST(Threads, one_share_runs_on_the_calling_thread) {
   Threads threads(4);
   std::thread::id ran;
-  threads.run([](void *context, size_t) { *static_cast<std::thread::id *>(context) = std::this_thread::get_id(); },
+  threads.run([](void *context,
+                 size_t) { *static_cast<std::thread::id *>(context) = std::this_thread::get_id(); },
               &ran, 1, true);
   EXPECT_EQ(ran, std::this_thread::get_id());
 }
@@ -82,7 +86,8 @@ TEST(Threads, several_callers_take_turns) {
   for (int t = 0; t < 4; ++t)
     callers.emplace_back([&] {
       for (int i = 0; i < 50; ++i)
-        threads.run([](void *context, size_t) { ++*static_cast<std::atomic<int> *>(context); }, &total, 3, true);
+        threads.run([](void *context, size_t) { ++*static_cast<std::atomic<int> *>(context); },
+                    &total, 3, true);
     });
   for (std::thread &caller : callers)
     caller.join();
@@ -115,7 +120,8 @@ TEST(CpuIdentity, this_machine_is_described_the_same_twice) {
 }
 
 /// The alignment that a float16 tensor [2, 3, 8] with these strides gets at this address.
-int64_t alignmentOf(uint64_t address, std::vector<int64_t> strides, std::vector<int64_t> shape = {2, 3, 8}) {
+int64_t alignmentOf(uint64_t address, std::vector<int64_t> strides,
+                    std::vector<int64_t> shape = {2, 3, 8}) {
   strides.push_back(1);
   Plan plan;
   plan.target = "cuda:sm_80";
@@ -127,8 +133,13 @@ int64_t alignmentOf(uint64_t address, std::vector<int64_t> strides, std::vector<
   plan.arguments[0].strides.push_back(Expression(1));
   Result<PreparedPlan> prepared = PreparedPlan::create(plan);
   EXPECT_TRUE(prepared.ok());
-  DLTensor tensor = {
-      reinterpret_cast<void *>(address), {kDLCUDA, 0}, 3, {kDLFloat, 16, 1}, shape.data(), strides.data(), 0};
+  DLTensor tensor = {reinterpret_cast<void *>(address),
+                     {kDLCUDA, 0},
+                     3,
+                     {kDLFloat, 16, 1},
+                     shape.data(),
+                     strides.data(),
+                     0};
   const DLTensor *tensors[] = {&tensor};
   RunNumbers numbers;
   Status status = prepared->bind(tensors, {kDLCUDA, -1}, 0, numbers);
@@ -166,7 +177,8 @@ TEST(CpuIdentity, a_missing_feature_is_named) {
   EXPECT_EQ(status.error().kind, ErrorKind::Unavailable);
   EXPECT_NE(status.error().message.find("avx512bw"), std::string::npos);
   cpu.leaf1Ecx &= ~(1u << 12);
-  EXPECT_NE(checkTargetRunsOn({CpuLevel::Native}, cpu).error().message.find("fma"), std::string::npos);
+  EXPECT_NE(checkTargetRunsOn({CpuLevel::Native}, cpu).error().message.find("fma"),
+            std::string::npos);
 }
 
 TEST(CpuIdentity, registers_the_system_does_not_save_are_missing) {

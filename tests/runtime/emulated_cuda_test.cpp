@@ -1,5 +1,5 @@
-// Device "ptx-emulator" through the C API: the runtime's own code over the emulated driver, with kernels of the fake
-// worker.
+// Device "ptx-emulator" through the C API: the runtime's own code over the emulated driver, with
+// kernels of the fake worker.
 #include "runtime/cuda/driver.h"
 #include "runtime/emulator/emulator.h"
 #include "tests/runtime/fake_program.h"
@@ -48,7 +48,8 @@ protected:
   }
   void reset() const { emulator<decltype(nysjit_emulator_reset)>("nysjit_emulator_reset")(); }
   void inject(const char *name, CUresult result) const {
-    ASSERT_EQ(emulator<decltype(nysjit_emulator_inject)>("nysjit_emulator_inject")(name, 0, result), 0);
+    ASSERT_EQ(emulator<decltype(nysjit_emulator_inject)>("nysjit_emulator_inject")(name, 0, result),
+              0);
   }
   static std::string message() { return nysjit_last_error(); }
 
@@ -63,13 +64,15 @@ public:
   DeviceCall(const CudaDriver &driver, int64_t B, int64_t H, int64_t n, int64_t padding = 0)
       : call(B, H, n, fakeHeadDim, padding), driver(driver) {
     args = call.args;
-    for (auto &[tensor, field] : std::initializer_list<std::pair<FakeTensor *, const DLTensor * nysjit_run_args::*>>{
+    for (auto &[tensor, field] :
+         std::initializer_list<std::pair<FakeTensor *, const DLTensor * nysjit_run_args::*>>{
              {&call.q, &nysjit_run_args::q},
              {&call.k, &nysjit_run_args::k},
              {&call.v, &nysjit_run_args::v},
              {&call.o, &nysjit_run_args::o}}) {
       CUdeviceptr memory = 0;
-      EXPECT_EQ(driver.api().cuMemAlloc(&memory, tensor->elements.size() * sizeof(float)), CUDA_SUCCESS);
+      EXPECT_EQ(driver.api().cuMemAlloc(&memory, tensor->elements.size() * sizeof(float)),
+                CUDA_SUCCESS);
       memories.push_back(memory);
       tensor->tensor.data = reinterpret_cast<void *>(memory);
       tensor->tensor.device = {kDLCUDA, 0};
@@ -83,12 +86,14 @@ public:
   void upload() {
     for (size_t i = 0; i < 4; ++i) {
       FakeTensor &tensor = *std::vector<FakeTensor *>{&call.q, &call.k, &call.v, &call.o}[i];
-      EXPECT_EQ(driver.api().cuMemcpyHtoD(memories[i], tensor.elements.data(), tensor.elements.size() * sizeof(float)),
+      EXPECT_EQ(driver.api().cuMemcpyHtoD(memories[i], tensor.elements.data(),
+                                          tensor.elements.size() * sizeof(float)),
                 CUDA_SUCCESS);
     }
   }
   bool isRight(float scale) {
-    EXPECT_EQ(driver.api().cuMemcpyDtoH(call.o.elements.data(), memories[3], call.o.elements.size() * sizeof(float)),
+    EXPECT_EQ(driver.api().cuMemcpyDtoH(call.o.elements.data(), memories[3],
+                                        call.o.elements.size() * sizeof(float)),
               CUDA_SUCCESS);
     return call.isRight(scale);
   }
@@ -106,7 +111,8 @@ TEST_F(Emulator, random_shapes_and_strides_give_the_right_values) {
   RecordProperty("seed", std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int i = 0; i < 10; ++i) {
-    DeviceCall call(*driver, random() % 3, random() % 4, random() % 40, static_cast<int64_t>(random() % 9));
+    DeviceCall call(*driver, random() % 3, random() % 4, random() % 40,
+                    static_cast<int64_t>(random() % 9));
     const float scale = static_cast<float>(random() % 8);
     call.args.scale = &scale;
     ASSERT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK) << message() << " seed " << seed;
@@ -157,8 +163,10 @@ TEST_F(Emulator, a_workspace_that_must_grow_in_a_capture_is_an_error) {
   DeviceCall call(*driver, 1, 3, 5);
   ASSERT_EQ(api().cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_SUCCESS);
   EXPECT_EQ(nysjit_run(program, &call.args, stream), NYSJIT_INVALID_ARGUMENT);
-  EXPECT_NE(message().find("workspace: expected a workspace from the caller"), std::string::npos) << message();
-  EXPECT_EQ(api().cuStreamEndCapture(stream, &graph), CUDA_SUCCESS); // the capture itself is unharmed
+  EXPECT_NE(message().find("workspace: expected a workspace from the caller"), std::string::npos)
+      << message();
+  // the capture itself is unharmed
+  EXPECT_EQ(api().cuStreamEndCapture(stream, &graph), CUDA_SUCCESS);
   api().cuGraphDestroy(graph);
   api().cuStreamDestroy(stream);
 }
@@ -180,7 +188,8 @@ TEST_F(Emulator, threads_may_share_a_program_and_a_stream) {
 }
 
 TEST_F(Emulator, a_fault_is_the_error_of_a_later_call_with_the_report) {
-  const ScopedSetting racing("FAKE_WORKER_PTX", NYSJIT_SOURCE_DIR "/tests/runtime/racing_kernels.ptx");
+  const ScopedSetting racing("FAKE_WORKER_PTX",
+                             NYSJIT_SOURCE_DIR "/tests/runtime/racing_kernels.ptx");
   openDevice();
   ASSERT_EQ(prepareFor(), NYSJIT_OK) << message();
   DeviceCall call(*driver, 1, 1, 7); // reads outside q
@@ -197,8 +206,9 @@ TEST_F(Emulator, a_fault_is_the_error_of_a_later_call_with_the_report) {
 
 TEST_F(Emulator, every_injected_failure_is_an_error_with_the_call) {
   for (const char *name :
-       {"cuInit", "cuDeviceGetCount", "cuDeviceGetName", "cuDeviceGetAttribute", "cuCtxGetCurrent", "cuCtxGetDevice",
-        "cuModuleLoadDataEx", "cuModuleGetFunction", "cuFuncSetAttribute", "cuMemAlloc", "cuLaunchKernel"}) {
+       {"cuInit", "cuDeviceGetCount", "cuDeviceGetName", "cuDeviceGetAttribute", "cuCtxGetCurrent",
+        "cuCtxGetDevice", "cuModuleLoadDataEx", "cuModuleGetFunction", "cuFuncSetAttribute",
+        "cuMemAlloc", "cuLaunchKernel"}) {
     nysjit_program_release(program);
     program = nullptr;
     openDevice();
@@ -214,8 +224,9 @@ TEST_F(Emulator, every_injected_failure_is_an_error_with_the_call) {
 }
 
 TEST_F(Emulator, ptx_that_is_wrong_is_an_error_with_its_line) {
-  writeAll(folder / "wrong.ptx",
-           ".version 7.0\n.target sm_80\n.address_size 64\n.entry row_sum()\n{\n  frobnicate;\n}\n");
+  writeAll(
+      folder / "wrong.ptx",
+      ".version 7.0\n.target sm_80\n.address_size 64\n.entry row_sum()\n{\n  frobnicate;\n}\n");
   const ScopedSetting wrong("FAKE_WORKER_PTX", folder / "wrong.ptx");
   openDevice();
   EXPECT_EQ(prepareFor(), NYSJIT_COMPILE_FAILED);

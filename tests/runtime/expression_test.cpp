@@ -1,4 +1,5 @@
-// Expressions against an independent evaluator in 128 bits, their JSON, and what foreign JSON may not say.
+// Expressions against an independent evaluator in 128 bits, their JSON, and what foreign JSON may
+// not say.
 #include "runtime/plan/arithmetic.h"
 #include "runtime/plan/expression.h"
 
@@ -13,13 +14,14 @@ namespace {
 using Json = nlohmann::json;
 const std::vector<std::string> symbols = {"B", "n", "m"};
 
-/// What the operators mean, from the JSON, in 128 bits; nothing where it does not fit 64 bits or divides by less
-/// than 1.
+/// What the operators mean, from the JSON, in 128 bits; nothing where it does not fit 64 bits or
+/// divides by less than 1.
 std::optional<__int128> meaning(const Json &json, const int64_t *values) {
   if (json.is_number())
     return json.get<int64_t>();
   if (json.is_string())
-    return values[std::find(symbols.begin(), symbols.end(), json.get<std::string>()) - symbols.begin()];
+    return values[std::find(symbols.begin(), symbols.end(), json.get<std::string>()) -
+                  symbols.begin()];
   const std::string op = json[0];
   const auto a = meaning(json[1], values);
   if (!a)
@@ -72,7 +74,8 @@ TEST(Expression, agrees_with_128_bit_arithmetic) {
   int failing = 0;
   for (int i = 0; i < 20000; ++i) {
     const Json json = randomExpression(random, 4);
-    const int64_t values[] = {int64_t(random() % 100), int64_t(random() % 5) - 2, random() % 8 ? int64_t(random()) : 0};
+    const int64_t values[] = {int64_t(random() % 100), int64_t(random() % 5) - 2,
+                              random() % 8 ? int64_t(random()) : 0};
     const auto expected = meaning(json, values);
     Result<Expression> parsed = Expression::fromJson(json);
     ASSERT_TRUE(parsed.ok()) << json;
@@ -107,19 +110,23 @@ TEST(Expression, folds_identities) {
   EXPECT_EQ(Expression::make(Operator::Mul, {Expression(1), n}), n);
   EXPECT_EQ(Expression::make(Operator::Mul, {n, Expression(0)}), Expression(0));
   EXPECT_EQ(Expression::make(Operator::CeilDiv, {Expression(7), Expression(2)}), Expression(4));
-  EXPECT_FALSE(Expression::make(Operator::Add, {Expression(INT64_MAX), Expression(1)}).isConstant());
+  EXPECT_FALSE(
+      Expression::make(Operator::Add, {Expression(INT64_MAX), Expression(1)}).isConstant());
 }
 
 TEST(Expression, select_leaves_the_other_branch_alone) {
   const Json json = {"select", {"==", "n", 0}, 7, {"floordiv", 6, "n"}};
-  Result<CompiledExpression> compiled = CompiledExpression::compile(*Expression::fromJson(json), symbols);
-  const int64_t zero[] = {1, 0, 1}, two[] = {1, 2, 1};
+  Result<CompiledExpression> compiled =
+      CompiledExpression::compile(*Expression::fromJson(json), symbols);
+  const int64_t zero[] = {1, 0, 1};
+  const int64_t two[] = {1, 2, 1};
   EXPECT_EQ(*compiled->evaluate(zero), 7);
   EXPECT_EQ(*compiled->evaluate(two), 3);
 }
 
 TEST(Expression, an_unknown_symbol_does_not_compile) {
-  Result<CompiledExpression> compiled = CompiledExpression::compile(Expression::symbol("x"), symbols);
+  Result<CompiledExpression> compiled =
+      CompiledExpression::compile(Expression::symbol("x"), symbols);
   ASSERT_FALSE(compiled.ok());
   EXPECT_EQ(compiled.error().found, "'x'");
 }

@@ -60,8 +60,13 @@ struct State {
   std::map<std::string, int> calls;
   std::multimap<std::pair<std::string, int>, CUresult> injected;
   std::string called;
-  bool isReady = false, refusesCubins = false;
-  int version = 13000, capability = 90, live = 0, eventCount = 0, interleaved = 0;
+  bool isReady = false;
+  bool refusesCubins = false;
+  int version = 13000;
+  int capability = 90;
+  int live = 0;
+  int eventCount = 0;
+  int interleaved = 0;
   std::thread::id runner; // whose row_sum ran last and waits for its scaled_copy
   bool isInRun = false;
 };
@@ -72,18 +77,19 @@ CUresult begin(const char *name) {
   const std::lock_guard lock(state.mutex);
   const auto found = state.injected.find({name, state.calls[name]++});
   if (found == state.injected.end())
-    return std::strcmp(name, "cuInit") != 0 && !state.isReady ? CUDA_ERROR_NOT_INITIALIZED : CUDA_SUCCESS;
+    return std::strcmp(name, "cuInit") != 0 && !state.isReady ? CUDA_ERROR_NOT_INITIALIZED
+                                                              : CUDA_SUCCESS;
   const CUresult result = found->second;
   state.injected.erase(found);
   return result;
 }
 
-#define BEGIN(name)                                                                                                    \
-  if (const CUresult result = begin(#name); result != CUDA_SUCCESS)                                                    \
+#define BEGIN(name)                                                                                \
+  if (const CUresult result = begin(#name); result != CUDA_SUCCESS)                                \
   return result
-#define BEGIN_IN_CONTEXT(name)                                                                                         \
-  BEGIN(name);                                                                                                         \
-  if (stack.empty() || !stack.back())                                                                                  \
+#define BEGIN_IN_CONTEXT(name)                                                                     \
+  BEGIN(name);                                                                                     \
+  if (stack.empty() || !stack.back())                                                              \
   return CUDA_ERROR_INVALID_CONTEXT
 
 void live(int change) {
@@ -107,8 +113,10 @@ void watchOrder(const CUfunc_st *function) {
   state.runner = std::this_thread::get_id();
 }
 
-CUresult load(CUmodule *module, const void *image, unsigned count, CUjit_option *options, void **values) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(2)); // room for another thread that loads it, too
+CUresult load(CUmodule *module, const void *image, unsigned count, CUjit_option *options,
+              void **values) {
+  // room for another thread that loads it, too
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
   const bool isCubin = std::memcmp(image,
                                    "\x7f"
                                    "ELF",
@@ -151,7 +159,8 @@ const char *fake_driver_called() {
 }
 void fake_driver_inject(const char *name, int after, CUresult result) {
   const std::lock_guard lock(state.mutex);
-  state.injected.insert({{name, (state.calls.count(name) ? state.calls[name] : 0) + after}, result});
+  state.injected.insert(
+      {{name, (state.calls.count(name) ? state.calls[name] : 0) + after}, result});
 }
 void fake_driver_refuse_cubins(bool refuse) { state.refusesCubins = refuse; }
 void fake_driver_capability(int capability) { state.capability = capability; }
@@ -172,26 +181,13 @@ CUresult cuDriverGetVersion(int *version) {
 }
 CUresult cuGetErrorName(CUresult error, const char **name) {
   switch (error) {
-  case CUDA_ERROR_OUT_OF_MEMORY:
-    *name = "CUDA_ERROR_OUT_OF_MEMORY";
-    return CUDA_SUCCESS;
-  case CUDA_ERROR_ILLEGAL_ADDRESS:
-    *name = "CUDA_ERROR_ILLEGAL_ADDRESS";
-    return CUDA_SUCCESS;
-  case CUDA_ERROR_INVALID_PTX:
-    *name = "CUDA_ERROR_INVALID_PTX";
-    return CUDA_SUCCESS;
-  case CUDA_ERROR_NO_BINARY_FOR_GPU:
-    *name = "CUDA_ERROR_NO_BINARY_FOR_GPU";
-    return CUDA_SUCCESS;
-  case CUDA_ERROR_NO_DEVICE:
-    *name = "CUDA_ERROR_NO_DEVICE";
-    return CUDA_SUCCESS;
-  case CUDA_ERROR_LAUNCH_FAILED:
-    *name = "CUDA_ERROR_LAUNCH_FAILED";
-    return CUDA_SUCCESS;
-  default:
-    return CUDA_ERROR_INVALID_VALUE;
+  case CUDA_ERROR_OUT_OF_MEMORY: *name = "CUDA_ERROR_OUT_OF_MEMORY"; return CUDA_SUCCESS;
+  case CUDA_ERROR_ILLEGAL_ADDRESS: *name = "CUDA_ERROR_ILLEGAL_ADDRESS"; return CUDA_SUCCESS;
+  case CUDA_ERROR_INVALID_PTX: *name = "CUDA_ERROR_INVALID_PTX"; return CUDA_SUCCESS;
+  case CUDA_ERROR_NO_BINARY_FOR_GPU: *name = "CUDA_ERROR_NO_BINARY_FOR_GPU"; return CUDA_SUCCESS;
+  case CUDA_ERROR_NO_DEVICE: *name = "CUDA_ERROR_NO_DEVICE"; return CUDA_SUCCESS;
+  case CUDA_ERROR_LAUNCH_FAILED: *name = "CUDA_ERROR_LAUNCH_FAILED"; return CUDA_SUCCESS;
+  default: return CUDA_ERROR_INVALID_VALUE;
   }
 }
 CUresult cuGetErrorString(CUresult, const char **text) {
@@ -215,7 +211,8 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice) {
 }
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice) {
   BEGIN(cuDeviceGetAttribute);
-  *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ? state.capability / 10 : state.capability % 10;
+  *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR ? state.capability / 10
+                                                                     : state.capability % 10;
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice) {
@@ -271,7 +268,8 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image) {
   BEGIN_IN_CONTEXT(cuModuleLoadData);
   return load(module, image, 0, nullptr, nullptr);
 }
-CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count, CUjit_option *options, void **values) {
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
+                            CUjit_option *options, void **values) {
   BEGIN_IN_CONTEXT(cuModuleLoadDataEx);
   return load(module, image, count, options, values);
 }
@@ -286,8 +284,12 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule, const char *name) {
   *function = &functions[std::strcmp(name, "row_sum") == 0 ? 0 : 1];
   return CUDA_SUCCESS;
 }
-CUresult cuModuleGetGlobal_v2(CUdeviceptr *, size_t *, CUmodule, const char *) { return CUDA_ERROR_NOT_SUPPORTED; }
-CUresult cuFuncGetAttribute(int *, CUfunction_attribute, CUfunction) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuModuleGetGlobal_v2(CUdeviceptr *, size_t *, CUmodule, const char *) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuFuncGetAttribute(int *, CUfunction_attribute, CUfunction) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
 CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute, int value) {
   BEGIN_IN_CONTEXT(cuFuncSetAttribute);
   function->sharedLimit = static_cast<unsigned>(value);
@@ -315,10 +317,18 @@ CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes) {
   std::memcpy(to, reinterpret_cast<void *>(from), bytes);
   return CUDA_SUCCESS;
 }
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr, const void *, size_t, CUstream) { return CUDA_ERROR_NOT_SUPPORTED; }
-CUresult cuMemcpyDtoHAsync_v2(void *, CUdeviceptr, size_t, CUstream) { return CUDA_ERROR_NOT_SUPPORTED; }
-CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr, CUdeviceptr, size_t, CUstream) { return CUDA_ERROR_NOT_SUPPORTED; }
-CUresult cuMemsetD8Async(CUdeviceptr, unsigned char, size_t, CUstream) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr, const void *, size_t, CUstream) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMemcpyDtoHAsync_v2(void *, CUdeviceptr, size_t, CUstream) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr, CUdeviceptr, size_t, CUstream) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMemsetD8Async(CUdeviceptr, unsigned char, size_t, CUstream) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
 CUresult cuStreamCreate(CUstream *stream, unsigned) {
   BEGIN_IN_CONTEXT(cuStreamCreate);
   *stream = new CUstream_st;
@@ -348,7 +358,8 @@ CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
 }
 CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status) {
   BEGIN_IN_CONTEXT(cuStreamIsCapturing);
-  *status = stream && stream->capture ? CU_STREAM_CAPTURE_STATUS_ACTIVE : CU_STREAM_CAPTURE_STATUS_NONE;
+  *status =
+      stream && stream->capture ? CU_STREAM_CAPTURE_STATUS_ACTIVE : CU_STREAM_CAPTURE_STATUS_NONE;
   return CUDA_SUCCESS;
 }
 CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph, unsigned long long) {
@@ -397,11 +408,11 @@ CUresult cuEventElapsedTime(float *ms, CUevent start, CUevent end) {
   *ms = 0.5f * static_cast<float>(end->order - start->order);
   return CUDA_SUCCESS;
 }
-static CUresult launch(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                       unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,
-                       void **extra) {
-  if (gridX == 0 || gridY != 1 || gridZ != 1 || blockX != 32 || blockY != 1 || blockZ != 1 || extra ||
-      sharedBytes > function->sharedLimit)
+static CUresult launch(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ,
+                       unsigned blockX, unsigned blockY, unsigned blockZ, unsigned sharedBytes,
+                       CUstream stream, void **parameters, void **extra) {
+  if (gridX == 0 || gridY != 1 || gridZ != 1 || blockX != 32 || blockY != 1 || blockZ != 1 ||
+      extra || sharedBytes > function->sharedLimit)
     return CUDA_ERROR_INVALID_VALUE;
   Recorded launch{function, gridX, {}};
   for (size_t i = 0; function->types[i]; ++i) {
@@ -422,21 +433,23 @@ static CUresult launch(CUfunction function, unsigned gridX, unsigned gridY, unsi
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   return CUDA_SUCCESS;
 }
-CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                        unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream, void **parameters,
-                        void **extra) {
+CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ,
+                        unsigned blockX, unsigned blockY, unsigned blockZ, unsigned sharedBytes,
+                        CUstream stream, void **parameters, void **extra) {
   BEGIN_IN_CONTEXT(cuLaunchKernel);
-  return launch(function, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, stream, parameters, extra);
+  return launch(function, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, stream,
+                parameters, extra);
 }
 #ifndef FAKE_DRIVER_LACKS_LAUNCH_EX
-CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra) {
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **parameters,
+                          void **extra) {
   BEGIN_IN_CONTEXT(cuLaunchKernelEx);
   const CUlaunchConfig &c = *config;
   if (c.numAttrs != 1 || c.attrs[0].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION ||
       c.attrs[0].value.programmaticStreamSerializationAllowed != 1)
     return CUDA_ERROR_INVALID_VALUE;
-  return launch(function, c.gridDimX, c.gridDimY, c.gridDimZ, c.blockDimX, c.blockDimY, c.blockDimZ, c.sharedMemBytes,
-                c.hStream, parameters, extra);
+  return launch(function, c.gridDimX, c.gridDimY, c.gridDimZ, c.blockDimX, c.blockDimY, c.blockDimZ,
+                c.sharedMemBytes, c.hStream, parameters, extra);
 }
 #endif
 

@@ -1,5 +1,6 @@
-// A CUDA driver for tests: exports the driver's symbols, counts calls, fails on demand. Device memory is host memory,
-// and a "module" holds the kernels of fake_kernels.c, whatever its text says, so that programs really compute.
+// A CUDA driver for tests: exports the driver's symbols, counts calls, fails on demand. Device
+// memory is host memory, and a "module" holds the kernels of fake_kernels.c, whatever its text
+// says, so that programs really compute.
 #pragma once
 #include "runtime/cuda/driver_api.h"
 
@@ -14,7 +15,8 @@ NYSJIT_CUDA_SYMBOLS(FAKE_DECLARE)
 void fake_driver_reset();
 /// Calls of a function, by its name in driver_api.h, since the last reset.
 int fake_driver_calls(const char *name);
-/// Names of all functions called since the last reset, each once, "a b c"; valid until the next call.
+/// Names of all functions called since the last reset, each once, "a b c"; valid until the next
+/// call.
 const char *fake_driver_called();
 /// The `after`-th next call of `name` (0: the next) does nothing and returns `result`.
 void fake_driver_inject(const char *name, int after, CUresult result);
@@ -28,7 +30,7 @@ void fake_driver_version(int version);
 CUcontext fake_driver_new_context(int device);
 /// Allocations, modules and primary contexts that were not given back.
 int fake_driver_live();
-/// Whether some thread's launches on a stream came between those of another's run: set by launches of kernels other
-/// than the first two in turn.
+/// Whether some thread's launches on a stream came between those of another's run: set by launches
+/// of kernels other than the first two in turn.
 int fake_driver_interleaved();
 }

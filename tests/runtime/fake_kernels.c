@@ -27,8 +27,11 @@ static int scratchIsOurs(int64_t program, int64_t *scratch) {
 
 /// Parameters: q, sums, Hq (i32), n (i64), d (i32), q's strides 0 to 2 (i64).
 void row_sum(const uint64_t *parameters, int64_t program, void *scratch) {
-  const int64_t heads = (int32_t)parameters[2], n = (int64_t)parameters[3], d = (int32_t)parameters[4];
-  const float *q = (const float *)(uintptr_t)parameters[0] + program / heads * (int64_t)parameters[5] +
+  const int64_t heads = (int32_t)parameters[2];
+  const int64_t n = (int64_t)parameters[3];
+  const int64_t d = (int32_t)parameters[4];
+  const float *q = (const float *)(uintptr_t)parameters[0] +
+                   program / heads * (int64_t)parameters[5] +
                    program % heads * (int64_t)parameters[6];
   float *sums = (float *)(uintptr_t)parameters[1] + program * n;
   const int ours = scratchIsOurs(program, scratch);
@@ -40,17 +43,23 @@ void row_sum(const uint64_t *parameters, int64_t program, void *scratch) {
   }
 }
 
-/// The same, then o, o's strides 0 to 2, scale (f32), o's dtype (i32: 0 float32, 1 bfloat16, cut off).
+/// The same, then o, o's strides 0 to 2, scale (f32), o's dtype (i32: 0 float32, 1 bfloat16, cut
+/// off).
 void scaled_copy(const uint64_t *parameters, int64_t program, void *scratch) {
-  const int64_t heads = (int32_t)parameters[2], n = (int64_t)parameters[3], d = (int32_t)parameters[4];
-  const int64_t b = program / heads, h = program % heads;
-  const float *q = (const float *)(uintptr_t)parameters[0] + b * (int64_t)parameters[5] + h * (int64_t)parameters[6];
+  const int64_t heads = (int32_t)parameters[2];
+  const int64_t n = (int64_t)parameters[3];
+  const int64_t d = (int32_t)parameters[4];
+  const int64_t b = program / heads;
+  const int64_t h = program % heads;
+  const float *q = (const float *)(uintptr_t)parameters[0] + b * (int64_t)parameters[5] +
+                   h * (int64_t)parameters[6];
   const float *sums = (const float *)(uintptr_t)parameters[1] + program * n;
   const float scale = scratchIsOurs(program, scratch) ? asFloat(parameters[12]) : 0.0f / 0.0f;
   for (int64_t i = 0; i < n; ++i)
     for (int64_t c = 0; c < d; ++c) {
       const float value = scale * q[i * (int64_t)parameters[7] + c] + sums[i];
-      const int64_t at = b * (int64_t)parameters[9] + h * (int64_t)parameters[10] + i * (int64_t)parameters[11] + c;
+      const int64_t at = b * (int64_t)parameters[9] + h * (int64_t)parameters[10] +
+                         i * (int64_t)parameters[11] + c;
       if (parameters[13] == 1) {
         uint32_t bits;
         memcpy(&bits, &value, sizeof bits);

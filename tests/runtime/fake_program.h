@@ -1,5 +1,5 @@
-// What the tests of the C API share: tensors with owned shapes, a context on the fake worker, and a folder for its
-// cache.
+// What the tests of the C API share: tensors with owned shapes, a context on the fake worker, and a
+// folder for its cache.
 #pragma once
 #include "runtime/include/nysjit.h"
 #include "tests/runtime/temporary_folder.h"
@@ -16,7 +16,8 @@ namespace nysjit {
 constexpr int64_t fakeHeadDim = 16;
 inline const char *fakeSpec() { return R"({"layout":"exact_causal","head_dim":16})"; }
 
-/// A DLTensor over its own float32 (or 16-bit) elements: [B, H, n, d] with `padding` elements after each row.
+/// A DLTensor over its own float32 (or 16-bit) elements: [B, H, n, d] with `padding` elements after
+/// each row.
 struct FakeTensor {
   FakeTensor(std::vector<int64_t> extents, int64_t padding = 0) : shape(std::move(extents)) {
     strides.assign(shape.size(), 1);
@@ -38,14 +39,16 @@ struct FakeTensor {
   }
   FakeTensor(const FakeTensor &) = delete;
   float &at(int64_t b, int64_t h, int64_t i, int64_t c) {
-    return elements[static_cast<size_t>(b * strides[0] + h * strides[1] + i * strides[2] + c * strides[3])];
+    return elements[static_cast<size_t>(b * strides[0] + h * strides[1] + i * strides[2] +
+                                        c * strides[3])];
   }
   void fill(uint64_t seed) {
     std::mt19937_64 random(seed);
     for (float &element : elements)
       element = static_cast<float>(static_cast<int64_t>(random() % 17) - 8); // sums are exact
   }
-  std::vector<int64_t> shape, strides;
+  std::vector<int64_t> shape;
+  std::vector<int64_t> strides;
   std::vector<float> elements;
   DLTensor tensor;
 };
@@ -73,14 +76,19 @@ struct FakeCall {
         }
     return true;
   }
-  FakeTensor q, k, v, o;
+  FakeTensor q;
+  FakeTensor k;
+  FakeTensor v;
+  FakeTensor o;
   nysjit_run_args args;
 };
 
 /// Sets an environment variable while it lives.
 class ScopedSetting {
 public:
-  ScopedSetting(const char *variable, const std::string &value) : name(variable) { setenv(variable, value.c_str(), 1); }
+  ScopedSetting(const char *variable, const std::string &value) : name(variable) {
+    setenv(variable, value.c_str(), 1);
+  }
   ~ScopedSetting() { unsetenv(name); }
 
 private:

@@ -1,8 +1,8 @@
-// A compiler worker for tests without LLVM: speaks wire.h and answers every compile with the kernels of fake_kernels.c.
-// For a cuda target it gives the same kernels a block and shared memory, and PTX and cubin that a fake driver takes for
-// them. Environment: FAKE_WORKER_COUNT, a file that gets one byte a compile, FAKE_WORKER_PID, one that gets the process
-// id, FAKE_WORKER_PTX, the PTX of a real one,
-// and FAKE_WORKER_MODE: how it misbehaves, see `misbehave`.
+// A compiler worker for tests without LLVM: speaks wire.h and answers every compile with the
+// kernels of fake_kernels.c. For a cuda target it gives the same kernels a block and shared memory,
+// and PTX and cubin that a fake driver takes for them. Environment: FAKE_WORKER_COUNT, a file that
+// gets one byte a compile, FAKE_WORKER_PID, one that gets the process id, FAKE_WORKER_PTX, the PTX
+// of a real one, and FAKE_WORKER_MODE: how it misbehaves, see `misbehave`.
 #include "runtime/plan/plan.h"
 #include "runtime/worker/wire.h"
 #include "tests/runtime/temporary_folder.h"
@@ -29,30 +29,35 @@ Expression symbol(const std::string &name) { return Expression::symbol(name); }
 
 /// o = scale * q + row sums of q, for float32 [B, Hq, n, d]; k and v are only checked.
 Plan planFor(const nlohmann::json &request) {
-  const Expression B = symbol("B"), Hq = symbol("Hq"), Hkv = symbol("Hkv"), n = symbol("n"),
-                   d(request["spec"]["head_dim"].get<int64_t>());
+  const Expression B = symbol("B");
+  const Expression Hq = symbol("Hq");
+  const Expression Hkv = symbol("Hkv");
+  const Expression n = symbol("n");
+  const Expression d(request["spec"]["head_dim"].get<int64_t>());
   Plan plan;
   plan.program = request["spec"]["layout"];
   plan.target = request["target"];
   plan.specJson = request["spec"].dump();
-  const auto argument = [&](const std::string &name, const Expression &heads, std::vector<std::string> dtypes) {
-    plan.arguments.push_back(
-        {name,
-         name == "o",
-         std::move(dtypes),
-         name == "o" ? "o_dtype" : "",
-         {B, heads, n, d},
-         {symbol(name + "_stride_0"), symbol(name + "_stride_1"), symbol(name + "_stride_2"), Expression(1)}});
+  const auto argument = [&](const std::string &name, const Expression &heads,
+                            std::vector<std::string> dtypes) {
+    plan.arguments.push_back({name,
+                              name == "o",
+                              std::move(dtypes),
+                              name == "o" ? "o_dtype" : "",
+                              {B, heads, n, d},
+                              {symbol(name + "_stride_0"), symbol(name + "_stride_1"),
+                               symbol(name + "_stride_2"), Expression(1)}});
   };
   argument("q", Hq, {"float32"});
   argument("k", Hkv, {"float32"});
   argument("v", Hkv, {"float32"});
   argument("o", Hq, {"float32", "bfloat16"});
   const Expression pairs = Expression::make(Operator::Mul, {B, Hq});
-  plan.preconditions = {
-      {Expression::make(Operator::Le, {n, Expression(1000)}), "q", "a length of at most 1000", "{n} of {Hq} heads"}};
+  plan.preconditions = {{Expression::make(Operator::Le, {n, Expression(1000)}), "q",
+                         "a length of at most 1000", "{n} of {Hq} heads"}};
   plan.buffers = {
-      {"sums", Expression::make(Operator::Mul, {Expression::make(Operator::Mul, {pairs, n}), Expression(4)})}};
+      {"sums", Expression::make(Operator::Mul,
+                                {Expression::make(Operator::Mul, {pairs, n}), Expression(4)})}};
   PlanKernel sum{"row_sum",
                  2048,
                  {{"q", ParameterType::Pointer, "q", {}},
@@ -80,7 +85,9 @@ Plan planFor(const nlohmann::json &request) {
   }
   plan.kernels = {sum, copy};
   // The last one never runs.
-  plan.launches = {{"row_sum", pairs, Expression(1)}, {"scaled_copy", pairs, n}, {"row_sum", pairs, Expression(0)}};
+  plan.launches = {{"row_sum", pairs, Expression(1)},
+                   {"scaled_copy", pairs, n},
+                   {"row_sum", pairs, Expression(0)}};
   return plan;
 }
 
@@ -90,10 +97,9 @@ void appendTo(const std::string &path, const std::string &bytes) {
   close(file);
 }
 
-/// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang", "sleep-MS", "once-PATH" (killed the
-/// first time, as the file at PATH remembers). After: changes the answer ("no-blobs", "bad-plan", "bad-object",
-/// "bad-ptx", "no-ptx", "cpu-plan",
-/// "refuse", "odd-status").
+/// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang", "sleep-MS",
+/// "once-PATH" (killed the first time, as the file at PATH remembers). After: changes the answer
+/// ("no-blobs", "bad-plan", "bad-object", "bad-ptx", "no-ptx", "cpu-plan", "refuse", "odd-status").
 void misbehave(const std::string &mode, Message &reply) {
   if (mode == "abort") {
     std::cerr << "something the compiler said\nLLVM ERROR: out of patience" << std::endl;
@@ -129,8 +135,8 @@ void misbehave(const std::string &mode, Message &reply) {
     reply.header["status"] = "perhaps";
   if (mode == "refuse")
     reply = {{{"status", "error"},
-              {"error",
-               errorToJson(Error::mismatch(ErrorKind::InvalidKey, "nonsense", "a kernel of causal", "'nonsense'"))}},
+              {"error", errorToJson(Error::mismatch(ErrorKind::InvalidKey, "nonsense",
+                                                    "a kernel of causal", "'nonsense'"))}},
              {}};
 }
 

@@ -1,4 +1,5 @@
-// nysjit.h in C99, pedantic, and from a C program: the structs, the calls and the error of a NULL context.
+// nysjit.h in C99, pedantic, and from a C program: the structs, the calls and the error of a NULL
+// context.
 #include "runtime/include/nysjit.h"
 
 #include <string.h>

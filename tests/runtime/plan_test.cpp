@@ -10,32 +10,41 @@ namespace {
 using Json = nlohmann::json;
 
 Plan samplePlan() {
-  const Expression B = Expression::symbol("B"), n = Expression::symbol("n"), stride = Expression::symbol("q_stride_0");
+  const Expression B = Expression::symbol("B");
+  const Expression n = Expression::symbol("n");
+  const Expression stride = Expression::symbol("q_stride_0");
   Plan plan;
   plan.program = "causal";
   plan.target = "cpu:native";
   plan.specJson = R"({"head_dim":64,"layout":"causal"})";
   plan.arguments = {
-      {"q", false, {"bfloat16"}, "", {B, n, Expression(64)}, {stride, Expression::symbol("q_stride_1"), Expression(1)}},
+      {"q",
+       false,
+       {"bfloat16"},
+       "",
+       {B, n, Expression(64)},
+       {stride, Expression::symbol("q_stride_1"), Expression(1)}},
       {"o",
        true,
        {"float32", "bfloat16"},
        "o_dtype",
        {B, n, Expression(64)},
        {Expression::symbol("o_stride_0"), Expression::symbol("o_stride_1"), Expression(1)}}};
-  plan.preconditions = {{Expression::make(Operator::Le, {n, Expression(100)}), "q", "at most 100", "{n}"}};
+  plan.preconditions = {
+      {Expression::make(Operator::Le, {n, Expression(100)}), "q", "at most 100", "{n}"}};
   plan.buffers = {{"sums", Expression::make(Operator::Mul, {n, Expression(4)})}};
-  plan.kernels = {{"first",
-                   128,
-                   {{"q", ParameterType::Pointer, "q", {}}, {"sums", ParameterType::Pointer, "sums", {}}},
-                   R"({"block_m":64})"},
-                  {"second",
-                   0,
-                   {{"o", ParameterType::Pointer, "o", {}},
-                    {"n", ParameterType::I32, "", n},
-                    {"q_stride_0", ParameterType::I64, "", stride},
-                    {"scale", ParameterType::F32, "", {}}},
-                   "{}"}};
+  plan.kernels = {
+      {"first",
+       128,
+       {{"q", ParameterType::Pointer, "q", {}}, {"sums", ParameterType::Pointer, "sums", {}}},
+       R"({"block_m":64})"},
+      {"second",
+       0,
+       {{"o", ParameterType::Pointer, "o", {}},
+        {"n", ParameterType::I32, "", n},
+        {"q_stride_0", ParameterType::I64, "", stride},
+        {"scale", ParameterType::F32, "", {}}},
+       "{}"}};
   plan.launches = {{"first", n, Expression(1)},
                    {"second", Expression::make(Operator::CeilDiv, {n, Expression(64)}), n}};
   return plan;
@@ -64,13 +73,17 @@ Plan gpuPlan() {
     kernel.blockThreads = 128;
   plan.kernels[1].sharedBytes = 65536;
   plan.kernels[1].mayOverlap = true;
-  plan.launches[1].when = Expression::make(Operator::Eq, {Expression::symbol("q_align"), Expression(16)});
+  plan.launches[1].when =
+      Expression::make(Operator::Eq, {Expression::symbol("q_align"), Expression(16)});
   return plan;
 }
 
 TEST(Plan, a_gpus_kernels_say_block_and_shared_memory) {
   const std::string text = planToJson(gpuPlan());
-  EXPECT_NE(text.find(R"("block": 128, "shared_bytes": 65536, "may_overlap": true, "config")"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("block": 128, "shared_bytes": 65536, "may_overlap": true, )"
+                      R"("config")"),
+            std::string::npos)
+      << text;
   EXPECT_NE(text.find(R"("block": 128, "shared_bytes": 0, "config")"), std::string::npos) << text;
   EXPECT_NE(text.find(R"("alignment_symbol":"q_align")"), std::string::npos) << text;
   Result<Plan> plan = planFromJson(text);
@@ -117,7 +130,9 @@ Result<Plan> planWith(const std::string &pointer, const std::string &value) {
 TEST(Plan, the_way_of_changing_it_works) { EXPECT_TRUE(planWith("/program", "\"x\"").ok()); }
 
 struct BadPlan {
-  const char *pointer, *value, *where; // where: part of the message
+  const char *pointer;
+  const char *value;
+  const char *where; // where: part of the message
 };
 class ForeignPlan : public testing::TestWithParam<BadPlan> {};
 
@@ -130,26 +145,34 @@ TEST_P(ForeignPlan, is_refused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Plan, ForeignPlan,
-    testing::Values(
-        BadPlan{"/schema", "2", "schema"}, BadPlan{"/surprise", "1", "surprise"}, BadPlan{"/program", "1", "program"},
-        BadPlan{"/spec", "[]", "spec"}, BadPlan{"/arguments", "{}", "arguments"},
-        BadPlan{"/arguments/0/name", "\"q q\"", "name"}, BadPlan{"/arguments/1/name", "\"q\"", "twice"},
-        BadPlan{"/arguments/0/output", "1", "output"}, BadPlan{"/arguments/0/dtypes", "[\"float64\"]", "float64"},
-        BadPlan{"/arguments/0/dtypes", "[]", "dtypes"}, BadPlan{"/arguments/0/shape/0", "-1", "shape"},
-        BadPlan{"/arguments/0/shape/0", "[\"+\",\"B\",1]", "shape"}, BadPlan{"/arguments/0/strides", "[1]", "strides"},
-        BadPlan{"/arguments/1/dtype_symbol", "\"n\"", "dtype symbol"},
-        BadPlan{"/preconditions/0/holds", "\"x\"", "'x'"}, BadPlan{"/preconditions/0/where", "null", "where"},
-        BadPlan{"/buffers/0/name", "\"q\"", "twice"}, BadPlan{"/buffers/0/bytes", "[\"*\",\"n\"]", "operands"},
-        BadPlan{"/kernels/0/scratch_bytes", "-4", "scratch_bytes"},
-        BadPlan{"/kernels/0/scratch_bytes", "1e99", "scratch_bytes"},
-        BadPlan{"/kernels/0/scratch_bytes", "99999999999", "scratch_bytes"},
-        BadPlan{"/kernels/0/config", "3", "config"}, BadPlan{"/kernels/1/name", "\"first\"", "twice"},
-        BadPlan{"/kernels/0/parameters/0/memory", "\"z\"", "'z'"},
-        BadPlan{"/kernels/0/parameters/0/type", "\"f64\"", "f64"},
-        BadPlan{"/kernels/0/parameters/1/name", "\"q\"", "twice"},
-        BadPlan{"/kernels/1/parameters/1/value", "\"zz\"", "'zz'"},
-        BadPlan{"/launches/0/kernel", "\"third\"", "'third'"}, BadPlan{"/launches/0/grid", "[\"pow\",2,3]", "grid"},
-        BadPlan{"/launches/1/when", "\"q\"", "'q'"}));
+    testing::Values(BadPlan{"/schema", "2", "schema"}, BadPlan{"/surprise", "1", "surprise"},
+                    BadPlan{"/program", "1", "program"}, BadPlan{"/spec", "[]", "spec"},
+                    BadPlan{"/arguments", "{}", "arguments"},
+                    BadPlan{"/arguments/0/name", "\"q q\"", "name"},
+                    BadPlan{"/arguments/1/name", "\"q\"", "twice"},
+                    BadPlan{"/arguments/0/output", "1", "output"},
+                    BadPlan{"/arguments/0/dtypes", "[\"float64\"]", "float64"},
+                    BadPlan{"/arguments/0/dtypes", "[]", "dtypes"},
+                    BadPlan{"/arguments/0/shape/0", "-1", "shape"},
+                    BadPlan{"/arguments/0/shape/0", "[\"+\",\"B\",1]", "shape"},
+                    BadPlan{"/arguments/0/strides", "[1]", "strides"},
+                    BadPlan{"/arguments/1/dtype_symbol", "\"n\"", "dtype symbol"},
+                    BadPlan{"/preconditions/0/holds", "\"x\"", "'x'"},
+                    BadPlan{"/preconditions/0/where", "null", "where"},
+                    BadPlan{"/buffers/0/name", "\"q\"", "twice"},
+                    BadPlan{"/buffers/0/bytes", "[\"*\",\"n\"]", "operands"},
+                    BadPlan{"/kernels/0/scratch_bytes", "-4", "scratch_bytes"},
+                    BadPlan{"/kernels/0/scratch_bytes", "1e99", "scratch_bytes"},
+                    BadPlan{"/kernels/0/scratch_bytes", "99999999999", "scratch_bytes"},
+                    BadPlan{"/kernels/0/config", "3", "config"},
+                    BadPlan{"/kernels/1/name", "\"first\"", "twice"},
+                    BadPlan{"/kernels/0/parameters/0/memory", "\"z\"", "'z'"},
+                    BadPlan{"/kernels/0/parameters/0/type", "\"f64\"", "f64"},
+                    BadPlan{"/kernels/0/parameters/1/name", "\"q\"", "twice"},
+                    BadPlan{"/kernels/1/parameters/1/value", "\"zz\"", "'zz'"},
+                    BadPlan{"/launches/0/kernel", "\"third\"", "'third'"},
+                    BadPlan{"/launches/0/grid", "[\"pow\",2,3]", "grid"},
+                    BadPlan{"/launches/1/when", "\"q\"", "'q'"}));
 
 TEST(Plan, text_that_is_no_json_is_refused) {
   for (const char *text : {"", "{", "[]", "1", "{}", "\xff\xfe"})

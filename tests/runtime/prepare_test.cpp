@@ -1,4 +1,5 @@
-// Preparing programs: memory, disk, compile; a worker that dies, hangs or lies; many processes that want one program.
+// Preparing programs: memory, disk, compile; a worker that dies, hangs or lies; many processes that
+// want one program.
 #include "tests/runtime/fake_program.h"
 
 #include <chrono>
@@ -44,7 +45,9 @@ TEST_F(Prepare, compiles_then_finds_it_in_memory_then_on_disk) {
 
 TEST_F(Prepare, equal_specs_are_one_program_and_other_specs_are_not) {
   ASSERT_EQ(prepare(), NYSJIT_OK);
-  ASSERT_EQ(prepare(R"({ "head_dim" : 16, "dtype":"float32", "layout":"exact_causal", "schema":1 })"), NYSJIT_OK)
+  ASSERT_EQ(prepare(R"({ "head_dim" : 16, "dtype":"float32", "layout":"exact_causal", )"
+                    R"("schema":1 })"),
+            NYSJIT_OK)
       << message();
   EXPECT_EQ(compiles(), 1u);
   ASSERT_EQ(prepare(R"({"head_dim":32,"layout":"exact_causal"})"), NYSJIT_OK);
@@ -53,7 +56,8 @@ TEST_F(Prepare, equal_specs_are_one_program_and_other_specs_are_not) {
 
 TEST_F(Prepare, info_has_the_plan_and_the_object) {
   ASSERT_EQ(prepare(), NYSJIT_OK);
-  EXPECT_EQ(std::string(static_cast<const char *>(info().object), info().object_size), readAll(FAKE_KERNELS));
+  EXPECT_EQ(std::string(static_cast<const char *>(info().object), info().object_size),
+            readAll(FAKE_KERNELS));
   EXPECT_NE(std::string(info().plan_json).find("\"scaled_copy\""), std::string::npos);
   EXPECT_EQ(info().scratch_bytes_per_thread, 2048u);
   EXPECT_EQ(std::string(info().key).size(), 32u);
@@ -62,12 +66,14 @@ TEST_F(Prepare, info_has_the_plan_and_the_object) {
 
 TEST_F(Prepare, a_damaged_entry_is_compiled_again_and_replaced) {
   ASSERT_EQ(prepare(), NYSJIT_OK);
-  const std::string file = entryFile(), whole = readAll(file);
+  const std::string file = entryFile();
+  const std::string whole = readAll(file);
   ASSERT_FALSE(whole.empty());
   std::string flipped = whole;
   flipped[whole.size() / 2] = static_cast<char>(flipped[whole.size() / 2] ^ 4);
   size_t expected = 1;
-  for (const std::string &damage : {std::string(), whole.substr(0, whole.size() - 1), flipped, whole + "x"}) {
+  for (const std::string &damage :
+       {std::string(), whole.substr(0, whole.size() - 1), flipped, whole + "x"}) {
     writeAll(file, damage);
     createContext(FAKE_WORKER, 1);
     ASSERT_EQ(prepare(), NYSJIT_OK) << message();
@@ -115,8 +121,8 @@ TEST_F(Prepare, twelve_processes_compile_one_program_once) {
     if (child == 0) {
       createContext(FAKE_WORKER, 1);
       FakeCall call(1, 1, 3);
-      const bool ok =
-          prepare() == NYSJIT_OK && nysjit_run(program, &call.args, nullptr) == NYSJIT_OK && call.isRight(0.25f);
+      const bool ok = prepare() == NYSJIT_OK &&
+                      nysjit_run(program, &call.args, nullptr) == NYSJIT_OK && call.isRight(0.25f);
       nysjit_context_destroy(context); // ends the worker
       _exit(ok ? 0 : 1);
     }
@@ -136,7 +142,8 @@ TEST_F(Prepare, eight_threads_compile_one_program_once) {
   for (int t = 0; t < 8; ++t)
     threads.emplace_back([&] {
       nysjit_program *mine = nullptr;
-      EXPECT_EQ(nysjit_prepare(context, fakeSpec(), nullptr, "cpu:x86-64-v3", &mine), NYSJIT_OK) << nysjit_last_error();
+      EXPECT_EQ(nysjit_prepare(context, fakeSpec(), nullptr, "cpu:x86-64-v3", &mine), NYSJIT_OK)
+          << nysjit_last_error();
       nysjit_program_release(mine);
     });
   for (std::thread &thread : threads)
@@ -153,7 +160,8 @@ TEST_F(Prepare, the_worker_is_kept_for_the_next_compile) {
 }
 
 TEST_F(Prepare, a_worker_killed_in_mid_compile_is_replaced) {
-  const ScopedSetting pid("FAKE_WORKER_PID", folder / "pids"), slow("FAKE_WORKER_MODE", "sleep-300");
+  const ScopedSetting pid("FAKE_WORKER_PID", folder / "pids");
+  const ScopedSetting slow("FAKE_WORKER_MODE", "sleep-300");
   std::thread killer([&] {
     while (compiles() == 0)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -212,7 +220,9 @@ TEST_F(Prepare, a_file_that_is_no_program_cannot_be_started) {
   chmod((folder / "compiler").c_str(), 0700);
   createContext(folder / "compiler", 1);
   const nysjit_status status = prepare();
-  EXPECT_TRUE(status == NYSJIT_IO || status == NYSJIT_UNAVAILABLE || status == NYSJIT_COMPILE_FAILED) << message();
+  EXPECT_TRUE(status == NYSJIT_IO || status == NYSJIT_UNAVAILABLE ||
+              status == NYSJIT_COMPILE_FAILED)
+      << message();
 }
 
 TEST_F(Prepare, no_zombie_is_left) {

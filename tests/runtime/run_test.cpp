@@ -23,10 +23,12 @@ TEST_F(Run, random_shapes_and_strides_give_the_right_values) {
   RecordProperty("seed", std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int i = 0; i < 50; ++i) {
-    FakeCall call(random() % 4, random() % 5, random() % 70, fakeHeadDim, static_cast<int64_t>(random() % 9));
+    FakeCall call(random() % 4, random() % 5, random() % 70, fakeHeadDim,
+                  static_cast<int64_t>(random() % 9));
     const float scale = static_cast<float>(random() % 8);
     call.args.scale = &scale;
-    ASSERT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK) << nysjit_last_error() << " seed " << seed;
+    ASSERT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK)
+        << nysjit_last_error() << " seed " << seed;
     EXPECT_TRUE(call.isRight(scale)) << "seed " << seed;
   }
 }
@@ -59,7 +61,8 @@ TEST_F(Run, negative_strides_walk_backwards) {
 TEST_F(Run, offsets_past_2_to_31_elements_arrive) {
   constexpr int64_t stride = (int64_t(1) << 31) + 64;
   constexpr size_t bytes = (stride + 4096) * sizeof(float);
-  void *space = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *space = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (space == MAP_FAILED)
     GTEST_SKIP() << "no 8 GiB of address space";
   FakeCall call(2, 1, 3);
@@ -146,7 +149,8 @@ TEST_F(Run, the_number_of_threads_does_not_matter) {
 
 TEST_F(Run, the_hosts_parallel_for_is_used) {
   struct Host {
-    size_t calls = 0, tasks = 0;
+    size_t calls = 0;
+    size_t tasks = 0;
     static void parallelFor(void *context, nysjit_task task, void *taskContext, size_t count) {
       Host &host = *static_cast<Host *>(context);
       ++host.calls;
@@ -213,11 +217,13 @@ TEST_F(Run, a_forked_child_runs_with_threads_of_its_own) {
   createContext(FAKE_WORKER, 3);
   ASSERT_EQ(prepare(), NYSJIT_OK);
   FakeCall call(2, 2, 5);
-  ASSERT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK); // the parent's pool is running now
+  // the parent's pool is running now
+  ASSERT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK);
   const pid_t child = fork();
   if (child == 0) {
     FakeCall inChild(2, 3, 6);
-    const bool ok = nysjit_run(program, &inChild.args, nullptr) == NYSJIT_OK && inChild.isRight(0.25f) &&
+    const bool ok = nysjit_run(program, &inChild.args, nullptr) == NYSJIT_OK &&
+                    inChild.isRight(0.25f) &&
                     prepare(R"({"layout":"exact_causal","head_dim":24})") == NYSJIT_OK;
     _exit(ok ? 0 : 1);
   }

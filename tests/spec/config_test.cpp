@@ -15,14 +15,15 @@ Error failure(std::string_view text) {
 }
 
 TEST(Config, HoldsWhatIsSet) {
-  Result<KernelConfig> config = parseKernelConfig(
-      R"({"schema":1,"causal_output":{"block_m":64,"num_warps":8},"pool":{"block_n":256,"num_stages":3}})");
+  Result<KernelConfig> config =
+      parseKernelConfig(R"({"schema":1,"causal_output":{"block_m":64,"num_warps":8},)"
+                        R"("pool":{"block_n":256,"num_stages":3}})");
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config->kernels.at("causal_output").blockM, 64);
   EXPECT_EQ(config->kernels.at("causal_output").blockN, std::nullopt);
   EXPECT_EQ(config->kernels.at("pool").numStages, 3);
-  EXPECT_EQ(canonicalJson(*config),
-            R"({"causal_output":{"block_m":64,"num_warps":8},"pool":{"block_n":256,"num_stages":3}})");
+  EXPECT_EQ(canonicalJson(*config), R"({"causal_output":{"block_m":64,"num_warps":8},)"
+                                    R"("pool":{"block_n":256,"num_stages":3}})");
 }
 
 TEST(Config, EmptyIsAllDefaults) {
@@ -37,7 +38,8 @@ TEST(Config, ARangeViolatedNamesKernelAndKey) {
       EXPECT_EQ(error.where, "kernel." + std::string(key));
       EXPECT_EQ(error.expected, "an integer, 16 to 256, a power of two");
     }
-  EXPECT_EQ(failure(R"({"kernel":{"num_warps":3}})").expected, "an integer, 1 to 8, a power of two");
+  EXPECT_EQ(failure(R"({"kernel":{"num_warps":3}})").expected,
+            "an integer, 1 to 8, a power of two");
   EXPECT_EQ(failure(R"({"kernel":{"num_stages":9}})").expected, "an integer, 1 to 8");
 }
 

@@ -13,23 +13,27 @@ Error failure(std::string_view text) {
   return spec.ok() ? Error{} : spec.error();
 }
 
-std::string headDim(const std::string &value) { return R"({"layout":"exact_causal","head_dim":)" + value + "}"; }
+std::string headDim(const std::string &value) {
+  return R"({"layout":"exact_causal","head_dim":)" + value + "}";
+}
 
 TEST(JsonText, WhatIsNoJsonObjectIsInvalidJson) {
-  for (const char *text : {"", " \n", "{", "}", "[]", "1", "null", "\"text\"", "{\"layout\"}", "{}{}", "{},", "nan",
-                           "{\"layout\":\"causal\",}", "{\"head_dim\":064}", "{\"head_dim\":0x40}",
-                           "[{\"layout\":\"causal\"}]", "\xef\xbb\xbf"})
+  for (const char *text : {"", " \n", "{", "}", "[]", "1", "null", "\"text\"", "{\"layout\"}",
+                           "{}{}", "{},", "nan", "{\"layout\":\"causal\",}", "{\"head_dim\":064}",
+                           "{\"head_dim\":0x40}", "[{\"layout\":\"causal\"}]", "\xef\xbb\xbf"})
     EXPECT_EQ(failure(text).kind, ErrorKind::InvalidJson) << text;
 }
 
 TEST(JsonText, ASyntaxErrorSaysWhere) {
-  EXPECT_NE(failure("{\"layout\": \"causal\"\n\"head_dim\": 64}").message.find("line 2, column 10"), std::string::npos)
+  EXPECT_NE(failure("{\"layout\": \"causal\"\n\"head_dim\": 64}").message.find("line 2, column 10"),
+            std::string::npos)
       << failure("{\"layout\": \"causal\"\n\"head_dim\": 64}").message;
 }
 
 TEST(JsonText, NumbersThatCannotBeHeldNameTheKey) {
-  for (const char *value : {"NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1180591620717411303424",
-                            "-9223372036854775809", "1e400000000000", "+64"}) {
+  for (const char *value :
+       {"NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1180591620717411303424",
+        "-9223372036854775809", "1e400000000000", "+64"}) {
     EXPECT_EQ(failure(headDim(value)).where, "head_dim") << value;
     EXPECT_NE(failure(headDim(value)).message.find("head_dim"), std::string::npos);
   }
@@ -40,7 +44,8 @@ TEST(JsonText, AKeyGivenTwiceIsNamed) {
   Error error = failure(R"({"layout":"exact_causal","head_dim":64,"head_dim":64})");
   EXPECT_EQ(error.kind, ErrorKind::InvalidKey);
   EXPECT_EQ(error.where, "head_dim");
-  EXPECT_EQ(failure(R"({"layout":"exact_causal","head_dim":64,"l\u0061yout":"causal"})").where, "layout");
+  EXPECT_EQ(failure(R"({"layout":"exact_causal","head_dim":64,"l\u0061yout":"causal"})").where,
+            "layout");
 }
 
 TEST(JsonText, DeepNestingIsAnError) {
@@ -54,7 +59,8 @@ TEST(JsonText, DeepNestingIsAnError) {
 }
 
 TEST(JsonText, InvalidUtf8IsAnErrorWithAPrintableMessage) {
-  for (const char *text : {"{\"layout\":\"\xff\xfe\"}", "{\"\xc3\x28\":1}", "\x80", "{\"a\":\"\xed\xa0\x80\"}"}) {
+  for (const char *text :
+       {"{\"layout\":\"\xff\xfe\"}", "{\"\xc3\x28\":1}", "\x80", "{\"a\":\"\xed\xa0\x80\"}"}) {
     Error error = failure(text);
     for (char c : error.message + error.where + error.found)
       EXPECT_TRUE(c >= 0x20 && c < 0x7f) << error.message;

@@ -1,5 +1,5 @@
-// Every row of the contract's key table, violated in each way. The rows below are written from the contract by hand,
-// not taken from the implementation's table.
+// Every row of the contract's key table, violated in each way. The rows below are written from the
+// contract by hand, not taken from the implementation's table.
 #include "runtime/spec/spec.h"
 
 #include <gtest/gtest.h>
@@ -26,11 +26,13 @@ const std::vector<std::string> layouts = {"causal",         "exact_causal", "bid
 struct Row {
   std::string key;
   std::string layouts; // that use it, from minimal(); "all" or names
-  std::vector<json> good, bad;
+  std::vector<json> good;
+  std::vector<json> bad;
 };
 
 const double nan = std::numeric_limits<double>::quiet_NaN();
-const json notIntegers = {true, 64.0, "64", 1.5, nullptr, json::array(), json::object(), 18446744073709551615u, nan};
+const json notIntegers = {
+    true, 64.0, "64", 1.5, nullptr, json::array(), json::object(), 18446744073709551615u, nan};
 const json notChoices = {true, 1, "", "Causal", nullptr, json::array(), json::object()};
 
 std::vector<json> join(const json &a, std::vector<json> b) {
@@ -40,18 +42,25 @@ std::vector<json> join(const json &a, std::vector<json> b) {
 
 const std::vector<Row> rows = {
     {"head_dim", "all", {16, 24, 64, 256}, join(notIntegers, {0, 8, 15, 20, 257, 264, -64})},
-    {"segment_len", "causal segment_causal bidirectional prefix_lm", {1, 64, 65536}, join(notIntegers, {0, -1, 65537})},
+    {"segment_len",
+     "causal segment_causal bidirectional prefix_lm",
+     {1, 64, 65536},
+     join(notIntegers, {0, -1, 65537})},
     {"window", "causal", {0, 1, 8}, join(notIntegers, {-1, 9})},
     {"landmark_weight", "causal prefix_lm", {"tangent", "count"}, join(notChoices, {"mean"})},
     {"landmark_value", "causal prefix_lm", {"nystrom", "streaming"}, join(notChoices, {"stream"})},
     {"stabilizer",
      "causal segment_causal prefix_lm",
      {0, 0.25, 1, 1e6, 1000000},
-     {true, "0.25", nullptr, json::array(), -1, -1e-9, 1000000.5, 1e7, nan, std::numeric_limits<double>::infinity()}},
+     {true, "0.25", nullptr, json::array(), -1, -1e-9, 1000000.5, 1e7, nan,
+      std::numeric_limits<double>::infinity()}},
     {"inverse_iterations", "bidirectional prefix_lm scan", {0, 6, 32}, join(notIntegers, {-1, 33})},
     {"landmark_source", "scan", {"learned"}, join(notChoices, {"segment_mean"})},
     {"first_k", "", {}, {}}, // used only with landmark_source first_k: below
-    {"conv_kernel", "causal bidirectional segment_causal prefix_lm scan", {0, 3, 129}, join(notIntegers, {-1, 130})},
+    {"conv_kernel",
+     "causal bidirectional segment_causal prefix_lm scan",
+     {0, 3, 129},
+     join(notIntegers, {-1, 130})},
     {"dtype", "all", {"float32", "float16", "bfloat16"}, join(notChoices, {"float64", "half"})},
     {"float32_math", "all", {"tf32x3", "tf32"}, join(notChoices, {"float32"})},
     {"landmarks", "causal segment_causal", {1, 8, 512, 1024}, join(notIntegers, {0, -1, 1025})},
@@ -59,7 +68,8 @@ const std::vector<Row> rows = {
 };
 
 bool uses(const Row &row, const std::string &layout) {
-  return row.layouts == "all" || (" " + row.layouts + " ").find(" " + layout + " ") != std::string::npos;
+  return row.layouts == "all" ||
+         (" " + row.layouts + " ").find(" " + layout + " ") != std::string::npos;
 }
 
 void expectKeyError(const json &spec, const std::string &key, const std::string &expected = "") {
@@ -116,7 +126,8 @@ TEST(KeyTable, AKeyTheLayoutDoesNotUseIsAnErrorEvenAtItsDefault) {
     for (const std::string &layout : layouts)
       if (!uses(row, layout) && defaults.contains(row.key))
         expectKeyError(with(minimal(layout), row.key, defaults[row.key]), row.key);
-  expectKeyError(with(minimal("exact_causal"), "landmarks", 8), "landmarks", "no such key with layout exact_causal");
+  expectKeyError(with(minimal("exact_causal"), "landmarks", 8), "landmarks",
+                 "no such key with layout exact_causal");
 }
 
 TEST(KeyTable, ANeededKeyThatIsMissingIsNamed) {
@@ -133,7 +144,8 @@ TEST(KeyTable, ANeededKeyThatIsMissingIsNamed) {
 TEST(KeyTable, UnknownLayoutNamesTheLayouts) {
   for (const json &value : join(notChoices, {"nystrom", "CAUSAL"}))
     expectKeyError(with(minimal("causal"), "layout", value), "layout",
-                   "\"causal\", \"exact_causal\", \"bidirectional\", \"segment_causal\", \"prefix_lm\" or \"scan\"");
+                   "\"causal\", \"exact_causal\", \"bidirectional\", \"segment_causal\", "
+                   "\"prefix_lm\" or \"scan\"");
 }
 
 TEST(KeyTable, UnknownKeyIsNamed) {
@@ -145,14 +157,14 @@ TEST(KeyTable, UnknownKeyIsNamed) {
 
 TEST(KeyTable, StabilizerIsNotUsedWhenStreaming) {
   for (const char *layout : {"causal", "prefix_lm"})
-    expectKeyError(with(with(minimal(layout), "landmark_value", "streaming"), "stabilizer", 0.25), "stabilizer",
-                   "no such key with landmark_value streaming");
+    expectKeyError(with(with(minimal(layout), "landmark_value", "streaming"), "stabilizer", 0.25),
+                   "stabilizer", "no such key with landmark_value streaming");
 }
 
 TEST(KeyTable, Float32MathIsUsedOnlyWithFloat32) {
   for (const char *dtype : {"float16", "bfloat16"})
-    expectKeyError(with(with(minimal("causal"), "dtype", dtype), "float32_math", "tf32x3"), "float32_math",
-                   std::string("no such key with dtype ") + dtype);
+    expectKeyError(with(with(minimal("causal"), "dtype", dtype), "float32_math", "tf32x3"),
+                   "float32_math", std::string("no such key with dtype ") + dtype);
 }
 
 TEST(KeyTable, FirstKGoesWithItsSourceOnly) {
@@ -161,8 +173,10 @@ TEST(KeyTable, FirstKGoesWithItsSourceOnly) {
   for (int good : {8, 16, 1 << 20})
     expectAccepted(with(spec, "first_k", good));
   for (const json &bad : join(notIntegers, {0, -8, 4, 12}))
-    expectKeyError(with(spec, "first_k", bad), "first_k", "an integer, 1 to 2147483647, multiple of landmarks (8)");
-  expectKeyError(with(minimal("scan"), "first_k", 8), "first_k", "no such key with landmark_source learned");
+    expectKeyError(with(spec, "first_k", bad), "first_k",
+                   "an integer, 1 to 2147483647, multiple of landmarks (8)");
+  expectKeyError(with(minimal("scan"), "first_k", 8), "first_k",
+                 "no such key with landmark_source learned");
 }
 
 TEST(KeyTable, WindowIsAtMostLandmarks) {
@@ -170,12 +184,15 @@ TEST(KeyTable, WindowIsAtMostLandmarks) {
 }
 
 TEST(KeyTable, ExpectedSentencesGiveRangeAndMultiple) {
-  expectKeyError(with(minimal("causal"), "head_dim", 20), "head_dim", "an integer, 16 to 256, multiple of 8");
+  expectKeyError(with(minimal("causal"), "head_dim", 20), "head_dim",
+                 "an integer, 16 to 256, multiple of 8");
   expectKeyError(with(minimal("causal"), "landmarks", 2000), "landmarks", "an integer, 1 to 1024");
   expectKeyError(with(minimal("scan"), "landmarks", 600), "landmarks", "an integer, 1 to 512");
   expectKeyError(with(minimal("causal"), "stabilizer", -1), "stabilizer", "a number, 0 to 1000000");
-  expectKeyError(with(minimal("causal"), "dtype", "half"), "dtype", "\"float32\", \"float16\" or \"bfloat16\"");
-  expectKeyError(with(minimal("causal"), "segment_len", 0), "segment_len", "an integer, 1 to 65536");
+  expectKeyError(with(minimal("causal"), "dtype", "half"), "dtype",
+                 "\"float32\", \"float16\" or \"bfloat16\"");
+  expectKeyError(with(minimal("causal"), "segment_len", 0), "segment_len",
+                 "an integer, 1 to 65536");
 }
 
 TEST(KeyTable, SchemaIsOneOrAbsent) {
@@ -187,7 +204,8 @@ TEST(KeyTable, SchemaIsOneOrAbsent) {
 TEST(KeyTable, FoundShowsTheValue) {
   Result<KernelSpec> parsed = parseKernelSpec(with(minimal("causal"), "head_dim", 64.0));
   ASSERT_FALSE(parsed.ok());
-  EXPECT_EQ(parsed.error().message, "head_dim: expected an integer, 16 to 256, multiple of 8, found 64.0");
+  EXPECT_EQ(parsed.error().message,
+            "head_dim: expected an integer, 16 to 256, multiple of 8, found 64.0");
 }
 
 } // namespace

@@ -1,4 +1,5 @@
-// One row of Markdown for each row of key_table.cpp and config.cpp. What holds for a key is said by its row alone.
+// One row of Markdown for each row of key_table.cpp and config.cpp. What holds for a key is said by
+// its row alone.
 #include "tests/spec/spec_page.h"
 #include "runtime/spec/config_table.h"
 #include "runtime/spec/key_table.h"
@@ -25,14 +26,18 @@ std::string join(const std::vector<std::string> &parts) {
 }
 
 std::string number(double value) {
-  return value == std::floor(value) ? std::to_string(std::llround(value)) : nlohmann::json(value).dump();
+  return value == std::floor(value) ? std::to_string(std::llround(value))
+                                    : nlohmann::json(value).dump();
 }
 
-std::string range(double minimum, double maximum) { return number(minimum) + "–" + number(maximum); }
+std::string range(double minimum, double maximum) {
+  return number(minimum) + "–" + number(maximum);
+}
 
 /// "all", "all but `scan`", or names.
 std::string layoutsText(LayoutSet set) {
-  std::vector<std::string> in, out;
+  std::vector<std::string> in;
+  std::vector<std::string> out;
   for (Layout layout : layouts)
     (set & layoutBit(layout) ? in : out).push_back(code(layoutName(layout)));
   return out.empty() ? "all" : out.size() == 1 ? "all but " + out[0] : join(in);
@@ -66,7 +71,8 @@ std::string defaultText(const KeyRow &row) {
   if (row.absent)
     return row.absent;
   const nlohmann::json value = row.get(KernelSpec());
-  return code(row.type == ValueType::Choice ? row.choices[value.get<size_t>()] : number(value.get<double>()));
+  return code(row.type == ValueType::Choice ? row.choices[value.get<size_t>()]
+                                            : number(value.get<double>()));
 }
 
 std::string usedText(const KeyRow &row) {
@@ -82,8 +88,8 @@ std::string line(const std::vector<std::string> &cells) {
 }
 
 std::string typeText(const ConfigRow &row) {
-  return std::string(row.mayBeZero ? "0, or " : "") + "integer, " + range(row.minimum, row.maximum) +
-         (row.isPowerOfTwo ? ", power of two" : "");
+  return std::string(row.mayBeZero ? "0, or " : "") + "integer, " +
+         range(row.minimum, row.maximum) + (row.isPowerOfTwo ? ", power of two" : "");
 }
 
 } // namespace
@@ -91,20 +97,23 @@ std::string typeText(const ConfigRow &row) {
 std::string specPage() {
   std::string page = R"(# The keys of a spec and of a config
 
-<!-- Made by build/bin/spec_page of the tables in runtime/spec, which check the JSON, too. Change those. -->
+<!-- Made by build/bin/spec_page of the tables in runtime/spec, which check the JSON, too.
+     Change those. -->
 
-A **KernelSpec** is one JSON object that says what is computed. What has no default is needed. A key that the layout has no use
-for is an error even at its default; so is an unknown key, one given twice, a wrong type (`64.0` is no integer) and a number out
-of range, and the message names the key. Every file may carry `"schema": 1`.
+A **KernelSpec** is one JSON object that says what is computed. What has no default is needed. A key
+that the layout has no use for is an error even at its default; so is an unknown key, one given
+twice, a wrong type (`64.0` is no integer) and a number out of range, and the message names the key.
+Every file may carry `"schema": 1`.
 
 )";
   page += line({"key", "type, range", "default", "layouts", "meaning"}) + "|---|---|---|---|---|\n";
   for (const KeyRow &row : keyTable())
     page += line({code(row.name), typeText(row), defaultText(row), usedText(row), row.meaning});
   page += R"(
-A **KernelConfig** says how, by kernel name: `{"causal_output": {"block_m": 64, "block_n": 64}}`. Every key is optional, what is
-absent is chosen for the target, and results depend on it by rounding only. A kernel that has no such block size is an error.
-`nysjit compile SPEC.json --json` shows the kernels of a spec and the config in use.
+A **KernelConfig** says how, by kernel name: `{"causal_output": {"block_m": 64, "block_n": 64}}`.
+Every key is optional, what is absent is chosen for the target, and results depend on it by rounding
+only. A kernel that has no such block size is an error. `nysjit compile SPEC.json --json` shows the
+kernels of a spec and the config in use.
 
 )";
   page += line({"key", "type, range", "meaning"}) + "|---|---|---|\n";

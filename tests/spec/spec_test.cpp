@@ -16,8 +16,8 @@ std::string canonical(std::string_view text) {
 
 TEST(Spec, HoldsWhatTheTextSays) {
   Result<KernelSpec> spec = parseKernelSpec(
-      R"({"layout": "causal", "head_dim": 128, "landmarks": 64, "segment_len": 32, "window": 3, "landmark_weight": "count",
-          "landmark_value": "streaming", "dtype": "bfloat16"})");
+      R"({"layout": "causal", "head_dim": 128, "landmarks": 64, "segment_len": 32, "window": 3,
+          "landmark_weight": "count", "landmark_value": "streaming", "dtype": "bfloat16"})");
   ASSERT_TRUE(spec.ok()) << spec.error().message;
   EXPECT_EQ(spec->layout, Layout::Causal);
   EXPECT_EQ(spec->headDim, 128);
@@ -30,42 +30,50 @@ TEST(Spec, HoldsWhatTheTextSays) {
 }
 
 TEST(Spec, DefaultsAreTheContracts) {
-  EXPECT_EQ(canonical(R"({"layout":"causal","head_dim":64,"landmarks":4})"),
-            R"({"conv_kernel":0,"dtype":"float32","float32_math":"tf32x3","head_dim":64,"landmark_value":"nystrom",)"
-            R"("landmark_weight":"tangent","landmarks":4,"layout":"causal","stabilizer":0.25,"window":0})");
+  EXPECT_EQ(
+      canonical(R"({"layout":"causal","head_dim":64,"landmarks":4})"),
+      R"({"conv_kernel":0,"dtype":"float32","float32_math":"tf32x3","head_dim":64,"landmark_value":"nystrom",)"
+      R"("landmark_weight":"tangent","landmarks":4,"layout":"causal","stabilizer":0.25,"window":0})");
   EXPECT_EQ(canonical(R"({"layout":"exact_causal","head_dim":64,"dtype":"float16"})"),
             R"({"dtype":"float16","head_dim":64,"layout":"exact_causal"})");
   EXPECT_EQ(
       canonical(R"({"layout":"bidirectional","head_dim":64,"landmarks":4,"dtype":"float16"})"),
-      R"({"conv_kernel":0,"dtype":"float16","head_dim":64,"inverse_iterations":6,"landmarks":4,"layout":"bidirectional"})");
+      R"({"conv_kernel":0,"dtype":"float16","head_dim":64,)"
+      R"("inverse_iterations":6,"landmarks":4,"layout":"bidirectional"})");
 }
 
 TEST(Spec, EqualSpecsHaveEqualCanonicalText) {
-  std::string plain = canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"stabilizer":1})");
-  EXPECT_EQ(plain,
-            canonical(R"({"schema":1,"window":0,"stabilizer":1.0,"landmarks":4,"head_dim":64,"layout":"causal"})"));
-  EXPECT_EQ(plain,
-            canonical("\n{\"stabilizer\": 10e-1, \"layout\":\"\\u0063ausal\",\t\"head_dim\":64,\"landmarks\":4 } "));
+  std::string plain =
+      canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"stabilizer":1})");
+  EXPECT_EQ(plain, canonical(R"({"schema":1,"window":0,"stabilizer":1.0,)"
+                             R"("landmarks":4,"head_dim":64,"layout":"causal"})"));
+  EXPECT_EQ(plain, canonical("\n{\"stabilizer\": 10e-1, "
+                             "\"layout\":\"\\u0063ausal\",\t\"head_dim\":64,\"landmarks\":4 } "));
   EXPECT_EQ(canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"stabilizer":-0.0})"),
             canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"stabilizer":0})"));
 }
 
 TEST(Spec, DifferentSpecsHaveDifferentCanonicalText) {
   std::string plain = canonical(R"({"layout":"causal","head_dim":64,"landmarks":4})");
-  EXPECT_NE(plain, canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"segment_len":16})"));
-  EXPECT_NE(plain, canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"stabilizer":0.2500000001})"));
+  EXPECT_NE(plain,
+            canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"segment_len":16})"));
+  EXPECT_NE(
+      plain,
+      canonical(R"({"layout":"causal","head_dim":64,"landmarks":4,"stabilizer":0.2500000001})"));
 }
 
 TEST(Spec, CanonicalTextParsesToItself) {
-  for (const char *text : {R"({"layout":"causal","head_dim":64,"landmarks":4,"landmark_value":"streaming"})",
-                           R"({"layout":"scan","head_dim":64,"landmarks":4,"landmark_source":"first_k","first_k":8})",
-                           R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"stabilizer":0.1,"conv_kernel":3})"})
+  for (const char *text :
+       {R"({"layout":"causal","head_dim":64,"landmarks":4,"landmark_value":"streaming"})",
+        R"({"layout":"scan","head_dim":64,"landmarks":4,"landmark_source":"first_k","first_k":8})",
+        R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"stabilizer":0.1,"conv_kernel":3})"})
     EXPECT_EQ(canonical(canonical(text)), canonical(text));
 }
 
 TEST(Target, NamesGoBothWays) {
-  for (const char *name : {"cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4", "cuda:sm_80", "cuda:sm_86", "cuda:sm_89",
-                           "cuda:sm_90", "cuda:sm_100", "cuda:sm_120"}) {
+  for (const char *name :
+       {"cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4", "cuda:sm_80", "cuda:sm_86", "cuda:sm_89",
+        "cuda:sm_90", "cuda:sm_100", "cuda:sm_120"}) {
     Result<Target> target = parseTarget(name);
     ASSERT_TRUE(target.ok());
     EXPECT_STREQ(targetName(*target), name);
@@ -73,14 +81,15 @@ TEST(Target, NamesGoBothWays) {
 }
 
 TEST(Target, AnUnknownOneNamesThoseThereAre) {
-  for (const char *name :
-       {"cpu", "", "cuda:sm_70", "cuda:sm_80a", "cuda", "cpu:x86-64-v2", "cpu:native ", "CPU:native"}) {
+  for (const char *name : {"cpu", "", "cuda:sm_70", "cuda:sm_80a", "cuda", "cpu:x86-64-v2",
+                           "cpu:native ", "CPU:native"}) {
     Result<Target> target = parseTarget(name);
     ASSERT_FALSE(target.ok()) << name;
     EXPECT_EQ(target.error().kind, ErrorKind::UnknownDevice);
-    EXPECT_EQ(target.error().expected,
-              "cpu:native, cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80, cuda:sm_86, cuda:sm_89, cuda:sm_90, "
-              "cuda:sm_100 or cuda:sm_120");
+    EXPECT_EQ(
+        target.error().expected,
+        "cpu:native, cpu:x86-64-v3, cpu:x86-64-v4, cuda:sm_80, cuda:sm_86, cuda:sm_89, cuda:sm_90, "
+        "cuda:sm_100 or cuda:sm_120");
   }
 }
 

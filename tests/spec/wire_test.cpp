@@ -41,7 +41,9 @@ std::string number(uint64_t value, int bytes) {
   return text;
 }
 
-std::string frameHead(uint64_t textSize, uint64_t blobs) { return "nysjit01" + number(textSize, 4) + number(blobs, 4); }
+std::string frameHead(uint64_t textSize, uint64_t blobs) {
+  return "nysjit01" + number(textSize, 4) + number(blobs, 4);
+}
 
 TEST_F(Wire, TheFrameIsTheDocumentedOne) {
   sendRaw(frameHead(7, 1) + number(3, 8) + "{\"a\":1}" + "xyz");
@@ -84,9 +86,9 @@ TEST_F(Wire, ATruncatedFrameIsAnErrorButNoOrderlyEnd) {
 }
 
 TEST_F(Wire, LyingLengthsAreRefusedBeforeAnythingIsRead) {
-  for (const std::string &head :
-       {frameHead(0xffffffff, 0), frameHead(2, 0xffffffff), frameHead(2, 1) + number(uint64_t(1) << 40, 8),
-        frameHead(2, 2) + number(~uint64_t(0), 8) + number(2, 8)}) {
+  for (const std::string &head : {frameHead(0xffffffff, 0), frameHead(2, 0xffffffff),
+                                  frameHead(2, 1) + number(uint64_t(1) << 40, 8),
+                                  frameHead(2, 2) + number(~uint64_t(0), 8) + number(2, 8)}) {
     sendRaw(head);
     EXPECT_EQ(failure(10000).kind, ErrorKind::Io);
     TearDown();
@@ -139,7 +141,8 @@ TEST(WireError, GoesBothWays) {
 }
 
 TEST(WireError, ForeignJsonIsStillAnError) {
-  for (const char *text : {"null", "{}", "[]", R"({"kind":7,"message":[]})", R"({"kind":"nonsense"})"}) {
+  for (const char *text : {"null", "{}", "[]", R"({"kind":7,"message":[]})", )"
+  R"(R"({"kind":"nonsense"})"}) {
     Error error = errorFromJson(nlohmann::json::parse(text));
     EXPECT_EQ(error.kind, ErrorKind::CompileFailed);
     EXPECT_FALSE(error.message.empty());
