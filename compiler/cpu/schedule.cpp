@@ -429,6 +429,7 @@ void Schedule::assignOffsets() {
     int64_t offset = 0;
     Value value;
     Operation *dot = nullptr;
+    size_t number = 0;
   };
   std::vector<Slot> slots;
   for (auto &[value, life] : intervals)
@@ -438,11 +439,12 @@ void Schedule::assignOffsets() {
     for (const Step &step : list)
       if (auto dot = dyn_cast<tile::DotOp>(step.operations.front()); dot && dot.getTransposeB())
         slots.push_back({{step.begin, step.end}, bytesOf(dot.getB().getType()), 0, Value(), dot});
-  // First fit in the order of birth; the walk above is over hash maps, so ties are broken by the
-  // life alone.
-  std::stable_sort(slots.begin(), slots.end(), [](const Slot &a, const Slot &b) {
-    return std::tuple(a.life.begin, a.life.end, a.bytes, a.dot != nullptr) <
-           std::tuple(b.life.begin, b.life.end, b.bytes, b.dot != nullptr);
+  // First fit in the order of birth, tiles that live alike as they were found.
+  for (size_t i = 0; i < slots.size(); ++i)
+    slots[i].number = i;
+  std::sort(slots.begin(), slots.end(), [](const Slot &a, const Slot &b) {
+    return std::tuple(a.life.begin, a.life.end, a.bytes, a.dot != nullptr, a.number) <
+           std::tuple(b.life.begin, b.life.end, b.bytes, b.dot != nullptr, b.number);
   });
   for (size_t i = 0; i < slots.size(); ++i) {
     bool moved = true;

@@ -63,8 +63,10 @@ forEachFunction(llvm::Module &module,
   std::vector<Part *> longestFirst;
   for (Part &part : parts)
     longestFirst.push_back(&part);
-  std::stable_sort(longestFirst.begin(), longestFirst.end(),
-                   [](const Part *a, const Part *b) { return a->instructions > b->instructions; });
+  // Equal ones as they stand: pointers into `parts`, which compare as their places do.
+  std::sort(longestFirst.begin(), longestFirst.end(), [](const Part *a, const Part *b) {
+    return std::pair(b->instructions, a) < std::pair(a->instructions, b);
+  });
   llvm::ThreadPoolStrategy strategy =
       llvm::hardware_concurrency(static_cast<unsigned>(parts.size()));
   strategy.Limit = true; // to the CPUs there are

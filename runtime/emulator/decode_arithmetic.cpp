@@ -259,7 +259,8 @@ void Decoder::funnelShift() {
 /// bfe, bfi, bfind, brev, clz, popc, fns, bmsk.
 void Decoder::bits() {
   const std::string &name = text->opcode;
-  out.flag = take("shiftamt") | take("wrap");
+  bool isShiftAmount = take("shiftamt");
+  out.flag = take("wrap") || isShiftAmount;
   take("clamp");
   Type type = takeType();
   size_t count = name == "bfe" || name == "fns" ? 4 : name == "bfi" ? 5 : name == "bmsk" ? 3 : 2;

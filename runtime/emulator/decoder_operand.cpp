@@ -76,7 +76,8 @@ bool Decoder::takeSpace() {
 void Decoder::takeOrder() {
   for (const char *scope : {"cta", "cluster", "gpu", "sys"})
     take(scope);
-  bool both = take("acq_rel") | take("sc");
+  bool acquireRelease = take("acq_rel");
+  bool both = take("sc") || acquireRelease;
   bool acquire = take("acquire");
   bool release = take("release");
   out.acquire = both || acquire;

@@ -17,9 +17,10 @@ public:
     if (count && (!options || !values))
       return false;
     for (unsigned i = 0; i < count; ++i) {
-      if (options[i] < 0 || options[i] > 40)
+      const auto option = static_cast<unsigned>(options[i]);
+      if (option > 40)
         return false;
-      slots[options[i]] = &values[i];
+      slots[option] = &values[i];
     }
     return true;
   }

@@ -204,9 +204,9 @@ uint32_t specialSum(const uint8_t *a, const uint8_t *b, int row, int column, uin
 template <Element element, int blocks, bool halfC> void multiply(uint8_t *const *registers, bool) {
   constexpr int cRegisters = halfC ? 2 : 4;
   uint8_t *const *d = registers;
-  uint8_t *const *const *a = d + cRegisters;
-  uint8_t *const *const *b = a + 2 * blocks;
-  uint8_t *const *const *c = b + blocks;
+  uint8_t *const *a = d + cRegisters;
+  uint8_t *const *b = a + 2 * blocks;
+  uint8_t *const *c = b + blocks;
   alignas(64) uint32_t sums[16][8];
   for (int r = 0; r < 16; ++r)
     for (int t = 0; t < 4; ++t)
@@ -256,9 +256,9 @@ template <Element element, int blocks, bool halfC> void multiply(uint8_t *const 
 template <bool aSigned, bool bSigned, int blocks>
 void multiplyBytes(uint8_t *const *registers, bool saturate) {
   uint8_t *const *d = registers;
-  uint8_t *const *const *a = d + 4;
-  uint8_t *const *const *b = a + 2 * blocks;
-  uint8_t *const *const *c = b + blocks;
+  uint8_t *const *a = d + 4;
+  uint8_t *const *b = a + 2 * blocks;
+  uint8_t *const *c = b + blocks;
   int32_t results[4][32];
   for (int r = 0; r < 16; ++r)
     for (int n = 0; n < 8; ++n) {

@@ -23,9 +23,8 @@ std::string flagOf(std::string array) {
   return "--" + array;
 }
 
-class GoldenRun : public CommandTest;
-class GoldenRun : public public testing::WithParamInterface<std::tuple<std::string, std::string>> {
-};
+class GoldenRun : public CommandTest,
+                  public testing::WithParamInterface<std::tuple<std::string, std::string>> {};
 
 TEST_P(GoldenRun, PassesTheCheckAndIsTheCasesOwnOutput) {
   NYSJIT_NEEDS_COMPILER();

@@ -138,15 +138,17 @@ TEST(Compile, WorkspaceStaysWithinThreeRowsAndTwoNumbersALandmark) {
 
 TEST(Compile, AThreadsScratchStaysWithinTwoMegabytes) {
   for (CpuLevel level : {CpuLevel::V3, CpuLevel::V4})
-    for (const char *spec : {R"({"layout": "exact_causal", "head_dim": 256})", )"
-    R"(R"({"layout": "causal", "head_dim": 256, "landmarks": 256, "segment_len": 64})",
-                             R"({"layout": "prefix_lm", "head_dim": 256, )"
-                             R"("landmarks": 256})", R"({"layout": "bidirectional", )"
-                             R"("head_dim": 256, "landmarks": 512})",
-                             R"({"layout": "scan", "head_dim": 256, "landmarks": 256, )"
-                             R"("landmark_source": "first_k", "first_k": 256})",
-                             R"({"layout": "scan", "head_dim": 256, "landmarks": 512, )"
-                             R"("landmark_source": "learned"})"}) {
+    for (const char *spec :
+         {R"({"layout": "exact_causal", "head_dim": 256})",
+          R"({"layout": "causal", "head_dim": 256, "landmarks": 256, "segment_len": 64})",
+          R"({"layout": "prefix_lm", "head_dim": 256, )"
+          R"("landmarks": 256})",
+          R"({"layout": "bidirectional", )"
+          R"("head_dim": 256, "landmarks": 512})",
+          R"({"layout": "scan", "head_dim": 256, "landmarks": 256, )"
+          R"("landmark_source": "first_k", "first_k": 256})",
+          R"({"layout": "scan", "head_dim": 256, "landmarks": 512, )"
+          R"("landmark_source": "learned"})"}) {
       CompileRequest request = requestFor(spec, Target{level});
       request.emit = Stage::Plan;
       for (const PlanKernel &kernel : compiled(request).plan.kernels)

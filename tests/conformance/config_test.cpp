@@ -17,11 +17,12 @@ TEST(Config, TheOneInUseCanBeGivenBack) {
   options.compiler = NYSJIT_BINARY_DIR "/bin/nysjit-compiler";
   options.device = DeviceKind::PtxEmulator;
   RuntimeContext context(options);
-  for (const char *text : {R"({"layout": "exact_causal", "head_dim": 24})", )"
-  R"(R"({"layout": "causal", "head_dim": 24, "landmarks": 40, "segment_len": 5})",
-                           R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 40})", )"
-                           R"(R"({"layout": "scan", "head_dim": 32, "landmarks": 16, )"
-                           R"("landmark_source": "learned"})"}) {
+  for (const char *text :
+       {R"({"layout": "exact_causal", "head_dim": 24})",
+        R"({"layout": "causal", "head_dim": 24, "landmarks": 40, "segment_len": 5})",
+        R"({"layout": "prefix_lm", "head_dim": 32, "landmarks": 40})",
+        R"({"layout": "scan", "head_dim": 32, "landmarks": 16, )"
+        R"("landmark_source": "learned"})"}) {
     const char *const target = "cuda:sm_80";
     SCOPED_TRACE(text);
     auto first = context.prepare(*parseKernelSpec(text), {}, *parseTarget(target));

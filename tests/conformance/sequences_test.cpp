@@ -28,8 +28,8 @@ const Layout exact = {R"({"layout": "exact_causal", "head_dim": 32})"};
 const Layout causal = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32, )"
                        R"("segment_len": 12, "window": 1, "conv_kernel": 5})",
                        "", 5};
-const Layout causalInParts = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32})", )"
-R"(R"({"landmark_target": {"split": 256}})"};
+const Layout causalInParts = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32})",
+                              R"({"landmark_target": {"split": 256}})"};
 // Segments of whole tiles, whose own values are summed with the past.
 const Layout causalTiles = {R"({"layout": "causal", "head_dim": 32, "landmarks": 32, )"
                             R"("segment_len": 16})",

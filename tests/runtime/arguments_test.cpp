@@ -82,8 +82,7 @@ const BadCall badCalls[] = {
      [](FakeCall &c) { c.args.timing_capacity = 4; }},
 };
 
-class Arguments : public FakeRuntime;
-class Arguments : public public testing::WithParamInterface<BadCall> {};
+class Arguments : public FakeRuntime, public testing::WithParamInterface<BadCall> {};
 
 TEST_P(Arguments, are_refused_by_name) {
   ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();

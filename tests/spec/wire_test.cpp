@@ -141,8 +141,8 @@ TEST(WireError, GoesBothWays) {
 }
 
 TEST(WireError, ForeignJsonIsStillAnError) {
-  for (const char *text : {"null", "{}", "[]", R"({"kind":7,"message":[]})", )"
-  R"(R"({"kind":"nonsense"})"}) {
+  for (const char *text :
+       {"null", "{}", "[]", R"({"kind":7,"message":[]})", R"({"kind":"nonsense"})"}) {
     Error error = errorFromJson(nlohmann::json::parse(text));
     EXPECT_EQ(error.kind, ErrorKind::CompileFailed);
     EXPECT_FALSE(error.message.empty());

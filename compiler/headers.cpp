@@ -1,0 +1,1 @@
+// Nothing: what headers.h is precompiled with.
