@@ -2,7 +2,7 @@
 //
 // Logits are kept in base 2: e^x = 2^(x log2 e), so each weight costs one exp2.
 #pragma once
-#include "compiler/builder/program.h"
+#include "compiler/tile/builder/program.h"
 
 namespace nysjit {
 

@@ -1,7 +1,7 @@
 // The templates: one tile program a layout. Each reads the spec and the block sizes, never the
 // target.
 #pragma once
-#include "compiler/builder/program.h"
+#include "compiler/tile/builder/program.h"
 
 namespace nysjit {
 

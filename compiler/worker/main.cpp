@@ -1,7 +1,7 @@
 // nysjit-compiler: the compiler worker. It serves the requests of runtime/worker/wire.h on the
 // socket it is started with (file descriptor 3) until that closes. An abort in LLVM ends this
 // process, never the one that asked.
-#include "compiler/driver/compile.h"
+#include "compiler/worker/compile.h"
 #include "runtime/worker/wire.h"
 
 #include "llvm/Config/llvm-config.h"

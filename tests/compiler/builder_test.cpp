@@ -1,7 +1,7 @@
 // The template builder: what folds, what becomes a kernel parameter, what is an error, and how
 // loops are split.
-#include "compiler/builder/emitter.h"
-#include "compiler/driver/pipeline.h"
+#include "compiler/tile/builder/emitter.h"
+#include "compiler/worker/pipeline.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

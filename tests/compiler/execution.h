@@ -1,7 +1,7 @@
 // Runs tile programs in a test: compiles a spec or tile IR, opens the binary and calls kernels
 // program by program.
 #pragma once
-#include "compiler/driver/compile.h"
+#include "compiler/worker/compile.h"
 
 #include <gtest/gtest.h>
 

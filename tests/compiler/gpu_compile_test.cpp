@@ -1,6 +1,6 @@
 // Compiling for GPUs: stages that can be started from, the same bytes for the same request, configs
 // that do not fit, and what ptxas makes of the PTX where there is one.
-#include "compiler/driver/target_info.h"
+#include "compiler/worker/target_info.h"
 #include "runtime/cuda/assembler.h"
 #include "tests/compiler/requests.h"
 

@@ -1,6 +1,6 @@
 // Requests to the compiler and their answers, for its tests.
 #pragma once
-#include "compiler/driver/compile.h"
+#include "compiler/worker/compile.h"
 
 #include <gtest/gtest.h>
 

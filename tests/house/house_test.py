@@ -66,8 +66,8 @@ class Includes(unittest.TestCase):
         for file, line in (
             ("runtime/spec/a.h", '#include "runtime/cache/cache.h"'),
             ("runtime/api/a.cpp", '#include "mlir/IR/Builders.h"'),
-            ("compiler/cpu/a.cpp", '#include "runtime/api/context.h"'),
-            ("templates/a.cpp", '#include "compiler/cpu/schedule.h"'),
+            ("compiler/lowering/cpu/a.cpp", '#include "runtime/api/context.h"'),
+            ("templates/a.cpp", '#include "compiler/lowering/cpu/schedule.h"'),
         ):
             self.assertTrue(forbidden(file, line), file)
 

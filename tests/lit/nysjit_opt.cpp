@@ -1,9 +1,9 @@
 // nysjit-opt: mlir-opt with the tile dialect and its two lowerings, for the tests of IR.
 //   nysjit-opt --tile-to-cpu[=lanes=8] FILE.mlir
 //   nysjit-opt --tile-to-gpu[="dtype=bf16 stages=2"] FILE.mlir
-#include "compiler/cpu/lower_tiles.h"
-#include "compiler/dialect/Tile.h"
-#include "compiler/gpu/lower_tiles.h"
+#include "compiler/lowering/cpu/lower_tiles.h"
+#include "compiler/lowering/gpu/lower_tiles.h"
+#include "compiler/tile/dialect/Tile.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -1,0 +1,101 @@
+// One kernel being emitted from its schedule: what its parts (rows.cpp, memory.cpp,
+// lower_tiles.cpp) share. Internal to compiler/cpu.
+#pragma once
+#include "compiler/lowering/cpu/schedule.h"
+#include "compiler/lowering/cpu/vector_builder.h"
+#include "compiler/lowering/cpu/visible.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace nysjit::cpu {
+
+/// The parts of a tile.view.
+struct MemoryView {
+  mlir::Value address;
+  mlir::Value length;
+  mlir::Value rowBytes; // address of row 0; i32 rows; i64
+  mlir::Type element;
+  int64_t columns;
+};
+
+class KernelEmitter {
+public:
+  KernelEmitter(mlir::func::FuncOp source, const Schedule &schedule, VectorShape shape)
+      : source(source), schedule(schedule),
+        e{mlir::OpBuilder(source.getContext()), source.getLoc(), mlir::Value(), shape} {}
+
+  mlir::func::FuncOp run();
+
+private:
+  // Steps.
+  void emitBlock(mlir::Block *block);
+  void emitScalar(mlir::Operation *op);
+  void emitReduce(tile::ReduceOp reduce);
+  void emitTransposeStep(tile::TransposeOp transpose);
+  void emitDotStep(tile::DotOp dot);
+  bool isKnown(mlir::Value value);
+  std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end,
+                                                         int64_t count);
+  void emitSolve(tile::TriangularSolveOp solve);
+  void copyTile(mlir::Value from, mlir::Value to);
+  void emitLoop(mlir::scf::ForOp source);
+  void emitBranch(mlir::scf::IfOp source);
+
+  // Values: a row of a tile, or a 1-D tile, in pieces. rows.cpp
+  mlir::Value slotAddress(mlir::Value tile) { return e.offset(e.scratch, *schedule.slot(tile)); }
+  Pieces forPieces(int64_t length,
+                   llvm::function_ref<mlir::Value(int64_t start, int64_t width)> make);
+  mlir::Value lanes(int64_t start, int64_t width);
+  mlir::Value repeated(mlir::Operation *op);
+  Pieces emitAgain(mlir::Operation *op, llvm::function_ref<Pieces(mlir::Value)> operandOf);
+  mlir::Value emitPiece(mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands);
+  mlir::Value emitRowExp2(mlir::Value x);
+  Pieces wholeTile(mlir::Value value);
+  Pieces rowValue(mlir::Value value);
+  Pieces makeRowValue(mlir::Value value);
+
+  // Loops over rows. rows.cpp
+  void enterRow(mlir::Value induction);
+  void emitRows(const Step &step);
+  void emitUnlessContiguous(const Step &step);
+  mlir::Value isContiguous(tile::LoadOp load);
+  Pieces emitRow(mlir::Operation *op);
+  bool isScalingInPlace(mlir::Operation *op, const Step &step);
+  void emitScaling(mlir::arith::MulFOp scaling);
+  mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
+  mlir::Value reduction(tile::ReduceKind kind, Pieces pieces);
+
+  // Tensors and buffers. memory.cpp
+  static int64_t bytesOf(const MemoryView &view) {
+    return view.element.getIntOrFloatBitWidth() / 8;
+  }
+  mlir::Value emitScalarLoad(tile::LoadScalarOp load);
+  std::pair<mlir::Value, mlir::Value> rowOf(const MemoryView &view, mlir::Value first);
+  Pieces emitRowLoad(tile::LoadOp load);
+  void emitRowStore(tile::StoreOp store);
+  mlir::Value lanesInside(const MemoryView &view, mlir::Value first, int64_t start, int64_t width);
+  mlir::Value elementAddress(const MemoryView &view, mlir::Value first);
+  void emitVector(mlir::Operation *op);
+  Ahead tileOf(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
+  Ahead tileAfter(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
+  Ahead nextTile(mlir::Value tile);
+  llvm::SmallVector<Ahead> tilesOfNextTurn(mlir::scf::ForOp loop);
+  llvm::SmallVector<Ahead> upcoming(const Step &step);
+  void emitShare(const Ahead &ahead, int64_t rows);
+
+  mlir::func::FuncOp source;
+  const Schedule &schedule;
+  VectorBuilder e;
+  mlir::Value programId;
+  mlir::IRMapping scalars;
+  llvm::DenseMap<mlir::Value, MemoryView> views;
+  bool hasFetchedAhead = false;
+  llvm::SmallVector<Ahead> nextTurn; // what the loop at hand will touch, until some dot asks for it
+  llvm::DenseMap<mlir::Value, Pieces> wholeTiles; // lazy 1-D tiles of the step being emitted
+  // The row being emitted.
+  mlir::Value row;
+  mlir::Operation *rowLoop = nullptr;
+  llvm::DenseMap<mlir::Value, Pieces> rowValues;
+};
+
+} // namespace nysjit::cpu

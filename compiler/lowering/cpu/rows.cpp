@@ -1,0 +1,329 @@
+// Values row by row, and the loops over rows that share them.
+#include "compiler/lowering/cpu/kernel_emitter.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+namespace nysjit::cpu {
+
+//===- Values ---------------------------------------------------------------------------------===//
+
+/// Each piece of a row, or of a 1-D tile, as some value.
+Pieces KernelEmitter::forPieces(int64_t length,
+                                llvm::function_ref<Value(int64_t start, int64_t width)> make) {
+  Pieces pieces;
+  int64_t start = 0;
+  for (int64_t width : rowPieces(length)) {
+    pieces.push_back(make(start, width));
+    start += width;
+  }
+  return pieces;
+}
+
+Value KernelEmitter::lanes(int64_t start, int64_t width) { // start, start + 1, ...
+  SmallVector<int32_t> numbers(width);
+  for (int64_t i = 0; i < width; ++i)
+    numbers[i] = static_cast<int32_t>(start + i);
+  const VectorType type = VectorType::get({width}, e.builder.getI32Type());
+  return arith::ConstantOp::create(e.builder, e.loc,
+                                   DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
+}
+
+/// The scalar that a constant or splat repeats; null for anything else.
+Value KernelEmitter::repeated(Operation *op) {
+  if (auto splat = dyn_cast<tensor::SplatOp>(op))
+    return scalars.lookup(splat.getInput());
+  if (auto constant = dyn_cast<arith::ConstantOp>(op))
+    if (auto splat = dyn_cast<SplatElementsAttr>(constant.getValue()))
+      return arith::ConstantOp::create(e.builder, e.loc, splat.getSplatValue<TypedAttr>());
+  return Value();
+}
+
+/// The same operation on vectors or a scalar instead of tiles.
+Pieces KernelEmitter::emitAgain(Operation *op, llvm::function_ref<Pieces(Value)> operandOf) {
+  SmallVector<Pieces> operands;
+  size_t count = 1;
+  for (Value operand : op->getOperands()) {
+    operands.push_back(tileType(operand) ? operandOf(operand) : Pieces{scalars.lookup(operand)});
+    count = std::max(count, operands.back().size());
+  }
+  Pieces results;
+  for (size_t i = 0; i < count; ++i) {
+    SmallVector<Value> values;
+    for (const Pieces &pieces : operands)
+      values.push_back(pieces[std::min(i, pieces.size() - 1)]);
+    results.push_back(emitPiece(op, values));
+  }
+  return results;
+}
+
+Value KernelEmitter::emitPiece(Operation *op, ArrayRef<Value> operands) {
+  if (isa<math::Exp2Op>(op))
+    return isa<VectorType>(operands[0].getType()) ? emitExp2(e, operands[0])
+                                                  : emitRowExp2(operands[0]);
+  if (isa<math::Log2Op>(op))
+    return emitLog2(e, operands[0]);
+  const Type element = tileType(op->getResult(0)).getElementType();
+  auto vector = dyn_cast<VectorType>(operands.back().getType());
+  OperationState state(e.loc, op->getName(), operands,
+                       {vector ? Type(VectorType::get(vector.getShape(), element)) : element},
+                       op->getAttrs());
+  state.propertiesAttr = op->getPropertiesAsAttribute();
+  Operation *created = e.builder.create(state);
+  if (auto maximum = dyn_cast<arith::MaxNumFOp>(created))
+    maximum.setFastmath(arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+  return created->getResult(0);
+}
+
+/// Of a row's number: mostly 0 where it is how far a running maximum has moved.
+Value KernelEmitter::emitRowExp2(Value x) {
+  OpBuilder &b = e.builder;
+  const Type f32 = b.getF32Type();
+  Value isZero = arith::CmpFOp::create(b, e.loc, arith::CmpFPredicate::OEQ, x, e.constant(f32, 0));
+  auto choice = scf::IfOp::create(b, e.loc, TypeRange(f32), isZero, true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(choice.thenBlock());
+  scf::YieldOp::create(b, e.loc, e.constant(f32, 1));
+  b.setInsertionPointToStart(choice.elseBlock());
+  scf::YieldOp::create(b, e.loc, emitExp2(e, x));
+  return choice.getResult(0);
+}
+
+/// A whole 1-D tile.
+Pieces KernelEmitter::wholeTile(Value value) {
+  value = Schedule::strip(value);
+  Operation *op = value.getDefiningOp();
+  const int64_t length = tileType(value).getDimSize(0);
+  if (!op || !Schedule::isLazy(op))
+    return e.loadPieces(length, slotAddress(value));
+  if (auto known = wholeTiles.find(value); known != wholeTiles.end())
+    return known->second;
+  Pieces result;
+  if (isa<tile::IotaOp>(op))
+    result = forPieces(length, [&](int64_t start, int64_t width) { return lanes(start, width); });
+  else if (Value scalar = repeated(op))
+    result = forPieces(length, [&](int64_t, int64_t width) { return e.splat(scalar, width); });
+  else
+    result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });
+  return wholeTiles[value] = result;
+}
+
+/// Row `row` of a tile: vectors if it is 2-D, a scalar if it is 1-D and varies over rows.
+Pieces KernelEmitter::rowValue(Value value) {
+  value = Schedule::strip(value);
+  if (auto known = rowValues.find(value); known != rowValues.end())
+    return known->second;
+  Pieces made = makeRowValue(value);
+  return rowValues[value] = made;
+}
+
+Pieces KernelEmitter::makeRowValue(Value value) {
+  Operation *op = value.getDefiningOp();
+  const RankedTensorType type = tileType(value);
+  const bool isRow = type.getRank() == 2;
+  auto spread = [&](Value scalar) {
+    return isRow ? forPieces(type.getDimSize(1),
+                             [&](int64_t, int64_t width) { return e.splat(scalar, width); })
+                 : Pieces{scalar};
+  };
+  if (!op || !Schedule::isLazy(op)) {
+    Value address =
+        e.offset(slotAddress(value), e.mul(row, e.i64(isRow ? type.getDimSize(1) * 4 : 4)));
+    return isRow ? e.loadPieces(type.getDimSize(1), address)
+                 : Pieces{e.load(e.builder.getF32Type(), address)};
+  }
+  if (isa<tile::IotaOp>(op))
+    return {arith::TruncIOp::create(e.builder, e.loc, e.builder.getI32Type(), row)};
+  if (Value scalar = repeated(op))
+    return spread(scalar);
+  if (auto broadcast = dyn_cast<tile::BroadcastOp>(op)) {
+    if (broadcast.getAxis() == 0)
+      return spread(rowValue(broadcast.getValue())[0]);
+    OpBuilder::InsertionGuard guard(e.builder);
+    e.builder.setInsertionPoint(rowLoop); // the same for all rows
+    return wholeTile(broadcast.getValue());
+  }
+  return emitAgain(op, [&](Value operand) { return rowValue(operand); });
+}
+
+//===- Loops ----------------------------------------------------------------------------------===//
+
+void KernelEmitter::enterRow(Value induction) {
+  row = induction;
+  rowLoop = induction.getParentBlock()->getParentOp();
+  rowValues.clear();
+}
+
+void KernelEmitter::emitRows(const Step &step) {
+  SmallVector<tile::ReduceOp> columnReductions;
+  VectorBuilder::Values initial;
+  for (Operation *op : step.operations)
+    if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
+      columnReductions.push_back(reduce);
+      const bool isMax = reduce.getKind() == tile::ReduceKind::Max;
+      for (int64_t width : rowPieces(reduce.getValue().getType().getDimSize(1)))
+        initial.push_back(e.constant(e.f32Vector(width), isMax ? -__builtin_inf() : 0.0));
+    }
+  const size_t reducedCount = initial.size();
+  for (Operation *op : step.operations)
+    if (isa<tile::PrefixSumOp>(op))
+      for (int64_t width : rowPieces(tileType(op->getResult(0)).getDimSize(1)))
+        initial.push_back(e.constant(e.f32Vector(width), 0.0));
+  const Location loc = e.loc;
+  const SmallVector<Ahead> aheads = upcoming(step);
+  VectorBuilder::Values reduced =
+      e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
+        enterRow(induction);
+        for (const Ahead &ahead : aheads)
+          emitShare(ahead, step.rows);
+        // stored last: a slot may be shared with what this row still reads
+        SmallVector<std::pair<Value, Pieces>> results;
+        SmallVector<arith::MulFOp> scalings;
+        VectorBuilder::Values next;
+        VectorBuilder::Values running;
+        for (Operation *op : step.operations) {
+          e.loc = op->getLoc();
+          if (auto store = dyn_cast<tile::StoreOp>(op)) {
+            emitRowStore(store);
+            continue;
+          }
+          if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
+            for (Value piece : rowValue(reduce.getValue()))
+              next.push_back(combine(reduce.getKind(), carried[next.size()], piece));
+            continue;
+          }
+          if (isScalingInPlace(op, step)) {
+            scalings.push_back(cast<arith::MulFOp>(op));
+            // before a result may take its slot
+            (void)rowValue(scalings.back().getRhs().getDefiningOp<tile::BroadcastOp>().getValue());
+            continue;
+          }
+          Pieces result;
+          if (isa<tile::PrefixSumOp>(op)) {
+            for (Value piece : rowValue(op->getOperand(0)))
+              result.push_back(running.emplace_back(
+                  combine(tile::ReduceKind::Sum, carried[reducedCount + running.size()], piece)));
+          } else {
+            result = emitRow(op);
+          }
+          rowValues[op->getResult(0)] = result;
+          if (schedule.slot(op->getResult(0)))
+            results.push_back({op->getResult(0), result});
+        }
+        e.loc = loc;
+        for (const auto &[tile, pieces] : results) {
+          const RankedTensorType type = tileType(tile);
+          e.storePieces(
+              pieces,
+              e.offset(slotAddress(tile),
+                       e.mul(row, e.i64(type.getRank() == 2 ? type.getDimSize(1) * 4 : 4))));
+        }
+        for (arith::MulFOp scaling : scalings)
+          emitScaling(scaling);
+        next.append(running);
+        return next;
+      });
+  size_t start = 0;
+  for (tile::ReduceOp reduce : columnReductions) {
+    const size_t count = rowPieces(reduce.getValue().getType().getDimSize(1)).size();
+    if (schedule.slot(reduce.getResult()))
+      e.storePieces(Pieces(reduced.begin() + start, reduced.begin() + start + count),
+                    slotAddress(reduce.getResult()));
+    start += count;
+  }
+}
+
+/// Whether a view's rows lie one after the other, as in a slot.
+Value KernelEmitter::isContiguous(tile::LoadOp load) {
+  const MemoryView &view = views.find(load.getView())->second;
+  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::eq, view.rowBytes,
+                               e.i64(view.columns * bytesOf(view)));
+}
+
+/// A load that is read from memory where it is contiguous. Rows far apart would evict one another
+/// while they are read again and again.
+void KernelEmitter::emitUnlessContiguous(const Step &step) {
+  auto branch =
+      scf::IfOp::create(e.builder, e.loc, isContiguous(cast<tile::LoadOp>(step.operations.front())),
+                        /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(e.builder);
+  e.builder.setInsertionPointToStart(branch.elseBlock());
+  const bool hadFetchedAhead = std::exchange(hasFetchedAhead, true); // that is for both branches
+  emitRows(step);
+  hasFetchedAhead = hadFetchedAhead;
+}
+
+Pieces KernelEmitter::emitRow(Operation *op) {
+  if (auto load = dyn_cast<tile::LoadOp>(op))
+    return emitRowLoad(load);
+  if (auto reduce = dyn_cast<tile::ReduceOp>(op))
+    return {reduction(reduce.getKind(), rowValue(reduce.getValue()))};
+  return emitAgain(op, [&](Value operand) { return rowValue(operand); });
+}
+
+/// A tile times a number a row, written over the tile, which nothing else in the step reads.
+bool KernelEmitter::isScalingInPlace(Operation *op, const Step &step) {
+  auto scaling = dyn_cast<arith::MulFOp>(op);
+  if (!scaling)
+    return false;
+  auto factor = scaling.getRhs().getDefiningOp<tile::BroadcastOp>();
+  Value tile = scaling.getLhs();
+  const std::optional<int64_t> from = schedule.slot(tile);
+  const std::optional<int64_t> to = schedule.slot(scaling.getResult());
+  if (!factor || factor.getAxis() != 0 || !from || !to || *from != *to)
+    return false;
+  return llvm::none_of(step.operations, [&](Operation *other) {
+    return other != op && llvm::any_of(other->getOperands(), [&](Value operand) {
+             return Schedule::reads(operand, tile) || Schedule::reads(operand, scaling.getResult());
+           });
+  });
+}
+
+/// Where the number is 1, as mostly for a sum under a running maximum, the row is left as it is.
+void KernelEmitter::emitScaling(arith::MulFOp scaling) {
+  Value factor = rowValue(scaling.getRhs().getDefiningOp<tile::BroadcastOp>().getValue())[0];
+  Value isOther = arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::UNE, factor,
+                                        e.constant(e.builder.getF32Type(), 1));
+  auto branch = scf::IfOp::create(e.builder, e.loc, isOther, false);
+  OpBuilder::InsertionGuard guard(e.builder);
+  e.builder.setInsertionPointToStart(branch.thenBlock());
+  const int64_t columns = tileType(scaling.getResult()).getDimSize(1);
+  Value address = e.offset(slotAddress(scaling.getResult()), e.mul(row, e.i64(columns * 4)));
+  Pieces scaled;
+  for (Value piece : e.loadPieces(columns, address))
+    scaled.push_back(arith::MulFOp::create(
+        e.builder, e.loc, piece, e.splat(factor, cast<VectorType>(piece.getType()).getDimSize(0))));
+  e.storePieces(scaled, address);
+}
+
+Value KernelEmitter::combine(tile::ReduceKind kind, Value a, Value b) {
+  if (kind == tile::ReduceKind::Sum)
+    return arith::AddFOp::create(e.builder, e.loc, a, b);
+  return arith::MaxNumFOp::create(e.builder, e.loc, a, b,
+                                  arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+}
+
+/// All elements of the pieces combined: equal widths lane by lane first, then each width by itself.
+Value KernelEmitter::reduction(tile::ReduceKind kind, Pieces pieces) {
+  const bool isSum = kind == tile::ReduceKind::Sum;
+  const auto flags = isSum ? arith::FastMathFlags::reassoc
+                           : arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+  Pieces widths;
+  for (Value piece : pieces) {
+    if (!widths.empty() && widths.back().getType() == piece.getType())
+      widths.back() = combine(kind, widths.back(), piece);
+    else
+      widths.push_back(piece);
+  }
+  Value result;
+  for (Value vector : widths) {
+    Value one = vector::ReductionOp::create(
+        e.builder, e.loc, isSum ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF,
+        vector, flags);
+    result = result ? combine(kind, result, one) : one;
+  }
+  return result;
+}
+
+} // namespace nysjit::cpu

@@ -1,0 +1,321 @@
+// Tiles from global to shared memory, 16 bytes a copy, and from one form to another within shared
+// memory.
+#include "compiler/lowering/gpu/kernel_emitter.h"
+
+using namespace mlir;
+namespace nysjit::gpu {
+
+//===- Addresses ------------------------------------------------------------------------------===//
+
+Value KernelEmitter::swizzledChunk(const SharedTile &tile, Value row, Value chunk) {
+  if (!tile.swizzleBits())
+    return chunk;
+  Value bits = tile.swizzleShift()
+                   ? arith::ShRUIOp::create(e.builder, e.loc, row, e.i32(tile.swizzleShift()))
+                   : row;
+  return e.bitXor(chunk, e.bitAnd(bits, tile.swizzleMask()));
+}
+
+Value KernelEmitter::swizzled(const SharedTile &tile, Value row, Value chunk) {
+  return e.add(e.mul(row, tile.rowBytes()), e.mul(swizzledChunk(tile, row, chunk), 16));
+}
+
+/// What is the same for all chunks first. A constant's high bits do not meet the swizzle: they come
+/// last, as part of the instruction, so that few addresses are kept.
+Value KernelEmitter::chunkAddress(const SharedTile &tile, Value base, Value row, Value laneChunk,
+                                  Value chunk) {
+  const std::optional<int64_t> known = getConstantIntValue(chunk);
+  const int64_t low = known ? *known & tile.swizzleMask() : 0;
+  Value place = e.bitXor(swizzledChunk(tile, row, laneChunk), known ? e.i32(low) : chunk);
+  return e.offset(e.offset(base, e.add(e.mul(row, tile.rowBytes()), e.mul(place, 16))),
+                  known ? (*known - low) * 16 : 0);
+}
+
+//===- Barriers -------------------------------------------------------------------------------===//
+
+bool KernelEmitter::UnderWay::covers(const UnderWay &other) const {
+  auto isHere = [](const auto &set) { return [&](auto element) { return set.contains(element); }; };
+  auto isRead = [&](const SharedRange &range) {
+    return llvm::any_of(reads, [&](const SharedRange &known) {
+      return known.begin <= range.begin && range.end <= known.end;
+    });
+  };
+  return llvm::all_of(other.reads, isRead) && llvm::all_of(other.loads, isHere(loads)) &&
+         llvm::all_of(other.stored, isHere(stored)) && llvm::all_of(other.synced, isHere(synced));
+}
+
+void KernelEmitter::UnderWay::add(const UnderWay &other) {
+  reads.append(other.reads);
+  loads.insert(other.loads.begin(), other.loads.end());
+  stored.insert(other.stored.begin(), other.stored.end());
+  synced.insert(other.synced.begin(), other.synced.end());
+}
+
+void KernelEmitter::barrier() {
+  e.barrier();
+  underWay = {};
+}
+
+void KernelEmitter::awaitReaders(ArrayRef<SharedRange> written) {
+  auto isWritten = [&](const SharedRange &read) {
+    return llvm::any_of(written, [&](const SharedRange &range) { return range.meets(read); });
+  };
+  if (llvm::any_of(underWay.reads, isWritten))
+    barrier();
+}
+
+void KernelEmitter::awaitStores(tile::LoadOp load) {
+  if (underWay.synced.contains(baseOf(load.getView())))
+    barrier();
+}
+
+//===- Copies ---------------------------------------------------------------------------------===//
+
+bool KernelEmitter::isAsynchronous(tile::LoadOp load) {
+  return options.aligned || !views[load.getView()].isArgument;
+}
+
+/// Each thread takes numbers thread, thread + threads, ... below `count`. Their addresses have
+/// nothing in common: kept from turn to turn of a loop they would take more registers than there
+/// are.
+void KernelEmitter::forEachChunk(int64_t count, llvm::function_ref<void(Value index)> body) {
+  Value first = e.threadIdHere();
+  for (int64_t start = 0; start < count; start += plan.threads()) {
+    Value index = e.add(first, start);
+    if (start + plan.threads() <= count)
+      body(index);
+    else
+      e.when(e.less(index, e.i32(count)), [&] { body(index); });
+  }
+}
+
+/// A value of the loop body for the iteration that `scalars` holds, its arithmetic emitted anew.
+static Value valueInIteration(WarpBuilder &e, IRMapping &scalars, Value value, Region *body) {
+  if (Value known = scalars.lookupOrNull(value))
+    if (value.getParentRegion() != body || isa<BlockArgument>(value))
+      return known;
+  Operation *op = value.getDefiningOp();
+  for (Value operand : op->getOperands())
+    valueInIteration(e, scalars, operand, body);
+  return e.builder.clone(*op, scalars)->getResult(0);
+}
+
+/// Within a loop a number of its own, or the addresses of all the loop's copies would be computed,
+/// and kept, before it.
+Value KernelEmitter::threadAt(Operation *op) {
+  return op->getParentOfType<scf::ForOp>() ? e.threadIdHere() : thread;
+}
+
+void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
+  const SharedTile &tile = plan.shared(load)->raw;
+  const MemoryView &view = views[load.getView()];
+  if (!row)
+    row = valueInIteration(e, scalars, load.getRow(), load->getParentRegion());
+  Value to = sharedAddress(tile.offset);
+  if (slot)
+    to = e.offset(to, e.mul(slot, tile.bytes()));
+  // Where a thread reads in the view's first rows stays what it is from turn to turn: the tile's
+  // row comes last.
+  Value rowOffset = e.mul(e.widen(row), view.rowBytes);
+  auto addressOf = [&](Value tileRow, Value chunk) {
+    return e.offset(
+        e.offset(e.offset(view.address, e.mul(e.widen(tileRow), view.rowBytes)), e.mul(chunk, 16)),
+        rowOffset);
+  };
+  auto copy = [&](Value shared, Value global, Value tileRow) {
+    Value inside = load.getInBounds() ? Value() : e.below(e.add(row, tileRow), view.length);
+    if (isAsynchronous(load))
+      e.copyAsync(shared, global, inside ? e.select(inside, e.i32(16), e.i32(0)) : Value());
+    else
+      copyElements(shared, global, inside, tile.elementBytes);
+  };
+  const int64_t count = tile.rows * tile.chunks();
+  const int64_t threads = plan.threads();
+  const int64_t rowStep = threads / tile.chunks();
+  if (threads % tile.chunks() != 0 || count % threads != 0) {
+    forEachChunk(count, [&](Value index) {
+      Value tileRow = e.divide(index, tile.chunks());
+      Value chunk = e.remainder(index, tile.chunks());
+      copy(e.offset(to, swizzled(tile, tileRow, chunk)), addressOf(tileRow, chunk), tileRow);
+    });
+    return;
+  }
+  // A thread keeps its chunk and steps down the rows; every eight rows the swizzle is the same
+  // again.
+  Value first = e.divide(copier, tile.chunks());
+  Value chunk = e.remainder(copier, tile.chunks());
+  Value global = addressOf(first, chunk);
+  Value globalStep = e.mul(view.rowBytes, rowStep);
+  const int64_t period = rowStep % 8 == 0 ? 1 : 8 / std::min<int64_t>(8, rowStep & -rowStep);
+  SmallVector<Value> places;
+  for (int64_t i = 0; i * threads < count; ++i) {
+    Value tileRow = e.add(first, i * rowStep);
+    places.push_back(i < period ? e.offset(to, swizzled(tile, tileRow, chunk))
+                                : e.offset(places[i - period], period * rowStep * tile.rowBytes()));
+    if (i)
+      global = e.offset(global, globalStep);
+    copy(places.back(), global, tileRow);
+  }
+}
+
+/// The same for rows that start anywhere: through registers, element by element. `inside` null: it
+/// is.
+void KernelEmitter::copyElements(Value shared, Value global, Value inside, int64_t elementBytes) {
+  const Type word = e.builder.getIntegerType(elementBytes * 8);
+  Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getIntegerAttr(word, 0));
+  auto loadWords = [&] {
+    Registers loaded;
+    for (int64_t i = 0; i < 16 / elementBytes; ++i)
+      loaded.push_back(e.load(word, e.offset(global, i * elementBytes), elementBytes));
+    return loaded;
+  };
+  const Registers words =
+      inside ? e.valuesWhen(inside, loadWords, Registers(16 / elementBytes, zero)) : loadWords();
+  e.store(e.vectorOf(words), shared, 16);
+}
+
+bool KernelEmitter::needsConversion(tile::LoadOp load) const {
+  const SharedLoad *shared = plan.shared(load);
+  return !shared->parts.empty() || shared->widened;
+}
+
+/// A thread makes `parts` of the chunks that it copied itself, `widened` of others' too.
+void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
+  const SharedLoad &shared = *plan.shared(load);
+  underWay.reads.push_back(shared.copied());
+  Value from = sharedAddress(shared.raw.offset);
+  if (slot)
+    from = e.offset(from, e.mul(slot, shared.raw.bytes()));
+  const Type half = options.input;
+  if (!shared.parts.empty()) {
+    // Four float32 become four 16-bit numbers, and their remainders four more.
+    const int64_t quads = shared.raw.columns / 4;
+    forEachChunk(shared.raw.rows * quads, [&](Value index) {
+      Value row = e.divide(index, quads);
+      Value quad = e.remainder(index, quads);
+      Value four = e.load(VectorType::get({4}, e.f32Type()),
+                          e.offset(from, swizzled(shared.raw, row, quad)), 16);
+      Registers values;
+      for (int64_t i = 0; i < 4; ++i)
+        values.push_back(e.element(four, i));
+      for (const SharedTile &part : shared.parts) {
+        Value low = e.pack(half, values[0], values[1]);
+        Value high = e.pack(half, values[2], values[3]);
+        Value to =
+            e.offset(sharedAddress(part.offset),
+                     e.add(swizzled(part, row, e.divide(quad, 2)), e.mul(e.bitAnd(quad, 1), 8)));
+        e.store(e.vectorOf({low, high}), to, 8);
+        for (int64_t i = 0; i < 4; ++i) {
+          auto [first, second] = e.unpack(half, i < 2 ? low : high);
+          values[i] = e.subtract(values[i], i % 2 ? second : first);
+        }
+      }
+    });
+  }
+  if (shared.widened) {
+    const SharedTile &wide = *shared.widened;
+    const int64_t quads = wide.columns / 4;
+    forEachChunk(wide.rows * quads, [&](Value index) {
+      Value row = e.divide(index, quads);
+      Value quad = e.remainder(index, quads);
+      Value at = e.add(swizzled(shared.raw, row, e.divide(quad, 2)), e.mul(e.bitAnd(quad, 1), 8));
+      Value two = e.load(VectorType::get({2}, e.i32Type()), e.offset(from, at), 8);
+      Registers values;
+      for (int64_t i = 0; i < 2; ++i) {
+        auto [first, second] = e.unpack(half, e.element(two, i));
+        values.append({first, second});
+      }
+      e.store(e.vectorOf(values), e.offset(sharedAddress(wide.offset), swizzled(wide, row, quad)),
+              16);
+    });
+  }
+}
+
+/// Whether all copies that `load` has started are waited for between it and `reader`, for a load of
+/// its own.
+bool KernelEmitter::awaitsBetween(tile::LoadOp load, Operation *reader) {
+  return reader->getBlock() == load->getBlock() &&
+         llvm::any_of(*load->getBlock(), [&](Operation &op) {
+           const SharedLoad *shared = plan.shared(&op);
+           return shared && load->isBeforeInBlock(&op) && op.isBeforeInBlock(reader) &&
+                  isAsynchronous(cast<tile::LoadOp>(op)) && shared->isAwaited &&
+                  shared->pending == 0 && loopsThatRead(cast<tile::LoadOp>(op)).empty();
+         });
+}
+
+/// Where a load is only read in pipelined loops, whose turns start with a barrier, and after
+/// another load's wait: these loops. Else none. In a loop there must be such a wait, or a turn that
+/// enters none of the loops would leave its copies under way.
+SmallVector<const PipelinedLoop *> KernelEmitter::loopsThatRead(tile::LoadOp load) {
+  if (plan.shared(load)->startsWith.size() != 1 || plan.comesThroughShared(load) ||
+      needsConversion(load))
+    return {};
+  SmallVector<const PipelinedLoop *> loops;
+  bool isAwaited = isa<func::FuncOp>(load->getParentOp());
+  for (Operation *user : load->getUsers())
+    if (auto dot = dyn_cast<tile::DotOp>(user)) {
+      const PipelinedLoop *loop = plan.pipelined(user->getParentOp());
+      if (plan.isPreloaded(dot) || !(loop || awaitsBetween(load, user)))
+        return {};
+      isAwaited |= !loop;
+      if (loop)
+        loops.push_back(loop);
+    }
+  return isAwaited ? loops : SmallVector<const PipelinedLoop *>();
+}
+
+/// Whether loops that wait for copies of their own wait for the load's, too. Not for what the
+/// kernel may overwrite before that.
+bool KernelEmitter::arrivesWithLoops(tile::LoadOp load, ArrayRef<const PipelinedLoop *> loops) {
+  bool isStored = false;
+  source.walk(
+      [&](tile::StoreOp store) { isStored |= baseOf(store.getView()) == baseOf(load.getView()); });
+  return !isStored &&
+         llvm::all_of(loops, [&](const PipelinedLoop *loop) { return anyIsAsynchronous(*loop); });
+}
+
+/// Before the first copies of `loads` start: their shared memory is free and what they read is
+/// there.
+void KernelEmitter::awaitCopied(ArrayRef<tile::LoadOp> loads) {
+  SmallVector<SharedRange> written;
+  for (tile::LoadOp load : loads) {
+    awaitStores(load);
+    written.push_back(plan.shared(load)->copied());
+  }
+  awaitReaders(written);
+}
+
+/// A load that no loop keeps under way. Its copy starts with those of the loads after it.
+void KernelEmitter::copyWhereItStands(tile::LoadOp load) {
+  const SharedLoad &shared = *plan.shared(load);
+  awaitCopied(shared.startsWith);
+  copier = threadAt(load);
+  for (tile::LoadOp started : shared.startsWith) {
+    startCopy(started, scalars.lookup(started.getRow()), Value());
+    slots[started] = Value();
+    if (shared.startsWith.size() > 1 && plan.shared(started)->isAwaited)
+      e.commitCopies();
+  }
+  if (!shared.isAwaited)
+    return;
+  const SmallVector<const PipelinedLoop *> loops = loopsThatRead(load);
+  if (!loops.empty() && (!isAsynchronous(load) || arrivesWithLoops(load, loops)))
+    return;
+  const bool isAlone = shared.startsWith.size() == 1;
+  if (isAlone && isAsynchronous(load))
+    e.commitCopies();
+  if (!isAlone || isAsynchronous(load))
+    e.waitForCopies(shared.pending);
+  if (!loops.empty())
+    return;
+  if (needsConversion(load)) {
+    if (shared.widened)
+      barrier();
+    for (const SharedTile &part : shared.parts)
+      awaitReaders(SharedRange{part.offset, part.offset + part.bytes()});
+    convertForms(load, Value());
+  }
+  barrier();
+}
+
+} // namespace nysjit::gpu

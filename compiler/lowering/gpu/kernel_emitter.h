@@ -1,0 +1,188 @@
+// Emits one kernel; what cannot be emitted its KernelPlan has refused. The walk is in
+// lower_tiles.cpp; copies.cpp, dot.cpp, memory.cpp and exchange.cpp emit what their names say.
+#pragma once
+#include "compiler/lowering/gpu/kernel_plan.h"
+#include "compiler/lowering/gpu/warp_builder.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace nysjit::gpu {
+
+/// The parts of a tile.view.
+struct MemoryView {
+  mlir::Value address;
+  mlir::Value length;
+  mlir::Value rowBytes; // of row 0, global; i32 rows; i64
+  mlir::Type element;
+  int64_t columns = 0;
+  bool isArgument = false; // rows may be unaligned
+};
+
+/// Fragments of one operand for a warp's 16-row blocks: [block][part][k step].
+using Fragments = llvm::SmallVector<llvm::SmallVector<llvm::SmallVector<Registers>, 2>, 2>;
+
+class KernelEmitter {
+public:
+  KernelEmitter(mlir::func::FuncOp source, const KernelPlan &plan, const KernelOptions &options);
+  /// The lowered kernel beside the source.
+  void run(llvm::StringRef name);
+
+private:
+  // lower_tiles.cpp
+  void emitBlock(mlir::Block *block);
+  void emitOperation(mlir::Operation *op);
+  void emitView(tile::ViewOp view);
+  void emitElementwise(mlir::Operation *op);
+  void emitBroadcast(tile::BroadcastOp op);
+  void emitIota(tile::IotaOp op);
+  void emitFor(mlir::scf::ForOp loop);
+  void mapCarried(mlir::scf::ForOp loop, mlir::ValueRange tiles, mlir::ValueRange values);
+  mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper,
+                             mlir::Value step, mlir::ValueRange initial);
+  void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline,
+                         mlir::Value induction, mlir::Value upper, mlir::Value step,
+                         mlir::Value slot);
+  void emitIf(mlir::scf::IfOp branch);
+  mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
+
+  // memory.cpp
+  void emitLoad(tile::LoadOp load);
+  void emitStore(tile::StoreOp store);
+  mlir::Value loadScalar(tile::LoadScalarOp load);
+  bool mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const;
+  Registers registersFromShared(tile::LoadOp load);
+  /// `body` where row `number` of the load's view exists, else `outside`.
+  Registers valuesInside(tile::LoadOp load, mlir::Value number,
+                         llvm::function_ref<Registers()> body, const Registers &outside);
+  Registers loadRows(tile::LoadOp load, mlir::Value row);
+  Registers loadPart(tile::LoadOp load, mlir::Value start, PartOfTile part);
+
+  // copies.cpp
+  /// All threads arrive, and nothing that may be under way is.
+  void barrier();
+  /// Before these ranges of shared memory are written: what reads them is done.
+  void awaitReaders(llvm::ArrayRef<SharedRange> written);
+  /// Before the load reads memory: what this program stored there before a tile.sync is there.
+  void awaitStores(tile::LoadOp load);
+  /// Whether the load's copies are under way when startCopy returns.
+  bool isAsynchronous(tile::LoadOp load);
+  bool anyIsAsynchronous(const PipelinedLoop &pipeline) {
+    return llvm::any_of(pipeline.loads, [&](tile::LoadOp load) { return isAsynchronous(load); });
+  }
+  /// Starts copying the load's rows into stage `slot` (null: stage 0).
+  void startCopy(tile::LoadOp load, mlir::Value row, mlir::Value slot);
+  void copyElements(mlir::Value shared, mlir::Value global, mlir::Value inside,
+                    int64_t elementBytes);
+  /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the
+  /// caller's.
+  void convertForms(tile::LoadOp load, mlir::Value slot);
+  bool needsConversion(tile::LoadOp load) const;
+  bool awaitsBetween(tile::LoadOp load, mlir::Operation *reader);
+  llvm::SmallVector<const PipelinedLoop *> loopsThatRead(tile::LoadOp load);
+  bool arrivesWithLoops(tile::LoadOp load, llvm::ArrayRef<const PipelinedLoop *> loops);
+  void awaitCopied(llvm::ArrayRef<tile::LoadOp> loads);
+  void copyWhereItStands(tile::LoadOp load);
+  mlir::Value threadAt(mlir::Operation *op);
+  void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body);
+
+  // dot.cpp
+  struct SharedOperand {
+    SharedTile tile;
+    mlir::Value base;  // address of the stage in use
+    SharedRange range; // of all stages
+  };
+  /// One dot's operands and where they come from.
+  struct DotOperands {
+    DotPlan plan;
+    llvm::SmallVector<SharedOperand, 2> a; // by part; empty: `held`
+    const Fragments *held = nullptr;
+    llvm::SmallVector<SharedOperand, 2> b;
+    bool isTransposed = false;
+    // k 2t and 2t + 1 stand where t and t + 4 would: a is an accumulator of float32
+    bool isPermuted = false;
+    int64_t innerSteps = 0; // k steps of two chunks, the last of one if `hasHalfStep`
+    bool hasHalfStep = false;
+  };
+  void emitDot(tile::DotOp op);
+  void preload(tile::LoadOp load);
+  SharedOperand sharedForm(tile::LoadOp load, Form form, int part);
+  Registers loadMatrices(const SharedOperand &operand, mlir::Value row, mlir::Value chunk,
+                         mlir::Value laneRows, mlir::Value laneChunks, int count, bool transposed);
+  /// Fragment of 16 rows of a for one k step.
+  Registers rowFragment(const SharedOperand &operand, int64_t row, mlir::Value step,
+                        bool isHalfStep);
+  /// Fragments of b for one k step and `count` (1 or 2) 8-column pieces.
+  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part,
+                                                  mlir::Value step, bool isHalfStep, int64_t piece,
+                                                  int64_t count);
+  llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step,
+                                                 int64_t piece, int64_t count);
+  Fragments computedFragments(mlir::Value a, const DotPlan &plan);
+  llvm::SmallVector<SharedOperand, 2> storeOperand(tile::DotOp op, const DotPlan &plan);
+  Registers roundedTf32(mlir::ValueRange values);
+  Registers highTf32(mlir::ValueRange values);
+  Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
+  void multiplyStep(const DotOperands &dot, llvm::ArrayRef<llvm::SmallVector<Registers, 2>> a,
+                    mlir::Value step, bool isHalfStep, int64_t first, int64_t count, int64_t pieces,
+                    Registers &sums);
+  void multiplyStepPrecisely(const DotOperands &dot, llvm::ArrayRef<Registers> a, mlir::Value step,
+                             int64_t first, int64_t count, Registers &high, Registers &low);
+  void multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t first, int64_t count,
+                      int64_t pieces, Registers &sums);
+
+  // exchange.cpp
+  void emitReduce(tile::ReduceOp op);
+  void spread(tile::ReduceOp op, llvm::ArrayRef<mlir::Value> values, unsigned made);
+  void emitTranspose(tile::TransposeOp op);
+  void emitSolve(tile::TriangularSolveOp op);
+  mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
+  mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
+  Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps,
+                        llvm::ArrayRef<int64_t> places, mlir::Value lanePlace, int64_t count);
+  void onWarpsOf(int64_t warps, llvm::function_ref<void()> body);
+  void storeTile(mlir::Value tile, mlir::Value base, int64_t stride);
+
+  // Values
+  llvm::SmallVector<mlir::Value> &registersOf(mlir::Value tile, unsigned part = 0);
+  void setRegisters(mlir::Value tile, Registers registers, unsigned part = 0);
+  mlir::Value firstRow(const RowSplit &split); // the warp's
+  mlir::Value sharedAddress(int64_t bytes) { return e.offset(sharedBase, bytes); }
+  mlir::Value swizzledChunk(const SharedTile &tile, mlir::Value row, mlir::Value chunk);
+  // byte offset in the tile
+  mlir::Value swizzled(const SharedTile &tile, mlir::Value row, mlir::Value chunk);
+  /// The address of (row, laneChunk + chunk), which have no bits in common, in a tile at `base`.
+  mlir::Value chunkAddress(const SharedTile &tile, mlir::Value base, mlir::Value row,
+                           mlir::Value laneChunk, mlir::Value chunk);
+  int64_t pieces(mlir::Value tile) const { return tileType(tile).getDimSize(1) / 8; }
+
+  mlir::func::FuncOp source;
+  const KernelPlan &plan;
+  const KernelOptions &options;
+  mlir::Operation *waitBefore = nullptr; // with options.mayOverlap, the first that touches memory
+  WarpBuilder e;
+  mlir::Value sharedBase;
+  mlir::Value thread;
+  mlir::Value lane;
+  mlir::Value warp;
+  mlir::Value laneRow;
+  mlir::Value laneColumn; // laneRow = lane / 4, laneColumn = 2 (lane % 4)
+  mlir::Value copier;     // the thread's number for the copies that are emitted
+  mlir::IRMapping scalars;
+  llvm::DenseMap<mlir::Value, MemoryView> views;
+  // by tile and part (0: 2-D)
+  llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers;
+  // stage in use of each pipelined load, null: 0
+  llvm::DenseMap<mlir::Operation *, mlir::Value> slots;
+  llvm::DenseMap<mlir::Operation *, Fragments> fragments; // of preloaded dots
+
+  /// What threads may be at since the last barrier.
+  struct UnderWay {
+    llvm::SmallVector<SharedRange> reads;          // of shared memory
+    llvm::SmallPtrSet<mlir::Operation *, 8> loads; // of global memory
+    llvm::SmallPtrSet<mlir::Value, 4> stored;
+    llvm::SmallPtrSet<mlir::Value, 4> synced; // bases of views stored to; before a tile.sync
+    bool covers(const UnderWay &other) const;
+    void add(const UnderWay &other);
+  } underWay;
+};
+
+} // namespace nysjit::gpu

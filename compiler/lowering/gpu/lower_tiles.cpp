@@ -1,0 +1,289 @@
+// The walk over a kernel: scalars as they are, tiles register by register.
+#include "compiler/lowering/gpu/lower_tiles.h"
+
+#include "compiler/lowering/gpu/kernel_emitter.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+namespace nysjit::gpu {
+
+KernelEmitter::KernelEmitter(func::FuncOp source, const KernelPlan &plan,
+                             const KernelOptions &options)
+    : source(source), plan(plan), options(options),
+      e{OpBuilder(source.getContext()), source.getLoc()} {}
+
+void KernelEmitter::run(StringRef name) {
+  OpBuilder &b = e.builder;
+  b.setInsertionPoint(source);
+  const Type pointer = LLVM::LLVMPointerType::get(b.getContext(), 1);
+  SmallVector<Type> types;
+  for (BlockArgument argument : source.getArguments())
+    types.push_back(isa<tile::PointerType>(argument.getType()) ? pointer : argument.getType());
+  auto kernel = func::FuncOp::create(b, e.loc, name, b.getFunctionType(types, {}));
+  kernel->setAttr("tile.threads", b.getI32IntegerAttr(static_cast<int32_t>(plan.threads())));
+  Block *entry = kernel.addEntryBlock();
+  b.setInsertionPointToStart(entry);
+  for (BlockArgument argument : source.getArguments())
+    scalars.map(argument, entry->getArgument(argument.getArgNumber()));
+  sharedBase = LLVM::AddressOfOp::create(b, e.loc, LLVM::LLVMPointerType::get(b.getContext(), 3),
+                                         "nysjit_shared");
+  thread = e.threadId();
+  lane = e.bitAnd(thread, 31);
+  // The same for a warp's lanes: said through lane 0, the assembler keeps what follows from it in
+  // uniform registers.
+  warp = plan.numWarps() == 1 ? e.i32(0)
+                              : e.intrinsic("llvm.nvvm.shfl.sync.idx.i32", e.i32Type(),
+                                            {e.i32(-1), e.divide(thread, 32), e.i32(0), e.i32(31)});
+  laneRow = e.divide(lane, 4);
+  laneColumn = e.mul(e.bitAnd(lane, 3), 2);
+  Block &body = source.getBody().front();
+  if (options.mayOverlap) // a kernel that touches nothing waits before it ends
+    waitBefore = &*llvm::find_if(body, [](Operation &op) {
+      return !isMemoryEffectFree(&op) || op.hasTrait<OpTrait::IsTerminator>();
+    });
+  emitBlock(&body);
+  func::ReturnOp::create(b, source.getLoc());
+}
+
+//===- Values ---------------------------------------------------------------------------------===//
+
+SmallVector<Value> &KernelEmitter::registersOf(Value tile, unsigned part) {
+  return registers[{tile, part}];
+}
+
+void KernelEmitter::setRegisters(Value tile, Registers values, unsigned part) {
+  registers[{tile, part}] = SmallVector<Value>(values.begin(), values.end());
+}
+
+Value KernelEmitter::firstRow(const RowSplit &split) {
+  if (split.warps == 1)
+    return e.i32(0);
+  Value index = split.warps == plan.numWarps() ? warp : e.bitAnd(warp, split.warps - 1);
+  return e.mul(index, split.blocks * 16);
+}
+
+//===- Operations -----------------------------------------------------------------------------===//
+
+void KernelEmitter::emitBlock(Block *block) {
+  for (Operation &op : *block) {
+    e.loc = op.getLoc();
+    if (&op == waitBefore) {
+      e.intrinsic("llvm.nvvm.griddepcontrol.wait", {}, {});
+      // which then has this launch alone to wait for
+      e.intrinsic("llvm.nvvm.griddepcontrol.launch.dependents", {}, {});
+    }
+    emitOperation(&op);
+  }
+}
+
+void KernelEmitter::emitOperation(Operation *op) {
+  if (auto loop = dyn_cast<scf::ForOp>(op))
+    return emitFor(loop);
+  if (auto branch = dyn_cast<scf::IfOp>(op))
+    return emitIf(branch);
+  if (isa<scf::YieldOp, func::ReturnOp>(op))
+    return;
+  if (auto load = dyn_cast<tile::LoadOp>(op))
+    return emitLoad(load);
+  if (auto store = dyn_cast<tile::StoreOp>(op))
+    return emitStore(store);
+  if (auto view = dyn_cast<tile::ViewOp>(op))
+    return emitView(view);
+  if (auto dot = dyn_cast<tile::DotOp>(op))
+    return emitDot(dot);
+  if (auto reduce = dyn_cast<tile::ReduceOp>(op))
+    return emitReduce(reduce);
+  if (auto transpose = dyn_cast<tile::TransposeOp>(op))
+    return emitTranspose(transpose);
+  if (auto solve = dyn_cast<tile::TriangularSolveOp>(op))
+    return emitSolve(solve);
+  if (auto broadcast = dyn_cast<tile::BroadcastOp>(op))
+    return emitBroadcast(broadcast);
+  if (auto iota = dyn_cast<tile::IotaOp>(op))
+    return emitIota(iota);
+  if (isa<tile::SyncOp>(op)) // a barrier where a load needs it
+    return underWay.synced.insert(underWay.stored.begin(), underWay.stored.end());
+  if (auto load = dyn_cast<tile::LoadScalarOp>(op))
+    return scalars.map(load.getResult(), loadScalar(load));
+  if (isa<tile::ProgramIdOp>(op))
+    return scalars.map(op->getResult(0), e.blockId());
+  if (op->getNumResults() == 1 && tileType(op->getResult(0)))
+    return emitElementwise(op);
+  // A scalar operation.
+  if (isa<math::Exp2Op, math::Log2Op, arith::DivFOp>(op)) {
+    const SmallVector<Value> operands = llvm::map_to_vector(
+        op->getOperands(), [&](Value operand) { return scalars.lookup(operand); });
+    scalars.map(op->getResult(0), emitElement(op, operands));
+    return;
+  }
+  e.builder.clone(*op, scalars);
+}
+
+void KernelEmitter::emitView(tile::ViewOp view) {
+  const tile::ViewType type = view.getResult().getType();
+  const int64_t bytes = type.getElement().getIntOrFloatBitWidth() / 8;
+  views[view] = {
+      e.offset(scalars.lookup(view.getBase()), e.mul(scalars.lookup(view.getOffset()), bytes)),
+      scalars.lookup(view.getLength()),
+      e.mul(scalars.lookup(view.getRowStride()), bytes),
+      type.getElement(),
+      type.getColumns(),
+      isOfArgument(view)};
+}
+
+/// One element of an elementwise operation.
+Value KernelEmitter::emitElement(Operation *op, ValueRange operands) {
+  if (isa<math::Exp2Op>(op))
+    return e.exp2(operands[0]);
+  if (isa<math::Log2Op>(op))
+    return e.log2(operands[0]);
+  if (isa<arith::DivFOp>(op))
+    return e.divideFloats(operands[0], operands[1]);
+  Type element = op->getResult(0).getType();
+  if (auto tile = dyn_cast<RankedTensorType>(element))
+    element = tile.getElementType();
+  OperationState state(e.loc, op->getName(), operands, {element}, op->getAttrs());
+  state.propertiesAttr = op->getPropertiesAsAttribute();
+  return e.builder.create(state)->getResult(0);
+}
+
+void KernelEmitter::emitElementwise(Operation *op) {
+  Value result = op->getResult(0);
+  const RankedTensorType type = tileType(result);
+  SmallVector<unsigned> forms;
+  if (type.getRank() == 2)
+    forms.push_back(0);
+  else
+    for (unsigned part : {RowPart, ColumnPart})
+      if (plan.parts(result) & part)
+        forms.push_back(part);
+  for (unsigned form : forms) {
+    size_t count = 0;
+    if (form == 0)
+      count = plan.split(type.getDimSize(0)).rowRegisters() * type.getDimSize(1) / 4;
+    else
+      count =
+          form == RowPart ? plan.split(type.getDimSize(0)).rowRegisters() : type.getDimSize(0) / 4;
+    if (form == ColumnPart && type.getDimSize(0) == 1)
+      count = 1;
+    Registers values;
+    // What repeats one scalar.
+    if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
+      values.assign(count, scalars.lookup(splat.getInput()));
+    } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      auto repeated = cast<SplatElementsAttr>(constant.getValue());
+      values.assign(
+          count, arith::ConstantOp::create(e.builder, e.loc, repeated.getSplatValue<TypedAttr>()));
+    } else if (isa<arith::ExtFOp>(op)) { // 16-bit tiles are float32 in registers
+      llvm::append_range(values, registersOf(op->getOperand(0), form));
+    } else {
+      // a b + c in one rounding where the product has no other use. A softmax's logit has one, the
+      // maximum, and must be the same rounded number in both: at scores of 1e20 half a unit in the
+      // last place is 1e12.
+      auto product = [&](Value operand) {
+        auto mul = operand.getDefiningOp<arith::MulFOp>();
+        return mul && operand.hasOneUse() && tileType(operand).getElementType().isF32()
+                   ? mul
+                   : arith::MulFOp();
+      };
+      arith::MulFOp fused =
+          isa<arith::AddFOp, arith::SubFOp>(op) ? product(op->getOperand(0)) : arith::MulFOp();
+      for (size_t i = 0; i < count; ++i) {
+        SmallVector<Value> operands;
+        for (Value operand : op->getOperands())
+          operands.push_back(tileType(operand) ? registersOf(operand, form)[i]
+                                               : scalars.lookup(operand));
+        if (fused) {
+          Value other = isa<arith::SubFOp>(op) ? e.negate(operands[1]) : operands[1];
+          values.push_back(e.fma(registersOf(fused.getLhs(), form)[i],
+                                 registersOf(fused.getRhs(), form)[i], other));
+        } else {
+          values.push_back(emitElement(op, operands));
+        }
+      }
+    }
+    setRegisters(result, values, form);
+  }
+}
+
+void KernelEmitter::emitBroadcast(tile::BroadcastOp op) {
+  const RankedTensorType type = tileType(op.getResult());
+  const RowSplit split = plan.split(type.getDimSize(0));
+  const bool isRow = op.getAxis() == 0;
+  ArrayRef<Value> part = registersOf(op.getValue(), isRow ? RowPart : ColumnPart);
+  Registers values;
+  for (int64_t block = 0; block < split.blocks; ++block)
+    for (int64_t piece = 0; piece < type.getDimSize(1) / 8; ++piece)
+      for (int64_t element = 0; element < 2 * split.halves; ++element)
+        values.push_back(isRow ? part[block * split.halves + element / 2]
+                               : part[piece * 2 + element % 2]);
+  setRegisters(op.getResult(), values);
+}
+
+void KernelEmitter::emitIota(tile::IotaOp op) {
+  const int64_t length = tileType(op.getResult()).getDimSize(0);
+  const unsigned parts = plan.parts(op.getResult());
+  if (parts & RowPart) {
+    const RowSplit split = plan.split(length);
+    Value first = e.add(firstRow(split), laneRow);
+    Registers values;
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half)
+        values.push_back(e.add(first, block * 16 + half * 8));
+    setRegisters(op.getResult(), values, RowPart);
+  }
+  if (parts & ColumnPart) {
+    Registers values;
+    for (int64_t piece = 0; piece < length / 8; ++piece)
+      for (int64_t element = 0; element < 2; ++element)
+        values.push_back(e.add(laneColumn, piece * 8 + element));
+    setRegisters(op.getResult(), values, ColumnPart);
+  }
+}
+
+//===- Kernels --------------------------------------------------------------------------------===//
+
+LogicalResult lowerTiles(ModuleOp module,
+                         const std::function<KernelOptions(const std::string &)> &optionsOf,
+                         std::vector<LoweredKernel> &lowered) {
+  OpBuilder b(module.getContext());
+  b.setInsertionPointToStart(module.getBody());
+  const Type bytes = LLVM::LLVMArrayType::get(b.getI8Type(), 0);
+  LLVM::GlobalOp::create(b, module.getLoc(), bytes, /*isConstant=*/false, LLVM::Linkage::External,
+                         "nysjit_shared", Attribute(),
+                         /*alignment=*/128, /*addrSpace=*/3);
+  SmallVector<func::FuncOp> kernels;
+  module.walk([&](func::FuncOp function) {
+    if (function->hasAttr("tile.kernel"))
+      kernels.push_back(function);
+  });
+  for (func::FuncOp kernel : kernels) {
+    LoweredKernel result{kernel.getName().str(), ""};
+    KernelOptions options = optionsOf(result.name);
+    options.aligned = true;
+    FailureOr<KernelPlan> plan = KernelPlan::create(kernel, options);
+    if (failed(plan))
+      return failure();
+    result.threads = plan->threads();
+    result.sharedBytes = plan->sharedBytes();
+    result.numWarps = plan->numWarps();
+    result.numStages = plan->numStages();
+    if (plan->sharedBytes() <= options.sharedLimit) {
+      kernel.setName((kernel.getName() + "_tiles").str());
+      KernelEmitter(kernel, *plan, options).run(result.name);
+      result.alignedParameters.assign(plan->alignedParameters().begin(),
+                                      plan->alignedParameters().end());
+      if (!result.alignedParameters.empty()) {
+        options.aligned = false;
+        result.unaligned = result.name + "_unaligned";
+        KernelEmitter(kernel, *plan, options).run(result.unaligned);
+      }
+      kernel.erase();
+    }
+    lowered.push_back(result);
+  }
+  return success();
+}
+
+} // namespace nysjit::gpu

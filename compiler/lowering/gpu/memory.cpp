@@ -1,0 +1,269 @@
+// Tiles between global memory and registers. Rows outside a view are read as zero without touching
+// memory, and not written.
+#include "compiler/lowering/gpu/kernel_emitter.h"
+
+using namespace mlir;
+namespace nysjit::gpu {
+
+static int64_t bytesOf(Type element) { return element.getIntOrFloatBitWidth() / 8; }
+
+/// One element as float32.
+static Value loadElement(WarpBuilder &e, Type element, Value address) {
+  Value value = e.load(element, address, bytesOf(element));
+  return element.isF32() ? value
+                         : Value(arith::ExtFOp::create(e.builder, e.loc, e.f32Type(), value));
+}
+
+/// Two neighbours as float32, in one access where they are aligned.
+static std::pair<Value, Value> loadPair(WarpBuilder &e, Type element, Value address, bool aligned) {
+  const int64_t bytes = bytesOf(element);
+  if (!aligned)
+    return {loadElement(e, element, address), loadElement(e, element, e.offset(address, bytes))};
+  if (element.isF32()) {
+    Value both = e.load(VectorType::get({2}, element), address, 8);
+    return {e.element(both, 0), e.element(both, 1)};
+  }
+  return e.unpack(element, e.load(e.i32Type(), address, 4));
+}
+
+static void storeElement(WarpBuilder &e, Type element, Value value, Value address) {
+  if (!element.isF32())
+    value = arith::TruncFOp::create(e.builder, e.loc, element, value);
+  e.store(value, address, bytesOf(element));
+}
+
+static void storePair(WarpBuilder &e, Type element, Value first, Value second, Value address,
+                      bool aligned) {
+  if (!aligned) {
+    storeElement(e, element, first, address);
+    storeElement(e, element, second, e.offset(address, bytesOf(element)));
+  } else if (element.isF32()) {
+    e.store(e.vectorOf({first, second}), address, 8);
+  } else {
+    e.store(e.pack(element, first, second), address, 4);
+  }
+}
+
+//===- Loads ----------------------------------------------------------------------------------===//
+
+void KernelEmitter::emitLoad(tile::LoadOp load) {
+  const RankedTensorType type = load.getResult().getType();
+  if (const SharedLoad *shared = plan.shared(load)) {
+    if (shared->loop)
+      underWay.loads.insert(load);
+    else
+      copyWhereItStands(load);
+    preload(load);
+  }
+  if (!plan.isUsedInRegisters(load))
+    return;
+  if (plan.comesThroughShared(load))
+    return setRegisters(load.getResult(), registersFromShared(load));
+  awaitStores(load);
+  underWay.loads.insert(load);
+  Value row = scalars.lookup(load.getRow());
+  if (type.getRank() == 2)
+    return setRegisters(load.getResult(), loadRows(load, row));
+  for (PartOfTile part : {RowPart, ColumnPart})
+    if (plan.parts(load.getResult()) & part)
+      setRegisters(load.getResult(), loadPart(load, row, part), part);
+}
+
+/// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of
+/// ldmatrix is one 8x8 piece.
+Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
+  const RankedTensorType type = load.getResult().getType();
+  const RowSplit split = plan.split(type.getDimSize(0));
+  SharedOperand operand = sharedForm(load, Form::Raw, 0);
+  underWay.reads.push_back(operand.range);
+  operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
+  const int64_t pieces = operand.tile.chunks();
+  Registers values(split.rowRegisters() * pieces * 2);
+  auto set = [&](int64_t block, int64_t piece, int64_t half, Value packed) {
+    auto [low, high] = e.unpack(type.getElementType(), packed);
+    const int64_t at = ((block * pieces + piece) * split.halves + half) * 2;
+    values[at] = low;
+    values[at + 1] = high;
+  };
+  for (int64_t block = 0; block < split.blocks; ++block)
+    for (int64_t piece = 0; piece < pieces; piece += 2) {
+      // Matrices (half 0, piece), (half 1, piece), (half 0, piece + 1), ...; with 8 rows the halves
+      // are left out.
+      const int64_t width = std::min<int64_t>(2, pieces - piece);
+      const bool isWhole = split.halves == 2;
+      Value rows = e.bitAnd(lane, isWhole ? 15 : 7);
+      Value chunks = width == 1 ? e.i32(0)
+                     : isWhole  ? e.divide(lane, 16)
+                                : e.bitAnd(e.divide(lane, 8), 1);
+      const Registers matrices =
+          loadMatrices(operand, e.i32(block * 16), e.i32(piece), rows, chunks,
+                       static_cast<int>(width * split.halves), /*transposed=*/false);
+      for (int64_t i = 0; i < width; ++i)
+        for (int64_t half = 0; half < split.halves; ++half)
+          set(block, piece + i, half, matrices[i * split.halves + half]);
+    }
+  return values;
+}
+
+Registers KernelEmitter::valuesInside(tile::LoadOp load, Value number,
+                                      llvm::function_ref<Registers()> body,
+                                      const Registers &outside) {
+  return load.getInBounds()
+             ? body()
+             : e.valuesWhen(e.below(number, views[load.getView()].length), body, outside);
+}
+
+Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
+  const MemoryView &view = views[load.getView()];
+  const RowSplit split = plan.split(load.getResult().getType().getDimSize(0));
+  const bool aligned = options.aligned || !view.isArgument;
+  const Registers zeros(view.columns / 4, e.f32(0));
+  Value first = e.add(e.add(row, firstRow(split)), laneRow);
+  Value column = e.offset(view.address, e.mul(laneColumn, bytesOf(view.element)));
+  Registers values(split.rowRegisters() * view.columns / 4);
+  for (int64_t block = 0; block < split.blocks; ++block)
+    for (int64_t half = 0; half < split.halves; ++half) {
+      Value at = e.add(first, block * 16 + half * 8);
+      Registers loaded = valuesInside(
+          load, at,
+          [&] {
+            Value address = e.offset(column, e.mul(e.widen(at), view.rowBytes));
+            Registers pairs;
+            for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
+              auto [low, high] = loadPair(
+                  e, view.element, e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
+              pairs.append({low, high});
+            }
+            return pairs;
+          },
+          zeros);
+      for (int64_t piece = 0; piece < view.columns / 8; ++piece)
+        for (int64_t element = 0; element < 2; ++element)
+          values[((block * (view.columns / 8) + piece) * split.halves + half) * 2 + element] =
+              loaded[piece * 2 + element];
+    }
+  return values;
+}
+
+/// The elements this thread holds.
+Registers KernelEmitter::loadPart(tile::LoadOp load, Value start, PartOfTile part) {
+  const MemoryView &view = views[load.getView()];
+  const int64_t length = load.getResult().getType().getDimSize(0);
+  const RowSplit split = plan.split(length);
+  SmallVector<int64_t> steps; // from the thread's first element
+  if (part == RowPart) {
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half)
+        steps.push_back(block * 16 + half * 8);
+  } else {
+    for (int64_t piece = 0; piece < length / 8; ++piece)
+      for (int64_t element = 0; element < 2; ++element)
+        steps.push_back(piece * 8 + element);
+  }
+  Value first = e.add(start, part == RowPart ? e.add(firstRow(split), laneRow) : laneColumn);
+  Value address = e.offset(view.address, e.mul(e.widen(first), bytesOf(view.element)));
+  Registers values;
+  for (int64_t step : steps)
+    values.append(valuesInside(load, e.add(first, step),
+                               [&] {
+                                 return Registers{
+                                     loadElement(e, view.element,
+                                                 e.offset(address, step * bytesOf(view.element)))};
+                               },
+                               {e.f32(0)}));
+  return values;
+}
+
+Value KernelEmitter::loadScalar(tile::LoadScalarOp load) {
+  const MemoryView &view = views[load.getView()];
+  const Type type = load.getResult().getType();
+  const int64_t bytes = bytesOf(type);
+  Value row = scalars.lookup(load.getRow());
+  Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getZeroAttr(type));
+  return e.valuesWhen(
+      e.below(row, view.length),
+      [&] {
+        return Registers{e.load(type, e.offset(view.address, e.mul(e.widen(row), bytes)), bytes)};
+      },
+      {zero})[0];
+}
+
+//===- Stores ---------------------------------------------------------------------------------===//
+
+/// Whether another thread may still have to read what the store overwrites: one that loads other
+/// rows of that memory, or the same rows for a copy of the tile. The same load by the thread that
+/// writes needs no barrier.
+bool KernelEmitter::mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const {
+  return llvm::any_of(underWay.loads, [&](Operation *op) {
+    auto load = cast<tile::LoadOp>(op);
+    const bool isSame =
+        !hasCopies && !plan.shared(load) && load.getView() == store.getView() &&
+        load.getRow() == store.getRow() &&
+        load.getResult().getType().getShape() == store.getValue().getType().getShape();
+    return baseOf(load.getView()) == baseOf(store.getView()) && !isSame;
+  });
+}
+
+void KernelEmitter::emitStore(tile::StoreOp store) {
+  const MemoryView &view = views[store.getView()];
+  const RankedTensorType type = store.getValue().getType();
+  Value start = scalars.lookup(store.getRow());
+  const bool hasCopies =
+      type.getRank() == 1 || plan.split(type.getDimSize(0)).warps < plan.numWarps();
+  if (mayOverwriteUnread(store, hasCopies))
+    barrier();
+  underWay.stored.insert(baseOf(store.getView()));
+  if (type.getRank() == 2) {
+    const RowSplit split = plan.split(type.getDimSize(0));
+    const bool aligned = options.aligned || !view.isArgument;
+    const SmallVector<Value> values = registersOf(store.getValue());
+    Value first = e.add(e.add(start, firstRow(split)), laneRow);
+    Value column = e.offset(e.offset(view.address, e.mul(e.widen(first), view.rowBytes)),
+                            e.mul(laneColumn, bytesOf(view.element)));
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half) {
+        Value at = e.add(first, block * 16 + half * 8);
+        Value holds = e.below(at, view.length);
+        if (split.warps < plan.numWarps())
+          holds = e.both(holds, e.less(warp, e.i32(split.warps)));
+        e.when(holds, [&] {
+          Value address = e.offset(column, e.mul(view.rowBytes, block * 16 + half * 8));
+          for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
+            const int64_t at = ((block * (view.columns / 8) + piece) * split.halves + half) * 2;
+            storePair(e, view.element, values[at], values[at + 1],
+                      e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
+          }
+        });
+      }
+    return;
+  }
+  auto storeAt = [&](Value condition, Value number, Value value) {
+    e.when(e.both(condition, e.below(number, view.length)), [&] {
+      storeElement(e, view.element, value,
+                   e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element))));
+    });
+  };
+  const int64_t length = type.getDimSize(0);
+  if (length == 1) // a scalar
+    return storeAt(e.equal(thread, 0), start, registersOf(store.getValue(), ColumnPart)[0]);
+  if (plan.parts(store.getValue()) & RowPart) {
+    const RowSplit split = plan.split(length);
+    Value first = e.add(e.add(start, firstRow(split)), laneRow);
+    Value holds = e.equal(laneColumn, 0);
+    if (split.warps < plan.numWarps())
+      holds = e.both(holds, e.less(warp, e.i32(split.warps)));
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half)
+        storeAt(holds, e.add(first, block * 16 + half * 8),
+                registersOf(store.getValue(), RowPart)[block * split.halves + half]);
+    return;
+  }
+  Value first = e.add(start, laneColumn);
+  Value holds = e.less(thread, e.i32(4));
+  for (int64_t piece = 0; piece < length / 8; ++piece)
+    for (int64_t element = 0; element < 2; ++element)
+      storeAt(holds, e.add(first, piece * 8 + element),
+              registersOf(store.getValue(), ColumnPart)[piece * 2 + element]);
+}
+
+} // namespace nysjit::gpu

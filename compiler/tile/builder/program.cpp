@@ -1,0 +1,161 @@
+// Program: arguments, buffers and kernels become a plan and an MLIR module.
+#include "compiler/tile/builder/emitter.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace mlir;
+namespace nysjit {
+
+static Element elementOf(DType dtype) {
+  return dtype == DType::Float32   ? Element::F32
+         : dtype == DType::Float16 ? Element::F16
+                                   : Element::BF16;
+}
+
+Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given,
+                 std::string target, KernelConfig defaults)
+    : module(irModule), kernelSpec(spec), config(given), targetDefaults(std::move(defaults)) {
+  plan.program = layoutName(spec.layout);
+  plan.target = std::move(target);
+  plan.specJson = canonicalJson(spec);
+}
+
+Program::~Program() = default;
+
+static std::vector<Expression> stridesOf(const std::string &name, size_t rank) {
+  std::vector<Expression> strides;
+  for (size_t i = 0; i + 1 < rank; ++i)
+    strides.push_back(Expression::symbol(name + "_stride_" + std::to_string(i)));
+  strides.push_back(Expression(1));
+  return strides;
+}
+
+TensorRef Program::input(const std::string &name, std::vector<Expression> shape,
+                         const std::string &packedSymbol) {
+  TensorRef tensor{name, elementOf(kernelSpec.dtype), std::move(shape), {}};
+  tensor.strides = stridesOf(name, tensor.shape.size());
+  PlanArgument argument{name, false,        {dtypeName(kernelSpec.dtype)},
+                        "",   tensor.shape, tensor.strides};
+  argument.packedSymbol = packedSymbol;
+  plan.arguments.push_back(argument);
+  return tensor;
+}
+
+TensorRef Program::integers(const std::string &name, const Expression &extent, bool isOptional) {
+  TensorRef tensor{name, Element::I32, {extent}, {Expression(1)}};
+  PlanArgument argument{name, false, {"int32"}, "", tensor.shape, tensor.strides};
+  argument.isOptional = isOptional;
+  plan.arguments.push_back(argument);
+  return tensor;
+}
+
+TensorRef Program::output(const std::string &name, std::vector<Expression> shape,
+                          const std::string &packedSymbol) {
+  TensorRef tensor{
+      name, Element::F32, std::move(shape), {}, true, elementOf(kernelSpec.dtype), name + "_dtype"};
+  tensor.strides = stridesOf(name, tensor.shape.size());
+  std::vector<std::string> dtypes = {"float32"};
+  if (kernelSpec.dtype != DType::Float32)
+    dtypes.push_back(dtypeName(kernelSpec.dtype));
+  else
+    tensor.dtypeSymbol = "";
+  PlanArgument argument{name, true, dtypes, tensor.dtypeSymbol, tensor.shape, tensor.strides};
+  argument.packedSymbol = packedSymbol;
+  plan.arguments.push_back(argument);
+  return tensor;
+}
+
+TensorRef Program::buffer(const std::string &name, std::vector<Scalar> shape) {
+  TensorRef tensor{name, Element::F32, {}, {}};
+  Expression stride(1);
+  for (const Scalar &extent : shape)
+    tensor.shape.push_back(extent.expression());
+  tensor.strides.resize(shape.size());
+  for (size_t i = shape.size(); i-- > 0;) {
+    tensor.strides[i] = stride;
+    stride = Expression::make(Operator::Mul, {tensor.shape[i], stride});
+  }
+  plan.buffers.push_back({name, Expression::make(Operator::Mul, {stride, Expression(4)})});
+  return tensor;
+}
+
+void Program::require(const Scalar &holds, const std::string &where, const std::string &expected,
+                      const std::string &found) {
+  plan.preconditions.push_back({holds.expression(), where, expected, found});
+}
+
+BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
+  for (const auto &[preferred, name] :
+       {std::pair(&targetDefaults, std::string()), {&targetDefaults, kernel}, {&config, kernel}})
+    if (auto given = preferred->kernels.find(name); given != preferred->kernels.end()) {
+      if (given->second.blockM && defaults.blockM)
+        defaults.blockM = given->second.blockM;
+      if (given->second.blockN && defaults.blockN)
+        defaults.blockN = given->second.blockN;
+      if (given->second.split && defaults.split)
+        defaults.split = given->second.split;
+    }
+  used[kernel] = defaults;
+  return defaults;
+}
+
+void Program::kernel(const std::string &name, const Scalar &grid,
+                     const std::function<void(Kernel &)> &body, const Scalar &when,
+                     SourceLocation loc) {
+  auto emitter = std::make_unique<Kernel::Emitter>(module.op.getContext(), kernelSpec.dtype);
+  Kernel::Emitter &emit = *emitter;
+  OpBuilder &builder = emit.builder;
+  builder.setInsertionPointToEnd(module.op.getBody());
+  emit.function =
+      func::FuncOp::create(builder, emit.at(loc), name, builder.getFunctionType({}, {}));
+  emit.function->setAttr("tile.kernel", builder.getUnitAttr());
+  builder.setInsertionPointToStart(emit.function.addEntryBlock());
+  Kernel kernel(std::move(emitter));
+  body(kernel);
+  func::ReturnOp::create(builder, emit.at(loc));
+  emit.function.setType(
+      builder.getFunctionType(emit.function.getBody().front().getArgumentTypes(), {}));
+  // Tensors the caller passes may start anywhere; buffers are aligned.
+  for (size_t i = 0; i < emit.parameters.size(); ++i)
+    for (const PlanArgument &argument : plan.arguments)
+      if (emit.parameters[i].type == ParameterType::Pointer &&
+          emit.parameters[i].memory == argument.name)
+        emit.function.setArgAttr(i, "tile.argument", builder.getUnitAttr());
+
+  PlanKernel entry;
+  entry.name = name;
+  entry.parameters = emit.parameters;
+  KernelConfig inUse;
+  inUse.kernels[name] = used[name];
+  entry.configJson = nlohmann::json::parse(canonicalJson(inUse))[name].dump();
+  plan.kernels.push_back(std::move(entry));
+  plan.launches.push_back({name, grid.expression(), when.expression()});
+}
+
+/// The key that a config gives and the kernel has not, or "".
+static const char *unusedKey(const BlockConfig &given, const BlockConfig &used) {
+  return given.blockM && !used.blockM   ? "block_m"
+         : given.blockN && !used.blockN ? "block_n"
+         : given.split && !used.split   ? "split"
+                                        : "";
+}
+
+Result<Plan> Program::finish() {
+  for (const auto &[name, block] : config.kernels) {
+    bool known = false;
+    std::string names;
+    for (const PlanKernel &kernel : plan.kernels) {
+      known |= kernel.name == name;
+      names += (names.empty() ? "" : ", ") + kernel.name;
+    }
+    if (!known)
+      return Error::mismatch(ErrorKind::InvalidKey, name,
+                             "a kernel of " + plan.program + ": " + names, "'" + name + "'");
+    if (const std::string key = unusedKey(block, used[name]); !key.empty())
+      return Error::mismatch(ErrorKind::InvalidKey, name + "." + key,
+                             "block sizes that " + name + " has", key);
+  }
+  return std::move(plan);
+}
+
+} // namespace nysjit

@@ -1,0 +1,53 @@
+// The compiler: KernelSpec to plan and binary, through stages that can each be printed and started
+// from.
+//
+//   spec, config -> tile -> lowered -> llvm -> asm | object -> shared object     on the CPU
+//                    \-> plan             \-> ptx -> cubin                        on a GPU
+#pragma once
+#include "compiler/worker/target_info.h"
+#include "runtime/base/result.h"
+#include "runtime/plan/plan.h"
+#include "runtime/spec/spec.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nysjit {
+
+enum class Stage { Tile, Lowered, Llvm, Asm, Object, Ptx, Cubin, Plan };
+/// "tile" and so on; nothing if there is no such stage.
+std::optional<Stage> stageFromName(const std::string &name);
+const char *stageName(Stage stage);
+/// Whether a target's compilation passes this stage.
+bool hasStage(const Target &target, Stage stage);
+
+struct CompileRequest {
+  KernelSpec spec;
+  KernelConfig config;
+  Target target;
+  std::optional<Stage> emit; // stop there and return it
+  std::optional<Stage> from; // replace what that stage would be by `fromText`
+  std::string fromText;
+  // ptxas's path for a GPU target; empty: stop at PTX, which the driver compiles
+  std::string assembler;
+};
+
+struct CompileOutput {
+  Plan plan;
+  // the shared object, or the cubin; empty with `emit`, or without an assembler
+  std::string binary;
+  std::string ptx;     // of a GPU target
+  std::string emitted; // with `emit`
+  std::vector<std::pair<std::string, double>> stageMs;
+  // what --json says of each: name and object bytes, or registers and counts
+  nlohmann::json kernels = nlohmann::json::array();
+};
+
+/// Thread-safe but for the link, which is serialised. The same request gives the same bytes.
+/// InvalidArgument for a stage that the target has not, or an `emit` before `from`.
+Result<CompileOutput> compile(const CompileRequest &request);
+
+} // namespace nysjit
