@@ -78,7 +78,7 @@ void Attention::clearPadding(Program &program) const {
   program.kernel(
       "clear_padding", pairs * ceilDiv(rows, block),
       [&](Kernel &k) {
-        const Scalar id = k.programId();
+        const Scalar id = k.cell();
         const Scalar pair = id % pairs;
         const Scalar b = pair / queryHeads;
         const Scalar i0 = id / pairs * block;

@@ -32,7 +32,7 @@ void causal(Program &program) {
   const Scalar heads = attention.heads();
   const Scalar rowTiles = ceilDiv(attention.maxLength, blockM);
   program.kernel("causal_output", heads * rowTiles, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar i0 = (rowTiles - 1 - id / heads) * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = landmarks.segmentsOf(k, head);

@@ -18,7 +18,7 @@ void exactCausal(Program &program) {
 
   program.kernel("exact_causal", attention.heads() * rowTiles, [&](Kernel &k) {
     // The tile slowest and from the end: the longest rows start first.
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar tile = rowTiles - 1 - id / attention.heads();
     const Head head = headOf(k, attention, id % attention.heads());
     const Scalar i0 = tile * blockM;

@@ -142,7 +142,7 @@ void Landmarks::summarize() {
   const bool needsMeanKey = !isTangent || options.sourceLen;
   const bool needsPool = !poolsInPast;
   program.kernel("segment_summary", attention.heads() * capacity, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar pair = id / capacity;
     const Scalar g = id % capacity;
     const Head head = headOf(k, attention, pair);
@@ -296,7 +296,7 @@ void Landmarks::addPast(Kernel &k, OnlineSoftmax &sums, const Head &head, const 
       // what was summed shrinks to 0
       sums.maximum = where(isNew, k.fill(blockM, lowestMaximum), sums.maximum);
     }
-    Tile logits = dotT(queries, k.load(head.key, t0, blockN), DotPrecision::Split) * scale;
+    Tile logits = dotT(queries, k.load(head.key, t0, blockN), DotPrecision::TwoTerms) * scale;
     if (masked)
       logits = where(cols(t0 + k.iota(blockN)) < rows(end), logits, negativeInfinity);
     sums.add(logits, k.load(head.value, t0, blockN));
@@ -333,7 +333,7 @@ void Landmarks::landmarkPast(int readBlock) {
   const Scalar parts = ceilDiv(attention.maxLength, split) + startsAtTarget();
   partial = PartialSums(program, "landmark_past", heads, parts, capacity);
   program.kernel("landmark_past", heads * tiles * parts, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar rest = id / heads;
     const Scalar part = rest % parts;
     const Scalar g0 = (tiles - 1 - rest / parts) * blockM;
@@ -356,7 +356,7 @@ void Landmarks::sourcePast() {
   const int blockM = *blocks.blockM;
   const Scalar heads = attention.heads();
   program.kernel("source_past", heads * ceilDiv(capacity, blockM), [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar g0 = id / heads * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = segmentsOf(k, head);
@@ -373,7 +373,7 @@ void Landmarks::sourceInverse() {
   const int block = *blocks.blockM;
   InverseWorkspace inverse(program, attention.heads(), capacity, block, block);
   program.kernel("source_inverse", attention.heads() * min(capacity, 1), [&](Kernel &k) {
-    const Head head = headOf(k, attention, k.programId());
+    const Head head = headOf(k, attention, k.cell());
     const Segments segments = segmentsOf(k, head);
     const LandmarkRows rows = source(k, head, segments);
     const View inverted = inverse.invert(k, head.pair, rows.query, rows.key, segments.source);
@@ -398,7 +398,7 @@ void Landmarks::landmarkTarget() {
   const Scalar heads = attention.heads();
   const Scalar tiles = ceilDiv(capacity, blockM);
   program.kernel("landmark_target", heads * tiles, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Head head = headOf(k, attention, id / tiles);
     const Segments segments = segmentsOf(k, head);
     const LandmarkRows landmarks = target(k, head, segments);
@@ -439,7 +439,7 @@ void Landmarks::landmarkSolve() {
   const BlockConfig blocks = program.blocks("landmark_solve", {.blockM = 64});
   const int block = *blocks.blockM;
   program.kernel("landmark_solve", attention.heads() * min(capacity, 1), [&](Kernel &k) {
-    const Head head = headOf(k, attention, k.programId());
+    const Head head = headOf(k, attention, k.cell());
     const Segments segments = segmentsOf(k, head);
     const LandmarkRows landmarks = target(k, head, segments);
     k.forRange({segments.source, segments.count}, block, {}, [&](Scalar g0) {
@@ -482,7 +482,7 @@ void Landmarks::landmarkSolve() {
 void addFar(Kernel &k, OnlineSoftmax &softmax, const LandmarkRows &landmarks, const Tile &query,
             const Tile &farCount, const Scalar &forAll, const Scalar &end, int block) {
   k.forTiles({0, end}, {0, forAll}, block, softmax.carry(), [&](Scalar j0, bool masked) {
-    Tile logits = landmarks.logits(k, query, j0, block, DotPrecision::Split);
+    Tile logits = landmarks.logits(k, query, j0, block, DotPrecision::TwoTerms);
     if (masked)
       logits = where(cols(j0 + k.iota(block)) < rows(farCount), logits, negativeInfinity);
     softmax.add(logits, k.load(landmarks.value, j0, block));
@@ -495,7 +495,7 @@ void writeSourceOutput(Program &program, const Attention &attention, const Landm
   const int blockM = *blocks.blockM;
   const Scalar heads = attention.heads();
   program.kernel("source_output", heads * ceilDiv(attention.maxLength, blockM), [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar i0 = id / heads * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = landmarks.segmentsOf(k, head);

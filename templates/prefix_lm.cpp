@@ -36,7 +36,7 @@ void prefixLm(Program &program) {
   const Scalar heads = attention.heads();
   const Scalar rowTiles = ceilDiv(attention.maxLength, blockM);
   program.kernel("target_output", heads * rowTiles, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar row0 = (rowTiles - 1 - id / heads) * blockM; // counted from n1
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = landmarks.segmentsOf(k, head);

@@ -53,7 +53,7 @@ struct Scan {
     return k.view(landmarkKey, {isFirstK ? head.pair : head.keyHead});
   }
   // means are float32
-  DotPrecision precision() const { return isFirstK ? DotPrecision::Split : DotPrecision::Input; }
+  DotPrecision precision() const { return isFirstK ? DotPrecision::TwoTerms : DotPrecision::Input; }
   /// Rows that landmarks serve: all of them, or those from k0 on.
   Scalar scanned(const Head &head) const {
     return isFirstK ? head.length * (Scalar(firstK) < head.length) : head.length;
@@ -82,7 +82,7 @@ void Scan::means() {
   const int length = firstK / landmarks;
   const int block = 8;
   program.kernel("landmark_means", attention.heads() * landmarks, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar g = id % landmarks;
     const Head head = headOf(k, attention, id / landmarks);
     for (const auto &[from, to] : {std::pair(head.query, landmarkQuery), {head.key, landmarkKey}}) {
@@ -105,7 +105,7 @@ void Scan::sums(int split) {
   const int tiles = (landmarks + blockM - 1) / blockM;
   // nobody comes after the last
   program.kernel("scan_sums", heads * max(parts - 1, 0) * tiles, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar rest = id / heads;
     const Scalar part = rest / tiles;
     const Scalar g0 = rest % tiles * blockM;
@@ -124,7 +124,7 @@ void Scan::sums(int split) {
     states.store(k, state, head.pair, part, g0, landmarks);
   });
   program.kernel("scan_states", heads * tiles * min(parts, 1), [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar pair = id % heads;
     const Scalar g0 = id / heads * blockM;
     OnlineSoftmax before(k, blockM, headDim);
@@ -144,7 +144,7 @@ void Scan::output(const BlockConfig &blocks, const InverseWorkspace &inverse) {
   const Scalar heads = attention.heads();
   const Scalar parts = split ? ceilDiv(attention.maxLength, split) : min(attention.maxLength, 1);
   program.kernel("scan_output", heads * parts, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar part = id / heads;
     const Scalar begin = part * split;
     const Head head = headOf(k, attention, id % heads);
@@ -280,7 +280,7 @@ void Scan::firstRows() {
   const Scalar heads = attention.heads();
   const Scalar rowTiles = ceilDiv(min(attention.maxLength, firstK), blockM);
   program.kernel("first_output", heads * rowTiles, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar i0 = (rowTiles - 1 - id / heads) * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Scalar count = min(head.length, firstK);
@@ -320,7 +320,7 @@ void scan(Program &program) {
   if (layout.isFirstK)
     layout.means();
   program.kernel("scan_inverse", inverses * min(attention.maxLength, 1), [&](Kernel &k) {
-    const Scalar number = k.programId();
+    const Scalar number = k.cell();
     const Scalar queryHead = number % attention.queryHeads;
     const Scalar keyHead = queryHead / (attention.queryHeads / max(attention.keyHeads, 1));
     inverse.invert(k, number, k.view(layout.landmarkQuery, {number}),

@@ -22,7 +22,7 @@ void segmentCausal(Program &program) {
   const Scalar heads = attention.heads();
   const Scalar rowTiles = ceilDiv(attention.maxLength, blockM);
   program.kernel("segment_output", heads * rowTiles, [&](Kernel &k) {
-    const Scalar id = k.programId();
+    const Scalar id = k.cell();
     const Scalar i0 = (rowTiles - 1 - id / heads) * blockM;
     const Head head = headOf(k, attention, id % heads);
     const Segments segments = landmarks.segmentsOf(k, head);

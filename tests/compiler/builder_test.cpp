@@ -67,7 +67,7 @@ TEST_F(Builder, AHostExpressionBecomesOneParameter) {
   const Plan plan = build([&](Kernel &k, const TensorRef &) {
     const Scalar tiles = ceilDiv(Scalar(Expression::symbol("n")), 64);
     for (int i = 0; i < 2; ++i)
-      (void)(tiles - k.programId());
+      (void)(tiles - k.cell());
   });
   ASSERT_EQ(plan.kernels[0].parameters.size(), 1u);
   EXPECT_EQ(plan.kernels[0].parameters[0].value.toJson().dump(), R"(["ceildiv","n",64])");
@@ -132,12 +132,12 @@ TEST_F(Builder, TilesSplitIntoMaskedAndUnmaskedLoops) {
   int unmasked = 0;
   auto body = [&](Scalar, bool isMasked) { ++(isMasked ? masked : unmasked); };
   build([&](Kernel &k, const TensorRef &) {
-    k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, k.programId()}, 16, {}, body);
+    k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, k.cell()}, 16, {}, body);
   });
   EXPECT_EQ(masked, 1); // starts unmasked: full, partial
   EXPECT_EQ(unmasked, 1);
   build([&](Kernel &k, const TensorRef &) {
-    k.forTiles({0, Scalar(Expression::symbol("n"))}, {k.programId(), 99}, 16, {}, body);
+    k.forTiles({0, Scalar(Expression::symbol("n"))}, {k.cell(), 99}, 16, {}, body);
   });
   EXPECT_EQ(masked, 3); // partial, full, partial
   build([&](Kernel &k, const TensorRef &) {

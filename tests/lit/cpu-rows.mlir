@@ -49,7 +49,7 @@ func.func @shifted_copy(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {t
 // CHECK-NOT: scf.for
 // CHECK: return
 func.func @scalars(%n: i32) attributes {tile.kernel} {
-  %id = tile.program_id : i32
+  %id = tile.cell_id : i32
   %sum = arith.addi %id, %n : i32
   return
 }

@@ -3,8 +3,8 @@
 
 // CHECK-LABEL: func.func @all_operations
 func.func @all_operations(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %offset: i64, %n: i32, %stride: i64) attributes {tile.kernel} {
-  // CHECK: tile.program_id : i32
-  %id = tile.program_id : i32
+  // CHECK: tile.cell_id : i32
+  %id = tile.cell_id : i32
   // CHECK: tile.view %{{.*}}[%{{.*}}] length %{{.*}} stride %{{.*}} : <bf16> -> <32 x bf16>
   %view = tile.view %p[%offset] length %n stride %stride : <bf16> -> <32 x bf16>
   %out = tile.view %o[%offset] length %n stride %stride : <f32> -> <32 x f32>

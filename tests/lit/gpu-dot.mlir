@@ -25,7 +25,7 @@ func.func @attention(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: 
   return
 }
 
-// A float32 operand at precision split is two 16-bit parts: two products a piece.
+// A float32 operand at precision two_terms is two 16-bit terms: two products a piece.
 // CHECK-LABEL: func.func @split(
 // HALF-COUNT-2: llvm.nvvm.ff2bf16x2.rn
 // HALF-COUNT-2: llvm.nvvm.mma.m16n8k16.row.col.bf16

@@ -86,7 +86,7 @@ private:
   mlir::func::FuncOp source;
   const Schedule &schedule;
   VectorBuilder e;
-  mlir::Value programId;
+  mlir::Value cellId;
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, MemoryView> views;
   bool hasFetchedAhead = false;

@@ -27,7 +27,7 @@ func::FuncOp KernelEmitter::run() {
   Block *entry = kernel.addEntryBlock();
   b.setInsertionPointToStart(entry);
   e.scratch = entry->getArgument(2);
-  programId = arith::TruncIOp::create(b, e.loc, b.getI32Type(), entry->getArgument(1));
+  cellId = arith::TruncIOp::create(b, e.loc, b.getI32Type(), entry->getArgument(1));
   for (BlockArgument argument : source.getArguments()) {
     const Type type = isa<tile::PointerType>(argument.getType()) ? pointer : argument.getType();
     scalars.map(argument,
@@ -60,8 +60,8 @@ void KernelEmitter::emitBlock(Block *block) {
 }
 
 void KernelEmitter::emitScalar(Operation *op) {
-  if (isa<tile::ProgramIdOp>(op)) {
-    scalars.map(op->getResult(0), programId);
+  if (isa<tile::CellIdOp>(op)) {
+    scalars.map(op->getResult(0), cellId);
   } else if (auto view = dyn_cast<tile::ViewOp>(op)) {
     const tile::ViewType type = view.getResult().getType();
     const int64_t bytes = type.getElement().getIntOrFloatBitWidth() / 8;
@@ -186,7 +186,7 @@ void KernelEmitter::emitSolve(tile::TriangularSolveOp solve) {
     return;
   const RankedTensorType type = solve.getResult().getType();
   copyTile(solve.getRhs(), solve.getResult());
-  emitTriangularSolve(e, slotAddress(solve.getLower()), slotAddress(solve.getResult()),
+  emitTriangularSolve(e, slotAddress(solve.getTriangle()), slotAddress(solve.getResult()),
                       type.getDimSize(0), type.getDimSize(1));
 }
 

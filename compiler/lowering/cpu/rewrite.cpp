@@ -98,11 +98,13 @@ public:
       } else if (auto scores = dyn_cast<tile::DotOp>(op); scores && op == root) {
         known[scores] = tile::DotOp::create(
             b, loc, turned(scores.getResult().getType()), scores.getB(),
-            transposedOnce(transposes, scores.getA()), Value(), false, scores.getPrecision());
+            transposedOnce(transposes, scores.getA()), Value(), Value(), Value(),
+            /*transpose_a=*/false, /*transpose_b=*/false, scores.getPrecision());
       } else if (auto dot = dyn_cast<tile::DotOp>(op)) {
-        Value result = tile::DotOp::create(
-            b, loc, dot.getResult().getType(), known.lookup(dot.getA()), dot.getB(),
-            dot.getAccumulator(), dot.getTransposeB(), dot.getPrecision(), /*transpose_a=*/true);
+        Value result =
+            tile::DotOp::create(b, loc, dot.getResult().getType(), known.lookup(dot.getA()),
+                                dot.getB(), dot.getAccumulator(), Value(), Value(),
+                                /*transpose_a=*/true, dot.getTransposeB(), dot.getPrecision());
         dot.getResult().replaceAllUsesWith(result);
       } else if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
         Value result = tile::ReduceOp::create(b, loc, reduce.getResult().getType(),
@@ -177,7 +179,7 @@ private:
 
 void makeOperands(func::FuncOp kernel) {
   kernel.walk([](Operation *op) {
-    if (!isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp, tile::PrefixSumOp>(op))
+    if (!isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp, tile::CumulativeSumOp>(op))
       return;
     auto dot = dyn_cast<tile::DotOp>(op);
     for (OpOperand &operand : op->getOpOperands()) {
@@ -203,7 +205,8 @@ void sumRows(func::FuncOp kernel) {
       return;
     OpBuilder b(dot);
     Operation *triangle = dot.getA().getDefiningOp();
-    Value sums = tile::PrefixSumOp::create(b, dot.getLoc(), dot.getB().getType(), dot.getB());
+    Value sums =
+        tile::CumulativeSumOp::create(b, dot.getLoc(), dot.getB().getType(), dot.getB(), 0);
     dot.getResult().replaceAllUsesWith(sums);
     dot.erase();
     if (triangle->use_empty())

@@ -167,7 +167,7 @@ void KernelEmitter::emitRows(const Step &step) {
     }
   const size_t reducedCount = initial.size();
   for (Operation *op : step.operations)
-    if (isa<tile::PrefixSumOp>(op))
+    if (isa<tile::CumulativeSumOp>(op))
       for (int64_t width : rowPieces(tileType(op->getResult(0)).getDimSize(1)))
         initial.push_back(e.constant(e.f32Vector(width), 0.0));
   const Location loc = e.loc;
@@ -200,7 +200,7 @@ void KernelEmitter::emitRows(const Step &step) {
             continue;
           }
           Pieces result;
-          if (isa<tile::PrefixSumOp>(op)) {
+          if (isa<tile::CumulativeSumOp>(op)) {
             for (Value piece : rowValue(op->getOperand(0)))
               result.push_back(running.emplace_back(
                   combine(tile::ReduceKind::Sum, carried[reducedCount + running.size()], piece)));

@@ -201,7 +201,7 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
     }
     if (const int64_t rows = rowsOf(op)) {
       if (!isElementwise(op) &&
-          !isa<tile::LoadOp, tile::StoreOp, tile::ReduceOp, tile::PrefixSumOp>(op))
+          !isa<tile::LoadOp, tile::StoreOp, tile::ReduceOp, tile::CumulativeSumOp>(op))
         return op->emitOpError("expected an operation that the cpu lowering knows");
       const bool isAlone = isReadWhereContiguous(op);
       if (isAlone || (group.rows && group.rows != rows) || group.dependence(op) == Group::Whole ||
@@ -399,7 +399,7 @@ void Schedule::mergeSlots(Block *block) {
                 auto solve = dyn_cast<tile::TriangularSolveOp>(here);
                 blocked |= isa<tile::TransposeOp>(here) ||
                            (dot && (strip(dot.getA()) == value || strip(dot.getB()) == value)) ||
-                           (solve && strip(solve.getLower()) == value);
+                           (solve && strip(solve.getTriangle()) == value);
               }
             }
           }

@@ -203,7 +203,7 @@ void KernelEmitter::emitSolve(tile::TriangularSolveOp op) {
   Value lower = sharedAddress(plan.scratch(op).begin);
   Value x = e.offset(lower, rows * rows * 4);
   awaitReaders(plan.scratch(op));
-  storeTile(op.getLower(), lower, rows);
+  storeTile(op.getTriangle(), lower, rows);
   storeTile(op.getRhs(), x, columns);
   barrier();
   OpBuilder &b = e.builder;

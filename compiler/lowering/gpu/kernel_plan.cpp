@@ -95,7 +95,7 @@ DotPlan KernelPlan::dot(tile::DotOp op) const {
     return {Products::Tf32x3, f32, 1, 1};
   const bool wideA = op.getA().getType().getElementType().isF32();
   const bool wideB = op.getB().getType().getElementType().isF32();
-  if (op.getPrecision() == tile::Precision::Split)
+  if (op.getPrecision() == tile::Precision::TwoTerms)
     return {Products::Half, options.input, wideA ? 2 : 1, wideB ? 2 : 1};
   // A float32 operand may lie outside float16's range (landmark values may be 4.2 times the largest
   // value): tf32 has as many bits of mantissa and float32's range.
@@ -391,7 +391,7 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
       return op->emitOpError("expects no results"), WalkResult::interrupt();
     const StringRef dialect = op->getName().getDialectNamespace();
     auto dot = dyn_cast<tile::DotOp>(op);
-    if (isa<tile::PrefixSumOp>(op))
+    if (isa<tile::CumulativeSumOp>(op))
       return op->emitOpError("has no lowering for the GPU, which multiplies by a triangle of ones"),
              WalkResult::interrupt();
     if (auto transpose = dyn_cast<tile::TransposeOp>(op);
@@ -427,7 +427,7 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
     return transpose.getValue().getType().getDimSize(0) *
            transposeStride(transpose.getValue().getType()) * 4;
   if (auto solve = dyn_cast<tile::TriangularSolveOp>(op)) {
-    const RankedTensorType lower = solve.getLower().getType();
+    const RankedTensorType lower = solve.getTriangle().getType();
     const RankedTensorType rhs = solve.getRhs().getType();
     return (lower.getNumElements() + rhs.getNumElements()) * 4;
   }

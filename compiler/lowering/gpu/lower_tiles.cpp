@@ -106,7 +106,7 @@ void KernelEmitter::emitOperation(Operation *op) {
     return underWay.synced.insert(underWay.stored.begin(), underWay.stored.end());
   if (auto load = dyn_cast<tile::LoadScalarOp>(op))
     return scalars.map(load.getResult(), loadScalar(load));
-  if (isa<tile::ProgramIdOp>(op))
+  if (isa<tile::CellIdOp>(op))
     return scalars.map(op->getResult(0), e.blockId());
   if (op->getNumResults() == 1 && tileType(op->getResult(0)))
     return emitElementwise(op);

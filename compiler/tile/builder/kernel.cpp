@@ -110,9 +110,9 @@ Tile Kernel::Emitter::tile(Value value, Axis axis) {
 
 //===- Values ---------------------------------------------------------------------------------===//
 
-Scalar Kernel::programId(SourceLocation loc) {
+Scalar Kernel::cell(SourceLocation loc) {
   return emit->scalar(
-      tile::ProgramIdOp::create(emit->builder, emit->at(loc), emit->builder.getI32Type()), false);
+      tile::CellIdOp::create(emit->builder, emit->at(loc), emit->builder.getI32Type()), false);
 }
 
 Tile Kernel::scale(SourceLocation) {

@@ -57,7 +57,7 @@ class Kernel {
 public:
   ~Kernel();
   /// This program's number in the grid.
-  Scalar programId(SourceLocation loc = SourceLocation::current());
+  Scalar cell(SourceLocation loc = SourceLocation::current());
   /// The softmax scale tau, a run-time argument.
   Tile scale(SourceLocation loc = SourceLocation::current());
 

@@ -166,7 +166,8 @@ Value dotOp(Kernel::Emitter &emitter, const Tile *accumulator, Tile a, Tile b, b
   Value sum = accumulator ? emitter.visible(accumulator->irValue(), where) : Value();
   return tile::DotOp::create(
       emitter.builder, emitter.at(where), result, emitter.visible(a.irValue(), where),
-      emitter.visible(b.irValue(), where), sum, transpose, static_cast<tile::Precision>(precision));
+      emitter.visible(b.irValue(), where), sum, Value(), Value(), /*transpose_a=*/false, transpose,
+      static_cast<tile::Precision>(precision));
 }
 
 Tile reduce(Tile x, tile::ReduceKind kind, int axis, int rank, SourceLocation where) {

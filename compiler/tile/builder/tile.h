@@ -10,7 +10,7 @@ enum class Element { F32, F16, BF16, I32, I1 };
 enum class Axis { None, Rows, Columns };
 /// The least precise products a dot may use (see tile.dot): its operands rounded to the spec's
 /// dtype, float32 operands as two 16-bit parts, or float32 products.
-enum class DotPrecision { Input, Split, Full };
+enum class DotPrecision { Input, TwoTerms, Full };
 
 class Tile {
 public:

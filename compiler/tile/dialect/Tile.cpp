@@ -60,6 +60,42 @@ LogicalResult StoreOp::verify() {
   return verifyAccess(*this, getValue().getType(), getView().getType());
 }
 
+LogicalResult GatherOp::verify() {
+  if (getResult().getType().getElementType() != getView().getType().getElement())
+    return emitOpError("expects elements of ")
+           << getView().getType() << ", found " << getResult().getType();
+  if (!getView().getType().getColumns() || getRows().getType().getRank() != 1)
+    return emitOpError("expects a view of rows and one number a row, found ")
+           << getView().getType() << " and " << getRows().getType();
+  if (getRows().getType().getDimSize(0) != getResult().getType().getDimSize(0))
+    return emitOpError("expects ")
+           << getRows().getType().getDimSize(0) << " rows, found " << getResult().getType();
+  return verifyAccess(*this, getResult().getType(), getView().getType());
+}
+
+LogicalResult MaskOp::verify() {
+  const RankedTensorType result = getResult().getType();
+  if (result.getRank() != 2 || getAxis() > 1)
+    return emitOpError("expects a 2-D mask and axis 0 or 1, found ")
+           << result << " and axis " << getAxis();
+  const int64_t others = result.getDimSize(1 - getAxis());
+  for (Value limit : {getEnd(), getBegin()}) {
+    const auto type = limit ? dyn_cast<RankedTensorType>(limit.getType()) : RankedTensorType();
+    if (type && (type.getRank() != 1 || type.getDimSize(0) != others))
+      return emitOpError("expects a number, or one for each of ") << others << ", found " << type;
+  }
+  return success();
+}
+
+/// A mask of a dot has the shape of what it says something of.
+static LogicalResult verifyMask(DotOp dot, Value mask, RankedTensorType masked, const char *name) {
+  const auto type = mask ? cast<RankedTensorType>(mask.getType()) : RankedTensorType();
+  if (type && type.getShape() != masked.getShape())
+    return dot.emitOpError("expects ")
+           << name << " in the shape of " << masked << ", found " << type;
+  return success();
+}
+
 LogicalResult DotOp::verify() {
   const RankedTensorType a = getA().getType();
   const RankedTensorType b = getB().getType();
@@ -77,7 +113,9 @@ LogicalResult DotOp::verify() {
   if (getAccumulator() && getAccumulator().getType() != result)
     return emitOpError("expects an accumulator of ")
            << result << ", found " << getAccumulator().getType();
-  return success();
+  if (failed(verifyMask(*this, getReadWhere(), result, "read_where")))
+    return failure();
+  return verifyMask(*this, getNonzeroWhere(), a, "nonzero_where");
 }
 
 LogicalResult TransposeOp::verify() {
@@ -89,9 +127,10 @@ LogicalResult TransposeOp::verify() {
   return success();
 }
 
-LogicalResult PrefixSumOp::verify() {
-  if (getValue().getType().getRank() != 2)
-    return emitOpError("expects a 2-D tile, found ") << getValue().getType();
+LogicalResult CumulativeSumOp::verify() {
+  if (getValue().getType().getRank() != 2 || getAxis() > 1)
+    return emitOpError("expects a 2-D tile and axis 0 or 1, found ")
+           << getValue().getType() << " and axis " << getAxis();
   return success();
 }
 
@@ -121,11 +160,22 @@ LogicalResult BroadcastOp::verify() {
 }
 
 LogicalResult TriangularSolveOp::verify() {
-  const RankedTensorType lower = getLower().getType();
+  const RankedTensorType triangle = getTriangle().getType();
   const RankedTensorType rhs = getRhs().getType();
-  if (lower.getRank() != 2 || rhs.getRank() != 2 || lower.getDimSize(0) != lower.getDimSize(1) ||
-      lower.getDimSize(0) != rhs.getDimSize(0))
-    return emitOpError("expects a square tile and as many rows, found ") << lower << " and " << rhs;
+  if (triangle.getRank() != 2 || rhs.getRank() != 2 ||
+      triangle.getDimSize(0) != triangle.getDimSize(1) ||
+      triangle.getDimSize(0) != rhs.getDimSize(0))
+    return emitOpError("expects a square tile and as many rows, found ")
+           << triangle << " and " << rhs;
+  return success();
+}
+
+LogicalResult ScaleRowsOp::verify() {
+  const RankedTensorType value = getValue().getType();
+  const RankedTensorType factors = getFactors().getType();
+  if (value.getRank() != 2 || factors.getRank() != 1 ||
+      factors.getDimSize(0) != value.getDimSize(0))
+    return emitOpError("expects one factor a row, found ") << factors << " and " << value;
   return success();
 }
 
