@@ -1,11 +1,11 @@
 // bidirectional: the Nystromformer, O = F A+ (B V) with
 //   F = softmax(tau Q Ktilde^T), A = softmax(tau Qtilde Ktilde^T), B = softmax(tau Qtilde K^T)
-// over segment means Qtilde, Ktilde; A+ is the iterated inverse. The whole sequence is a source
-// (see landmarks.h).
+// over segment means Qtilde, Ktilde; A+ is the iterated inverse. The whole sequence is a source (see
+// segments.h).
 //
 // Kernels: segment_summary, (landmark_past,) source_past, source_inverse, and
-//   source_output  block_m query rows a program: F U, block_n landmarks at a time
-#include "templates/landmarks.h"
+//   source_output  a cell for block_m query rows: F U, block_n landmarks at a time
+#include "templates/query_sums.h"
 #include "templates/templates.h"
 
 namespace nysjit {
@@ -13,13 +13,12 @@ namespace nysjit {
 void bidirectional(Program &program) {
   const Attention attention(program);
   const Convolution convolution(program, attention);
-  Landmarks landmarks(
-      program, attention,
-      {.hasTarget = false, .sourceLen = [](Kernel &, const Head &head) { return head.length; }});
+  auto wholeLength = [](Kernel &, const Head &head) { return head.length; };
+  Landmarks landmarks(program, attention,
+                      {.segments = {.hasTarget = false, .sourceLen = wholeLength}});
   attention.clearPadding(program);
-  landmarks.summarize();
-  landmarks.solve();
-  writeSourceOutput(program, attention, landmarks, convolution, convolution.count / 2);
+  landmarks.writeKernels();
+  writeSourceOutput(landmarks, convolution, convolution.count / 2);
 }
 
 } // namespace nysjit

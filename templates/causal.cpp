@@ -2,14 +2,14 @@
 // landmark whose logit
 //   l_j(q) = tau q.khat_j + c_j
 // is the tangent, at the segment's mean query, of the logarithm of the segment's mass
-// (landmark_weight tangent), or its tangent at q = 0 (count). Only complete segments make
-// landmarks. All logits are base 2, c included.
+// (landmark_weight tangent), or its tangent at q = 0 (count). Only complete segments make landmarks.
+// All logits are base 2, c included.
 //
 // Kernels: segment_summary, (landmark_past,) landmark_target, landmark_solve (see landmarks.h;
 // landmark_value streaming needs the first only), and
-//   causal_output  block_m query rows a program: one softmax over near positions and far landmarks,
+//   causal_output  a cell for block_m query rows: one softmax over near positions and far landmarks,
 //                  block_n at a time
-#include "templates/landmarks.h"
+#include "templates/query_sums.h"
 #include "templates/templates.h"
 
 namespace nysjit {
@@ -23,41 +23,35 @@ void causal(Program &program) {
                       {.weight = isTangent ? Landmarks::Weight::Tangent : Landmarks::Weight::Count,
                        .isNystrom = spec.landmarkValue == LandmarkValue::Nystrom});
   attention.clearPadding(program);
-  landmarks.summarize();
-  landmarks.solve();
+  landmarks.writeKernels();
 
   const BlockConfig blocks = program.blocks("causal_output", {.blockM = 64, .blockN = 64});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
-  const Scalar heads = attention.heads();
-  const Scalar rowTiles = ceilDiv(attention.maxLength, blockM);
-  program.kernel("causal_output", heads * rowTiles, [&](Kernel &k) {
-    const Scalar id = k.cell();
-    const Scalar i0 = (rowTiles - 1 - id / heads) * blockM;
-    const Head head = headOf(k, attention, id % heads);
-    const Segments segments = landmarks.segmentsOf(k, head);
-    const Scalar iLast = min(i0 + blockM, head.length) - 1;
-    const Scalar isUsed = i0 < head.length;
-    const Tile i = i0 + k.iota(blockM);
-    const Tile query = k.load(head.query, i0, blockM);
-    // far: landmarks j < seg(i) - window; near: from the first position of segment seg(i) - window
-    // on
-    auto farEnd = [&](Scalar position) {
-      return max(position / segments.len - spec.window, 0) * isUsed;
+  // A few near tiles at most are not worth an unmasked loop.
+  const bool isShort = spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
+  auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
+    const Segments segments = landmarks.segmentation.of(k, head);
+    const QueryTile rows(k, head, i0, blockM, head.length);
+    // far: landmarks j < seg(i) - window; near: from the first position of that segment on, to i
+    auto farEnd = [&](const Scalar &position) {
+      return select(rows.isUsed, max(position / segments.len - spec.window, 0), 0);
     };
-    const Tile farCount = max(i / segments.len - spec.window, 0);
-    // A few near tiles at most are not worth an unmasked loop.
-    const bool isShort =
-        spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
-    const Range inside = isShort ? Range{0, 0} : Range{farEnd(iLast) * segments.len, i0 + 1};
+    const Tile farCount = max(rows.i / segments.len - spec.window, 0);
+    const Mask far = Mask::below(farCount).allSee({0, farEnd(i0)});
+    const Mask past = Mask::upTo(rows.i).from(farCount * segments.len);
+    const Range inside{farEnd(rows.last) * segments.len, i0 + 1};
+    const Mask near = isShort ? past : past.allSee(inside);
 
     OnlineSoftmax softmax(k, blockM, spec.headDim);
-    addFar(k, softmax, landmarks.target(k, head, segments), query, farCount, farEnd(i0),
-           farEnd(iLast), blockN);
-    addNear(k, softmax, head, query, farCount * segments.len, i,
-            {farEnd(i0) * segments.len, (iLast + 1) * isUsed}, inside, blockN);
+    const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
+    addFar(k, softmax, rowsOfHead, rows.query, far, farEnd(rows.last), blockN);
+    const Range positions{farEnd(i0) * segments.len, rows.end};
+    addNear(k, softmax, head, rows.query, near, positions, blockN);
     k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
-  });
+  };
+  writeRowTiles(program, "causal_output", attention, attention.maxLength, blockM,
+                RowOrder::LastRowFirst, body);
 }
 
 } // namespace nysjit

@@ -1,8 +1,8 @@
 // The inverse of A = softmax(tau Qtilde Ktilde^T) that the Nystromformer iterates:
-//   Z_0 = A^T / (largest column sum of A * largest row sum),  Z <- 1/4 Z (13 I - A Z (15 I - A Z (7
-//                                                             I - A Z)))
+//   Z_0 = A^T / (largest column sum of A * largest row sum)
+//   Z <- 1/4 Z (13 I - A Z (15 I - A Z (7 I - A Z)))
 #pragma once
-#include "templates/building_blocks.h"
+#include "templates/attention.h"
 
 namespace nysjit {
 
@@ -12,9 +12,9 @@ struct InverseWorkspace {
   const KernelSpec &spec;
   int block;
   int iterations;
-  int columns; // columns: a matrix's, whole blocks
-  TensorRef matrices;
-  TensorRef logMass; // [heads, 5, rows, columns]: A, Z or P, A Z, P or Z, Q; and A's row masses
+  int columns;        // of a matrix: whole blocks
+  TensorRef matrices; // [heads, 5, rows, columns]: A, Z or P, A Z, P or Z, Q
+  TensorRef logMass;  // of A's rows, [heads, rows]
 
   /// Computed `block` rows and columns at a time; a later kernel may read `readBlock`.
   InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity, int block,
@@ -27,6 +27,9 @@ struct InverseWorkspace {
   View result(Kernel &k, const Scalar &number) const {
     return k.view(matrices, {number, 1 + iterations % 2 * 2});
   }
+
+private:
+  struct Matrices; // of one head, in a kernel
 };
 
 } // namespace nysjit

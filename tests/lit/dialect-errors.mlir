@@ -34,7 +34,7 @@ func.func @transpose(%a: tensor<16x32xf32>) {
 // -----
 
 func.func @prefix_sum(%a: tensor<16xf32>) {
-  // expected-error @+1 {{expects a 2-D tile, found 'tensor<16xf32>'}}
+  // expected-error @+1 {{expects a 2-D tile and axis 0 or 1, found 'tensor<16xf32>' and axis 0}}
   %s = tile.prefix_sum %a : tensor<16xf32>
   return
 }

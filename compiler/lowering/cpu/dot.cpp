@@ -240,12 +240,19 @@ void emitTranspose(VectorBuilder &e, Value from, Value rowBytes, Value to, int64
                        ValueRange{from, rowBytes, to, e.i64(rows), e.i64(columns)});
 }
 
-void emitTriangularSolve(VectorBuilder &e, Value lower, Value x, int64_t m, int64_t n) {
-  e.loop(m, 1, {}, [&](Value i, ValueRange) {
+void emitTriangularSolve(VectorBuilder &e, Value triangle, Value x, int64_t m, int64_t n,
+                         bool isUpper) {
+  // Row `done` of those to come, from the last up where the triangle is the upper one.
+  auto rowAt = [&](Value number) -> Value {
+    return isUpper ? arith::SubIOp::create(e.builder, e.loc, e.i64(m - 1), number) : number;
+  };
+  e.loop(m, 1, {}, [&](Value done, ValueRange) {
+    Value i = rowAt(done);
     Value row = e.offset(x, e.mul(i, e.i64(n * 4)));
-    Value weights = e.offset(lower, e.mul(i, e.i64(m * 4)));
+    Value weights = e.offset(triangle, e.mul(i, e.i64(m * 4)));
     VectorBuilder::Values sums(e.loadPieces(n, row));
-    sums = e.loop(i, 1, sums, [&](Value j, ValueRange carried) {
+    sums = e.loop(done, 1, sums, [&](Value before, ValueRange carried) {
+      Value j = rowAt(before);
       Value weight = e.load(e.builder.getF32Type(), e.offset(weights, e.mul(j, e.i64(4))));
       Value negated = arith::NegFOp::create(e.builder, e.loc, weight);
       VectorBuilder::Values next;

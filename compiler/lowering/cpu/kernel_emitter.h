@@ -3,7 +3,6 @@
 #pragma once
 #include "compiler/lowering/cpu/schedule.h"
 #include "compiler/lowering/cpu/vector_builder.h"
-#include "compiler/lowering/cpu/visible.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 
@@ -34,11 +33,17 @@ private:
   void emitTransposeStep(tile::TransposeOp transpose);
   void emitDotStep(tile::DotOp dot);
   bool isKnown(mlir::Value value);
-  std::function<mlir::Value(mlir::Value, int64_t)> endOf(std::optional<VisibleEnd> end,
-                                                         int64_t count);
+  /// Of what a mask along `axis` shows of some rows (columns): where it ends, at most `count`; null
+  /// if there is no such mask, or its limits are not known yet.
+  std::function<mlir::Value(mlir::Value, int64_t)> endOf(mlir::Value mask, int axis, int64_t count);
+  std::pair<mlir::Value, mlir::Value> addressOf(mlir::Value tile);
   void emitSolve(tile::TriangularSolveOp solve);
   void copyTile(mlir::Value from, mlir::Value to);
   void emitLoop(mlir::scf::ForOp source);
+  void emitWhile(mlir::scf::WhileOp source);
+  VectorBuilder::Values enterLoop(CarryingLoop loop);
+  void mapScalars(mlir::ValueRange values, mlir::ValueRange emitted);
+  VectorBuilder::Values emitBody(CarryingLoop loop, llvm::SmallVector<Ahead> upcoming);
   void emitBranch(mlir::scf::IfOp source);
 
   // Values: a row of a tile, or a 1-D tile, in pieces. rows.cpp
@@ -57,11 +62,15 @@ private:
   // Loops over rows. rows.cpp
   void enterRow(mlir::Value induction);
   void emitRows(const Step &step);
+  VectorBuilder::Values startOfRows(const Step &step);
+  VectorBuilder::Values emitRowOperations(const Step &step, mlir::ValueRange carried);
   void emitUnlessContiguous(const Step &step);
   mlir::Value isContiguous(tile::LoadOp load);
   Pieces emitRow(mlir::Operation *op);
-  bool isScalingInPlace(mlir::Operation *op, const Step &step);
-  void emitScaling(mlir::arith::MulFOp scaling);
+  bool isScalingInPlace(tile::ScaleRowsOp scaling, const Step &step);
+  void emitScaling(tile::ScaleRowsOp scaling);
+  Pieces scaledRow(const Pieces &pieces, mlir::Value factor);
+  static double identityOf(tile::ReduceKind kind);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value reduction(tile::ReduceKind kind, Pieces pieces);
 
@@ -70,8 +79,9 @@ private:
     return view.element.getIntOrFloatBitWidth() / 8;
   }
   mlir::Value emitScalarLoad(tile::LoadScalarOp load);
-  std::pair<mlir::Value, mlir::Value> rowOf(const MemoryView &view, mlir::Value first);
-  Pieces emitRowLoad(tile::LoadOp load);
+  std::pair<mlir::Value, mlir::Value> rowOf(const MemoryView &view, mlir::Value index);
+  mlir::Value indexFrom(mlir::Value first);
+  Pieces emitRowLoad(mlir::Operation *load);
   void emitRowStore(tile::StoreOp store);
   mlir::Value lanesInside(const MemoryView &view, mlir::Value first, int64_t start, int64_t width);
   mlir::Value elementAddress(const MemoryView &view, mlir::Value first);

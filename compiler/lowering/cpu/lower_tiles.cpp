@@ -5,13 +5,14 @@
 //                                                     1-D tile that belongs to the row is one
 //                                                     scalar
 //   1-D operations by themselves                      one whole vector
-//   tile.prefix_sum                                   sums that the loop over rows carries
+//   tile.cumulative_sum                                   sums that the loop over rows carries
 //   tile.dot, tile.transpose, tile.triangular_solve   dot.cpp
-//   scf.for                                           the same loop; its carried tiles are slots
+//   scf.for, scf.while                                the same loop; its carried tiles are slots
 #include "compiler/lowering/cpu/lower_tiles.h"
 
 #include "compiler/lowering/cpu/kernel_emitter.h"
-#include "compiler/lowering/cpu/rewrite.h"
+#include "compiler/lowering/cpu/rewrite/rewrites.h"
+#include "compiler/lowering/expand_masks.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -52,7 +53,9 @@ void KernelEmitter::emitBlock(Block *block) {
     case StepKind::Transpose: emitTransposeStep(cast<tile::TransposeOp>(op)); break;
     case StepKind::Solve: emitSolve(cast<tile::TriangularSolveOp>(op)); break;
     case StepKind::Reduce: emitReduce(cast<tile::ReduceOp>(op)); break;
-    case StepKind::Loop: emitLoop(cast<scf::ForOp>(op)); break;
+    case StepKind::Loop:
+      isa<scf::ForOp>(op) ? emitLoop(cast<scf::ForOp>(op)) : emitWhile(cast<scf::WhileOp>(op));
+      break;
     case StepKind::Branch: emitBranch(cast<scf::IfOp>(op)); break;
     case StepKind::Scalar: emitScalar(op); break;
     }
@@ -94,6 +97,34 @@ void KernelEmitter::emitTransposeStep(tile::TransposeOp transpose) {
                   slotAddress(transpose.getResult()), rows, columns);
 }
 
+/// Where a float32 tile lies, and the bytes from row to row.
+std::pair<Value, Value> KernelEmitter::addressOf(Value tile) {
+  auto load = tile.getDefiningOp<tile::LoadOp>();
+  const int64_t rows = tileType(tile).getDimSize(0);
+  const int64_t columns = tileType(tile).getDimSize(1);
+  if (!Schedule::isReadInPlace(load))
+    return {slotAddress(tile), e.i64(columns * 4)};
+  const Ahead inMemory = tileOf(load.getView(), load.getRow(), rows, false);
+  return {inMemory.address, inMemory.rowBytes};
+}
+
+/// Whether all of a tile is 0: nothing to add to.
+static bool isZero(Value tile) {
+  auto isZeroNumber = [](Attribute number) {
+    auto value = dyn_cast_or_null<FloatAttr>(number);
+    return value && value.getValueAsDouble() == 0;
+  };
+  Operation *op = tile.getDefiningOp();
+  if (auto splat = dyn_cast_or_null<tensor::SplatOp>(op))
+    op = splat.getInput().getDefiningOp();
+  auto constant = dyn_cast_or_null<arith::ConstantOp>(op);
+  if (!constant)
+    return false;
+  if (auto elements = dyn_cast<SplatElementsAttr>(constant.getValue()))
+    return isZeroNumber(elements.getSplatValue<Attribute>());
+  return isZeroNumber(constant.getValue());
+}
+
 void KernelEmitter::emitDotStep(tile::DotOp dot) {
   if (!schedule.slot(dot.getResult()))
     return; // nothing reads it
@@ -101,40 +132,32 @@ void KernelEmitter::emitDotStep(tile::DotOp dot) {
   const int64_t m = result.getDimSize(0);
   const int64_t n = result.getDimSize(1);
   const int64_t k = dot.getA().getType().getDimSize(!dot.getTransposeA());
-  /// Where a float32 tile lies, and the bytes from row to row.
-  auto place = [&](Value tile) -> std::pair<Value, Value> {
-    auto load = tile.getDefiningOp<tile::LoadOp>();
-    const int64_t rows = tileType(tile).getDimSize(0);
-    const int64_t columns = tileType(tile).getDimSize(1);
-    if (!Schedule::isReadInPlace(load))
-      return {slotAddress(tile), e.i64(columns * 4)};
-    const Ahead inMemory = tileOf(load.getView(), load.getRow(), rows, false);
-    return {inMemory.address, inMemory.rowBytes};
-  };
   Dot product{.m = m, .n = n, .k = k};
   if (dot.getTransposeB()) {
     product.b = e.offset(e.scratch, schedule.transposeSlot(dot));
-    const auto [from, rowBytes] = place(dot.getB());
+    const auto [from, rowBytes] = addressOf(dot.getB());
     emitTranspose(e, from, rowBytes, product.b, n, k);
   } else {
     product.b = slotAddress(dot.getB());
-    if (auto load = dot.getB().getDefiningOp<tile::LoadOp>(); Schedule::isReadWhereContiguous(load))
-      product.b = arith::SelectOp::create(e.builder, e.loc, isContiguous(load),
-                                          tileOf(load.getView(), load.getRow(), k, false).address,
-                                          product.b);
+    if (auto load = dot.getB().getDefiningOp<tile::LoadOp>();
+        Schedule::isReadWhereContiguous(load)) {
+      Value inMemory = tileOf(load.getView(), load.getRow(), k, false).address;
+      product.b =
+          arith::SelectOp::create(e.builder, e.loc, isContiguous(load), inMemory, product.b);
+    }
   }
-  std::tie(product.a, product.aRowBytes) = place(dot.getA());
+  std::tie(product.a, product.aRowBytes) = addressOf(dot.getA());
   product.aStepBytes = 4;
   if (dot.getTransposeA()) {
     product.aRowBytes = e.i64(4);
     product.aStepBytes = m * 4;
   }
-  if (dot.getAccumulator() && !isAllOf(dot.getAccumulator(), 0))
+  if (dot.getAccumulator() && !isZero(dot.getAccumulator()))
     product.from = slotAddress(dot.getAccumulator());
   product.c = slotAddress(dot.getResult());
-  product.columnEnd = endOf(readAlong(dot.getResult(), 1), n);
-  product.rowEnd = endOf(readAlong(dot.getResult(), 0), m);
-  product.stepEnd = endOf(nonzeroAlong(dot.getA(), dot.getTransposeA() ? 0 : 1), k);
+  product.columnEnd = endOf(dot.getReadWhere(), 1, n);
+  product.rowEnd = endOf(dot.getReadWhere(), 0, m);
+  product.stepEnd = endOf(dot.getNonzeroWhere(), dot.getTransposeA() ? 0 : 1, k);
   product.ahead = nextTile(dot.getB());
   if (!product.ahead.rows)
     product.ahead = nextTile(dot.getA());
@@ -154,29 +177,27 @@ bool KernelEmitter::isKnown(Value value) {
          llvm::all_of(op->getOperands(), [&](Value operand) { return isKnown(operand); });
 }
 
-/// The last end of some rows, at most `count`.
-std::function<Value(Value, int64_t)> KernelEmitter::endOf(std::optional<VisibleEnd> end,
-                                                          int64_t count) {
-  if (!end || !isKnown(end->of) || (end->first && !isKnown(end->first)))
+std::function<Value(Value, int64_t)> KernelEmitter::endOf(Value masked, int axis, int64_t count) {
+  auto mask = masked ? masked.getDefiningOp<tile::MaskOp>() : tile::MaskOp();
+  if (!mask || int(mask.getAxis()) != axis || !isKnown(mask.getEnd()))
     return nullptr;
-  return [this, end = *end, count](Value i, int64_t rows) {
+  return [this, mask, count](Value i, int64_t rows) mutable {
     OpBuilder &b = e.builder;
     Value last;
-    if (!tileType(end.of)) {
-      last = scalars.lookup(end.of);
+    if (!tileType(mask.getEnd())) {
+      last = scalars.lookup(mask.getEnd());
     } else {
       for (int64_t r = 0; r < rows; ++r) {
         enterRow(e.add(i, e.i64(r)));
-        Value one = rowValue(end.of)[0];
+        Value one = rowValue(mask.getEnd())[0];
         last = last ? arith::MaxSIOp::create(b, e.loc, last, one) : one;
       }
     }
-    if (end.first)
-      last = arith::SubIOp::create(b, e.loc, last, scalars.lookup(end.first));
-    if (end.isInclusive)
+    last = arith::SubIOp::create(b, e.loc, last, scalars.lookup(mask.getFirst()));
+    if (mask.getInclusive())
       last = e.add(last, e.i32(1));
-    last = arith::MinSIOp::create(b, e.loc, arith::MaxSIOp::create(b, e.loc, last, e.i32(0)),
-                                  e.i32(count));
+    Value fromZero = arith::MaxSIOp::create(b, e.loc, last, e.i32(0));
+    last = arith::MinSIOp::create(b, e.loc, fromZero, e.i32(count));
     return Value(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), last));
   };
 }
@@ -187,7 +208,7 @@ void KernelEmitter::emitSolve(tile::TriangularSolveOp solve) {
   const RankedTensorType type = solve.getResult().getType();
   copyTile(solve.getRhs(), solve.getResult());
   emitTriangularSolve(e, slotAddress(solve.getTriangle()), slotAddress(solve.getResult()),
-                      type.getDimSize(0), type.getDimSize(1));
+                      type.getDimSize(0), type.getDimSize(1), solve.getUpper());
 }
 
 //===- Control flow ---------------------------------------------------------------------------===//
@@ -211,15 +232,47 @@ void KernelEmitter::copyTile(Value from, Value to) {
   });
 }
 
-void KernelEmitter::emitLoop(scf::ForOp source) {
-  OpBuilder &b = e.builder;
+/// Carried tiles go to their slots; returns the carried scalars.
+VectorBuilder::Values KernelEmitter::enterLoop(CarryingLoop loop) {
   VectorBuilder::Values initial;
-  for (auto [value, argument] : llvm::zip(source.getInitArgs(), source.getRegionIterArgs())) {
+  for (auto [value, argument] : llvm::zip(loop.inits(), loop.arguments())) {
     if (tileType(argument))
       copyTile(value, argument);
     else
       initial.push_back(scalars.lookup(value));
   }
+  return initial;
+}
+
+/// Those of `values` that are no tiles, in order.
+void KernelEmitter::mapScalars(ValueRange values, ValueRange emitted) {
+  size_t index = 0;
+  for (Value value : values)
+    if (!tileType(value))
+      scalars.map(value, emitted[index++]);
+}
+
+/// One iteration where the builder stands; returns the next scalars. `upcoming`: what the next
+/// iteration will touch.
+VectorBuilder::Values KernelEmitter::emitBody(CarryingLoop loop, SmallVector<Ahead> upcoming) {
+  const SmallVector<Ahead> outer = std::exchange(nextTurn, std::move(upcoming));
+  emitBlock(loop.body());
+  nextTurn = outer;
+  wholeTiles.clear();
+  VectorBuilder::Values next;
+  for (auto [value, argument] : llvm::zip(loop.next(), loop.arguments())) {
+    if (tileType(argument))
+      copyTile(value, argument);
+    else
+      next.push_back(scalars.lookup(value));
+  }
+  return next;
+}
+
+void KernelEmitter::emitLoop(scf::ForOp source) {
+  OpBuilder &b = e.builder;
+  CarryingLoop carrying(source);
+  const VectorBuilder::Values initial = enterLoop(carrying);
   auto loop = scf::ForOp::create(b, e.loc, scalars.lookup(source.getLowerBound()),
                                  scalars.lookup(source.getUpperBound()),
                                  scalars.lookup(source.getStep()), initial);
@@ -230,29 +283,36 @@ void KernelEmitter::emitLoop(scf::ForOp source) {
     else
       b.setInsertionPointToStart(loop.getBody());
     scalars.map(source.getInductionVar(), loop.getInductionVar());
-    size_t index = 0;
-    for (BlockArgument argument : source.getRegionIterArgs())
-      if (!tileType(argument))
-        scalars.map(argument, loop.getRegionIterArg(index++));
-    const SmallVector<Ahead> outer = std::exchange(nextTurn, tilesOfNextTurn(source));
-    emitBlock(source.getBody());
-    nextTurn = outer;
-    wholeTiles.clear();
-    VectorBuilder::Values next;
-    for (auto [value, argument] :
-         llvm::zip(source.getBody()->getTerminator()->getOperands(), source.getRegionIterArgs())) {
-      if (tileType(argument))
-        copyTile(value, argument);
-      else
-        next.push_back(scalars.lookup(value));
-    }
+    mapScalars(ValueRange(source.getRegionIterArgs()), ValueRange(loop.getRegionIterArgs()));
+    const VectorBuilder::Values next = emitBody(carrying, tilesOfNextTurn(source));
     if (!initial.empty())
       scf::YieldOp::create(b, e.loc, next);
   }
-  size_t index = 0;
-  for (Value result : source.getResults())
-    if (!tileType(result))
-      scalars.map(result, loop.getResult(index++));
+  mapScalars(source.getResults(), loop.getResults());
+}
+
+void KernelEmitter::emitWhile(scf::WhileOp source) {
+  OpBuilder &b = e.builder;
+  CarryingLoop carrying(source);
+  const VectorBuilder::Values initial = enterLoop(carrying);
+  const SmallVector<Type> types = llvm::map_to_vector(initial, [](Value v) { return v.getType(); });
+  const SmallVector<Location> locations(types.size(), e.loc);
+  auto loop = scf::WhileOp::create(b, e.loc, types, initial);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    // The condition reads scalars alone.
+    Block *before = b.createBlock(&loop.getBefore(), {}, types, locations);
+    mapScalars(ValueRange(source.getBeforeArguments()), ValueRange(before->getArguments()));
+    for (Operation &op : source.getBeforeBody()->without_terminator())
+      emitScalar(&op);
+    Value holds = scalars.lookup(source.getConditionOp().getCondition());
+    scf::ConditionOp::create(b, e.loc, holds, before->getArguments());
+    Block *after = b.createBlock(&loop.getAfter(), {}, types, locations);
+    mapScalars(ValueRange(source.getAfterArguments()), ValueRange(after->getArguments()));
+    const VectorBuilder::Values next = emitBody(carrying, {});
+    scf::YieldOp::create(b, e.loc, next);
+  }
+  mapScalars(source.getResults(), loop.getResults());
 }
 
 void KernelEmitter::emitBranch(scf::IfOp source) {
@@ -267,31 +327,6 @@ void KernelEmitter::emitBranch(scf::IfOp source) {
   emitBlock(source.elseBlock());
 }
 
-/// Scalar arithmetic and views as early as their operands allow, so that addresses are known before
-/// the loops that come first.
-static void hoistScalars(Block &block) {
-  for (Operation &op : llvm::make_early_inc_range(block.without_terminator())) {
-    for (Region &region : op.getRegions())
-      for (Block &inner : region)
-        hoistScalars(inner);
-    auto isScalar = [](Value value) {
-      return isa<IntegerType, IndexType, tile::PointerType, tile::ViewType>(value.getType());
-    };
-    if (op.getNumRegions() || op.getNumResults() != 1 || !isScalar(op.getResult(0)) ||
-        !isMemoryEffectFree(&op) || !llvm::all_of(op.getOperands(), isScalar))
-      continue;
-    Operation *latest = nullptr;
-    for (Value operand : op.getOperands())
-      if (Operation *maker = operand.getDefiningOp();
-          maker && maker->getBlock() == &block && (!latest || latest->isBeforeInBlock(maker)))
-        latest = maker;
-    if (latest)
-      op.moveAfter(latest);
-    else
-      op.moveBefore(&block, block.begin());
-  }
-}
-
 LogicalResult lowerTiles(ModuleOp module, VectorShape shape,
                          std::map<std::string, int64_t> &scratchBytes) {
   SmallVector<func::FuncOp> kernels;
@@ -300,10 +335,12 @@ LogicalResult lowerTiles(ModuleOp module, VectorShape shape,
       kernels.push_back(function);
   });
   for (func::FuncOp kernel : kernels) {
-    sumRows(kernel);
-    turnSoftmaxes(kernel, shape.lanes);
-    transposeOnce(kernel);
-    makeOperands(kernel); // last: what tiles are made of decides about those before
+    expandMasks(kernel);
+    transposeColumnSums(kernel);
+    transposeScores(kernel, shape.lanes);
+    hoistTransposes(kernel);
+    skipUnitScales(kernel);
+    materializeOperands(kernel);
     hoistScalars(kernel.getBody().front());
     FailureOr<Schedule> schedule = Schedule::create(kernel);
     if (failed(schedule))

@@ -20,19 +20,29 @@ Value KernelEmitter::emitScalarLoad(tile::LoadScalarOp load) {
   return choice.getResult(0);
 }
 
-/// i1: row `first + row` lies in the view; and that row's address.
-std::pair<Value, Value> KernelEmitter::rowOf(const MemoryView &view, Value first) {
+/// The number of the row at hand, counted from `first`, as i64.
+Value KernelEmitter::indexFrom(Value first) {
+  return e.add(arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), first), row);
+}
+
+/// i1: row `index` (i64) lies in the view; and that row's address.
+std::pair<Value, Value> KernelEmitter::rowOf(const MemoryView &view, Value index) {
   OpBuilder &b = e.builder;
-  Value index = e.add(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), first), row);
   Value length = arith::ExtSIOp::create(b, e.loc, b.getI64Type(), view.length);
   // One unsigned comparison covers negative rows as well.
   Value inside = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, index, length);
   return {inside, e.offset(view.address, e.mul(index, view.rowBytes))};
 }
 
-Pieces KernelEmitter::emitRowLoad(tile::LoadOp load) {
-  const MemoryView &view = views.find(load.getView())->second;
-  auto [inside, address] = rowOf(view, scalars.lookup(load.getRow()));
+/// A row of a load or of a gather.
+Pieces KernelEmitter::emitRowLoad(Operation *op) {
+  auto load = dyn_cast<tile::LoadOp>(op);
+  auto gather = dyn_cast<tile::GatherOp>(op);
+  const MemoryView &view = views.find(op->getOperand(0))->second;
+  Value index = load ? indexFrom(scalars.lookup(load.getRow()))
+                     : Value(arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(),
+                                                    rowValue(gather.getRows())[0]));
+  auto [inside, address] = rowOf(view, index);
   SmallVector<Type> types;
   for (int64_t width : rowPieces(view.columns))
     types.push_back(e.f32Vector(width));
@@ -46,7 +56,7 @@ Pieces KernelEmitter::emitRowLoad(tile::LoadOp load) {
       return emitWiden(e, bits, view.element);
     });
   };
-  if (load.getInBounds())
+  if (load && load.getInBounds())
     return loadPieces();
   auto choice = scf::IfOp::create(e.builder, e.loc, TypeRange(types), inside, true);
   OpBuilder::InsertionGuard guard(e.builder);
@@ -62,7 +72,7 @@ Pieces KernelEmitter::emitRowLoad(tile::LoadOp load) {
 void KernelEmitter::emitRowStore(tile::StoreOp store) {
   const MemoryView &view = views.find(store.getView())->second;
   Pieces pieces = rowValue(store.getValue());
-  auto [inside, address] = rowOf(view, scalars.lookup(store.getRow()));
+  auto [inside, address] = rowOf(view, indexFrom(scalars.lookup(store.getRow())));
   auto choice = scf::IfOp::create(e.builder, e.loc, inside, false);
   OpBuilder::InsertionGuard guard(e.builder);
   e.builder.setInsertionPointToStart(choice.thenBlock());

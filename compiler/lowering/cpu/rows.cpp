@@ -155,83 +155,95 @@ void KernelEmitter::enterRow(Value induction) {
   rowValues.clear();
 }
 
-void KernelEmitter::emitRows(const Step &step) {
-  SmallVector<tile::ReduceOp> columnReductions;
+/// What a loop over rows carries: the column reductions, then the sums of rows up to each.
+VectorBuilder::Values KernelEmitter::startOfRows(const Step &step) {
   VectorBuilder::Values initial;
   for (Operation *op : step.operations)
-    if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
-      columnReductions.push_back(reduce);
-      const bool isMax = reduce.getKind() == tile::ReduceKind::Max;
+    if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0)
       for (int64_t width : rowPieces(reduce.getValue().getType().getDimSize(1)))
-        initial.push_back(e.constant(e.f32Vector(width), isMax ? -__builtin_inf() : 0.0));
-    }
-  const size_t reducedCount = initial.size();
+        initial.push_back(e.constant(e.f32Vector(width), identityOf(reduce.getKind())));
   for (Operation *op : step.operations)
     if (isa<tile::CumulativeSumOp>(op))
       for (int64_t width : rowPieces(tileType(op->getResult(0)).getDimSize(1)))
         initial.push_back(e.constant(e.f32Vector(width), 0.0));
+  return initial;
+}
+
+void KernelEmitter::emitRows(const Step &step) {
   const Location loc = e.loc;
   const SmallVector<Ahead> aheads = upcoming(step);
   VectorBuilder::Values reduced =
-      e.loop(step.rows, 1, initial, [&](Value induction, ValueRange carried) {
+      e.loop(step.rows, 1, startOfRows(step), [&](Value induction, ValueRange carried) {
         enterRow(induction);
         for (const Ahead &ahead : aheads)
           emitShare(ahead, step.rows);
-        // stored last: a slot may be shared with what this row still reads
-        SmallVector<std::pair<Value, Pieces>> results;
-        SmallVector<arith::MulFOp> scalings;
-        VectorBuilder::Values next;
-        VectorBuilder::Values running;
-        for (Operation *op : step.operations) {
-          e.loc = op->getLoc();
-          if (auto store = dyn_cast<tile::StoreOp>(op)) {
-            emitRowStore(store);
-            continue;
-          }
-          if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
-            for (Value piece : rowValue(reduce.getValue()))
-              next.push_back(combine(reduce.getKind(), carried[next.size()], piece));
-            continue;
-          }
-          if (isScalingInPlace(op, step)) {
-            scalings.push_back(cast<arith::MulFOp>(op));
-            // before a result may take its slot
-            (void)rowValue(scalings.back().getRhs().getDefiningOp<tile::BroadcastOp>().getValue());
-            continue;
-          }
-          Pieces result;
-          if (isa<tile::CumulativeSumOp>(op)) {
-            for (Value piece : rowValue(op->getOperand(0)))
-              result.push_back(running.emplace_back(
-                  combine(tile::ReduceKind::Sum, carried[reducedCount + running.size()], piece)));
-          } else {
-            result = emitRow(op);
-          }
-          rowValues[op->getResult(0)] = result;
-          if (schedule.slot(op->getResult(0)))
-            results.push_back({op->getResult(0), result});
-        }
-        e.loc = loc;
-        for (const auto &[tile, pieces] : results) {
-          const RankedTensorType type = tileType(tile);
-          e.storePieces(
-              pieces,
-              e.offset(slotAddress(tile),
-                       e.mul(row, e.i64(type.getRank() == 2 ? type.getDimSize(1) * 4 : 4))));
-        }
-        for (arith::MulFOp scaling : scalings)
-          emitScaling(scaling);
-        next.append(running);
-        return next;
+        return emitRowOperations(step, carried);
       });
+  e.loc = loc;
   size_t start = 0;
-  for (tile::ReduceOp reduce : columnReductions) {
+  for (Operation *op : step.operations) {
+    auto reduce = dyn_cast<tile::ReduceOp>(op);
+    if (!reduce || reduce.getAxis() != 0)
+      continue;
     const size_t count = rowPieces(reduce.getValue().getType().getDimSize(1)).size();
     if (schedule.slot(reduce.getResult()))
       e.storePieces(Pieces(reduced.begin() + start, reduced.begin() + start + count),
                     slotAddress(reduce.getResult()));
     start += count;
   }
+}
+
+/// One row of a step's operations; returns what the loop carries on.
+VectorBuilder::Values KernelEmitter::emitRowOperations(const Step &step, ValueRange carried) {
+  const Location loc = e.loc;
+  // stored last: a slot may be shared with what this row still reads
+  SmallVector<std::pair<Value, Pieces>> results;
+  SmallVector<tile::ScaleRowsOp> scalings;
+  VectorBuilder::Values next;
+  VectorBuilder::Values running;
+  size_t reducedCount = carried.size();
+  for (Operation *op : step.operations)
+    if (isa<tile::CumulativeSumOp>(op))
+      reducedCount -= rowPieces(tileType(op->getResult(0)).getDimSize(1)).size();
+  for (Operation *op : step.operations) {
+    e.loc = op->getLoc();
+    if (auto store = dyn_cast<tile::StoreOp>(op)) {
+      emitRowStore(store);
+      continue;
+    }
+    if (auto reduce = dyn_cast<tile::ReduceOp>(op); reduce && reduce.getAxis() == 0) {
+      for (Value piece : rowValue(reduce.getValue()))
+        next.push_back(combine(reduce.getKind(), carried[next.size()], piece));
+      continue;
+    }
+    if (auto scaling = dyn_cast<tile::ScaleRowsOp>(op);
+        scaling && isScalingInPlace(scaling, step)) {
+      scalings.push_back(scaling);
+      (void)rowValue(scaling.getFactors()); // before a result may take its slot
+      continue;
+    }
+    Pieces result;
+    if (isa<tile::CumulativeSumOp>(op)) {
+      for (Value piece : rowValue(op->getOperand(0)))
+        result.push_back(running.emplace_back(
+            combine(tile::ReduceKind::Sum, carried[reducedCount + running.size()], piece)));
+    } else {
+      result = emitRow(op);
+    }
+    rowValues[op->getResult(0)] = result;
+    if (schedule.slot(op->getResult(0)))
+      results.push_back({op->getResult(0), result});
+  }
+  e.loc = loc;
+  for (const auto &[tile, pieces] : results) {
+    const RankedTensorType type = tileType(tile);
+    const int64_t rowBytes = type.getRank() == 2 ? type.getDimSize(1) * 4 : 4;
+    e.storePieces(pieces, e.offset(slotAddress(tile), e.mul(row, e.i64(rowBytes))));
+  }
+  for (tile::ScaleRowsOp scaling : scalings)
+    emitScaling(scaling);
+  next.append(running);
+  return next;
 }
 
 /// Whether a view's rows lie one after the other, as in a slot.
@@ -255,34 +267,41 @@ void KernelEmitter::emitUnlessContiguous(const Step &step) {
 }
 
 Pieces KernelEmitter::emitRow(Operation *op) {
-  if (auto load = dyn_cast<tile::LoadOp>(op))
-    return emitRowLoad(load);
+  if (isa<tile::LoadOp, tile::GatherOp>(op))
+    return emitRowLoad(op);
+  if (auto scaling = dyn_cast<tile::ScaleRowsOp>(op))
+    return scaledRow(rowValue(scaling.getValue()), rowValue(scaling.getFactors())[0]);
   if (auto reduce = dyn_cast<tile::ReduceOp>(op))
     return {reduction(reduce.getKind(), rowValue(reduce.getValue()))};
   return emitAgain(op, [&](Value operand) { return rowValue(operand); });
 }
 
-/// A tile times a number a row, written over the tile, which nothing else in the step reads.
-bool KernelEmitter::isScalingInPlace(Operation *op, const Step &step) {
-  auto scaling = dyn_cast<arith::MulFOp>(op);
-  if (!scaling)
-    return false;
-  auto factor = scaling.getRhs().getDefiningOp<tile::BroadcastOp>();
-  Value tile = scaling.getLhs();
+Pieces KernelEmitter::scaledRow(const Pieces &pieces, Value factor) {
+  Pieces scaled;
+  for (Value piece : pieces) {
+    Value factors = e.splat(factor, cast<VectorType>(piece.getType()).getDimSize(0));
+    scaled.push_back(arith::MulFOp::create(e.builder, e.loc, piece, factors));
+  }
+  return scaled;
+}
+
+/// Written over the tile that is scaled, which nothing else in the step reads.
+bool KernelEmitter::isScalingInPlace(tile::ScaleRowsOp scaling, const Step &step) {
+  Value tile = scaling.getValue();
   const std::optional<int64_t> from = schedule.slot(tile);
   const std::optional<int64_t> to = schedule.slot(scaling.getResult());
-  if (!factor || factor.getAxis() != 0 || !from || !to || *from != *to)
+  if (!from || !to || *from != *to)
     return false;
   return llvm::none_of(step.operations, [&](Operation *other) {
-    return other != op && llvm::any_of(other->getOperands(), [&](Value operand) {
+    return other != scaling && llvm::any_of(other->getOperands(), [&](Value operand) {
              return Schedule::reads(operand, tile) || Schedule::reads(operand, scaling.getResult());
            });
   });
 }
 
-/// Where the number is 1, as mostly for a sum under a running maximum, the row is left as it is.
-void KernelEmitter::emitScaling(arith::MulFOp scaling) {
-  Value factor = rowValue(scaling.getRhs().getDefiningOp<tile::BroadcastOp>().getValue())[0];
+/// Where the factor is 1, the row is left as it is.
+void KernelEmitter::emitScaling(tile::ScaleRowsOp scaling) {
+  Value factor = rowValue(scaling.getFactors())[0];
   Value isOther = arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::UNE, factor,
                                         e.constant(e.builder.getF32Type(), 1));
   auto branch = scf::IfOp::create(e.builder, e.loc, isOther, false);
@@ -290,18 +309,27 @@ void KernelEmitter::emitScaling(arith::MulFOp scaling) {
   e.builder.setInsertionPointToStart(branch.thenBlock());
   const int64_t columns = tileType(scaling.getResult()).getDimSize(1);
   Value address = e.offset(slotAddress(scaling.getResult()), e.mul(row, e.i64(columns * 4)));
-  Pieces scaled;
-  for (Value piece : e.loadPieces(columns, address))
-    scaled.push_back(arith::MulFOp::create(
-        e.builder, e.loc, piece, e.splat(factor, cast<VectorType>(piece.getType()).getDimSize(0))));
-  e.storePieces(scaled, address);
+  e.storePieces(scaledRow(e.loadPieces(columns, address), factor), address);
+}
+
+/// What changes nothing that it is combined with.
+double KernelEmitter::identityOf(tile::ReduceKind kind) {
+  switch (kind) {
+  case tile::ReduceKind::Max: return -__builtin_inf();
+  case tile::ReduceKind::Min: return __builtin_inf();
+  case tile::ReduceKind::Sum: break;
+  }
+  return 0;
 }
 
 Value KernelEmitter::combine(tile::ReduceKind kind, Value a, Value b) {
-  if (kind == tile::ReduceKind::Sum)
-    return arith::AddFOp::create(e.builder, e.loc, a, b);
-  return arith::MaxNumFOp::create(e.builder, e.loc, a, b,
-                                  arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+  constexpr auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+  switch (kind) {
+  case tile::ReduceKind::Sum: return arith::AddFOp::create(e.builder, e.loc, a, b);
+  case tile::ReduceKind::Max: return arith::MaxNumFOp::create(e.builder, e.loc, a, b, flags);
+  case tile::ReduceKind::Min: return arith::MinNumFOp::create(e.builder, e.loc, a, b, flags);
+  }
+  return Value();
 }
 
 /// All elements of the pieces combined: equal widths lane by lane first, then each width by itself.
@@ -309,6 +337,9 @@ Value KernelEmitter::reduction(tile::ReduceKind kind, Pieces pieces) {
   const bool isSum = kind == tile::ReduceKind::Sum;
   const auto flags = isSum ? arith::FastMathFlags::reassoc
                            : arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+  const auto lanes = isSum                           ? vector::CombiningKind::ADD
+                     : kind == tile::ReduceKind::Max ? vector::CombiningKind::MAXNUMF
+                                                     : vector::CombiningKind::MINNUMF;
   Pieces widths;
   for (Value piece : pieces) {
     if (!widths.empty() && widths.back().getType() == piece.getType())
@@ -318,9 +349,7 @@ Value KernelEmitter::reduction(tile::ReduceKind kind, Pieces pieces) {
   }
   Value result;
   for (Value vector : widths) {
-    Value one = vector::ReductionOp::create(
-        e.builder, e.loc, isSum ? vector::CombiningKind::ADD : vector::CombiningKind::MAXNUMF,
-        vector, flags);
+    Value one = vector::ReductionOp::create(e.builder, e.loc, lanes, vector, flags);
     result = result ? combine(kind, result, one) : one;
   }
   return result;

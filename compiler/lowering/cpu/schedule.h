@@ -12,6 +12,7 @@
 // Integer tiles, masks, splats and broadcasts have no steps and no slots: they are computed again
 // where they are used.
 #pragma once
+#include "compiler/lowering/carrying_loop.h"
 #include "compiler/tile/dialect/Tile.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/DenseMap.h"
@@ -31,7 +32,7 @@ enum class StepKind {
   Transpose, // tile.transpose
   Solve,     // tile.triangular_solve
   Reduce,    // a 1-D tile to a scalar
-  Loop,      // scf.for
+  Loop,      // scf.for or scf.while
   Branch,    // scf.if
   Scalar,    // anything without tiles
 };
@@ -56,6 +57,8 @@ public:
   int64_t transposeSlot(mlir::Operation *dot) const { return transposed.lookup(dot); }
   int64_t scratchBytes() const { return totalBytes; }
 
+  /// Float tiles from float tiles, element by element.
+  static bool isElementwise(mlir::Operation *op);
   /// True for what is computed again at each use.
   static bool isLazy(mlir::Operation *op);
   /// A load whose rows the one dot that reads it takes straight from memory, as its a or
@@ -75,8 +78,13 @@ private:
     int64_t end;
   };
   mlir::LogicalResult scheduleBlock(mlir::Block *block);
+  mlir::LogicalResult scheduleRegions(mlir::Operation *op, llvm::SmallVectorImpl<Step> &list);
   void findUses(mlir::Block *block);
   void mergeSlots(mlir::Block *block);
+  void mergeOperands(mlir::Operation *op, const Step &step);
+  void mergeCarried(CarryingLoop loop, const Step &step);
+  bool isDeadBefore(CarryingLoop loop, mlir::Value argument, mlir::Value next, const Interval &life,
+                    int64_t loopBegin);
   void assignOffsets();
   mlir::Value root(mlir::Value value) const;
   void unite(mlir::Value a, mlir::Value b);

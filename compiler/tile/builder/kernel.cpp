@@ -144,6 +144,25 @@ Tile Kernel::fill(int count, double value, SourceLocation loc) {
                                             valueOf(number(value, loc).irValue()), type));
 }
 
+Tile Kernel::fill(int count, ScalarOperand integer) {
+  const auto type = RankedTensorType::get({count}, emit->builder.getI32Type());
+  Value value = emit->integer(integer.scalar, false, integer.where);
+  return emit->tile(tensor::SplatOp::create(emit->builder, emit->at(integer.where), value, type));
+}
+
+Tile Kernel::number(const Scalar &integer, SourceLocation loc) {
+  Value value = emit->integer(integer, false, loc);
+  return emit->tile(
+      arith::SIToFPOp::create(emit->builder, emit->at(loc), emit->builder.getF32Type(), value));
+}
+
+Scalar Kernel::toInteger(const Tile &number, SourceLocation loc) {
+  return emit->scalar(arith::FPToSIOp::create(emit->builder, emit->at(loc),
+                                              emit->builder.getI32Type(),
+                                              emit->visible(number.irValue(), loc)),
+                      false);
+}
+
 //===- Memory ---------------------------------------------------------------------------------===//
 
 static Value makeView(Kernel::Emitter &emitter, const View &view, Element element,
@@ -224,11 +243,14 @@ Tile Kernel::loadNumber(const View &view, ScalarOperand index) {
   return emit->tile(loadScalar(*emit, view, index));
 }
 
-Scalar Kernel::toInteger(const Tile &number, SourceLocation loc) {
-  return emit->scalar(arith::FPToSIOp::create(emit->builder, emit->at(loc),
-                                              emit->builder.getI32Type(),
-                                              emit->visible(number.irValue(), loc)),
-                      false);
+Tile Kernel::gather(const View &view, const Tile &index, SourceLocation loc) {
+  if (!view.columns || index.rank() != 1 || index.element() != Element::I32)
+    failTemplate(loc, "expected rows of a view by a 1-D tile of whole numbers");
+  const Type element = emit->irType(view.tensor.element);
+  const auto type = RankedTensorType::get({index.rows(), view.columns}, element);
+  return emit->tile(tile::GatherOp::create(emit->builder, emit->at(loc), type,
+                                           emit->visible(view.irValue, loc),
+                                           emit->visible(index.irValue(), loc)));
 }
 
 View Kernel::columns(const View &view, ScalarOperand start, int count) {
@@ -269,80 +291,5 @@ void Kernel::store(const Tile &value, const View &view, ScalarOperand row) {
 }
 
 void Kernel::sync(SourceLocation loc) { tile::SyncOp::create(emit->builder, emit->at(loc)); }
-
-//===- Loops ----------------------------------------------------------------------------------===//
-
-void Kernel::forRange(Range range, ScalarOperand step, const Carry &carry,
-                      const std::function<void(Scalar)> &body) {
-  OpBuilder &builder = emit->builder;
-  SmallVector<Value> initial;
-  SmallVector<Axis> axes;
-  for (Tile *tile : carry) {
-    initial.push_back(emit->visible(tile->irValue(), step.where));
-    axes.push_back(tile->axis());
-  }
-  auto loop = scf::ForOp::create(builder, emit->at(step.where),
-                                 emit->integer(range.begin, false, step.where),
-                                 emit->integer(range.end, false, step.where),
-                                 emit->integer(step.scalar, false, step.where), initial);
-  {
-    OpBuilder::InsertionGuard guard(builder);
-    if (initial.empty())
-      builder.setInsertionPoint(loop.getBody()->getTerminator());
-    else
-      builder.setInsertionPointToStart(loop.getBody());
-    for (size_t i = 0; i < carry.size(); ++i)
-      *carry[i] = emit->tile(loop.getRegionIterArg(i), axes[i]);
-    body(emit->scalar(loop.getInductionVar(), false));
-    SmallVector<Value> next;
-    for (size_t i = 0; i < carry.size(); ++i) {
-      next.push_back(emit->visible(carry[i]->irValue(), step.where));
-      if (next.back().getType() != initial[i].getType())
-        failTemplate(step.where, "expected a carried tile to keep its shape and type");
-    }
-    if (!initial.empty())
-      scf::YieldOp::create(builder, emit->at(step.where), next);
-  }
-  for (size_t i = 0; i < carry.size(); ++i)
-    *carry[i] = emit->tile(loop.getResult(i), axes[i]);
-}
-
-void Kernel::forWholeTiles(Range range, int block, const Carry &carry,
-                           const std::function<void(Scalar)> &body, SourceLocation loc) {
-  forRange(range, ScalarOperand(block, loc), carry, [&](Scalar t) {
-    emit->wholeTile = t.irValue();
-    emit->wholeTileRows = block;
-    body(t);
-    emit->wholeTile = nullptr;
-  });
-}
-
-void Kernel::forTiles(Range range, Range unmasked, int block, const Carry &carry,
-                      const std::function<void(Scalar, bool)> &body, SourceLocation loc) {
-  auto at = [&](Scalar s) { return ScalarOperand(std::move(s), loc); };
-  // Tile k starts at begin + k * block. Tiles [first, last) lie wholly inside `unmasked`.
-  const Scalar count = ceilDiv(at(max(at(at(range.end) - at(range.begin)), at(0))), at(block));
-  if (unmasked.end.isConstant() && unmasked.end.constant() <= 0) { // no tile is: one loop
-    forRange({range.begin, at(range.begin) + at(at(count) * at(block))}, at(block), carry,
-             [&](Scalar t) { body(t, true); });
-    return;
-  }
-  const bool isSameBegin =
-      unmasked.begin.irValue() && unmasked.begin.irValue() == range.begin.irValue();
-  Scalar ahead = isSameBegin ? Scalar(0) : at(unmasked.begin) - at(range.begin);
-  if (ahead.isConstant() && ahead.constant() < 0)
-    ahead = 0;
-  const bool startsUnmasked = ahead.isConstant() && ahead.constant() == 0;
-  const Scalar first = startsUnmasked
-                           ? Scalar(0)
-                           : min(at(ceilDiv(at(max(at(ahead), at(0))), at(block))), at(count));
-  const Scalar inside = at(max(at(at(unmasked.end) - at(range.begin)), at(0))) / at(block);
-  const Scalar last = min(at(max(at(inside), at(first))), at(count));
-  auto start = [&](const Scalar &k) -> Scalar { return at(range.begin) + at(at(k) * at(block)); };
-  if (!startsUnmasked)
-    forRange({range.begin, start(first)}, at(block), carry, [&](Scalar t) { body(t, true); });
-  forWholeTiles({start(first), start(last)}, block, carry, [&](Scalar t) { body(t, false); }, loc);
-  forRange({start(last), start(count)}, at(block), carry, [&](Scalar t) { body(t, true); });
-}
 
 } // namespace nysjit

@@ -7,107 +7,16 @@
 //     k.store(k.load(rows, i0, 64) * 2.0, out, i0); // rows past n are neither read nor written
 //   });
 #pragma once
-#include "compiler/tile/builder/tile.h"
+#include "compiler/tile/builder/kernel.h"
 #include "runtime/plan/plan.h"
 #include "runtime/spec/spec.h"
 
 #include <functional>
-#include <initializer_list>
-#include <memory>
+#include <map>
+#include <string>
 #include <vector>
 
 namespace nysjit {
-
-/// A tensor argument or a buffer: dimensions and strides (in elements) over the run-time symbols.
-struct TensorRef {
-  std::string name;
-  Element element = Element::F32;
-  std::vector<Expression> shape;
-  std::vector<Expression> strides;
-  bool isOutput = false;
-  // outputs may be float32 or this; chosen at run time by `dtypeSymbol`
-  Element outputElement = Element::F32;
-  std::string dtypeSymbol;
-};
-
-/// Rows of memory in a kernel: a TensorRef with all but its last one or two dimensions indexed.
-struct View {
-  void *irValue = nullptr;
-  void *alternative = nullptr; // alternative: the view as `outputElement`
-  Kernel *kernel = nullptr;
-  TensorRef tensor;
-  Scalar offset;
-  Scalar length;
-  Scalar rowStride;
-  int columns = 0; // 0: a vector of `length` elements
-};
-
-/// Half-open range of positions.
-struct Range {
-  Scalar begin;
-  Scalar end;
-};
-
-/// Tiles that a loop carries from one iteration to the next; the loop rebinds them.
-using Carry = std::vector<Tile *>;
-
-class Program;
-
-class Kernel {
-public:
-  ~Kernel();
-  /// This program's number in the grid.
-  Scalar cell(SourceLocation loc = SourceLocation::current());
-  /// The softmax scale tau, a run-time argument.
-  Tile scale(SourceLocation loc = SourceLocation::current());
-
-  View view(const TensorRef &tensor, std::initializer_list<Scalar> indices,
-            SourceLocation loc = SourceLocation::current());
-  /// Rows [start, start + length) of a view, as a view of its own: loads past its end give zeros.
-  View slice(const View &view, ScalarOperand start, ScalarOperand length);
-  /// Rows [row, row + count) (of a vector view: elements); what lies outside the view reads as
-  /// zero.
-  Tile load(const View &view, ScalarOperand row, int count);
-  /// Element `index` of a vector view of integers, or of floats; 0 outside it.
-  Scalar loadInteger(const View &view, ScalarOperand index);
-  Tile loadNumber(const View &view, ScalarOperand index);
-  /// A rank 0 tile, which holds a whole number.
-  Scalar toInteger(const Tile &number, SourceLocation loc = SourceLocation::current());
-  /// Columns [start, start + count) of a view's rows, all of which exist.
-  View columns(const View &view, ScalarOperand start, int count);
-  /// Writes a tile's rows at `row` on; what lies outside the view is dropped.
-  void store(const Tile &tile, const View &view, ScalarOperand row);
-  /// What this program stored before is what it loads after.
-  void sync(SourceLocation loc = SourceLocation::current());
-
-  Tile iota(int count, SourceLocation loc = SourceLocation::current());
-  Tile fill(int rows, int columns, double number, SourceLocation loc = SourceLocation::current());
-  Tile fill(int count, double number, SourceLocation loc = SourceLocation::current());
-  Tile number(double number, SourceLocation loc = SourceLocation::current()); // rank 0
-
-  /// One sequential loop.
-  void forRange(Range range, ScalarOperand step, const Carry &carry,
-                const std::function<void(Scalar)> &body);
-  /// Tiles of `block` rows that fill `range`: a load of `block` rows at `start` must lie wholly
-  /// inside its view and is not tested.
-  void forWholeTiles(Range range, int block, const Carry &carry,
-                     const std::function<void(Scalar start)> &body,
-                     SourceLocation loc = SourceLocation::current());
-  /// Tiles of `block` positions over `range`. The body is written once and emitted unmasked for
-  /// tiles wholly inside `unmasked` (see forWholeTiles), masked for the others; their order is that
-  /// of the positions. A range {0, 0} as `unmasked`: all are masked, one loop.
-  void forTiles(Range range, Range unmasked, int block, const Carry &carry,
-                const std::function<void(Scalar start, bool masked)> &body,
-                SourceLocation loc = SourceLocation::current());
-
-  struct Emitter;
-  Emitter &emitter() { return *emit; }
-
-private:
-  friend class Program;
-  explicit Kernel(std::unique_ptr<Emitter> emitter);
-  std::unique_ptr<Emitter> emit;
-};
 
 class Program {
 public:

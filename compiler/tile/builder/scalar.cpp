@@ -101,4 +101,46 @@ Scalar operator==(ScalarOperand a, ScalarOperand b) {
   return combine(Operator::Eq, emitCompare<arith::CmpIPredicate::eq>, a, b);
 }
 
+Scalar operator&(ScalarOperand a, ScalarOperand b) {
+  if (isConstant(a.scalar, 1))
+    return b.scalar;
+  return isConstant(b.scalar, 1) ? a.scalar : combine(Operator::And, emitOp<arith::AndIOp>, a, b);
+}
+
+Scalar operator|(ScalarOperand a, ScalarOperand b) {
+  if (isConstant(a.scalar, 0))
+    return b.scalar;
+  return isConstant(b.scalar, 0) ? a.scalar : combine(Operator::Or, emitOp<arith::OrIOp>, a, b);
+}
+
+Scalar operator!(ScalarOperand a) {
+  if (a.scalar.isHost())
+    return Scalar(Expression::make(Operator::Not, {a.scalar.expression()}), a.scalar.isWide());
+  return a == ScalarOperand(0, a.where);
+}
+
+Scalar select(ScalarOperand condition, ScalarOperand chosen, ScalarOperand otherwise) {
+  const bool wide = chosen.scalar.isWide() || otherwise.scalar.isWide();
+  if (condition.scalar.isConstant())
+    return condition.scalar.constant() ? chosen.scalar : otherwise.scalar;
+  if (condition.scalar.isHost() && chosen.scalar.isHost() && otherwise.scalar.isHost())
+    return Scalar(Expression::make(Operator::Select,
+                                   {condition.scalar.expression(), chosen.scalar.expression(),
+                                    otherwise.scalar.expression()}),
+                  wide);
+  Kernel *kernel = nullptr;
+  for (const ScalarOperand *operand : {&condition, &chosen, &otherwise})
+    if (operand->scalar.owner())
+      kernel = operand->scalar.owner();
+  Kernel::Emitter &emitter = kernel->emitter();
+  const Location loc = emitter.at(condition.where);
+  Value number = emitter.integer(condition.scalar, condition.scalar.isWide(), condition.where);
+  Value zero = arith::ConstantOp::create(emitter.builder, loc,
+                                         emitter.builder.getIntegerAttr(number.getType(), 0));
+  Value bit = arith::CmpIOp::create(emitter.builder, loc, arith::CmpIPredicate::ne, number, zero);
+  Value left = emitter.integer(chosen.scalar, wide, chosen.where);
+  Value right = emitter.integer(otherwise.scalar, wide, otherwise.where);
+  return emitter.scalar(arith::SelectOp::create(emitter.builder, loc, bit, left, right), wide);
+}
+
 } // namespace nysjit

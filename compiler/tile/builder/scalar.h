@@ -71,5 +71,11 @@ Scalar max(ScalarOperand a, ScalarOperand b);
 Scalar operator<(ScalarOperand a, ScalarOperand b);
 Scalar operator<=(ScalarOperand a, ScalarOperand b);
 Scalar operator==(ScalarOperand a, ScalarOperand b);
+// Comparisons are 0 or 1, and so are these of what is.
+Scalar operator&(ScalarOperand a, ScalarOperand b);
+Scalar operator|(ScalarOperand a, ScalarOperand b);
+Scalar operator!(ScalarOperand a);
+/// `chosen` where the condition is not 0, else `otherwise`.
+Scalar select(ScalarOperand condition, ScalarOperand chosen, ScalarOperand otherwise);
 
 } // namespace nysjit

@@ -1,6 +1,6 @@
 // Tile arithmetic: finds the common shape, brings every operand to it (splat, broadcast along an
-// axis, 16-bit floats widened), and emits one arith, math or tile operation.
-#include "compiler/tile/builder/emitter.h"
+// axis, 16-bit floats widened), and emits one arith or math operation.
+#include "compiler/tile/builder/shape.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -11,18 +11,8 @@
 using namespace mlir;
 namespace nysjit {
 
-namespace {
+static const char *axisHint = "a 1-D tile enters 2-D arithmetic through rows(x) or cols(x)";
 
-struct Shape {
-  int rank = 0;
-  int rows = 0;
-  int columns = 0;
-  Axis axis = Axis::None;
-};
-
-const char *axisHint = "a 1-D tile enters 2-D arithmetic through rows(x) or cols(x)";
-
-/// Widens `shape` so that `tile` fits.
 void include(Shape &shape, const Tile &tile, SourceLocation where) {
   if (tile.rank() == 2) {
     if (shape.rank == 2 && (shape.rows != tile.rows() || shape.columns != tile.columns()))
@@ -68,7 +58,6 @@ Type shaped(const Shape &shape, Type element) {
   return RankedTensorType::get({shape.rows, shape.columns}, element);
 }
 
-/// The operand as a value of `shape` with the given element type (f32, i32 or i1).
 Value conform(Kernel::Emitter &emitter, const Operand &operand, const Shape &shape,
               Element element) {
   OpBuilder &builder = emitter.builder;
@@ -105,6 +94,8 @@ Value conform(Kernel::Emitter &emitter, const Operand &operand, const Shape &sha
     return tensor::SplatOp::create(builder, loc, value, cast<RankedTensorType>(result));
   return tile::BroadcastOp::create(builder, loc, result, value, axis == Axis::Rows ? 0 : 1);
 }
+
+namespace {
 
 /// Emits `emit` over operands brought to their common shape.
 template <typename Emit>
@@ -156,34 +147,6 @@ Tile along(Tile x, Axis axis) {
               x.rank() == 1 ? axis : Axis::None);
 }
 
-Value dotOp(Kernel::Emitter &emitter, const Tile *accumulator, Tile a, Tile b, bool transpose,
-            DotPrecision precision, SourceLocation where) {
-  if (a.rank() != 2 || b.rank() != 2 || a.columns() != (transpose ? b.columns() : b.rows()))
-    failTemplate(where,
-                 "expected a dot of [M, K] and " + std::string(transpose ? "[N, K]" : "[K, N]"));
-  const Type result = shaped({2, a.rows(), transpose ? b.rows() : b.columns(), Axis::None},
-                             emitter.irType(Element::F32));
-  Value sum = accumulator ? emitter.visible(accumulator->irValue(), where) : Value();
-  return tile::DotOp::create(
-      emitter.builder, emitter.at(where), result, emitter.visible(a.irValue(), where),
-      emitter.visible(b.irValue(), where), sum, Value(), Value(), /*transpose_a=*/false, transpose,
-      static_cast<tile::Precision>(precision));
-}
-
-Tile reduce(Tile x, tile::ReduceKind kind, int axis, int rank, SourceLocation where) {
-  if (!x.owner() || x.rank() != rank)
-    failTemplate(where, "expected a tile of rank " + std::to_string(rank) +
-                            " to reduce, found rank " + std::to_string(x.rank()));
-  Kernel::Emitter &emitter = x.owner()->emitter();
-  const Shape left =
-      rank == 1 ? Shape{} : Shape{1, axis == 1 ? x.rows() : x.columns(), 0, Axis::None};
-  Value value = conform(emitter, TileOperand(x, where),
-                        {x.rank(), x.rows(), x.columns(), Axis::None}, Element::F32);
-  return emitter.tile(tile::ReduceOp::create(emitter.builder, emitter.at(where),
-                                             shaped(left, emitter.irType(Element::F32)), value,
-                                             kind, axis));
-}
-
 } // namespace
 
 Tile rows(Tile x) { return along(x, Axis::Rows); }
@@ -205,12 +168,31 @@ NYSJIT_TILE_OPERATION(operator<=,
                       compare(a, b, arith::CmpIPredicate::sle, arith::CmpFPredicate::OLE))
 NYSJIT_TILE_OPERATION(operator>=,
                       compare(a, b, arith::CmpIPredicate::sge, arith::CmpFPredicate::OGE))
+NYSJIT_TILE_OPERATION(operator==,
+                      compare(a, b, arith::CmpIPredicate::eq, arith::CmpFPredicate::OEQ))
 #undef NYSJIT_TILE_OPERATION
 
 Tile operator&(TileOperand a, TileOperand b) {
   return elementwise({&a, &b}, Element::I1,
                      [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
                        return arith::AndIOp::create(builder, loc, v[0], v[1]);
+                     });
+}
+Tile operator|(TileOperand a, TileOperand b) {
+  return elementwise({&a, &b}, Element::I1,
+                     [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
+                       return arith::OrIOp::create(builder, loc, v[0], v[1]);
+                     });
+}
+Tile operator!(TileOperand a) {
+  return elementwise({&a}, Element::I1,
+                     [](OpBuilder &builder, Location loc, ArrayRef<Value> v) -> Value {
+                       auto type = v[0].getType();
+                       TypedAttr ones = builder.getBoolAttr(true);
+                       if (auto tile = dyn_cast<RankedTensorType>(type))
+                         ones = DenseElementsAttr::get(tile, true);
+                       Value one = arith::ConstantOp::create(builder, loc, ones);
+                       return arith::XOrIOp::create(builder, loc, v[0], one);
                      });
 }
 
@@ -227,15 +209,21 @@ Tile log2(TileOperand x) {
                      });
 }
 
+Tile toFloat(TileOperand integers) {
+  return elementwise({&integers}, Element::F32,
+                     [](OpBuilder &, Location, ArrayRef<Value> v) -> Value { return v[0]; });
+}
+
 static Tile selectOf(const Operand &mask, const Operand &value, const Operand &otherwise) {
   Kernel::Emitter &emitter = ownerOf({&mask})->emitter();
   Shape shape;
   for (const Operand *operand : {&value, &otherwise, &mask})
     if (operand->kind == Operand::IsTile)
       include(shape, operand->tile, operand->where);
+  const Element element = isInteger(value) && isInteger(otherwise) ? Element::I32 : Element::F32;
   Value condition = conform(emitter, mask, shape, Element::I1);
-  Value chosen = conform(emitter, value, shape, Element::F32);
-  Value rest = conform(emitter, otherwise, shape, Element::F32);
+  Value chosen = conform(emitter, value, shape, element);
+  Value rest = conform(emitter, otherwise, shape, element);
   return emitter.tile(
       arith::SelectOp::create(emitter.builder, emitter.at(mask.where), condition, chosen, rest),
       shape.axis);
@@ -247,43 +235,8 @@ Tile where(TileOperand mask, TileOperand value, NumberOperand otherwise) {
   return selectOf(mask, value, otherwise);
 }
 
-Tile dot(Tile a, Tile b, DotPrecision precision, SourceLocation loc) {
-  Kernel::Emitter &emitter = a.owner()->emitter();
-  return emitter.tile(dotOp(emitter, nullptr, a, b, false, precision, loc));
-}
-Tile dotT(Tile a, Tile b, DotPrecision precision, SourceLocation loc) {
-  Kernel::Emitter &emitter = a.owner()->emitter();
-  return emitter.tile(dotOp(emitter, nullptr, a, b, true, precision, loc));
-}
-Tile dotAdd(Tile accumulator, Tile a, Tile b, DotPrecision precision, SourceLocation loc) {
-  Kernel::Emitter &emitter = a.owner()->emitter();
-  return emitter.tile(dotOp(emitter, &accumulator, a, b, false, precision, loc));
-}
-
-Tile rowMax(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Max, 1, 2, loc); }
-Tile rowSum(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum, 1, 2, loc); }
-Tile columnMax(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Max, 0, 2, loc); }
-Tile columnSum(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum, 0, 2, loc); }
-Tile maxOf(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Max, 0, 1, loc); }
-Tile sumOf(Tile x, SourceLocation loc) { return reduce(x, tile::ReduceKind::Sum, 0, 1, loc); }
-
-Tile transpose(Tile x, SourceLocation loc) {
-  if (!x.owner() || x.rank() != 2)
-    failTemplate(loc,
-                 "expected a tile of rank 2 to transpose, found rank " + std::to_string(x.rank()));
-  Kernel::Emitter &emitter = x.owner()->emitter();
-  Value value =
-      conform(emitter, TileOperand(x, loc), {2, x.rows(), x.columns(), Axis::None}, Element::F32);
-  const Type type = shaped({2, x.columns(), x.rows(), Axis::None}, emitter.irType(Element::F32));
-  return emitter.tile(tile::TransposeOp::create(emitter.builder, emitter.at(loc), type, value));
-}
-
-Tile triangularSolve(Tile lower, Tile rhs, SourceLocation loc) {
-  Kernel::Emitter &emitter = lower.owner()->emitter();
-  Value right = emitter.visible(rhs.irValue(), loc);
-  return emitter.tile(
-      tile::TriangularSolveOp::create(emitter.builder, emitter.at(loc), right.getType(),
-                                      emitter.visible(lower.irValue(), loc), right));
+Tile where(TileOperand mask, NumberOperand value, TileOperand otherwise) {
+  return selectOf(mask, value, otherwise);
 }
 
 } // namespace nysjit

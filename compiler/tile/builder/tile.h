@@ -8,9 +8,6 @@ namespace nysjit {
 
 enum class Element { F32, F16, BF16, I32, I1 };
 enum class Axis { None, Rows, Columns };
-/// The least precise products a dot may use (see tile.dot): its operands rounded to the spec's
-/// dtype, float32 operands as two 16-bit parts, or float32 products.
-enum class DotPrecision { Input, TwoTerms, Full };
 
 class Tile {
 public:
@@ -81,38 +78,20 @@ NYSJIT_TILE_OPERATION(min)
 NYSJIT_TILE_OPERATION(operator<)
 NYSJIT_TILE_OPERATION(operator<=)
 NYSJIT_TILE_OPERATION(operator>=)
+NYSJIT_TILE_OPERATION(operator==)
 #undef NYSJIT_TILE_OPERATION
+// Of masks.
 Tile operator&(TileOperand a, TileOperand b);
+Tile operator|(TileOperand a, TileOperand b);
+Tile operator!(TileOperand a);
 Tile exp2(TileOperand x);
 Tile log2(TileOperand x);
+/// Whole numbers as float32.
+Tile toFloat(TileOperand integers);
 /// `value` where the mask holds, else `otherwise`: the only use of a mask, so what is masked never
 /// enters a sum.
 Tile where(TileOperand mask, TileOperand value, TileOperand otherwise);
 Tile where(TileOperand mask, TileOperand value, NumberOperand otherwise);
-
-/// a [M, K] times b [K, N].
-Tile dot(Tile a, Tile b, DotPrecision precision = DotPrecision::Input,
-         SourceLocation loc = SourceLocation::current());
-/// a [M, K] times the transpose of b [N, K].
-Tile dotT(Tile a, Tile b, DotPrecision precision = DotPrecision::Input,
-          SourceLocation loc = SourceLocation::current());
-/// accumulator + a times b.
-Tile dotAdd(Tile accumulator, Tile a, Tile b, DotPrecision precision = DotPrecision::Input,
-            SourceLocation loc = SourceLocation::current());
-
-/// Over each row's columns, [M, N] -> [M]; over all rows, [M, N] -> [N]; over a 1-D tile, to a
-/// scalar.
-Tile rowMax(Tile x, SourceLocation loc = SourceLocation::current());
-Tile rowSum(Tile x, SourceLocation loc = SourceLocation::current());
-Tile columnMax(Tile x, SourceLocation loc = SourceLocation::current());
-Tile columnSum(Tile x, SourceLocation loc = SourceLocation::current());
-Tile maxOf(Tile x, SourceLocation loc = SourceLocation::current());
-Tile sumOf(Tile x, SourceLocation loc = SourceLocation::current());
-
-/// [M, N] -> [N, M].
-Tile transpose(Tile x, SourceLocation loc = SourceLocation::current());
-
-/// x of (I + strictly lower part of `lower`) x = rhs.
-Tile triangularSolve(Tile lower, Tile rhs, SourceLocation loc = SourceLocation::current());
+Tile where(TileOperand mask, NumberOperand value, TileOperand otherwise);
 
 } // namespace nysjit

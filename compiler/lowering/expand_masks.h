@@ -1,0 +1,17 @@
+// Masks as comparisons, where they are read as tiles:
+//
+//   %m = tile.mask %first below %end axis 1
+//   %x = arith.select %m, %s, %none
+// becomes
+//   %j = tile.broadcast (tensor.splat %first + tile.iota) axis 1
+//   %x = arith.select (arith.cmpi slt, %j, tile.broadcast %end axis 0), %s, %none
+//
+// What a dot is told by a mask stays.
+#pragma once
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace nysjit {
+
+void expandMasks(mlir::func::FuncOp kernel);
+
+} // namespace nysjit

@@ -1,0 +1,42 @@
+// What scan's kernels share: landmarks that do not depend on later positions, and the state of the
+// running sums before each part of the positions.
+#pragma once
+#include "templates/inverse.h"
+
+namespace nysjit {
+
+struct Scan {
+  Program &program;
+  const KernelSpec &spec;
+  const Attention attention;
+  const Convolution convolution;
+  const bool isFirstK;
+  const int landmarks;
+  const int headDim;
+  const int firstK;        // 0 unless isFirstK
+  BlockConfig blocks;      // of scan_output
+  TensorRef landmarkQuery; // learned: [Hq, m, d], else [heads, m, d]
+  TensorRef landmarkKey;   // learned: [Hkv, m, d], else [heads, m, d]
+  bool isKept = false;     // one tile holds all landmarks: their queries and keys are loaded once
+  PartialSums states;      // what lies before each part; carried instead if one part is all
+
+  explicit Scan(Program &program);
+  int split() const { return *blocks.split; }
+  /// The state stays in a loop's tiles: one tile of landmarks, one part.
+  bool isCarried() const { return isKept && !split(); }
+  Scalar parts() const;
+  View queryRows(Kernel &k, const Head &head) const;
+  View keyRows(Kernel &k, const Head &head) const;
+  /// Means are float32.
+  DotPrecision precision() const { return isFirstK ? DotPrecision::TwoTerms : DotPrecision::Input; }
+  /// Rows that landmarks serve: all of them, or those from k0 on.
+  Scalar scanned(const Head &head) const {
+    return isFirstK ? select(Scalar(firstK) < head.length, head.length, 0) : head.length;
+  }
+};
+
+/// The kernels' pages: scan.cpp, scan_states.cpp, scan_output.cpp.
+void writeScanStates(const Scan &scan);
+void writeScanOutput(const Scan &scan, const InverseWorkspace &inverse);
+
+} // namespace nysjit

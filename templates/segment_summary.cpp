@@ -1,0 +1,122 @@
+// segment_summary: one cell a segment: means of its queries and keys, the tangent of the logarithm of
+// its mass at the mean query, and, unless the sum over the past makes it in passing, its own softmax
+// value. Two passes over the segment.
+#include "templates/landmarks.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace nysjit {
+
+namespace {
+
+/// w = softmax over positions t < length of a segment of tau qtilde.k_t, and what it weighs; all
+/// relative to the running maximum of x = tau qtilde.k_t.
+struct OwnSoftmax {
+  Tile maximum;
+  Tile mass;        // sum 2^(x - maximum)
+  Tile excess;      // sum 2^(x - maximum) (x - maximum)
+  Tile weightedKey; // sum 2^(x - maximum) k
+  Tile pool;        // sum 2^(x - maximum) v
+
+  OwnSoftmax(Kernel &k, int headDim)
+      : maximum(k.number(lowestMaximum)), mass(k.number(0.0)), excess(k.number(0.0)),
+        weightedKey(k.fill(headDim, 0)), pool(k.fill(headDim, 0)) {}
+  Carry carry() { return {&maximum, &mass, &excess, &weightedKey, &pool}; }
+
+  /// `values` null: not needed.
+  void add(const Tile &logits, const Tile &isThere, const Tile &keys,
+           const std::function<Tile()> &values) {
+    const Tile x = where(isThere, logits, negativeInfinity);
+    const Tile newMaximum = max(maximum, maxOf(x));
+    const Tile shrink = exp2(maximum - newMaximum);
+    const Tile weight = exp2(x - newMaximum);
+    // The excess moves with the maximum; what is not there adds 0 rather than 0 * infinity.
+    const Tile below = where(isThere, x - newMaximum, 0.0);
+    const Tile moved = max(maximum - newMaximum, -1e30);
+    excess = (excess + mass * moved) * shrink + sumOf(weight * below);
+    mass = mass * shrink + sumOf(weight);
+    weightedKey = weightedKey * shrink + columnSum(keys * rows(weight));
+    if (values)
+      pool = pool * shrink + columnSum(values() * rows(weight));
+    maximum = newMaximum;
+  }
+};
+
+} // namespace
+
+void writeSegmentSummary(const Landmarks &landmarks) {
+  using Weight = Landmarks::Weight;
+  const KernelSpec &spec = landmarks.spec;
+  const Scalar &capacity = landmarks.segmentation.capacity();
+  const int d = spec.headDim;
+  // Positions of an iteration.
+  const int block =
+      spec.segmentLen ? std::clamp<int>(std::bit_ceil(unsigned(*spec.segmentLen)), 8, 64) : 64;
+  const Weight kind = landmarks.options.weight;
+  const bool isTangent = kind == Weight::Tangent;
+  const bool needsMeanKey = !isTangent || landmarks.segmentation.hasSource();
+  const bool needsPool = !landmarks.past.makesPools();
+  auto body = [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Scalar pair = cell / capacity;
+    const Scalar g = cell % capacity;
+    const Head head = headOf(k, landmarks.attention, pair);
+    const Segments segments = landmarks.segmentation.of(k, head);
+    const Scalar start = segments.startOf(g);
+    const Scalar own = min(segments.endOf(g) - start, segments.len);
+    const Scalar length = max(select(g < segments.count, own, 0), 0);
+    // A source's value is U alone.
+    const Scalar pooled =
+        landmarks.options.isNystrom ? select(segments.source <= g, length, 0) : length;
+    const View query = k.slice(head.query, start, length);
+    const View key = k.slice(head.key, start, length);
+    const View value = k.slice(head.value, start, pooled);
+    // Rows beyond a sequence's landmarks are written, too, and nobody reads them.
+    auto storeRow = [&](const Tile &x, const TensorRef &tensor) {
+      k.store(x, k.view(tensor, {pair, g}), 0);
+    };
+
+    // qtilde_g, ktilde_g: means of q and k over the segment
+    Tile meanQuery = k.fill(d, 0);
+    Tile meanKey = k.fill(d, 0);
+    k.forRange({0, length}, block, {&meanQuery, &meanKey}, [&](Scalar t0) {
+      meanQuery = meanQuery + columnSum(k.load(query, t0, block));
+      if (needsMeanKey)
+        meanKey = meanKey + columnSum(k.load(key, t0, block));
+    });
+    const Tile share = 1.0 / k.number(length);
+    meanQuery = meanQuery * share;
+    if (!landmarks.query.name.empty())
+      storeRow(meanQuery, landmarks.query);
+    if (needsMeanKey)
+      storeRow(meanKey * share, isTangent ? landmarks.meanKey : landmarks.key);
+    if (!landmarks.segmentation.hasTarget())
+      return;
+
+    // khat = sum w k, pool = sum w v, and c = ln z - sum w (x - max x), z = sum e^{x - max x}: the
+    // entropy of w
+    OwnSoftmax softmax(k, d);
+    const Scalar weighed = isTangent || needsPool ? length : Scalar(0);
+    k.forRange({0, weighed}, block, softmax.carry(), [&](Scalar t0) {
+      const Tile keys = k.load(key, t0, block);
+      const Tile isThere = t0 + k.iota(block) < length;
+      const Tile logits = rowSum(keys * cols(meanQuery)) * logitScale(k);
+      auto values = [&] { return k.load(value, t0, block); };
+      softmax.add(logits, isThere, keys, needsPool ? values : std::function<Tile()>());
+    });
+    if (isTangent)
+      storeRow(softmax.weightedKey / softmax.mass, landmarks.key);
+    const View bias =
+        kind == Weight::Plain ? View() : landmarks.rowsOf(k, landmarks.bias, head, segments.count);
+    if (isTangent)
+      k.store(log2(softmax.mass) - softmax.excess / softmax.mass, bias, g);
+    else if (kind == Weight::Count)
+      k.store(log2(k.number(length)), bias, g);
+    if (needsPool)
+      storeRow(finite(softmax.pool / softmax.mass), landmarks.value);
+  };
+  landmarks.program.kernel("segment_summary", landmarks.attention.heads() * capacity, body);
+}
+
+} // namespace nysjit

@@ -1,0 +1,84 @@
+// The online softmax.
+#include "templates/softmax.h"
+
+namespace nysjit {
+
+Tile logitScale(Kernel &k) { return k.scale() * log2OfE; }
+
+Tile finite(const Tile &x) {
+  constexpr double largest = 0x1.fep127; // bfloat16's: no rounding of a kernel's overflows it
+  return where(x <= largest, max(x, -largest), largest); // a NaN is not <= anything
+}
+
+//===- OnlineSoftmax --------------------------------------------------------------------------===//
+
+OnlineSoftmax::OnlineSoftmax(Kernel &k, int rowCount, int headDim)
+    : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0.0)),
+      sum(k.fill(rowCount, headDim, 0)) {}
+
+void OnlineSoftmax::add(const Tile &logits, const Tile &value, const TileMask &seen) {
+  const Tile x = where(seen, logits, negativeInfinity);
+  const Tile newMaximum = max(maximum, rowMax(x));
+  const Tile shrink = exp2(maximum - newMaximum);
+  const Tile weight = exp2(x - rows(newMaximum));
+  mass = mass * shrink + rowSum(weight);
+  sum = dotAdd(sum * rows(shrink), weight, value, DotOptions::zeroElsewhere(seen));
+  maximum = newMaximum;
+}
+
+void OnlineSoftmax::merge(const OnlineSoftmax &other) {
+  const Tile newMaximum = max(maximum, other.maximum);
+  const Tile shrink = exp2(maximum - newMaximum);
+  const Tile shrinkOther = exp2(other.maximum - newMaximum);
+  mass = mass * shrink + other.mass * shrinkOther;
+  sum = sum * rows(shrink) + other.sum * rows(shrinkOther);
+  maximum = newMaximum;
+}
+
+Tile OnlineSoftmax::result() const { return sum * rows(1.0 / mass); }
+
+OnlineMass::OnlineMass(Kernel &k, int rowCount)
+    : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0.0)) {}
+
+void OnlineMass::add(const Tile &logits) {
+  const Tile newMaximum = max(maximum, rowMax(logits));
+  mass = mass * exp2(maximum - newMaximum) + rowSum(exp2(logits - rows(newMaximum)));
+  maximum = newMaximum;
+}
+
+Tile OnlineMass::logOfMass() const { return maximum + log2(mass); }
+
+//===- PartialSums ----------------------------------------------------------------------------===//
+
+PartialSums::PartialSums(Program &program, const std::string &name, const Scalar &heads,
+                         const Scalar &parts, const Scalar &rows)
+    : maximum(program.buffer(name + "_maximum", {heads, parts, rows})),
+      mass(program.buffer(name + "_mass", {heads, parts, rows})),
+      sum(program.buffer(name + "_sum", {heads, parts, rows, program.spec().headDim})) {}
+
+static View rowsOf(Kernel &k, const TensorRef &tensor, const PartialRows &at) {
+  return k.slice(k.view(tensor, {at.head, at.part}), 0, at.count);
+}
+
+void PartialSums::store(Kernel &k, const OnlineSoftmax &sums, const PartialRows &at) const {
+  k.store(sums.maximum, rowsOf(k, maximum, at), at.row0);
+  k.store(sums.mass, rowsOf(k, mass, at), at.row0);
+  k.store(sums.sum, rowsOf(k, sum, at), at.row0);
+}
+
+OnlineSoftmax PartialSums::load(Kernel &k, const PartialRows &at,
+                                const OnlineSoftmax &shape) const {
+  OnlineSoftmax loaded = shape;
+  loaded.maximum = k.load(rowsOf(k, maximum, at), at.row0, shape.maximum.rows());
+  loaded.mass = k.load(rowsOf(k, mass, at), at.row0, shape.mass.rows());
+  loaded.sum = k.load(rowsOf(k, sum, at), at.row0, shape.sum.rows());
+  return loaded;
+}
+
+void PartialSums::mergeInto(Kernel &k, OnlineSoftmax &sums, const PartialRows &at,
+                            const Scalar &end) const {
+  k.forRange({0, end}, 1, sums.carry(),
+             [&](Scalar part) { sums.merge(load(k, {at.head, part, at.row0, at.count}, sums)); });
+}
+
+} // namespace nysjit

@@ -1,0 +1,77 @@
+// The online softmax, and sums of it over parts of the positions.
+//
+// Logits are kept in base 2: e^x = 2^(x log2 e), so each weight costs one exp2.
+#pragma once
+#include "compiler/tile/builder/program.h"
+
+namespace nysjit {
+
+constexpr double log2OfE = 1.4426950408889634;
+constexpr double negativeInfinity = -__builtin_inf();
+/// A running maximum before its first logit: finite, so that 2^(x - maximum) is never NaN.
+constexpr double lowestMaximum = -1e38;
+
+/// tau log2(e), which turns q.k into a base-2 logit.
+Tile logitScale(Kernel &k);
+
+/// x, with +-the largest bfloat16 in place of what overflowed: a row that may not see it gives it
+/// weight 0, and 0 times infinity would tell.
+Tile finite(const Tile &x);
+
+/// softmax(x) v accumulated tile by tile (Milakov and Gimelshein 2018): after each add,
+///   maximum = max x,  mass = sum 2^(x - maximum),  sum = sum 2^(x - maximum) v
+/// A logit that is not seen counts as -infinity: its weight is exactly 0, and a tile of such changes
+/// no bit.
+struct OnlineSoftmax {
+  Tile maximum;
+  Tile mass;
+  Tile sum;
+
+  OnlineSoftmax(Kernel &k, int rowCount, int headDim);
+  Carry carry() { return {&maximum, &mass, &sum}; }
+  void add(const Tile &logits, const Tile &value, const TileMask &seen = {});
+  /// What was added to `other`.
+  void merge(const OnlineSoftmax &other);
+  /// [rows, d]
+  Tile result() const;
+};
+
+/// The same without values: the base-2 logarithm of sum 2^x for each row.
+struct OnlineMass {
+  Tile maximum;
+  Tile mass;
+
+  OnlineMass(Kernel &k, int rowCount);
+  Carry carry() { return {&maximum, &mass}; }
+  void add(const Tile &logits);
+  /// [rows]
+  Tile logOfMass() const;
+};
+
+/// Rows [row0, row0 + ...) of one head in one part of its positions. `count`: the rows there are,
+/// beyond which loads give 0.
+struct PartialRows {
+  Scalar head;
+  Scalar part;
+  Scalar row0;
+  Scalar count;
+};
+
+/// OnlineSoftmax of rows, each over one part of its positions: what one kernel leaves for the next to
+/// merge, in the order of the positions.
+struct PartialSums {
+  TensorRef maximum; // [heads, parts, rows]
+  TensorRef mass;
+  TensorRef sum; // [heads, parts, rows, d]
+
+  PartialSums() = default;
+  PartialSums(Program &program, const std::string &name, const Scalar &heads, const Scalar &parts,
+              const Scalar &rows);
+  void store(Kernel &k, const OnlineSoftmax &sums, const PartialRows &at) const;
+  /// As many rows as `shape` has.
+  OnlineSoftmax load(Kernel &k, const PartialRows &at, const OnlineSoftmax &shape) const;
+  /// Merges parts [0, end) of these rows into `sums`; `at.part` is not looked at.
+  void mergeInto(Kernel &k, OnlineSoftmax &sums, const PartialRows &at, const Scalar &end) const;
+};
+
+} // namespace nysjit
