@@ -50,6 +50,9 @@ template <std::same_as<nlohmann::json> Json> Result<KernelSpec> parseKernelSpec(
 /// One line, keys sorted, every key the layout uses present (segment_len only if given): equal
 /// specs, equal text.
 std::string canonicalJson(const KernelSpec &spec);
+/// The same as an object; canonicalText writes it.
+nlohmann::json canonicalObject(const KernelSpec &spec);
+std::string canonicalText(const nlohmann::json &object);
 
 const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);
@@ -78,6 +81,7 @@ template <std::same_as<nlohmann::json> Json>
 Result<KernelConfig> parseKernelConfig(const Json &object);
 /// One line, keys sorted, only what is set.
 std::string canonicalJson(const KernelConfig &config);
+nlohmann::json canonicalObject(const KernelConfig &config);
 
 /// What a program is compiled for: "cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4"; "cuda:sm_80",
 /// 86, 89, 90, 100, 120.
