@@ -1,10 +1,10 @@
 // From the flags' texts to values: every message has one form.
 #include "runtime/cli/given.h"
 #include "runtime/spec/json_text.h"
+#include "runtime/spec/stage.h"
 #include "runtime/spec/tensor_table.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -17,9 +17,8 @@ std::string inQuotes(const std::string &text) { return '"' + describeName(text) 
 
 namespace {
 
-constexpr std::array cpuStages = {"tile", "lowered", "llvm", "asm", "object", "plan"};
-constexpr std::array cudaStages = {"tile",  "lowered", "llvm", "ptx",
-                                   "cubin", "plan",    "sass"}; // the last: not for --from
+// What a disassembler makes of a cubin: to be shown alone.
+constexpr const char *sass = "sass";
 
 Status needed(const char *flag, const Text &value, const char *what) {
   if (!value || value->empty())
@@ -52,26 +51,36 @@ Result<std::optional<float>> finiteFloat(const char *flag, const Text &value) {
 }
 
 /// "a, b or c"
-std::string alternatives(std::span<const char *const> names) {
+std::string alternatives(const std::vector<std::string> &names) {
   std::string text = names[0];
   for (size_t i = 1; i < names.size(); ++i)
-    text += std::string(i + 1 < names.size() ? ", " : " or ") + names[i];
+    text += (i + 1 < names.size() ? ", " : " or ") + names[i];
   return text;
+}
+
+/// What --emit, or --from, may name for a target of this kind.
+std::vector<std::string> stageNames(TargetKind kind, bool isEmit) {
+  std::vector<std::string> names;
+  for (const Stage stage : stagesOf(kind))
+    names.emplace_back(stageName(stage));
+  names.emplace_back(stageName(Stage::Plan));
+  if (isEmit && kind == TargetKind::Cuda)
+    names.emplace_back(sass);
+  return names;
 }
 
 /// A stage of the way to this target.
 Result<std::string> stage(const char *flag, const std::string &name, const Target &target) {
-  std::span<const char *const> stages = cpuStages;
-  if (target.isCuda())
-    stages = std::span<const char *const>(cudaStages)
-                 .first(cudaStages.size() - (flag == std::string_view("--from")));
-  if (std::ranges::find(stages, name) != stages.end())
+  const bool isEmit = flag == std::string_view("--emit");
+  const std::vector<std::string> names = stageNames(target.kind, isEmit);
+  if (std::ranges::find(names, name) != names.end())
     return name;
-  const bool isCudas = std::ranges::find(cudaStages, name) != cudaStages.end();
+  const std::vector<std::string> ofCuda = stageNames(TargetKind::Cuda, /*isEmit=*/true);
+  const bool isCudas = std::ranges::find(ofCuda, name) != ofCuda.end();
   return argumentError(flag,
-                       alternatives(stages) + (target.isCuda() ? " for a cuda target"
-                                               : isCudas       ? " without a --target cuda:..."
-                                                               : ""),
+                       alternatives(names) + (target.isCuda() ? " for a cuda target"
+                                              : isCudas       ? " without a --target cuda:..."
+                                                              : ""),
                        inQuotes(name));
 }
 
