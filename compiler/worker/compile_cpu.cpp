@@ -86,7 +86,10 @@ Status measureKernels(Compilation &c, const std::string &object) {
 
 Result<CompileOutput> compileForCpu(Compilation &c) {
   const CompileRequest &request = c.request;
-  const TargetInfo target = targetInfo(request.target);
+  const Result<TargetInfo> info = targetInfo(request.target);
+  if (!info)
+    return info.error();
+  const TargetInfo &target = *info;
   // The template writes tile IR and the plan.
   NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(); }));
   if (request.from == Stage::Tile)

@@ -88,8 +88,7 @@ Error tooLarge(const PlanKernel &kernel, const LoweredKernel &lowered, const Gpu
 
 class GpuCompilation {
 public:
-  explicit GpuCompilation(Compilation &compilation)
-      : c(compilation), gpu(gpuInfo(compilation.request.target)) {}
+  GpuCompilation(Compilation &compilation, const GpuInfo &gpu) : c(compilation), gpu(gpu) {}
 
   Result<CompileOutput> run() {
     const CompileRequest &request = c.request;
@@ -151,7 +150,7 @@ private:
   }
 
   /// griddepcontrol
-  bool mayOverlap() const { return gpu.sm >= 90; }
+  bool mayOverlap() const { return gpu.hasGridDependency; }
 
   Status lower() {
     const KernelSpec &spec = c.request.spec;
@@ -314,7 +313,9 @@ private:
 } // namespace
 
 Result<CompileOutput> compileForGpu(Compilation &compilation) {
-  return GpuCompilation(compilation).run();
+  Result<GpuInfo> gpu = gpuInfo(compilation.request.target);
+  NYSJIT_RETURN_IF_ERROR(gpu);
+  return GpuCompilation(compilation, *gpu).run();
 }
 
 } // namespace nysjit

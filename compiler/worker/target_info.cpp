@@ -7,38 +7,47 @@
 
 namespace nysjit {
 
-// A dot's register tile takes half the registers of AVX-512 (16 of 32) and of AVX2 (8 of 16):
-// measured best, the rest holds a row of b and the broadcast (docs/architecture.md).
-static constexpr cpu::VectorShape avx512 = {16, 16};
-static constexpr cpu::VectorShape avx2 = {8, 8};
-
-static constexpr GpuInfo gpus[] = {{80, 70, 166912}, {86, 71, 101376},  {89, 78, 101376},
-                                   {90, 78, 232448}, {100, 86, 232448}, {120, 87, 101376}};
-
-GpuInfo gpuInfo(const Target &target) {
-  for (const GpuInfo &gpu : gpus)
-    if (gpu.sm == target.sm)
-      return gpu;
-  return gpus[0];
+// A dot's register tile takes half the registers: measured best, the rest holds a row of b and the
+// broadcast (docs/architecture.md).
+static cpu::VectorShape shapeOf(const CpuFacts &facts) {
+  return {facts.vectorBits / 32, facts.vectorRegisters / 2};
 }
 
-TargetInfo targetInfo(const Target &target) {
-  switch (target.level) {
-  case CpuLevel::V3: return {targetName(target), "x86-64-v3", "", avx2, 256};
-  case CpuLevel::V4: return {targetName(target), "x86-64-v4", "", avx512, 512};
-  case CpuLevel::Native: break;
-  }
+Result<GpuInfo> gpuInfo(const Target &target) {
+  Result<const TargetRow *> row = targetRow(target);
+  NYSJIT_RETURN_IF_ERROR(row);
+  if (!target.isCuda())
+    return Error::mismatch(ErrorKind::InvalidArgument, "target", "a cuda target", (*row)->name);
+  return GpuInfo{(*row)->gpu, target.sm};
+}
+
+/// The host by LLVM's name, with the vectors of the level that it is of.
+static Result<TargetInfo> hostInfo(const char *name) {
   const auto host = llvm::sys::getHostCPUFeatures();
   std::map<std::string, bool> sorted;
   for (const auto &feature : host)
     sorted[feature.getKey().str()] = feature.getValue();
   std::string features;
-  for (const auto &[name, has] : sorted)
-    features += (features.empty() ? "" : ",") + std::string(has ? "+" : "-") + name;
-  const bool wide = host.lookup("avx512f") && host.lookup("avx512vl") && host.lookup("avx512bw") &&
+  for (const auto &[feature, has] : sorted)
+    features += (features.empty() ? "" : ",") + std::string(has ? "+" : "-") + feature;
+  const bool isV4 = host.lookup("avx512f") && host.lookup("avx512vl") && host.lookup("avx512bw") &&
                     host.lookup("avx512dq");
-  return {targetName(target), llvm::sys::getHostCPUName().str(), features, wide ? avx512 : avx2,
-          wide ? 512 : 256};
+  Result<const TargetRow *> level = targetRow({isV4 ? CpuLevel::V4 : CpuLevel::V3});
+  NYSJIT_RETURN_IF_ERROR(level);
+  const CpuFacts &facts = (*level)->cpu;
+  return TargetInfo{name, llvm::sys::getHostCPUName().str(), features, shapeOf(facts),
+                    facts.vectorBits};
+}
+
+Result<TargetInfo> targetInfo(const Target &target) {
+  Result<const TargetRow *> row = targetRow(target);
+  NYSJIT_RETURN_IF_ERROR(row);
+  if (target.isCuda())
+    return Error::mismatch(ErrorKind::InvalidArgument, "target", "a cpu target", (*row)->name);
+  if (target.level == CpuLevel::Native)
+    return hostInfo((*row)->name);
+  const CpuFacts &facts = (*row)->cpu;
+  return TargetInfo{(*row)->name, facts.llvmCpu, "", shapeOf(facts), facts.vectorBits};
 }
 
 } // namespace nysjit

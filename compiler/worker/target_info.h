@@ -1,4 +1,5 @@
-// What the compiler knows of each target: one table, no #if.
+// What the compiler knows of each target: the rows of runtime/spec/target.h and, for cpu:native, what
+// LLVM says of the host.
 #pragma once
 #include "compiler/lowering/cpu/vector_builder.h"
 #include "runtime/spec/spec.h"
@@ -15,16 +16,14 @@ struct TargetInfo {
   int vectorBits; // preferred and legal vector width
 };
 
-/// What the compiler knows of a GPU.
-struct GpuInfo {
-  int sm; // 80 for compute capability 8.0
-  // 70 for PTX 7.0: the oldest that knows the GPU, so that old drivers can compile it too
-  int ptxVersion;
-  int64_t sharedBytes; // of a block, at most
+/// A GPU: its number, and its row in the table of targets.
+struct GpuInfo : GpuFacts {
+  int sm = 0; // 80 for compute capability 8.0
 };
-GpuInfo gpuInfo(const Target &target);
+/// An Error for a target that is no GPU of the table.
+Result<GpuInfo> gpuInfo(const Target &target);
 
-/// For native: the machine this process runs on.
-TargetInfo targetInfo(const Target &target);
+/// For native: the machine this process runs on. An Error for a target that is no CPU of the table.
+Result<TargetInfo> targetInfo(const Target &target);
 
 } // namespace nysjit

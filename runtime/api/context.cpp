@@ -21,8 +21,8 @@ private:
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
 };
 
-/// The parts of a worker's report that are kept, null where it has none.
-nlohmann::json part(const nlohmann::json &header, const char *name) {
+/// What a worker's report says under a name; an empty object where it says nothing.
+nlohmann::json reported(const nlohmann::json &header, const char *name) {
   return header.value(name, nlohmann::json::object());
 }
 
@@ -103,43 +103,44 @@ Status RuntimeContext::checkRuns(const Target &target) {
   return *device ? (*device)->checkRuns(target) : Status();
 }
 
-LoadedProgram::Place RuntimeContext::place() {
+LoadedProgram::Resources RuntimeContext::resources() {
   const std::lock_guard lock(mutex);
   return {threads, gpu, disk.folder()};
 }
 
-Result<RuntimeContext::Key>
-RuntimeContext::keyOf(const KernelSpec &spec, const KernelConfig &config, const Target &target) {
+Result<RuntimeContext::Key> RuntimeContext::keyOf(const ProgramRequest &request) {
+  const Target &target = request.target;
   // Without a compiler the programs of the one that filled the cache are as good.
   NYSJIT_RETURN_IF_ERROR(checkRuns(target));
   Key key;
   if (findCompiler().ok())
     key.compilerId = compilerId;
-  key.text = cacheKeyText(spec, config, target, hostCpu(),
+  key.text = cacheKeyText(request, hostCpu(),
                           key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId,
                           target.isCuda() ? assembler().identity : "none");
   key.key = hashHex(key.text);
   return key;
 }
 
-std::shared_ptr<const LoadedProgram> RuntimeContext::loadFromDisk(const Key &key) {
+std::shared_ptr<const LoadedProgram> RuntimeContext::loadFromDisk(const Key &key,
+                                                                  const ProgramRequest &request) {
   std::optional<CacheEntry> entry = disk.load(key.key, key.text);
   if (!entry)
     return nullptr;
   Result<std::shared_ptr<const LoadedProgram>> loaded =
-      LoadedProgram::load(key.key, std::move(*entry), place());
+      LoadedProgram::load(key.key, std::move(*entry), resources(), &request);
   return loaded ? *loaded : nullptr; // an entry that cannot be loaded is a miss like a damaged one
 }
 
 Result<Message> RuntimeContext::ask(const StageRequest &request) {
   NYSJIT_RETURN_IF_ERROR(findCompiler());
   Message message;
-  message.header = {
-      {"request", "compile"},
-      {"spec", nlohmann::json::parse(canonicalJson(request.spec), nullptr, false)},
-      {"config", nlohmann::json::parse(canonicalJson(request.config), nullptr, false)},
-      {"target", targetName(request.target)}};
-  if (request.target.isCuda() && !assembler().path.empty())
+  const bool isCuda = request.program.target.isCuda();
+  message.header = {{"request", "compile"},
+                    {"spec", request.program.specObject},
+                    {"config", request.program.configObject},
+                    {"target", targetName(request.program.target)}};
+  if (isCuda && !assembler().path.empty())
     message.header["assembler"] = assembler().path;
   if (!request.emit.empty())
     message.header["emit"] = request.emit;
@@ -148,7 +149,7 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
     message.blobs.push_back(request.fromBytes);
   }
   Result<Message> reply = worker->request(message);
-  const size_t expected = !request.emit.empty() ? 1 : request.target.isCuda() ? 3 : 2;
+  const size_t expected = !request.emit.empty() ? 1 : isCuda ? 3 : 2;
   if (reply && reply->blobs.size() != expected)
     return Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
                            std::to_string(expected) + " blobs in its answer",
@@ -164,40 +165,38 @@ Result<StageReply> RuntimeContext::compileStage(const StageRequest &request) {
   return StageReply{std::move(reply->header), std::move(reply->blobs)};
 }
 
-Result<PreparedProgram> RuntimeContext::compile(const Key &key, const KernelSpec &spec,
-                                                const KernelConfig &config, const Target &target) {
-  Result<Message> reply = ask({spec, config, target, "", "", ""});
+Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramRequest &request) {
+  Result<Message> reply = ask({.program = request});
   if (!reply)
     return reply.takeError();
   CacheEntry entry;
   entry.keyText = key.text;
   entry.planJson = std::move(reply->blobs[0]);
   entry.object = std::move(reply->blobs[1]);
-  if (target.isCuda())
+  if (request.target.isCuda())
     entry.ptx = std::move(reply->blobs[2]);
   // Times are left out: the same program gives the same entry.
-  entry.infoJson = nlohmann::json{{"config", part(reply->header, "config")},
-                                  {"kernels", part(reply->header, "kernels")}}
+  entry.infoJson = nlohmann::json{{"config", reported(reply->header, "config")},
+                                  {"kernels", reported(reply->header, "kernels")}}
                        .dump();
 
   const Stopwatch load;
   Result<std::shared_ptr<const LoadedProgram>> loaded =
-      LoadedProgram::load(key.key, entry, place());
+      LoadedProgram::load(key.key, entry, resources(), &request);
   if (!loaded) {
     const Error &error = loaded.error();
     return Error::plain(ErrorKind::CompileFailed, "compiler worker",
                         "the compiler's program cannot be loaded: " + error.message);
   }
   PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0,
-                           part(reply->header, "stages_ms").dump()};
+                           reported(reply->header, "stages_ms").dump()};
   if (disk.store(key.key, entry))
     disk.rememberCompilerId(key.compilerId);
   return prepared;
 }
 
-Result<PreparedProgram> RuntimeContext::prepare(const KernelSpec &spec, const KernelConfig &config,
-                                                const Target &target) {
-  Result<PreparedProgram> prepared = find(spec, config, target);
+Result<PreparedProgram> RuntimeContext::prepare(const ProgramRequest &request) {
+  Result<PreparedProgram> prepared = find(request);
   NYSJIT_RETURN_IF_ERROR(prepared);
   const Stopwatch load;
   NYSJIT_RETURN_IF_ERROR(prepared->program->loadIntoCurrent());
@@ -207,34 +206,33 @@ Result<PreparedProgram> RuntimeContext::prepare(const KernelSpec &spec, const Ke
   return prepared;
 }
 
-Result<PreparedProgram> RuntimeContext::find(const KernelSpec &spec, const KernelConfig &config,
-                                             const Target &target) {
+Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
   const Stopwatch whole;
-  Result<Key> key = keyOf(spec, config, target);
+  Result<Key> key = keyOf(request);
   if (!key)
     return key.takeError();
-  std::shared_ptr<Slot> slot;
+  std::shared_ptr<Preparation> preparation;
   {
     const std::lock_guard lock(mutex);
-    std::shared_ptr<Slot> &named = slots[key->key];
+    std::shared_ptr<Preparation> &named = preparations[key->key];
     if (!named)
-      named = std::make_shared<Slot>();
-    slot = named;
+      named = std::make_shared<Preparation>();
+    preparation = named;
   }
   // One of this process's threads goes on, the others find its program when it is done.
-  const std::lock_guard lock(slot->mutex);
-  if (slot->program)
-    return PreparedProgram{slot->program, CacheState::Memory, whole.ms(), 0, "{}"};
-  if ((slot->program = loadFromDisk(*key)))
-    return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};
+  const std::lock_guard lock(preparation->mutex);
+  if (preparation->program)
+    return PreparedProgram{preparation->program, CacheState::Memory, whole.ms(), 0, "{}"};
+  if ((preparation->program = loadFromDisk(*key, request)))
+    return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
   // One of all processes goes on, the others find its entry when it is done. One that takes longer
   // than a compile may is not waited for.
   const std::unique_ptr<FileLock> fileLock = disk.lock(key->key, compileTimeoutMs());
-  if (fileLock && (slot->program = loadFromDisk(*key)))
-    return PreparedProgram{slot->program, CacheState::Disk, whole.ms(), 0, "{}"};
-  Result<PreparedProgram> prepared = compile(*key, spec, config, target);
+  if (fileLock && (preparation->program = loadFromDisk(*key, request)))
+    return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
+  Result<PreparedProgram> prepared = compile(*key, request);
   if (prepared) {
-    slot->program = prepared->program;
+    preparation->program = prepared->program;
     prepared->compileMs = whole.ms();
   }
   return prepared;

@@ -4,7 +4,7 @@
 #pragma once
 #include "runtime/api/program.h"
 #include "runtime/cache/disk_cache.h"
-#include "runtime/spec/spec.h"
+#include "runtime/spec/request.h"
 #include "runtime/worker/client.h"
 
 #include <map>
@@ -39,13 +39,11 @@ struct PreparedProgram {
 
 /// A compile that stops at a stage or starts from one; never cached.
 struct StageRequest {
-  KernelSpec spec;
-  KernelConfig config;
-  Target target;
+  ProgramRequest program;
   // "tile", "lowered", "llvm", "asm", "object", "ptx", "cubin", "plan"; "": the whole program
-  std::string emit;
-  std::string from;
-  std::string fromBytes; // start from this stage's text or bytes; "": from the spec
+  std::string emit = "";
+  std::string from = "";
+  std::string fromBytes = ""; // start from this stage's text or bytes; "": from the spec
 };
 
 struct StageReply {
@@ -63,8 +61,11 @@ public:
 
   /// On a GPU the program is also loaded into the calling thread's current CUDA context, if there
   /// is one.
+  Result<PreparedProgram> prepare(const ProgramRequest &request);
   Result<PreparedProgram> prepare(const KernelSpec &spec, const KernelConfig &config,
-                                  const Target &target);
+                                  const Target &target) {
+    return prepare(ProgramRequest(spec, config, target));
+  }
   /// The device's own: cpu:native, the GPU's capability, or sm_80 for the emulator.
   Result<Target> defaultTarget();
   /// The device, opened when first asked for; null on the CPU and where it is only compiled for.
@@ -74,7 +75,7 @@ public:
 
 private:
   /// A program that is there or on its way: who comes second waits for the first.
-  struct Slot {
+  struct Preparation {
     std::mutex mutex;
     std::shared_ptr<const LoadedProgram> program;
   };
@@ -90,21 +91,19 @@ private:
   };
   const Assembler &assembler();
   Status checkRuns(const Target &target);
-  LoadedProgram::Place place();
-  Result<PreparedProgram> find(const KernelSpec &spec, const KernelConfig &config,
-                               const Target &target);
-  Result<Key> keyOf(const KernelSpec &spec, const KernelConfig &config, const Target &target);
+  LoadedProgram::Resources resources();
+  Result<PreparedProgram> find(const ProgramRequest &request);
+  Result<Key> keyOf(const ProgramRequest &request);
   Status findCompiler();
   Result<Message> ask(const StageRequest &request);
-  std::shared_ptr<const LoadedProgram> loadFromDisk(const Key &key);
-  Result<PreparedProgram> compile(const Key &key, const KernelSpec &spec,
-                                  const KernelConfig &config, const Target &target);
+  std::shared_ptr<const LoadedProgram> loadFromDisk(const Key &key, const ProgramRequest &request);
+  Result<PreparedProgram> compile(const Key &key, const ProgramRequest &request);
 
   ContextOptions options;
   DiskCache disk;
   std::shared_ptr<Threads> threads;
-  std::mutex mutex; // guards what follows
-  std::map<std::string, std::shared_ptr<Slot>> slots;
+  std::mutex mutex;                                                 // guards what follows
+  std::map<std::string, std::shared_ptr<Preparation>> preparations; // by key
   std::string compilerId;
   std::unique_ptr<WorkerClient> worker; // set with compilerId, then constant
   std::optional<Assembler> tool;        // set once, then constant

@@ -84,7 +84,8 @@ nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json,
     Result<Target> where = target ? parseTarget(target) : context->context.defaultTarget();
     if (!where)
       return where.takeError();
-    Result<PreparedProgram> prepared = context->context.prepare(*spec, *config, *where);
+    Result<PreparedProgram> prepared =
+        context->context.prepare(ProgramRequest(*spec, *config, *where));
     if (!prepared)
       return prepared.takeError();
     *program = new nysjit_program{std::move(*prepared)};

@@ -1,6 +1,7 @@
 // The C struct's named tensors in the order of the plan's arguments, and the default scale.
 #include "runtime/api/program.h"
 #include "runtime/device/cpu_program.h"
+#include "runtime/spec/tensor_table.h"
 
 #include <cmath>
 #include <cstddef>
@@ -10,29 +11,7 @@ namespace nysjit {
 
 namespace {
 
-/// The tensors a caller can pass, by the name that plans use.
-struct TensorField {
-  const char *name;
-  const DLTensor *nysjit_run_args::*field;
-};
-constexpr TensorField tensorFields[] = {
-    {"q", &nysjit_run_args::q},
-    {"k", &nysjit_run_args::k},
-    {"v", &nysjit_run_args::v},
-    {"o", &nysjit_run_args::o},
-    {"landmark_q", &nysjit_run_args::landmark_q},
-    {"landmark_k", &nysjit_run_args::landmark_k},
-    {"conv", &nysjit_run_args::conv},
-    {"cu_seqlens", &nysjit_run_args::cu_seqlens},
-    {"seqlens", &nysjit_run_args::seqlens},
-    {"seq_starts", &nysjit_run_args::seq_starts},
-    {"source_len", &nysjit_run_args::source_len},
-    {"row_log_sum_exp", &nysjit_run_args::row_log_sum_exp},
-    {"saved_landmark_key", &nysjit_run_args::saved_landmark_key},
-    {"saved_landmark_bias", &nysjit_run_args::saved_landmark_bias},
-    {"saved_landmark_value", &nysjit_run_args::saved_landmark_value},
-};
-static_assert(std::size(tensorFields) <= 32, "usedFields has a bit for each");
+static_assert(maxTensors <= 32, "usedRows has a bit for each row of the table of tensors");
 
 /// Collects launches into the caller's array.
 struct TimingSink {
@@ -49,16 +28,14 @@ struct TimingSink {
 } // namespace
 
 Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key, CacheEntry entry,
-                                                                 const Place &place) {
+                                                                 const Resources &resources,
+                                                                 const ProgramRequest *request) {
   Result<Plan> plan = planFromJson(entry.planJson);
   if (!plan)
     return plan.takeError();
   std::shared_ptr<LoadedProgram> loaded(new LoadedProgram);
-  const nlohmann::json spec = nlohmann::json::parse(plan->specJson, nullptr, false);
-  if (const auto headDim = spec.find("head_dim");
-      headDim != spec.end() && headDim->is_number_integer() && headDim->get<int64_t>() > 0)
-    loaded->defaultScale =
-        static_cast<float>(1.0 / std::sqrt(static_cast<double>(headDim->get<int64_t>())));
+  if (request && plan->specJson == request->specJson)
+    loaded->defaultScale = static_cast<float>(1.0 / std::sqrt(double(request->spec.headDim)));
   if (const nlohmann::json info = nlohmann::json::parse(entry.infoJson, nullptr, false);
       info.is_object()) {
     if (const auto found = info.find("config"); found != info.end())
@@ -68,22 +45,22 @@ Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key
   }
   loaded->entryKey = std::move(key);
   loaded->entry = std::move(entry);
-  NYSJIT_RETURN_IF_ERROR(loaded->loadOnto(std::move(*plan), place));
+  NYSJIT_RETURN_IF_ERROR(loaded->loadOnto(std::move(*plan), resources));
   NYSJIT_RETURN_IF_ERROR(loaded->mapArguments());
   return std::shared_ptr<const LoadedProgram>(std::move(loaded));
 }
 
-Status LoadedProgram::loadOnto(Plan plan, const Place &place) {
+Status LoadedProgram::loadOnto(Plan plan, const Resources &resources) {
   if (isGpuPlan(plan)) {
     Result<std::unique_ptr<CudaProgram>> loaded =
-        CudaProgram::load(std::move(plan), entry.object, entry.ptx, place.device);
+        CudaProgram::load(std::move(plan), entry.object, entry.ptx, resources.device);
     NYSJIT_RETURN_IF_ERROR(loaded);
     cuda = loaded->get();
     program = std::move(*loaded);
     return {};
   }
   Result<std::unique_ptr<DeviceProgram>> loaded =
-      CpuProgram::load(std::move(plan), entry.object, place.privateFolder, place.threads);
+      CpuProgram::load(std::move(plan), entry.object, resources.privateFolder, resources.threads);
   NYSJIT_RETURN_IF_ERROR(loaded);
   program = std::move(*loaded);
   return {};
@@ -93,25 +70,24 @@ Status LoadedProgram::loadIntoCurrent() const { return cuda ? cuda->loadIntoCurr
 
 Status LoadedProgram::mapArguments() {
   for (const PlanArgument &argument : plan().arguments) {
-    size_t row = 0;
-    while (row < std::size(tensorFields) && argument.name != tensorFields[row].name)
-      ++row;
-    if (row == std::size(tensorFields))
+    const TensorRow *row = findTensor(argument.name);
+    if (!row)
       return Error::mismatch(ErrorKind::Unavailable, "program",
                              "arguments that nysjit_run_args has", "'" + argument.name + "'");
-    fields.push_back(row);
-    usedFields |= uint32_t(1) << row;
+    fields.push_back(row->field);
+    usedRows |= uint32_t(1) << (row - tensorTable().data());
   }
   return {};
 }
 
 Status LoadedProgram::gather(const nysjit_run_args &args, const DLTensor **tensors) const {
   for (size_t i = 0; i < fields.size(); ++i)
-    tensors[i] = args.*tensorFields[fields[i]].field;
-  for (size_t row = 0; row < std::size(tensorFields); ++row)
-    if (!(usedFields >> row & 1) && args.*tensorFields[row].field)
+    tensors[i] = args.*fields[i];
+  const std::span<const TensorRow> table = tensorTable();
+  for (size_t row = 0; row < table.size(); ++row)
+    if (!(usedRows >> row & 1) && args.*table[row].field)
       return Error::mismatch(
-          ErrorKind::InvalidArgument, tensorFields[row].name,
+          ErrorKind::InvalidArgument, table[row].name,
           "NULL (a program of layout " + plan().program + " has no such argument)", "a tensor");
   if (args.seed != 0 || args.offset != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, args.seed ? "seed" : "offset", "0",

@@ -5,6 +5,7 @@
 #include "runtime/device/cuda_program.h"
 #include "runtime/device/threads.h"
 #include "runtime/include/nysjit.h"
+#include "runtime/spec/request.h"
 
 #include <memory>
 #include <string>
@@ -16,14 +17,16 @@ class LoadedProgram {
 public:
   /// What a program is loaded for. `device` is null on the CPU, and where a GPU's program is only
   /// looked at.
-  struct Place {
+  struct Resources {
     std::shared_ptr<Threads> threads;
     std::shared_ptr<CudaDevice> device;
     std::string privateFolder; // SharedObject::load's
   };
-  /// From a cache entry or a compiler's answer.
+  /// From a cache entry or a compiler's answer to `request`, whose spec gives the default scale;
+  /// without one, or where the plan is another spec's, runs must say their scale.
   static Result<std::shared_ptr<const LoadedProgram>> load(std::string key, CacheEntry entry,
-                                                           const Place &place);
+                                                           const Resources &resources,
+                                                           const ProgramRequest *request = nullptr);
 
   const std::string &key() const { return entryKey; }
   const Plan &plan() const { return program->plan(); }
@@ -44,7 +47,7 @@ public:
 
 private:
   LoadedProgram() = default;
-  Status loadOnto(Plan plan, const Place &place);
+  Status loadOnto(Plan plan, const Resources &resources);
   Status mapArguments();
   Status gather(const nysjit_run_args &args, const DLTensor **tensors) const;
 
@@ -52,12 +55,11 @@ private:
   CacheEntry entry;
   std::string config = "{}";
   std::string kernels = "[]";
-  float defaultScale = 0;                 // 0: the plan does not say
-  std::unique_ptr<DeviceProgram> program; // uses `entry`
-  const CudaProgram *cuda = nullptr;      // `program` if it is a GPU's
-  // by plan argument: its row in the table of nysjit_run_args' tensors
-  std::vector<size_t> fields;
-  uint32_t usedFields = 0; // bit i: row i
+  float defaultScale = 0;                                  // 0: there is none
+  std::unique_ptr<DeviceProgram> program;                  // uses `entry`
+  const CudaProgram *cuda = nullptr;                       // `program` if it is a GPU's
+  std::vector<const DLTensor * nysjit_run_args::*> fields; // one a plan's argument
+  uint32_t usedRows = 0; // bit i: row i of the table of tensors is one
 };
 
 } // namespace nysjit

@@ -22,11 +22,11 @@ std::string hashHex(std::string_view bytes) {
   return text;
 }
 
-std::string cacheKeyText(const KernelSpec &spec, const KernelConfig &config, const Target &target,
-                         const CpuIdentity &cpu, const std::string &compilerId,
-                         const std::string &assemblerId) {
-  std::string text = "format " + std::to_string(entryFormat) + "\nspec " + canonicalJson(spec) +
-                     "\nconfig " + canonicalJson(config) + "\ntarget " + targetName(target) + "\n";
+std::string cacheKeyText(const ProgramRequest &request, const CpuIdentity &cpu,
+                         const std::string &compilerId, const std::string &assemblerId) {
+  const Target &target = request.target;
+  std::string text = "format " + std::to_string(entryFormat) + "\nspec " + request.specJson +
+                     "\nconfig " + request.configJson + "\ntarget " + targetName(target) + "\n";
   if (target.isCuda())
     text += "assembler " + assemblerId + "\n";
   else if (target.level == CpuLevel::Native)

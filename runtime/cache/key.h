@@ -3,7 +3,7 @@
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/device/cpu_identity.h"
-#include "runtime/spec/spec.h"
+#include "runtime/spec/request.h"
 
 #include <string>
 #include <string_view>
@@ -15,9 +15,8 @@ std::string hashHex(std::string_view bytes);
 
 /// One line a fact: format, spec, config, target, the CPU for a native target, the assembler for a
 /// GPU, the compiler's build id.
-std::string cacheKeyText(const KernelSpec &spec, const KernelConfig &config, const Target &target,
-                         const CpuIdentity &cpu, const std::string &compilerId,
-                         const std::string &assemblerId = "none");
+std::string cacheKeyText(const ProgramRequest &request, const CpuIdentity &cpu,
+                         const std::string &compilerId, const std::string &assemblerId = "none");
 
 /// What tells one build of an executable from another, without running it: its ELF build id, else a
 /// hash of the file.

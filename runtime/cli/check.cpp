@@ -1,5 +1,6 @@
 // Norms and bounds of --check.
 #include "runtime/cli/check.h"
+#include "runtime/spec/lengths.h"
 
 #include <algorithm>
 #include <cmath>
@@ -49,9 +50,7 @@ bool isSomeLarge(const Rows &queries, const Rows &keys, double scale, KeyEnd key
 /// One past the last position whose key position i, or the landmark of its segment, is scored
 /// against.
 int64_t scoredEnd(const KernelSpec &spec, int64_t i, int64_t length, int64_t sourceLength) {
-  const int64_t segmentLen = spec.segmentLen  ? *spec.segmentLen
-                             : spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks
-                                              : 1;
+  const int64_t segmentLen = segmentLength(spec, length);
   const auto segmentEnd = [&](int64_t start) {
     return std::min(start + ((i - start) / segmentLen + 1) * segmentLen, length);
   };

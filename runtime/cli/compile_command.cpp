@@ -1,6 +1,5 @@
 // `nysjit compile`: a spec into the cache, its binary into a file, or one stage of the compiler
 // shown or started from. Stages go straight to the compiler worker and past the cache.
-#include "runtime/api/context.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/disassembler.h"
 #include "runtime/cli/files.h"
@@ -15,8 +14,6 @@ namespace nysjit::cli {
 using nlohmann::json;
 
 namespace {
-
-json parsed(const char *text) { return json::parse(text, nullptr, /*allow_exceptions=*/false); }
 
 std::string milliseconds(double ms) {
   char text[32];
@@ -58,49 +55,48 @@ Status checkTools(const CompileOptions &options) {
 }
 
 /// The program by the cache or the compiler, as `run` would get it.
-Result<Reply> compileProgram(const Request &request, const std::optional<OutputFile> &output) {
-  Result<Host> host = Host::create(contextFor(request.target));
-  NYSJIT_RETURN_IF_ERROR(host);
-  Result<Program> program = Program::prepare(*host, request);
-  NYSJIT_RETURN_IF_ERROR(program);
-  const nysjit_program_info &info = program->info();
-  if (output) {
-    const LoadedProgram &loaded = program->loaded();
-    NYSJIT_RETURN_IF_ERROR(output->write(loaded.object().empty() ? loaded.ptx() : loaded.object()));
-  }
-  json kernels = parsed(info.kernels_json);
+Result<Reply> compileProgram(const ProgramRequest &request,
+                             const std::optional<OutputFile> &output) {
+  RuntimeContext context(contextFor(request.target));
+  Result<PreparedProgram> prepared = prepare(context, request);
+  NYSJIT_RETURN_IF_ERROR(prepared);
+  const LoadedProgram &program = *prepared->program;
+  if (output)
+    NYSJIT_RETURN_IF_ERROR(
+        output->write(program.object().empty() ? program.ptx() : program.object()));
+  const json kernels = parsed(program.kernelsJson());
+  const std::string cache = cacheStateName(prepared->cache);
   Reply reply;
-  reply.json = {{"target", info.target},
-                {"config", parsed(info.config_json)},
-                {"cache", info.cache},
-                {"key", info.key},
-                {"load_ms", info.load_ms},
-                {"compile_ms", info.compile_ms},
-                {"stages_ms", parsed(info.stages_ms_json)},
+  reply.json = {{"target", program.plan().target},
+                {"config", parsed(program.configJson())},
+                {"cache", cache},
+                {"key", program.key()},
+                {"load_ms", prepared->loadMs},
+                {"compile_ms", prepared->compileMs},
+                {"stages_ms", parsed(prepared->stagesMsJson)},
                 {"kernels", kernels}};
-  bool isCompiled = std::string_view(info.cache) == "compiled";
-  reply.text = std::string(layoutName(request.spec.layout)) + " for " + info.target + ": " +
-               info.cache + " in " + milliseconds(isCompiled ? info.compile_ms : info.load_ms) +
-               ", key " + info.key + "\n" + kernelLines(kernels);
+  const bool isCompiled = prepared->cache == CacheState::Compiled;
+  reply.text = std::string(layoutName(request.spec.layout)) + " for " + program.plan().target +
+               ": " + cache + " in " +
+               milliseconds(isCompiled ? prepared->compileMs : prepared->loadMs) + ", key " +
+               program.key() + "\n" + kernelLines(kernels);
   return reply;
 }
 
 /// --emit or --from: the worker's answer goes to the file or to standard output, and nowhere else.
-Result<Reply> compileStage(const Request &request, const CompileOptions &options,
+Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &options,
                            const std::optional<OutputFile> &output) {
   const bool isSass = options.emit == "sass";
   NYSJIT_RETURN_IF_ERROR(checkTools(options));
-  StageRequest stage{request.spec,   request.config,
-                     request.target, isSass ? "cubin" : options.emit,
-                     options.from,   ""};
+  StageRequest stage{
+      .program = request, .emit = isSass ? "cubin" : options.emit, .from = options.from};
   if (!options.from.empty()) {
     Result<std::string> bytes = readFile("--from", options.fromFile);
     NYSJIT_RETURN_IF_ERROR(bytes);
     stage.fromBytes = std::move(*bytes);
   }
   RuntimeContext context(contextFor(request.target));
-  Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " +
-                    targetName(request.target));
+  Progress progress(compilingText(request));
   Result<StageReply> answer = context.compileStage(stage);
   NYSJIT_RETURN_IF_ERROR(answer);
 
@@ -132,17 +128,18 @@ Result<Reply> compileStage(const Request &request, const CompileOptions &options
 } // namespace
 
 Result<Reply> runCompile(const CompileOptions &options) {
-  Result<Request> request = readRequest(options.spec, options.config, options.target);
-  NYSJIT_RETURN_IF_ERROR(request);
+  Result<RequestFiles> files = readRequest(options.spec, options.config);
+  NYSJIT_RETURN_IF_ERROR(files);
   std::optional<OutputFile> output;
   if (options.output) {
     Result<OutputFile> file = OutputFile::create("-o", *options.output);
     NYSJIT_RETURN_IF_ERROR(file);
     output = std::move(*file);
   }
+  const ProgramRequest request = files->on(options.target);
   if (options.emit.empty() && options.from.empty())
-    return compileProgram(*request, output);
-  return compileStage(*request, options, output);
+    return compileProgram(request, output);
+  return compileStage(request, options, output);
 }
 
 } // namespace nysjit::cli

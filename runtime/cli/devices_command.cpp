@@ -26,9 +26,9 @@ Listing listCpu() {
   const size_t threads = availableCpus();
   Listing listing{{{"name", "cpu"}, {"available", true}, {"threads", threads}},
                   "cpu: " + std::to_string(threads) + " CPUs\n"};
-  for (const Target &target : allTargets())
-    if (!target.isCuda())
-      addTarget(listing, target, checkTargetRunsOn(target, hostCpu()));
+  for (const TargetRow &row : targetTable())
+    if (!row.target.isCuda())
+      addTarget(listing, row.target, checkTargetRunsOn(row.target, hostCpu()));
   return listing;
 }
 
@@ -49,11 +49,11 @@ Listing listCuda(DeviceKind kind) {
       listing.text += "  " + gpu.name + ", compute capability " + capability + "\n";
     }
   }
-  for (const Target &target : allTargets())
-    if (target.isCuda() && device)
-      addTarget(listing, target, (*device)->checkRuns(target));
-    else if (target.isCuda())
-      listing.object["targets"].push_back({{"name", targetName(target)}, {"available", false}});
+  for (const TargetRow &row : targetTable())
+    if (row.target.isCuda() && device)
+      addTarget(listing, row.target, (*device)->checkRuns(row.target));
+    else if (row.target.isCuda())
+      listing.object["targets"].push_back({{"name", row.name}, {"available", false}});
   return listing;
 }
 

@@ -1,9 +1,11 @@
-// First which files there must be, then shapes, then the sequences' numbers.
+// First which files there must be, then shapes, then the sequences' numbers; all that concerns one
+// tensor is read off its row of the table of tensors.
 #include "runtime/cli/inputs.h"
 #include "runtime/spec/json_text.h"
+#include "runtime/spec/lengths.h"
 
 #include <algorithm>
-#include <tuple>
+#include <functional>
 
 namespace nysjit::cli {
 
@@ -14,86 +16,109 @@ std::string element(const char *flag, size_t index) {
   return std::string(flag) + "[" + std::to_string(index) + "]";
 }
 
-/// An optional tensor is there exactly where the spec has a use for it.
-Status checkPresence(const KernelSpec &spec, const InputFiles &files) {
-  const std::string layout = std::string("layout ") + layoutName(spec.layout);
-  const bool isScan = spec.layout == Layout::Scan;
-  const bool isLearned = spec.landmarkSource == LandmarkSource::Learned;
-  const std::string source =
-      isScan ? std::string("landmark_source ") + (isLearned ? "learned" : "first_k") : layout;
-  const std::string conv = spec.layout == Layout::ExactCausal
-                               ? layout
-                               : "conv_kernel " + std::to_string(spec.convKernel);
-  const struct {
-    const char *flag;
-    const std::optional<std::string> &path;
-    bool isUsed;
-    std::string reason;
-  } rows[] = {{"--landmark-q", files.landmarkQ, isScan && isLearned, source},
-              {"--landmark-k", files.landmarkK, isScan && isLearned, source},
-              {"--conv", files.conv, spec.convKernel > 0, conv},
-              {"--source-len", files.sourceLen, spec.layout == Layout::PrefixLm, layout}};
-  for (const auto &[flag, path, isUsed, reason] : rows) {
-    if (isUsed && !path)
-      return Error::mismatch(ErrorKind::InvalidArgument, flag, "a .npy file with " + reason,
+/// A tensor is there exactly where the spec has a use for it, or may be.
+Status checkPresence(const KernelSpec &spec, const TensorFiles &files) {
+  for (const TensorRow &row : tensorTable()) {
+    if (!row.flag)
+      continue;
+    const auto path = files.find(row.name);
+    const bool isUsed = usesTensor(row, spec);
+    const char *what = isOutput(row) ? "a file to write" : "a .npy file";
+    if (isUsed && !isOptional(row) && path == files.end())
+      return Error::mismatch(ErrorKind::InvalidArgument, row.flag,
+                             std::string(what) + " with " + tensorReason(row, spec),
                              "no such flag");
-    if (!isUsed && path)
-      return Error::mismatch(ErrorKind::InvalidArgument, flag, "no such flag with " + reason,
-                             '"' + describeName(*path) + '"');
+    if (!isUsed && path != files.end())
+      return Error::mismatch(ErrorKind::InvalidArgument, row.flag,
+                             "no such flag with " + tensorReason(row, spec),
+                             '"' + describeName(path->second) + '"');
   }
   return {};
 }
 
-/// q is [B, Hq, n, d], k and v are [B, Hkv, n, d], Hkv dividing Hq; packed sequences have [total,
-/// heads, d].
-Status checkShapes(const KernelSpec &spec, bool isPacked, Inputs &inputs) {
-  const std::vector<int64_t> &q = inputs.q.shape;
-  const std::vector<int64_t> &k = inputs.k.shape;
-  const std::vector<int64_t> &v = inputs.v.shape;
-  const size_t rank = isPacked ? 3 : 4;
-  const size_t heads = 1;
-  const size_t rows = isPacked ? 0 : 2;
-  const std::string d = std::to_string(spec.headDim);
-  if (q.size() != rank || q.back() != spec.headDim)
-    return shapeError("--q",
-                      isPacked ? "shape [total, Hq, " + d + "], with --cu-seqlens"
-                               : "shape [B, Hq, n, " + d + "]",
-                      shapeText(q));
-  std::vector<int64_t> expected = q;
-  if (k.size() == rank)
-    expected[heads] = k[heads];
-  if (k != expected || k[heads] < 1 || q[heads] % k[heads] != 0) {
-    const std::string n = std::to_string(q[rows]);
-    return shapeError(
-        "--k",
-        "shape [" + (isPacked ? n + ", Hkv, " : std::to_string(q[0]) + ", Hkv, " + n + ", ") + d +
-            "], where Hkv divides the " + std::to_string(q[heads]) + " heads of --q",
-        shapeText(k));
+/// The first tensor of the table that binds all of the row's shape, null if the row does itself.
+const TensorRow *sameShapeBefore(const TensorRow &row) {
+  for (const TensorRow &before : tensorTable())
+    if (std::ranges::equal(before.shape, row.shape, std::equal_to<std::string_view>()) &&
+        before.isPackable == row.isPackable)
+      return before.name == row.name ? nullptr : &before;
+  return nullptr;
+}
+
+/// "shape [2, Hkv, 16, 64], where ...": what is known of the dimensions as numbers, the rest by
+/// name.
+std::string expectedShape(const TensorRow &row, const Inputs &inputs) {
+  std::string text;
+  bool isKnown = true;
+  bool bindsKeyHeads = false;
+  for (const std::string_view name : dimensionNames(row, inputs.isPacked)) {
+    const auto known = inputs.dimensions.find(name);
+    const bool isNumber = known != inputs.dimensions.end();
+    text +=
+        (text.empty() ? "" : ", ") + (isNumber ? std::to_string(known->second) : std::string(name));
+    isKnown = isKnown && isNumber;
+    bindsKeyHeads = bindsKeyHeads || (!isNumber && name == "Hkv");
   }
-  if (v != k)
-    return shapeError("--v", "shape " + shapeText(k) + ", as --k", shapeText(v));
-  inputs.queryHeads = q[heads];
-  inputs.keyHeads = k[heads];
-  inputs.length = q[rows];
+  text = "shape [" + text + "]";
+  if (bindsKeyHeads)
+    return text + ", where Hkv divides the " + std::to_string(inputs.dimensions.at("Hq")) +
+           " heads of " + tensorRow("q").flag;
+  if (!isKnown)
+    return text + (inputs.isPacked ? std::string(", with ") + tensorRow("cu_seqlens").flag : "");
+  const TensorRow *before = sameShapeBefore(row);
+  return before ? text + ", as " + before->flag : text;
+}
+
+/// The tensor's dimensions are those that are known; the others it binds.
+Status bindShape(const TensorRow &row, Inputs &inputs) {
+  const std::vector<int64_t> &shape = inputs.at(row.name).shape;
+  const std::vector<std::string_view> names = dimensionNames(row, inputs.isPacked);
+  bool fits = shape.size() == names.size();
+  for (size_t i = 0; fits && i < names.size(); ++i) {
+    const auto known = inputs.dimensions.find(names[i]);
+    if (known != inputs.dimensions.end())
+      fits = known->second == shape[i];
+    else if (names[i] == "Hkv") // key/value heads each serve as many query heads
+      fits = shape[i] >= 1 && inputs.dimensions.at("Hq") % shape[i] == 0;
+  }
+  if (!fits)
+    return shapeError(row.flag, expectedShape(row, inputs), shapeText(shape));
+  for (size_t i = 0; i < names.size(); ++i)
+    inputs.dimensions.emplace(names[i], shape[i]);
   return {};
 }
 
-/// Reads an optional floating tensor of one possible shape.
-Status loadOptional(const char *flag, const std::optional<std::string> &path, DType dtype,
-                    const std::vector<int64_t> &shape, std::optional<Tensor> &tensor) {
-  if (!path)
+/// The floating inputs: those that every run has first, for they bind the dimensions.
+Status loadFloats(const KernelSpec &spec, const TensorFiles &files, Inputs &inputs) {
+  std::vector<const TensorRow *> always;
+  std::vector<const TensorRow *> others;
+  for (const TensorRow &row : tensorTable())
+    if (row.flag && row.element == TensorElement::SpecDtype && !isOutput(row) &&
+        files.contains(row.name))
+      (isAlwaysNeeded(row) ? always : others).push_back(&row);
+  const auto load = [&](const TensorRow &row) -> Status {
+    Result<Tensor> loaded = loadTensor(row.flag, files.find(row.name)->second, spec.dtype);
+    NYSJIT_RETURN_IF_ERROR(loaded);
+    inputs.tensors.emplace(row.name, std::move(*loaded));
     return {};
-  Result<Tensor> loaded = loadTensor(flag, *path, dtype);
-  NYSJIT_RETURN_IF_ERROR(loaded);
-  if (loaded->shape != shape)
-    return shapeError(flag, "shape " + shapeText(shape), shapeText(loaded->shape));
-  tensor = std::move(*loaded);
+  };
+  for (const char *name : {"d", "m", "c"})
+    inputs.dimensions.emplace(name, *specDimension(name, spec));
+  for (const TensorRow *row : always)
+    NYSJIT_RETURN_IF_ERROR(load(*row));
+  for (const TensorRow *row : always)
+    NYSJIT_RETURN_IF_ERROR(bindShape(*row, inputs));
+  for (const TensorRow *row : others) {
+    NYSJIT_RETURN_IF_ERROR(load(*row));
+    NYSJIT_RETURN_IF_ERROR(bindShape(*row, inputs));
+  }
+  inputs.length = inputs.dimensions.at(inputs.isPacked ? "total" : "n");
   return {};
 }
 
 /// Sequences one after the other: ends of each, ascending, within the rows.
 Status readOffsets(const std::string &path, Inputs &inputs) {
-  const char *flag = "--cu-seqlens";
+  const char *flag = tensorRow("cu_seqlens").flag;
   Result<std::vector<int64_t>> offsets = loadIntegers(flag, path, -1);
   NYSJIT_RETURN_IF_ERROR(offsets);
   for (size_t i = 0; i < offsets->size(); ++i) {
@@ -108,13 +133,13 @@ Status readOffsets(const std::string &path, Inputs &inputs) {
       inputs.lengths.push_back(offset - least);
     }
   }
-  inputs.cuSeqlens = Tensor::integers(*offsets);
+  inputs.tensors.emplace("cu_seqlens", Tensor::integers(*offsets));
   return {};
 }
 
 /// Each sequence has the first rows of its own.
 Status readLengths(const std::string &path, int64_t batch, Inputs &inputs) {
-  const char *flag = "--seqlens";
+  const char *flag = tensorRow("seqlens").flag;
   Result<std::vector<int64_t>> lengths = loadIntegers(flag, path, batch);
   NYSJIT_RETURN_IF_ERROR(lengths);
   for (size_t b = 0; b < lengths->size(); ++b)
@@ -122,107 +147,92 @@ Status readLengths(const std::string &path, int64_t batch, Inputs &inputs) {
       return shapeError(element(flag, b), "0 to " + std::to_string(inputs.length),
                         std::to_string((*lengths)[b]));
   inputs.lengths = *lengths;
-  inputs.seqlens = Tensor::integers(*lengths);
+  inputs.tensors.emplace("seqlens", Tensor::integers(*lengths));
   return {};
 }
 
 Status readSourceLengths(const std::string &path, Inputs &inputs) {
-  const char *flag = "--source-len";
-  Result<std::vector<int64_t>> parts = loadIntegers(flag, path, int64_t(inputs.lengths.size()));
-  NYSJIT_RETURN_IF_ERROR(parts);
-  for (size_t b = 0; b < parts->size(); ++b)
-    if ((*parts)[b] < 0 || (*parts)[b] > inputs.lengths[b])
+  const char *flag = tensorRow("source_len").flag;
+  Result<std::vector<int64_t>> lengths = loadIntegers(flag, path, int64_t(inputs.lengths.size()));
+  NYSJIT_RETURN_IF_ERROR(lengths);
+  for (size_t b = 0; b < lengths->size(); ++b)
+    if ((*lengths)[b] < 0 || (*lengths)[b] > inputs.lengths[b])
       return shapeError(element(flag, b),
                         "0 to its sequence's length, " + std::to_string(inputs.lengths[b]),
-                        std::to_string((*parts)[b]));
-  inputs.sourceLengths = *parts;
-  inputs.sourceLen = Tensor::integers(*parts);
+                        std::to_string((*lengths)[b]));
+  inputs.sourceLengths = *lengths;
+  inputs.tensors.emplace("source_len", Tensor::integers(*lengths));
   return {};
 }
 
 /// The landmarks there are hold every sequence.
 Status checkLengths(const KernelSpec &spec, const Inputs &inputs) {
-  const int64_t most = spec.segmentLen ? int64_t(spec.landmarks) * *spec.segmentLen : INT64_MAX;
+  const std::optional<int64_t> most = maximumLength(spec);
+  if (!most)
+    return {};
+  const auto where = [&](size_t b) -> std::string {
+    if (inputs.isPacked)
+      return element(tensorRow("cu_seqlens").flag, b + 1);
+    return inputs.has("seqlens") ? element(tensorRow("seqlens").flag, b) : tensorRow("q").flag;
+  };
   for (size_t b = 0; b < inputs.lengths.size(); ++b)
-    if (inputs.lengths[b] > most)
-      return shapeError(inputs.cuSeqlens ? element("--cu-seqlens", b + 1)
-                        : inputs.seqlens ? element("--seqlens", b)
-                                         : "--q",
-                        "a length of at most landmarks * segment_len = " + std::to_string(most) +
-                            " positions",
-                        std::to_string(inputs.lengths[b]));
+    if (inputs.lengths[b] > *most)
+      return shapeError(where(b), expectedLength(*most), std::to_string(inputs.lengths[b]));
   return {};
 }
 
-std::vector<double> doublesOf(const std::optional<Tensor> &tensor) {
-  return tensor ? tensor->toDoubles() : std::vector<double>();
+/// The sequences: of lengths that a file says, or all of one length.
+Status readSequences(const TensorFiles &files, Inputs &inputs) {
+  const auto offsets = files.find("cu_seqlens");
+  const auto lengths = files.find("seqlens");
+  if (offsets != files.end())
+    NYSJIT_RETURN_IF_ERROR(readOffsets(offsets->second, inputs));
+  else if (lengths != files.end())
+    NYSJIT_RETURN_IF_ERROR(readLengths(lengths->second, inputs.dimensions.at("B"), inputs));
+  else
+    inputs.lengths.assign(size_t(inputs.dimensions.at("B")), inputs.length);
+  inputs.starts.resize(inputs.lengths.size());
+  if (const auto source = files.find("source_len"); source != files.end())
+    NYSJIT_RETURN_IF_ERROR(readSourceLengths(source->second, inputs));
+  if ((inputs.isPacked || inputs.has("seqlens")) && !inputs.lengths.empty())
+    inputs.maxLength =
+        // 0 would be the longest there may be
+        std::max<int64_t>(*std::ranges::max_element(inputs.lengths), 1);
+  return {};
 }
 
 } // namespace
 
-Result<Inputs> loadInputs(const KernelSpec &spec, const InputFiles &files) {
+std::vector<int64_t> Inputs::shapeOf(const TensorRow &row) const {
+  std::vector<int64_t> shape;
+  for (const std::string_view name : dimensionNames(row, isPacked))
+    shape.push_back(dimensions.find(name)->second);
+  return shape;
+}
+
+Result<Inputs> loadInputs(const KernelSpec &spec, const TensorFiles &files) {
   NYSJIT_RETURN_IF_ERROR(checkPresence(spec, files));
   Inputs inputs;
-  const std::tuple<const char *, const std::string &, Tensor &> needed[] = {
-      {"--q", files.q, inputs.q}, {"--k", files.k, inputs.k}, {"--v", files.v, inputs.v}};
-  for (const auto &[flag, path, tensor] : needed) {
-    Result<Tensor> loaded = loadTensor(flag, path, spec.dtype);
-    NYSJIT_RETURN_IF_ERROR(loaded);
-    tensor = std::move(*loaded);
-  }
-  NYSJIT_RETURN_IF_ERROR(checkShapes(spec, files.cuSeqlens.has_value(), inputs));
-  const auto optional = [&](const char *flag, const auto &path, std::vector<int64_t> shape,
-                            auto &tensor) {
-    return loadOptional(flag, path, spec.dtype, shape, tensor);
-  };
-  NYSJIT_RETURN_IF_ERROR(optional("--landmark-q", files.landmarkQ,
-                                  {inputs.queryHeads, spec.landmarks, spec.headDim},
-                                  inputs.landmarkQ));
-  NYSJIT_RETURN_IF_ERROR(optional("--landmark-k", files.landmarkK,
-                                  {inputs.keyHeads, spec.landmarks, spec.headDim},
-                                  inputs.landmarkK));
-  NYSJIT_RETURN_IF_ERROR(
-      optional("--conv", files.conv, {inputs.queryHeads, spec.convKernel}, inputs.conv));
-
-  // The sequences: of lengths that a file says, or all of one length.
-  const int64_t batch = inputs.q.shape[0];
-  if (files.cuSeqlens)
-    NYSJIT_RETURN_IF_ERROR(readOffsets(*files.cuSeqlens, inputs));
-  else if (files.seqlens)
-    NYSJIT_RETURN_IF_ERROR(readLengths(*files.seqlens, batch, inputs));
-  else
-    inputs.lengths.assign(size_t(batch), inputs.length);
-  inputs.starts.resize(inputs.lengths.size());
-  if (files.sourceLen)
-    NYSJIT_RETURN_IF_ERROR(readSourceLengths(*files.sourceLen, inputs));
+  inputs.isPacked = files.contains("cu_seqlens");
+  NYSJIT_RETURN_IF_ERROR(loadFloats(spec, files, inputs));
+  NYSJIT_RETURN_IF_ERROR(readSequences(files, inputs));
   NYSJIT_RETURN_IF_ERROR(checkLengths(spec, inputs));
-  if ((files.cuSeqlens || files.seqlens) && !inputs.lengths.empty())
-    inputs.maxLength =
-        // 0 would be the longest there may be
-        std::max<int64_t>(*std::ranges::max_element(inputs.lengths), 1);
   return inputs;
 }
 
-ReferenceCase::ReferenceCase(const KernelSpec &spec, const Inputs &inputs, double scale)
-    : q(inputs.q.toDoubles()), k(inputs.k.toDoubles()), v(inputs.v.toDoubles()),
-      landmarkQ(doublesOf(inputs.landmarkQ)), landmarkK(doublesOf(inputs.landmarkK)),
-      conv(doublesOf(inputs.conv)) {
-  const auto pointer = [](const std::vector<double> &values) {
-    return values.empty() ? nullptr : values.data();
-  };
+ReferenceCase::ReferenceCase(const KernelSpec &spec, const Inputs &inputs, double scale) {
   own.spec = spec;
   own.scale = scale;
-  own.packed = inputs.isPacked();
-  own.batch = own.packed ? 1 : inputs.q.shape[0];
-  own.queryHeads = inputs.queryHeads;
-  own.keyHeads = inputs.keyHeads;
+  own.packed = inputs.isPacked;
+  own.batch = own.packed ? 1 : inputs.dimensions.at("B");
+  own.queryHeads = inputs.dimensions.at("Hq");
+  own.keyHeads = inputs.dimensions.at("Hkv");
   own.length = inputs.length;
-  own.q = q.data();
-  own.k = k.data();
-  own.v = v.data();
-  own.landmarkQ = pointer(landmarkQ);
-  own.landmarkK = pointer(landmarkK);
-  own.conv = pointer(conv);
+  for (const auto &[name, tensor] : inputs.tensors)
+    if (const auto member = reference::inputTensor(name)) {
+      const std::vector<double> &numbers = values.emplace_back(tensor.toDoubles());
+      own.*member = numbers.empty() ? nullptr : numbers.data();
+    }
   own.starts = inputs.starts;
   own.lengths = inputs.lengths;
   own.sourceLengths = inputs.sourceLengths;

@@ -3,33 +3,33 @@
 #include "runtime/cli/options.h"
 #include "runtime/cli/tensors.h"
 #include "runtime/reference/reference.h"
+#include "runtime/spec/tensor_table.h"
+
+#include <list>
+#include <map>
 
 namespace nysjit::cli {
 
 struct Inputs {
-  Tensor q;
-  Tensor k;
-  Tensor v; // [B, heads, length, d]; packed [length, heads, d]
-  std::optional<Tensor> landmarkQ;
-  std::optional<Tensor> landmarkK;
-  std::optional<Tensor> conv;
-  std::optional<Tensor> cuSeqlens;
-  std::optional<Tensor> seqlens;
-  std::optional<Tensor> sourceLen; // int32
-  int64_t queryHeads = 0;
-  int64_t keyHeads = 0;
-  int64_t length = 0;
+  std::map<std::string, Tensor, std::less<>> tensors; // by the names of the table of tensors
+  // "B", "Hq", "Hkv", "n", "d", "m", "c"; packed "total" instead of B and n
+  std::map<std::string, int64_t, std::less<>> dimensions;
+  bool isPacked = false;
+  int64_t length = 0; // n; packed: total
   std::vector<int64_t> starts;
   std::vector<int64_t> lengths;       // rows of each sequence; those of one length, too
   std::vector<int64_t> sourceLengths; // prefix_lm: of each sequence
   int64_t maxLength = 0;              // of nysjit_run_args: 0 for sequences of one length
 
-  bool isPacked() const { return cuSeqlens.has_value(); }
+  const Tensor &at(std::string_view name) const { return tensors.find(name)->second; }
+  bool has(std::string_view name) const { return tensors.contains(name); }
+  /// The shape of a floating tensor whose dimensions are all known.
+  std::vector<int64_t> shapeOf(const TensorRow &row) const;
 };
 
-/// Reads the files and checks, as far as can be known without the program, all that a run would
-/// refuse. Errors name the flag, what was expected and what was found.
-Result<Inputs> loadInputs(const KernelSpec &spec, const InputFiles &files);
+/// Reads the inputs' files and checks, as far as can be known without the program, all that a run
+/// would refuse. Errors name the flag, what was expected and what was found.
+Result<Inputs> loadInputs(const KernelSpec &spec, const TensorFiles &files);
 
 /// The same for the float64 reference, which keeps pointers: `input` is valid as long as this is.
 class ReferenceCase {
@@ -40,12 +40,7 @@ public:
   const reference::ReferenceInput &input() const { return own; }
 
 private:
-  std::vector<double> q;
-  std::vector<double> k;
-  std::vector<double> v;
-  std::vector<double> landmarkQ;
-  std::vector<double> landmarkK;
-  std::vector<double> conv;
+  std::list<std::vector<double>> values;
   reference::ReferenceInput own;
 };
 

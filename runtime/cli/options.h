@@ -3,6 +3,7 @@
 #include "runtime/base/result.h"
 #include "runtime/spec/spec.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -19,26 +20,15 @@ struct CompileOptions {
   std::optional<std::string> output;
 };
 
-/// Paths of a run's tensors; which of the optional ones there must be depends on the spec.
-struct InputFiles {
-  std::string q;
-  std::string k;
-  std::string v;
-  std::optional<std::string> landmarkQ;
-  std::optional<std::string> landmarkK;
-  std::optional<std::string> conv;
-  std::optional<std::string> cuSeqlens;
-  std::optional<std::string> seqlens; // not both
-  std::optional<std::string> sourceLen;
-};
+/// Paths of a run's tensors, inputs and outputs, by the names of the table of tensors.
+using TensorFiles = std::map<std::string, std::string, std::less<>>;
 
 struct RunOptions {
   std::string spec;
   DeviceKind device = DeviceKind::Cpu;
   std::optional<Target> target; // absent: the device's own
   std::optional<std::string> config;
-  InputFiles inputs;
-  std::string output; // path
+  TensorFiles tensors; // q, k, v and o at least
   std::optional<float> scale;
   int repeat = 1;
   int threads = 0; // 0: all CPUs

@@ -2,12 +2,9 @@
 #include "runtime/cli/program.h"
 #include "runtime/cli/files.h"
 #include "runtime/cli/progress.h"
-#include "runtime/worker/wire.h"
+#include "runtime/spec/tensor_table.h"
 
 #include <nlohmann/json.hpp>
-
-#include <algorithm>
-#include <cstring>
 
 namespace nysjit::cli {
 
@@ -21,21 +18,14 @@ Error inFile(const std::string &path, Error error) {
 
 } // namespace
 
-Status checkStatus(nysjit_status status) {
-  if (status == NYSJIT_OK)
-    return {};
-  return errorFromJson(
-      nlohmann::json::parse(nysjit_last_error_json(), nullptr, /*allow_exceptions=*/false));
-}
-
-Result<Request> readRequest(const std::string &specPath,
-                            const std::optional<std::string> &configPath, Target target) {
+Result<RequestFiles> readRequest(const std::string &specPath,
+                                 const std::optional<std::string> &configPath) {
   Result<std::string> text = readFile("SPEC", specPath);
   NYSJIT_RETURN_IF_ERROR(text);
   Result<KernelSpec> spec = parseKernelSpec(*text);
   if (!spec)
     return inFile(specPath, spec.takeError());
-  Request request{*spec, {}, target};
+  RequestFiles request{*spec, {}};
   if (!configPath)
     return request;
   Result<std::string> configText = readFile("--config", *configPath);
@@ -43,46 +33,34 @@ Result<Request> readRequest(const std::string &specPath,
   Result<KernelConfig> config = parseKernelConfig(*configText);
   if (!config)
     return inFile(*configPath, config.takeError());
-  request.config = *config;
+  request.config = std::move(*config);
   return request;
 }
 
 Error namedByFlag(Error error) {
-  for (const char *name : {"q", "k", "v", "o", "landmark_q", "landmark_k", "conv", "cu_seqlens",
-                           "seqlens", "source_len"}) {
-    // "conv", "conv.shape[1]", "seqlens[2]"
-    const size_t end = error.where.find_first_of(".[");
-    if (error.where.substr(0, end) != name)
-      continue;
-    std::string flag = (std::strcmp(name, "o") == 0 ? "-" : "--") + std::string(name);
-    std::ranges::replace(flag, '_', '-');
-    if (error.message.starts_with(error.where + ":"))
-      error.message.replace(0, std::strlen(name), flag);
-    error.where.replace(0, std::strlen(name), flag);
-    break;
-  }
+  // "conv", "conv.shape[1]", "seqlens[2]"
+  const std::string name = error.where.substr(0, error.where.find_first_of(".["));
+  const TensorRow *row = findTensor(name);
+  if (!row || !row->flag)
+    return error;
+  if (error.message.starts_with(error.where + ":"))
+    error.message.replace(0, name.size(), row->flag);
+  error.where.replace(0, name.size(), row->flag);
   return error;
 }
 
-Result<Host> Host::create(ContextOptions options) {
-  Host host;
-  host.context.reset(new nysjit_context{RuntimeContext(std::move(options))});
-  return host;
+std::string compilingText(const ProgramRequest &request) {
+  return std::string("compiling ") + layoutName(request.spec.layout) + " for " +
+         targetName(request.target);
 }
 
-Result<Program> Program::prepare(const Host &host, const Request &request) {
-  Program result;
-  std::string spec = canonicalJson(request.spec);
-  std::string config = canonicalJson(request.config);
-  const char *target = targetName(request.target);
-  Progress progress(std::string("compiling ") + layoutName(request.spec.layout) + " for " + target);
-  nysjit_program *program = nullptr;
-  NYSJIT_RETURN_IF_ERROR(
-      checkStatus(nysjit_prepare(host.get(), spec.c_str(), config.c_str(), target, &program)));
-  result.program.reset(program);
-  result.facts.size = sizeof result.facts;
-  NYSJIT_RETURN_IF_ERROR(checkStatus(nysjit_program_get_info(program, &result.facts)));
-  return result;
+Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request) {
+  Progress progress(compilingText(request));
+  return context.prepare(request);
+}
+
+nlohmann::json parsed(const std::string &text) {
+  return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 } // namespace nysjit::cli

@@ -1,63 +1,33 @@
-// The runtime as the command uses it: a context and one program of the C API, owned, with statuses
-// as Errors.
+// The request that `compile` and `run` share, read from its files, and its program prepared.
 #pragma once
-#include "runtime/api/handles.h"
+#include "runtime/api/context.h"
 #include "runtime/base/result.h"
-#include "runtime/include/nysjit.h"
-#include "runtime/spec/spec.h"
+#include "runtime/spec/request.h"
 
-#include <memory>
+#include <optional>
 #include <string>
 
 namespace nysjit::cli {
 
-/// A failed status as an Error, from the calling thread's last error.
-Status checkStatus(nysjit_status status);
-
-/// An error of the API under the name of the flag that its argument came from: "q.shape[2]" is
+/// An error of the library under the name of the flag that its argument came from: "q.shape[2]" is
 /// "--q.shape[2]".
 Error namedByFlag(Error error);
 
-/// The request that `compile` and `run` share, read from its files.
-struct Request {
+/// The files SPEC and --config, parsed; where the program is to run may be known later.
+struct RequestFiles {
   KernelSpec spec;
   KernelConfig config;
-  Target target;
+  ProgramRequest on(const Target &target) const { return {spec, config, target}; }
 };
-Result<Request> readRequest(const std::string &specPath,
-                            const std::optional<std::string> &configPath, Target target);
+Result<RequestFiles> readRequest(const std::string &specPath,
+                                 const std::optional<std::string> &configPath);
 
-/// A context of the API.
-class Host {
-public:
-  static Result<Host> create(ContextOptions options);
-  nysjit_context *get() const { return context.get(); }
-  /// The same past the API.
-  RuntimeContext &runtime() const { return context->context; }
+/// "compiling causal for cpu:native": what Progress says of it.
+std::string compilingText(const ProgramRequest &request);
+/// Loads or compiles the program; shows progress.
+Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request);
 
-private:
-  struct Release {
-    void operator()(nysjit_context *context) const { nysjit_context_destroy(context); }
-  };
-  std::unique_ptr<nysjit_context, Release> context;
-};
-
-class Program {
-public:
-  /// Loads or compiles the program; shows progress.
-  static Result<Program> prepare(const Host &host, const Request &request);
-  nysjit_program *get() const { return program.get(); }
-  /// The same past the API.
-  const LoadedProgram &loaded() const { return *program->prepared.program; }
-  /// Its strings live as long as this object.
-  const nysjit_program_info &info() const { return facts; }
-
-private:
-  struct Release {
-    void operator()(nysjit_program *program) const { nysjit_program_release(program); }
-  };
-  std::unique_ptr<nysjit_program, Release> program;
-  nysjit_program_info facts{};
-};
+/// A text of the library's own as JSON.
+nlohmann::json parsed(const std::string &text);
 
 } // namespace nysjit::cli

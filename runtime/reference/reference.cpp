@@ -1,5 +1,6 @@
 // Heads and sequences: gathers [n, d] matrices, runs the layout, adds the convolution, scatters.
 #include "runtime/reference/reference.h"
+#include "runtime/spec/lengths.h"
 
 #include <algorithm>
 
@@ -63,7 +64,25 @@ Matrix layoutOf(const Head &head, const ReferenceInput &input, int64_t segmentLe
   return Matrix();
 }
 
+struct InputRow {
+  std::string_view name;
+  const double *ReferenceInput::*member;
+};
+constexpr InputRow inputRows[] = {{"q", &ReferenceInput::q},
+                                  {"k", &ReferenceInput::k},
+                                  {"v", &ReferenceInput::v},
+                                  {"landmark_q", &ReferenceInput::landmarkQ},
+                                  {"landmark_k", &ReferenceInput::landmarkK},
+                                  {"conv", &ReferenceInput::conv}};
+
 } // namespace
+
+const double *ReferenceInput::*inputTensor(std::string_view name) {
+  for (const InputRow &row : inputRows)
+    if (row.name == name)
+      return row.member;
+  return nullptr;
+}
 
 Result<std::vector<double>> compute(const ReferenceInput &input) {
   const KernelSpec &spec = input.spec;
@@ -76,20 +95,16 @@ Result<std::vector<double>> compute(const ReferenceInput &input) {
   const int64_t rows = input.packed ? input.length : input.batch * input.length;
   std::vector<double> out(static_cast<size_t>(rows * input.queryHeads * spec.headDim), 0.0);
   const Indexing at{input};
+  const std::optional<int64_t> longest = maximumLength(spec);
   for (size_t sequence = 0; sequence < lengths.size(); ++sequence) {
     const int64_t b = static_cast<int64_t>(sequence);
     const int64_t start = starts[sequence];
     const int64_t length = lengths[sequence];
     if (length == 0)
       continue;
-    const int64_t segmentLen = spec.segmentLen  ? *spec.segmentLen
-                               : spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks
-                                                : 1;
-    if (spec.segmentLen && length > int64_t(spec.landmarks) * segmentLen)
-      return Error::mismatch(ErrorKind::InvalidShape, "q",
-                             "a length of at most landmarks * segment_len = " +
-                                 std::to_string(int64_t(spec.landmarks) * segmentLen) +
-                                 " positions",
+    const int64_t segmentLen = segmentLength(spec, length);
+    if (longest && length > *longest)
+      return Error::mismatch(ErrorKind::InvalidShape, "q", expectedLength(*longest),
                              std::to_string(length));
     for (int64_t h = 0; h < input.queryHeads; ++h) {
       const int64_t keyHead = h / (input.queryHeads / input.keyHeads); // grouped queries

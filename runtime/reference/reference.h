@@ -6,6 +6,7 @@
 #include "runtime/spec/spec.h"
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace nysjit::reference {
@@ -31,6 +32,10 @@ struct ReferenceInput {
       lengths; // one a sequence: rows [start, start + length); both empty: all of n
   std::vector<int64_t> sourceLengths; // prefix_lm: one a sequence
 };
+
+/// The member that holds a floating input, by its name in the table of tensors; null for what is no
+/// pointer here (outputs, and sequences, which are vectors).
+const double *ReferenceInput::*inputTensor(std::string_view name);
 
 /// O in q's layout; rows outside every sequence are 0 and nothing there is read. n > landmarks *
 /// segment_len is an error.

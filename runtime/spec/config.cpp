@@ -108,7 +108,7 @@ template <std::same_as<json> Json> Result<KernelConfig> parseKernelConfig(const 
 
 template Result<KernelConfig> parseKernelConfig(const json &);
 
-std::string canonicalJson(const KernelConfig &config) {
+json canonicalObject(const KernelConfig &config) {
   json object = json::object();
   for (const auto &[name, block] : config.kernels) {
     json &kernel = object[name] = json::object();
@@ -116,7 +116,11 @@ std::string canonicalJson(const KernelConfig &config) {
       if (block.*row.member)
         kernel[row.name] = *(block.*row.member);
   }
-  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+  return object;
+}
+
+std::string canonicalJson(const KernelConfig &config) {
+  return canonicalText(canonicalObject(config));
 }
 
 } // namespace nysjit

@@ -25,7 +25,8 @@ constexpr LayoutSet bidirectional = layoutBit(Layout::Bidirectional);
 constexpr LayoutSet segmentCausal = layoutBit(Layout::SegmentCausal);
 constexpr LayoutSet prefixLm = layoutBit(Layout::PrefixLm);
 constexpr LayoutSet scan = layoutBit(Layout::Scan);
-constexpr LayoutSet all = causal | exactCausal | bidirectional | segmentCausal | prefixLm | scan;
+constexpr LayoutSet all = allLayouts;
+static_assert(all == (causal | exactCausal | bidirectional | segmentCausal | prefixLm | scan));
 constexpr LayoutSet withLandmarks = all & ~exactCausal;
 constexpr LayoutSet withInverse = bidirectional | prefixLm | scan;
 

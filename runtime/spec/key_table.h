@@ -13,6 +13,7 @@ enum class ValueType { Integer, Number, Choice };
 /// Which layouts use a key: bit i for layout i.
 using LayoutSet = unsigned;
 constexpr LayoutSet layoutBit(Layout layout) { return 1u << unsigned(layout); }
+inline constexpr LayoutSet allLayouts = 2 * layoutBit(Layout::Scan) - 1; // Scan is the last
 
 /// What beside the layout decides that a key is used.
 enum class Condition { None, NotStreaming, FromFirstK, Float32 };

@@ -107,7 +107,7 @@ template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json
 
 template Result<KernelSpec> parseKernelSpec(const json &);
 
-std::string canonicalJson(const KernelSpec &spec) {
+json canonicalObject(const KernelSpec &spec) {
   json object = json::object();
   for (const KeyRow &row : keyTable()) {
     json value = usesKey(row, spec) ? row.get(spec) : json();
@@ -115,7 +115,13 @@ std::string canonicalJson(const KernelSpec &spec) {
       object[row.name] =
           row.type == ValueType::Choice ? json(row.choices[value.get<size_t>()]) : value;
   }
-  return object.dump();
+  return object;
 }
+
+std::string canonicalText(const json &object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string canonicalJson(const KernelSpec &spec) { return canonicalText(canonicalObject(spec)); }
 
 } // namespace nysjit

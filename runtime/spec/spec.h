@@ -1,16 +1,16 @@
-// KernelSpec: what is computed. KernelConfig: how. Target: where. Shared by compiler and runtime,
-// without LLVM. The key table in key_table.cpp is the only place that knows names, types, ranges
+// KernelSpec: what is computed. KernelConfig: how. (Target, in target.h: where.) Shared by compiler
+// and runtime, without LLVM. The key table in key_table.cpp is the only place that knows names, types, ranges
 // and which layout uses which key; the parser, the canonical form and every message come from it.
 // Defaults are the member initializers below.
 #pragma once
 #include "runtime/base/result.h"
+#include "runtime/spec/target.h"
 
 #include <concepts>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -50,6 +50,9 @@ template <std::same_as<nlohmann::json> Json> Result<KernelSpec> parseKernelSpec(
 /// One line, keys sorted, every key the layout uses present (segment_len only if given): equal
 /// specs, equal text.
 std::string canonicalJson(const KernelSpec &spec);
+/// The same as an object; canonicalText writes it.
+nlohmann::json canonicalObject(const KernelSpec &spec);
+std::string canonicalText(const nlohmann::json &object);
 
 const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);
@@ -78,33 +81,6 @@ template <std::same_as<nlohmann::json> Json>
 Result<KernelConfig> parseKernelConfig(const Json &object);
 /// One line, keys sorted, only what is set.
 std::string canonicalJson(const KernelConfig &config);
-
-/// What a program is compiled for: "cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4"; "cuda:sm_80",
-/// 86, 89, 90, 100, 120.
-enum class CpuLevel { Native, V3, V4 };
-enum class TargetKind { Cpu, Cuda };
-struct Target {
-  CpuLevel level = CpuLevel::Native; // of a CPU target
-  TargetKind kind = TargetKind::Cpu;
-  int sm = 0; // of a cuda target: its compute capability, 80 for 8.0
-  bool isCuda() const { return kind == TargetKind::Cuda; }
-  bool operator==(const Target &) const = default;
-};
-/// All there are, in the order of messages.
-std::span<const Target> allTargets();
-/// Parses a target name; an unknown one is ErrorKind::UnknownDevice with the names there are.
-Result<Target> parseTarget(std::string_view name);
-const char *targetName(const Target &target);
-/// The target whose code suits a GPU of this compute capability best: its own, else the highest
-/// below it whose machine code runs there (the same major number). Unavailable if there is none.
-Result<Target> targetForCapability(int capability);
-
-/// What programs run on: one for each context.
-enum class DeviceKind { Cpu, Cuda, PtxEmulator };
-/// "cpu", "cuda" or "ptx-emulator"; another is ErrorKind::UnknownDevice with those there are.
-Result<DeviceKind> parseDevice(std::string_view name);
-const char *deviceName(DeviceKind device);
-/// InvalidArgument unless the device runs code of the target's kind.
-Status checkTargetFits(const Target &target, DeviceKind device);
+nlohmann::json canonicalObject(const KernelConfig &config);
 
 } // namespace nysjit

@@ -1,59 +1,73 @@
-// The names of targets and devices.
+// The table of targets, and the names of devices.
+#include "runtime/spec/target.h"
 #include "runtime/spec/json_text.h"
-#include "runtime/spec/spec.h"
 
+#include <algorithm>
 #include <array>
+#include <string>
 
 namespace nysjit {
 
 namespace {
 
+constexpr Target cpu(CpuLevel level) { return {level, TargetKind::Cpu, 0}; }
 constexpr Target cuda(int sm) { return {CpuLevel::Native, TargetKind::Cuda, sm}; }
-constexpr std::array<Target, 9> targets = {{{CpuLevel::Native},
-                                            {CpuLevel::V3},
-                                            {CpuLevel::V4},
-                                            cuda(80),
-                                            cuda(86),
-                                            cuda(89),
-                                            cuda(90),
-                                            cuda(100),
-                                            cuda(120)}};
-constexpr std::array<const char *, 9> targetNames = {"cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4",
-                                                     "cuda:sm_80", "cuda:sm_86",    "cuda:sm_89",
-                                                     "cuda:sm_90", "cuda:sm_100",   "cuda:sm_120"};
+
+constexpr TargetRow rows[] = {
+    {"cpu:native", cpu(CpuLevel::Native)},
+    {"cpu:x86-64-v3", cpu(CpuLevel::V3), {"x86-64-v3", 256, 16}},
+    {"cpu:x86-64-v4", cpu(CpuLevel::V4), {"x86-64-v4", 512, 32}},
+    {"cuda:sm_80", cuda(80), {}, {70, 166912, false}},
+    {"cuda:sm_86", cuda(86), {}, {71, 101376, false}},
+    {"cuda:sm_89", cuda(89), {}, {78, 101376, false}},
+    {"cuda:sm_90", cuda(90), {}, {78, 232448, true}},
+    {"cuda:sm_100", cuda(100), {}, {86, 232448, true}},
+    {"cuda:sm_120", cuda(120), {}, {87, 101376, true}},
+};
 constexpr std::array deviceNames = {"cpu", "cuda", "ptx-emulator"};
 
 /// "a, b or c"
-template <size_t N> std::string listed(const std::array<const char *, N> &names) {
+std::string listed(std::span<const char *const> names) {
   std::string text = names[0];
-  for (size_t i = 1; i < N; ++i)
-    text += std::string(i + 1 < N ? ", " : " or ") + names[i];
+  for (size_t i = 1; i < names.size(); ++i)
+    text += std::string(i + 1 < names.size() ? ", " : " or ") + names[i];
   return text;
+}
+
+Error unknownTarget(std::string found) {
+  std::array<const char *, std::size(rows)> names;
+  std::ranges::transform(rows, names.begin(), &TargetRow::name);
+  return Error::mismatch(ErrorKind::UnknownDevice, "target", listed(names), std::move(found));
 }
 
 std::string inQuotes(std::string_view name) { return "\"" + describeName(name) + "\""; }
 
 } // namespace
 
-std::span<const Target> allTargets() { return targets; }
+std::span<const TargetRow> targetTable() { return rows; }
+
+Result<const TargetRow *> targetRow(const Target &target) {
+  for (const TargetRow &row : rows)
+    if (target == row.target)
+      return &row;
+  return unknownTarget(target.isCuda() ? "sm_" + std::to_string(target.sm) : "another");
+}
 
 Result<Target> parseTarget(std::string_view name) {
-  for (size_t i = 0; i < targets.size(); ++i)
-    if (name == targetNames[i])
-      return targets[i];
-  return Error::mismatch(ErrorKind::UnknownDevice, "target", listed(targetNames), inQuotes(name));
+  for (const TargetRow &row : rows)
+    if (name == row.name)
+      return row.target;
+  return unknownTarget(inQuotes(name));
 }
 
 const char *targetName(const Target &target) {
-  for (size_t i = 0; i < targets.size(); ++i)
-    if (target == targets[i])
-      return targetNames[i];
-  return "unknown";
+  const Result<const TargetRow *> row = targetRow(target);
+  return row ? (*row)->name : "unknown";
 }
 
 Result<Target> targetForCapability(int capability) {
   const Target *best = nullptr;
-  for (const Target &target : targets)
+  for (const auto &[name, target, ofCpu, ofGpu] : rows)
     if (target.isCuda() && target.sm <= capability && target.sm / 10 == capability / 10)
       best = &target;
   if (best)

@@ -18,11 +18,6 @@ std::vector<std::tuple<std::string, std::string>> cases() {
   return found;
 }
 
-std::string flagOf(std::string array) {
-  std::ranges::replace(array, '_', '-');
-  return "--" + array;
-}
-
 class GoldenRun : public CommandTest,
                   public testing::WithParamInterface<std::tuple<std::string, std::string>> {};
 
@@ -33,10 +28,9 @@ TEST_P(GoldenRun, PassesTheCheckAndIsTheCasesOwnOutput) {
   const golden::Case c = golden::load(name);
   std::vector<std::string> arguments = {
       "run", source + "spec.json", "--device", device, "-o", "o.npy", "--check"};
-  for (const char *array :
-       {"q", "k", "v", "landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len"})
-    if (c.has(array))
-      arguments.insert(arguments.end(), {flagOf(array), source + array + ".npy"});
+  for (const TensorRow &row : tensorTable())
+    if (row.flag && !isOutput(row) && c.has(row.name))
+      arguments.insert(arguments.end(), {row.flag, source + row.name + ".npy"});
   if (const auto run = nlohmann::json::parse(golden::textOf(source + "run.json"));
       run.contains("scale"))
     arguments.insert(arguments.end(), {"--scale", run["scale"].dump()});

@@ -23,9 +23,9 @@ Target cuda(int sm) { return *parseTarget("cuda:sm_" + std::to_string(sm)); }
 
 std::vector<Target> gpuTargets() {
   std::vector<Target> targets;
-  for (const Target &target : allTargets())
-    if (target.isCuda())
-      targets.push_back(target);
+  for (const TargetRow &row : targetTable())
+    if (row.target.isCuda())
+      targets.push_back(row.target);
   return targets;
 }
 
@@ -194,7 +194,7 @@ TEST(GpuCompile, AConfigThatDoesNotFitSaysWhatExceedsWhat) {
   // Half the columns are left to choose: then it fits where a block has more.
   request.config.kernels["exact_causal"].blockN = std::nullopt;
   request.target = cuda(90);
-  EXPECT_LE(compiled(request).plan.kernels[0].sharedBytes, gpuInfo(cuda(90)).sharedBytes);
+  EXPECT_LE(compiled(request).plan.kernels[0].sharedBytes, gpuInfo(cuda(90))->sharedBytes);
 }
 
 TEST(GpuCompile, DefaultsFitEveryTarget) {
@@ -207,7 +207,7 @@ TEST(GpuCompile, DefaultsFitEveryTarget) {
     // six, four of them with a variant for rows that are not aligned
     EXPECT_EQ(plan.kernels.size(), 10u);
     for (const PlanKernel &kernel : plan.kernels)
-      EXPECT_LE(kernel.sharedBytes, gpuInfo(target).sharedBytes)
+      EXPECT_LE(kernel.sharedBytes, gpuInfo(target)->sharedBytes)
           << kernel.name << " for " << targetName(target);
   }
 }

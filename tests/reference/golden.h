@@ -3,6 +3,7 @@
 #pragma once
 #include "runtime/npy/npy.h"
 #include "runtime/reference/reference.h"
+#include "runtime/spec/tensor_table.h"
 
 #include <gtest/gtest.h>
 
@@ -77,18 +78,11 @@ inline reference::ReferenceInput inputOf(const Case &c,
   input.queryHeads = q[1];
   input.keyHeads = k[1];
   input.length = input.packed ? q[0] : q[2];
-  auto tensor = [&](const char *name) -> const double * {
-    if (!c.has(name))
-      return nullptr;
-    storage[name] = c.arrays.at(name).toDouble();
-    return storage[name].data();
-  };
-  input.q = tensor("q");
-  input.k = tensor("k");
-  input.v = tensor("v");
-  input.conv = tensor("conv");
-  input.landmarkQ = tensor("landmark_q");
-  input.landmarkK = tensor("landmark_k");
+  for (const TensorRow &row : tensorTable())
+    if (const auto member = reference::inputTensor(row.name); member && c.has(row.name)) {
+      storage[row.name] = c.arrays.at(row.name).toDouble();
+      input.*member = storage[row.name].data();
+    }
   if (c.has("cu_seqlens")) {
     const std::vector<int64_t> ends = c.arrays.at("cu_seqlens").toInt64();
     for (size_t i = 0; i + 1 < ends.size(); ++i) {

@@ -53,6 +53,13 @@ INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden::names()), [](c
   return s;
 });
 
+TEST(Tensors, EveryFloatingInputHasItsMember) {
+  for (const TensorRow &row : tensorTable())
+    EXPECT_EQ(inputTensor(row.name) != nullptr,
+              row.role == TensorRole::Input && row.element == TensorElement::SpecDtype)
+        << row.name;
+}
+
 TEST(Causal, SegmentLengthOneIsExact) {
   RandomHead random(40, 8);
   TRACE_SEED(random);

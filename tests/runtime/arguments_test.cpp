@@ -1,5 +1,6 @@
 // Bad arguments through the C API: each a status and a message that names the argument, and o
 // untouched.
+#include "runtime/spec/tensor_table.h"
 #include "tests/runtime/fake_program.h"
 
 #include <functional>
@@ -67,10 +68,6 @@ const BadCall badCalls[] = {
      [](FakeCall &c) { c.args.scale = &notANumber; }},
     {"scale_infinite", NYSJIT_INVALID_ARGUMENT, "scale",
      [](FakeCall &c) { c.args.scale = &infinite; }},
-    {"unused_tensor", NYSJIT_INVALID_ARGUMENT, "landmark_q",
-     [](FakeCall &c) { c.args.landmark_q = &c.q.tensor; }},
-    {"unused_lengths", NYSJIT_INVALID_ARGUMENT, "seqlens",
-     [](FakeCall &c) { c.args.seqlens = &c.q.tensor; }},
     {"reserved_seed", NYSJIT_INVALID_ARGUMENT, "seed", [](FakeCall &c) { c.args.seed = 1; }},
     {"workspace_small", NYSJIT_INVALID_ARGUMENT, "workspace_size",
      [](FakeCall &c) { c.args.workspace = workspace, c.args.workspace_size = 64; }},
@@ -97,6 +94,23 @@ INSTANTIATE_TEST_SUITE_P(Run, Arguments, testing::ValuesIn(badCalls),
                          [](const auto &info) { return std::string(info.param.name); });
 
 class Border : public FakeRuntime {};
+
+TEST_F(Border, tensors_that_the_program_does_not_have_are_refused_by_name) {
+  ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();
+  size_t refused = 0;
+  for (const TensorRow &row : tensorTable()) {
+    FakeCall call(2, 2, 10);
+    if (call.args.*row.field) // q, k, v or o
+      continue;
+    ++refused;
+    call.args.*row.field = &call.q.tensor;
+    EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_INVALID_ARGUMENT) << row.name;
+    EXPECT_EQ(nysjit_last_error(), std::string(row.name) +
+                                       ": expected NULL (a program of layout exact_causal has no "
+                                       "such argument), found a tensor");
+  }
+  EXPECT_EQ(refused + 4, tensorTable().size());
+}
 
 TEST_F(Border, a_precondition_says_what_was_found) {
   ASSERT_EQ(prepare(), NYSJIT_OK);

@@ -187,16 +187,16 @@ TEST(CacheKey, depends_on_each_of_its_parts) {
   otherCpu.leaf7Ebx = 1;
   const Target native;
   const Target v3{CpuLevel::V3};
-  const std::string base = cacheKeyText(spec, config, native, cpu, "id");
-  EXPECT_EQ(base, cacheKeyText(spec, config, native, cpu, "id"));
-  EXPECT_NE(base, cacheKeyText(otherSpec, config, native, cpu, "id"));
-  EXPECT_NE(base, cacheKeyText(spec, otherConfig, native, cpu, "id"));
-  EXPECT_NE(base, cacheKeyText(spec, config, v3, cpu, "id"));
-  EXPECT_NE(base, cacheKeyText(spec, config, native, otherCpu, "id"));
-  EXPECT_NE(base, cacheKeyText(spec, config, native, cpu, "id2"));
+  const std::string base = cacheKeyText({spec, config, native}, cpu, "id");
+  EXPECT_EQ(base, cacheKeyText({spec, config, native}, cpu, "id"));
+  EXPECT_NE(base, cacheKeyText({otherSpec, config, native}, cpu, "id"));
+  EXPECT_NE(base, cacheKeyText({spec, otherConfig, native}, cpu, "id"));
+  EXPECT_NE(base, cacheKeyText({spec, config, v3}, cpu, "id"));
+  EXPECT_NE(base, cacheKeyText({spec, config, native}, otherCpu, "id"));
+  EXPECT_NE(base, cacheKeyText({spec, config, native}, cpu, "id2"));
   // A named level is the same code on every CPU.
-  EXPECT_EQ(cacheKeyText(spec, config, v3, cpu, "id"),
-            cacheKeyText(spec, config, v3, otherCpu, "id"));
+  EXPECT_EQ(cacheKeyText({spec, config, v3}, cpu, "id"),
+            cacheKeyText({spec, config, v3}, otherCpu, "id"));
 }
 
 TEST(CacheKey, a_gpus_depends_on_the_assembler_and_no_cpu) {
@@ -207,13 +207,13 @@ TEST(CacheKey, a_gpus_depends_on_the_assembler_and_no_cpu) {
   otherCpu.leaf7Ebx = 1;
   const Target sm80 = *parseTarget("cuda:sm_80");
   const Target sm90 = *parseTarget("cuda:sm_90");
-  const std::string base = cacheKeyText(spec, config, sm80, cpu, "id", "one");
+  const std::string base = cacheKeyText({spec, config, sm80}, cpu, "id", "one");
   EXPECT_EQ(keyTextLine(base, "assembler"), "one");
   EXPECT_EQ(keyTextLine(base, "cpu"), "");
-  EXPECT_EQ(base, cacheKeyText(spec, config, sm80, otherCpu, "id", "one"));
-  EXPECT_NE(base, cacheKeyText(spec, config, sm80, cpu, "id", "two"));
-  EXPECT_NE(base, cacheKeyText(spec, config, sm90, cpu, "id", "one"));
-  EXPECT_EQ(keyTextLine(cacheKeyText(spec, config, Target(), cpu, "id", "one"), "assembler"), "");
+  EXPECT_EQ(base, cacheKeyText({spec, config, sm80}, otherCpu, "id", "one"));
+  EXPECT_NE(base, cacheKeyText({spec, config, sm80}, cpu, "id", "two"));
+  EXPECT_NE(base, cacheKeyText({spec, config, sm90}, cpu, "id", "one"));
+  EXPECT_EQ(keyTextLine(cacheKeyText({spec, config, Target()}, cpu, "id", "one"), "assembler"), "");
 }
 
 TEST(ToolIdentity, changes_with_the_file) {

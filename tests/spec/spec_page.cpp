@@ -1,8 +1,9 @@
-// One row of Markdown for each row of key_table.cpp and config.cpp. What holds for a key is said by
-// its row alone.
+// One row of Markdown for each row of key_table.cpp, config.cpp and tensor_table.cpp. What holds for
+// a key or a tensor is said by its row alone.
 #include "tests/spec/spec_page.h"
 #include "runtime/spec/config_table.h"
 #include "runtime/spec/key_table.h"
+#include "runtime/spec/tensor_table.h"
 
 #include <algorithm>
 #include <bit>
@@ -40,6 +41,8 @@ std::string layoutsText(LayoutSet set) {
   std::vector<std::string> out;
   for (Layout layout : layouts)
     (set & layoutBit(layout) ? in : out).push_back(code(layoutName(layout)));
+  if (in.empty())
+    return "none yet";
   return out.empty() ? "all" : out.size() == 1 ? "all but " + out[0] : join(in);
 }
 
@@ -92,10 +95,67 @@ std::string typeText(const ConfigRow &row) {
          range(row.minimum, row.maximum) + (row.isPowerOfTwo ? ", power of two" : "");
 }
 
+std::string shapeText(const TensorRow &row) {
+  if (row.shape.empty())
+    return "–";
+  std::string text;
+  for (const bool isPacked : {false, true}) {
+    if (isPacked && !row.isPackable)
+      break;
+    std::vector<std::string> names;
+    for (const std::string_view name : dimensionNames(row, isPacked))
+      names.emplace_back(name);
+    text += (isPacked ? ", packed [" : "[") + join(names) + "]";
+  }
+  return text;
+}
+
+const char *elementText(TensorElement element) {
+  switch (element) {
+  case TensorElement::SpecDtype: return "`dtype`";
+  case TensorElement::Output: return "float32 or `dtype`";
+  case TensorElement::Float32: return "float32";
+  case TensorElement::Int32: return "int32";
+  }
+  return "";
+}
+
+const char *roleText(TensorRole role) {
+  switch (role) {
+  case TensorRole::Input: return "input";
+  case TensorRole::OptionalInput: return "input, optional";
+  case TensorRole::Output: return "output";
+  case TensorRole::OptionalOutput: return "output, optional";
+  case TensorRole::InPlace: return "read and written";
+  case TensorRole::Saved: return "saved, optional";
+  }
+  return "";
+}
+
+std::string usedText(const TensorRow &row) {
+  const std::string text = layoutsText(row.layouts);
+  switch (row.condition) {
+  case TensorCondition::None: break;
+  case TensorCondition::LearnedLandmarks: return text + "; if landmark_source is learned";
+  case TensorCondition::Convolution: return text + "; if conv_kernel is not 0";
+  }
+  return text;
+}
+
+std::string tensorTableText() {
+  std::string text =
+      line({"tensor", "shape", "elements", "role", "layouts", "`nysjit run`", "meaning"}) +
+      "|---|---|---|---|---|---|---|\n";
+  for (const TensorRow &row : tensorTable())
+    text += line({code(row.name), shapeText(row), elementText(row.element), roleText(row.role),
+                  usedText(row), row.flag ? code(row.flag) : "–", row.meaning});
+  return text;
+}
+
 } // namespace
 
 std::string specPage() {
-  std::string page = R"(# The keys of a spec and of a config
+  std::string page = R"(# The keys of a spec and of a config, and the tensors of a run
 
 <!-- Made by build/bin/spec_page of the tables in runtime/spec, which check the JSON, too.
      Change those. -->
@@ -119,7 +179,14 @@ kernels of a spec and the config in use.
   page += line({"key", "type, range", "meaning"}) + "|---|---|---|\n";
   for (const ConfigRow &row : configTable())
     page += line({code(row.name), typeText(row), row.meaning});
-  return page;
+  page += R"(
+The **tensors** of a run, by their names in `nysjit_run_args` and in plans, and by the flag of
+`nysjit run` that names their file. B sequences (or rows of a batch), Hq query heads, Hkv key/value
+heads, n positions, d `head_dim`, m `landmarks`, c `conv_kernel`; packed sequences have `total`
+positions together.
+
+)";
+  return page + tensorTableText();
 }
 
 } // namespace nysjit

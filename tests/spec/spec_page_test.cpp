@@ -1,6 +1,7 @@
 // docs/spec.md is what the tables say.
 #include "runtime/spec/config_table.h"
 #include "runtime/spec/key_table.h"
+#include "runtime/spec/tensor_table.h"
 #include "tests/spec/spec_page.h"
 
 #include <fstream>
@@ -30,6 +31,8 @@ TEST(SpecPage, EveryKeyHasItsMeaning) {
     expectSentence(row.name, row.meaning);
   for (const ConfigRow &row : configTable())
     expectSentence(row.name, row.meaning);
+  for (const TensorRow &row : tensorTable())
+    expectSentence(row.name, row.meaning);
 }
 
 TEST(SpecPage, ARowSaysWhatItsKeyTakes) {
@@ -43,7 +46,11 @@ TEST(SpecPage, ARowSaysWhatItsKeyTakes) {
         "| `stabilizer` | number, 0–1000000 | `0.25` | `causal`, `segment_causal`, `prefix_lm`; "
         "unless landmark_value is streaming | ",
         "| `float32_math` | `tf32x3`, `tf32` | `tf32x3` | all; if dtype is float32 | ",
-        "| `split` | 0, or integer, 256–1073741824, power of two | "})
+        "| `split` | 0, or integer, 256–1073741824, power of two | ",
+        "| `k` | [B, Hkv, n, d], packed [total, Hkv, d] | `dtype` | input | all | `--k` | ",
+        "| `conv` | [Hq, c] | `dtype` | input | all but `exact_causal`; if conv_kernel is not 0 | "
+        "`--conv` | ",
+        "| `seq_starts` | [B] | int32 | input, optional | all | – | "})
     EXPECT_NE(page.find(row), std::string::npos) << row;
 }
 

@@ -1,0 +1,42 @@
+// The flags of a command line as they were given, and what they come to.
+#pragma once
+#include "runtime/cli/options.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nysjit::cli {
+
+using Text = std::optional<std::string>;
+
+/// Absent flags are empty.
+struct Given {
+  std::string spec;
+  std::string key;
+  Text target;
+  Text config;
+  Text emit;
+  Text output; // of compile
+  Text device;
+  std::map<std::string_view, Text> tensors; // of run: by name, each that has a flag
+  Text scale;
+  Text repeat;
+  Text threads;
+  Text async;
+  Text seed;
+  std::vector<std::string> from;
+  bool check = false;
+  bool json = false;
+};
+
+Error argumentError(const std::string &flag, std::string expected, std::string found);
+std::string inQuotes(const std::string &text);
+
+/// Converts and checks all values; an Error names the flag.
+Result<Options> compileOptions(const Given &given);
+Result<Options> runOptions(const Given &given);
+
+} // namespace nysjit::cli

@@ -1,0 +1,209 @@
+// From the flags' texts to values: every message has one form.
+#include "runtime/cli/given.h"
+#include "runtime/spec/json_text.h"
+#include "runtime/spec/stage.h"
+#include "runtime/spec/tensor_table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace nysjit::cli {
+
+Error argumentError(const std::string &flag, std::string expected, std::string found) {
+  return Error::mismatch(ErrorKind::InvalidArgument, flag, std::move(expected), std::move(found));
+}
+std::string inQuotes(const std::string &text) { return '"' + describeName(text) + '"'; }
+
+namespace {
+
+// What a disassembler makes of a cubin: to be shown alone.
+constexpr const char *sass = "sass";
+
+Status needed(const char *flag, const Text &value, const char *what) {
+  if (!value || value->empty())
+    return argumentError(flag, what, value ? "an empty text" : "no such flag");
+  return {};
+}
+
+Result<int> integer(const char *flag, const Text &value, int minimum, int maximum, int absent) {
+  if (!value)
+    return absent;
+  int number = 0;
+  const char *end = value->data() + value->size();
+  std::from_chars_result read = std::from_chars(value->data(), end, number);
+  if (read.ec == std::errc() && read.ptr == end && number >= minimum && number <= maximum)
+    return number;
+  return argumentError(flag,
+                       "an integer, " + std::to_string(minimum) + " to " + std::to_string(maximum),
+                       inQuotes(*value));
+}
+
+Result<std::optional<float>> finiteFloat(const char *flag, const Text &value) {
+  if (!value)
+    return std::optional<float>();
+  double number = 0; // read as a double: a number too small for a float is a number, and 0
+  const char *end = value->data() + value->size();
+  std::from_chars_result read = std::from_chars(value->data(), end, number);
+  if (read.ec == std::errc() && read.ptr == end && std::isfinite(float(number)))
+    return std::optional(float(number));
+  return argumentError(flag, "a finite number", inQuotes(*value));
+}
+
+/// "a, b or c"
+std::string alternatives(const std::vector<std::string> &names) {
+  std::string text = names[0];
+  for (size_t i = 1; i < names.size(); ++i)
+    text += (i + 1 < names.size() ? ", " : " or ") + names[i];
+  return text;
+}
+
+/// What --emit, or --from, may name for a target of this kind.
+std::vector<std::string> stageNames(TargetKind kind, bool isEmit) {
+  std::vector<std::string> names;
+  for (const Stage stage : stagesOf(kind))
+    names.emplace_back(stageName(stage));
+  names.emplace_back(stageName(Stage::Plan));
+  if (isEmit && kind == TargetKind::Cuda)
+    names.emplace_back(sass);
+  return names;
+}
+
+/// A stage of the way to this target.
+Result<std::string> stage(const char *flag, const std::string &name, const Target &target) {
+  const bool isEmit = flag == std::string_view("--emit");
+  const std::vector<std::string> names = stageNames(target.kind, isEmit);
+  if (std::ranges::find(names, name) != names.end())
+    return name;
+  const std::vector<std::string> ofCuda = stageNames(TargetKind::Cuda, /*isEmit=*/true);
+  const bool isCudas = std::ranges::find(ofCuda, name) != ofCuda.end();
+  return argumentError(flag,
+                       alternatives(names) + (target.isCuda() ? " for a cuda target"
+                                              : isCudas       ? " without a --target cuda:..."
+                                                              : ""),
+                       inQuotes(name));
+}
+
+Error under(const char *flag, const Error &error) {
+  return Error::mismatch(error.kind, flag, error.expected, error.found);
+}
+
+Result<Target> target(const Text &name) {
+  Result<Target> parsed = name ? parseTarget(*name) : Target();
+  return parsed ? parsed : under("--target", parsed.error());
+}
+
+/// --device and the flags that depend on it.
+Status readDevice(const Given &given, RunOptions &options) {
+  Result<DeviceKind> device = given.device ? parseDevice(*given.device) : DeviceKind::Cpu;
+  if (!device)
+    return under("--device", device.error());
+  options.device = *device;
+  if (given.target) {
+    Result<Target> named = target(given.target);
+    NYSJIT_RETURN_IF_ERROR(named);
+    if (Status fits = checkTargetFits(*named, *device); !fits)
+      return under("--target", fits.error());
+    options.target = *named;
+  }
+  for (const auto &[flag, value] :
+       {std::pair("--async", &given.async), std::pair("--seed", &given.seed)})
+    if (*value && *device != DeviceKind::PtxEmulator)
+      return argumentError(flag, "--device ptx-emulator beside it",
+                           std::string("device ") + deviceName(*device));
+  if (given.async && *given.async != "eager" && *given.async != "lazy")
+    return argumentError("--async", "eager or lazy", inQuotes(*given.async));
+  options.isLazy = given.async == "lazy";
+  if (given.seed) {
+    const char *end = given.seed->data() + given.seed->size();
+    std::from_chars_result read = std::from_chars(given.seed->data(), end, options.seed);
+    if (read.ec != std::errc() || read.ptr != end)
+      return argumentError("--seed", "an integer, 0 to 18446744073709551615",
+                           inQuotes(*given.seed));
+  }
+  return {};
+}
+
+/// With --json standard output holds one object and nothing else.
+Status checkStandardOutput(const Given &given, const char *flag, const Text &path) {
+  const std::string output = path.value_or("");
+  if (given.json &&
+      (output == "/dev/stdout" || output == "/dev/fd/1" || output == "/proc/self/fd/1"))
+    return argumentError(flag, "a file other than standard output, which --json takes",
+                         inQuotes(output));
+  return {};
+}
+
+/// The tensors' files, those that every run needs among them. Which others there must be depends on
+/// the spec.
+Result<TensorFiles> tensorFiles(const Given &given) {
+  const auto pathOf = [&](std::string_view name) -> const Text & { return given.tensors.at(name); };
+  TensorFiles files;
+  for (const TensorRow &row : tensorTable()) {
+    if (!row.flag)
+      continue;
+    const Text &path = pathOf(row.name);
+    if (isAlwaysNeeded(row) || (isOutput(row) && path))
+      NYSJIT_RETURN_IF_ERROR(
+          needed(row.flag, path, isOutput(row) ? "a file to write" : "a .npy file"));
+    if (path)
+      files.emplace(row.name, *path);
+  }
+  for (const TensorRow &row : tensorTable())
+    if (row.flag && row.notWith && pathOf(row.name) && pathOf(row.notWith))
+      return argumentError(row.flag,
+                           std::string("no such flag beside ") + tensorRow(row.notWith).flag,
+                           inQuotes(*pathOf(row.name)));
+  return files;
+}
+
+} // namespace
+
+Result<Options> compileOptions(const Given &given) {
+  NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given, "-o", given.output));
+  CompileOptions options{.spec = given.spec, .config = given.config, .output = given.output};
+  Result<Target> parsed = target(given.target);
+  NYSJIT_RETURN_IF_ERROR(parsed);
+  options.target = *parsed;
+  if (given.emit) {
+    Result<std::string> name = stage("--emit", *given.emit, options.target);
+    NYSJIT_RETURN_IF_ERROR(name);
+    options.emit = *name;
+  }
+  if (!given.from.empty()) {
+    Result<std::string> name = stage("--from", given.from[0], options.target);
+    NYSJIT_RETURN_IF_ERROR(name);
+    options.from = *name;
+    options.fromFile = given.from[1];
+  }
+  if (given.output && given.output->empty())
+    return argumentError("-o", "a file to write", "an empty text");
+  if (given.json && given.emit && !given.output)
+    return argumentError(
+        "--json", "-o FILE beside --json and --emit, which would share standard output", "no -o");
+  return Options{options};
+}
+
+Result<Options> runOptions(const Given &given) {
+  for (const TensorRow &row : tensorTable())
+    if (row.flag && isOutput(row))
+      NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given, row.flag, given.tensors.at(row.name)));
+  RunOptions options{.spec = given.spec, .config = given.config};
+  NYSJIT_RETURN_IF_ERROR(readDevice(given, options));
+  Result<TensorFiles> tensors = tensorFiles(given);
+  NYSJIT_RETURN_IF_ERROR(tensors);
+  Result<std::optional<float>> scale = finiteFloat("--scale", given.scale);
+  NYSJIT_RETURN_IF_ERROR(scale);
+  Result<int> repeat = integer("--repeat", given.repeat, 1, 1000000, 1);
+  NYSJIT_RETURN_IF_ERROR(repeat);
+  Result<int> threads = integer("--threads", given.threads, 1, 1024, 0);
+  NYSJIT_RETURN_IF_ERROR(threads);
+  options.tensors = std::move(*tensors);
+  options.scale = *scale;
+  options.repeat = *repeat;
+  options.threads = *threads;
+  options.check = given.check;
+  return Options{options};
+}
+
+} // namespace nysjit::cli

@@ -1,0 +1,135 @@
+// The table of tensors against the C API's header, and what is read off its rows.
+#include "runtime/spec/tensor_table.h"
+
+#include <algorithm>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <regex>
+#include <set>
+#include <sstream>
+
+using namespace nysjit;
+
+namespace {
+
+/// The names of nysjit_run_args' tensors, in the header's order.
+std::vector<std::string> headerFields() {
+  std::ostringstream text;
+  text << std::ifstream(NYSJIT_SOURCE_DIR "/runtime/include/nysjit.h").rdbuf();
+  const std::string header = text.str();
+  const std::regex field(R"(\n  const DLTensor \*(\w+);)");
+  std::vector<std::string> names;
+  for (std::sregex_iterator i(header.begin(), header.end(), field), end; i != end; ++i)
+    names.push_back((*i)[1]);
+  return names;
+}
+
+/// Where the row's field stands in the struct.
+ptrdiff_t offsetOf(const TensorRow &row) {
+  static const nysjit_run_args args = {};
+  return reinterpret_cast<const char *>(&(args.*row.field)) - reinterpret_cast<const char *>(&args);
+}
+
+KernelSpec specOf(const std::string &text) {
+  Result<KernelSpec> spec = parseKernelSpec(std::string_view(text));
+  EXPECT_TRUE(spec.ok()) << text;
+  return spec ? *spec : KernelSpec();
+}
+
+std::set<std::string> tensorsOf(const std::string &spec) {
+  std::set<std::string> names;
+  for (const TensorRow &row : tensorTable())
+    if (usesTensor(row, specOf(spec)))
+      names.insert(row.name);
+  return names;
+}
+
+TEST(TensorTable, HasEveryTensorOfTheHeaderOnceAndNoOther) {
+  std::vector<TensorRow> rows(tensorTable().begin(), tensorTable().end());
+  std::ranges::sort(rows, {}, offsetOf);
+  std::vector<std::string> names;
+  for (const TensorRow &row : rows)
+    names.push_back(row.name);
+  EXPECT_EQ(names, headerFields());
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
+}
+
+TEST(TensorTable, NamesLeadToRows) {
+  for (const TensorRow &row : tensorTable())
+    EXPECT_EQ(&tensorRow(row.name), &row);
+  EXPECT_EQ(findTensor("p"), nullptr);
+  EXPECT_THROW(tensorRow("p"), std::out_of_range);
+}
+
+TEST(TensorTable, RowsAreWhole) {
+  std::set<std::string> flags;
+  for (const TensorRow &row : tensorTable()) {
+    EXPECT_EQ(row.flag == nullptr, row.flagHelp == nullptr) << row.name;
+    if (row.flag)
+      EXPECT_TRUE(flags.insert(row.flag).second) << row.name;
+    if (row.notWith)
+      EXPECT_NE(findTensor(row.notWith), nullptr) << row.name;
+    EXPECT_EQ(row.layouts == 0, row.shape.empty()) << row.name;
+    if (row.isPackable)
+      EXPECT_EQ(row.shape.size(), 4u) << row.name;
+    EXPECT_EQ(row.extentSymbol != nullptr, row.element == TensorElement::Int32) << row.name;
+  }
+}
+
+TEST(TensorTable, ASpecHasTheTensorsItsLayoutAndKeysAskFor) {
+  const std::set<std::string> always = {"q", "k", "v", "o", "cu_seqlens", "seqlens", "seq_starts"};
+  EXPECT_EQ(tensorsOf(R"({"layout":"exact_causal","head_dim":16})"), always);
+  std::set<std::string> expected = always;
+  expected.insert({"conv", "source_len"});
+  EXPECT_EQ(tensorsOf(R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"conv_kernel":3})"),
+            expected);
+  expected = always;
+  expected.insert({"landmark_q", "landmark_k"});
+  EXPECT_EQ(tensorsOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
+                      R"("landmark_source":"learned"})"),
+            expected);
+  EXPECT_EQ(tensorsOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
+                      R"("landmark_source":"first_k","first_k":8})"),
+            always);
+}
+
+TEST(TensorTable, TheReasonIsTheKeyThatDecides) {
+  const KernelSpec exact = specOf(R"({"layout":"exact_causal","head_dim":16})");
+  const KernelSpec scan = specOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
+                                 R"("landmark_source":"learned","conv_kernel":5})");
+  EXPECT_EQ(tensorReason(tensorRow("conv"), exact), "layout exact_causal");
+  EXPECT_EQ(tensorReason(tensorRow("conv"), scan), "conv_kernel 5");
+  EXPECT_EQ(tensorReason(tensorRow("landmark_q"), exact), "layout exact_causal");
+  EXPECT_EQ(tensorReason(tensorRow("landmark_q"), scan), "landmark_source learned");
+  EXPECT_EQ(tensorReason(tensorRow("source_len"), scan), "layout scan");
+}
+
+TEST(TensorTable, OnlyQKVAndOAreAlwaysNeeded) {
+  std::vector<std::string> names;
+  for (const TensorRow &row : tensorTable())
+    if (isAlwaysNeeded(row))
+      names.push_back(row.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"q", "k", "v", "o"}));
+  EXPECT_TRUE(isOutput(tensorRow("o")));
+  EXPECT_FALSE(isOutput(tensorRow("q")));
+  EXPECT_TRUE(isOptional(tensorRow("seqlens")));
+  EXPECT_FALSE(isOptional(tensorRow("conv")));
+}
+
+TEST(TensorTable, PackedRowsHaveAllTheirHeads) {
+  using Names = std::vector<std::string_view>;
+  EXPECT_EQ(dimensionNames(tensorRow("k"), false), (Names{"B", "Hkv", "n", "d"}));
+  EXPECT_EQ(dimensionNames(tensorRow("k"), true), (Names{"total", "Hkv", "d"}));
+  EXPECT_EQ(dimensionNames(tensorRow("conv"), true), (Names{"Hq", "c"}));
+}
+
+TEST(TensorTable, TheSpecSaysItsOwnDimensions) {
+  const KernelSpec spec =
+      specOf(R"({"layout":"causal","head_dim":16,"landmarks":4,"conv_kernel":5})");
+  EXPECT_EQ(specDimension("d", spec), 16);
+  EXPECT_EQ(specDimension("m", spec), 4);
+  EXPECT_EQ(specDimension("c", spec), 5);
+  EXPECT_EQ(specDimension("n", spec), std::nullopt);
+}
+
+} // namespace
