@@ -1,7 +1,11 @@
-# Sourced by examples/quickstart.sh and tests/run.sh: brings a Debian 12 machine to where the project builds.
+# Sourced by examples/quickstart.sh and tests/run.sh: brings a Debian 12 machine to where it builds.
 #
-#   nysjit_install   installs the Debian packages that are missing; where it may not, prints the command and stops
-#   nysjit_build T…  configures build/ and builds the targets T… (all of them without T), with Ninja's progress
+#   nysjit_install    installs the Debian packages that are missing; where it may not, prints the
+#                     command and stops
+#   nysjit_build T…   configures build/ and builds the targets T… (all of them without T), with
+#                     Ninja's progress
+#   nysjit_timed PART COMMAND…   runs the command as a part of the script: when the script ends it
+#                     says how long each part took
 
 nysjit_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 nysjit_build_dir=$nysjit_root/build
@@ -18,25 +22,46 @@ nysjit_packages=(
 
 nysjit_say() { printf '\n== %s\n' "$*"; }
 
+nysjit_times=()
+nysjit_timed() {
+  local part=$1 start=$SECONDS
+  shift
+  nysjit_times+=("$part, not done")
+  "$@"
+  nysjit_times[-1]="$part $((SECONDS - start)) s"
+}
+nysjit_say_times() {
+  local times
+  [ ${#nysjit_times[@]} -eq 0 ] && return 0
+  printf -v times '%s; ' "${nysjit_times[@]}"
+  nysjit_say "times: ${times%; }"
+}
+trap nysjit_say_times EXIT
+
+nysjit_is_installed() {
+  dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed
+}
+
 nysjit_install() {
   local missing=() package
   for package in "${nysjit_packages[@]}"; do
-    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    nysjit_is_installed "$package" || missing+=("$package")
   done
   [ ${#missing[@]} -eq 0 ] && return 0
-  local as_root=()
+  local as_root=() install=(apt-get install -y --no-install-recommends "${missing[@]}")
   if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
       as_root=(sudo)
     else
-      printf 'nysjit needs Debian packages that are not installed, and may not install them itself. Run, then try again:\n\n'
-      printf '  sudo apt-get update && sudo apt-get install -y --no-install-recommends %s\n' "${missing[*]}"
+      printf 'nysjit needs Debian packages that are not installed, and may not install them.\n'
+      printf 'Run this, then try again:\n\n'
+      printf '  sudo apt-get update && sudo %s\n' "${install[*]}"
       exit 1
     fi
   fi >&2
   nysjit_say "installing ${missing[*]}"
   "${as_root[@]}" apt-get update -q
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -q
 }
 
 nysjit_build() {

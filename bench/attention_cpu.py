@@ -1,8 +1,9 @@
 """nysjit's layouts beside PyTorch's attention on the CPU, float32, alternating in one run.
 
-B1 H8 d64, n 16384 unless given, segment_len 64. "GEMM" is PyTorch's own float32 1024^3 rate in the same run; a layout's
-GFLOP/s count 4 d for each (query, key or landmark) pair that it weighs, exactly. "eager" is causal's own mathematics in PyTorch
-(eager.py), "compiled" the same under torch.compile (needs a C++ compiler).
+B1 H8 d64, n 16384 unless given, segment_len 64. "GEMM" is PyTorch's own float32 1024^3 rate in the
+same run; a layout's GFLOP/s count 4 d for each (query, key or landmark) pair that it weighs,
+exactly. "eager" is causal's own mathematics in PyTorch (eager.py), "compiled" the same under
+torch.compile (needs a C++ compiler).
 usage: attention_cpu.py [--length N] [--repeat R] [--threads T] [--save FILE]
 """
 
@@ -88,7 +89,8 @@ def main():
             ]
         )
     table(
-        f"B1 H{HEADS} d{HEAD_DIM} n{n} segment_len {SEGMENT_LEN} float32, {arguments.threads} threads, median of up to {arguments.repeat}",
+        f"B1 H{HEADS} d{HEAD_DIM} n{n} segment_len {SEGMENT_LEN} float32, "
+        f"{arguments.threads} threads, median of up to {arguments.repeat}",
         [
             "what",
             "ms",

@@ -1,7 +1,9 @@
 """Compile times: five new processes with empty caches, then five that find the program on disk.
 
-The compiler is in the page cache (one run before is not counted). compile_ms and load_ms are from the spec to a callable
-program, the compiler worker's start included. usage: cold_compile.py [--save FILE]
+The compiler is in the page cache (one run before is not counted). compile_ms and load_ms are from
+the spec to a callable program, the compiler worker's start included.
+
+usage: cold_compile.py [--save FILE]
 """
 
 import json

@@ -1,7 +1,9 @@
-"""The layouts' mathematics in PyTorch, as one would write it there: what attention_cpu.py and layouts_cpu.py compare with.
+"""The layouts' mathematics in PyTorch, as one would write it there: what attention_cpu.py and
+layouts_cpu.py compare with.
 
-Tensors are [B, H, n, d], n a multiple of the segments. The formulas are those of templates/causal.cpp, landmarks.h and inverse.h.
-Also the other yardstick of both, PyTorch's own float32 GEMM."""
+Tensors are [B, H, n, d], n a multiple of the segments. The formulas are those of
+templates/causal.cpp, landmarks.h and inverse.h. Also the other yardstick of both, PyTorch's own
+float32 GEMM."""
 
 import torch
 

@@ -1,11 +1,14 @@
-"""What ptxas makes of every kernel: registers, spills and its time, over layout x head_dim x landmarks x dtype x target.
+"""What ptxas makes of every kernel: registers, spills and its time, over layout x head_dim x
+landmarks x dtype x target.
 
-A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks that were compiled, causal and
-segment_causal with segment_len 64 and without, and the head_dims with which it spills. A spec that does not compile or assemble
-(ptxas's notes C7504 to C7519 are errors) is listed below the table and makes the exit status 1. The whole product takes hours; each
+A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks
+that were compiled, causal and segment_causal with segment_len 64 and without, and the head_dims
+with which it spills. A spec that does not compile or assemble (ptxas's notes C7504 to C7519 are
+errors) is listed below the table and makes the exit status 1. The whole product takes hours; each
 list can be cut.
 
-usage: gpu_product.py [--layouts causal] [--head-dims 64,128] [--landmarks 64] [--dtypes float32] [--targets cuda:sm_80] [--jobs 2] [--save FILE]
+usage: gpu_product.py [--layouts causal] [--head-dims 64,128] [--landmarks 64] [--dtypes float32]
+  [--targets cuda:sm_80] [--jobs 2] [--save FILE]
 """
 
 import argparse

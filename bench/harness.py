@@ -1,4 +1,4 @@
-"""What the benchmarks share: libnysjit through ctypes, medians of alternating runs, and tables with machine and command."""
+"""Shared by the benchmarks: libnysjit in ctypes, medians of alternating runs, tables."""
 
 import ctypes
 import datetime
@@ -22,7 +22,8 @@ def machine():
         for line in open("/proc/cpuinfo")
         if line.startswith("model name")
     ]
-    return f"{names[0]}, {len(os.sched_getaffinity(0))} of its CPUs, {platform.system()} {platform.release()}"
+    cpus = len(os.sched_getaffinity(0))
+    return f"{names[0]}, {cpus} of its CPUs, {platform.system()} {platform.release()}"
 
 
 def markdown(title, header, rows):
@@ -32,7 +33,8 @@ def markdown(title, header, rows):
 
 
 def publish(lines, notes=()):
-    """Prints the lines with machine, date and command and, with --save FILE on the command line, writes them to bench/results/FILE."""
+    """Prints the lines with machine, date and command and, with --save FILE on the command line,
+    writes them to bench/results/FILE."""
     words = [word for word in sys.argv[1:] if word != "--save"]
     if "--save" in sys.argv:
         words = sys.argv[1 : sys.argv.index("--save")] + sys.argv[sys.argv.index("--save") + 2 :]
@@ -71,8 +73,9 @@ commit()
 
 
 def median_ms(callables, repeat, seconds=60.0):
-    """The median time of each callable, all run in turn, `repeat` rounds or as many as fit into `seconds` (3 at least). Before it
-    is timed each waits until the peer's threads have stopped spinning (libgomp's do for some milliseconds) and runs once."""
+    """The median time of each callable, all run in turn, `repeat` rounds or as many as fit into
+    `seconds` (3 at least). Before it is timed each waits until the peer's threads have stopped
+    spinning (libgomp's do for some milliseconds) and runs once."""
     times = [[] for _ in callables]
     end = time.monotonic() + seconds
     for call in callables:
@@ -208,8 +211,9 @@ class Runtime:
         return program
 
     def bind(self, program, q, k, v, o, **more):
-        """A callable that runs `program` on these tensors, those in `more` by the header's names. Its `launches()` gives the last
-        run's [(kernel, grid, ms)], its `workspace` the bytes between kernels."""
+        """A callable that runs `program` on these tensors, those in `more` by the header's names.
+        Its `launches()` gives the last run's [(kernel, grid, ms)], its `workspace` the bytes
+        between kernels."""
         tensors = {"q": q, "k": k, "v": v, "o": o, **more}
         views = {name: view(x) for name, x in tensors.items()}
         timings, count = (LaunchTiming * 16)(), ctypes.c_size_t()

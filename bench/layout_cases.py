@@ -1,4 +1,5 @@
-"""The layouts as layouts.py and layout_pictures.py run them: settings, inputs, what is exact in float64, and what each costs."""
+"""The layouts as layouts.py and layout_pictures.py run them: settings, inputs, what is exact in
+float64, and what each costs."""
 
 import dataclasses
 
@@ -11,9 +12,11 @@ SEGMENT_LENS = (16, 32, 64, 128)
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One setting of one layout, for any n and head_dim. A segment length of s stands for n / s landmarks."""
+    """One setting of one layout, for any n and head_dim. A segment_len s makes n / s landmarks."""
 
-    layout: str  # as in a spec; "own segment" is exact attention within a position's own segment: what causal would be without landmarks
+    # As in a spec; "own segment" is exact attention within a position's own segment: what causal
+    # would be without landmarks.
+    layout: str
     s: int = 0
     options: tuple = ()  # further (key, value) pairs of the spec
 
@@ -110,7 +113,7 @@ class Inputs:
 
 
 def real():
-    """The model's own tensors. Nothing has learned landmarks for them: theirs are this very text's."""
+    """The model's own tensors. Nothing has learned landmarks for them: theirs are this text's."""
     q, k, v = (np.load(ROOT / f"examples/data/{name}.npy").astype(np.float32) for name in "qkv")
     return Inputs("real", (q, k, v), (q, k))
 
@@ -123,8 +126,9 @@ def normal(heads=4, n=4096, d=64):
 
 
 def walk(heads=4, n=4096, d=64, memory=64, sharpness=3.0):
-    """A slow random walk that forgets after about `memory` positions, under independent projections for q, k and v, as neighbouring
-    tokens are alike but not in what they ask and offer. Scores have a standard deviation of `sharpness`."""
+    """A slow random walk that forgets after about `memory` positions, under independent projections
+    for q, k and v, as neighbouring tokens are alike but not in what they ask and offer. Scores have
+    a standard deviation of `sharpness`."""
     random = np.random.default_rng(2)
     projections = random.standard_normal((3, heads, 2 * d, d)) / np.sqrt(2 * d)
     keep = 1 - 1 / memory
@@ -195,7 +199,8 @@ def bind(runtime, case, q, k, v, o, other=None, source_len=None):
 
 
 def flops(case, n, d):
-    """Multiplications and additions of one head's products: 4 d for each pair of a query and a position or landmark that is weighed."""
+    """Multiplications and additions of one head's products: 4 d for each pair of a query and a
+    position or landmark that is weighed."""
     s, i = case.s, np.arange(n)
     if case.layout == "exact_causal":
         return 4 * d * n * (n + 1) // 2

@@ -1,7 +1,8 @@
-"""Draws docs/layouts.md's pictures: each layout's mask as measured, the leak of segment_causal, and error against time.
+"""Draws docs/layouts.md's pictures: each layout's mask as measured, the leak of segment_causal, and
+error against time.
 
-A mask is measured: one position's q, k and v are replaced, and every row of O that changes by a bit sees it. What comes out must be
-what the layout promises, else this stops.
+A mask is measured: one position's q, k and v are replaced, and every row of O that changes by a bit
+sees it. What comes out must be what the layout promises, else this stops.
 """
 
 import math
@@ -25,7 +26,8 @@ MASKS = {
 
 
 def expected(case):
-    """[N, N]: 0 where query i does not see position t, 1 where it weighs it by itself, 2 where through a landmark."""
+    """[N, N]: 0 where query i does not see position t, 1 where it weighs it by itself, 2 where
+    through a landmark."""
     i, t = np.arange(N)[:, None], np.arange(N)[None]
     past = t <= i
     if case.layout == "exact_causal":
@@ -126,7 +128,8 @@ def draw_masks(runtime, folder):
 
 
 def draw_leak(changes, s, first, path):
-    """changes: {name: for each row from `first` on, its relative change when all later positions are replaced}."""
+    """changes: {name: for each row from `first` on, its relative change when all later positions
+    are replaced}."""
     left, top, width, height = 62, 40, 760, 220
     drawing = Drawing(left + width + 20, top + height + 62)
     count = len(next(iter(changes.values())))
@@ -211,7 +214,8 @@ SERIES = [
 
 
 def draw_errors(panels, path):
-    """panels: [(title, {case: (error, ms)})]. Error upwards, time to the right, both logarithmic; a series' labels are s."""
+    """panels: [(title, {case: (error, ms)})]. Error upwards, time to the right, both logarithmic; a
+    series' labels are s."""
     width, height, lefts, top = 470, 400, (70, 620), 64
     drawing = Drawing(lefts[1] + width + 24, top + height + 160)
     drawing.text(

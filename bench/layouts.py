@@ -1,9 +1,12 @@
-"""Every layout beside exact attention: its error on real and synthetic queries and keys, its time, its cost and what leaks.
+"""Every layout beside exact attention: its error on real and synthetic queries and keys, its time,
+its cost and what leaks.
 
-The error is ||O - exact|| / ||exact|| over all heads, exact in numpy's float64: causal attention for the causal layouts and
-segment_causal, full attention for bidirectional, prefix attention (half of the positions are the source) for prefix_lm. What the
-compiler refuses is skipped and listed. With --save FILE the pictures go to docs/layouts, too. Needs a build (tests/run.sh or
-examples/quickstart.sh) and numpy (python3-numpy on Debian, or pip install numpy). Some minutes on two cores.
+The error is ||O - exact|| / ||exact|| over all heads, exact in numpy's float64: causal attention
+for the causal layouts and segment_causal, full attention for bidirectional, prefix attention (half
+of the positions are the source) for prefix_lm. What the compiler refuses is skipped and listed.
+With --save FILE the pictures go to docs/layouts, too. Needs a build (tests/run.sh or
+examples/quickstart.sh) and numpy (python3-numpy on Debian, or pip install numpy). Some minutes on
+two cores.
 usage: layouts.py [--repeat R] [--threads T] [--pictures FOLDER] [--save FILE]
 """
 
@@ -30,7 +33,8 @@ from layout_cases import (
 
 
 def measure(runtime, cases, inputs, repeat, refused, seconds=60):
-    """{case: (its error as text, error, ms, workspace bytes a head)}; refused gets what was not run, and why."""
+    """{case: (its error as text, error, ms, workspace bytes a head)}; refused gets what was not
+    run, and why."""
     q, k, v = inputs.tensors
     n = inputs.shape[2]
     exact = {name: exact_attention(inputs, name) for name in ("causal", "full", "prefix")}
@@ -68,7 +72,11 @@ def character(inputs):
     q, k = (x[0].astype(np.float64) for x in inputs.tensors[:2])
     scores = [q[head] @ k[head].T / np.sqrt(q.shape[2]) for head in range(len(q))]
     mean = np.sum(q.mean(1) ** 2) / np.mean(np.sum(q**2, (0, 2)))
-    return f"{inputs.name}: a head's scores have a standard deviation of {np.mean([x.std() for x in scores]):.1f}; its mean query holds {100 * mean:.0f} % of the queries' squared length."
+    deviation = np.mean([x.std() for x in scores])
+    return (
+        f"{inputs.name}: a head's scores have a standard deviation of {deviation:.1f}; "
+        f"its mean query holds {100 * mean:.0f} % of the queries' squared length."
+    )
 
 
 def milliseconds(ms):
@@ -202,7 +210,8 @@ def replaced(x, start, random):
 
 
 def row_changes(runtime, case, inputs, rows, source_len=None):
-    """For each i in rows: (rows <= i with a changed bit, relative change of rows <= i, of row i) when all after i is replaced."""
+    """For each i in rows: (rows <= i with a changed bit, relative change of rows <= i, of row i)
+    when all after i is replaced."""
     random = np.random.default_rng(5)
     q, k, v = (x.copy() for x in inputs.tensors)
     before, o = np.empty_like(q), np.empty_like(q)
@@ -266,8 +275,9 @@ def leak_table(runtime, inputs, folder, refused):
         layout_pictures.draw_leak(shown, s, 256, folder / "leak.svg")
     inside = np.array(shown["segment_causal"]).reshape(-1, s)
     sentence = (
-        f"Row i of segment_causal, i from 256 to 319, changes by {inside[:, 0].mean():.2f} when i is the first position of its segment, by "
-        f"{inside[:, s // 2].mean():.2f} in the middle and by {inside[:, -1].mean():.2g} when it is the last (means of four segments)."
+        f"Row i of segment_causal, i from 256 to 319, changes by {inside[:, 0].mean():.2f} when "
+        f"i is the first position of its segment, by {inside[:, s // 2].mean():.2f} in the middle "
+        f"and by {inside[:, -1].mean():.2g} when it is the last (means of four segments)."
     )
     return [
         *markdown(
@@ -328,7 +338,8 @@ def main():
             )
     notes = [
         *map(character, sets),
-        f"float32, {arguments.threads} threads, medians of up to {arguments.repeat} rounds of all settings in turn.",
+        f"float32, {arguments.threads} threads, medians of up to {arguments.repeat} rounds of all "
+        "settings in turn.",
         *refused,
     ]
     notes = [line for note in notes for line in (note, "")]  # paragraphs

@@ -1,5 +1,6 @@
-"""What else is promised of the CPU code: `bidirectional` beside the same in eager PyTorch, `scan` beside GEMM, `causal` in every
-dtype, over head dimensions, with grouped queries and on one thread, and short sequences beside SDPA. Peers alternate in one run.
+"""What else is promised of the CPU code: `bidirectional` beside the same in eager PyTorch, `scan`
+beside GEMM, `causal` in every dtype, over head dimensions, with grouped queries and on one thread,
+and short sequences beside SDPA. Peers alternate in one run.
 
 usage: layouts_cpu.py [--repeat R] [--save FILE]
 """
@@ -72,7 +73,8 @@ def main():
     lines += [
         "",
         *markdown(
-            "scan, learned landmarks, B1 H8 d64 n16384 float32, 2 threads: n (4 m d + 2 C (m + d)), C = 64",
+            "scan, learned landmarks, B1 H8 d64 n16384 float32, 2 threads: "
+            "n (4 m d + 2 C (m + d)), C = 64",
             ["landmarks", "ms", "GFLOP/s", "of GEMM", "kernels, ms"],
             [
                 [

@@ -1,5 +1,5 @@
-"""The loops of a spec's kernels in SASS that multiply matrices: instructions, HMMA, and how many to one. No GPU needed, but
-ptxas and nvdisasm or cuobjdump (CUDA toolkit, or pip's nvidia packages).
+"""The loops of a spec's kernels in SASS that multiply matrices: instructions, HMMA, and how many to
+one. No GPU needed, but ptxas and nvdisasm or cuobjdump (CUDA toolkit, or pip's nvidia packages).
 
 usage: sass_loops.py SPEC.json [TARGET]
 """

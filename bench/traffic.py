@@ -1,9 +1,11 @@
-"""What a GPU would move and multiply, counted by the emulator: each launch's distinct 32-byte sectors, summed, beside the least
-that the layout's passes over q, k, v and o need, and tensor-core operations beside those of the 64 x 64 tiles that touch the mask.
+"""What a GPU would move and multiply, counted by the emulator: each launch's distinct 32-byte
+sectors, summed, beside the least that the layout's passes over q, k, v and o need, and tensor-core
+operations beside those of the 64 x 64 tiles that touch the mask.
 
-q, k and v are float16, o float32; a pass is d numbers a position and head. "sectors" is the bytes of all launches' sectors over
-those of the passes that docs/architecture.md states, with the landmarks' vectors and numbers once. n 2048, B1 H1; sm_80; scan at twice
-that: its last 2048 positions' k and v go by once only, and its m x m matrices do not grow with n.
+q, k and v are float16, o float32; a pass is d numbers a position and head. "sectors" is the bytes
+of all launches' sectors over those of the passes that docs/architecture.md states, with the
+landmarks' vectors and numbers once. n 2048, B1 H1; sm_80; scan at twice that: its last 2048
+positions' k and v go by once only, and its m x m matrices do not grow with n.
 usage: traffic.py [--length N] [--save FILE]
 """
 
@@ -16,7 +18,8 @@ import numpy
 
 from harness import BUILD, table
 
-# Passes over q, k, v and o; of prefix_lm with half of the positions source, whose rows read no near keys and values.
+# Passes over q, k, v and o; of prefix_lm with half of the positions source, whose rows read no near
+# keys and values.
 PASSES = {
     "causal": (2, 3, 2, 1),
     "streaming": (2, 2, 2, 1),
@@ -74,7 +77,8 @@ def ceil(a, b):
 
 
 def tile_flops(layout, n, d, m, segment_len):
-    """By kernel, of 64 x 64 tiles that hold at least one pair: a dot is 2 * 64 * 64 * d, logits of landmarks two of them."""
+    """By kernel, of 64 x 64 tiles that hold at least one pair: a dot is 2 * 64 * 64 * d, logits of
+    landmarks two of them."""
     dot, rows, lands = 2 * TILE * TILE * d, ceil(n, TILE), ceil(m, TILE)
     near = far = 0
     for r in range(rows):

@@ -1,8 +1,10 @@
-"""Compile times beside Triton's: causal attention in bfloat16, d 64, 64 x 64 tiles, for sm_80, PTX and ptxas, no GPU.
+"""Compile times beside Triton's: causal attention in bfloat16, d 64, 64 x 64 tiles, for sm_80, PTX
+and ptxas, no GPU.
 
-Each in new processes, in turn: with an empty cache ("cold"), then with what that left on disk. Triton's time is triton.compile's in a
-process that has imported it; nysjit's is nysjit_prepare's, its worker's start included. nysjit's program is two kernels
-(exact_causal and clear_padding) and a variant of one for tensors that are not aligned; Triton's is one kernel.
+Each in new processes, in turn: with an empty cache ("cold"), then with what that left on disk.
+Triton's time is triton.compile's in a process that has imported it; nysjit's is nysjit_prepare's,
+its worker's start included. nysjit's program is two kernels (exact_causal and clear_padding) and a
+variant of one for tensors that are not aligned; Triton's is one kernel.
 usage: PYTHON_WITH_TRITON bench/triton_compile.py [--save FILE]
 """
 

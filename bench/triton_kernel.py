@@ -1,4 +1,5 @@
-"""Causal attention as a Triton kernel, for triton_compile.py. In a file of its own: Triton reads its source."""
+"""Causal attention as a Triton kernel, for triton_compile.py. In a file of its own: Triton reads
+its source."""
 
 import triton
 import triton.language as tl

@@ -2,7 +2,8 @@
 
 usage: encoder.py [NYSJIT]
 
-Nothing in it knows left from right: with symmetric taps the reversed sequence gives the reversed output.
+Nothing in it knows left from right: with symmetric taps the reversed sequence gives the reversed
+output.
 """
 
 import math

@@ -1,4 +1,5 @@
-"""Landmarks from the first k tokens: those see each other exactly, all later ones see the past through them.
+"""Landmarks from the first k tokens: those see each other exactly, all later ones see the past
+through them.
 
 usage: first_tokens.py [NYSJIT]
 

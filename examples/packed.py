@@ -1,4 +1,5 @@
-"""A batch of sequences one after the other, no padding between them, with grouped queries: eight heads share two of keys.
+"""A batch of sequences one after the other, no padding between them, with grouped queries: eight
+heads share two of keys.
 
 usage: packed.py [NYSJIT]
 

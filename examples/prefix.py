@@ -1,9 +1,10 @@
-"""An encoder-decoder in one sequence: a source that sees all of itself, then a target that sees the source and its own past.
+"""An encoder-decoder in one sequence: a source that sees all of itself, then a target that sees the
+source and its own past.
 
 usage: prefix.py [NYSJIT]
 
-Each sequence of the batch has a source of its own length. What comes later in the target changes nothing before it by a
-bit; the source's end changes its beginning.
+Each sequence of the batch has a source of its own length. What comes later in the target changes
+nothing before it by a bit; the source's end changes its beginning.
 """
 
 from tensors import attend, changed, normal, rows, say

@@ -2,8 +2,8 @@
 
 usage: streaming.py [NYSJIT]
 
-A position costs the same however many came before. The output of the first half is the same to the last bit whether the
-second half is there, is something else, or has not come yet.
+A position costs the same however many came before. The output of the first half is the same to the
+last bit whether the second half is there, is something else, or has not come yet.
 """
 
 from tensors import attend, changed, normal, rows, say

@@ -1,4 +1,5 @@
-"""What the examples in Python share: tensors as flat lists of numbers, .npy files, and a run of `nysjit`. No packages."""
+"""What the examples in Python share: tensors as flat lists of numbers, .npy files, and a run of
+`nysjit`. No packages."""
 
 import array
 import ast
@@ -37,8 +38,8 @@ def load(path):
 
 
 def attend(spec, shape, q, k, v, key_shape=None, **others):
-    """The output, flat, for q [B, H, n, d], k and v of the same shape or key_shape. Others by flag: conv=(numbers, shape),
-    source_len=[...]; with cu_seqlens=[...] shapes are [total, H, d]."""
+    """The output, flat, for q [B, H, n, d], k and v of the same shape or key_shape. Others by flag:
+    conv=(numbers, shape), source_len=[...]; with cu_seqlens=[...] shapes are [total, H, d]."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "spec.json").write_text(json.dumps(spec))

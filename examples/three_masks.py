@@ -1,9 +1,10 @@
-"""Three lower-triangular masks, as proposed for the Nystromformer in 2021, do not make it causal: landmarks leak.
+"""Three lower-triangular masks, as proposed for the Nystromformer in 2021, do not make it causal:
+landmarks leak.
 
 usage: three_masks.py [NYSJIT]
 
-A landmark is the mean of its segment, and a position sees its own segment's: the end of a segment changes the outputs at its
-beginning. Earlier segments do not change by a bit.
+A landmark is the mean of its segment, and a position sees its own segment's: the end of a segment
+changes the outputs at its beginning. Earlier segments do not change by a bit.
 """
 
 from tensors import attend, changed, normal, rows, say
@@ -21,6 +22,7 @@ leaks = all(
 )
 keeps = rows(before, SHAPE, 0, range(begin)) == rows(after, SHAPE, 0, range(begin))
 say(
-    f"position {CHANGED} changes the outputs from {begin} on, where its segment begins, and none before",
+    f"position {CHANGED} changes the outputs from {begin} on, where its segment begins, "
+    "and none before",
     leaks and keeps,
 )

@@ -130,7 +130,8 @@ TEST(MachineMma, IsTheSameForEveryInstructionSet) {
                          {Type::F32, Type::TF32, 8u},
                          {Type::F16, Type::F16, 8u}})
     for (int n = 0; n < 50; ++n) {
-      alignas(64) uint32_t registers[14][32], copy[14][32];
+      alignas(64) uint32_t registers[14][32];
+      alignas(64) uint32_t copy[14][32];
       for (auto &r : registers)
         for (uint32_t &x : r)
           x = uint32_t(random()) & (n % 2 ? ~0u : 0xbfffbfff); // with and without infinities

@@ -1,4 +1,4 @@
-"""The house keeps its shape: includes go downward, the runtime library stays small and free of LLVM.
+"""The house keeps its shape: includes go downward, the runtime library is small and free of LLVM.
 
 usage: house_test.py SOURCE_DIR BUILD_DIR
 """
@@ -13,9 +13,12 @@ import unittest
 SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 
 # A folder includes only itself and what stands before it here.
-LAYERS = """runtime/include runtime/base runtime/spec runtime/plan runtime/cuda runtime/emulator runtime/npy runtime/reference runtime/worker
-runtime/device runtime/cache runtime/api runtime/cli compiler/dialect compiler/builder templates compiler/cpu compiler/gpu compiler/driver compiler/worker
-examples tests""".split()
+LAYERS = """
+runtime/include runtime/base runtime/spec runtime/plan runtime/cuda runtime/emulator runtime/npy
+runtime/reference runtime/worker runtime/device runtime/cache runtime/api runtime/cli
+compiler/dialect compiler/builder templates compiler/cpu compiler/gpu compiler/driver
+compiler/worker examples tests
+""".split()
 # What the compiler's side shares with the runtime, and all that a template may see.
 SHARED = ["runtime/base", "runtime/spec", "runtime/plan", "runtime/worker"]
 ONLY = {
