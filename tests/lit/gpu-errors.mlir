@@ -27,14 +27,15 @@ func.func @transposed(%p: !tile.ptr<f16>, %o: !tile.ptr<f32>, %n: i32, %stride: 
 
 // -----
 
-func.func @prefix_sum(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+// A cumulative sum down 8 rows would be a product with a triangle of 8.
+func.func @cumulative_sum(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
   %zero = arith.constant 0 : i64
   %first = arith.constant 0 : i32
   %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
-  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
-  // expected-error @+1 {{has no lowering for the GPU, which multiplies by a triangle of ones}}
-  %y = tile.prefix_sum %x : tensor<64x64xf32>
-  tile.store %y, %in[%first] : tensor<64x64xf32>, <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<8x64xf32>
+  // expected-error @+1 {{expects rows by sixteens, found 'tensor<8x8xf32>'}}
+  %y = tile.cumulative_sum %x axis 0 : tensor<8x64xf32>
+  tile.store %y, %in[%first] : tensor<8x64xf32>, <64 x f32>
   return
 }
 

@@ -103,7 +103,8 @@ static Value valueInIteration(WarpBuilder &e, IRMapping &scalars, Value value, R
 /// Within a loop a number of its own, or the addresses of all the loop's copies would be computed,
 /// and kept, before it.
 Value KernelEmitter::threadAt(Operation *op) {
-  return op->getParentOfType<scf::ForOp>() ? e.threadIdHere() : thread;
+  const bool isInLoop = op->getParentOfType<scf::ForOp>() || op->getParentOfType<scf::WhileOp>();
+  return isInLoop ? e.threadIdHere() : thread;
 }
 
 void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {

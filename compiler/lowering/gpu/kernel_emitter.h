@@ -34,15 +34,22 @@ private:
   void emitElementwise(mlir::Operation *op);
   void emitBroadcast(tile::BroadcastOp op);
   void emitIota(tile::IotaOp op);
+  mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
+
+  // loops.cpp
   void emitFor(mlir::scf::ForOp loop);
-  void mapCarried(mlir::scf::ForOp loop, mlir::ValueRange tiles, mlir::ValueRange values);
+  void emitWhile(mlir::scf::WhileOp loop);
+  mlir::scf::WhileOp emitTurns(mlir::scf::WhileOp loop, mlir::ValueRange initial);
+  /// `values` in the forms of `carried`, which take their place in a loop or after it.
+  llvm::SmallVector<mlir::Value> valuesFor(mlir::ValueRange carried, mlir::ValueRange values);
+  /// `carried`, a loop's results or arguments, are in the registers `values`.
+  void mapCarried(mlir::ValueRange carried, mlir::ValueRange values);
   mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper,
                              mlir::Value step, mlir::ValueRange initial);
   void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline,
                          mlir::Value induction, mlir::Value upper, mlir::Value step,
                          mlir::Value slot);
   void emitIf(mlir::scf::IfOp branch);
-  mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
 
   // memory.cpp
   void emitLoad(tile::LoadOp load);
@@ -133,7 +140,6 @@ private:
   void emitReduce(tile::ReduceOp op);
   void spread(tile::ReduceOp op, llvm::ArrayRef<mlir::Value> values, unsigned made);
   void emitTranspose(tile::TransposeOp op);
-  void emitSolve(tile::TriangularSolveOp op);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
   Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps,
@@ -141,9 +147,14 @@ private:
   void onWarpsOf(int64_t warps, llvm::function_ref<void()> body);
   void storeTile(mlir::Value tile, mlir::Value base, int64_t stride);
 
+  // solve.cpp
+  void emitSolve(tile::TriangularSolveOp op);
+
   // Values
   llvm::SmallVector<mlir::Value> &registersOf(mlir::Value tile, unsigned part = 0);
   void setRegisters(mlir::Value tile, Registers registers, unsigned part = 0);
+  llvm::SmallVector<unsigned> formsOf(mlir::Value value) const;
+  size_t registerCount(mlir::RankedTensorType type, unsigned form) const;
   mlir::Value firstRow(const RowSplit &split); // the warp's
   mlir::Value sharedAddress(int64_t bytes) { return e.offset(sharedBase, bytes); }
   mlir::Value swizzledChunk(const SharedTile &tile, mlir::Value row, mlir::Value chunk);
