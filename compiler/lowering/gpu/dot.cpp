@@ -101,13 +101,13 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
   const DotPlan &how = dot.plan;
   if (how.products != Products::Tf32x3) {
     for (int64_t step = 0; step < dot.innerSteps; ++step) {
-      const bool isHalfStep = dot.hasHalfStep && step == dot.innerSteps - 1;
+      const bool isHalfStep = dot.isHalf(step);
       SmallVector<SmallVector<Registers, 2>, 2> a(split.blocks);
       for (int64_t block = 0; block < split.blocks; ++block)
         for (int part = 0; part < how.partsA; ++part) {
-          a[block].push_back(dot.held
-                                 ? (*dot.held)[block][part][step]
-                                 : rowFragment(dot.a[part], block * 16, e.i32(step), isHalfStep));
+          a[block].push_back(
+              dot.held ? (*dot.held)[block][part][step]
+                       : sharedFragment(dot, part, split, block, e.i32(step), isHalfStep));
           if (how.products == Products::Tf32)
             a[block].back() = roundedTf32(a[block].back());
         }
@@ -160,7 +160,7 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
       Registers low(inner.getRegionIterArgs().drop_front(registers));
       SmallVector<Registers, 2> a;
       for (int64_t block = 0; block < split.blocks; ++block)
-        a.push_back(rowFragment(dot.a[0], block * 16, inner.getInductionVar(), false));
+        a.push_back(sharedFragment(dot, 0, split, block, inner.getInductionVar(), false));
       multiplyStepPrecisely(dot, a, inner.getInductionVar(), first, count, high, low);
       high.append(low);
       scf::YieldOp::create(b, e.loc, high);
@@ -174,42 +174,62 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
   sums = Registers(outer.getResults());
 }
 
-void KernelEmitter::emitDot(tile::DotOp op) {
-  const RankedTensorType type = op.getResult().getType();
-  const RowSplit split = plan.split(type.getDimSize(0));
-  const int64_t pieces = type.getDimSize(1) / 8;
-  const int64_t k = op.getA().getType().getDimSize(1);
+void KernelEmitter::DotOperands::setInner(tile::DotOp op) {
+  isTransposedA = op.getTransposeA();
+  isTransposedB = op.getTransposeB();
+  const int64_t k = op.getA().getType().getDimSize(isTransposedA ? 0 : 1);
+  const int64_t chunks = k * (plan.products == Products::Half ? 2 : 4) / 16;
+  innerSteps = (chunks + 1) / 2;
+  hasHalfStep = chunks % 2 != 0;
+}
+
+/// Where op's operands are, those that are computed brought there; `computed` holds a's fragments
+/// then.
+KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const RowSplit &split,
+                                                     Fragments &computed) {
   DotOperands dot;
   dot.plan = plan.dot(op);
-  dot.isTransposed = op.getTransposeB();
-  const int64_t chunks = k * (dot.plan.products == Products::Half ? 2 : 4) / 16;
-  dot.innerSteps = (chunks + 1) / 2;
-  dot.hasHalfStep = chunks % 2 != 0;
-
-  Fragments computed;
-  if (tile::LoadOp load = loadOf(op.getA()); load && plan.isPreloaded(op)) {
+  dot.setInner(op);
+  SharedRange stored = plan.scratch(op);
+  bool isStored = false;
+  auto store = [&](Value operand, int parts) {
+    const int64_t bytes = tileType(operand).getNumElements() * 4;
+    const SharedRange range = {stored.begin, stored.begin + bytes};
+    stored.begin = range.end;
+    isStored = true;
+    return storeOperand(operand, dot.plan, parts, range);
+  };
+  if (Load load = loadOf(op.getA()); load && plan.isPreloaded(op)) {
     dot.held = &fragments[op];
   } else if (load) {
-    for (int part = 0; part < dot.plan.partsA; ++part) {
-      SharedOperand operand = sharedForm(
-          load, KernelPlan::form(dot.plan, load.getResult().getType().getElementType()), part);
-      operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
-      dot.a.push_back(operand);
-    }
+    for (int part = 0; part < dot.plan.partsA; ++part)
+      dot.a.push_back(rowsInShared(load, dot, part, split));
+  } else if (dot.isTransposedA) {
+    dot.a = store(op.getA(), dot.plan.partsA);
   } else {
     computed = computedFragments(op.getA(), dot.plan);
     dot.held = &computed;
     dot.isPermuted = dot.plan.products != Products::Half;
   }
-  if (tile::LoadOp load = loadOf(op.getB()))
+  if (Load load = loadOf(op.getB()))
     for (int part = 0; part < dot.plan.partsB; ++part)
       dot.b.push_back(sharedForm(
           load, KernelPlan::form(dot.plan, load.getResult().getType().getElementType()), part));
   else
-    dot.b = storeOperand(op, dot.plan);
+    dot.b = store(op.getB(), dot.plan.partsB);
+  if (isStored)
+    barrier();
   for (const SharedOperand &operand : llvm::concat<SharedOperand>(dot.a, dot.b))
     underWay.reads.push_back(operand.range);
+  return dot;
+}
 
+void KernelEmitter::emitDot(tile::DotOp op) {
+  const RankedTensorType type = op.getResult().getType();
+  const RowSplit split = plan.split(type.getDimSize(0));
+  const int64_t pieces = type.getDimSize(1) / 8;
+  Fragments computed;
+  const DotOperands dot = operandsOf(op, split, computed);
   Registers sums;
   if (op.getAccumulator())
     llvm::append_range(sums, registersOf(op.getAccumulator()));

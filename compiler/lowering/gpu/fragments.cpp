@@ -5,7 +5,7 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-KernelEmitter::SharedOperand KernelEmitter::sharedForm(tile::LoadOp load, Form form, int part) {
+KernelEmitter::SharedOperand KernelEmitter::sharedForm(Load load, Form form, int part) {
   const SharedLoad &shared = *plan.shared(load);
   if (form == Form::Raw) {
     Value base = sharedAddress(shared.raw.offset);
@@ -15,6 +15,15 @@ KernelEmitter::SharedOperand KernelEmitter::sharedForm(tile::LoadOp load, Form f
   }
   const SharedTile &tile = form == Form::Parts ? shared.parts[part] : *shared.widened;
   return {tile, sharedAddress(tile.offset), {tile.offset, tile.offset + tile.bytes()}};
+}
+
+KernelEmitter::SharedOperand KernelEmitter::rowsInShared(Load load, const DotOperands &dot,
+                                                         int part, const RowSplit &split) {
+  const Type element = load.getResult().getType().getElementType();
+  SharedOperand operand = sharedForm(load, KernelPlan::form(dot.plan, element), part);
+  if (!dot.isTransposedA)
+    operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
+  return operand;
 }
 
 /// ldmatrix at (row + laneRows, chunk + laneChunks). `row` is a multiple of 8 and does not move the
@@ -27,21 +36,52 @@ Registers KernelEmitter::loadMatrices(const SharedOperand &operand, Value row, V
                         transposed);
 }
 
-Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t row, Value step,
+Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t block, Value step,
                                      bool isHalfStep) {
   Value rows = e.bitAnd(lane, 15);
-  return loadMatrices(operand, e.i32(row), e.mul(step, 2), rows,
+  return loadMatrices(operand, e.i32(block * 16), e.mul(step, 2), rows,
                       isHalfStep ? e.i32(0) : e.divide(lane, 16), isHalfStep ? 2 : 4, false);
+}
+
+Registers KernelEmitter::transposedFragment(const SharedOperand &operand, const RowSplit &split,
+                                            int64_t block, Value step, bool isHalfStep) {
+  const SharedTile &tile = operand.tile;
+  if (tile.elementBytes ==
+      2) { // matrices (k, m), (k, m + 8), (k + 8, m), ...; transposed on the way
+    Value rows = e.bitAnd(lane, 7);
+    if (!isHalfStep)
+      rows = e.add(rows, e.mul(e.divide(lane, 16), 8));
+    Value chunk = e.add(e.divide(firstRow(split), 8), block * 2);
+    return loadMatrices(operand, e.mul(step, 16), chunk, rows, e.bitAnd(e.divide(lane, 8), 1),
+                        isHalfStep ? 2 : 4, true);
+  }
+  // ldmatrix cannot transpose float32: lane 4 g + t takes k = t, t + 4 and columns g, g + 8.
+  Registers values;
+  Value base = e.offset(operand.base, e.mul(e.bitAnd(laneRow, 3), 4));
+  Value first = e.divide(firstRow(split), 4);
+  for (int64_t k : {0, 4})
+    for (int64_t half : {0, 1}) {
+      Value chunk = e.add(first, block * 4 + half * 2);
+      Value at = chunkAddress(tile, base, e.add(e.bitAnd(lane, 3), k), e.divide(laneRow, 4), chunk);
+      values.push_back(e.load(e.f32Type(), e.offset(at, e.mul(step, 8 * tile.rowBytes())), 4));
+    }
+  return values;
+}
+
+Registers KernelEmitter::sharedFragment(const DotOperands &dot, int part, const RowSplit &split,
+                                        int64_t block, Value step, bool isHalfStep) {
+  return dot.isTransposedA ? transposedFragment(dot.a[part], split, block, step, isHalfStep)
+                           : rowFragment(dot.a[part], block, step, isHalfStep);
 }
 
 SmallVector<Registers, 2> KernelEmitter::columnFragments(const DotOperands &dot, int part,
                                                          Value step, bool isHalfStep, int64_t piece,
                                                          int64_t count) {
   const SharedOperand &operand = dot.b[part];
-  if (dot.plan.products != Products::Half && (!dot.isTransposed || dot.isPermuted))
+  if (dot.plan.products != Products::Half && (!dot.isTransposedB || dot.isPermuted))
     return floatFragments(dot, step, piece, count);
   Registers all;
-  if (!dot.isTransposed) { // rows are k: two 8x8 matrices a piece, transposed on the way
+  if (!dot.isTransposedB) { // rows are k: two 8x8 matrices a piece, transposed on the way
     all = loadMatrices(operand, e.mul(step, 16), e.i32(piece), e.bitAnd(lane, 15),
                        count == 2 ? e.divide(lane, 16) : e.i32(0), 2 * count, true);
   } else if (isHalfStep) {
@@ -69,7 +109,7 @@ SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, 
   Value quarter = e.bitAnd(lane, 3); // t
   SmallVector<Registers, 2> fragments;
   for (int64_t i = 0; i < count; ++i) {
-    if (dot.isTransposed) { // both numbers of a pair, beside each other in the row
+    if (dot.isTransposedB) { // both numbers of a pair, beside each other in the row
       Value base = e.offset(operand.base, e.mul(e.bitAnd(quarter, 1), 8));
       Value at = chunkAddress(operand.tile, base, laneRow, e.divide(quarter, 2), e.mul(step, 2));
       Value pair = e.load(VectorType::get({2}, e.f32Type()),
@@ -132,46 +172,46 @@ Fragments KernelEmitter::computedFragments(Value a, const DotPlan &dot) {
 }
 
 /// Fragments of row operands that stay in registers from their load on.
-void KernelEmitter::preload(tile::LoadOp load) {
+void KernelEmitter::preload(Load load) {
   for (Operation *user : load->getUsers()) {
     auto op = dyn_cast<tile::DotOp>(user);
     if (!op || !plan.isPreloaded(op) || op.getA() != load.getResult())
       continue;
-    const DotPlan dot = plan.dot(op);
-    const RankedTensorType type = load.getResult().getType();
-    const RowSplit split = plan.split(type.getDimSize(0));
+    const RowSplit split = plan.split(op.getResult().getType().getDimSize(0));
+    DotOperands dot;
+    dot.plan = plan.dot(op);
+    dot.setInner(op);
     Fragments held(split.blocks);
-    for (int part = 0; part < dot.partsA; ++part) {
-      SharedOperand operand = sharedForm(load, KernelPlan::form(dot, type.getElementType()), part);
-      operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
-      underWay.reads.push_back(operand.range);
-      const int64_t chunks = operand.tile.chunks();
+    for (int part = 0; part < dot.plan.partsA; ++part) {
+      dot.a.push_back(rowsInShared(load, dot, part, split));
+      underWay.reads.push_back(dot.a.back().range);
       for (int64_t block = 0; block < split.blocks; ++block) {
-        held[block].resize(dot.partsA);
-        for (int64_t step = 0; step < (chunks + 1) / 2; ++step)
+        held[block].resize(dot.plan.partsA);
+        for (int64_t step = 0; step < dot.innerSteps; ++step)
           held[block][part].push_back(
-              rowFragment(operand, block * 16, e.i32(step), 2 * step + 1 == chunks));
+              sharedFragment(dot, part, split, block, e.i32(step), dot.isHalf(step)));
       }
     }
     fragments[op] = held;
   }
 }
 
-/// A computed b: all warps need all of it, so it goes through shared memory.
-SmallVector<KernelEmitter::SharedOperand, 2> KernelEmitter::storeOperand(tile::DotOp op,
-                                                                         const DotPlan &dot) {
-  const RankedTensorType type = op.getB().getType();
+/// A computed operand of which warps need what others hold: it goes through shared memory. The
+/// barrier is the caller's.
+SmallVector<KernelEmitter::SharedOperand, 2>
+KernelEmitter::storeOperand(Value operand, const DotPlan &dot, int parts, SharedRange range) {
+  const RankedTensorType type = tileType(operand);
   const RowSplit split = plan.split(type.getDimSize(0));
-  const SmallVector<Value> values = registersOf(op.getB());
+  const SmallVector<Value> values = registersOf(operand);
   const int64_t bytes = dot.products == Products::Half ? 2 : 4;
   const int64_t pieces = type.getDimSize(1) / 8;
   SmallVector<SharedOperand, 2> operands;
-  for (int part = 0; part < dot.partsB; ++part) {
-    const SharedTile tile{plan.scratch(op).begin + part * type.getNumElements() * 2,
-                          type.getDimSize(0), type.getDimSize(1), bytes};
-    operands.push_back({tile, sharedAddress(tile.offset), plan.scratch(op)});
+  for (int part = 0; part < parts; ++part) {
+    const SharedTile tile{range.begin + part * type.getNumElements() * 2, type.getDimSize(0),
+                          type.getDimSize(1), bytes};
+    operands.push_back({tile, sharedAddress(tile.offset), range});
   }
-  awaitReaders(plan.scratch(op));
+  awaitReaders(range);
   onWarpsOf(split.warps, [&] {
     Value first = e.add(firstRow(split), laneRow);
     for (int64_t block = 0; block < split.blocks; ++block)
@@ -200,7 +240,6 @@ SmallVector<KernelEmitter::SharedOperand, 2> KernelEmitter::storeOperand(tile::D
           }
         }
   });
-  barrier();
   return operands;
 }
 

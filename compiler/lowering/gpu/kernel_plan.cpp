@@ -69,7 +69,7 @@ LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
         }
         if (isa<tile::DotOp>(op))
           tallest = std::max(tallest, type.getDimSize(0));
-        if (isa<tile::LoadOp>(op))
+        if (Load::of(op))
           tallestLoad = std::max(tallestLoad, type.getDimSize(0));
       } else if (isOneDimensional(result) && tileType(result).getDimSize(0) != 1 &&
                  tileType(result).getDimSize(0) % 8 != 0) {
@@ -126,8 +126,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
   bool isFine = true;
   kernel.walk([&](tile::DotOp op) {
     const DotPlan plan = dot(op);
-    if (op.getA().getType().getDimSize(0) % 16 != 0) {
-      op.emitOpError("expects rows by sixteens, found ") << op.getA().getType();
+    if (op.getResult().getType().getDimSize(0) % 16 != 0) {
+      op.emitOpError("expects a result's rows by sixteens, found ") << op.getResult().getType();
       isFine = false;
     }
     if (!op.getTransposeB() && plan.products == Products::Half &&
@@ -137,7 +137,7 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
     }
     for (const auto &[operand, parts] :
          {std::pair(op.getA(), plan.partsA), std::pair(op.getB(), plan.partsB)}) {
-      tile::LoadOp load = loadOf(operand);
+      Load load = loadOf(operand);
       if (!load)
         continue;
       SharedLoad &shared = loads[load];
@@ -151,7 +151,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
         shared.widened = SharedTile{0, type.getDimSize(0), type.getDimSize(1), 4};
       const bool isRowOperand = operand == op.getA() && operand != op.getB();
       const int64_t registers =
-          fragmentRegisters(plan, type.getDimSize(1)) * split(type.getDimSize(0)).blocks;
+          fragmentRegisters(plan, type.getDimSize(op.getTransposeA() ? 0 : 1)) *
+          split(op.getResult().getType().getDimSize(0)).blocks;
       const bool isOutside = load->getBlock() != op->getBlock();
       if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32)
         preloaded.insert(op);
@@ -164,7 +165,7 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
 
 void KernelPlan::planAlignment(func::FuncOp kernel) {
   kernel.walk([&](Operation *op) {
-    auto load = dyn_cast<tile::LoadOp>(op);
+    const Load load = Load::of(op);
     auto store = dyn_cast<tile::StoreOp>(op);
     if (!load && !store)
       return;
@@ -176,8 +177,9 @@ void KernelPlan::planAlignment(func::FuncOp kernel) {
 }
 
 void KernelPlan::planRegisterLoads(func::FuncOp kernel) {
-  kernel.walk([&](tile::LoadOp load) {
-    if (!comesThroughShared(load))
+  kernel.walk([&](Operation *op) {
+    const Load load = Load::of(op);
+    if (!load || !comesThroughShared(load))
       return;
     const RankedTensorType type = load.getResult().getType();
     SharedLoad &shared = loads[load];
@@ -188,19 +190,31 @@ void KernelPlan::planRegisterLoads(func::FuncOp kernel) {
 
 /// 16-bit rows of arguments: straight to registers they would be four bytes a load, half of what a
 /// sector holds.
-bool KernelPlan::comesThroughShared(tile::LoadOp load) const {
+bool KernelPlan::comesThroughShared(Load load) const {
   const RankedTensorType type = load.getResult().getType();
   return registersThroughShared && type.getRank() == 2 && type.getElementTypeBitWidth() == 16 &&
          isOfArgument(load.getView()) && isUsedInRegisters(load);
 }
 
-bool KernelPlan::isUsedInRegisters(tile::LoadOp load) const {
-  return llvm::any_of(load->getUsers(), [](Operation *user) { return !isa<tile::DotOp>(user); });
+bool KernelPlan::isUsedInRegisters(Load load) const {
+  return llvm::any_of(load->getUses(), [](OpOperand &use) {
+    auto dot = dyn_cast<tile::DotOp>(use.getOwner());
+    return !dot || dot.getAccumulator() == use.get();
+  });
 }
 
 //===- Checks -------------------------------------------------------------------------------------===//
 
-/// What e relies on. Its errors come before anything is emitted.
+bool isArithmeticOnIotas(Value tile) {
+  if (!isOneDimensional(tile))
+    return !tileType(tile);
+  Operation *op = tile.getDefiningOp();
+  return isa_and_nonnull<tile::IotaOp, tensor::SplatOp>(op) ||
+         (op && isa<arith::ArithDialect>(op->getDialect()) &&
+          llvm::all_of(op->getOperands(), isArithmeticOnIotas));
+}
+
+/// What KernelEmitter relies on. Its errors come before anything is emitted.
 LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
   const WalkResult result = kernel.walk([&](Operation *op) -> WalkResult {
     if (auto constant = dyn_cast<arith::ConstantOp>(op);
@@ -210,14 +224,13 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
     if (isa<scf::IfOp>(op) && op->getNumResults())
       return op->emitOpError("expects no results"), WalkResult::interrupt();
     const StringRef dialect = op->getName().getDialectNamespace();
-    auto dot = dyn_cast<tile::DotOp>(op);
+    if (auto gather = dyn_cast<tile::GatherOp>(op);
+        gather && !isArithmeticOnIotas(gather.getRows()))
+      return op->emitOpError("expects rows computed from iotas and numbers by integer arithmetic"),
+             WalkResult::interrupt();
     if (auto transpose = dyn_cast<tile::TransposeOp>(op);
         transpose && !transpose.getValue().getType().getElementType().isF32())
       return op->emitOpError("expects a float32 tile on the GPU"), WalkResult::interrupt();
-    if (dot && dot.getTransposeA())
-      return op->emitOpError(
-                 "expects a as it is; the GPU lowering has no product of a transposed a"),
-             WalkResult::interrupt();
     if (!isa<tensor::SplatOp, scf::ForOp, scf::WhileOp, scf::ConditionOp, scf::IfOp, scf::YieldOp,
              func::FuncOp, func::ReturnOp>(op) &&
         dialect != "tile" && dialect != "arith" && dialect != "math")

@@ -51,9 +51,9 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
       e.when(e.less(at, upper), [&] {
         IRMapping outer = scalars;
         scalars.map(loop.getInductionVar(), at);
-        for (tile::LoadOp load : pipeline->loads) {
-          e.loc = load.getLoc();
-          startCopy(load, Value(), e.i32(stage));
+        for (Load load : pipeline->loads) {
+          e.loc = load->getLoc();
+          startCopy(load, &loop.getRegion(), e.i32(stage));
         }
         scalars = outer;
       });
@@ -129,9 +129,9 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   auto start = [&] {
     IRMapping outer = scalars;
     scalars.map(loop.getInductionVar(), later);
-    for (tile::LoadOp load : pipeline.loads) {
-      e.loc = load.getLoc();
-      startCopy(load, Value(), filled);
+    for (Load load : pipeline.loads) {
+      e.loc = load->getLoc();
+      startCopy(load, &loop.getRegion(), filled);
     }
     scalars = outer;
   };
@@ -148,10 +148,10 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
     barrier();
   }
   bool converts = false;
-  for (tile::LoadOp load : pipeline.loads) {
+  for (Load load : pipeline.loads) {
     slots[load] = ahead == 0 ? Value() : slot;
     if (needsConversion(load)) {
-      e.loc = load.getLoc();
+      e.loc = load->getLoc();
       convertForms(load, slots[load]);
       converts = true;
     }

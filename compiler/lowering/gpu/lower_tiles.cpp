@@ -108,7 +108,7 @@ void KernelEmitter::emitOperation(Operation *op) {
     return emitIf(branch);
   if (isa<scf::YieldOp, scf::ConditionOp, func::ReturnOp>(op))
     return;
-  if (auto load = dyn_cast<tile::LoadOp>(op))
+  if (const Load load = Load::of(op))
     return emitLoad(load);
   if (auto store = dyn_cast<tile::StoreOp>(op))
     return emitStore(store);

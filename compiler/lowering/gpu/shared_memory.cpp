@@ -17,7 +17,8 @@ static bool dependsOnInductionOnly(Value value, scf::ForOp loop) {
   if (auto argument = dyn_cast<BlockArgument>(value))
     return argument == loop.getInductionVar();
   Operation *op = value.getDefiningOp();
-  return isa_and_nonnull<arith::ArithDialect>(op->getDialect()) &&
+  return (isa_and_nonnull<arith::ArithDialect>(op->getDialect()) ||
+          isa<tile::IotaOp, tensor::SplatOp>(op)) &&
          llvm::all_of(op->getOperands(),
                       [&](Value operand) { return dependsOnInductionOnly(operand, loop); });
 }
@@ -30,7 +31,7 @@ bool KernelPlan::canPipeline(scf::ForOp loop) const {
     if (!loads.count(&op))
       continue;
     hasLoad = true;
-    auto load = cast<tile::LoadOp>(op);
+    const Load load = Load::of(&op);
     if (load.getView().getParentRegion() == &loop.getRegion() ||
         !dependsOnInductionOnly(load.getRow(), loop))
       return false;
@@ -42,9 +43,12 @@ bool KernelPlan::canPipeline(scf::ForOp loop) const {
 /// or waits for copies of its own and the first knows where all of them read.
 void KernelPlan::groupCopies(Block *block) {
   Operation *first = nullptr;
-  auto isKnown = [&](Value value) {
+  // The rows of a gather are computed again: what they are computed from must be known.
+  auto isKnown = [&](auto &&self, Value value) -> bool {
     Operation *op = value.getDefiningOp();
-    return !op || op->getBlock() != block || op->isBeforeInBlock(first);
+    return !op || op->getBlock() != block || op->isBeforeInBlock(first) ||
+           (isOneDimensional(value) &&
+            llvm::all_of(op->getOperands(), [&](Value operand) { return self(self, operand); }));
   };
   for (Operation &op : *block) {
     for (Region &region : op.getRegions())
@@ -55,8 +59,8 @@ void KernelPlan::groupCopies(Block *block) {
     auto found = loads.find(&op);
     if (found == loads.end() || found->second.loop)
       continue;
-    auto load = cast<tile::LoadOp>(op);
-    if (!first || !isKnown(load.getView()) || !isKnown(load.getRow()))
+    const Load load = Load::of(&op);
+    if (!first || !isKnown(isKnown, load.getView()) || !isKnown(isKnown, load.getRow()))
       first = &op;
     loads[first].startsWith.push_back(load);
   }
@@ -75,7 +79,7 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
     pipeline.stages = stages;
     for (Operation &op : *loop.getBody())
       if (loads.count(&op)) {
-        pipeline.loads.push_back(cast<tile::LoadOp>(op));
+        pipeline.loads.push_back(Load::of(&op));
         loads[&op].loop = loop;
         loads[&op].stages = stages;
       }
@@ -84,17 +88,17 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
   for (auto &[op, load] : loads) {
     // A load that is not awaited itself arrives with the next that is: nothing may read any of them
     // before the load after that one.
-    const ArrayRef<tile::LoadOp> started = load.startsWith;
+    const ArrayRef<Load> started = load.startsWith;
     for (size_t i = 0, first = 0; i < started.size(); ++i) {
-      const bool isAwaited =
-          i + 1 == started.size() ||
-          llvm::any_of(started.slice(first, i + 1 - first),
-                       [&](tile::LoadOp one) { return isNeededBefore(one, started[i + 1]); });
+      const bool isAwaited = i + 1 == started.size() ||
+                             llvm::any_of(started.slice(first, i + 1 - first), [&](Load one) {
+                               return isNeededBefore(one, started[i + 1]);
+                             });
       loads[started[i]].isAwaited = isAwaited;
       first = isAwaited ? i + 1 : first;
     }
     int pending = 0;
-    for (tile::LoadOp one : llvm::reverse(started)) {
+    for (Load one : llvm::reverse(started)) {
       loads[one].pending = pending;
       pending += loads[one].isAwaited;
     }
@@ -102,7 +106,7 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
 }
 
 /// Whether anything reads the load's shared memory before `later`, a load of the same block.
-bool KernelPlan::isNeededBefore(tile::LoadOp load, Operation *later) const {
+bool KernelPlan::isNeededBefore(Load load, Operation *later) const {
   const SharedLoad &shared = loads.find(load)->second;
   if (comesThroughShared(load) || !shared.parts.empty() || shared.widened)
     return true; // where it stands
@@ -134,8 +138,12 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
     const RankedTensorType rhs = solve.getRhs().getType();
     return (lower.getNumElements() + rhs.getNumElements()) * 4;
   }
-  if (auto dot = dyn_cast<tile::DotOp>(op)) // operands that are computed but needed by all warps
-    return dot.getB().getDefiningOp<tile::LoadOp>() ? 0 : dot.getB().getType().getNumElements() * 4;
+  if (auto dot = dyn_cast<tile::DotOp>(op)) { // operands that are computed but needed by all warps
+    auto bytes = [](Value operand) {
+      return loadOf(operand) ? 0 : tileType(operand).getNumElements() * 4;
+    };
+    return (dot.getTransposeA() ? bytes(dot.getA()) : 0) + bytes(dot.getB());
+  }
   return 0;
 }
 
