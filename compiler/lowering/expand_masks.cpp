@@ -29,8 +29,19 @@ static Value compare(tile::MaskOp mask, Value limit, arith::CmpIPredicate predic
   return arith::CmpIOp::create(b, loc, predicate, left, right);
 }
 
+void forgetDotMasks(func::FuncOp kernel) {
+  kernel.walk([](tile::DotOp dot) {
+    dot.getReadWhereMutable().clear();
+    dot.getNonzeroWhereMutable().clear();
+  });
+}
+
 void expandMasks(func::FuncOp kernel) {
   kernel.walk([](tile::MaskOp mask) {
+    if (mask->use_empty()) {
+      mask.erase();
+      return;
+    }
     auto isRead = [](OpOperand &use) { return !isa<tile::DotOp>(use.getOwner()); };
     if (llvm::none_of(mask->getUses(), isRead))
       return;

@@ -13,5 +13,7 @@
 namespace nysjit {
 
 void expandMasks(mlir::func::FuncOp kernel);
+/// For a lowering that leaves nothing out: dots forget what masks hide of them.
+void forgetDotMasks(mlir::func::FuncOp kernel);
 
 } // namespace nysjit

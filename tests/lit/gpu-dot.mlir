@@ -57,3 +57,58 @@ func.func @full(%f: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) a
   tile.store %s, %out[%first] : tensor<16x16xf32>, <16 x f32>
   return
 }
+
+// A transposed a is read by the ldmatrix that transposes, like b where its rows are k.
+// CHECK-LABEL: func.func @transposed_left(
+// HALF-NOT: llvm.store {{.*}} !llvm.ptr<3>
+// HALF: llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16.p3
+// HALF-NOT: m8n8.x4.b16.p3
+// HALF: llvm.nvvm.mma.m16n8k16.row.col.bf16
+// HALF-NOT: m8n8.x4.b16.p3
+// CHECK: return
+func.func @transposed_left(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <64 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x bf16> -> tensor<32x64xbf16>
+  %y = tile.dot %x, %x {transpose_a} : (tensor<32x64xbf16>, tensor<32x64xbf16>) -> tensor<64x64xf32>
+  tile.store %y, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
+// What is computed goes through shared memory, as 16-bit numbers; a's registers are no fragments.
+// CHECK-LABEL: func.func @transposed_sum(
+// HALF: llvm.nvvm.mma
+// HALF: llvm.nvvm.ff2bf16x2.rn
+// HALF: llvm.store {{.*}} : i32, !llvm.ptr<3>
+// HALF: llvm.nvvm.barrier
+// HALF: llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16.p3
+// HALF: llvm.nvvm.mma
+func.func @transposed_sum(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <64 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x bf16> -> tensor<64x64xbf16>
+  %s = tile.dot %x, %x {transpose_b} : (tensor<64x64xbf16>, tensor<64x64xbf16>) -> tensor<64x64xf32>
+  %y = tile.dot %s, %x {transpose_a} : (tensor<64x64xf32>, tensor<64x64xbf16>) -> tensor<64x64xf32>
+  tile.store %y, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
+// A load that is only an accumulator comes in registers.
+// CHECK-LABEL: func.func @onto_a_load(
+// CHECK: llvm.load {{.*}} : !llvm.ptr<1> -> vector<2xf32>
+// CHECK: llvm.nvvm.mma
+func.func @onto_a_load(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <16 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %x = tile.load %in[%first] : <16 x bf16> -> tensor<16x16xbf16>
+  %s = tile.load %out[%first] : <16 x f32> -> tensor<16x16xf32>
+  %y = tile.dot %x, %x, %s : (tensor<16x16xbf16>, tensor<16x16xbf16>, tensor<16x16xf32>) -> tensor<16x16xf32>
+  tile.store %y, %out[%first] : tensor<16x16xf32>, <16 x f32>
+  return
+}

@@ -27,26 +27,48 @@ func.func @transposed(%p: !tile.ptr<f16>, %o: !tile.ptr<f32>, %n: i32, %stride: 
 
 // -----
 
-func.func @prefix_sum(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+// A cumulative sum down 8 rows would be a product with a triangle of 8.
+func.func @cumulative_sum(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
   %zero = arith.constant 0 : i64
   %first = arith.constant 0 : i32
   %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
-  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
-  // expected-error @+1 {{has no lowering for the GPU, which multiplies by a triangle of ones}}
-  %y = tile.prefix_sum %x : tensor<64x64xf32>
-  tile.store %y, %in[%first] : tensor<64x64xf32>, <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<8x64xf32>
+  // expected-error @+1 {{expects a result's rows by sixteens, found 'tensor<8x64xf32>'}}
+  %y = tile.cumulative_sum %x axis 0 : tensor<8x64xf32>
+  tile.store %y, %in[%first] : tensor<8x64xf32>, <64 x f32>
   return
 }
 
 // -----
 
-func.func @transposed_left(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+// A gather's rows are computed again for each row: not from what a loop carries.
+func.func @gathered(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
   %zero = arith.constant 0 : i64
   %first = arith.constant 0 : i32
+  %one = arith.constant 1 : i32
   %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
-  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
-  // expected-error @+1 {{the GPU lowering has no product of a transposed a}}
-  %y = tile.dot %x, %x {transpose_a} : (tensor<64x64xf32>, tensor<64x64xf32>) -> tensor<64x64xf32>
-  tile.store %y, %in[%first] : tensor<64x64xf32>, <64 x f32>
+  %iota = tile.iota : tensor<16xi32>
+  %last = scf.for %i = %first to %n step %one iter_args(%rows = %iota) -> (tensor<16xi32>) : i32 {
+    %next = arith.addi %rows, %rows : tensor<16xi32>
+    scf.yield %next : tensor<16xi32>
+  }
+  // expected-error @+1 {{expects rows computed from iotas and numbers by integer arithmetic}}
+  %x = tile.gather %in[%last] : <64 x f32>, tensor<16xi32> -> tensor<16x64xf32>
+  tile.store %x, %in[%first] : tensor<16x64xf32>, <64 x f32>
+  return
+}
+
+// -----
+
+// Of a transposed a the columns are rows of the result.
+func.func @transposed_left(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <8 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <8 x f32>
+  %x = tile.load %in[%first] : <8 x f32> -> tensor<64x8xf32>
+  // expected-error @+1 {{expects a result's rows by sixteens, found 'tensor<8x8xf32>'}}
+  %y = tile.dot %x, %x {transpose_a} : (tensor<64x8xf32>, tensor<64x8xf32>) -> tensor<8x8xf32>
+  tile.store %y, %out[%first] : tensor<8x8xf32>, <8 x f32>
   return
 }

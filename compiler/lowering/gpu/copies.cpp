@@ -2,6 +2,8 @@
 // memory.
 #include "compiler/lowering/gpu/kernel_emitter.h"
 
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
 using namespace mlir;
 namespace nysjit::gpu {
 
@@ -64,14 +66,14 @@ void KernelEmitter::awaitReaders(ArrayRef<SharedRange> written) {
     barrier();
 }
 
-void KernelEmitter::awaitStores(tile::LoadOp load) {
+void KernelEmitter::awaitStores(Load load) {
   if (underWay.synced.contains(baseOf(load.getView())))
     barrier();
 }
 
 //===- Copies ---------------------------------------------------------------------------------===//
 
-bool KernelEmitter::isAsynchronous(tile::LoadOp load) {
+bool KernelEmitter::isAsynchronous(Load load) {
   return options.aligned || !views[load.getView()].isArgument;
 }
 
@@ -103,27 +105,60 @@ static Value valueInIteration(WarpBuilder &e, IRMapping &scalars, Value value, R
 /// Within a loop a number of its own, or the addresses of all the loop's copies would be computed,
 /// and kept, before it.
 Value KernelEmitter::threadAt(Operation *op) {
-  return op->getParentOfType<scf::ForOp>() ? e.threadIdHere() : thread;
+  const bool isInLoop = op->getParentOfType<scf::ForOp>() || op->getParentOfType<scf::WhileOp>();
+  return isInLoop ? e.threadIdHere() : thread;
 }
 
-void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
+Value KernelEmitter::numberAt(Value rows, Value place, Region *ahead) {
+  DenseMap<Value, Value> known;
+  auto emit = [&](auto &&self, Value value) -> Value {
+    if (!tileType(value))
+      return ahead ? valueInIteration(e, scalars, value, ahead) : scalars.lookup(value);
+    if (Value emitted = known.lookup(value))
+      return emitted;
+    Operation *op = value.getDefiningOp();
+    Value number = place; // an iota's
+    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      const auto repeated = cast<SplatElementsAttr>(constant.getValue());
+      number = arith::ConstantOp::create(e.builder, e.loc, repeated.getSplatValue<TypedAttr>());
+    } else if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
+      number = self(self, splat.getInput());
+    } else if (!isa<tile::IotaOp>(op)) {
+      SmallVector<Value> operands;
+      for (Value operand : op->getOperands())
+        operands.push_back(self(self, operand));
+      number = emitElement(op, operands);
+    }
+    known[value] = number;
+    return number;
+  };
+  return emit(emit, rows);
+}
+
+void KernelEmitter::startCopy(Load load, Region *ahead, Value slot) {
   const SharedTile &tile = plan.shared(load)->raw;
   const MemoryView &view = views[load.getView()];
-  if (!row)
-    row = valueInIteration(e, scalars, load.getRow(), load->getParentRegion());
+  Value row; // the first, but of a gather
+  if (!load.isGather())
+    row =
+        ahead ? valueInIteration(e, scalars, load.getRow(), ahead) : scalars.lookup(load.getRow());
+  auto rowOf = [&](Value tileRow) {
+    return row ? e.add(row, tileRow) : numberAt(load.getRow(), tileRow, ahead);
+  };
   Value to = sharedAddress(tile.offset);
   if (slot)
     to = e.offset(to, e.mul(slot, tile.bytes()));
   // Where a thread reads in the view's first rows stays what it is from turn to turn: the tile's
   // row comes last.
-  Value rowOffset = e.mul(e.widen(row), view.rowBytes);
+  Value rowOffset = row ? e.mul(e.widen(row), view.rowBytes) : Value();
   auto addressOf = [&](Value tileRow, Value chunk) {
-    return e.offset(
-        e.offset(e.offset(view.address, e.mul(e.widen(tileRow), view.rowBytes)), e.mul(chunk, 16)),
-        rowOffset);
+    Value fixed = row ? tileRow : rowOf(tileRow);
+    Value address =
+        e.offset(e.offset(view.address, e.mul(e.widen(fixed), view.rowBytes)), e.mul(chunk, 16));
+    return row ? e.offset(address, rowOffset) : address;
   };
   auto copy = [&](Value shared, Value global, Value tileRow) {
-    Value inside = load.getInBounds() ? Value() : e.below(e.add(row, tileRow), view.length);
+    Value inside = load.getInBounds() ? Value() : e.below(rowOf(tileRow), view.length);
     if (isAsynchronous(load))
       e.copyAsync(shared, global, inside ? e.select(inside, e.i32(16), e.i32(0)) : Value());
     else
@@ -153,7 +188,7 @@ void KernelEmitter::startCopy(tile::LoadOp load, Value row, Value slot) {
     places.push_back(i < period ? e.offset(to, swizzled(tile, tileRow, chunk))
                                 : e.offset(places[i - period], period * rowStep * tile.rowBytes()));
     if (i)
-      global = e.offset(global, globalStep);
+      global = row ? e.offset(global, globalStep) : addressOf(tileRow, chunk);
     copy(places.back(), global, tileRow);
   }
 }
@@ -174,13 +209,13 @@ void KernelEmitter::copyElements(Value shared, Value global, Value inside, int64
   e.store(e.vectorOf(words), shared, 16);
 }
 
-bool KernelEmitter::needsConversion(tile::LoadOp load) const {
+bool KernelEmitter::needsConversion(Load load) const {
   const SharedLoad *shared = plan.shared(load);
   return !shared->parts.empty() || shared->widened;
 }
 
 /// A thread makes `parts` of the chunks that it copied itself, `widened` of others' too.
-void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
+void KernelEmitter::convertForms(Load load, Value slot) {
   const SharedLoad &shared = *plan.shared(load);
   underWay.reads.push_back(shared.copied());
   Value from = sharedAddress(shared.raw.offset);
@@ -233,20 +268,20 @@ void KernelEmitter::convertForms(tile::LoadOp load, Value slot) {
 
 /// Whether all copies that `load` has started are waited for between it and `reader`, for a load of
 /// its own.
-bool KernelEmitter::awaitsBetween(tile::LoadOp load, Operation *reader) {
+bool KernelEmitter::awaitsBetween(Load load, Operation *reader) {
   return reader->getBlock() == load->getBlock() &&
          llvm::any_of(*load->getBlock(), [&](Operation &op) {
            const SharedLoad *shared = plan.shared(&op);
            return shared && load->isBeforeInBlock(&op) && op.isBeforeInBlock(reader) &&
-                  isAsynchronous(cast<tile::LoadOp>(op)) && shared->isAwaited &&
-                  shared->pending == 0 && loopsThatRead(cast<tile::LoadOp>(op)).empty();
+                  isAsynchronous(Load::of(&op)) && shared->isAwaited && shared->pending == 0 &&
+                  loopsThatRead(Load::of(&op)).empty();
          });
 }
 
 /// Where a load is only read in pipelined loops, whose turns start with a barrier, and after
 /// another load's wait: these loops. Else none. In a loop there must be such a wait, or a turn that
 /// enters none of the loops would leave its copies under way.
-SmallVector<const PipelinedLoop *> KernelEmitter::loopsThatRead(tile::LoadOp load) {
+SmallVector<const PipelinedLoop *> KernelEmitter::loopsThatRead(Load load) {
   if (plan.shared(load)->startsWith.size() != 1 || plan.comesThroughShared(load) ||
       needsConversion(load))
     return {};
@@ -266,7 +301,7 @@ SmallVector<const PipelinedLoop *> KernelEmitter::loopsThatRead(tile::LoadOp loa
 
 /// Whether loops that wait for copies of their own wait for the load's, too. Not for what the
 /// kernel may overwrite before that.
-bool KernelEmitter::arrivesWithLoops(tile::LoadOp load, ArrayRef<const PipelinedLoop *> loops) {
+bool KernelEmitter::arrivesWithLoops(Load load, ArrayRef<const PipelinedLoop *> loops) {
   bool isStored = false;
   source.walk(
       [&](tile::StoreOp store) { isStored |= baseOf(store.getView()) == baseOf(load.getView()); });
@@ -276,9 +311,9 @@ bool KernelEmitter::arrivesWithLoops(tile::LoadOp load, ArrayRef<const Pipelined
 
 /// Before the first copies of `loads` start: their shared memory is free and what they read is
 /// there.
-void KernelEmitter::awaitCopied(ArrayRef<tile::LoadOp> loads) {
+void KernelEmitter::awaitCopied(ArrayRef<Load> loads) {
   SmallVector<SharedRange> written;
-  for (tile::LoadOp load : loads) {
+  for (Load load : loads) {
     awaitStores(load);
     written.push_back(plan.shared(load)->copied());
   }
@@ -286,12 +321,12 @@ void KernelEmitter::awaitCopied(ArrayRef<tile::LoadOp> loads) {
 }
 
 /// A load that no loop keeps under way. Its copy starts with those of the loads after it.
-void KernelEmitter::copyWhereItStands(tile::LoadOp load) {
+void KernelEmitter::copyWhereItStands(Load load) {
   const SharedLoad &shared = *plan.shared(load);
   awaitCopied(shared.startsWith);
   copier = threadAt(load);
-  for (tile::LoadOp started : shared.startsWith) {
-    startCopy(started, scalars.lookup(started.getRow()), Value());
+  for (Load started : shared.startsWith) {
+    startCopy(started, /*ahead=*/nullptr, Value());
     slots[started] = Value();
     if (shared.startsWith.size() > 1 && plan.shared(started)->isAwaited)
       e.commitCopies();

@@ -34,27 +34,34 @@ private:
   void emitElementwise(mlir::Operation *op);
   void emitBroadcast(tile::BroadcastOp op);
   void emitIota(tile::IotaOp op);
+  mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
+
+  // loops.cpp
   void emitFor(mlir::scf::ForOp loop);
-  void mapCarried(mlir::scf::ForOp loop, mlir::ValueRange tiles, mlir::ValueRange values);
+  void emitWhile(mlir::scf::WhileOp loop);
+  mlir::scf::WhileOp emitTurns(mlir::scf::WhileOp loop, mlir::ValueRange initial);
+  /// `values` in the forms of `carried`, which take their place in a loop or after it.
+  llvm::SmallVector<mlir::Value> valuesFor(mlir::ValueRange carried, mlir::ValueRange values);
+  /// `carried`, a loop's results or arguments, are in the registers `values`.
+  void mapCarried(mlir::ValueRange carried, mlir::ValueRange values);
   mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper,
                              mlir::Value step, mlir::ValueRange initial);
   void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline,
                          mlir::Value induction, mlir::Value upper, mlir::Value step,
                          mlir::Value slot);
   void emitIf(mlir::scf::IfOp branch);
-  mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
 
   // memory.cpp
-  void emitLoad(tile::LoadOp load);
+  void emitLoad(Load load);
   void emitStore(tile::StoreOp store);
   mlir::Value loadScalar(tile::LoadScalarOp load);
   bool mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const;
-  Registers registersFromShared(tile::LoadOp load);
+  Registers registersFromShared(Load load);
   /// `body` where row `number` of the load's view exists, else `outside`.
-  Registers valuesInside(tile::LoadOp load, mlir::Value number,
-                         llvm::function_ref<Registers()> body, const Registers &outside);
-  Registers loadRows(tile::LoadOp load, mlir::Value row);
-  Registers loadPart(tile::LoadOp load, mlir::Value start, PartOfTile part);
+  Registers valuesInside(Load load, mlir::Value number, llvm::function_ref<Registers()> body,
+                         const Registers &outside);
+  Registers loadRows(Load load);
+  Registers loadPart(Load load, mlir::Value start, PartOfTile part);
 
   // copies.cpp
   /// All threads arrive, and nothing that may be under way is.
@@ -62,25 +69,28 @@ private:
   /// Before these ranges of shared memory are written: what reads them is done.
   void awaitReaders(llvm::ArrayRef<SharedRange> written);
   /// Before the load reads memory: what this program stored there before a tile.sync is there.
-  void awaitStores(tile::LoadOp load);
+  void awaitStores(Load load);
   /// Whether the load's copies are under way when startCopy returns.
-  bool isAsynchronous(tile::LoadOp load);
+  bool isAsynchronous(Load load);
   bool anyIsAsynchronous(const PipelinedLoop &pipeline) {
-    return llvm::any_of(pipeline.loads, [&](tile::LoadOp load) { return isAsynchronous(load); });
+    return llvm::any_of(pipeline.loads, [&](Load load) { return isAsynchronous(load); });
   }
-  /// Starts copying the load's rows into stage `slot` (null: stage 0).
-  void startCopy(tile::LoadOp load, mlir::Value row, mlir::Value slot);
+  /// Starts copying the load's rows into stage `slot` (null: stage 0). `ahead`: the body of the loop
+  /// for whose iteration in `scalars` they are; null: for the one at hand.
+  void startCopy(Load load, mlir::Region *ahead, mlir::Value slot);
+  /// Number `place` of a gather's rows, their arithmetic emitted anew.
+  mlir::Value numberAt(mlir::Value rows, mlir::Value place, mlir::Region *ahead);
   void copyElements(mlir::Value shared, mlir::Value global, mlir::Value inside,
                     int64_t elementBytes);
   /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the
   /// caller's.
-  void convertForms(tile::LoadOp load, mlir::Value slot);
-  bool needsConversion(tile::LoadOp load) const;
-  bool awaitsBetween(tile::LoadOp load, mlir::Operation *reader);
-  llvm::SmallVector<const PipelinedLoop *> loopsThatRead(tile::LoadOp load);
-  bool arrivesWithLoops(tile::LoadOp load, llvm::ArrayRef<const PipelinedLoop *> loops);
-  void awaitCopied(llvm::ArrayRef<tile::LoadOp> loads);
-  void copyWhereItStands(tile::LoadOp load);
+  void convertForms(Load load, mlir::Value slot);
+  bool needsConversion(Load load) const;
+  bool awaitsBetween(Load load, mlir::Operation *reader);
+  llvm::SmallVector<const PipelinedLoop *> loopsThatRead(Load load);
+  bool arrivesWithLoops(Load load, llvm::ArrayRef<const PipelinedLoop *> loops);
+  void awaitCopied(llvm::ArrayRef<Load> loads);
+  void copyWhereItStands(Load load);
   mlir::Value threadAt(mlir::Operation *op);
   void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body);
 
@@ -96,20 +106,31 @@ private:
     llvm::SmallVector<SharedOperand, 2> a; // by part; empty: `held`
     const Fragments *held = nullptr;
     llvm::SmallVector<SharedOperand, 2> b;
-    bool isTransposed = false;
+    bool isTransposedA = false; // its rows in shared memory are k
+    bool isTransposedB = false;
     // k 2t and 2t + 1 stand where t and t + 4 would: a is an accumulator of float32
     bool isPermuted = false;
     int64_t innerSteps = 0; // k steps of two chunks, the last of one if `hasHalfStep`
     bool hasHalfStep = false;
+    bool isHalf(int64_t step) const { return hasHalfStep && step == innerSteps - 1; }
+    /// How op's operands lie and the steps along k, by the plan.
+    void setInner(tile::DotOp op);
   };
   void emitDot(tile::DotOp op);
-  void preload(tile::LoadOp load);
-  SharedOperand sharedForm(tile::LoadOp load, Form form, int part);
+  void preload(Load load);
+  SharedOperand sharedForm(Load load, Form form, int part);
+  /// A load as a dot's a: from the warp's rows on, unless those are columns.
+  SharedOperand rowsInShared(Load load, const DotOperands &dot, int part, const RowSplit &split);
   Registers loadMatrices(const SharedOperand &operand, mlir::Value row, mlir::Value chunk,
                          mlir::Value laneRows, mlir::Value laneChunks, int count, bool transposed);
-  /// Fragment of 16 rows of a for one k step.
-  Registers rowFragment(const SharedOperand &operand, int64_t row, mlir::Value step,
+  /// Fragment of a block of 16 rows of a for one k step; `operand` begins at the warp's rows.
+  Registers rowFragment(const SharedOperand &operand, int64_t block, mlir::Value step,
                         bool isHalfStep);
+  /// The same of a transposed a: `operand` has k by rows.
+  Registers transposedFragment(const SharedOperand &operand, const RowSplit &split, int64_t block,
+                               mlir::Value step, bool isHalfStep);
+  Registers sharedFragment(const DotOperands &dot, int part, const RowSplit &split, int64_t block,
+                           mlir::Value step, bool isHalfStep);
   /// Fragments of b for one k step and `count` (1 or 2) 8-column pieces.
   llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part,
                                                   mlir::Value step, bool isHalfStep, int64_t piece,
@@ -117,7 +138,9 @@ private:
   llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step,
                                                  int64_t piece, int64_t count);
   Fragments computedFragments(mlir::Value a, const DotPlan &plan);
-  llvm::SmallVector<SharedOperand, 2> storeOperand(tile::DotOp op, const DotPlan &plan);
+  llvm::SmallVector<SharedOperand, 2> storeOperand(mlir::Value operand, const DotPlan &plan,
+                                                   int parts, SharedRange range);
+  DotOperands operandsOf(tile::DotOp op, const RowSplit &split, Fragments &computed);
   Registers roundedTf32(mlir::ValueRange values);
   Registers highTf32(mlir::ValueRange values);
   Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
@@ -133,7 +156,6 @@ private:
   void emitReduce(tile::ReduceOp op);
   void spread(tile::ReduceOp op, llvm::ArrayRef<mlir::Value> values, unsigned made);
   void emitTranspose(tile::TransposeOp op);
-  void emitSolve(tile::TriangularSolveOp op);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
   Registers acrossWarps(tile::ReduceOp op, Registers values, int64_t warps,
@@ -141,9 +163,14 @@ private:
   void onWarpsOf(int64_t warps, llvm::function_ref<void()> body);
   void storeTile(mlir::Value tile, mlir::Value base, int64_t stride);
 
+  // solve.cpp
+  void emitSolve(tile::TriangularSolveOp op);
+
   // Values
   llvm::SmallVector<mlir::Value> &registersOf(mlir::Value tile, unsigned part = 0);
   void setRegisters(mlir::Value tile, Registers registers, unsigned part = 0);
+  llvm::SmallVector<unsigned> formsOf(mlir::Value value) const;
+  size_t registerCount(mlir::RankedTensorType type, unsigned form) const;
   mlir::Value firstRow(const RowSplit &split); // the warp's
   mlir::Value sharedAddress(int64_t bytes) { return e.offset(sharedBase, bytes); }
   mlir::Value swizzledChunk(const SharedTile &tile, mlir::Value row, mlir::Value chunk);

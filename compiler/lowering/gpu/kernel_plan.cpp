@@ -69,7 +69,7 @@ LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
         }
         if (isa<tile::DotOp>(op))
           tallest = std::max(tallest, type.getDimSize(0));
-        if (isa<tile::LoadOp>(op))
+        if (Load::of(op))
           tallestLoad = std::max(tallestLoad, type.getDimSize(0));
       } else if (isOneDimensional(result) && tileType(result).getDimSize(0) != 1 &&
                  tileType(result).getDimSize(0) % 8 != 0) {
@@ -126,8 +126,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
   bool isFine = true;
   kernel.walk([&](tile::DotOp op) {
     const DotPlan plan = dot(op);
-    if (op.getA().getType().getDimSize(0) % 16 != 0) {
-      op.emitOpError("expects rows by sixteens, found ") << op.getA().getType();
+    if (op.getResult().getType().getDimSize(0) % 16 != 0) {
+      op.emitOpError("expects a result's rows by sixteens, found ") << op.getResult().getType();
       isFine = false;
     }
     if (!op.getTransposeB() && plan.products == Products::Half &&
@@ -137,7 +137,7 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
     }
     for (const auto &[operand, parts] :
          {std::pair(op.getA(), plan.partsA), std::pair(op.getB(), plan.partsB)}) {
-      tile::LoadOp load = loadOf(operand);
+      Load load = loadOf(operand);
       if (!load)
         continue;
       SharedLoad &shared = loads[load];
@@ -151,7 +151,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
         shared.widened = SharedTile{0, type.getDimSize(0), type.getDimSize(1), 4};
       const bool isRowOperand = operand == op.getA() && operand != op.getB();
       const int64_t registers =
-          fragmentRegisters(plan, type.getDimSize(1)) * split(type.getDimSize(0)).blocks;
+          fragmentRegisters(plan, type.getDimSize(op.getTransposeA() ? 0 : 1)) *
+          split(op.getResult().getType().getDimSize(0)).blocks;
       const bool isOutside = load->getBlock() != op->getBlock();
       if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32)
         preloaded.insert(op);
@@ -164,7 +165,7 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
 
 void KernelPlan::planAlignment(func::FuncOp kernel) {
   kernel.walk([&](Operation *op) {
-    auto load = dyn_cast<tile::LoadOp>(op);
+    const Load load = Load::of(op);
     auto store = dyn_cast<tile::StoreOp>(op);
     if (!load && !store)
       return;
@@ -176,8 +177,9 @@ void KernelPlan::planAlignment(func::FuncOp kernel) {
 }
 
 void KernelPlan::planRegisterLoads(func::FuncOp kernel) {
-  kernel.walk([&](tile::LoadOp load) {
-    if (!comesThroughShared(load))
+  kernel.walk([&](Operation *op) {
+    const Load load = Load::of(op);
+    if (!load || !comesThroughShared(load))
       return;
     const RankedTensorType type = load.getResult().getType();
     SharedLoad &shared = loads[load];
@@ -188,199 +190,31 @@ void KernelPlan::planRegisterLoads(func::FuncOp kernel) {
 
 /// 16-bit rows of arguments: straight to registers they would be four bytes a load, half of what a
 /// sector holds.
-bool KernelPlan::comesThroughShared(tile::LoadOp load) const {
+bool KernelPlan::comesThroughShared(Load load) const {
   const RankedTensorType type = load.getResult().getType();
   return registersThroughShared && type.getRank() == 2 && type.getElementTypeBitWidth() == 16 &&
          isOfArgument(load.getView()) && isUsedInRegisters(load);
 }
 
-bool KernelPlan::isUsedInRegisters(tile::LoadOp load) const {
-  return llvm::any_of(load->getUsers(), [](Operation *user) { return !isa<tile::DotOp>(user); });
-}
-
-//===- Loops ----------------------------------------------------------------------------------===//
-
-/// Whether `value` can be computed for another iteration: arithmetic on the induction variable and
-/// what is outside.
-static bool dependsOnInductionOnly(Value value, scf::ForOp loop) {
-  if (value.getParentRegion() != &loop.getRegion())
-    return true;
-  if (auto argument = dyn_cast<BlockArgument>(value))
-    return argument == loop.getInductionVar();
-  Operation *op = value.getDefiningOp();
-  return isa_and_nonnull<arith::ArithDialect>(op->getDialect()) &&
-         llvm::all_of(op->getOperands(),
-                      [&](Value operand) { return dependsOnInductionOnly(operand, loop); });
-}
-
-bool KernelPlan::canPipeline(scf::ForOp loop) const {
-  bool hasLoad = false;
-  for (Operation &op : *loop.getBody()) {
-    if (isa<scf::ForOp, scf::IfOp, tile::StoreOp, tile::SyncOp>(op))
-      return false;
-    if (!loads.count(&op))
-      continue;
-    hasLoad = true;
-    auto load = cast<tile::LoadOp>(op);
-    if (load.getView().getParentRegion() == &loop.getRegion() ||
-        !dependsOnInductionOnly(load.getRow(), loop))
-      return false;
-  }
-  return hasLoad;
-}
-
-/// Puts loads that stand one after another together, as far as nothing between them writes memory
-/// or waits for copies of its own and the first knows where all of them read.
-void KernelPlan::groupCopies(Block *block) {
-  Operation *first = nullptr;
-  auto isKnown = [&](Value value) {
-    Operation *op = value.getDefiningOp();
-    return !op || op->getBlock() != block || op->isBeforeInBlock(first);
-  };
-  for (Operation &op : *block) {
-    for (Region &region : op.getRegions())
-      for (Block &inner : region)
-        groupCopies(&inner);
-    if (isa<scf::ForOp, scf::IfOp, tile::StoreOp, tile::SyncOp>(op))
-      first = nullptr;
-    auto found = loads.find(&op);
-    if (found == loads.end() || found->second.loop)
-      continue;
-    auto load = cast<tile::LoadOp>(op);
-    if (!first || !isKnown(load.getView()) || !isKnown(load.getRow()))
-      first = &op;
-    loads[first].startsWith.push_back(load);
-  }
-}
-
-void KernelPlan::planLoops(func::FuncOp kernel) {
-  loops.clear();
-  for (auto &[op, load] : loads) {
-    load.startsWith.clear();
-    load.pending = 0;
-  }
-  kernel.walk([&](scf::ForOp loop) {
-    if (!canPipeline(loop))
-      return;
-    PipelinedLoop &pipeline = loops[loop];
-    pipeline.stages = stages;
-    for (Operation &op : *loop.getBody())
-      if (loads.count(&op)) {
-        pipeline.loads.push_back(cast<tile::LoadOp>(op));
-        loads[&op].loop = loop;
-        loads[&op].stages = stages;
-      }
-  });
-  groupCopies(&kernel.getBody().front());
-  for (auto &[op, load] : loads) {
-    // A load that is not awaited itself arrives with the next that is: nothing may read any of them
-    // before the load after that one.
-    const ArrayRef<tile::LoadOp> started = load.startsWith;
-    for (size_t i = 0, first = 0; i < started.size(); ++i) {
-      const bool isAwaited =
-          i + 1 == started.size() ||
-          llvm::any_of(started.slice(first, i + 1 - first),
-                       [&](tile::LoadOp one) { return isNeededBefore(one, started[i + 1]); });
-      loads[started[i]].isAwaited = isAwaited;
-      first = isAwaited ? i + 1 : first;
-    }
-    int pending = 0;
-    for (tile::LoadOp one : llvm::reverse(started)) {
-      loads[one].pending = pending;
-      pending += loads[one].isAwaited;
-    }
-  }
-}
-
-/// Whether anything reads the load's shared memory before `later`, a load of the same block.
-bool KernelPlan::isNeededBefore(tile::LoadOp load, Operation *later) const {
-  const SharedLoad &shared = loads.find(load)->second;
-  if (comesThroughShared(load) || !shared.parts.empty() || shared.widened)
-    return true; // where it stands
-  return llvm::any_of(load->getUsers(), [&](Operation *user) {
-    auto dot = dyn_cast<tile::DotOp>(user);
-    return dot && (isPreloaded(dot) ||
-                   later->getBlock()->findAncestorOpInBlock(*user)->isBeforeInBlock(later));
+bool KernelPlan::isUsedInRegisters(Load load) const {
+  return llvm::any_of(load->getUses(), [](OpOperand &use) {
+    auto dot = dyn_cast<tile::DotOp>(use.getOwner());
+    return !dot || dot.getAccumulator() == use.get();
   });
 }
 
-//===- Parts of 1-D tiles ---------------------------------------------------------------------===//
+//===- Checks -------------------------------------------------------------------------------------===//
 
-/// The part in which a value comes about, 0 if any will do.
-static unsigned naturalPart(Value value, unsigned depth = 0) {
-  Operation *op = value.getDefiningOp();
-  if (!op || depth > 16)
-    return 0;
-  if (auto reduce = dyn_cast<tile::ReduceOp>(op))
-    return reduce.getAxis() == 1 ? RowPart : ColumnPart;
-  if (auto loop = dyn_cast<scf::ForOp>(op)) // that of what the body makes
-    return naturalPart(loop.getYieldedValues()[cast<OpResult>(value).getResultNumber()], depth + 1);
-  if (isa<tile::LoadOp, tile::IotaOp, tensor::SplatOp, arith::ConstantOp>(op))
-    return 0;
-  for (Value operand : op->getOperands())
-    if (isOneDimensional(operand))
-      if (unsigned part = naturalPart(operand, depth + 1))
-        return part;
-  return 0;
+bool isArithmeticOnIotas(Value tile) {
+  if (!isOneDimensional(tile))
+    return !tileType(tile);
+  Operation *op = tile.getDefiningOp();
+  return isa_and_nonnull<tile::IotaOp, tensor::SplatOp>(op) ||
+         (op && isa<arith::ArithDialect>(op->getDialect()) &&
+          llvm::all_of(op->getOperands(), isArithmeticOnIotas));
 }
 
-/// Adds `parts` to what a value needs; false if it had them.
-static bool need(llvm::DenseMap<Value, unsigned> &needed, Value value, unsigned parts) {
-  unsigned &known = needed[value];
-  const unsigned before = known;
-  known |= parts;
-  return known != before;
-}
-
-void KernelPlan::planParts(func::FuncOp kernel) {
-  auto propagate = [&] {
-    for (bool changed = true; changed;) {
-      changed = false;
-      kernel.walk([&](Operation *op) {
-        if (auto broadcast = dyn_cast<tile::BroadcastOp>(op)) {
-          changed |= need(oneDimensional, broadcast.getValue(),
-                          broadcast.getAxis() == 0 ? RowPart : ColumnPart);
-          return;
-        }
-        if (auto loop = dyn_cast<scf::ForOp>(op)) {
-          for (size_t i = 0; i < loop.getNumResults(); ++i) {
-            if (!isOneDimensional(loop.getResult(i)))
-              continue;
-            // A carried tile has the parts that its uses in the loop and after it need; what it
-            // starts from and what the body yields must have those, and may have others for uses of
-            // their own.
-            const unsigned parts =
-                oneDimensional[loop.getResult(i)] | oneDimensional[loop.getRegionIterArg(i)];
-            for (Value place : {Value(loop.getResult(i)), Value(loop.getRegionIterArg(i)),
-                                loop.getInitArgs()[i], loop.getYieldedValues()[i]})
-              changed |= need(oneDimensional, place, parts);
-          }
-          return;
-        }
-        if (op->getNumResults() != 1 || !isOneDimensional(op->getResult(0)) ||
-            isa<tile::ReduceOp>(op))
-          return;
-        for (Value operand : op->getOperands())
-          if (isOneDimensional(operand))
-            changed |= need(oneDimensional, operand, oneDimensional[op->getResult(0)]);
-      });
-    }
-  };
-  propagate();
-  // What only a store or a reduction to a scalar takes is left in the part in which it comes about.
-  kernel.walk([&](Operation *op) {
-    if (!isa<tile::StoreOp, tile::ReduceOp>(op))
-      return;
-    Value value = op->getOperand(0);
-    if (!isOneDimensional(value) || oneDimensional[value])
-      return;
-    const unsigned natural = naturalPart(value);
-    oneDimensional[value] = natural ? natural : ColumnPart;
-    propagate();
-  });
-}
-
-/// What e relies on. Its errors come before anything is emitted.
+/// What KernelEmitter relies on. Its errors come before anything is emitted.
 LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
   const WalkResult result = kernel.walk([&](Operation *op) -> WalkResult {
     if (auto constant = dyn_cast<arith::ConstantOp>(op);
@@ -390,90 +224,20 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
     if (isa<scf::IfOp>(op) && op->getNumResults())
       return op->emitOpError("expects no results"), WalkResult::interrupt();
     const StringRef dialect = op->getName().getDialectNamespace();
-    auto dot = dyn_cast<tile::DotOp>(op);
-    if (isa<tile::CumulativeSumOp>(op))
-      return op->emitOpError("has no lowering for the GPU, which multiplies by a triangle of ones"),
+    if (auto gather = dyn_cast<tile::GatherOp>(op);
+        gather && !isArithmeticOnIotas(gather.getRows()))
+      return op->emitOpError("expects rows computed from iotas and numbers by integer arithmetic"),
              WalkResult::interrupt();
     if (auto transpose = dyn_cast<tile::TransposeOp>(op);
         transpose && !transpose.getValue().getType().getElementType().isF32())
       return op->emitOpError("expects a float32 tile on the GPU"), WalkResult::interrupt();
-    if (dot && dot.getTransposeA())
-      return op->emitOpError(
-                 "expects a as it is; the GPU lowering has no product of a transposed a"),
-             WalkResult::interrupt();
-    if (!isa<tensor::SplatOp, scf::ForOp, scf::IfOp, scf::YieldOp, func::FuncOp, func::ReturnOp>(
-            op) &&
+    if (!isa<tensor::SplatOp, scf::ForOp, scf::WhileOp, scf::ConditionOp, scf::IfOp, scf::YieldOp,
+             func::FuncOp, func::ReturnOp>(op) &&
         dialect != "tile" && dialect != "arith" && dialect != "math")
       return op->emitOpError("has no lowering for the GPU"), WalkResult::interrupt();
     return WalkResult::advance();
   });
   return failure(result.wasInterrupted());
-}
-
-//===- Shared memory --------------------------------------------------------------------------===//
-
-int64_t KernelPlan::scratchBytes(Operation *op) const {
-  if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
-    const RankedTensorType type = reduce.getValue().getType();
-    if (type.getRank() == 1)
-      return 128;
-    const unsigned made = reduce.getAxis() == 1 ? RowPart : ColumnPart;
-    // last
-    const int64_t spread =
-        parts(reduce.getResult()) & ~made ? type.getDimSize(1 - reduce.getAxis()) * 4 : 0;
-    return (reduce.getAxis() == 0 ? warps * type.getDimSize(1) * 4 : 0) + spread;
-  }
-  if (auto transpose = dyn_cast<tile::TransposeOp>(op))
-    return transpose.getValue().getType().getDimSize(0) *
-           transposeStride(transpose.getValue().getType()) * 4;
-  if (auto solve = dyn_cast<tile::TriangularSolveOp>(op)) {
-    const RankedTensorType lower = solve.getTriangle().getType();
-    const RankedTensorType rhs = solve.getRhs().getType();
-    return (lower.getNumElements() + rhs.getNumElements()) * 4;
-  }
-  if (auto dot = dyn_cast<tile::DotOp>(op)) // operands that are computed but needed by all warps
-    return dot.getB().getDefiningOp<tile::LoadOp>() ? 0 : dot.getB().getType().getNumElements() * 4;
-  return 0;
-}
-
-/// Gives each load of the block its place from `base` on, then what lies inside, which may use
-/// again what is no longer needed. Returns the end of what was used.
-int64_t KernelPlan::allocate(Block *block, int64_t base) {
-  constexpr int64_t alignment = 128;
-  auto place = [&](int64_t &top, int64_t bytes) {
-    const int64_t offset = top;
-    top += (bytes + alignment - 1) / alignment * alignment;
-    return offset;
-  };
-  auto placeLoad = [&](SharedLoad &load, int64_t &top) {
-    load.raw.offset = place(top, load.raw.bytes() * load.stages);
-    for (SharedTile &part : load.parts)
-      part.offset = place(top, part.bytes());
-    if (load.widened)
-      load.widened->offset = place(top, load.widened->bytes());
-  };
-  // A load whose fragments go to registers at once leaves its memory to others, unless it arrives
-  // together with them.
-  auto isBrief = [](const SharedLoad &load) {
-    return load.onlyPreloaded && load.pending == 0 && load.startsWith.size() == 1;
-  };
-  int64_t kept = base;
-  for (Operation &op : *block)
-    if (auto found = loads.find(&op); found != loads.end() && !isBrief(found->second))
-      placeLoad(found->second, kept);
-  int64_t end = kept;
-  for (Operation &op : *block) {
-    int64_t top = kept;
-    if (auto found = loads.find(&op); found != loads.end() && isBrief(found->second))
-      placeLoad(found->second, top);
-    if (int64_t bytes = scratchBytes(&op))
-      scratchRanges[&op].end = (scratchRanges[&op].begin = place(top, bytes)) + bytes;
-    for (Region &region : op.getRegions())
-      for (Block &inner : region)
-        top = std::max(top, allocate(&inner, kept));
-    end = std::max(end, top);
-  }
-  return end;
 }
 
 } // namespace nysjit::gpu

@@ -13,8 +13,8 @@
 //     %o = tile.dot %p, tile.load %v
 //   }
 #pragma once
+#include "compiler/lowering/gpu/load.h"
 #include "compiler/lowering/gpu/tile_layout.h"
-#include "compiler/tile/dialect/Tile.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/DenseMap.h"
@@ -67,7 +67,7 @@ struct SharedLoad {
   mlir::Operation *loop = nullptr; // the loop that keeps it under way; null: copied where it stands
   // Loads that no loop keeps under way start together where the first of them stands.
   // of the first: all of them, itself included; else empty
-  llvm::SmallVector<tile::LoadOp, 2> startsWith;
+  llvm::SmallVector<Load, 2> startsWith;
   // else nothing needs it before a later load of these is there
   bool isAwaited = false;
   // waits for these that are still to come when this one is needed
@@ -78,7 +78,7 @@ struct SharedLoad {
 };
 
 struct PipelinedLoop {
-  llvm::SmallVector<tile::LoadOp> loads; // through shared memory
+  llvm::SmallVector<Load> loads; // through shared memory
   int stages = 1;
 };
 
@@ -101,9 +101,9 @@ public:
   const PipelinedLoop *pipelined(mlir::Operation *loop) const;
   /// Fragments of the dot's operand a are in registers since its load.
   bool isPreloaded(tile::DotOp op) const { return preloaded.contains(op); }
-  bool isUsedInRegisters(tile::LoadOp load) const;
+  bool isUsedInRegisters(Load load) const;
   /// Registers get it from shared memory, 16 bytes a copy, as the lanes of an accumulator need it.
-  bool comesThroughShared(tile::LoadOp load) const;
+  bool comesThroughShared(Load load) const;
   static Form form(const DotPlan &plan, mlir::Type source);
   /// PartOfTile bits of a 1-D tile.
   unsigned parts(mlir::Value tile) const { return oneDimensional.lookup(tile); }
@@ -121,7 +121,7 @@ private:
   void planRegisterLoads(mlir::func::FuncOp kernel);
   void planLoops(mlir::func::FuncOp kernel);
   void groupCopies(mlir::Block *block);
-  bool isNeededBefore(tile::LoadOp load, mlir::Operation *later) const;
+  bool isNeededBefore(Load load, mlir::Operation *later) const;
   void planParts(mlir::func::FuncOp kernel);
   mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
   int64_t scratchBytes(mlir::Operation *op) const;
@@ -161,7 +161,8 @@ inline mlir::Value baseOf(mlir::Value view) {
   return view.getDefiningOp<tile::ViewOp>() ? view.getDefiningOp<tile::ViewOp>().getBase()
                                             : mlir::Value();
 }
-/// The load behind an operand, or null if it is computed.
-inline tile::LoadOp loadOf(mlir::Value operand) { return operand.getDefiningOp<tile::LoadOp>(); }
+/// Whether a 1-D integer tile can be computed again for one of its numbers: arithmetic on iotas and
+/// on numbers.
+bool isArithmeticOnIotas(mlir::Value tile);
 
 } // namespace nysjit::gpu

@@ -4,24 +4,31 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-/// The forms of a carried value: scalars have one of their own.
-static SmallVector<unsigned> carriedForms(const KernelPlan &plan, Value value) {
-  if (isOneDimensional(value)) {
-    SmallVector<unsigned> forms;
-    for (unsigned part : {RowPart, ColumnPart})
-      if (plan.parts(value) & part)
-        forms.push_back(part);
-    return forms;
-  }
-  return {0};
+SmallVector<Value> KernelEmitter::valuesFor(ValueRange carried, ValueRange values) {
+  SmallVector<Value> all;
+  for (auto [place, value] : llvm::zip_equal(carried, values))
+    for (unsigned form : formsOf(place)) {
+      if (tileType(value))
+        llvm::append_range(all, registersOf(value, form));
+      else
+        all.push_back(scalars.lookup(value));
+    }
+  return all;
 }
 
-/// Each form of each value that the loop carries.
-static void forCarried(const KernelPlan &plan, scf::ForOp loop,
-                       llvm::function_ref<void(size_t index, unsigned form)> visit) {
-  for (size_t i = 0; i < loop.getNumResults(); ++i)
-    for (unsigned form : carriedForms(plan, loop.getResult(i)))
-      visit(i, form);
+void KernelEmitter::mapCarried(ValueRange carried, ValueRange values) {
+  size_t next = 0;
+  for (Value place : carried)
+    for (unsigned form : formsOf(place)) {
+      if (!tileType(place)) {
+        scalars.map(place, values[next++]);
+        continue;
+      }
+      const size_t count = registerCount(tileType(place), form);
+      const ValueRange own = values.slice(next, count);
+      setRegisters(place, Registers(own.begin(), own.end()), form);
+      next += count;
+    }
 }
 
 void KernelEmitter::emitFor(scf::ForOp loop) {
@@ -32,14 +39,7 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
   Value step = scalars.lookup(loop.getStep());
 
   // Carried tiles become carried registers.
-  SmallVector<Value> initial;
-  forCarried(plan, loop, [&](size_t i, unsigned form) {
-    Value value = loop.getInitArgs()[i];
-    if (tileType(value))
-      llvm::append_range(initial, registersOf(value, form));
-    else
-      initial.push_back(scalars.lookup(value));
-  });
+  SmallVector<Value> initial = valuesFor(loop.getResults(), loop.getInitArgs());
 
   if (pipeline) {
     // The first stages start.
@@ -51,9 +51,9 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
       e.when(e.less(at, upper), [&] {
         IRMapping outer = scalars;
         scalars.map(loop.getInductionVar(), at);
-        for (tile::LoadOp load : pipeline->loads) {
-          e.loc = load.getLoc();
-          startCopy(load, Value(), e.i32(stage));
+        for (Load load : pipeline->loads) {
+          e.loc = load->getLoc();
+          startCopy(load, &loop.getRegion(), e.i32(stage));
         }
         scalars = outer;
       });
@@ -77,22 +77,7 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
   }
   underWay.add(before);
 
-  mapCarried(loop, loop.getResults(), lowered.getResults());
-}
-
-/// `tiles`, a loop's results or arguments, are in the registers `values`.
-void KernelEmitter::mapCarried(scf::ForOp loop, ValueRange tiles, ValueRange values) {
-  size_t next = 0;
-  forCarried(plan, loop, [&](size_t i, unsigned form) {
-    if (!tileType(tiles[i])) {
-      scalars.map(tiles[i], values[next++]);
-      return;
-    }
-    Registers own;
-    for (size_t count = registersOf(loop.getInitArgs()[i], form).size(); count--;)
-      own.push_back(values[next++]);
-    setRegisters(tiles[i], own, form);
-  });
+  mapCarried(loop.getResults(), lowered.getResults());
 }
 
 /// The loop itself. Of a pipelined one, the last of `initial` is the stage in use.
@@ -108,7 +93,7 @@ scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, V
   else
     b.setInsertionPointToStart(lowered.getBody());
   scalars.map(loop.getInductionVar(), lowered.getInductionVar());
-  mapCarried(loop, loop.getRegionIterArgs(), lowered.getRegionIterArgs());
+  mapCarried(loop.getRegionIterArgs(), lowered.getRegionIterArgs());
   Value slot;
   if (pipeline) {
     slot = lowered.getRegionIterArgs().back();
@@ -116,14 +101,7 @@ scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, V
   }
   emitBlock(loop.getBody());
   e.loc = loc;
-  SmallVector<Value> yielded;
-  forCarried(plan, loop, [&](size_t i, unsigned form) {
-    Value value = loop.getYieldedValues()[i];
-    if (tileType(value))
-      llvm::append_range(yielded, registersOf(value, form));
-    else
-      yielded.push_back(scalars.lookup(value));
-  });
+  SmallVector<Value> yielded = valuesFor(loop.getResults(), loop.getYieldedValues());
   if (pipeline) {
     Value following = e.add(slot, 1);
     yielded.push_back(pipeline->stages == 1
@@ -151,9 +129,9 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   auto start = [&] {
     IRMapping outer = scalars;
     scalars.map(loop.getInductionVar(), later);
-    for (tile::LoadOp load : pipeline.loads) {
-      e.loc = load.getLoc();
-      startCopy(load, Value(), filled);
+    for (Load load : pipeline.loads) {
+      e.loc = load->getLoc();
+      startCopy(load, &loop.getRegion(), filled);
     }
     scalars = outer;
   };
@@ -170,10 +148,10 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
     barrier();
   }
   bool converts = false;
-  for (tile::LoadOp load : pipeline.loads) {
+  for (Load load : pipeline.loads) {
     slots[load] = ahead == 0 ? Value() : slot;
     if (needsConversion(load)) {
-      e.loc = load.getLoc();
+      e.loc = load->getLoc();
       convertForms(load, slots[load]);
       converts = true;
     }
@@ -181,6 +159,52 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   e.loc = loc;
   if (converts)
     barrier();
+}
+
+/// A loop without copies of its own under way. Its condition is the same for all threads.
+void KernelEmitter::emitWhile(scf::WhileOp loop) {
+  const SmallVector<Value> initial = valuesFor(loop.getBeforeArguments(), loop.getInits());
+  const UnderWay before = underWay;
+  scf::WhileOp lowered;
+  for (UnderWay start = before;; start.add(underWay), lowered.erase()) { // as in emitFor
+    underWay = start;
+    lowered = emitTurns(loop, initial);
+    if (start.covers(underWay))
+      break;
+  }
+  underWay.add(before);
+  mapCarried(loop.getResults(), lowered.getResults());
+}
+
+scf::WhileOp KernelEmitter::emitTurns(scf::WhileOp loop, ValueRange initial) {
+  OpBuilder &b = e.builder;
+  const Location loc = e.loc;
+  SmallVector<Type> forwarded; // by the condition to the body, and to what is after the loop
+  for (Value result : loop.getResults())
+    for (unsigned form : formsOf(result)) {
+      const RankedTensorType tile = tileType(result);
+      const Type element = tile ? tile.getElementType() : result.getType();
+      forwarded.append(tile ? registerCount(tile, form) : 1,
+                       tile && isa<FloatType>(element) ? e.f32Type() : element);
+    }
+  auto lowered = scf::WhileOp::create(b, loc, forwarded, initial);
+  OpBuilder::InsertionGuard guard(b);
+  auto open = [&](Region &region, TypeRange types) {
+    return b.createBlock(&region, {}, types, SmallVector<Location>(types.size(), loc));
+  };
+  Block *condition = open(lowered.getBefore(), initial.getTypes());
+  mapCarried(loop.getBeforeArguments(), condition->getArguments());
+  emitBlock(loop.getBeforeBody());
+  scf::ConditionOp decided = loop.getConditionOp();
+  scf::ConditionOp::create(b, loc, scalars.lookup(decided.getCondition()),
+                           valuesFor(loop.getResults(), decided.getArgs()));
+  Block *body = open(lowered.getAfter(), forwarded);
+  mapCarried(loop.getAfterArguments(), body->getArguments());
+  emitBlock(loop.getAfterBody());
+  e.loc = loc;
+  scf::YieldOp::create(b, loc,
+                       valuesFor(loop.getBeforeArguments(), loop.getYieldOp().getOperands()));
+  return lowered;
 }
 
 void KernelEmitter::emitIf(scf::IfOp branch) {

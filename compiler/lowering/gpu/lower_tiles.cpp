@@ -2,6 +2,8 @@
 #include "compiler/lowering/gpu/lower_tiles.h"
 
 #include "compiler/lowering/gpu/kernel_emitter.h"
+#include "compiler/lowering/expand_masks.h"
+#include "compiler/lowering/gpu/rewrites.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -56,6 +58,27 @@ void KernelEmitter::setRegisters(Value tile, Registers values, unsigned part) {
   registers[{tile, part}] = SmallVector<Value>(values.begin(), values.end());
 }
 
+/// The forms in which registers hold a value: one, but for 1-D tiles, which have a form for each part
+/// that is needed.
+SmallVector<unsigned> KernelEmitter::formsOf(Value value) const {
+  if (!isOneDimensional(value))
+    return {0};
+  SmallVector<unsigned> forms;
+  for (unsigned part : {RowPart, ColumnPart})
+    if (plan.parts(value) & part)
+      forms.push_back(part);
+  return forms;
+}
+
+size_t KernelEmitter::registerCount(RankedTensorType type, unsigned form) const {
+  const int64_t length = type.getDimSize(0);
+  if (form == 0)
+    return plan.split(length).rowRegisters() * type.getDimSize(1) / 4;
+  if (form == RowPart)
+    return plan.split(length).rowRegisters();
+  return length == 1 ? 1 : length / 4;
+}
+
 Value KernelEmitter::firstRow(const RowSplit &split) {
   if (split.warps == 1)
     return e.i32(0);
@@ -80,11 +103,13 @@ void KernelEmitter::emitBlock(Block *block) {
 void KernelEmitter::emitOperation(Operation *op) {
   if (auto loop = dyn_cast<scf::ForOp>(op))
     return emitFor(loop);
+  if (auto loop = dyn_cast<scf::WhileOp>(op))
+    return emitWhile(loop);
   if (auto branch = dyn_cast<scf::IfOp>(op))
     return emitIf(branch);
-  if (isa<scf::YieldOp, func::ReturnOp>(op))
+  if (isa<scf::YieldOp, scf::ConditionOp, func::ReturnOp>(op))
     return;
-  if (auto load = dyn_cast<tile::LoadOp>(op))
+  if (const Load load = Load::of(op))
     return emitLoad(load);
   if (auto store = dyn_cast<tile::StoreOp>(op))
     return emitStore(store);
@@ -151,22 +176,8 @@ Value KernelEmitter::emitElement(Operation *op, ValueRange operands) {
 void KernelEmitter::emitElementwise(Operation *op) {
   Value result = op->getResult(0);
   const RankedTensorType type = tileType(result);
-  SmallVector<unsigned> forms;
-  if (type.getRank() == 2)
-    forms.push_back(0);
-  else
-    for (unsigned part : {RowPart, ColumnPart})
-      if (plan.parts(result) & part)
-        forms.push_back(part);
-  for (unsigned form : forms) {
-    size_t count = 0;
-    if (form == 0)
-      count = plan.split(type.getDimSize(0)).rowRegisters() * type.getDimSize(1) / 4;
-    else
-      count =
-          form == RowPart ? plan.split(type.getDimSize(0)).rowRegisters() : type.getDimSize(0) / 4;
-    if (form == ColumnPart && type.getDimSize(0) == 1)
-      count = 1;
+  for (unsigned form : formsOf(result)) {
+    const size_t count = registerCount(type, form);
     Registers values;
     // What repeats one scalar.
     if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
@@ -262,6 +273,9 @@ LogicalResult lowerTiles(ModuleOp module,
     LoweredKernel result{kernel.getName().str(), ""};
     KernelOptions options = optionsOf(result.name);
     options.aligned = true;
+    forgetDotMasks(kernel);
+    expandMasks(kernel);
+    expandSums(kernel);
     FailureOr<KernelPlan> plan = KernelPlan::create(kernel, options);
     if (failed(plan))
       return failure();

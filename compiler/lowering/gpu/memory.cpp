@@ -46,7 +46,7 @@ static void storePair(WarpBuilder &e, Type element, Value first, Value second, V
 
 //===- Loads ----------------------------------------------------------------------------------===//
 
-void KernelEmitter::emitLoad(tile::LoadOp load) {
+void KernelEmitter::emitLoad(Load load) {
   const RankedTensorType type = load.getResult().getType();
   if (const SharedLoad *shared = plan.shared(load)) {
     if (shared->loop)
@@ -61,9 +61,9 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
     return setRegisters(load.getResult(), registersFromShared(load));
   awaitStores(load);
   underWay.loads.insert(load);
-  Value row = scalars.lookup(load.getRow());
   if (type.getRank() == 2)
-    return setRegisters(load.getResult(), loadRows(load, row));
+    return setRegisters(load.getResult(), loadRows(load));
+  Value row = scalars.lookup(load.getRow());
   for (PartOfTile part : {RowPart, ColumnPart})
     if (plan.parts(load.getResult()) & part)
       setRegisters(load.getResult(), loadPart(load, row, part), part);
@@ -71,7 +71,7 @@ void KernelEmitter::emitLoad(tile::LoadOp load) {
 
 /// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of
 /// ldmatrix is one 8x8 piece.
-Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
+Registers KernelEmitter::registersFromShared(Load load) {
   const RankedTensorType type = load.getResult().getType();
   const RowSplit split = plan.split(type.getDimSize(0));
   SharedOperand operand = sharedForm(load, Form::Raw, 0);
@@ -105,25 +105,29 @@ Registers KernelEmitter::registersFromShared(tile::LoadOp load) {
   return values;
 }
 
-Registers KernelEmitter::valuesInside(tile::LoadOp load, Value number,
-                                      llvm::function_ref<Registers()> body,
+Registers KernelEmitter::valuesInside(Load load, Value number, llvm::function_ref<Registers()> body,
                                       const Registers &outside) {
   return load.getInBounds()
              ? body()
              : e.valuesWhen(e.below(number, views[load.getView()].length), body, outside);
 }
 
-Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
+Registers KernelEmitter::loadRows(Load load) {
   const MemoryView &view = views[load.getView()];
   const RowSplit split = plan.split(load.getResult().getType().getDimSize(0));
   const bool aligned = options.aligned || !view.isArgument;
   const Registers zeros(view.columns / 4, e.f32(0));
-  Value first = e.add(e.add(row, firstRow(split)), laneRow);
+  Value first = firstRow(split);
+  if (!load.isGather())
+    first = e.add(scalars.lookup(load.getRow()), first);
+  first = e.add(first, laneRow);
   Value column = e.offset(view.address, e.mul(laneColumn, bytesOf(view.element)));
   Registers values(split.rowRegisters() * view.columns / 4);
   for (int64_t block = 0; block < split.blocks; ++block)
     for (int64_t half = 0; half < split.halves; ++half) {
       Value at = e.add(first, block * 16 + half * 8);
+      if (load.isGather())
+        at = numberAt(load.getRow(), at, /*ahead=*/nullptr);
       Registers loaded = valuesInside(
           load, at,
           [&] {
@@ -146,7 +150,7 @@ Registers KernelEmitter::loadRows(tile::LoadOp load, Value row) {
 }
 
 /// The elements this thread holds.
-Registers KernelEmitter::loadPart(tile::LoadOp load, Value start, PartOfTile part) {
+Registers KernelEmitter::loadPart(Load load, Value start, PartOfTile part) {
   const MemoryView &view = views[load.getView()];
   const int64_t length = load.getResult().getType().getDimSize(0);
   const RowSplit split = plan.split(length);
@@ -195,7 +199,7 @@ Value KernelEmitter::loadScalar(tile::LoadScalarOp load) {
 /// writes needs no barrier.
 bool KernelEmitter::mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const {
   return llvm::any_of(underWay.loads, [&](Operation *op) {
-    auto load = cast<tile::LoadOp>(op);
+    const Load load = Load::of(op);
     const bool isSame =
         !hasCopies && !plan.shared(load) && load.getView() == store.getView() &&
         load.getRow() == store.getRow() &&

@@ -1,0 +1,49 @@
+// A cumulative sum is a product with the lower triangle of ones, at full precision:
+//
+//   tile.cumulative_sum %x axis 0      tile.dot %triangle, %x {full}
+//   tile.cumulative_sum %x axis 1      tile.dot %x, %triangle {transpose_b, full}
+//
+// with triangle(i, j) = 1 where j <= i, else 0. As with any product, a row that is infinite makes
+// NaNs of the others, those before it too.
+#include "compiler/lowering/gpu/rewrites.h"
+#include "compiler/tile/dialect/Tile.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+namespace nysjit::gpu {
+
+static Value triangleOfOnes(OpBuilder &b, Location loc, int64_t size) {
+  const auto line = RankedTensorType::get({size}, b.getI32Type());
+  const auto numbers = RankedTensorType::get({size, size}, b.getI32Type());
+  const auto type = RankedTensorType::get({size, size}, b.getF32Type());
+  Value iota = tile::IotaOp::create(b, loc, line);
+  Value column = tile::BroadcastOp::create(b, loc, numbers, iota, 1);
+  Value row = tile::BroadcastOp::create(b, loc, numbers, iota, 0);
+  Value isBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, column, row);
+  auto all = [&](float number) -> Value {
+    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, number));
+  };
+  Value one = all(1);
+  Value zero = all(0);
+  return arith::SelectOp::create(b, loc, isBelow, one, zero);
+}
+
+void expandSums(func::FuncOp kernel) {
+  SmallVector<tile::CumulativeSumOp> sums;
+  kernel.walk([&](tile::CumulativeSumOp sum) { sums.push_back(sum); });
+  for (tile::CumulativeSumOp sum : sums) {
+    OpBuilder b(sum);
+    const RankedTensorType type = sum.getValue().getType();
+    const bool isAlongRow = sum.getAxis() == 1;
+    Value triangle = triangleOfOnes(b, sum.getLoc(), type.getDimSize(sum.getAxis()));
+    Value product = tile::DotOp::create(
+        b, sum.getLoc(), type, isAlongRow ? sum.getValue() : triangle,
+        isAlongRow ? triangle : sum.getValue(), /*accumulator=*/Value(), /*read_where=*/Value(),
+        /*nonzero_where=*/Value(), /*transpose_a=*/false, /*transpose_b=*/isAlongRow,
+        tile::Precision::Full);
+    sum.replaceAllUsesWith(product);
+    sum.erase();
+  }
+}
+
+} // namespace nysjit::gpu

@@ -1,0 +1,246 @@
+// A dot's operands as the fragments that mma.sync takes: from registers, or from shared memory by
+// ldmatrix.
+#include "compiler/lowering/gpu/kernel_emitter.h"
+
+using namespace mlir;
+namespace nysjit::gpu {
+
+KernelEmitter::SharedOperand KernelEmitter::sharedForm(Load load, Form form, int part) {
+  const SharedLoad &shared = *plan.shared(load);
+  if (form == Form::Raw) {
+    Value base = sharedAddress(shared.raw.offset);
+    if (Value slot = slots.lookup(load))
+      base = e.offset(base, e.mul(slot, shared.raw.bytes()));
+    return {shared.raw, base, shared.copied()};
+  }
+  const SharedTile &tile = form == Form::Parts ? shared.parts[part] : *shared.widened;
+  return {tile, sharedAddress(tile.offset), {tile.offset, tile.offset + tile.bytes()}};
+}
+
+KernelEmitter::SharedOperand KernelEmitter::rowsInShared(Load load, const DotOperands &dot,
+                                                         int part, const RowSplit &split) {
+  const Type element = load.getResult().getType().getElementType();
+  SharedOperand operand = sharedForm(load, KernelPlan::form(dot.plan, element), part);
+  if (!dot.isTransposedA)
+    operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
+  return operand;
+}
+
+/// ldmatrix at (row + laneRows, chunk + laneChunks). `row` is a multiple of 8 and does not move the
+/// swizzle; `chunk` is even where laneChunks may be 1.
+Registers KernelEmitter::loadMatrices(const SharedOperand &operand, Value row, Value chunk,
+                                      Value laneRows, Value laneChunks, int count,
+                                      bool transposed) {
+  Value base = e.offset(operand.base, e.mul(row, operand.tile.rowBytes()));
+  return e.loadMatrices(chunkAddress(operand.tile, base, laneRows, laneChunks, chunk), count,
+                        transposed);
+}
+
+Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t block, Value step,
+                                     bool isHalfStep) {
+  Value rows = e.bitAnd(lane, 15);
+  return loadMatrices(operand, e.i32(block * 16), e.mul(step, 2), rows,
+                      isHalfStep ? e.i32(0) : e.divide(lane, 16), isHalfStep ? 2 : 4, false);
+}
+
+Registers KernelEmitter::transposedFragment(const SharedOperand &operand, const RowSplit &split,
+                                            int64_t block, Value step, bool isHalfStep) {
+  const SharedTile &tile = operand.tile;
+  if (tile.elementBytes ==
+      2) { // matrices (k, m), (k, m + 8), (k + 8, m), ...; transposed on the way
+    Value rows = e.bitAnd(lane, 7);
+    if (!isHalfStep)
+      rows = e.add(rows, e.mul(e.divide(lane, 16), 8));
+    Value chunk = e.add(e.divide(firstRow(split), 8), block * 2);
+    return loadMatrices(operand, e.mul(step, 16), chunk, rows, e.bitAnd(e.divide(lane, 8), 1),
+                        isHalfStep ? 2 : 4, true);
+  }
+  // ldmatrix cannot transpose float32: lane 4 g + t takes k = t, t + 4 and columns g, g + 8.
+  Registers values;
+  Value base = e.offset(operand.base, e.mul(e.bitAnd(laneRow, 3), 4));
+  Value first = e.divide(firstRow(split), 4);
+  for (int64_t k : {0, 4})
+    for (int64_t half : {0, 1}) {
+      Value chunk = e.add(first, block * 4 + half * 2);
+      Value at = chunkAddress(tile, base, e.add(e.bitAnd(lane, 3), k), e.divide(laneRow, 4), chunk);
+      values.push_back(e.load(e.f32Type(), e.offset(at, e.mul(step, 8 * tile.rowBytes())), 4));
+    }
+  return values;
+}
+
+Registers KernelEmitter::sharedFragment(const DotOperands &dot, int part, const RowSplit &split,
+                                        int64_t block, Value step, bool isHalfStep) {
+  return dot.isTransposedA ? transposedFragment(dot.a[part], split, block, step, isHalfStep)
+                           : rowFragment(dot.a[part], block, step, isHalfStep);
+}
+
+SmallVector<Registers, 2> KernelEmitter::columnFragments(const DotOperands &dot, int part,
+                                                         Value step, bool isHalfStep, int64_t piece,
+                                                         int64_t count) {
+  const SharedOperand &operand = dot.b[part];
+  if (dot.plan.products != Products::Half && (!dot.isTransposedB || dot.isPermuted))
+    return floatFragments(dot, step, piece, count);
+  Registers all;
+  if (!dot.isTransposedB) { // rows are k: two 8x8 matrices a piece, transposed on the way
+    all = loadMatrices(operand, e.mul(step, 16), e.i32(piece), e.bitAnd(lane, 15),
+                       count == 2 ? e.divide(lane, 16) : e.i32(0), 2 * count, true);
+  } else if (isHalfStep) {
+    all = loadMatrices(operand, e.i32(piece * 8), e.mul(step, 2),
+                       count == 2 ? e.bitAnd(lane, 15) : e.bitAnd(lane, 7), e.i32(0), count, false);
+    // rows are columns of the result: matrices (piece, chunk), (piece, chunk + 1), (piece + 1,
+    // chunk), ...
+  } else {
+    Value rows =
+        count == 2 ? e.add(e.bitAnd(lane, 7), e.mul(e.divide(lane, 16), 8)) : e.bitAnd(lane, 7);
+    all = loadMatrices(operand, e.i32(piece * 8), e.mul(step, 2), rows,
+                       e.bitAnd(e.divide(lane, 8), 1), 2 * count, false);
+  }
+  SmallVector<Registers, 2> fragments;
+  const size_t each = all.size() / count;
+  for (int64_t i = 0; i < count; ++i)
+    fragments.push_back(Registers(all.begin() + i * each, all.begin() + (i + 1) * each));
+  return fragments;
+}
+
+/// float32 fragments that ldmatrix cannot give: rows that are k, or k in an accumulator's order.
+SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, Value step,
+                                                        int64_t piece, int64_t count) {
+  const SharedOperand &operand = dot.b[0];
+  Value quarter = e.bitAnd(lane, 3); // t
+  SmallVector<Registers, 2> fragments;
+  for (int64_t i = 0; i < count; ++i) {
+    if (dot.isTransposedB) { // both numbers of a pair, beside each other in the row
+      Value base = e.offset(operand.base, e.mul(e.bitAnd(quarter, 1), 8));
+      Value at = chunkAddress(operand.tile, base, laneRow, e.divide(quarter, 2), e.mul(step, 2));
+      Value pair = e.load(VectorType::get({2}, e.f32Type()),
+                          e.offset(at, (piece + i) * 8 * operand.tile.rowBytes()), 8);
+      fragments.push_back({e.element(pair, 0), e.element(pair, 1)});
+      continue;
+    }
+    Registers both;
+    for (int64_t k = 0; k < 2; ++k) {
+      Value row = dot.isPermuted ? e.add(laneColumn, k) : e.add(quarter, 4 * k);
+      Value base = e.offset(operand.base, e.mul(e.bitAnd(laneRow, 3), 4));
+      Value at =
+          chunkAddress(operand.tile, base, row, e.divide(laneRow, 4), e.i32(2 * (piece + i)));
+      both.push_back(
+          e.load(e.f32Type(), e.offset(at, e.mul(step, 8 * operand.tile.rowBytes())), 4));
+    }
+    fragments.push_back(both);
+  }
+  return fragments;
+}
+
+/// An accumulator as the next product's a: the same registers, packed in pairs for 16-bit products.
+Fragments KernelEmitter::computedFragments(Value a, const DotPlan &dot) {
+  const RankedTensorType type = tileType(a);
+  const RowSplit split = plan.split(type.getDimSize(0));
+  const int64_t pieces = type.getDimSize(1) / 8;
+  const SmallVector<Value> values = registersOf(a);
+  auto piece = [&](int64_t block, int64_t index) {
+    return ArrayRef<Value>(values).slice((block * pieces + index) * 4, 4);
+  };
+  Fragments fragments(split.blocks);
+  for (int64_t block = 0; block < split.blocks; ++block) {
+    fragments[block].resize(dot.partsA);
+    if (dot.products != Products::Half) {
+      for (int64_t index = 0; index < pieces; ++index) {
+        ArrayRef<Value> own = piece(block, index);
+        fragments[block][0].push_back({own[0], own[2], own[1], own[3]});
+      }
+      continue;
+    }
+    for (int64_t first = 0; first < pieces; first += 2) {
+      SmallVector<Value> left(piece(block, first));
+      if (first + 1 < pieces)
+        llvm::append_range(left, piece(block, first + 1));
+      for (int part = 0; part < dot.partsA; ++part) {
+        Registers packed;
+        for (size_t i = 0; i < left.size(); i += 2) {
+          packed.push_back(e.pack(dot.element, left[i], left[i + 1]));
+          if (part + 1 < dot.partsA) {
+            auto [low, high] = e.unpack(dot.element, packed.back());
+            left[i] = e.subtract(left[i], low);
+            left[i + 1] = e.subtract(left[i + 1], high);
+          }
+        }
+        fragments[block][part].push_back(packed);
+      }
+    }
+  }
+  return fragments;
+}
+
+/// Fragments of row operands that stay in registers from their load on.
+void KernelEmitter::preload(Load load) {
+  for (Operation *user : load->getUsers()) {
+    auto op = dyn_cast<tile::DotOp>(user);
+    if (!op || !plan.isPreloaded(op) || op.getA() != load.getResult())
+      continue;
+    const RowSplit split = plan.split(op.getResult().getType().getDimSize(0));
+    DotOperands dot;
+    dot.plan = plan.dot(op);
+    dot.setInner(op);
+    Fragments held(split.blocks);
+    for (int part = 0; part < dot.plan.partsA; ++part) {
+      dot.a.push_back(rowsInShared(load, dot, part, split));
+      underWay.reads.push_back(dot.a.back().range);
+      for (int64_t block = 0; block < split.blocks; ++block) {
+        held[block].resize(dot.plan.partsA);
+        for (int64_t step = 0; step < dot.innerSteps; ++step)
+          held[block][part].push_back(
+              sharedFragment(dot, part, split, block, e.i32(step), dot.isHalf(step)));
+      }
+    }
+    fragments[op] = held;
+  }
+}
+
+/// A computed operand of which warps need what others hold: it goes through shared memory. The
+/// barrier is the caller's.
+SmallVector<KernelEmitter::SharedOperand, 2>
+KernelEmitter::storeOperand(Value operand, const DotPlan &dot, int parts, SharedRange range) {
+  const RankedTensorType type = tileType(operand);
+  const RowSplit split = plan.split(type.getDimSize(0));
+  const SmallVector<Value> values = registersOf(operand);
+  const int64_t bytes = dot.products == Products::Half ? 2 : 4;
+  const int64_t pieces = type.getDimSize(1) / 8;
+  SmallVector<SharedOperand, 2> operands;
+  for (int part = 0; part < parts; ++part) {
+    const SharedTile tile{range.begin + part * type.getNumElements() * 2, type.getDimSize(0),
+                          type.getDimSize(1), bytes};
+    operands.push_back({tile, sharedAddress(tile.offset), range});
+  }
+  awaitReaders(range);
+  onWarpsOf(split.warps, [&] {
+    Value first = e.add(firstRow(split), laneRow);
+    for (int64_t block = 0; block < split.blocks; ++block)
+      for (int64_t half = 0; half < split.halves; ++half)
+        for (int64_t piece = 0; piece < pieces; ++piece) {
+          const int64_t at = ((block * pieces + piece) * split.halves + half) * 2;
+          Value row = e.add(first, block * 16 + half * 8);
+          Value low = values[at];
+          Value high = values[at + 1];
+          if (bytes == 4) { // two of the four numbers of a chunk
+            Value chunk = e.add(e.divide(laneColumn, 4), 2 * piece);
+            Value to =
+                e.add(swizzled(operands[0].tile, row, chunk), e.mul(e.bitAnd(laneColumn, 3), 4));
+            e.store(e.vectorOf({low, high}), e.offset(operands[0].base, to), 8);
+            continue;
+          }
+          for (const SharedOperand &part : operands) {
+            Value packed = e.pack(dot.element, low, high);
+            e.store(packed,
+                    e.offset(part.base,
+                             e.add(swizzled(part.tile, row, e.i32(piece)), e.mul(laneColumn, 2))),
+                    4);
+            auto [lowPart, highPart] = e.unpack(dot.element, packed);
+            low = e.subtract(low, lowPart);
+            high = e.subtract(high, highPart);
+          }
+        }
+  });
+  return operands;
+}
+
+} // namespace nysjit::gpu
