@@ -37,22 +37,21 @@ void forgetDotMasks(func::FuncOp kernel) {
 }
 
 void expandMasks(func::FuncOp kernel) {
-  kernel.walk([](tile::MaskOp mask) {
-    if (mask->use_empty()) {
+  auto isRead = [](OpOperand &use) { return !isa<tile::DotOp>(use.getOwner()); };
+  kernel.walk([&](tile::MaskOp mask) {
+    if (llvm::any_of(mask->getUses(), isRead)) {
+      const auto before =
+          mask.getInclusive() ? arith::CmpIPredicate::sle : arith::CmpIPredicate::slt;
+      Value bits = compare(mask, mask.getEnd(), before);
+      if (Value begin = mask.getBegin()) {
+        Value after = compare(mask, begin, arith::CmpIPredicate::sge);
+        OpBuilder b(mask);
+        bits = arith::AndIOp::create(b, mask.getLoc(), bits, after);
+      }
+      mask.getResult().replaceUsesWithIf(bits, isRead);
+    }
+    if (mask->use_empty())
       mask.erase();
-      return;
-    }
-    auto isRead = [](OpOperand &use) { return !isa<tile::DotOp>(use.getOwner()); };
-    if (llvm::none_of(mask->getUses(), isRead))
-      return;
-    const auto before = mask.getInclusive() ? arith::CmpIPredicate::sle : arith::CmpIPredicate::slt;
-    Value bits = compare(mask, mask.getEnd(), before);
-    if (Value begin = mask.getBegin()) {
-      Value after = compare(mask, begin, arith::CmpIPredicate::sge);
-      OpBuilder b(mask);
-      bits = arith::AndIOp::create(b, mask.getLoc(), bits, after);
-    }
-    mask.getResult().replaceUsesWithIf(bits, isRead);
   });
 }
 
