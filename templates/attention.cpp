@@ -8,30 +8,19 @@ namespace nysjit {
 Attention::Attention(Program &program)
     : queryHeads(program.symbol("Hq")), keyHeads(program.symbol("Hkv")), rows(program.symbol("n")),
       maxLength(program.symbol("max_length")), isPacked(program.symbol("is_packed")) {
-  const Scalar B = program.symbol("B");
-  const Expression b = B.expression();
-  const Expression Hq = queryHeads.expression();
-  const Expression Hkv = keyHeads.expression();
-  const Expression n = rows.expression();
-  const Expression d(program.spec().headDim);
-  query = program.input("q", {b, Hq, n, d}, "is_packed");
-  key = program.input("k", {b, Hkv, n, d}, "is_packed");
-  value = program.input("v", {b, Hkv, n, d}, "is_packed");
-  output = program.output("o", {b, Hq, n, d}, "is_packed");
-  const Scalar offsetCount = program.symbol("offset_count");
-  const Scalar lengthCount = program.symbol("length_count");
-  const Scalar startCount = program.symbol("start_count");
-  offsets = program.integers("cu_seqlens", offsetCount.expression(), /*isOptional=*/true);
-  lengths = program.integers("seqlens", lengthCount.expression(), /*isOptional=*/true);
-  starts = program.integers("seq_starts", startCount.expression(), /*isOptional=*/true);
+  for (auto &[name, tensor] : {std::pair("q", &query), {"k", &key}, {"v", &value}, {"o", &output}})
+    *tensor = program.tensor(name);
+  for (auto &[name, tensor] :
+       {std::pair("cu_seqlens", &offsets), {"seqlens", &lengths}, {"seq_starts", &starts}})
+    *tensor = program.tensor(name);
   program.sequences() = {.offsets = "cu_seqlens",
                          .lengths = "seqlens",
                          .starts = "seq_starts",
                          .parts = "",
                          .rows = "n",
                          .maxLength = "max_length"};
-  hasLengths = min(lengthCount, 1);
-  batch = select(isPacked, max(offsetCount - 1, 0), B);
+  hasLengths = min(program.symbol("length_count"), 1);
+  batch = select(isPacked, max(program.symbol("offset_count") - 1, 0), program.symbol("B"));
   requireSequences(program);
   program.require(min(queryHeads, 1) <= keyHeads, "k", "at least one key/value head", "{Hkv}");
   program.require(queryHeads % max(keyHeads, 1) == 0, "k",
@@ -54,10 +43,10 @@ void Attention::requireSequences(Program &program) const {
 }
 
 TensorRef Attention::addParts(Program &program, const std::string &name) {
-  const Scalar count = program.symbol("part_count");
   program.sequences().parts = name;
-  program.require(count == batch, name, "one number for each sequence", "{part_count}");
-  return program.integers(name, count.expression(), /*isOptional=*/false);
+  program.require(program.symbol("part_count") == batch, name, "one number for each sequence",
+                  "{part_count}");
+  return program.tensor(name);
 }
 
 //===- Sequences ------------------------------------------------------------------------------===//
@@ -126,10 +115,9 @@ Head headOf(Kernel &k, const Attention &attention, const Scalar &pair) {
 
 //===- The convolution ------------------------------------------------------------------------===//
 
-Convolution::Convolution(Program &program, const Attention &attention)
-    : count(program.spec().convKernel) {
+Convolution::Convolution(Program &program) : count(program.spec().convKernel) {
   if (count)
-    taps = program.input("conv", {attention.queryHeads.expression(), Expression(count)});
+    taps = program.tensor("conv");
 }
 
 Tile Convolution::addTo(Kernel &k, const Tile &o, const Head &head, const Scalar &i0,

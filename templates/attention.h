@@ -58,7 +58,7 @@ struct Convolution {
   TensorRef taps; // [Hq, c]
   int count = 0;
 
-  Convolution(Program &program, const Attention &attention);
+  explicit Convolution(Program &program);
   /// o_i + sum over r of w_r v_{i - r + ahead} for rows i0 on; v outside its sequence is 0.
   Tile addTo(Kernel &k, const Tile &o, const Head &head, const Scalar &i0, int ahead = 0) const;
 };

@@ -12,7 +12,7 @@ namespace nysjit {
 
 void bidirectional(Program &program) {
   const Attention attention(program);
-  const Convolution convolution(program, attention);
+  const Convolution convolution(program);
   auto wholeLength = [](Kernel &, const Head &head) { return head.length; };
   Landmarks landmarks(program, attention,
                       {.segments = {.hasTarget = false, .sourceLen = wholeLength}});

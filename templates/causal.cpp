@@ -17,7 +17,7 @@ namespace nysjit {
 void causal(Program &program) {
   const KernelSpec &spec = program.spec();
   const Attention attention(program);
-  const Convolution convolution(program, attention);
+  const Convolution convolution(program);
   const bool isTangent = spec.landmarkWeight == LandmarkWeight::Tangent;
   Landmarks landmarks(program, attention,
                       {.weight = isTangent ? Landmarks::Weight::Tangent : Landmarks::Weight::Count,

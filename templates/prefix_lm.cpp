@@ -15,7 +15,7 @@ namespace nysjit {
 void prefixLm(Program &program) {
   const KernelSpec &spec = program.spec();
   Attention attention(program);
-  const Convolution convolution(program, attention);
+  const Convolution convolution(program);
   const TensorRef sourceLengths = attention.addParts(program, "source_len");
   auto sourceLen = [&](Kernel &k, const Head &head) {
     const Scalar given = k.loadInteger(k.view(sourceLengths, {}), head.sequence);

@@ -20,17 +20,15 @@
 namespace nysjit {
 
 Scan::Scan(Program &p)
-    : program(p), spec(p.spec()), attention(p), convolution(p, attention),
+    : program(p), spec(p.spec()), attention(p), convolution(p),
       isFirstK(*spec.landmarkSource == LandmarkSource::FirstK), landmarks(spec.landmarks),
       headDim(spec.headDim), firstK(isFirstK ? spec.firstK : 0) {
-  const Expression m(landmarks);
-  const Expression d(headDim);
   if (isFirstK) {
     landmarkQuery = program.buffer("landmark_query", {attention.heads(), landmarks, headDim});
     landmarkKey = program.buffer("landmark_key", {attention.heads(), landmarks, headDim});
   } else {
-    landmarkQuery = program.input("landmark_q", {attention.queryHeads.expression(), m, d});
-    landmarkKey = program.input("landmark_k", {attention.keyHeads.expression(), m, d});
+    landmarkQuery = program.tensor("landmark_q");
+    landmarkKey = program.tensor("landmark_k");
   }
   // All landmarks at once, where a tile of theirs is not too large.
   const int whole = static_cast<int>(std::bit_ceil(static_cast<unsigned>(landmarks)));

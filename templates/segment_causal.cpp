@@ -11,7 +11,7 @@ namespace nysjit {
 
 void segmentCausal(Program &program) {
   const Attention attention(program);
-  const Convolution convolution(program, attention);
+  const Convolution convolution(program);
   Landmarks landmarks(program, attention, {.segments = {.keepsShort = true}});
   attention.clearPadding(program);
   landmarks.writeKernels();

@@ -6,12 +6,6 @@
 using namespace mlir;
 namespace nysjit {
 
-static Element elementOf(DType dtype) {
-  return dtype == DType::Float32   ? Element::F32
-         : dtype == DType::Float16 ? Element::F16
-                                   : Element::BF16;
-}
-
 Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given,
                  std::string target, KernelConfig defaults)
     : module(irModule), kernelSpec(spec), config(given), targetDefaults(std::move(defaults)) {
@@ -21,49 +15,6 @@ Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &g
 }
 
 Program::~Program() = default;
-
-static std::vector<Expression> stridesOf(const std::string &name, size_t rank) {
-  std::vector<Expression> strides;
-  for (size_t i = 0; i + 1 < rank; ++i)
-    strides.push_back(Expression::symbol(name + "_stride_" + std::to_string(i)));
-  strides.push_back(Expression(1));
-  return strides;
-}
-
-TensorRef Program::input(const std::string &name, std::vector<Expression> shape,
-                         const std::string &packedSymbol) {
-  TensorRef tensor{name, elementOf(kernelSpec.dtype), std::move(shape), {}};
-  tensor.strides = stridesOf(name, tensor.shape.size());
-  PlanArgument argument{name, false,        {dtypeName(kernelSpec.dtype)},
-                        "",   tensor.shape, tensor.strides};
-  argument.packedSymbol = packedSymbol;
-  plan.arguments.push_back(argument);
-  return tensor;
-}
-
-TensorRef Program::integers(const std::string &name, const Expression &extent, bool isOptional) {
-  TensorRef tensor{name, Element::I32, {extent}, {Expression(1)}};
-  PlanArgument argument{name, false, {"int32"}, "", tensor.shape, tensor.strides};
-  argument.isOptional = isOptional;
-  plan.arguments.push_back(argument);
-  return tensor;
-}
-
-TensorRef Program::output(const std::string &name, std::vector<Expression> shape,
-                          const std::string &packedSymbol) {
-  TensorRef tensor{
-      name, Element::F32, std::move(shape), {}, true, elementOf(kernelSpec.dtype), name + "_dtype"};
-  tensor.strides = stridesOf(name, tensor.shape.size());
-  std::vector<std::string> dtypes = {"float32"};
-  if (kernelSpec.dtype != DType::Float32)
-    dtypes.push_back(dtypeName(kernelSpec.dtype));
-  else
-    tensor.dtypeSymbol = "";
-  PlanArgument argument{name, true, dtypes, tensor.dtypeSymbol, tensor.shape, tensor.strides};
-  argument.packedSymbol = packedSymbol;
-  plan.arguments.push_back(argument);
-  return tensor;
-}
 
 TensorRef Program::buffer(const std::string &name, std::vector<Scalar> shape) {
   TensorRef tensor{name, Element::F32, {}, {}};

@@ -31,17 +31,10 @@ public:
   const KernelSpec &spec() const { return kernelSpec; }
   /// A run-time symbol bound by some argument's shape.
   Scalar symbol(const std::string &name) const { return Scalar(Expression::symbol(name)); }
-  /// A tensor the caller passes, unit stride in the last dimension; its other strides are symbols
-  /// NAME_stride_I. With a `packedSymbol` rows of packed sequences may stand for [B, H, n, d] (see
-  /// PlanArgument).
-  TensorRef input(const std::string &name, std::vector<Expression> shape,
-                  const std::string &packedSymbol = "");
-  /// A vector of int32 that the caller passes, or may leave out: then its extent is 0. Only for
-  /// loadInteger.
-  TensorRef integers(const std::string &name, const Expression &extent, bool isOptional);
-  /// A tensor the kernels write: float32 or the spec's dtype, as the caller passes it.
-  TensorRef output(const std::string &name, std::vector<Expression> shape,
-                   const std::string &packedSymbol = "");
+  /// A tensor that the caller passes, as the table of tensors (runtime/spec/tensor_table.h) describes
+  /// it: its dimensions are symbols or the spec's numbers, the last has unit stride, the other strides
+  /// are symbols NAME_stride_I. A vector's extent has a symbol of its own; left out, it is 0.
+  TensorRef tensor(const std::string &name);
   /// How sequences lie in the arguments' rows, to be filled in.
   PlanSequences &sequences() { return plan.sequences; }
   /// float32 memory that lives during one run.
