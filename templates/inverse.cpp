@@ -70,8 +70,8 @@ void InverseWorkspace::Matrices::softmaxOf(const View &query, const View &key) c
     const Tile exists = (rows(i0 + k.iota(block)) < count) & (cols(j0 + k.iota(block)) < count);
     const Tile excess = scores(query, key, i0, j0) - rows(k.load(mass, i0, block));
     store(where(exists, exp2(min(excess, 0.0)), 0.0), matrix(0), i0, j0);
-    const Tile turned = scores(key, query, i0, j0) - cols(k.load(mass, j0, block));
-    store(where(exists, exp2(min(turned, 0.0)), 0.0), matrix(1), i0, j0);
+    const Tile across = scores(key, query, i0, j0) - cols(k.load(mass, j0, block));
+    store(where(exists, exp2(min(across, 0.0)), 0.0), matrix(1), i0, j0);
   });
 }
 

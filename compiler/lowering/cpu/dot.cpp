@@ -35,18 +35,18 @@ int64_t stepsBetween(const Ahead &ahead, int64_t rows, int64_t m, int64_t k) {
   return steps;
 }
 
-/// The line of number `turn` of `turns`: in all turns of all rows each line once, or some more
+/// The line of number `round` of `rounds`: in all rounds of all rows each line once, or some more
 /// often.
 void emitPrefetch(VectorBuilder &e, const Ahead &ahead, Value i, int64_t rows, int64_t m,
-                  Value turn, int64_t turns) {
+                  Value round, int64_t rounds) {
   const int64_t count = llvm::divideCeil(ahead.rows * rows, m);
   const int64_t lines = llvm::divideCeil(ahead.columnBytes, cacheLine);
   auto divide = [&](Value a, int64_t b) -> Value {
     return arith::DivUIOp::create(e.builder, e.loc, a, e.i64(b));
   };
   Value row =
-      e.add(divide(e.mul(i, e.i64(ahead.rows)), m), divide(e.mul(turn, e.i64(count)), turns));
-  Value column = arith::RemUIOp::create(e.builder, e.loc, turn, e.i64(lines));
+      e.add(divide(e.mul(i, e.i64(ahead.rows)), m), divide(e.mul(round, e.i64(count)), rounds));
+  Value column = arith::RemUIOp::create(e.builder, e.loc, round, e.i64(lines));
   Value address = e.offset(e.offset(ahead.address, e.mul(row, ahead.rowBytes)),
                            e.mul(column, e.i64(cacheLine)));
   emitPrefetch(e, address, ahead.isWritten);
@@ -77,11 +77,11 @@ void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, i
   };
   if (ahead.rows) {
     const int64_t steps = stepsBetween(ahead, rows, dot.m, dot.k);
-    const int64_t turns = dot.k / steps;
-    sums = e.loop(turns, 1, sums, [&](Value turn, ValueRange carried) {
-      emitPrefetch(e, ahead, i, rows, dot.m, turn, turns);
+    const int64_t rounds = dot.k / steps;
+    sums = e.loop(rounds, 1, sums, [&](Value round, ValueRange carried) {
+      emitPrefetch(e, ahead, i, rows, dot.m, round, rounds);
       return e.loop(steps, 1, carried, [&](Value step, ValueRange inner) {
-        return add(e.add(e.mul(turn, e.i64(steps)), step), inner);
+        return add(e.add(e.mul(round, e.i64(steps)), step), inner);
       });
     });
   } else {

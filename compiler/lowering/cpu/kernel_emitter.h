@@ -89,7 +89,7 @@ private:
   Ahead tileOf(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead tileAfter(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead nextTile(mlir::Value tile);
-  llvm::SmallVector<Ahead> tilesOfNextTurn(mlir::scf::ForOp loop);
+  llvm::SmallVector<Ahead> tilesOfNextIteration(mlir::scf::ForOp loop);
   llvm::SmallVector<Ahead> upcoming(const Step &step);
   void emitShare(const Ahead &ahead, int64_t rows);
 
@@ -100,7 +100,7 @@ private:
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, MemoryView> views;
   bool hasFetchedAhead = false;
-  llvm::SmallVector<Ahead> nextTurn; // what the loop at hand will touch, until some dot asks for it
+  llvm::SmallVector<Ahead> nextIteration; // what the loop at hand will touch, until some dot asks for it
   llvm::DenseMap<mlir::Value, Pieces> wholeTiles; // lazy 1-D tiles of the step being emitted
   // The row being emitted.
   mlir::Value row;

@@ -162,8 +162,8 @@ void KernelEmitter::emitDotStep(tile::DotOp dot) {
   if (!product.ahead.rows)
     product.ahead = nextTile(dot.getA());
   if (!product.ahead.rows && !product.columnEnd && !product.rowEnd && !product.stepEnd &&
-      !nextTurn.empty())
-    product.ahead = nextTurn.pop_back_val();
+      !nextIteration.empty())
+    product.ahead = nextIteration.pop_back_val();
   emitDot(e, product);
 }
 
@@ -255,9 +255,9 @@ void KernelEmitter::mapScalars(ValueRange values, ValueRange emitted) {
 /// One iteration where the builder stands; returns the next scalars. `upcoming`: what the next
 /// iteration will touch.
 VectorBuilder::Values KernelEmitter::emitBody(CarryingLoop loop, SmallVector<Ahead> upcoming) {
-  const SmallVector<Ahead> outer = std::exchange(nextTurn, std::move(upcoming));
+  const SmallVector<Ahead> outer = std::exchange(nextIteration, std::move(upcoming));
   emitBlock(loop.body());
-  nextTurn = outer;
+  nextIteration = outer;
   wholeTiles.clear();
   VectorBuilder::Values next;
   for (auto [value, argument] : llvm::zip(loop.next(), loop.arguments())) {
@@ -284,7 +284,7 @@ void KernelEmitter::emitLoop(scf::ForOp source) {
       b.setInsertionPointToStart(loop.getBody());
     scalars.map(source.getInductionVar(), loop.getInductionVar());
     mapScalars(ValueRange(source.getRegionIterArgs()), ValueRange(loop.getRegionIterArgs()));
-    const VectorBuilder::Values next = emitBody(carrying, tilesOfNextTurn(source));
+    const VectorBuilder::Values next = emitBody(carrying, tilesOfNextIteration(source));
     if (!initial.empty())
       scf::YieldOp::create(b, e.loc, next);
   }

@@ -1,4 +1,4 @@
-// Tile IR to loops: each kernel becomes void NAME(const uint64_t *parameters, i64 program, ptr
+// Tile IR to loops: each kernel becomes void NAME(const uint64_t *parameters, i64 cell, ptr
 // scratch), the CPU's kernel ABI of runtime/plan/plan.h, in scf, arith, vector and llvm operations.
 #pragma once
 #include "compiler/lowering/cpu/vector_builder.h"

@@ -154,7 +154,7 @@ Ahead KernelEmitter::tileAfter(Value view, Value row, int64_t rows, bool isWritt
   return tile;
 }
 
-/// What a loop over whole tiles will load in its next turn in the tile's place.
+/// What a loop over whole tiles will load in its next iteration in the tile's place.
 Ahead KernelEmitter::nextTile(Value tile) {
   auto load = Schedule::strip(tile).getDefiningOp<tile::LoadOp>();
   if (!load || !load.getInBounds())
@@ -163,9 +163,9 @@ Ahead KernelEmitter::nextTile(Value tile) {
   return tileAfter(load.getView(), load.getRow(), rows, false);
 }
 
-/// What a loop with loops inside will load and store in its next turn, in the order of the last
+/// What a loop with loops inside will load and store in its next iteration, in the order of the last
 /// first.
-SmallVector<Ahead> KernelEmitter::tilesOfNextTurn(scf::ForOp loop) {
+SmallVector<Ahead> KernelEmitter::tilesOfNextIteration(scf::ForOp loop) {
   SmallVector<Ahead> list;
   if (loop.getBody()->getOps<scf::ForOp>().empty())
     return list;

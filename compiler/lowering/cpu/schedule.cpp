@@ -133,7 +133,7 @@ Value transposedBy(Operation *op) {
 }
 
 /// Whether a carried tile is carried on to a later place: its own has its next value by then.
-bool carriesToLaterPlace(CarryingLoop loop) {
+bool carriesToLater(CarryingLoop loop) {
   for (auto [i, next] : llvm::enumerate(loop.next()))
     for (BlockArgument argument : ArrayRef<BlockArgument>(loop.arguments()).take_front(i))
       if (tileType(argument) && Schedule::reads(next, argument))
@@ -155,8 +155,8 @@ LogicalResult Schedule::scheduleRegions(Operation *op, SmallVectorImpl<Step> &li
         if (failed(scheduleBlock(&inner)))
           return failure();
   }
-  place[op] = {begin, ++clock};
-  if (loop && carriesToLaterPlace(loop))
+  times[op] = {begin, ++clock};
+  if (loop && carriesToLater(loop))
     return op->emitOpError("expects a carried tile to be carried on in its own place or an "
                            "earlier one; the cpu lowering copies one after the other");
   list.push_back(Step{loop ? StepKind::Loop : StepKind::Branch, {op}, 0, begin, clock});
@@ -170,7 +170,7 @@ LogicalResult Schedule::scheduleBlock(Block *block) {
     Step step{kind, SmallVector<Operation *>(operations), rows, ++clock, clock};
     list.push_back(step);
     for (Operation *op : operations)
-      place[op] = {clock, clock};
+      times[op] = {clock, clock};
   };
   auto flush = [&] {
     if (!group.operations.empty())

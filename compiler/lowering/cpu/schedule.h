@@ -42,7 +42,7 @@ struct Step {
   llvm::SmallVector<mlir::Operation *> operations;
   int64_t rows = 0; // Rows: how many
   int64_t begin = 0;
-  int64_t end = 0; // place in the kernel's order; a loop's body lies between the two
+  int64_t end = 0; // times in the kernel's order; a loop's body lies between the two
 };
 
 class Schedule {
@@ -94,7 +94,7 @@ private:
   int64_t clock = 0;
   llvm::DenseMap<mlir::Block *, llvm::SmallVector<Step>> blocks;
   // operation to its step's begin and end
-  llvm::DenseMap<mlir::Operation *, std::pair<int64_t, int64_t>> place;
+  llvm::DenseMap<mlir::Operation *, std::pair<int64_t, int64_t>> times;
   llvm::MapVector<mlir::Value, Interval> intervals; // of tiles with slots
   llvm::DenseMap<mlir::Value, mlir::Value> parent;  // union-find over intervals' keys
   llvm::DenseMap<mlir::Value, int64_t> offsets;

@@ -26,18 +26,18 @@ void Schedule::useAt(Value value, Operation *user, const Step &step) {
   auto reduce = maker ? dyn_cast<tile::ReduceOp>(maker) : tile::ReduceOp();
   const bool afterRows = reduce && reduce.getAxis() == 0;
   const bool sameStep =
-      maker && step.kind == StepKind::Rows && place.lookup(maker).first == step.begin && !afterRows;
+      maker && step.kind == StepKind::Rows && times.lookup(maker).first == step.begin && !afterRows;
   if (sameStep)
     return;
   int64_t birth;
   Block *home = value.getParentBlock();
   if (maker)
-    birth = CarryingLoop(maker) ? place.lookup(maker).second : place.lookup(maker).first;
+    birth = CarryingLoop(maker) ? times.lookup(maker).second : times.lookup(maker).first;
   else
-    birth = place.lookup(home->getParentOp()).first;
+    birth = times.lookup(home->getParentOp()).first;
   // A use inside a loop that the value was made outside of lasts until that loop ends.
   Operation *ancestor = home->findAncestorOpInBlock(*user);
-  const int64_t death = ancestor == user ? step.end : place.lookup(ancestor).second;
+  const int64_t death = ancestor == user ? step.end : times.lookup(ancestor).second;
   auto [entry, isNew] = intervals.insert({value, Interval{birth, death}});
   entry->second.end = std::max(entry->second.end, death);
   if (isNew)
@@ -70,7 +70,7 @@ void Schedule::findUses(Block *block) {
       }
       Step yield{StepKind::Loop, {}, 0, step.end, step.end};
       Operation *terminator = loop.body()->getTerminator();
-      place[terminator] = {step.end, step.end};
+      times[terminator] = {step.end, step.end};
       for (Value value : terminator->getOperands())
         useAt(value, terminator, yield);
     }
@@ -156,7 +156,7 @@ bool Schedule::isDeadBefore(CarryingLoop loop, Value argument, Value next, const
         work.push_back(user->getResult(0));
         continue;
       }
-      const auto [begin, end] = place.lookup(here);
+      const auto [begin, end] = times.lookup(here);
       lastRead = std::max(lastRead, user == here && isBegunWith(next, value) ? begin : end);
       if (begin == life.begin && forbidsWritingOver(here, value))
         return false;

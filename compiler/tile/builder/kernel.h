@@ -64,7 +64,7 @@ public:
   View columns(const View &view, ScalarOperand start, int count);
   /// Writes a tile's rows at `row` on; what lies outside the view is dropped.
   void store(const Tile &tile, const View &view, ScalarOperand row);
-  /// What this program stored before is what it loads after.
+  /// What this cell stored before is what it loads after.
   void sync(SourceLocation loc = SourceLocation::current());
 
   /// 0, 1, 2, ...
