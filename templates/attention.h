@@ -63,8 +63,8 @@ struct Convolution {
   Tile addTo(Kernel &k, const Tile &o, const Head &head, const Scalar &i0, int ahead = 0) const;
 };
 
-/// In which order a grid's cells take the tiles of a head's rows: where later rows take longer, they
-/// start first.
+/// In which order a grid's cells take the tiles of a head's rows: where later rows take longer,
+/// they start first.
 enum class RowOrder { FirstRowFirst, LastRowFirst };
 
 /// Writes a kernel whose cells compute `rowsOfTile` of a head's `mostRows` rows each; its body is

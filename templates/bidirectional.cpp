@@ -1,7 +1,7 @@
 // bidirectional: the Nystromformer, O = F A+ (B V) with
 //   F = softmax(tau Q Ktilde^T), A = softmax(tau Qtilde Ktilde^T), B = softmax(tau Qtilde K^T)
-// over segment means Qtilde, Ktilde; A+ is the iterated inverse. The whole sequence is a source (see
-// segments.h).
+// over segment means Qtilde, Ktilde; A+ is the iterated inverse. The whole sequence is a source
+// (see segments.h).
 //
 // Kernels: segment_summary, (landmark_past,) source_past, source_inverse, and
 //   source_output  a cell for block_m query rows: F U, block_n landmarks at a time

@@ -2,12 +2,13 @@
 // landmark whose logit
 //   l_j(q) = tau q.khat_j + c_j
 // is the tangent, at the segment's mean query, of the logarithm of the segment's mass
-// (landmark_weight tangent), or its tangent at q = 0 (count). Only complete segments make landmarks.
-// All logits are base 2, c included.
+// (landmark_weight tangent), or its tangent at q = 0 (count). Only complete segments make
+// landmarks. All logits are base 2, c included.
 //
 // Kernels: segment_summary, (landmark_past,) landmark_target, landmark_solve (see landmarks.h;
 // landmark_value streaming needs the first only), and
-//   causal_output  a cell for block_m query rows: one softmax over near positions and far landmarks,
+//   causal_output  a cell for block_m query rows: one softmax over near positions and far
+//                  landmarks,
 //                  block_n at a time
 #include "templates/query_sums.h"
 #include "templates/templates.h"

@@ -1,5 +1,5 @@
-// The stabilized solve of the target's landmarks: A_gj = e^{l_j(qtilde_g)} / (sum over j' <= g), L its
-// strictly lower part, a its diagonal, D = diag(a / (a^2 + lambda)):
+// The stabilized solve of the target's landmarks: A_gj = e^{l_j(qtilde_g)} / (sum over j' <= g), L
+// its strictly lower part, a its diagonal, D = diag(a / (a^2 + lambda)):
 //   (I + D L) U = pool + D (B V - a pool)
 //   landmark_target  block_m landmarks of a head: the right side, and A's row masses
 //   landmark_solve   a head: U, block_m landmarks at a time
@@ -60,8 +60,8 @@ struct SolveRows {
   Tile query;
   Tile logMass;
 
-  /// A_gj for landmarks j0 on, at most 1: logits of 1e20 may be rounded otherwise than their masses,
-  /// and then are 1e13 apart.
+  /// A_gj for landmarks j0 on, at most 1: logits of 1e20 may be rounded otherwise than their
+  /// masses, and then are 1e13 apart.
   Tile weights(const Scalar &j0) const {
     const Tile x = landmarks.logits(k, query, j0, block, DotPrecision::Full);
     return exp2(min(x - rows(logMass), 0.0));

@@ -74,8 +74,8 @@ struct PastSums::Rows {
 };
 
 /// (BV)_g, the softmax over t < pastEnd(g) of tau qtilde_g.k_t, times v_t: adds those of
-/// `positions`. Where pools are made, a row's sums begin anew at its own segment, so that they end as
-/// its pool, which is stored; what came before is kept where its value and mass are to be, and
+/// `positions`. Where pools are made, a row's sums begin anew at its own segment, so that they end
+/// as its pool, which is stored; what came before is kept where its value and mass are to be, and
 /// merged.
 void PastSums::addPositions(Kernel &k, OnlineSoftmax &sums, const Head &head,
                             const Segments &segments, const Scalar &g0, const BlockConfig &blocks,
@@ -128,8 +128,8 @@ void PastSums::beginSegments(Kernel &k, const Rows &rows, OnlineSoftmax &sums,
   sums.maximum = where(isNew, lowestMaximum, sums.maximum); // what was summed shrinks to 0
 }
 
-/// The sums of landmarks whose segments lie in `positions` are their pools: stores them, and adds what
-/// came before.
+/// The sums of landmarks whose segments lie in `positions` are their pools: stores them, and adds
+/// what came before.
 void PastSums::keepPools(Kernel &k, const Rows &rows, OnlineSoftmax &sums, OnlineSoftmax &before,
                          const Range &positions) const {
   const Segments &segments = rows.segments;

@@ -1,6 +1,6 @@
-// Sums over a landmark's past: rows of B V with B = softmax(tau Qtilde K^T), each over the positions
-// up to its segment's end. With a split, each cell of landmark_past sums `split` positions, and who
-// needs a row merges its parts in their order.
+// Sums over a landmark's past: rows of B V with B = softmax(tau Qtilde K^T), each over the
+// positions up to its segment's end. With a split, each cell of landmark_past sums `split`
+// positions, and who needs a row merges its parts in their order.
 #pragma once
 #include "templates/segments.h"
 

@@ -1,7 +1,7 @@
-// prefix_lm: the seq2seq block mask. n1 source positions (source_len, one a sequence, at run time) are
-// seen by all, then the target is causal. Source rows are `bidirectional` over the source alone;
-// target rows see their own segment up to themselves exactly, and all landmarks before it: the
-// source's, valued U_1 = A+ (B V), and the target's (see landmarks.h).
+// prefix_lm: the seq2seq block mask. n1 source positions (source_len, one a sequence, at run time)
+// are seen by all, then the target is causal. Source rows are `bidirectional` over the source
+// alone; target rows see their own segment up to themselves exactly, and all landmarks before it:
+// the source's, valued U_1 = A+ (B V), and the target's (see landmarks.h).
 //
 // Kernels: segment_summary, (landmark_past,) source_past, source_inverse, landmark_target,
 // landmark_solve, source_output, and

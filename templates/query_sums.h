@@ -4,7 +4,8 @@
 
 namespace nysjit {
 
-/// Adds landmarks [0, end) to the softmax of query rows, each row's those that its mask lets it see.
+/// Adds landmarks [0, end) to the softmax of query rows, each row's those that its mask lets it
+/// see.
 void addFar(Kernel &k, OnlineSoftmax &softmax, const LandmarkRows &landmarks, const Tile &query,
             const Mask &mask, const Scalar &end, int block);
 

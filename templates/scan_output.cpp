@@ -1,7 +1,7 @@
 // scan_output: the outputs of one part of the positions, block_m at a time.
 //
-// A landmark's state, its OnlineSoftmax over all positions before, has the running maximum r_j. In a
-// tile of positions, rows from `start` on are relative to R_j = max(r_j, x_jt for t <= start): no
+// A landmark's state, its OnlineSoftmax over all positions before, has the running maximum r_j. In
+// a tile of positions, rows from `start` on are relative to R_j = max(r_j, x_jt for t <= start): no
 // weight e^{x - R} exceeds 2^jump up to the row `next` at which some landmark's does, and there the
 // next pass starts. So a row's arithmetic depends on the rows up to it only, all rows of a pass are
 // dots, and a tile takes one pass unless scores leap.
@@ -183,8 +183,8 @@ Tile ScanOutput::passes(const Tile &x, const Tile &value, const Tile &p,
   return o;
 }
 
-/// The states of all landmarks take in the tile's positions: a loop of its own, for what it needs does
-/// not live through the passes.
+/// The states of all landmarks take in the tile's positions: a loop of its own, for what it needs
+/// does not live through the passes.
 void ScanOutput::advanceStates(const Scalar &i0) {
   k.forRange({0, all()}, blockN, {}, [&](Scalar j0) {
     OnlineSoftmax state = loadState(j0);

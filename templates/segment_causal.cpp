@@ -1,6 +1,6 @@
-// segment_causal: three triangular masks, O = F U with A U = B V by the stabilized solve. Query i sees
-// landmarks j <= seg(i), landmark j landmarks j' <= j and positions of segments <= j. Causal between
-// segments only: a landmark of a row's own segment knows the whole of it.
+// segment_causal: three triangular masks, O = F U with A U = B V by the stabilized solve. Query i
+// sees landmarks j <= seg(i), landmark j landmarks j' <= j and positions of segments <= j. Causal
+// between segments only: a landmark of a row's own segment knows the whole of it.
 //
 // Kernels: segment_summary, (landmark_past,) landmark_target, landmark_solve (see landmarks.h), and
 //   segment_output  a cell for block_m query rows: F U, block_n landmarks at a time

@@ -1,6 +1,6 @@
-// segment_summary: one cell a segment: means of its queries and keys, the tangent of the logarithm of
-// its mass at the mean query, and, unless the sum over the past makes it in passing, its own softmax
-// value. Two passes over the segment.
+// segment_summary: one cell a segment: means of its queries and keys, the tangent of the logarithm
+// of its mass at the mean query, and, unless the sum over the past makes it in passing, its own
+// softmax value. Two passes over the segment.
 #include "templates/landmarks.h"
 
 #include <algorithm>
@@ -43,80 +43,107 @@ struct OwnSoftmax {
   }
 };
 
+/// What a cell summarizes: one segment of one head.
+class Segment {
+public:
+  Segment(Kernel &k, const Landmarks &landmarks)
+      : k(k), landmarks(landmarks), kind(landmarks.options.weight),
+        needsPool(!landmarks.past.makesPools()) {
+    const Scalar &capacity = landmarks.segmentation.capacity();
+    const Scalar cell = k.cell();
+    pair = cell / capacity;
+    g = cell % capacity;
+    head = headOf(k, landmarks.attention, pair);
+    segments = landmarks.segmentation.of(k, head);
+    const Scalar start = segments.startOf(g);
+    const Scalar own = min(segments.endOf(g) - start, segments.len);
+    length = max(select(g < segments.count, own, 0), 0);
+    // A source's value is U alone.
+    const bool isSolved = landmarks.options.isNystrom;
+    const Scalar pooled = isSolved ? select(segments.source <= g, length, 0) : length;
+    query = k.slice(head.query, start, length);
+    key = k.slice(head.key, start, length);
+    value = k.slice(head.value, start, pooled);
+    if (const std::optional<int> s = landmarks.spec.segmentLen)
+      block = std::clamp<int>(std::bit_ceil(unsigned(*s)), 8, 64);
+  }
+
+  void storeMeans();
+  void storeTangent();
+
+private:
+  bool isTangent() const { return kind == Landmarks::Weight::Tangent; }
+  /// Rows beyond a sequence's landmarks are written, too, and nobody reads them.
+  void store(const Tile &x, const TensorRef &tensor) { k.store(x, k.view(tensor, {pair, g}), 0); }
+
+  Kernel &k;
+  const Landmarks &landmarks;
+  const Landmarks::Weight kind;
+  const bool needsPool;
+  int block = 64; // positions of an iteration
+  Scalar pair;
+  Scalar g;
+  Head head;
+  Segments segments;
+  Scalar length;
+  View query;
+  View key;
+  View value;
+  Tile meanQuery;
+};
+
+/// qtilde_g, ktilde_g: means of q and k over the segment
+void Segment::storeMeans() {
+  const bool needsMeanKey = !isTangent() || landmarks.segmentation.hasSource();
+  meanQuery = k.fill(landmarks.spec.headDim, 0);
+  Tile meanKey = k.fill(landmarks.spec.headDim, 0);
+  k.forRange({0, length}, block, {&meanQuery, &meanKey}, [&](Scalar t0) {
+    meanQuery = meanQuery + columnSum(k.load(query, t0, block));
+    if (needsMeanKey)
+      meanKey = meanKey + columnSum(k.load(key, t0, block));
+  });
+  const Tile share = 1.0 / k.number(length);
+  meanQuery = meanQuery * share;
+  if (!landmarks.query.name.empty())
+    store(meanQuery, landmarks.query);
+  if (needsMeanKey)
+    store(meanKey * share, isTangent() ? landmarks.meanKey : landmarks.key);
+}
+
+/// khat = sum w k, pool = sum w v, and c = ln z - sum w (x - max x), z = sum e^{x - max x}: the
+/// entropy of w
+void Segment::storeTangent() {
+  OwnSoftmax softmax(k, landmarks.spec.headDim);
+  const Scalar weighed = isTangent() || needsPool ? length : Scalar(0);
+  k.forRange({0, weighed}, block, softmax.carry(), [&](Scalar t0) {
+    const Tile keys = k.load(key, t0, block);
+    const Tile isThere = t0 + k.iota(block) < length;
+    const Tile logits = rowSum(keys * cols(meanQuery)) * logitScale(k);
+    auto values = [&] { return k.load(value, t0, block); };
+    softmax.add(logits, isThere, keys, needsPool ? values : std::function<Tile()>());
+  });
+  if (isTangent())
+    store(softmax.weightedKey / softmax.mass, landmarks.key);
+  if (kind != Landmarks::Weight::Plain) {
+    const View bias = landmarks.rowsOf(k, landmarks.bias, head, segments.count);
+    k.store(isTangent() ? log2(softmax.mass) - softmax.excess / softmax.mass
+                        : log2(k.number(length)),
+            bias, g);
+  }
+  if (needsPool)
+    store(finite(softmax.pool / softmax.mass), landmarks.value);
+}
+
 } // namespace
 
 void writeSegmentSummary(const Landmarks &landmarks) {
-  using Weight = Landmarks::Weight;
-  const KernelSpec &spec = landmarks.spec;
-  const Scalar &capacity = landmarks.segmentation.capacity();
-  const int d = spec.headDim;
-  // Positions of an iteration.
-  const int block =
-      spec.segmentLen ? std::clamp<int>(std::bit_ceil(unsigned(*spec.segmentLen)), 8, 64) : 64;
-  const Weight kind = landmarks.options.weight;
-  const bool isTangent = kind == Weight::Tangent;
-  const bool needsMeanKey = !isTangent || landmarks.segmentation.hasSource();
-  const bool needsPool = !landmarks.past.makesPools();
-  auto body = [&](Kernel &k) {
-    const Scalar cell = k.cell();
-    const Scalar pair = cell / capacity;
-    const Scalar g = cell % capacity;
-    const Head head = headOf(k, landmarks.attention, pair);
-    const Segments segments = landmarks.segmentation.of(k, head);
-    const Scalar start = segments.startOf(g);
-    const Scalar own = min(segments.endOf(g) - start, segments.len);
-    const Scalar length = max(select(g < segments.count, own, 0), 0);
-    // A source's value is U alone.
-    const Scalar pooled =
-        landmarks.options.isNystrom ? select(segments.source <= g, length, 0) : length;
-    const View query = k.slice(head.query, start, length);
-    const View key = k.slice(head.key, start, length);
-    const View value = k.slice(head.value, start, pooled);
-    // Rows beyond a sequence's landmarks are written, too, and nobody reads them.
-    auto storeRow = [&](const Tile &x, const TensorRef &tensor) {
-      k.store(x, k.view(tensor, {pair, g}), 0);
-    };
-
-    // qtilde_g, ktilde_g: means of q and k over the segment
-    Tile meanQuery = k.fill(d, 0);
-    Tile meanKey = k.fill(d, 0);
-    k.forRange({0, length}, block, {&meanQuery, &meanKey}, [&](Scalar t0) {
-      meanQuery = meanQuery + columnSum(k.load(query, t0, block));
-      if (needsMeanKey)
-        meanKey = meanKey + columnSum(k.load(key, t0, block));
-    });
-    const Tile share = 1.0 / k.number(length);
-    meanQuery = meanQuery * share;
-    if (!landmarks.query.name.empty())
-      storeRow(meanQuery, landmarks.query);
-    if (needsMeanKey)
-      storeRow(meanKey * share, isTangent ? landmarks.meanKey : landmarks.key);
-    if (!landmarks.segmentation.hasTarget())
-      return;
-
-    // khat = sum w k, pool = sum w v, and c = ln z - sum w (x - max x), z = sum e^{x - max x}: the
-    // entropy of w
-    OwnSoftmax softmax(k, d);
-    const Scalar weighed = isTangent || needsPool ? length : Scalar(0);
-    k.forRange({0, weighed}, block, softmax.carry(), [&](Scalar t0) {
-      const Tile keys = k.load(key, t0, block);
-      const Tile isThere = t0 + k.iota(block) < length;
-      const Tile logits = rowSum(keys * cols(meanQuery)) * logitScale(k);
-      auto values = [&] { return k.load(value, t0, block); };
-      softmax.add(logits, isThere, keys, needsPool ? values : std::function<Tile()>());
-    });
-    if (isTangent)
-      storeRow(softmax.weightedKey / softmax.mass, landmarks.key);
-    const View bias =
-        kind == Weight::Plain ? View() : landmarks.rowsOf(k, landmarks.bias, head, segments.count);
-    if (isTangent)
-      k.store(log2(softmax.mass) - softmax.excess / softmax.mass, bias, g);
-    else if (kind == Weight::Count)
-      k.store(log2(k.number(length)), bias, g);
-    if (needsPool)
-      storeRow(finite(softmax.pool / softmax.mass), landmarks.value);
-  };
-  landmarks.program.kernel("segment_summary", landmarks.attention.heads() * capacity, body);
+  const Scalar cells = landmarks.attention.heads() * landmarks.segmentation.capacity();
+  landmarks.program.kernel("segment_summary", cells, [&](Kernel &k) {
+    Segment segment(k, landmarks);
+    segment.storeMeans();
+    if (landmarks.segmentation.hasTarget())
+      segment.storeTangent();
+  });
 }
 
 } // namespace nysjit

@@ -20,8 +20,8 @@ Tile finite(const Tile &x);
 
 /// softmax(x) v accumulated tile by tile (Milakov and Gimelshein 2018): after each add,
 ///   maximum = max x,  mass = sum 2^(x - maximum),  sum = sum 2^(x - maximum) v
-/// A logit that is not seen counts as -infinity: its weight is exactly 0, and a tile of such changes
-/// no bit.
+/// A logit that is not seen counts as -infinity: its weight is exactly 0, and a tile of such
+/// changes no bit.
 struct OnlineSoftmax {
   Tile maximum;
   Tile mass;
@@ -57,8 +57,8 @@ struct PartialRows {
   Scalar count;
 };
 
-/// OnlineSoftmax of rows, each over one part of its positions: what one kernel leaves for the next to
-/// merge, in the order of the positions.
+/// OnlineSoftmax of rows, each over one part of its positions: what one kernel leaves for the next
+/// to merge, in the order of the positions.
 struct PartialSums {
   TensorRef maximum; // [heads, parts, rows]
   TensorRef mass;

@@ -14,8 +14,8 @@ public:
         whileLoop(llvm::dyn_cast_or_null<mlir::scf::WhileOp>(op)) {}
 
   explicit operator bool() const { return forLoop || whileLoop; }
-  /// What runs each time, and what it carries: at the start, in the body, on to the next time, and in
-  /// the end.
+  /// What runs each time, and what it carries: at the start, in the body, on to the next time, and
+  /// in the end.
   mlir::Block *body() { return forLoop ? forLoop.getBody() : whileLoop.getAfterBody(); }
   mlir::OperandRange inits() { return forLoop ? forLoop.getInitArgs() : whileLoop.getInits(); }
   llvm::MutableArrayRef<mlir::BlockArgument> arguments() {

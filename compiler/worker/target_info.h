@@ -1,5 +1,5 @@
-// What the compiler knows of each target: the rows of runtime/spec/target.h and, for cpu:native, what
-// LLVM says of the host.
+// What the compiler knows of each target: the rows of runtime/spec/target.h and, for cpu:native,
+// what LLVM says of the host.
 #pragma once
 #include "compiler/lowering/cpu/vector_builder.h"
 #include "runtime/spec/spec.h"

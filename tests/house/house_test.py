@@ -16,21 +16,30 @@ SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 LAYERS = """
 runtime/include runtime/base runtime/spec runtime/plan runtime/cuda runtime/emulator runtime/npy
 runtime/reference runtime/worker runtime/device runtime/cache runtime/api runtime/cli
-compiler/dialect compiler/builder templates compiler/cpu compiler/gpu compiler/driver
-compiler/worker examples tests
+compiler/tile/dialect compiler/tile/builder compiler/lowering compiler/lowering/cpu
+compiler/lowering/gpu templates compiler/worker examples tests
 """.split()
 # What the compiler's side shares with the runtime, and all that a template may see.
 SHARED = ["runtime/base", "runtime/spec", "runtime/plan", "runtime/worker"]
 ONLY = {
     "compiler": SHARED + ["compiler", "templates"],
-    "templates": ["templates", "compiler/builder", "runtime/spec"],
+    "templates": ["templates", "compiler/tile/builder", "runtime/spec"],
+    "compiler/tile/dialect": ["compiler/tile/dialect"],
+    "compiler/tile/builder": ["compiler/tile", "runtime/base", "runtime/spec", "runtime/plan"],
+    "compiler/lowering": ["compiler/lowering", "compiler/tile/dialect"],
     "examples": ["runtime/include", "runtime/npy", "runtime/reference", "runtime/base"],
 }
 HEAVY = re.compile(r'#include [<"](mlir|llvm|lld|clang)[-/]')
 
 
+def longest(folders, path):
+    """The innermost of the folders that the path lies in, or None."""
+    holding = [folder for folder in folders if path == folder or path.startswith(folder + "/")]
+    return max(holding, key=len, default=None)
+
+
 def layer_of(path):
-    return next((layer for layer in LAYERS if path == layer or path.startswith(layer + "/")), None)
+    return longest(LAYERS, path)
 
 
 def forbidden(file, text):
@@ -45,7 +54,7 @@ def forbidden(file, text):
         target = layer_of(found[1])
         if target is None or own is None or LAYERS.index(target) > LAYERS.index(own):
             wrong.append(f"{file}: {line}: upward")
-        allowed = ONLY.get(file.split("/")[0])
+        allowed = ONLY.get(longest(ONLY, file))
         if allowed and not any(found[1].startswith(folder + "/") for folder in allowed):
             wrong.append(f"{file}: {line}: expected one of {', '.join(allowed)}")
     return wrong

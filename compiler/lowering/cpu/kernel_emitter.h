@@ -100,7 +100,8 @@ private:
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, MemoryView> views;
   bool hasFetchedAhead = false;
-  llvm::SmallVector<Ahead> nextIteration; // what the loop at hand will touch, until some dot asks for it
+  // what the loop at hand will touch, until some dot asks for it
+  llvm::SmallVector<Ahead> nextIteration;
   llvm::DenseMap<mlir::Value, Pieces> wholeTiles; // lazy 1-D tiles of the step being emitted
   // The row being emitted.
   mlir::Value row;

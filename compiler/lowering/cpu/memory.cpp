@@ -163,8 +163,8 @@ Ahead KernelEmitter::nextTile(Value tile) {
   return tileAfter(load.getView(), load.getRow(), rows, false);
 }
 
-/// What a loop with loops inside will load and store in its next iteration, in the order of the last
-/// first.
+/// What a loop with loops inside will load and store in its next iteration, in the order of the
+/// last first.
 SmallVector<Ahead> KernelEmitter::tilesOfNextIteration(scf::ForOp loop) {
   SmallVector<Ahead> list;
   if (loop.getBody()->getOps<scf::ForOp>().empty())

@@ -142,117 +142,140 @@ bool carriesToLater(CarryingLoop loop) {
 }
 } // namespace
 
-/// A loop or branch, and what lies inside it.
-LogicalResult Schedule::scheduleRegions(Operation *op, SmallVectorImpl<Step> &list) {
-  const int64_t begin = ++clock;
-  CarryingLoop loop(op);
-  if (loop) {
-    if (failed(loop.verify()) || failed(scheduleBlock(loop.body())))
-      return failure();
-  } else {
-    for (Region &region : op->getRegions())
-      for (Block &inner : region)
-        if (failed(scheduleBlock(&inner)))
-          return failure();
-  }
-  times[op] = {begin, ++clock};
-  if (loop && carriesToLater(loop))
-    return op->emitOpError("expects a carried tile to be carried on in its own place or an "
-                           "earlier one; the cpu lowering copies one after the other");
-  list.push_back(Step{loop ? StepKind::Loop : StepKind::Branch, {op}, 0, begin, clock});
-  return success();
-}
+/// The steps of one block while they are made.
+class Schedule::BlockSteps {
+public:
+  explicit BlockSteps(Schedule &schedule) : schedule(schedule) {}
 
-LogicalResult Schedule::scheduleBlock(Block *block) {
-  SmallVector<Step> list; // into `blocks` at the end: nested blocks move that map
-  Group group;
-  auto add = [&](StepKind kind, ArrayRef<Operation *> operations, int64_t rows = 0) {
-    Step step{kind, SmallVector<Operation *>(operations), rows, ++clock, clock};
-    list.push_back(step);
-    for (Operation *op : operations)
-      times[op] = {clock, clock};
-  };
-  auto flush = [&] {
-    if (!group.operations.empty())
-      add(StepKind::Rows, group.operations, group.rows);
-    group = Group();
-  };
-  auto join = [&](Operation *op, int64_t rows) {
-    group.rows = rows;
-    group.operations.push_back(op);
-    auto reduce = dyn_cast<tile::ReduceOp>(op);
-    for (Value result : op->getResults())
-      (reduce && reduce.getAxis() == 0 ? group.afterwards : group.produced).insert(result);
-    group.loads |= isa<tile::LoadOp, tile::GatherOp>(op);
-    group.stores |= isa<tile::StoreOp>(op);
-  };
-
-  for (Operation &operation : block->without_terminator()) {
-    Operation *op = &operation;
+  LogicalResult add(Operation *op) {
     if (isLazy(op) || isReadInPlace(op))
-      continue;
-    if (isa<scf::ForOp, scf::WhileOp, scf::IfOp>(op)) {
-      flush();
-      if (failed(scheduleRegions(op, list)))
-        return failure();
-      continue;
-    }
+      return success();
+    if (isa<scf::ForOp, scf::WhileOp, scf::IfOp>(op))
+      return addRegions(op);
     if (Value value = transposedBy(op);
         value && !llvm::all_of(tileType(value).getShape(), [](int64_t n) { return n % 8 == 0; }))
       return op->emitOpError("expects sides by eights of what it transposes, found ")
              << value.getType();
     if (isa<tile::DotOp, tile::TransposeOp, tile::TriangularSolveOp>(op)) {
       flush();
-      add(isa<tile::DotOp>(op)         ? StepKind::Dot
-          : isa<tile::TransposeOp>(op) ? StepKind::Transpose
-                                       : StepKind::Solve,
-          {op});
-      continue;
+      addStep(isa<tile::DotOp>(op)         ? StepKind::Dot
+              : isa<tile::TransposeOp>(op) ? StepKind::Transpose
+                                           : StepKind::Solve,
+              {op});
+      return success();
     }
-    if (isa<tile::SyncOp>(op)) {
+    if (isa<tile::SyncOp>(op))
+      return flush(), success();
+    if (const int64_t rows = rowsOf(op))
+      return addRows(op, rows);
+    auto isTile = [](Value value) { return bool(tileType(value)); };
+    if (llvm::any_of(op->getOperands(), isTile) || llvm::any_of(op->getResults(), isTile))
+      return addVector(op);
+    addStep(StepKind::Scalar, {op});
+    return success();
+  }
+
+  SmallVector<Step> finish() {
+    flush();
+    return std::move(list);
+  }
+
+private:
+  static bool loads(Operation *op) { return isa<tile::LoadOp, tile::GatherOp>(op); }
+  static bool stores(Operation *op) { return isa<tile::StoreOp>(op); }
+  /// What the group stores may be what `op` loads, or the other way round.
+  bool mayConflict(Operation *op) const {
+    return (loads(op) && group.stores) || (stores(op) && group.loads);
+  }
+
+  void addStep(StepKind kind, ArrayRef<Operation *> operations, int64_t rows = 0) {
+    const int64_t time = ++schedule.clock;
+    list.push_back(Step{kind, SmallVector<Operation *>(operations), rows, time, time});
+    for (Operation *op : operations)
+      schedule.times[op] = {time, time};
+  }
+
+  void flush() {
+    if (!group.operations.empty())
+      addStep(StepKind::Rows, group.operations, group.rows);
+    group = Group();
+  }
+
+  void join(Operation *op, int64_t rows) {
+    group.rows = rows;
+    group.operations.push_back(op);
+    auto reduce = dyn_cast<tile::ReduceOp>(op);
+    for (Value result : op->getResults())
+      (reduce && reduce.getAxis() == 0 ? group.afterwards : group.produced).insert(result);
+    group.loads |= loads(op);
+    group.stores |= stores(op);
+  }
+
+  /// A loop or branch, and what lies inside it.
+  LogicalResult addRegions(Operation *op) {
+    flush();
+    const int64_t begin = ++schedule.clock;
+    CarryingLoop loop(op);
+    if (loop) {
+      if (failed(loop.verify()) || failed(schedule.scheduleBlock(loop.body())))
+        return failure();
+    } else {
+      for (Region &region : op->getRegions())
+        for (Block &inner : region)
+          if (failed(schedule.scheduleBlock(&inner)))
+            return failure();
+    }
+    const int64_t end = ++schedule.clock;
+    schedule.times[op] = {begin, end};
+    if (loop && carriesToLater(loop))
+      return op->emitOpError("expects a carried tile to be carried on in its own place or an "
+                             "earlier one; the cpu lowering copies one after the other");
+    list.push_back(Step{loop ? StepKind::Loop : StepKind::Branch, {op}, 0, begin, end});
+    return success();
+  }
+
+  /// On 2-D tiles, row by row.
+  LogicalResult addRows(Operation *op, int64_t rows) {
+    if (!isElementwise(op) && !loads(op) && !stores(op) &&
+        !isa<tile::ReduceOp, tile::CumulativeSumOp>(op))
+      return op->emitOpError("expected an operation that the cpu lowering knows");
+    const bool isAlone = isReadWhereContiguous(op);
+    if (isAlone || (group.rows && group.rows != rows) || group.dependence(op) == Group::Whole ||
+        mayConflict(op))
       flush();
-      continue;
-    }
-    if (const int64_t rows = rowsOf(op)) {
-      if (!isElementwise(op) &&
-          !isa<tile::LoadOp, tile::GatherOp, tile::StoreOp, tile::ReduceOp, tile::CumulativeSumOp>(
-              op))
-        return op->emitOpError("expected an operation that the cpu lowering knows");
-      const bool isAlone = isReadWhereContiguous(op);
-      if (isAlone || (group.rows && group.rows != rows) || group.dependence(op) == Group::Whole ||
-          (isa<tile::LoadOp, tile::GatherOp>(op) && group.stores) ||
-          (isa<tile::StoreOp>(op) && group.loads))
-        flush();
-      join(op, rows);
-      if (isAlone)
-        flush();
-      continue;
-    }
-    const bool onTiles =
-        llvm::any_of(op->getOperands(), [](Value v) { return bool(tileType(v)); }) ||
-        llvm::any_of(op->getResults(), [](Value v) { return bool(tileType(v)); });
-    if (!onTiles) {
-      add(StepKind::Scalar, {op});
-      continue;
-    }
-    // 1-D: with its row's group if it depends on it, else as a whole vector.
+    join(op, rows);
+    if (isAlone)
+      flush();
+    return success();
+  }
+
+  /// On 1-D tiles: with its row's group if it depends on it, else as a whole vector.
+  LogicalResult addVector(Operation *op) {
     const Group::Dependence dependence = group.dependence(op);
-    if (isElementwise(op) && dependence == Group::Row) {
-      join(op, group.rows);
-      continue;
-    }
-    if (dependence != Group::None || (isa<tile::StoreOp>(op) && group.loads) ||
-        (isa<tile::LoadOp, tile::GatherOp>(op) && group.stores))
+    if (isElementwise(op) && dependence == Group::Row)
+      return join(op, group.rows), success();
+    if (dependence != Group::None || mayConflict(op))
       flush();
     if (isa<tile::ReduceOp>(op))
-      add(StepKind::Reduce, {op});
+      addStep(StepKind::Reduce, {op});
     else if (isElementwise(op) || isa<tile::LoadOp, tile::StoreOp>(op))
-      add(StepKind::Vector, {op});
+      addStep(StepKind::Vector, {op});
     else
       return op->emitOpError("expected an operation that the cpu lowering knows");
+    return success();
   }
-  flush();
-  blocks[block] = std::move(list);
+
+  Schedule &schedule;
+  SmallVector<Step> list;
+  Group group;
+};
+
+LogicalResult Schedule::scheduleBlock(Block *block) {
+  BlockSteps steps(*this);
+  for (Operation &op : block->without_terminator())
+    if (failed(steps.add(&op)))
+      return failure();
+  blocks[block] = steps.finish(); // only now: nested blocks move that map
   return success();
 }
 

@@ -73,12 +73,12 @@ public:
   static mlir::Value strip(mlir::Value value);
 
 private:
+  class BlockSteps;
   struct Interval {
     int64_t begin;
     int64_t end;
   };
   mlir::LogicalResult scheduleBlock(mlir::Block *block);
-  mlir::LogicalResult scheduleRegions(mlir::Operation *op, llvm::SmallVectorImpl<Step> &list);
   void findUses(mlir::Block *block);
   void mergeSlots(mlir::Block *block);
   void mergeOperands(mlir::Operation *op, const Step &step);

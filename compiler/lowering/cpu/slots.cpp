@@ -1,5 +1,5 @@
-// The second half of the schedule: live ranges, slots shared where one tile dies as another is born,
-// and offsets.
+// The second half of the schedule: live ranges, slots shared where one tile dies as another is
+// born, and offsets.
 #include "compiler/lowering/cpu/schedule.h"
 
 #include <algorithm>
@@ -103,8 +103,8 @@ static bool isBegunWith(Value result, Value value) {
          loop.inits()[cast<OpResult>(result).getResultNumber()] == value;
 }
 
-/// A dot accumulates, and a solve works, in place over an operand that dies there; a row of a 2-D tile
-/// is read before one is written.
+/// A dot accumulates, and a solve works, in place over an operand that dies there; a row of a 2-D
+/// tile is read before one is written.
 void Schedule::mergeOperands(Operation *op, const Step &step) {
   Value result;
   Value over;
@@ -130,8 +130,9 @@ void Schedule::mergeOperands(Operation *op, const Step &step) {
     }
 }
 
-/// Whether `op`, which makes the next value, reads `value` in a way that forbids to write over it: a
-/// dot may write over its accumulator only, a solve over its right side, a transpose over nothing.
+/// Whether `op`, which makes the next value, reads `value` in a way that forbids to write over it:
+/// a dot may write over its accumulator only, a solve over its right side, a transpose over
+/// nothing.
 static bool forbidsWritingOver(Operation *op, Value value) {
   auto dot = dyn_cast<tile::DotOp>(op);
   auto solve = dyn_cast<tile::TriangularSolveOp>(op);

@@ -122,8 +122,8 @@ void emitDot(VectorBuilder &e, const Dot &dot);
 /// to [columns, rows] = transpose of from [rows, columns], whose rows are `rowBytes` (i64) apart.
 void emitTranspose(VectorBuilder &e, mlir::Value from, mlir::Value rowBytes, mlir::Value to,
                    int64_t rows, int64_t columns);
-/// x = rhs, then row by row x_i -= sum over j < i of triangle[i, j] x_j, in place in x [M, N]; of the
-/// upper triangle from the last row up, over j > i.
+/// x = rhs, then row by row x_i -= sum over j < i of triangle[i, j] x_j, in place in x [M, N]; of
+/// the upper triangle from the last row up, over j > i.
 void emitTriangularSolve(VectorBuilder &e, mlir::Value triangle, mlir::Value x, int64_t m,
                          int64_t n, bool isUpper);
 

@@ -75,8 +75,8 @@ private:
   bool anyIsAsynchronous(const PipelinedLoop &pipeline) {
     return llvm::any_of(pipeline.loads, [&](Load load) { return isAsynchronous(load); });
   }
-  /// Starts copying the load's rows into stage `slot` (null: stage 0). `ahead`: the body of the loop
-  /// for whose iteration in `scalars` they are; null: for the one at hand.
+  /// Starts copying the load's rows into stage `slot` (null: stage 0). `ahead`: the body of the
+  /// loop for whose iteration in `scalars` they are; null: for the one at hand.
   void startCopy(Load load, mlir::Region *ahead, mlir::Value slot);
   /// Number `place` of a gather's rows, their arithmetic emitted anew.
   mlir::Value numberAt(mlir::Value rows, mlir::Value place, mlir::Region *ahead);

@@ -203,7 +203,7 @@ bool KernelPlan::isUsedInRegisters(Load load) const {
   });
 }
 
-//===- Checks -------------------------------------------------------------------------------------===//
+//===- Checks ---------------------------------------------------------------------------------===//
 
 bool isArithmeticOnIotas(Value tile) {
   if (!isOneDimensional(tile))

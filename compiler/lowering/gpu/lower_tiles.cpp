@@ -1,8 +1,8 @@
 // The walk over a kernel: scalars as they are, tiles register by register.
 #include "compiler/lowering/gpu/lower_tiles.h"
 
-#include "compiler/lowering/gpu/kernel_emitter.h"
 #include "compiler/lowering/expand_masks.h"
+#include "compiler/lowering/gpu/kernel_emitter.h"
 #include "compiler/lowering/gpu/rewrites.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -58,8 +58,8 @@ void KernelEmitter::setRegisters(Value tile, Registers values, unsigned part) {
   registers[{tile, part}] = SmallVector<Value>(values.begin(), values.end());
 }
 
-/// The forms in which registers hold a value: one, but for 1-D tiles, which have a form for each part
-/// that is needed.
+/// The forms in which registers hold a value: one, but for 1-D tiles, which have a form for each
+/// part that is needed.
 SmallVector<unsigned> KernelEmitter::formsOf(Value value) const {
   if (!isOneDimensional(value))
     return {0};

@@ -1,4 +1,5 @@
-// Which copies are under way together, and where in shared memory what is copied and exchanged lies.
+// Which copies are under way together, and where in shared memory what is copied and exchanged
+// lies.
 #include "compiler/lowering/gpu/kernel_plan.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

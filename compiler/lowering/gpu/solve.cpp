@@ -4,8 +4,8 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-/// x_i = rhs_i - sum over j < i (upper: j > i) of triangle_ij x_j, a thread a column: its x stays in
-/// shared memory, which no other thread reads, and a row of the triangle is read by all at once.
+/// x_i = rhs_i - sum over j < i (upper: j > i) of triangle_ij x_j, a thread a column: its x stays
+/// in shared memory, which no other thread reads, and a row of the triangle is read by all at once.
 void KernelEmitter::emitSolve(tile::TriangularSolveOp op) {
   const int64_t rows = op.getRhs().getType().getDimSize(0);
   const int64_t columns = op.getRhs().getType().getDimSize(1);

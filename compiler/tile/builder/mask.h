@@ -1,5 +1,5 @@
-// Mask: which positions (or landmarks) each row of a tile of logits sees, said once: forTiles takes it
-// to know which tiles need no mask, and hands its body what is hidden of the tile at hand, which
+// Mask: which positions (or landmarks) each row of a tile of logits sees, said once: forTiles takes
+// it to know which tiles need no mask, and hands its body what is hidden of the tile at hand, which
 // `where` and dots take.
 //
 //   const Mask past = Mask::upTo(i).allSee({0, i0 + 1});       // row i sees t <= i

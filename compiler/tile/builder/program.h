@@ -31,9 +31,10 @@ public:
   const KernelSpec &spec() const { return kernelSpec; }
   /// A run-time symbol bound by some argument's shape.
   Scalar symbol(const std::string &name) const { return Scalar(Expression::symbol(name)); }
-  /// A tensor that the caller passes, as the table of tensors (runtime/spec/tensor_table.h) describes
-  /// it: its dimensions are symbols or the spec's numbers, the last has unit stride, the other strides
-  /// are symbols NAME_stride_I. A vector's extent has a symbol of its own; left out, it is 0.
+  /// A tensor that the caller passes, as the table of tensors (runtime/spec/tensor_table.h)
+  /// describes it: its dimensions are symbols or the spec's numbers, the last has unit stride, the
+  /// other strides are symbols NAME_stride_I. A vector's extent has a symbol of its own; left out,
+  /// it is 0.
   TensorRef tensor(const std::string &name);
   /// How sequences lie in the arguments' rows, to be filled in.
   PlanSequences &sequences() { return plan.sequences; }

@@ -1,11 +1,12 @@
-// What upstream has no word for: dots, reductions, sums along an axis, transposes, triangular solves.
+// What upstream has no word for: dots, reductions, sums along an axis, transposes, triangular
+// solves.
 #pragma once
 #include "compiler/tile/builder/mask.h"
 
 namespace nysjit {
 
-/// The least precise products a dot may use (see tile.dot): its operands rounded to the spec's dtype,
-/// float32 operands as two 16-bit terms, or float32 products.
+/// The least precise products a dot may use (see tile.dot): its operands rounded to the spec's
+/// dtype, float32 operands as two 16-bit terms, or float32 products.
 enum class DotPrecision { Input, TwoTerms, Full };
 
 /// An operand of a dot, as it is or transposed.

@@ -2,7 +2,8 @@
 //
 // A kernel is a func.func with the unit attribute `tile.kernel`; each cell of its grid runs it
 // once. Tiles are builtin tensors of static shape: [rows, columns] or 1-D. Elementwise arithmetic
-// stays in arith and math, splats in tensor, loops and branches in scf; here is only what upstream lacks.
+// stays in arith and math, splats in tensor, loops and branches in scf; here is only what upstream
+// lacks.
 //
 // A 1-D tile has no axis of its own: `tile.broadcast` says whether it varies over rows or columns.
 //

@@ -4,8 +4,8 @@
 //   %scaled = tile.scale_rows %sum, %factor
 //   %next = tile.dot %p, %v, %scaled
 //
-// A running sum is rescaled where its maximum moved, which it seldom does. Only for what a product is
-// added to: other scaled tiles seldom have factors of 1.
+// A running sum is rescaled where its maximum moved, which it seldom does. Only for what a product
+// is added to: other scaled tiles seldom have factors of 1.
 #include "compiler/lowering/cpu/rewrite/rewrites.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

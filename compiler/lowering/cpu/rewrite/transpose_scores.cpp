@@ -6,7 +6,8 @@
 // becomes
 //   %qt = tile.transpose %q                                       once, before the loop
 //   for keys k, values v:  %s = tile.dot %k, %qt                  [keys, queries]
-//                          ... the same, reduced over rows ...    a query a lane: no sums across lanes
+//                          ... the same, reduced over rows ...    a query a lane: no sums across
+//                                                                 lanes
 //                          %o = tile.dot %p, %v {transpose_a}
 //
 // whatever the elementwise operations are: several such dots may meet in them. And a tile that the
