@@ -1,6 +1,8 @@
 // Where segments begin and end.
 #include "templates/segments.h"
 
+#include "runtime/spec/lengths.h"
+
 namespace nysjit {
 
 Scalar Segments::startOf(const Scalar &j) const {
@@ -38,12 +40,8 @@ Segmentation::Segmentation(Program &program, const Attention &attention, Options
   auto segmentsIn = [&](const Scalar &n, const Scalar &s) {
     return countsShort ? ceilDiv(n, s) : n / s;
   };
-  if (spec.segmentLen) {
-    const int64_t limit = int64_t(spec.landmarks) * *spec.segmentLen;
-    program.require(longest <= limit, "q",
-                    "a length of at most landmarks * segment_len = " + std::to_string(limit) +
-                        " positions",
-                    "{max_length}");
+  if (const std::optional<int64_t> limit = maximumLength(spec)) {
+    program.require(longest <= *limit, "q", expectedLength(*limit), "{max_length}");
     most = segmentsIn(longest, *spec.segmentLen);
     return;
   }
