@@ -24,7 +24,7 @@ Attention::Attention(Program &program)
   program.sequences() = {.offsets = "cu_seqlens",
                          .lengths = "seqlens",
                          .starts = "seq_starts",
-                         .parts = "",
+                         .sourceLengths = "",
                          .rows = "n",
                          .maxLength = "max_length"};
   hasLengths = min(lengthCount, 1);
@@ -47,7 +47,7 @@ Attention::Attention(Program &program)
 
 TensorRef Attention::addParts(Program &program, const std::string &name) {
   const Scalar count = program.symbol("part_count");
-  program.sequences().parts = name;
+  program.sequences().sourceLengths = name;
   program.require(count == batch, name, "one number for each sequence", "{part_count}");
   return program.integers(name, count.expression(), /*isOptional=*/false);
 }

@@ -120,7 +120,7 @@ int64_t alignmentOf(const DLTensor &tensor, const Layout &layout) {
   return static_cast<int64_t>(bits & -bits); // the lowest bit that is set in any
 }
 
-std::string placeText(int type, int id) {
+std::string deviceText(int type, int id) {
   const std::string kind = type == kDLCPU    ? "CPU memory (kDLCPU)"
                            : type == kDLCUDA ? "GPU memory (kDLCUDA)"
                                              : "device type " + std::to_string(type);
@@ -197,7 +197,7 @@ TensorBinder::TensorBinder(const Plan &plan) : symbols(planSymbols(plan)) {
   sequences = {argumentOf(s.offsets),
                argumentOf(s.lengths),
                argumentOf(s.starts),
-               argumentOf(s.parts),
+               argumentOf(s.sourceLengths),
                s.rows.empty() ? SIZE_MAX : numberOf(s.rows),
                s.rows.empty() ? SIZE_MAX : numberOf(s.maxLength)};
 }
@@ -223,7 +223,7 @@ bool TensorBinder::agrees(const Dimension &dimension, int64_t found, int64_t *va
   return found == (dimension.isConstant ? dimension.constant : values[dimension.symbol]);
 }
 
-Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place,
+Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, TensorDevice &device,
                              int64_t *values) const {
   const std::string &name = argument.name;
   if (!tensor && argument.isOptional) {
@@ -234,12 +234,12 @@ Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, T
   }
   if (!tensor)
     return Error::mismatch(ErrorKind::InvalidArgument, name, "a tensor", "NULL");
-  if (tensor->device.device_type != place.type ||
-      (place.id >= 0 && tensor->device.device_id != place.id))
-    return shapeError(name + ".device", placeText(place.type, place.id),
-                      placeText(tensor->device.device_type, tensor->device.device_id));
-  if (place.type != kDLCPU)
-    place.id = tensor->device.device_id;
+  if (tensor->device.device_type != device.type ||
+      (device.id >= 0 && tensor->device.device_id != device.id))
+    return shapeError(name + ".device", deviceText(device.type, device.id),
+                      deviceText(tensor->device.device_type, tensor->device.device_id));
+  if (device.type != kDLCPU)
+    device.id = tensor->device.device_id;
 
   bool known = false;
   for (size_t i = 0; i < argument.types.size() && !known; ++i) {
@@ -305,14 +305,14 @@ Error valueError(const std::string &name, int64_t index, const std::string &expe
 } // namespace
 
 /// The longest sequence, and in host memory whether each lies in the tensors' rows.
-Status TensorBinder::bindSequences(const DLTensor *const *tensors, TensorPlace place,
+Status TensorBinder::bindSequences(const DLTensor *const *tensors, TensorDevice device,
                                    int64_t maxLength, int64_t *values) const {
   const int64_t rows = values[sequences.rows];
   const auto isGiven = [&](size_t argument) {
     return argument != SIZE_MAX && tensors[argument] && tensors[argument]->shape[0] > 0;
   };
   const auto hostValues = [&](size_t argument) {
-    return HostIntegers{isGiven(argument) && place.type == kDLCPU && tensors[argument]->data
+    return HostIntegers{isGiven(argument) && device.type == kDLCPU && tensors[argument]->data
                             ? tensors[argument]
                             : nullptr};
   };
@@ -326,7 +326,7 @@ Status TensorBinder::bindSequences(const DLTensor *const *tensors, TensorPlace p
   const HostIntegers offsets = hostValues(sequences.offsets);
   const HostIntegers lengths = hostValues(sequences.lengths);
   const HostIntegers starts = hostValues(sequences.starts);
-  const HostIntegers parts = hostValues(sequences.parts);
+  const HostIntegers sources = hostValues(sequences.sourceLengths);
   const std::string said = maxLength > 0 ? " (max_length)" : "";
   int64_t longest = 0;
   if (offsets) {
@@ -357,8 +357,8 @@ Status TensorBinder::bindSequences(const DLTensor *const *tensors, TensorPlace p
       longest = std::max(longest, lengths[i]);
     }
   }
-  if (parts)
-    for (int64_t i = 0; i < parts.count(); ++i) {
+  if (sources)
+    for (int64_t i = 0; i < sources.count(); ++i) {
       const bool isKnown = offsets   ? i + 1 < offsets.count()
                            : lengths ? i < lengths.count()
                                      : !isVariable;
@@ -366,16 +366,16 @@ Status TensorBinder::bindSequences(const DLTensor *const *tensors, TensorPlace p
                              : offsets ? offsets[i + 1] - offsets[i]
                              : lengths ? lengths[i]
                                        : rows;
-      if (parts[i] < 0 || parts[i] > length)
-        return valueError(arguments[sequences.parts].name, i,
-                          "0 to its sequence's length, " + std::to_string(length), parts[i]);
+      if (sources[i] < 0 || sources[i] > length)
+        return valueError(arguments[sequences.sourceLengths].name, i,
+                          "0 to its sequence's length, " + std::to_string(length), sources[i]);
     }
   if (isVariable && maxLength == 0 && (offsets || lengths))
     values[sequences.maxLength] = longest;
   return {};
 }
 
-Status TensorBinder::bind(const DLTensor *const *given, TensorPlace place, int64_t maxLength,
+Status TensorBinder::bind(const DLTensor *const *given, TensorDevice device, int64_t maxLength,
                           int64_t *values, void **addresses, bool sizesOnly) const {
   Unpacked unpacked[maxPlanArguments];
   const DLTensor *tensors[maxPlanArguments];
@@ -393,7 +393,7 @@ Status TensorBinder::bind(const DLTensor *const *given, TensorPlace place, int64
                               " dimensions, as q has",
                           std::to_string(given[a]->ndim));
     }
-    NYSJIT_RETURN_IF_ERROR(bindOne(argument, tensors[a], place, values));
+    NYSJIT_RETURN_IF_ERROR(bindOne(argument, tensors[a], device, values));
     if (sizesOnly)
       continue;
     if (!tensors[a]) {
@@ -432,7 +432,7 @@ Status TensorBinder::bind(const DLTensor *const *given, TensorPlace place, int64
                             std::to_string(layout.strides[i]));
   }
   if (sequences.rows != SIZE_MAX)
-    NYSJIT_RETURN_IF_ERROR(bindSequences(tensors, place, maxLength, values));
+    NYSJIT_RETURN_IF_ERROR(bindSequences(tensors, device, maxLength, values));
   if (sizesOnly)
     return {};
   // Interleaved tensors have overlapping ranges without sharing an element; only what surely

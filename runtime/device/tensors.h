@@ -19,7 +19,7 @@ struct AddressRange {
 };
 
 /// Where tensors must lie. `id` -1: on any device of the type, all on the same.
-struct TensorPlace {
+struct TensorDevice {
   DLDeviceType type = kDLCPU;
   int32_t id = -1;
 };
@@ -32,8 +32,8 @@ public:
   /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one
   /// pointer an argument; `maxLength` is the caller's, 0: not said. With `sizesOnly` the data
   /// pointers are not looked at, but those of sequences in host memory, where they are there.
-  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values,
-              void **addresses, bool sizesOnly) const;
+  Status bind(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
+              int64_t *values, void **addresses, bool sizesOnly) const;
 
 private:
   struct Dimension {
@@ -62,13 +62,13 @@ private:
     size_t offsets;
     size_t lengths;
     size_t starts;
-    size_t parts;
+    size_t sourceLengths;
     size_t rows;
     size_t maxLength;
   };
-  Status bindSequences(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength,
+  Status bindSequences(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
                        int64_t *values) const;
-  Status bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place,
+  Status bindOne(const Argument &argument, const DLTensor *tensor, TensorDevice &device,
                  int64_t *values) const;
   static bool agrees(const Dimension &dimension, int64_t found, int64_t *values);
   Error disagreement(const Argument &argument, const char *what, size_t index,
