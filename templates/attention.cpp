@@ -16,7 +16,7 @@ Attention::Attention(Program &program)
   program.sequences() = {.offsets = "cu_seqlens",
                          .lengths = "seqlens",
                          .starts = "seq_starts",
-                         .parts = "",
+                         .sourceLengths = "",
                          .rows = "n",
                          .maxLength = "max_length"};
   hasLengths = min(program.symbol("length_count"), 1);
@@ -42,8 +42,8 @@ void Attention::requireSequences(Program &program) const {
                   "as many numbers as seqlens ({length_count}), or none", "{start_count}");
 }
 
-TensorRef Attention::addParts(Program &program, const std::string &name) {
-  program.sequences().parts = name;
+TensorRef Attention::addSourceLengths(Program &program, const std::string &name) {
+  program.sequences().sourceLengths = name;
   program.require(program.symbol("part_count") == batch, name, "one number for each sequence",
                   "{part_count}");
   return program.tensor(name);

@@ -28,8 +28,8 @@ struct Attention {
   /// (sequence, query head) pairs.
   Scalar heads() const { return batch * queryHeads; }
   Scalar isVariable() const { return isPacked | hasLengths; }
-  /// An argument with a number for each sequence, at most its length (see PlanSequences).
-  TensorRef addParts(Program &program, const std::string &name);
+  /// The argument with each sequence's source length (see PlanSequences).
+  TensorRef addSourceLengths(Program &program, const std::string &name);
   /// A kernel that writes 0 to the output's rows outside all sequences, where there can be some.
   void clearPadding(Program &program) const;
 

@@ -16,7 +16,7 @@ void prefixLm(Program &program) {
   const KernelSpec &spec = program.spec();
   Attention attention(program);
   const Convolution convolution(program);
-  const TensorRef sourceLengths = attention.addParts(program, "source_len");
+  const TensorRef sourceLengths = attention.addSourceLengths(program, "source_len");
   auto sourceLen = [&](Kernel &k, const Head &head) {
     const Scalar given = k.loadInteger(k.view(sourceLengths, {}), head.sequence);
     return min(max(given, 0), head.length);

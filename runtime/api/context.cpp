@@ -1,7 +1,7 @@
 // prepare: key, then memory, then disk, then the compile lock, disk again, compile.
 #include "runtime/api/context.h"
 #include "runtime/cache/key.h"
-#include "runtime/cuda/assembler.h"
+#include "runtime/cuda/find_ptxas.h"
 #include "runtime/device/cpu_identity.h"
 
 #include <chrono>
@@ -58,19 +58,18 @@ Status RuntimeContext::findCompiler() {
   return {};
 }
 
-const RuntimeContext::Assembler &RuntimeContext::assembler() {
+const RuntimeContext::Ptxas &RuntimeContext::ptxas() {
   const std::lock_guard lock(mutex);
-  if (tool)
-    return *tool;
-  tool.emplace();
+  if (foundPtxas)
+    return *foundPtxas;
+  foundPtxas.emplace();
   // The emulator runs PTX, whoever else could.
-  Result<std::string> path = options.device == DeviceKind::PtxEmulator
-                                 ? Result<std::string>(std::string())
-                                 : findAssembler();
+  Result<std::string> path =
+      options.device == DeviceKind::PtxEmulator ? Result<std::string>(std::string()) : findPtxas();
   if (path && !path->empty())
     if (Result<std::string> identity = toolIdentity(*path))
-      tool = Assembler{std::move(*path), std::move(*identity)};
-  return *tool;
+      foundPtxas = Ptxas{std::move(*path), std::move(*identity)};
+  return *foundPtxas;
 }
 
 Result<std::shared_ptr<CudaDevice>> RuntimeContext::cudaDevice() {
@@ -117,7 +116,7 @@ Result<RuntimeContext::Key> RuntimeContext::keyOf(const ProgramRequest &request)
     key.compilerId = compilerId;
   key.text = cacheKeyText(request, hostCpu(),
                           key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId,
-                          target.isCuda() ? assembler().identity : "none");
+                          target.isCuda() ? ptxas().identity : "none");
   key.key = hashHex(key.text);
   return key;
 }
@@ -140,8 +139,8 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
                     {"spec", request.program.specObject},
                     {"config", request.program.configObject},
                     {"target", targetName(request.program.target)}};
-  if (isCuda && !assembler().path.empty())
-    message.header["assembler"] = assembler().path;
+  if (isCuda && !ptxas().path.empty())
+    message.header["assembler"] = ptxas().path;
   if (!request.emit.empty())
     message.header["emit"] = request.emit;
   if (!request.from.empty()) {

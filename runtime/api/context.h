@@ -85,11 +85,11 @@ private:
     std::string compilerId; // "" if there is no compiler
   };
   /// ptxas and what tells it from another; found once.
-  struct Assembler {
+  struct Ptxas {
     std::string path; // "": there is none, or it is not to be used
     std::string identity = "none";
   };
-  const Assembler &assembler();
+  const Ptxas &ptxas();
   Status checkRuns(const Target &target);
   LoadedProgram::Resources resources();
   Result<PreparedProgram> find(const ProgramRequest &request);
@@ -106,7 +106,7 @@ private:
   std::map<std::string, std::shared_ptr<Preparation>> preparations; // by key
   std::string compilerId;
   std::unique_ptr<WorkerClient> worker; // set with compilerId, then constant
-  std::optional<Assembler> tool;        // set once, then constant
+  std::optional<Ptxas> foundPtxas;      // set once, then constant
   std::shared_ptr<CudaDevice> gpu;      // set once, then constant
 };
 

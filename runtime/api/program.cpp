@@ -88,7 +88,7 @@ Status LoadedProgram::gather(const nysjit_run_args &args, const DLTensor **tenso
     if (!(usedRows >> row & 1) && args.*table[row].field)
       return Error::mismatch(
           ErrorKind::InvalidArgument, table[row].name,
-          "NULL (a program of layout " + plan().program + " has no such argument)", "a tensor");
+          "NULL (a program of layout " + plan().layout + " has no such argument)", "a tensor");
   if (args.seed != 0 || args.offset != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, args.seed ? "seed" : "offset", "0",
                            "another number");

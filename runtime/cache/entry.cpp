@@ -12,8 +12,8 @@ namespace {
 
 constexpr char magic[] = "nysjitce";
 constexpr size_t magicBytes = 8;
-constexpr size_t partCount = 5;
-constexpr size_t headerBytes = magicBytes + 8 + 8 * partCount;
+constexpr size_t sectionCount = 5;
+constexpr size_t headerBytes = magicBytes + 8 + 8 * sectionCount;
 constexpr size_t checksumBytes = 16;
 
 template <typename T> void append(std::string &bytes, T number) {
@@ -37,34 +37,34 @@ std::string checksum(std::string_view bytes) {
 } // namespace
 
 std::string entryToBytes(const CacheEntry &entry) {
-  const std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson,
-                                         &entry.object, &entry.ptx};
+  const std::string *sections[sectionCount] = {&entry.keyText, &entry.planJson, &entry.infoJson,
+                                               &entry.object, &entry.ptx};
   std::string bytes(magic, magicBytes);
   append(bytes, entryFormat);
-  append(bytes, static_cast<uint32_t>(partCount));
-  for (const std::string *part : parts)
-    append(bytes, static_cast<uint64_t>(part->size()));
-  for (const std::string *part : parts)
-    bytes += *part;
+  append(bytes, static_cast<uint32_t>(sectionCount));
+  for (const std::string *section : sections)
+    append(bytes, static_cast<uint64_t>(section->size()));
+  for (const std::string *section : sections)
+    bytes += *section;
   return bytes + checksum(bytes);
 }
 
 std::optional<CacheEntry> entryFromBytes(std::string_view bytes) {
   if (bytes.size() < headerBytes + checksumBytes || bytes.substr(0, magicBytes) != magic ||
-      read(bytes, magicBytes, 4) != entryFormat || read(bytes, magicBytes + 4, 4) != partCount)
+      read(bytes, magicBytes, 4) != entryFormat || read(bytes, magicBytes + 4, 4) != sectionCount)
     return std::nullopt;
   const size_t end = bytes.size() - checksumBytes;
   if (checksum(bytes.substr(0, end)) != bytes.substr(end))
     return std::nullopt;
   CacheEntry entry;
-  std::string *parts[partCount] = {&entry.keyText, &entry.planJson, &entry.infoJson, &entry.object,
-                                   &entry.ptx};
+  std::string *sections[sectionCount] = {&entry.keyText, &entry.planJson, &entry.infoJson,
+                                         &entry.object, &entry.ptx};
   size_t offset = headerBytes;
-  for (size_t i = 0; i < partCount; ++i) {
+  for (size_t i = 0; i < sectionCount; ++i) {
     const uint64_t length = read(bytes, magicBytes + 8 + 8 * i, 8);
     if (length > end - offset)
       return std::nullopt;
-    parts[i]->assign(bytes.substr(offset, length));
+    sections[i]->assign(bytes.substr(offset, length));
     offset += length;
   }
   if (offset != end)

@@ -1,5 +1,5 @@
-// One cache entry as bytes: a header, the parts, and a checksum over all of it.
-//   8 bytes "nysjitce", u32 format, u32 number of parts, u64 length of each part, the parts, 16
+// One cache entry as bytes: a header, the sections, and a checksum over all of it.
+//   8 bytes "nysjitce", u32 format, u32 number of sections, u64 length of each section, the sections, 16
 //   bytes XXH3-128
 // little endian. Whatever is not exactly this is no entry.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace nysjit {
 
-/// Changes when the layout of the file or the meaning of a part changes; it is part of the key,
+/// Changes when the layout of the file or the meaning of a section changes; it is part of the key,
 /// too.
 constexpr uint32_t entryFormat = 2;
 

@@ -5,7 +5,7 @@
 #include "runtime/cli/files.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
-#include "runtime/cuda/assembler.h"
+#include "runtime/cuda/find_ptxas.h"
 
 #include <cstdio>
 
@@ -50,7 +50,7 @@ Status checkTools(const CompileOptions &options) {
   if (isSass)
     NYSJIT_RETURN_IF_ERROR(checkDisassembler());
   if ((isSass || options.emit == "cubin") && options.from != "cubin")
-    NYSJIT_RETURN_IF_ERROR(findAssembler());
+    NYSJIT_RETURN_IF_ERROR(findPtxas());
   return {};
 }
 

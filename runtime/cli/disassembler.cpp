@@ -1,7 +1,7 @@
 // nvdisasm first: cuobjdump needs it, too.
 #include "runtime/cli/disassembler.h"
 #include "runtime/base/tool.h"
-#include "runtime/cuda/assembler.h"
+#include "runtime/cuda/find_ptxas.h"
 
 namespace nysjit::cli {
 

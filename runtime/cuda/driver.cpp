@@ -1,6 +1,6 @@
 // dlopen, dlsym, cuInit; and results in words.
 #include "runtime/cuda/driver.h"
-#include "runtime/base/places.h"
+#include "runtime/base/installed_paths.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -37,7 +37,7 @@ std::vector<std::string> cudaDriverPlaces() {
 
 std::vector<std::string> ptxEmulatorPlaces() {
   const std::string set = environmentSetting("NYSJIT_PTX_EMULATOR");
-  return set.empty() ? installedPlaces({"/", "/../lib/"}, "libnysjit_ptx_emulator.so")
+  return set.empty() ? installedPaths({"/", "/../lib/"}, "libnysjit_ptx_emulator.so")
                      : std::vector{set};
 }
 

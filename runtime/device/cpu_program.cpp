@@ -1,5 +1,5 @@
 // Running a plan on the CPU: the numbers of the run, memory for it, then one launch after the
-// other. Each thread of a launch takes the next program from a shared counter, so programs that a
+// other. Each thread of a launch takes the next cell from a shared counter, so cells that a
 // template gives first start first and uneven ones balance.
 #include "runtime/device/cpu_program.h"
 #include "runtime/device/memory.h"
@@ -12,21 +12,21 @@ namespace nysjit {
 namespace {
 
 struct Job {
-  void (*function)(const uint64_t *parameters, int64_t program, void *scratch);
+  void (*function)(const uint64_t *parameters, int64_t cell, void *scratch);
   const uint64_t *parameters;
   int64_t grid;
   size_t scratchBytes;
   std::atomic<int64_t> next{0};
 };
 
-/// One thread's share. Without memory for its scratch it leaves its programs to the others.
+/// One thread's share. Without memory for its scratch it leaves its cells to the others.
 void runShare(void *context, size_t) {
   Job &job = *static_cast<Job *>(context);
   void *scratch = threadScratch(job.scratchBytes);
   if (!scratch)
     return;
-  for (int64_t program; (program = job.next.fetch_add(1, std::memory_order_relaxed)) < job.grid;)
-    job.function(job.parameters, program, scratch);
+  for (int64_t cell; (cell = job.next.fetch_add(1, std::memory_order_relaxed)) < job.grid;)
+    job.function(job.parameters, cell, scratch);
 }
 
 } // namespace
@@ -85,20 +85,21 @@ Status CpuProgram::run(const ProgramRun &run) const {
   NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run.scale, numbers));
 
   // Nothing but a lack of scratch memory can go wrong from here on.
-  const uint64_t *slots = numbers.slots;
+  const uint64_t *parameters = numbers.parameters;
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    NYSJIT_RETURN_IF_ERROR(launch(i, numbers.grids[i], slots, i == numbers.last, run.observer));
-    slots += prepared.kernel(i).parameters.size();
+    NYSJIT_RETURN_IF_ERROR(
+        launch(i, numbers.grids[i], parameters, i == numbers.last, run.observer));
+    parameters += prepared.kernel(i).parameters.size();
   }
   return {};
 }
 
-Status CpuProgram::launch(size_t number, int64_t grid, const uint64_t *slots, bool isLast,
+Status CpuProgram::launch(size_t number, int64_t grid, const uint64_t *parameters, bool isLast,
                           const LaunchObserver &observer) const {
   const PlanKernel &kernel = prepared.kernel(number);
-  Job job{functions[prepared.kernelNumber(number)], slots, grid,
+  Job job{functions[prepared.kernelNumber(number)], parameters, grid,
           static_cast<size_t>(kernel.scratchBytes)};
   const auto start =
       observer.observe ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();

@@ -27,7 +27,7 @@ public:
   Status run(const ProgramRun &run) const override;
 
 private:
-  using KernelFunction = void (*)(const uint64_t *parameters, int64_t program, void *scratch);
+  using KernelFunction = void (*)(const uint64_t *parameters, int64_t cell, void *scratch);
 
   CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> threads);
   Status findKernels();

@@ -209,11 +209,11 @@ Status CudaProgram::run(const ProgramRun &run) const {
 }
 
 CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid,
-                             const uint64_t *slots, CUstream stream, bool overlaps) const {
+                             const uint64_t *values, CUstream stream, bool overlaps) const {
   const PlanKernel &kernel = prepared.kernel(number);
-  void *parameters[maxPlanParameters]; // each in the low bytes of its slot
+  void *parameters[maxPlanParameters]; // each in the low bytes of its value
   for (size_t i = 0; i < kernel.parameters.size(); ++i)
-    parameters[i] = const_cast<uint64_t *>(slots + i);
+    parameters[i] = const_cast<uint64_t *>(values + i);
   const CUfunction function = loaded.functions[prepared.kernelNumber(number)];
   const auto blocks = static_cast<unsigned>(grid);
   const auto threads = static_cast<unsigned>(kernel.blockThreads);
@@ -231,20 +231,20 @@ CUresult CudaProgram::launch(const Loaded &loaded, size_t number, int64_t grid,
 
 Status CudaProgram::launchAll(const Loaded &loaded, const RunNumbers &numbers,
                               const ProgramRun &run) const {
-  const uint64_t *slots = numbers.slots;
+  const uint64_t *values = numbers.parameters;
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    const bool isFirst = slots == numbers.slots;
+    const bool isFirst = values == numbers.parameters;
     const bool overlaps =
         !isFirst && prepared.kernel(i).mayOverlap && device->driver().version() >= overlapsInGraphs;
     const CUresult result =
-        launch(loaded, i, numbers.grids[i], slots, static_cast<CUstream>(run.stream), overlaps);
+        launch(loaded, i, numbers.grids[i], values, static_cast<CUstream>(run.stream), overlaps);
     if (result != CUDA_SUCCESS)
       return device->driver().failure(result,
                                       (overlaps ? "cuLaunchKernelEx (" : "cuLaunchKernel (") +
                                           prepared.kernel(i).name + ")");
-    slots += prepared.kernel(i).parameters.size();
+    values += prepared.kernel(i).parameters.size();
   }
   return {};
 }
@@ -255,17 +255,17 @@ Status CudaProgram::measureAll(const Loaded &loaded, const RunNumbers &numbers,
   const CUstream stream = static_cast<CUstream>(run.stream);
   Events events(device->driver());
   NYSJIT_RETURN_IF_ERROR(events.record(stream));
-  const uint64_t *slots = numbers.slots;
+  const uint64_t *values = numbers.parameters;
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
     NYSJIT_RETURN_IF_ERROR(device->driver().check(
-        launch(loaded, i, numbers.grids[i], slots, stream, /*overlaps=*/false),
+        launch(loaded, i, numbers.grids[i], values, stream, /*overlaps=*/false),
         "cuLaunchKernel (" + prepared.kernel(i).name + ")"));
     NYSJIT_RETURN_IF_ERROR(events.record(stream));
     if (run.observer.enqueued)
       run.observer.enqueued(run.observer.context);
-    slots += prepared.kernel(i).parameters.size();
+    values += prepared.kernel(i).parameters.size();
   }
   NYSJIT_RETURN_IF_ERROR(events.wait());
   size_t launched = 0;

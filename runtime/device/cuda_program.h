@@ -51,7 +51,7 @@ private:
   Status findFunctions(Loaded &loaded) const;
   Status launchAll(const Loaded &loaded, const RunNumbers &numbers, const ProgramRun &run) const;
   Status measureAll(const Loaded &loaded, const RunNumbers &numbers, const ProgramRun &run) const;
-  CUresult launch(const Loaded &loaded, size_t number, int64_t grid, const uint64_t *slots,
+  CUresult launch(const Loaded &loaded, size_t number, int64_t grid, const uint64_t *values,
                   CUstream stream, bool overlaps) const;
 
   PreparedPlan prepared;

@@ -46,7 +46,7 @@ Status PreparedPlan::compileExpressions() {
     memory.push_back(argument.name);
   for (const PlanBuffer &buffer : own.buffers)
     memory.push_back(buffer.name);
-  size_t slots = 0;
+  size_t parameterCount = 0;
   for (const PlanLaunch &from : own.launches) {
     const auto kernel =
         std::find_if(own.kernels.begin(), own.kernels.end(),
@@ -63,13 +63,13 @@ Status PreparedPlan::compileExpressions() {
           {parameter.type, static_cast<size_t>(named - memory.begin()), {}});
       NYSJIT_RETURN_IF_ERROR(compile(parameter.value, launch.parameters.back().value));
     }
-    slots += launch.parameters.size();
+    parameterCount += launch.parameters.size();
     launches.push_back(std::move(launch));
   }
-  if (slots > maxRunSlots)
+  if (parameterCount > maxRunParameters)
     return Error::mismatch(ErrorKind::InvalidJson, "plan.launches",
-                           "at most " + std::to_string(maxRunSlots) + " parameters in all",
-                           std::to_string(slots));
+                           "at most " + std::to_string(maxRunParameters) + " parameters in all",
+                           std::to_string(parameterCount));
   return {};
 }
 
@@ -140,16 +140,16 @@ Status PreparedPlan::computeGrids(RunNumbers &numbers) const {
 }
 
 Status PreparedPlan::fillParameters(const Launch &launch, float scale, const RunNumbers &numbers,
-                                    uint64_t *slots) const {
+                                    uint64_t *values) const {
   const PlanKernel &kernel = own.kernels[launch.kernel];
   for (size_t i = 0; i < launch.parameters.size(); ++i) {
     const Parameter &parameter = launch.parameters[i];
     if (parameter.type == ParameterType::Pointer) {
-      slots[i] = reinterpret_cast<uintptr_t>(numbers.memory[parameter.memory]);
+      values[i] = reinterpret_cast<uintptr_t>(numbers.memory[parameter.memory]);
       continue;
     }
     if (parameter.type == ParameterType::F32) {
-      slots[i] = std::bit_cast<uint32_t>(scale);
+      values[i] = std::bit_cast<uint32_t>(scale);
       continue;
     }
     int64_t value = 0;
@@ -158,25 +158,25 @@ Status PreparedPlan::fillParameters(const Launch &launch, float scale, const Run
     if (parameter.type == ParameterType::I32 && value != static_cast<int32_t>(value))
       return Error::mismatch(ErrorKind::InvalidShape, kernel.name + "." + kernel.parameters[i].name,
                              "a number that fits 32 bits", std::to_string(value));
-    slots[i] = static_cast<uint64_t>(value);
+    values[i] = static_cast<uint64_t>(value);
   }
   return {};
 }
 
-Result<size_t> PreparedPlan::workspaceBytes(const DLTensor *const *tensors, TensorPlace place,
+Result<size_t> PreparedPlan::workspaceBytes(const DLTensor *const *tensors, TensorDevice device,
                                             int64_t maxLength) const {
   RunNumbers numbers;
   NYSJIT_RETURN_IF_ERROR(
-      binder.bind(tensors, place, maxLength, numbers.values, nullptr, /*sizesOnly=*/true));
+      binder.bind(tensors, device, maxLength, numbers.values, nullptr, /*sizesOnly=*/true));
   NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
   NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
   return numbers.workspaceBytes;
 }
 
-Status PreparedPlan::bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength,
+Status PreparedPlan::bind(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
                           RunNumbers &numbers) const {
   NYSJIT_RETURN_IF_ERROR(
-      binder.bind(tensors, place, maxLength, numbers.values, numbers.memory, /*sizesOnly=*/false));
+      binder.bind(tensors, device, maxLength, numbers.values, numbers.memory, /*sizesOnly=*/false));
   NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
   NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
   return computeGrids(numbers);
@@ -199,12 +199,12 @@ Status PreparedPlan::fill(void *workspace, float scale, RunNumbers &numbers) con
   for (size_t i = 0; i < buffers.size(); ++i)
     numbers.memory[own.arguments.size() + i] =
         reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(workspace) + numbers.offsets[i]);
-  uint64_t *slots = numbers.slots;
+  uint64_t *values = numbers.parameters;
   for (size_t i = 0; i < launches.size(); ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    NYSJIT_RETURN_IF_ERROR(fillParameters(launches[i], scale, numbers, slots));
-    slots += launches[i].parameters.size();
+    NYSJIT_RETURN_IF_ERROR(fillParameters(launches[i], scale, numbers, values));
+    values += launches[i].parameters.size();
   }
   return {};
 }

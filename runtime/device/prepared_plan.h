@@ -10,7 +10,7 @@
 namespace nysjit {
 
 /// Parameters of all launches of a run; they lie on the stack.
-constexpr size_t maxRunSlots = 2048;
+constexpr size_t maxRunParameters = 2048;
 
 /// The numbers of one run.
 struct RunNumbers {
@@ -21,7 +21,7 @@ struct RunNumbers {
   int64_t grids[maxPlanEntries]; // of launches; 0: skipped
   size_t last = SIZE_MAX;        // the last launch that is not skipped; SIZE_MAX: there is none
   // parameters of the launches that are not skipped, one after the other
-  uint64_t slots[maxRunSlots];
+  uint64_t parameters[maxRunParameters];
 };
 
 class PreparedPlan {
@@ -34,15 +34,15 @@ public:
   size_t kernelNumber(size_t launch) const { return launches[launch].kernel; }
 
   /// Looks at shapes, strides, dtypes and devices, not at the data.
-  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorPlace place,
+  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorDevice device,
                                 int64_t maxLength) const;
   /// Everything that can be wrong with the tensors: fills all of `numbers` but buffers' addresses
-  /// and slots.
-  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength,
+  /// and parameters.
+  Status bind(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
               RunNumbers &numbers) const;
   /// A caller's workspace is aligned and large enough.
   Status checkWorkspace(const void *workspace, size_t bytes, const RunNumbers &numbers) const;
-  /// Buffers' addresses and the slots.
+  /// Buffers' addresses and the parameters.
   Status fill(void *workspace, float scale, RunNumbers &numbers) const;
 
 private:
@@ -64,7 +64,7 @@ private:
   Status layOutBuffers(RunNumbers &numbers) const;
   Status computeGrids(RunNumbers &numbers) const;
   Status fillParameters(const Launch &launch, float scale, const RunNumbers &numbers,
-                        uint64_t *slots) const;
+                        uint64_t *values) const;
   std::string substitute(const std::string &sentence, const int64_t *values) const;
 
   Plan own;

@@ -3,6 +3,7 @@
 // it fails.
 #pragma once
 #include "runtime/base/result.h"
+#include "runtime/device/tensor_memory.h"
 #include "runtime/plan/plan.h"
 
 #include <cstdint>
@@ -12,14 +13,8 @@
 
 namespace nysjit {
 
-/// Half-open range of addresses that a tensor's elements lie in; empty if it has none.
-struct AddressRange {
-  uint64_t begin = 0;
-  uint64_t end = 0;
-};
-
 /// Where tensors must lie. `id` -1: on any device of the type, all on the same.
-struct TensorPlace {
+struct TensorDevice {
   DLDeviceType type = kDLCPU;
   int32_t id = -1;
 };
@@ -32,8 +27,8 @@ public:
   /// One value a symbol, in planSymbols order, and one address an argument. `tensors` has one
   /// pointer an argument; `maxLength` is the caller's, 0: not said. With `sizesOnly` the data
   /// pointers are not looked at, but those of sequences in host memory, where they are there.
-  Status bind(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength, int64_t *values,
-              void **addresses, bool sizesOnly) const;
+  Status bind(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
+              int64_t *values, void **addresses, bool sizesOnly) const;
 
 private:
   struct Dimension {
@@ -45,31 +40,46 @@ private:
   };
   struct Argument {
     std::string name;
-    bool isOutput;
+    bool isOutput = false;
+    bool isOptional = false;
     std::vector<std::string> dtypes;
     std::vector<DLDataType> types;
-    bool hasDtypeSymbol;
-    size_t dtypeSymbol;
-    size_t alignmentSymbol; // SIZE_MAX: none
-    bool isOptional;
-    size_t packedSymbol; // SIZE_MAX: none
-    bool bindsPacked;
+    size_t dtypeSymbol = SIZE_MAX; // as those below: none
+    size_t alignmentSymbol = SIZE_MAX;
+    size_t packedSymbol = SIZE_MAX;
+    bool bindsPacked = false;
     std::vector<Dimension> shape;
     std::vector<Dimension> strides;
+  };
+  /// Where a tensor's elements lie.
+  struct Memory {
+    AddressRange range;
+    bool isDense = false;
   };
   /// Arguments and symbols of PlanSequences; SIZE_MAX: none.
   struct Sequences {
     size_t offsets;
     size_t lengths;
     size_t starts;
-    size_t parts;
+    size_t sourceLengths;
     size_t rows;
     size_t maxLength;
   };
-  Status bindSequences(const DLTensor *const *tensors, TensorPlace place, int64_t maxLength,
-                       int64_t *values) const;
-  Status bindOne(const Argument &argument, const DLTensor *tensor, TensorPlace &place,
+  /// An argument of the plan over the symbols' numbers, of which `boundBy` says who binds them first.
+  Argument argumentOf(const PlanArgument &from, std::vector<size_t> &boundBy) const;
+  size_t numberOf(const std::string &symbol) const;
+  // The steps of `bind`; each is one check of one tensor, or of all.
+  Status bindPacked(size_t number, bool isPacked, const DLTensor *given, int64_t *values) const;
+  Status bindOne(const Argument &argument, const DLTensor *tensor, TensorDevice &device,
                  int64_t *values) const;
+  Status bindDtype(const Argument &argument, const DLTensor &tensor, int64_t *values) const;
+  Status bindShape(const Argument &argument, const DLTensor &tensor, int64_t *values) const;
+  Status bindStrides(const Argument &argument, const DLTensor &tensor, int64_t *values) const;
+  Status bindAddress(const Argument &argument, const DLTensor *tensor, int64_t *values,
+                     void *&address, Memory &memory) const;
+  Status bindSequences(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
+                       int64_t *values) const;
+  Status checkOverlaps(void *const *addresses, const Memory *memory) const;
   static bool agrees(const Dimension &dimension, int64_t found, int64_t *values);
   Error disagreement(const Argument &argument, const char *what, size_t index,
                      const Dimension &dimension, int64_t found, const int64_t *values) const;

@@ -238,7 +238,7 @@ NYSJIT_EXPORT nysjit_status nysjit_program_get_info(const nysjit_program *progra
 /* One launch of a run, for the caller's measurements. */
 typedef struct nysjit_launch_timing {
   const char *kernel; /* lives as long as the program */
-  /* programs run, blocks on a GPU; a launch skipped because there was nothing to do does not
+  /* cells run, blocks on a GPU; a launch skipped because there was nothing to do does not
    * appear */
   int64_t grid;
   /* wall time of the launch; on a GPU between CUDA events before and after it */

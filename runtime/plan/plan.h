@@ -2,17 +2,17 @@
 // the runtime, which knows no layout by name. It is JSON ("--emit plan") and enough to run the
 // kernels by other means.
 //
-// Kernel ABI on the CPU: void KERNEL(const uint64_t *parameters, int64_t program, void *scratch)
-//   parameters  one 8-byte slot each, in the order of `parameters`: a pointer, an i64, an i32
+// Kernel ABI on the CPU: void KERNEL(const uint64_t *parameters, int64_t cell, void *scratch)
+//   parameters  8 bytes each, in the order of `parameters`: a pointer, an i64, an i32
 //               (sign-extended to 8
 //               bytes), or an f32 in the low four bytes
-//   program     0 <= program < grid
+//   cell        0 <= cell < grid
 //   scratch     64-byte aligned, the kernel's scratch_bytes, private to the calling thread while
 //               the call lasts
 //
 // Kernel ABI on a GPU: .entry KERNEL with the parameters in the same order, a pointer as .u64, i64
 // as .u64, i32 as .u32, f32 as .f32. One launch is cuLaunchKernel(KERNEL, grid, 1, 1, block, 1, 1,
-// shared_bytes, ...); the program is %ctaid.x. A kernel that may overlap executes
+// shared_bytes, ...); the cell is %ctaid.x. A kernel that may overlap executes
 // griddepcontrol.wait before it touches global memory: behind another launch of the plan it may be
 // launched with CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, so that its blocks are in
 // place when that one ends.
@@ -54,11 +54,11 @@ struct PlanArgument {
 /// one extent, "" where there is none. Sequence b has rows [start, start + length). A number in
 /// host memory is checked before anything is launched; a kernel must bear others.
 struct PlanSequences {
-  std::string offsets; // B + 1, ascending: start and end of each, of packed rows
-  std::string lengths; // B: length of each in rows of its own
-  std::string starts;  // B: where it starts there, else 0
-  std::string parts;   // B: at most the sequence's length
-  std::string rows;    // symbol: the rows of the tensors, n
+  std::string offsets;       // B + 1, ascending: start and end of each, of packed rows
+  std::string lengths;       // B: length of each in rows of its own
+  std::string starts;        // B: where it starts there, else 0
+  std::string sourceLengths; // B: positions of its source, at most the sequence's length
+  std::string rows;          // symbol: the rows of the tensors, n
   // symbol: no sequence is longer. The caller's max_length, else what host memory says, else n
   std::string maxLength;
 };
@@ -108,7 +108,7 @@ struct PlanLaunch {
 };
 
 struct Plan {
-  std::string program;  // the layout's name, for messages
+  std::string layout;   // the layout's name, for messages
   std::string target;   // "cpu:x86-64-v4"
   std::string specJson; // canonical
   std::vector<PlanArgument> arguments;

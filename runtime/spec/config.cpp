@@ -15,14 +15,14 @@ namespace {
 
 constexpr ConfigRow rows[] = {
     {"block_m", 16, 256, true, &BlockConfig::blockM,
-     "Rows of the tile that a program computes: positions or landmarks."},
+     "Rows of the tile that a cell of the grid computes: positions or landmarks."},
     {"block_n", 16, 256, true, &BlockConfig::blockN,
      "Rows of keys and values that its loop takes at a time."},
-    {"num_warps", 1, 8, true, &BlockConfig::numWarps, "Warps of a program, on a GPU."},
+    {"num_warps", 1, 8, true, &BlockConfig::numWarps, "Warps of a cell, on a GPU."},
     {"num_stages", 1, 8, false, &BlockConfig::numStages,
      "Steps of a loop whose copies are under way together, on a GPU."},
     {"split", 256, 1 << 30, true, &BlockConfig::split,
-     "Positions that a program sums of a longer sum, whatever the length; 0: all of them.", true},
+     "Positions that a cell sums of a longer sum, whatever the length; 0: all of them.", true},
 };
 
 /// "block_m, block_n, ..."

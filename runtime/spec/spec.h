@@ -63,7 +63,7 @@ struct BlockConfig {
   std::optional<int> blockN;
   std::optional<int> numWarps;
   std::optional<int> numStages;
-  std::optional<int> split; // positions that one program sums of a longer sum; 0: all of it
+  std::optional<int> split; // positions that one cell sums of a longer sum; 0: all of it
   bool operator==(const BlockConfig &) const = default;
 };
 

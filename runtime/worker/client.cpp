@@ -1,7 +1,7 @@
 // One request: an attempt with the worker that is there or a new one; if that worker was lost, a
 // second with a new one.
 #include "runtime/worker/client.h"
-#include "runtime/base/places.h"
+#include "runtime/base/installed_paths.h"
 #include "runtime/worker/child.h"
 
 #include <chrono>
@@ -25,7 +25,7 @@ Result<std::string> findWorker(const std::string &given) {
   else if (!set.empty())
     places = {set};
   else
-    places = installedPlaces({"/", "/../bin/", "/../libexec/"}, workerName);
+    places = installedPaths({"/", "/../bin/", "/../libexec/"}, workerName);
   for (const std::string &place : places)
     if (isExecutableFile(place))
       return place;

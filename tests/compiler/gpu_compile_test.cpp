@@ -1,7 +1,7 @@
 // Compiling for GPUs: stages that can be started from, the same bytes for the same request, configs
 // that do not fit, and what ptxas makes of the PTX where there is one.
 #include "compiler/worker/target_info.h"
-#include "runtime/cuda/assembler.h"
+#include "runtime/cuda/find_ptxas.h"
 #include "tests/compiler/requests.h"
 
 #include <algorithm>
@@ -37,7 +37,7 @@ Error failureOf(const CompileRequest &request) {
 
 /// The machine's own, or the test is skipped.
 #define NYSJIT_NEEDS_PTXAS(path)                                                                   \
-  const Result<std::string> path = findAssembler();                                                \
+  const Result<std::string> path = findPtxas();                                                    \
   if (!path)                                                                                       \
   GTEST_SKIP() << "skipped, no ptxas"
 

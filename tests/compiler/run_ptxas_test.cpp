@@ -1,7 +1,7 @@
 // assembleCubin with the machine's ptxas where there is one, and with scripts that say what a ptxas
 // may.
 #include "compiler/worker/run_ptxas.h"
-#include "runtime/cuda/assembler.h"
+#include "runtime/cuda/find_ptxas.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -66,7 +66,7 @@ protected:
 
 /// The machine's own, or the test is skipped.
 #define NYSJIT_NEEDS_PTXAS(path)                                                                   \
-  Result<std::string> path = findAssembler();                                                      \
+  Result<std::string> path = findPtxas();                                                          \
   if (!path)                                                                                       \
   GTEST_SKIP() << "skipped, no ptxas"
 

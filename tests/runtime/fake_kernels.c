@@ -14,27 +14,26 @@ static float asFloat(uint64_t slot) {
 }
 
 /// True if the scratch is aligned and nobody else writes to it meanwhile.
-static int scratchIsOurs(int64_t program, int64_t *scratch) {
+static int scratchIsOurs(int64_t cell, int64_t *scratch) {
   if ((uintptr_t)scratch % 64 != 0)
     return 0;
   for (int i = 0; i < scratchWords; ++i)
-    ((volatile int64_t *)scratch)[i] = program + i;
+    ((volatile int64_t *)scratch)[i] = cell + i;
   for (int i = 0; i < scratchWords; ++i)
-    if (((volatile int64_t *)scratch)[i] != program + i)
+    if (((volatile int64_t *)scratch)[i] != cell + i)
       return 0;
   return 1;
 }
 
 /// Parameters: q, sums, Hq (i32), n (i64), d (i32), q's strides 0 to 2 (i64).
-void row_sum(const uint64_t *parameters, int64_t program, void *scratch) {
+void row_sum(const uint64_t *parameters, int64_t cell, void *scratch) {
   const int64_t heads = (int32_t)parameters[2];
   const int64_t n = (int64_t)parameters[3];
   const int64_t d = (int32_t)parameters[4];
-  const float *q = (const float *)(uintptr_t)parameters[0] +
-                   program / heads * (int64_t)parameters[5] +
-                   program % heads * (int64_t)parameters[6];
-  float *sums = (float *)(uintptr_t)parameters[1] + program * n;
-  const int ours = scratchIsOurs(program, scratch);
+  const float *q = (const float *)(uintptr_t)parameters[0] + cell / heads * (int64_t)parameters[5] +
+                   cell % heads * (int64_t)parameters[6];
+  float *sums = (float *)(uintptr_t)parameters[1] + cell * n;
+  const int ours = scratchIsOurs(cell, scratch);
   for (int64_t i = 0; i < n; ++i) {
     float sum = ours ? 0 : 0.0f / 0.0f;
     for (int64_t c = 0; c < d; ++c)
@@ -45,16 +44,16 @@ void row_sum(const uint64_t *parameters, int64_t program, void *scratch) {
 
 /// The same, then o, o's strides 0 to 2, scale (f32), o's dtype (i32: 0 float32, 1 bfloat16, cut
 /// off).
-void scaled_copy(const uint64_t *parameters, int64_t program, void *scratch) {
+void scaled_copy(const uint64_t *parameters, int64_t cell, void *scratch) {
   const int64_t heads = (int32_t)parameters[2];
   const int64_t n = (int64_t)parameters[3];
   const int64_t d = (int32_t)parameters[4];
-  const int64_t b = program / heads;
-  const int64_t h = program % heads;
+  const int64_t b = cell / heads;
+  const int64_t h = cell % heads;
   const float *q = (const float *)(uintptr_t)parameters[0] + b * (int64_t)parameters[5] +
                    h * (int64_t)parameters[6];
-  const float *sums = (const float *)(uintptr_t)parameters[1] + program * n;
-  const float scale = scratchIsOurs(program, scratch) ? asFloat(parameters[12]) : 0.0f / 0.0f;
+  const float *sums = (const float *)(uintptr_t)parameters[1] + cell * n;
+  const float scale = scratchIsOurs(cell, scratch) ? asFloat(parameters[12]) : 0.0f / 0.0f;
   for (int64_t i = 0; i < n; ++i)
     for (int64_t c = 0; c < d; ++c) {
       const float value = scale * q[i * (int64_t)parameters[7] + c] + sums[i];

@@ -35,7 +35,7 @@ Plan planFor(const nlohmann::json &request) {
   const Expression n = symbol("n");
   const Expression d(request["spec"]["head_dim"].get<int64_t>());
   Plan plan;
-  plan.program = request["spec"]["layout"];
+  plan.layout = request["spec"]["layout"];
   plan.target = request["target"];
   plan.specJson = request["spec"].dump();
   const auto argument = [&](const std::string &name, const Expression &heads,

@@ -14,7 +14,7 @@ Plan samplePlan() {
   const Expression n = Expression::symbol("n");
   const Expression stride = Expression::symbol("q_stride_0");
   Plan plan;
-  plan.program = "causal";
+  plan.layout = "causal";
   plan.target = "cpu:native";
   plan.specJson = R"({"head_dim":64,"layout":"causal"})";
   plan.arguments = {

@@ -9,7 +9,7 @@ namespace nysjit {
 Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given,
                  std::string target, KernelConfig defaults)
     : module(irModule), kernelSpec(spec), config(given), targetDefaults(std::move(defaults)) {
-  plan.program = layoutName(spec.layout);
+  plan.layout = layoutName(spec.layout);
   plan.target = std::move(target);
   plan.specJson = canonicalJson(spec);
 }
@@ -101,7 +101,7 @@ Result<Plan> Program::finish() {
     }
     if (!known)
       return Error::mismatch(ErrorKind::InvalidKey, name,
-                             "a kernel of " + plan.program + ": " + names, "'" + name + "'");
+                             "a kernel of " + plan.layout + ": " + names, "'" + name + "'");
     if (const std::string key = unusedKey(block, used[name]); !key.empty())
       return Error::mismatch(ErrorKind::InvalidKey, name + "." + key,
                              "block sizes that " + name + " has", key);

@@ -12,12 +12,12 @@ namespace nysjit {
 /// $CUDA_PATH/bin, PATH, and in the packages of the python3 on PATH, of $VIRTUAL_ENV, of the system
 /// and of the user: nvidia/cu13/bin, nvidia/cuda_nvcc/bin, nvidia/cuda_cuobjdump/bin and
 /// nvidia/cuda_nvdisasm/bin, triton/backends/nvidia/bin. Patterns of glob(7).
-std::vector<std::string> cudaToolPlaces(const std::string &tool);
+std::vector<std::string> cudaToolPaths(const std::string &tool);
 
 /// The first that can be executed. Unavailable, with the places, if there is none.
 Result<std::string> findCudaTool(const std::string &tool);
 
 /// ptxas: $NYSJIT_PTXAS alone if that is set ("none": do not use any), else findCudaTool.
-Result<std::string> findAssembler();
+Result<std::string> findPtxas();
 
 } // namespace nysjit

@@ -1,6 +1,6 @@
 // Files by pattern; python itself is not started.
-#include "runtime/cuda/assembler.h"
-#include "runtime/base/places.h"
+#include "runtime/cuda/find_ptxas.h"
+#include "runtime/base/installed_paths.h"
 
 #include <cstdlib>
 #include <glob.h>
@@ -76,7 +76,7 @@ std::string noneAt(const std::string &tool) {
 
 } // namespace
 
-std::vector<std::string> cudaToolPlaces(const std::string &tool) {
+std::vector<std::string> cudaToolPaths(const std::string &tool) {
   std::vector<std::string> places;
   for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
     if (const std::string home = environmentSetting(variable); !home.empty())
@@ -92,7 +92,7 @@ std::vector<std::string> cudaToolPlaces(const std::string &tool) {
 }
 
 Result<std::string> findCudaTool(const std::string &tool) {
-  const std::vector<std::string> places = cudaToolPlaces(tool);
+  const std::vector<std::string> places = cudaToolPaths(tool);
   for (const std::string &place : places)
     if (std::string path = firstExecutable(place); !path.empty())
       return path;
@@ -101,7 +101,7 @@ Result<std::string> findCudaTool(const std::string &tool) {
                          noneAt(tool));
 }
 
-Result<std::string> findAssembler() {
+Result<std::string> findPtxas() {
   const std::string set = environmentSetting("NYSJIT_PTXAS");
   if (set.empty())
     return findCudaTool("ptxas");

@@ -1,5 +1,5 @@
 // Folders by dladdr and /proc.
-#include "runtime/base/places.h"
+#include "runtime/base/installed_paths.h"
 
 #include <cstdlib>
 #include <dlfcn.h>
@@ -22,11 +22,11 @@ std::string folderOf(const char *path) {
 
 } // namespace
 
-std::vector<std::string> installedPlaces(std::initializer_list<const char *> steps,
-                                         const std::string &name) {
+std::vector<std::string> installedPaths(std::initializer_list<const char *> steps,
+                                        const std::string &name) {
   std::vector<std::string> folders;
   Dl_info library = {};
-  if (dladdr(reinterpret_cast<void *>(&installedPlaces), &library) && library.dli_fname)
+  if (dladdr(reinterpret_cast<void *>(&installedPaths), &library) && library.dli_fname)
     folders.push_back(folderOf(library.dli_fname));
   folders.push_back(folderOf("/proc/self/exe"));
   std::vector<std::string> places;

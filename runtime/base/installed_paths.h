@@ -8,8 +8,8 @@ namespace nysjit {
 
 /// folder + step + name for the folders of this library and of the running executable and for each
 /// step, e.g. "/" and "/../bin/". Links are followed.
-std::vector<std::string> installedPlaces(std::initializer_list<const char *> steps,
-                                         const std::string &name);
+std::vector<std::string> installedPaths(std::initializer_list<const char *> steps,
+                                        const std::string &name);
 
 /// A file that may be executed.
 bool isExecutableFile(const std::string &path);

@@ -1,5 +1,5 @@
 // Where ptxas is found, in folders of the test's own.
-#include "runtime/cuda/assembler.h"
+#include "runtime/cuda/find_ptxas.h"
 #include "tests/runtime/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ protected:
     return path;
   }
   static std::string found() {
-    Result<std::string> path = findAssembler();
+    Result<std::string> path = findPtxas();
     return path ? std::filesystem::weakly_canonical(*path).string() : path.error().message;
   }
   TemporaryFolder folder;
@@ -73,7 +73,7 @@ TEST_F(AssemblerPlaces, the_one_that_is_named_is_the_only_one) {
 
 TEST_F(AssemblerPlaces, none_is_unavailable_with_the_places) {
   setenv("CUDA_HOME", "/absent/cuda", 1);
-  Result<std::string> path = findAssembler();
+  Result<std::string> path = findPtxas();
   if (path)
     GTEST_SKIP() << "skipped, the system's python has a ptxas";
   EXPECT_EQ(path.error().kind, ErrorKind::Unavailable);
