@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+import c_header
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 
@@ -94,64 +96,10 @@ def median_ms(callables, repeat, seconds=60.0):
     return [statistics.median(taken) for taken in times]
 
 
-class DLTensor(ctypes.Structure):
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    ]
-
-
-class ContextOptions(ctypes.Structure):
-    _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("cache_dir", ctypes.c_char_p),
-        ("compiler", ctypes.c_char_p),
-        ("threads", ctypes.c_uint32),
-        ("reserved0", ctypes.c_uint32),
-        ("parallel_for", ctypes.c_void_p),
-        ("parallel_for_context", ctypes.c_void_p),
-    ]
-
-
-class LaunchTiming(ctypes.Structure):
-    _fields_ = [("kernel", ctypes.c_char_p), ("grid", ctypes.c_int64), ("ms", ctypes.c_double)]
-
-
-class RunArgs(ctypes.Structure):
-    _fields_ = (
-        [("size", ctypes.c_size_t)]
-        + [(name, ctypes.POINTER(DLTensor)) for name in "qkvo"]
-        + [
-            ("scale", ctypes.POINTER(ctypes.c_float)),
-            ("workspace", ctypes.c_void_p),
-            ("workspace_size", ctypes.c_size_t),
-            ("timings", ctypes.POINTER(LaunchTiming)),
-            ("timing_capacity", ctypes.c_size_t),
-            ("timing_count", ctypes.POINTER(ctypes.c_size_t)),
-        ]
-        + [
-            (name, ctypes.POINTER(DLTensor))
-            for name in ("landmark_q", "landmark_k", "conv", "cu_seqlens", "seqlens", "source_len")
-        ]
-        + [
-            (name, ctypes.c_void_p)
-            for name in (
-                "row_log_sum_exp",
-                "saved_landmark_key",
-                "saved_landmark_bias",
-                "saved_landmark_value",
-            )
-        ]
-        + [("max_length", ctypes.c_int64), ("seed", ctypes.c_uint64), ("offset", ctypes.c_uint64)]
-    )
+STRUCTS = c_header.structs((ROOT / "runtime/include/nysjit.h").read_text())
+ContextOptions = STRUCTS["nysjit_context_options"]
+LaunchTiming = STRUCTS["nysjit_launch_timing"]
+RunArgs = STRUCTS["nysjit_run_args"]
 
 
 def view(x):
@@ -162,7 +110,7 @@ def view(x):
     is_torch = hasattr(x, "data_ptr")
     strides = x.stride() if is_torch else [step // x.itemsize for step in x.strides]
     numbers = ctypes.c_int64 * len(x.shape)
-    return DLTensor(
+    return c_header.DLTensor(
         x.data_ptr() if is_torch else x.ctypes.data,
         1,
         0,

@@ -1,0 +1,128 @@
+// One kernel of a program by itself on the emulator, as it is or mutated: what it starts from, and
+// what is right, come from a run of the whole program, which is compared with the reference.
+#pragma once
+#include "runtime/api/context.h"
+#include "tests/conformance/arguments.h"
+#include "tests/conformance/ptx_equivalences.h"
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace nysjit::conformance {
+
+/// A kernel of a spec's program. Blocks are small, so that every loop turns several times at
+/// lengths that the emulator takes milliseconds for.
+struct KernelCase {
+  std::string name;
+  std::string layout;
+  std::string program; // the layout and what else the program is known by
+  std::string kernel;
+  std::string spec;
+  std::string config;
+  std::vector<int64_t> lengths; // of the sequences it runs on
+  /// Each survivor has a rule that says why it is the same program. Where not, some survive that
+  /// nobody has looked at.
+  bool isExplained;
+
+  /// 1 where the kernel is for rows that are not aligned.
+  int64_t padding() const { return kernel.ends_with("_unaligned"); }
+};
+inline void PrintTo(const KernelCase &one, std::ostream *out) { *out << one.name; }
+
+/// One way to run a program: on one sequence, on some of different lengths in rows of their own, or
+/// on some one after the other. Rows of `padding` 1 are not aligned: other kernels run.
+struct Trial {
+  enum Form { Single, Padded, Packed };
+  int64_t padding;
+  int64_t length;
+  std::string outputDtype;
+  bool isLazy;
+  uint64_t seed;
+  Form form = Single;
+};
+
+/// The workspace between two kernels, and what of it was written, from and to.
+struct Workspace {
+  std::vector<char> bytes;
+  std::vector<std::pair<size_t, size_t>> written;
+};
+
+/// What a run gave. Work is what each launch did for its result: bank conflicts, bytes read and
+/// written, and products.
+struct Observation {
+  std::string finding; // "" if nothing was wrong
+  std::vector<char> output;
+  std::vector<char> workspace;
+  std::vector<double> numbers;               // of the output
+  std::vector<std::string> kernels;          // launched
+  std::vector<std::vector<char>> workspaces; // after each launch
+  std::vector<int64_t> work;
+  int64_t instructions = 0; // of the longest launch
+
+  /// The same work, by no more instructions: a copy or a turn of a loop that nothing needs is more.
+  bool isAsMuchWorkAs(const Observation &right) const {
+    return work == right.work && instructions <= right.instructions;
+  }
+};
+
+/// One launch of the kernel in one trial: what it starts from and what is right.
+struct Step {
+  Trial trial;
+  Workspace start;
+  Observation right;
+};
+
+enum class Catch { Loading, Emulator, Result, Work, Equivalence, Nothing };
+struct Verdict {
+  Catch by;
+  std::string reason; // of an equivalence or a survivor
+};
+
+class KernelUnderMutation {
+public:
+  explicit KernelUnderMutation(const KernelCase &theCase);
+  /// Of prepare(): the program, not yet run.
+  void compile();
+  /// A fatal failure where something is wrong that has nothing to do with mutations.
+  void prepare();
+  /// All kernels of the program.
+  std::vector<std::string> programsKernels() const;
+  /// A kernel's lines, but for the numbers of its labels.
+  std::string textOf(const std::string &kernel) const;
+  /// All of the kernel's.
+  std::vector<Mutation> mutations() const;
+  /// A failure is recorded if a rule says that the mutation is no change, and it was caught.
+  Verdict tryOne(const Mutation &mutation) const;
+  /// "bound off by one in KERNEL line 7: ... -> ...".
+  std::string describe(const Mutation &mutation) const;
+
+private:
+  using LoadResult = Result<std::shared_ptr<const LoadedProgram>>;
+  LoadResult load(const Plan &itsPlan, const std::string &text) const;
+  Plan planOf(const std::string &kernel) const;
+  Inputs inputs(const Trial &trial) const;
+  std::vector<Trial> trials() const;
+  /// Whether a trial runs the instruction.
+  bool isReached(const Mutation &mutation) const;
+  Observation run(const LoadedProgram &program, const Trial &trial, const Workspace &start,
+                  uint64_t limit) const;
+  std::vector<Workspace> rightWorkspaces(const LoadedProgram &program, const Trial &trial,
+                                         size_t size) const;
+  void addRightSteps(const LoadedProgram &whole, const Trial &trial);
+
+  const KernelCase one;
+  const Gpu gpu{true};
+  std::shared_ptr<CudaDevice> device;
+  KernelSpec spec;
+  Plan plan;
+  std::unique_ptr<PtxText> text;
+  std::string ptx;
+  std::vector<Step> steps;
+};
+
+/// Every kernel of every layout, in two types with two and three stages.
+std::vector<KernelCase> kernelCases();
+
+} // namespace nysjit::conformance

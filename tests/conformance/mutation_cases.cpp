@@ -1,0 +1,206 @@
+// Which kernels are mutated: a row for each program, with lengths that end in every quarter of a
+// tile, as copies see it, and in either half of a warp's 16 rows for both types of output.
+#include "tests/conformance/kernel_under_mutation.h"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace nysjit::conformance {
+
+namespace {
+
+/// Kernels of one program. DTYPE and STAGES stand for a type and a number of stages.
+struct Program {
+  std::string name; // its layout, and what else it differs in from other programs of that layout
+  std::string spec;
+  std::string config;
+  std::string kernels;
+  std::vector<int64_t> lengths;
+};
+
+struct Variant {
+  std::string dtype;
+  int stages;
+};
+
+std::string spec(const std::string &layout, int landmarks, const std::string &more = "") {
+  return R"({"layout": ")" + layout + R"(", "head_dim": 32, "dtype": "DTYPE", "landmarks": )" +
+         std::to_string(landmarks) + more + "}";
+}
+
+/// Blocks of one kernel of a config.
+std::string blocks(const std::string &kernel, const std::string &sizes, int warps = 2) {
+  return "\"" + kernel + "\": {" + sizes + R"(, "num_stages": STAGES, "num_warps": )" +
+         std::to_string(warps) + "}";
+}
+const char *const square = R"("block_m": 32)";
+const char *const wide = R"("block_m": 32, "block_n": 16)";
+const char *const queries = R"("block_m": 64, "block_n": 16)";
+
+/// Partial sums by landmark_past, which `kernel` adds up; or all by `kernel`.
+std::string inParts(const std::string &kernel) {
+  return "{" + blocks("landmark_past", wide) + ", " +
+         blocks(kernel, std::string(wide) + R"(, "split": 256)") + "}";
+}
+std::string atOnce(const std::string &kernel) {
+  return "{" + blocks(kernel, std::string(wide) + R"(, "split": 0)") + "}";
+}
+
+const char *const summary = R"({"segment_summary": {"num_stages": STAGES, "num_warps": 4}})";
+const char *const summaryKernels = "segment_summary segment_summary_unaligned";
+const char *const pastKernels = "landmark_past landmark_past_unaligned";
+const std::vector<int64_t> summaryLengths = {411, 327, 384, 135, 2};
+const std::vector<int64_t> pastLengths = {85, 646, 78, 513, 27, 10, 20, 5, 640};
+const std::vector<int64_t> targetLengths = {98, 285, 270, 262, 1, 221, 10, 20, 27};
+const std::vector<int64_t> solveLengths = {95, 274, 1, 128, 72, 80, 87, 88, 97, 98};
+const std::vector<int64_t> outputLengths = {82, 91, 66, 385, 62, 386, 104, 129, 1};
+const std::vector<int64_t> scanLengths = {82, 646, 91, 513, 27, 640, 1};
+const std::vector<int64_t> partsLengths = {282, 646, 291, 513, 527, 640}; // more than one part
+
+/// Summaries, sums of the past, target and solve, as every layout with a triangular solve has them.
+void addSolve(std::vector<Program> &all, const std::string &layout) {
+  const std::string targets = "landmark_target landmark_target_unaligned";
+  all.push_back({layout, spec(layout, 3), summary, summaryKernels, summaryLengths});
+  all.push_back({layout, spec(layout, 34), inParts("landmark_target"), pastKernels, pastLengths});
+  all.push_back(
+      {layout, spec(layout, 100), inParts("landmark_target"), "landmark_target", targetLengths});
+  all.push_back(
+      {layout + "_at_once", spec(layout, 34), atOnce("landmark_target"), targets, pastLengths});
+  all.push_back({layout, spec(layout, 140), "{" + blocks("landmark_solve", square) + "}",
+                 "landmark_solve", solveLengths});
+}
+
+/// Summaries, sums of the past and inverse, as the layouts with an iterated inverse have them.
+void addInverse(std::vector<Program> &all, const std::string &layout,
+                const std::string &othersAtOnce = "") {
+  const char *const few = R"(, "inverse_iterations": 2)";
+  all.push_back({layout, spec(layout, 3), summary, summaryKernels, summaryLengths});
+  all.push_back({layout, spec(layout, 34, few), inParts("source_past"),
+                 pastKernels + std::string(" source_past"), pastLengths});
+  all.push_back({layout + "_at_once", spec(layout, 34, few), atOnce("source_past"),
+                 "source_past source_past_unaligned" + othersAtOnce, pastLengths});
+  all.push_back({layout,
+                 spec(layout, 70, few),
+                 "{" + blocks("source_inverse", square) + "}",
+                 "source_inverse",
+                 {98, 285, 1, 72, 64, 31}});
+  all.push_back({layout, spec(layout, 84, few), "{" + blocks("source_output", queries, 4) + "}",
+                 "source_output source_output_unaligned", outputLengths});
+}
+
+void addScan(std::vector<Program> &all) {
+  const std::string learned = R"(, "landmark_source": "learned", "inverse_iterations": 2)";
+  const std::string first =
+      R"(, "landmark_source": "first_k", "first_k": 68, "inverse_iterations": 2)";
+  const std::string sums = "scan_sums scan_sums_unaligned scan_states";
+  const std::string outputs = "scan_output scan_output_unaligned";
+  const std::string parts = "{" + blocks("scan_sums", wide) +
+                            R"(, "scan_states": {"num_stages": STAGES, "num_warps": 2}, )" +
+                            blocks("scan_output", std::string(wide) + R"(, "split": 256)") + "}";
+  all.push_back({"scan",
+                 spec("scan", 40, learned),
+                 "{" + blocks("scan_inverse", square) + "}",
+                 "scan_inverse scan_inverse_unaligned",
+                 {64}});
+  all.push_back({"scan", spec("scan", 34, learned), parts, outputs, scanLengths});
+  all.push_back({"scan", spec("scan", 34, learned), parts, sums, partsLengths});
+  all.push_back(
+      {"scan_at_once", spec("scan", 34, learned), atOnce("scan_output"), outputs, scanLengths});
+  all.push_back({"scan_first_k", spec("scan", 34, first), parts,
+                 outputs + " scan_inverse landmark_means landmark_means_unaligned", scanLengths});
+  all.push_back({"scan_first_k", spec("scan", 34, first), parts, sums, partsLengths});
+  all.push_back({"scan_first_k",
+                 spec("scan", 34, first),
+                 "{" + blocks("first_output", queries, 4) + "}",
+                 "first_output first_output_unaligned",
+                 {82, 66, 68, 62, 33, 1}});
+}
+
+std::vector<Program> programs() {
+  const std::string outputs = "causal_output causal_output_unaligned";
+  const std::string streaming = R"(, "landmark_value": "streaming")";
+  std::vector<Program> all;
+  addSolve(all, "causal");
+  all.push_back({"causal", spec("causal", 84, R"(, "window": 12)"),
+                 "{" + blocks("causal_output", queries, 4) + "}", outputs, outputLengths});
+  all.push_back({"causal_streaming", spec("causal", 3, streaming), summary,
+                 "segment_summary segment_summary_unaligned", summaryLengths});
+  all.push_back({"causal_streaming", spec("causal", 84, R"(, "window": 12)" + streaming),
+                 "{" + blocks("causal_output", queries, 4) + "}", outputs, outputLengths});
+  addSolve(all, "segment_causal");
+  all.push_back({"segment_causal", spec("segment_causal", 84),
+                 "{" + blocks("segment_output", queries, 4) + "}",
+                 "segment_output segment_output_unaligned", outputLengths});
+  addInverse(all, "bidirectional");
+  addInverse(all, "prefix_lm", " landmark_target landmark_target_unaligned");
+  const std::string ownTarget = "{" + blocks("landmark_target", wide) + "}";
+  const std::string ownOutput = "{" + blocks("target_output", queries, 4) + "}";
+  all.push_back({"prefix_lm", spec("prefix_lm", 100), ownTarget, "landmark_target", targetLengths});
+  all.push_back({"prefix_lm", spec("prefix_lm", 140), "{" + blocks("landmark_solve", square) + "}",
+                 "landmark_solve", solveLengths});
+  all.push_back({"prefix_lm", spec("prefix_lm", 84), ownOutput,
+                 "target_output target_output_unaligned", outputLengths});
+  all.push_back({"prefix_lm_streaming", spec("prefix_lm", 84, streaming), ownOutput,
+                 "target_output target_output_unaligned", outputLengths});
+  all.push_back({"prefix_lm_streaming", spec("prefix_lm", 3, streaming), summary,
+                 "segment_summary segment_summary_unaligned", summaryLengths});
+  addScan(all);
+  return all;
+}
+
+std::string replaced(std::string text, const Variant &variant) {
+  for (const auto &[word, value] : {std::pair<std::string, std::string>("DTYPE", variant.dtype),
+                                    {"STAGES", std::to_string(variant.stages)}})
+    for (size_t at = text.find(word); at != std::string::npos; at = text.find(word))
+      text.replace(at, word.size(), value);
+  return text;
+}
+
+/// What a run of all mutations has shown.
+bool isExplained(const Program &program, const std::string &kernel, const Variant &variant) {
+  if (kernel.starts_with("clear_padding"))
+    return false;
+  if (program.name == "causal_at_once")
+    return variant.dtype == "bfloat16";
+  return program.name.starts_with("exact_causal") || program.name.starts_with("causal");
+}
+
+void add(std::vector<KernelCase> &cases, const Program &program, const Variant &variant) {
+  std::istringstream kernels(program.kernels);
+  const std::string layout = nlohmann::json::parse(program.spec)["layout"];
+  for (std::string kernel; kernels >> kernel;)
+    cases.push_back({program.name + "__" + kernel + replaced("__DTYPE_STAGES_stages", variant),
+                     layout, program.name, kernel, replaced(program.spec, variant),
+                     replaced(program.config, variant), program.lengths,
+                     isExplained(program, kernel, variant)});
+}
+
+} // namespace
+
+std::vector<KernelCase> kernelCases() {
+  std::vector<KernelCase> cases;
+  const std::string exact = R"({"layout": "exact_causal", "dtype": "DTYPE", "head_dim": )";
+  const std::string kernels = "exact_causal exact_causal_unaligned";
+  for (const Variant &variant :
+       {Variant{"bfloat16", 2}, {"bfloat16", 3}, {"float32", 2}, {"float32", 3}})
+    add(cases,
+        {"exact_causal",
+         exact + (variant.dtype == "bfloat16" && variant.stages == 3 ? "64}" : "32}"),
+         "{" + blocks("exact_causal", queries, 4) + "}",
+         kernels,
+         {69, 109, 126, 86}},
+        variant);
+  // The same kernel in all layouts. A row for each of its stores ends a sequence.
+  std::vector<int64_t> ends;
+  for (int64_t row = 2; row < 64; row += 4)
+    ends.push_back(64 + row);
+  for (const Variant &variant : {Variant{"bfloat16", 2}, {"float32", 3}})
+    add(cases, {"exact_causal", exact + "32}", "{}", "clear_padding clear_padding_unaligned", ends},
+        variant);
+  for (const Program &program : programs())
+    for (const Variant &variant : {Variant{"bfloat16", 2}, {"float32", 3}})
+      add(cases, program, variant);
+  return cases;
+}
+
+} // namespace nysjit::conformance
