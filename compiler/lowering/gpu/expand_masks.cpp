@@ -2,9 +2,9 @@
 //
 //   tile.mask %first below %end from %begin axis 1 : (i32, tensor<16xi32>, i32) -> tensor<16x64xi1>
 //
-//   %position = %first + tile.iota            columns (axis 0: rows)
-//   %below = %position < %end                 both broadcast to 16x64; <= with `inclusive`
-//   %from = %position >= %begin
+//   %position = %first + tile.iota      of columns (axis 0: of rows)
+//   %below = %position < %end           both broadcast to 16x64; <= with `inclusive`
+//   %from = %position >= %begin         64 comparisons, broadcast: %begin is the same for all rows
 //   %below & %from
 //
 // A dot may leave out work that its read_where or nonzero_where hides. Here it does all of it, and
@@ -44,32 +44,36 @@ static void expand(tile::MaskOp mask) {
   OpBuilder b(mask);
   const Location loc = mask.getLoc();
   const RankedTensorType type = mask.getResult().getType();
-  const int32_t axis = mask.getAxis();
-  const auto line = RankedTensorType::get({type.getDimSize(axis)}, b.getI32Type());
+  const auto along = static_cast<int32_t>(mask.getAxis());
+  const auto line = RankedTensorType::get({type.getDimSize(along)}, b.getI32Type());
   const auto whole = RankedTensorType::get(type.getShape(), b.getI32Type());
   Value position = tile::IotaOp::create(b, loc, line);
   if (getConstantIntValue(mask.getFirst()) != 0) {
     Value first = tensor::SplatOp::create(b, loc, mask.getFirst(), line);
     position = arith::AddIOp::create(b, loc, first, position);
   }
-  // An axis-1 mask's positions vary over columns, which is a broadcast along axis 1.
-  position = tile::BroadcastOp::create(b, loc, whole, position, axis);
+  // A number is compared once for all rows (axis 0: columns).
   auto compared = [&](arith::CmpIPredicate predicate, Value limit) -> Value {
-    Value each = isa<RankedTensorType>(limit.getType())
-                     ? Value(tile::BroadcastOp::create(b, loc, whole, limit, 1 - axis))
-                     : Value(tensor::SplatOp::create(b, loc, limit, whole));
-    return arith::CmpIOp::create(b, loc, predicate, position, each);
+    if (!isa<RankedTensorType>(limit.getType())) {
+      Value all = tensor::SplatOp::create(b, loc, limit, line);
+      Value seen = arith::CmpIOp::create(b, loc, predicate, position, all);
+      return tile::BroadcastOp::create(b, loc, type, seen, along);
+    }
+    Value positions = tile::BroadcastOp::create(b, loc, whole, position, along);
+    Value each = tile::BroadcastOp::create(b, loc, whole, limit, 1 - along);
+    return arith::CmpIOp::create(b, loc, predicate, positions, each);
   };
-  Value seen = compared(mask.getInclusive() ? arith::CmpIPredicate::sle : arith::CmpIPredicate::slt,
-                        mask.getEnd());
-  if (mask.getBegin())
-    seen =
-        arith::AndIOp::create(b, loc, seen, compared(arith::CmpIPredicate::sge, mask.getBegin()));
+  const auto below = mask.getInclusive() ? arith::CmpIPredicate::sle : arith::CmpIPredicate::slt;
+  Value seen = compared(below, mask.getEnd());
+  if (Value begin = mask.getBegin()) {
+    Value hasBegun = compared(arith::CmpIPredicate::sge, begin);
+    seen = arith::AndIOp::create(b, loc, seen, hasBegun);
+  }
   mask.replaceAllUsesWith(seen);
   mask.erase();
 }
 
-void expandMasks(func::FuncOp kernel) {
+bool expandMasks(func::FuncOp kernel) {
   SmallVector<tile::DotOp> dots;
   kernel.walk([&](tile::DotOp dot) { dots.push_back(dot); });
   for (tile::DotOp dot : dots)
@@ -78,6 +82,7 @@ void expandMasks(func::FuncOp kernel) {
   kernel.walk([&](tile::MaskOp mask) { masks.push_back(mask); });
   for (tile::MaskOp mask : masks)
     expand(mask);
+  return !masks.empty();
 }
 
 } // namespace nysjit::gpu

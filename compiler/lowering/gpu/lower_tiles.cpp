@@ -5,6 +5,8 @@
 #include "compiler/lowering/gpu/rewrites.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Transforms/CSE.h"
 
 using namespace mlir;
 namespace nysjit::gpu {
@@ -272,8 +274,13 @@ LogicalResult lowerTiles(ModuleOp module,
     LoweredKernel result{kernel.getName().str(), ""};
     KernelOptions options = optionsOf(result.name);
     options.aligned = true;
-    expandMasks(kernel);
-    expandSums(kernel);
+    const bool hasMasks = expandMasks(kernel);
+    const bool hasSums = expandSums(kernel);
+    if (hasMasks || hasSums) { // several of them start from the same numbers
+      IRRewriter rewriter(kernel.getContext());
+      DominanceInfo dominance(kernel);
+      eliminateCommonSubExpressions(rewriter, dominance, kernel);
+    }
     FailureOr<KernelPlan> plan = KernelPlan::create(kernel, options);
     if (failed(plan))
       return failure();

@@ -4,9 +4,11 @@
 
 namespace nysjit::gpu {
 
+// Each says whether it found something to rewrite.
+
 /// expand_masks.cpp: masks as comparisons; what dots are told of their operands is forgotten.
-void expandMasks(mlir::func::FuncOp kernel);
+bool expandMasks(mlir::func::FuncOp kernel);
 /// expand_sums.cpp: cumulative sums as products with a triangle of ones.
-void expandSums(mlir::func::FuncOp kernel);
+bool expandSums(mlir::func::FuncOp kernel);
 
 } // namespace nysjit::gpu
