@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace mlir;
 namespace nysjit {
@@ -17,8 +18,11 @@ static Value compare(tile::MaskOp mask, Value limit, arith::CmpIPredicate predic
   const auto line = RankedTensorType::get({type.getDimSize(axis)}, b.getI32Type());
   const auto whole = RankedTensorType::get(type.getShape(), b.getI32Type());
   Value count = tile::IotaOp::create(b, loc, line);
-  Value start = tensor::SplatOp::create(b, loc, mask.getFirst(), line);
-  Value positions = arith::AddIOp::create(b, loc, start, count);
+  Value positions = count;
+  if (getConstantIntValue(mask.getFirst()) != 0) {
+    Value start = tensor::SplatOp::create(b, loc, mask.getFirst(), line);
+    positions = arith::AddIOp::create(b, loc, start, count);
+  }
   if (!isa<RankedTensorType>(limit.getType())) {
     Value limits = tensor::SplatOp::create(b, loc, limit, line);
     Value bits = arith::CmpIOp::create(b, loc, predicate, positions, limits);
@@ -36,10 +40,12 @@ void forgetDotMasks(func::FuncOp kernel) {
   });
 }
 
-void expandMasks(func::FuncOp kernel) {
+bool expandMasks(func::FuncOp kernel) {
+  bool hasMasks = false;
   auto isRead = [](OpOperand &use) { return !isa<tile::DotOp>(use.getOwner()); };
   kernel.walk([&](tile::MaskOp mask) {
     if (llvm::any_of(mask->getUses(), isRead)) {
+      hasMasks = true;
       const auto before =
           mask.getInclusive() ? arith::CmpIPredicate::sle : arith::CmpIPredicate::slt;
       Value bits = compare(mask, mask.getEnd(), before);
@@ -53,6 +59,7 @@ void expandMasks(func::FuncOp kernel) {
     if (mask->use_empty())
       mask.erase();
   });
+  return hasMasks;
 }
 
 } // namespace nysjit

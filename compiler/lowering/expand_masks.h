@@ -12,7 +12,8 @@
 
 namespace nysjit {
 
-void expandMasks(mlir::func::FuncOp kernel);
+/// Whether there were some.
+bool expandMasks(mlir::func::FuncOp kernel);
 /// For a lowering that leaves nothing out: dots forget what masks hide of them.
 void forgetDotMasks(mlir::func::FuncOp kernel);
 

@@ -99,6 +99,13 @@ TEST_F(GpuTileDot, TransposedLeft) {
           check({element, dtype, 32, 64, isTransposedB ? 32 : 24, isTransposedB, left, precision});
 }
 
+TEST_F(GpuTileDot, TransposedMatricesMeetNoBankConflict) {
+  for (int m : {32, 64, 80, 128}) {
+    check({"bf16", DType::BFloat16, 32, m, 32, false, Left::Loaded, 0});
+    EXPECT_EQ(counts.ldmatrix_conflicts, 0) << m;
+  }
+}
+
 // One warp with a band, four with two; a chunk of k more than a whole step.
 TEST_F(GpuTileDot, TransposedLeftOfOtherShapes) {
   for (const auto &[element, dtype] : {std::pair("f32", DType::Float32), {"bf16", DType::BFloat16}})

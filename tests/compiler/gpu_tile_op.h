@@ -8,7 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -140,6 +142,7 @@ private:
                                  static_cast<unsigned>(entry.sharedBytes), nullptr,
                                  parameters.data(), nullptr),
               CUDA_SUCCESS);
+    counts = gpu.counts();
     EXPECT_EQ(gpu.findings(), "") << entry.name << (isLazy ? ", lazy" : ", eager");
     std::vector<char> left = arrays.back().bytes();
     memory.back()->copyTo(left);
@@ -151,6 +154,7 @@ private:
 
 protected:
   std::mt19937 generator;
+  nysjit_emulator_counts counts = {}; // of the last launch
 
 private:
   testing::ScopedTrace trace;

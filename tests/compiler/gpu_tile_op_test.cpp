@@ -193,6 +193,42 @@ TEST_F(GpuTileOp, LoadsInWhileLoops) {
     }
 }
 
+// A loop whose copies are under way in a while loop in a loop: 2 * 3 times the sum over x's tiles.
+TEST_F(GpuTileOp, LoopsInWhileLoopsInLoops) {
+  const Array x = random("x", 64, 64, "bf16");
+  const Array y = random("y", 16, 64);
+  const std::string f = "tensor<16x64xf32>";
+  const std::string body =
+      "  %none = arith.constant dense<0.0> : " + f +
+      "\n  %w = arith.constant dense<1.0> : tensor<16x32xf32>\n  %i2 = arith.constant 2 : i32\n"
+      "  %y = scf.for %a = %i0 to %i2 step %i1 iter_args(%p = %none) -> (" +
+      f +
+      ") : i32 {\n"
+      "    %r:2 = scf.while (%q = %p, %n = %i0) : (" +
+      f + ", i32) -> (" + f +
+      ", i32) {\n"
+      "      %more = arith.cmpi sle, %n, %i2 : i32\n      scf.condition(%more) %q, %n : " +
+      f + ", i32\n    } do {\n    ^bb0(%q: " + f +
+      ", %n: i32):\n"
+      "      %s = scf.for %t = %i0 to %i64 step %i32 iter_args(%s = %q) -> (" +
+      f +
+      ") : i32 {\n"
+      "        %v = tile.load %x_rows[%t] : <64 x bf16> -> tensor<32x64xbf16>\n"
+      "        %next = tile.dot %w, %v, %s : (tensor<16x32xf32>, tensor<32x64xbf16>, " +
+      f + ") -> " + f + "\n        scf.yield %next : " + f +
+      "\n      }\n      %m = arith.addi %n, %i1 : i32\n      scf.yield %s, %m : " + f +
+      ", i32\n    }\n    scf.yield %r#0 : " + f + "\n  }\n  tile.store %y, %y_rows[%i0] : " + f +
+      ", <64 x f32>\n";
+  const std::vector<float> result = run({x, y}, body, DType::BFloat16);
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < 64; ++j) {
+      double sum = 0;
+      for (int k = 0; k < 64; ++k)
+        sum += x.at(k, j);
+      ASSERT_NEAR(result[size_t(i * 64 + j)], 6 * sum, 1e-3) << i << " " << j;
+    }
+}
+
 /// Rows (5 i + t) mod 48 - 4, some of them outside the 40 there are.
 int gathered(int i, int t) { return (5 * i + t) % 48 - 4; }
 
@@ -239,6 +275,66 @@ TEST_F(GpuTileOp, GathersAsOperands) {
           ASSERT_NEAR(result[size_t(i * 64 + j)], sum, 1e-4) << element << stores << i << " " << j;
         }
     }
+}
+
+// A gather and a load whose copies start together, and one whose rows are known only after them;
+// the first is held as fragments through the loop.
+TEST_F(GpuTileOp, GathersBesideLoads) {
+  const Array x = random("x", 40, 64, "bf16");
+  const Array w = random("w", 64, 64, "bf16");
+  const Array y = random("y", 32, 64);
+  const std::string f = "tensor<32x64xf32>";
+  const std::string g = "tensor<32x64xbf16>";
+  const std::string body =
+      "  %t = arith.addi %i1, %i16 : i32\n" + gatherOf("bf16", g) +
+      "  %w = tile.load %w_rows[%i0] : <64 x bf16> -> tensor<64x64xbf16>\n"
+      "  %s = tile.dot %g, %w : (" +
+      g + ", tensor<64x64xbf16>) -> " + f +
+      "\n  %h = tile.gather %x_rows[%i] : <64 x bf16>, tensor<32xi32> -> " + g +
+      "\n  %p = tile.dot %s, %h {transpose_b} : (" + f + ", " + g +
+      ") -> tensor<32x32xf32>\n"
+      "  %y = scf.for %k = %i0 to %i64 step %i32 iter_args(%o = %s) -> (" +
+      f +
+      ") : i32 {\n"
+      "    %v = tile.load %w_rows[%k] : <64 x bf16> -> " +
+      g + "\n    %a = tile.dot %g, %v {transpose_b} : (" + g + ", " + g +
+      ") -> tensor<32x32xf32>\n    %n = tile.dot %a, %v, %o {precision = 2 : i32} : "
+      "(tensor<32x32xf32>, " +
+      g + ", " + f + ") -> " + f + "\n    scf.yield %n : " + f +
+      "\n  }\n  %z = tile.dot %p, %h, %y {precision = 2 : i32} : (tensor<32x32xf32>, " + g + ", " +
+      f + ") -> " + f + "\n  tile.store %z, %y_rows[%i0] : " + f + ", <64 x f32>\n";
+  const std::vector<float> result = run({x, w, y}, body, DType::BFloat16);
+  auto left = [&](int i, int e) {
+    const int row = gathered(i, 17);
+    return row >= 0 && row < 40 ? x.at(row, e) : 0.0;
+  };
+  for (int i = 0; i < 32; ++i) {
+    std::vector<double> s(64);
+    std::vector<double> sum(64);
+    double size = 0;
+    for (int j = 0; j < 64; ++j)
+      for (int e = 0; e < 64; ++e)
+        s[size_t(j)] += left(i, e) * w.at(e, j);
+    for (int r = 0; r < 64; ++r) {
+      double a = 0;
+      for (int e = 0; e < 64; ++e)
+        a += left(i, e) * w.at(r, e);
+      for (int j = 0; j < 64; ++j)
+        sum[size_t(j)] += a * w.at(r, j);
+    }
+    for (int r = 0; r < 32; ++r) {
+      double p = 0;
+      for (int e = 0; e < 64; ++e) {
+        p += s[size_t(e)] * x.at(r, e);
+        size += std::abs(s[size_t(e)] * x.at(r, e));
+      }
+      for (int j = 0; j < 64; ++j)
+        sum[size_t(j)] += p * x.at(r, j);
+    }
+    for (int j = 0; j < 64; ++j) // s is rounded to bfloat16
+      ASSERT_NEAR(result[size_t(i * 64 + j)], s[size_t(j)] + sum[size_t(j)], 0x1p-8 * size)
+          << i << " " << j;
+  }
 }
 
 TEST_F(GpuTileOp, GathersInRegisters) {

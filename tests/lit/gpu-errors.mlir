@@ -72,3 +72,17 @@ func.func @transposed_left(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %str
   tile.store %y, %out[%first] : tensor<8x8xf32>, <8 x f32>
   return
 }
+
+// -----
+
+func.func @scaled(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<16x64xf32>
+  %half = arith.constant dense<0.5> : tensor<16xf32>
+  // expected-error @+1 {{has no lowering for the GPU}}
+  %y = tile.scale_rows %x, %half : tensor<16x64xf32>, tensor<16xf32>
+  tile.store %y, %in[%first] : tensor<16x64xf32>, <64 x f32>
+  return
+}

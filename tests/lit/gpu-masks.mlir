@@ -40,8 +40,9 @@ func.func @comparisons(%p: !tile.ptr<f32>, %n: i32, %stride: i64, %t: i32, %b: i
   %columns = tile.broadcast %column axis 1 : tensor<64xi32> -> tensor<16x64xi32>
   %rows = tile.broadcast %row axis 0 : tensor<16xi32> -> tensor<16x64xi32>
   %below = arith.cmpi sle, %columns, %rows : tensor<16x64xi32>
-  %begin = tensor.splat %b : tensor<16x64xi32>
-  %from = arith.cmpi sge, %columns, %begin : tensor<16x64xi32>
+  %begin = tensor.splat %b : tensor<64xi32>
+  %past = arith.cmpi sge, %column, %begin : tensor<64xi32>
+  %from = tile.broadcast %past axis 1 : tensor<64xi1> -> tensor<16x64xi1>
   %seen = arith.andi %below, %from : tensor<16x64xi1>
   %y = arith.select %seen, %x, %none : tensor<16x64xi1>, tensor<16x64xf32>
   tile.store %y, %in[%first] : tensor<16x64xf32>, <64 x f32>

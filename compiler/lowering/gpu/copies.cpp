@@ -78,8 +78,7 @@ bool KernelEmitter::isAsynchronous(Load load) {
 }
 
 /// Each thread takes numbers thread, thread + threads, ... below `count`. Their addresses have
-/// nothing in common: kept from turn to turn of a loop they would take more registers than there
-/// are.
+/// nothing in common: kept through a loop they would take more registers than there are.
 void KernelEmitter::forEachChunk(int64_t count, llvm::function_ref<void(Value index)> body) {
   Value first = e.threadIdHere();
   for (int64_t start = 0; start < count; start += plan.threads()) {
@@ -135,7 +134,7 @@ Value KernelEmitter::numberAt(Value rows, Value place, Region *ahead) {
   return emit(emit, rows);
 }
 
-void KernelEmitter::startCopy(Load load, Region *ahead, Value slot) {
+void KernelEmitter::startCopy(Load load, Region *ahead, Value stage) {
   const SharedTile &tile = plan.shared(load)->raw;
   const MemoryView &view = views[load.getView()];
   Value row; // the first, but of a gather
@@ -146,9 +145,9 @@ void KernelEmitter::startCopy(Load load, Region *ahead, Value slot) {
     return row ? e.add(row, tileRow) : numberAt(load.getRow(), tileRow, ahead);
   };
   Value to = sharedAddress(tile.offset);
-  if (slot)
-    to = e.offset(to, e.mul(slot, tile.bytes()));
-  // Where a thread reads in the view's first rows stays what it is from turn to turn: the tile's
+  if (stage)
+    to = e.offset(to, e.mul(stage, tile.bytes()));
+  // Where a thread reads in the view's first rows stays what it is in all iterations: the tile's
   // row comes last.
   Value rowOffset = row ? e.mul(e.widen(row), view.rowBytes) : Value();
   auto addressOf = [&](Value tileRow, Value chunk) {
@@ -211,18 +210,18 @@ void KernelEmitter::copyElements(Value shared, Value global, Value inside, int64
 
 bool KernelEmitter::needsConversion(Load load) const {
   const SharedLoad *shared = plan.shared(load);
-  return !shared->parts.empty() || shared->widened;
+  return !shared->terms.empty() || shared->widened;
 }
 
-/// A thread makes `parts` of the chunks that it copied itself, `widened` of others' too.
-void KernelEmitter::convertForms(Load load, Value slot) {
+/// A thread makes `terms` of the chunks that it copied itself, `widened` of others' too.
+void KernelEmitter::convertForms(Load load, Value stage) {
   const SharedLoad &shared = *plan.shared(load);
   underWay.reads.push_back(shared.copied());
   Value from = sharedAddress(shared.raw.offset);
-  if (slot)
-    from = e.offset(from, e.mul(slot, shared.raw.bytes()));
+  if (stage)
+    from = e.offset(from, e.mul(stage, shared.raw.bytes()));
   const Type half = options.input;
-  if (!shared.parts.empty()) {
+  if (!shared.terms.empty()) {
     // Four float32 become four 16-bit numbers, and their remainders four more.
     const int64_t quads = shared.raw.columns / 4;
     forEachChunk(shared.raw.rows * quads, [&](Value index) {
@@ -233,12 +232,12 @@ void KernelEmitter::convertForms(Load load, Value slot) {
       Registers values;
       for (int64_t i = 0; i < 4; ++i)
         values.push_back(e.element(four, i));
-      for (const SharedTile &part : shared.parts) {
+      for (const SharedTile &term : shared.terms) {
         Value low = e.pack(half, values[0], values[1]);
         Value high = e.pack(half, values[2], values[3]);
         Value to =
-            e.offset(sharedAddress(part.offset),
-                     e.add(swizzled(part, row, e.divide(quad, 2)), e.mul(e.bitAnd(quad, 1), 8)));
+            e.offset(sharedAddress(term.offset),
+                     e.add(swizzled(term, row, e.divide(quad, 2)), e.mul(e.bitAnd(quad, 1), 8)));
         e.store(e.vectorOf({low, high}), to, 8);
         for (int64_t i = 0; i < 4; ++i) {
           auto [first, second] = e.unpack(half, i < 2 ? low : high);
@@ -278,9 +277,9 @@ bool KernelEmitter::awaitsBetween(Load load, Operation *reader) {
          });
 }
 
-/// Where a load is only read in pipelined loops, whose turns start with a barrier, and after
-/// another load's wait: these loops. Else none. In a loop there must be such a wait, or a turn that
-/// enters none of the loops would leave its copies under way.
+/// Where a load is only read in pipelined loops, whose iterations start with a barrier, and after
+/// another load's wait: these loops. Else none. In a loop there must be such a wait, or an
+/// iteration that enters none of the loops would leave its copies under way.
 SmallVector<const PipelinedLoop *> KernelEmitter::loopsThatRead(Load load) {
   if (plan.shared(load)->startsWith.size() != 1 || plan.comesThroughShared(load) ||
       needsConversion(load))
@@ -327,7 +326,7 @@ void KernelEmitter::copyWhereItStands(Load load) {
   copier = threadAt(load);
   for (Load started : shared.startsWith) {
     startCopy(started, /*ahead=*/nullptr, Value());
-    slots[started] = Value();
+    stagesInUse[started] = Value();
     if (shared.startsWith.size() > 1 && plan.shared(started)->isAwaited)
       e.commitCopies();
   }
@@ -346,8 +345,8 @@ void KernelEmitter::copyWhereItStands(Load load) {
   if (needsConversion(load)) {
     if (shared.widened)
       barrier();
-    for (const SharedTile &part : shared.parts)
-      awaitReaders(SharedRange{part.offset, part.offset + part.bytes()});
+    for (const SharedTile &term : shared.terms)
+      awaitReaders(SharedRange{term.offset, term.offset + term.bytes()});
     convertForms(load, Value());
   }
   barrier();

@@ -5,7 +5,7 @@
 // float32 (m16n8k8, tf32). So one ldmatrix pattern serves both: an 8x8 matrix of 16-bit numbers is
 // an 8x4 matrix of float32.
 //
-// float32 products (tf32x3) are a_high b_high + a_high b_low + a_low b_high with high and low parts
+// float32 products (tf32x3) are a_high b_high + a_high b_low + a_low b_high with high and low terms
 // of 11 bits each. Tensor cores cut sums off rather than round them, which adds up to a bias: sums
 // are kept for eight steps at most, low and high ones apart, and then added with rounding.
 #include "compiler/lowering/gpu/kernel_emitter.h"
@@ -44,32 +44,32 @@ Registers KernelEmitter::lowTf32(ValueRange values, ValueRange high) {
   return low;
 }
 
-/// sums [block][piece][4] += a b of one k step, for pieces [first, first + count) of `pieces`. `a`
-/// is [block][part].
+/// sums [band][piece][4] += a b of one k step, for pieces [first, first + count) of `pieces`. `a`
+/// is [band][term].
 void KernelEmitter::multiplyStep(const DotOperands &dot, ArrayRef<SmallVector<Registers, 2>> a,
                                  Value step, bool isHalfStep, int64_t first, int64_t count,
                                  int64_t pieces, Registers &sums) {
   const DotPlan &how = dot.plan;
   for (int64_t piece = 0; piece < count; piece += 2) {
     const int64_t width = std::min<int64_t>(2, count - piece);
-    SmallVector<SmallVector<Registers, 2>, 2> b; // [part][piece]
-    for (int part = 0; part < how.partsB; ++part)
-      b.push_back(columnFragments(dot, part, step, isHalfStep, first + piece, width));
+    SmallVector<SmallVector<Registers, 2>, 2> b; // [term][piece]
+    for (int term = 0; term < how.termsB; ++term)
+      b.push_back(columnFragments(dot, term, step, isHalfStep, first + piece, width));
     if (how.products == Products::Tf32)
       for (Registers &fragment : b[0])
         fragment = roundedTf32(fragment);
-    for (size_t block = 0; block < a.size(); ++block)
+    for (size_t band = 0; band < a.size(); ++band)
       for (int64_t i = 0; i < width; ++i)
         // Small products first; low times low is below what float32 holds.
-        for (int partA = how.partsA; partA-- > 0;)
-          for (int partB = how.partsB; partB-- > 0;)
-            if (partA + partB < 2)
-              e.multiply(how.element, a[block][partA], b[partB][i],
-                         &sums[(block * pieces + first + piece + i) * 4]);
+        for (int termA = how.termsA; termA-- > 0;)
+          for (int termB = how.termsB; termB-- > 0;)
+            if (termA + termB < 2)
+              e.multiply(how.element, a[band][termA], b[termB][i],
+                         &sums[(band * pieces + first + piece + i) * 4]);
   }
 }
 
-/// The same as tf32x3, into sums of high and of low products, [block][piece of the group][4] each.
+/// The same as tf32x3, into sums of high and of low products, [band][piece of the group][4] each.
 void KernelEmitter::multiplyStepPrecisely(const DotOperands &dot, ArrayRef<Registers> a, Value step,
                                           int64_t first, int64_t count, Registers &high,
                                           Registers &low) {
@@ -85,45 +85,49 @@ void KernelEmitter::multiplyStepPrecisely(const DotOperands &dot, ArrayRef<Regis
     for (int64_t i = 0; i < width; ++i) {
       const Registers bHigh = highTf32(b[i]);
       const Registers bLow = lowTf32(b[i], bHigh);
-      for (size_t block = 0; block < a.size(); ++block) {
-        const size_t at = (block * count + piece + i) * 4;
-        e.multiply(dot.plan.element, aLow[block], bHigh, &low[at]);
-        e.multiply(dot.plan.element, aHigh[block], bLow, &low[at]);
-        e.multiply(dot.plan.element, aHigh[block], bHigh, &high[at]);
+      for (size_t band = 0; band < a.size(); ++band) {
+        const size_t at = (band * count + piece + i) * 4;
+        e.multiply(dot.plan.element, aLow[band], bHigh, &low[at]);
+        e.multiply(dot.plan.element, aHigh[band], bLow, &low[at]);
+        e.multiply(dot.plan.element, aHigh[band], bHigh, &high[at]);
       }
     }
   }
 }
 
 /// sums += a b over all of k, for pieces [first, first + count).
-void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t first,
+void KernelEmitter::multiplyPieces(const DotOperands &dot, const WarpRows &warpRows, int64_t first,
                                    int64_t count, int64_t pieces, Registers &sums) {
   const DotPlan &how = dot.plan;
-  if (how.products != Products::Tf32x3) {
-    for (int64_t step = 0; step < dot.innerSteps; ++step) {
-      const bool isHalfStep = dot.isHalf(step);
-      SmallVector<SmallVector<Registers, 2>, 2> a(split.blocks);
-      for (int64_t block = 0; block < split.blocks; ++block)
-        for (int part = 0; part < how.partsA; ++part) {
-          a[block].push_back(
-              dot.held ? (*dot.held)[block][part][step]
-                       : sharedFragment(dot, part, split, block, e.i32(step), isHalfStep));
-          if (how.products == Products::Tf32)
-            a[block].back() = roundedTf32(a[block].back());
-        }
-      multiplyStep(dot, a, e.i32(step), isHalfStep, first, count, pieces, sums);
-    }
-    return;
+  if (how.products == Products::Tf32x3)
+    return multiplyPiecesPrecisely(dot, warpRows, first, count, pieces, sums);
+  for (int64_t step = 0; step < dot.innerSteps; ++step) {
+    const bool isHalfStep = dot.isHalf(step);
+    SmallVector<SmallVector<Registers, 2>, 2> a(warpRows.bands);
+    for (int64_t band = 0; band < warpRows.bands; ++band)
+      for (int term = 0; term < how.termsA; ++term) {
+        a[band].push_back(dot.held
+                              ? (*dot.held)[band][term][step]
+                              : sharedFragment(dot, term, warpRows, band, e.i32(step), isHalfStep));
+        if (how.products == Products::Tf32)
+          a[band].back() = roundedTf32(a[band].back());
+      }
+    multiplyStep(dot, a, e.i32(step), isHalfStep, first, count, pieces, sums);
   }
-  // High and low sums of eight steps, then added with rounding.
+}
+
+/// The same as tf32x3: high and low sums of eight steps, then added with rounding.
+void KernelEmitter::multiplyPiecesPrecisely(const DotOperands &dot, const WarpRows &warpRows,
+                                            int64_t first, int64_t count, int64_t pieces,
+                                            Registers &sums) {
   constexpr int64_t stepsBetweenRoundings = 8;
-  const int64_t registers = split.blocks * count * 4;
+  const int64_t registers = warpRows.bands * count * 4;
   const Registers zeros(registers, e.f32(0));
   auto fold = [&](Registers &into, ArrayRef<Value> high, ArrayRef<Value> low) {
-    for (int64_t block = 0; block < split.blocks; ++block)
+    for (int64_t band = 0; band < warpRows.bands; ++band)
       for (int64_t i = 0; i < count * 4; ++i) {
-        Value &sum = into[(block * pieces + first) * 4 + i];
-        sum = e.addFloat(sum, e.addFloat(high[block * count * 4 + i], low[block * count * 4 + i]));
+        Value &sum = into[(band * pieces + first) * 4 + i];
+        sum = e.addFloat(sum, e.addFloat(high[band * count * 4 + i], low[band * count * 4 + i]));
       }
   };
   if (dot.held) {
@@ -133,8 +137,8 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
       for (int64_t step = start; step < std::min(start + stepsBetweenRoundings, dot.innerSteps);
            ++step) {
         SmallVector<Registers, 2> a;
-        for (int64_t block = 0; block < split.blocks; ++block)
-          a.push_back((*dot.held)[block][0][step]);
+        for (int64_t band = 0; band < warpRows.bands; ++band)
+          a.push_back((*dot.held)[band][0][step]);
         multiplyStepPrecisely(dot, a, e.i32(step), first, count, high, low);
       }
       fold(sums, high, low);
@@ -159,8 +163,8 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const RowSplit &split
       Registers high(inner.getRegionIterArgs().take_front(registers));
       Registers low(inner.getRegionIterArgs().drop_front(registers));
       SmallVector<Registers, 2> a;
-      for (int64_t block = 0; block < split.blocks; ++block)
-        a.push_back(sharedFragment(dot, 0, split, block, inner.getInductionVar(), false));
+      for (int64_t band = 0; band < warpRows.bands; ++band)
+        a.push_back(sharedFragment(dot, 0, warpRows, band, inner.getInductionVar(), false));
       multiplyStepPrecisely(dot, a, inner.getInductionVar(), first, count, high, low);
       high.append(low);
       scf::YieldOp::create(b, e.loc, high);
@@ -185,38 +189,38 @@ void KernelEmitter::DotOperands::setInner(tile::DotOp op) {
 
 /// Where op's operands are, those that are computed brought there; `computed` holds a's fragments
 /// then.
-KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const RowSplit &split,
+KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const WarpRows &warpRows,
                                                      Fragments &computed) {
   DotOperands dot;
   dot.plan = plan.dot(op);
   dot.setInner(op);
   SharedRange stored = plan.scratch(op);
   bool isStored = false;
-  auto store = [&](Value operand, int parts) {
+  auto store = [&](Value operand, int terms) {
     const int64_t bytes = tileType(operand).getNumElements() * 4;
     const SharedRange range = {stored.begin, stored.begin + bytes};
     stored.begin = range.end;
     isStored = true;
-    return storeOperand(operand, dot.plan, parts, range);
+    return storeOperand(operand, dot.plan, terms, range);
   };
   if (Load load = loadOf(op.getA()); load && plan.isPreloaded(op)) {
     dot.held = &fragments[op];
   } else if (load) {
-    for (int part = 0; part < dot.plan.partsA; ++part)
-      dot.a.push_back(rowsInShared(load, dot, part, split));
+    for (int term = 0; term < dot.plan.termsA; ++term)
+      dot.a.push_back(rowsInShared(load, dot, term, warpRows));
   } else if (dot.isTransposedA) {
-    dot.a = store(op.getA(), dot.plan.partsA);
+    dot.a = store(op.getA(), dot.plan.termsA);
   } else {
     computed = computedFragments(op.getA(), dot.plan);
     dot.held = &computed;
     dot.isPermuted = dot.plan.products != Products::Half;
   }
   if (Load load = loadOf(op.getB()))
-    for (int part = 0; part < dot.plan.partsB; ++part)
+    for (int term = 0; term < dot.plan.termsB; ++term)
       dot.b.push_back(sharedForm(
-          load, KernelPlan::form(dot.plan, load.getResult().getType().getElementType()), part));
+          load, KernelPlan::form(dot.plan, load.getResult().getType().getElementType()), term));
   else
-    dot.b = store(op.getB(), dot.plan.partsB);
+    dot.b = store(op.getB(), dot.plan.termsB);
   if (isStored)
     barrier();
   for (const SharedOperand &operand : llvm::concat<SharedOperand>(dot.a, dot.b))
@@ -226,15 +230,15 @@ KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const RowSp
 
 void KernelEmitter::emitDot(tile::DotOp op) {
   const RankedTensorType type = op.getResult().getType();
-  const RowSplit split = plan.split(type.getDimSize(0));
+  const WarpRows warpRows = plan.warpRows(type.getDimSize(0));
   const int64_t pieces = type.getDimSize(1) / 8;
   Fragments computed;
-  const DotOperands dot = operandsOf(op, split, computed);
+  const DotOperands dot = operandsOf(op, warpRows, computed);
   Registers sums;
   if (op.getAccumulator())
     llvm::append_range(sums, registersOf(op.getAccumulator()));
   else
-    sums.assign(split.blocks * pieces * 4, e.f32(0));
+    sums.assign(warpRows.bands * pieces * 4, e.f32(0));
   // Precise products hold three sums of each piece: a few pieces at a time, more where a is read
   // anew for each group.
   const int64_t group = dot.plan.products != Products::Tf32x3 ? pieces : dot.held ? 2 : 8;
@@ -242,7 +246,7 @@ void KernelEmitter::emitDot(tile::DotOp op) {
     // Where sums take most registers, ptxas would fetch operands of later groups ahead, and spill.
     if (piece && pieces > 12 && dot.held && dot.plan.products == Products::Tf32x3)
       e.warpBarrier();
-    multiplyPieces(dot, split, piece, std::min(group, pieces - piece), pieces, sums);
+    multiplyPieces(dot, warpRows, piece, std::min(group, pieces - piece), pieces, sums);
   }
   setRegisters(op.getResult(), sums);
 }

@@ -28,7 +28,7 @@ static Value triangleOfOnes(OpBuilder &b, Location loc, int64_t size) {
   return arith::SelectOp::create(b, loc, isBelow, one, zero);
 }
 
-void expandSums(func::FuncOp kernel) {
+bool expandSums(func::FuncOp kernel) {
   SmallVector<tile::CumulativeSumOp> sums;
   kernel.walk([&](tile::CumulativeSumOp sum) { sums.push_back(sum); });
   for (tile::CumulativeSumOp sum : sums) {
@@ -44,6 +44,7 @@ void expandSums(func::FuncOp kernel) {
     sum.replaceAllUsesWith(product);
     sum.erase();
   }
+  return !sums.empty();
 }
 
 } // namespace nysjit::gpu

@@ -5,24 +5,24 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-KernelEmitter::SharedOperand KernelEmitter::sharedForm(Load load, Form form, int part) {
+KernelEmitter::SharedOperand KernelEmitter::sharedForm(Load load, Form form, int term) {
   const SharedLoad &shared = *plan.shared(load);
   if (form == Form::Raw) {
     Value base = sharedAddress(shared.raw.offset);
-    if (Value slot = slots.lookup(load))
-      base = e.offset(base, e.mul(slot, shared.raw.bytes()));
+    if (Value stage = stagesInUse.lookup(load))
+      base = e.offset(base, e.mul(stage, shared.raw.bytes()));
     return {shared.raw, base, shared.copied()};
   }
-  const SharedTile &tile = form == Form::Parts ? shared.parts[part] : *shared.widened;
+  const SharedTile &tile = form == Form::Terms ? shared.terms[term] : *shared.widened;
   return {tile, sharedAddress(tile.offset), {tile.offset, tile.offset + tile.bytes()}};
 }
 
 KernelEmitter::SharedOperand KernelEmitter::rowsInShared(Load load, const DotOperands &dot,
-                                                         int part, const RowSplit &split) {
+                                                         int term, const WarpRows &warpRows) {
   const Type element = load.getResult().getType().getElementType();
-  SharedOperand operand = sharedForm(load, KernelPlan::form(dot.plan, element), part);
+  SharedOperand operand = sharedForm(load, KernelPlan::form(dot.plan, element), term);
   if (!dot.isTransposedA)
-    operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
+    operand.base = e.offset(operand.base, e.mul(firstRow(warpRows), operand.tile.rowBytes()));
   return operand;
 }
 
@@ -36,48 +36,48 @@ Registers KernelEmitter::loadMatrices(const SharedOperand &operand, Value row, V
                         transposed);
 }
 
-Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t block, Value step,
+Registers KernelEmitter::rowFragment(const SharedOperand &operand, int64_t band, Value step,
                                      bool isHalfStep) {
   Value rows = e.bitAnd(lane, 15);
-  return loadMatrices(operand, e.i32(block * 16), e.mul(step, 2), rows,
+  return loadMatrices(operand, e.i32(band * 16), e.mul(step, 2), rows,
                       isHalfStep ? e.i32(0) : e.divide(lane, 16), isHalfStep ? 2 : 4, false);
 }
 
-Registers KernelEmitter::transposedFragment(const SharedOperand &operand, const RowSplit &split,
-                                            int64_t block, Value step, bool isHalfStep) {
+Registers KernelEmitter::transposedFragment(const SharedOperand &operand, const WarpRows &warpRows,
+                                            int64_t band, Value step, bool isHalfStep) {
   const SharedTile &tile = operand.tile;
   if (tile.elementBytes ==
       2) { // matrices (k, m), (k, m + 8), (k + 8, m), ...; transposed on the way
     Value rows = e.bitAnd(lane, 7);
     if (!isHalfStep)
       rows = e.add(rows, e.mul(e.divide(lane, 16), 8));
-    Value chunk = e.add(e.divide(firstRow(split), 8), block * 2);
+    Value chunk = e.add(e.divide(firstRow(warpRows), 8), band * 2);
     return loadMatrices(operand, e.mul(step, 16), chunk, rows, e.bitAnd(e.divide(lane, 8), 1),
                         isHalfStep ? 2 : 4, true);
   }
   // ldmatrix cannot transpose float32: lane 4 g + t takes k = t, t + 4 and columns g, g + 8.
   Registers values;
   Value base = e.offset(operand.base, e.mul(e.bitAnd(laneRow, 3), 4));
-  Value first = e.divide(firstRow(split), 4);
+  Value first = e.divide(firstRow(warpRows), 4);
   for (int64_t k : {0, 4})
     for (int64_t half : {0, 1}) {
-      Value chunk = e.add(first, block * 4 + half * 2);
+      Value chunk = e.add(first, band * 4 + half * 2);
       Value at = chunkAddress(tile, base, e.add(e.bitAnd(lane, 3), k), e.divide(laneRow, 4), chunk);
       values.push_back(e.load(e.f32Type(), e.offset(at, e.mul(step, 8 * tile.rowBytes())), 4));
     }
   return values;
 }
 
-Registers KernelEmitter::sharedFragment(const DotOperands &dot, int part, const RowSplit &split,
-                                        int64_t block, Value step, bool isHalfStep) {
-  return dot.isTransposedA ? transposedFragment(dot.a[part], split, block, step, isHalfStep)
-                           : rowFragment(dot.a[part], block, step, isHalfStep);
+Registers KernelEmitter::sharedFragment(const DotOperands &dot, int term, const WarpRows &warpRows,
+                                        int64_t band, Value step, bool isHalfStep) {
+  return dot.isTransposedA ? transposedFragment(dot.a[term], warpRows, band, step, isHalfStep)
+                           : rowFragment(dot.a[term], band, step, isHalfStep);
 }
 
-SmallVector<Registers, 2> KernelEmitter::columnFragments(const DotOperands &dot, int part,
+SmallVector<Registers, 2> KernelEmitter::columnFragments(const DotOperands &dot, int term,
                                                          Value step, bool isHalfStep, int64_t piece,
                                                          int64_t count) {
-  const SharedOperand &operand = dot.b[part];
+  const SharedOperand &operand = dot.b[term];
   if (dot.plan.products != Products::Half && (!dot.isTransposedB || dot.isPermuted))
     return floatFragments(dot, step, piece, count);
   Registers all;
@@ -134,37 +134,37 @@ SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, 
 /// An accumulator as the next product's a: the same registers, packed in pairs for 16-bit products.
 Fragments KernelEmitter::computedFragments(Value a, const DotPlan &dot) {
   const RankedTensorType type = tileType(a);
-  const RowSplit split = plan.split(type.getDimSize(0));
+  const WarpRows warpRows = plan.warpRows(type.getDimSize(0));
   const int64_t pieces = type.getDimSize(1) / 8;
   const SmallVector<Value> values = registersOf(a);
-  auto piece = [&](int64_t block, int64_t index) {
-    return ArrayRef<Value>(values).slice((block * pieces + index) * 4, 4);
+  auto piece = [&](int64_t band, int64_t index) {
+    return ArrayRef<Value>(values).slice((band * pieces + index) * 4, 4);
   };
-  Fragments fragments(split.blocks);
-  for (int64_t block = 0; block < split.blocks; ++block) {
-    fragments[block].resize(dot.partsA);
+  Fragments fragments(warpRows.bands);
+  for (int64_t band = 0; band < warpRows.bands; ++band) {
+    fragments[band].resize(dot.termsA);
     if (dot.products != Products::Half) {
       for (int64_t index = 0; index < pieces; ++index) {
-        ArrayRef<Value> own = piece(block, index);
-        fragments[block][0].push_back({own[0], own[2], own[1], own[3]});
+        ArrayRef<Value> own = piece(band, index);
+        fragments[band][0].push_back({own[0], own[2], own[1], own[3]});
       }
       continue;
     }
     for (int64_t first = 0; first < pieces; first += 2) {
-      SmallVector<Value> left(piece(block, first));
+      SmallVector<Value> left(piece(band, first));
       if (first + 1 < pieces)
-        llvm::append_range(left, piece(block, first + 1));
-      for (int part = 0; part < dot.partsA; ++part) {
+        llvm::append_range(left, piece(band, first + 1));
+      for (int term = 0; term < dot.termsA; ++term) {
         Registers packed;
         for (size_t i = 0; i < left.size(); i += 2) {
           packed.push_back(e.pack(dot.element, left[i], left[i + 1]));
-          if (part + 1 < dot.partsA) {
+          if (term + 1 < dot.termsA) {
             auto [low, high] = e.unpack(dot.element, packed.back());
             left[i] = e.subtract(left[i], low);
             left[i + 1] = e.subtract(left[i + 1], high);
           }
         }
-        fragments[block][part].push_back(packed);
+        fragments[band][term].push_back(packed);
       }
     }
   }
@@ -177,19 +177,19 @@ void KernelEmitter::preload(Load load) {
     auto op = dyn_cast<tile::DotOp>(user);
     if (!op || !plan.isPreloaded(op) || op.getA() != load.getResult())
       continue;
-    const RowSplit split = plan.split(op.getResult().getType().getDimSize(0));
+    const WarpRows warpRows = plan.warpRows(op.getResult().getType().getDimSize(0));
     DotOperands dot;
     dot.plan = plan.dot(op);
     dot.setInner(op);
-    Fragments held(split.blocks);
-    for (int part = 0; part < dot.plan.partsA; ++part) {
-      dot.a.push_back(rowsInShared(load, dot, part, split));
+    Fragments held(warpRows.bands);
+    for (int term = 0; term < dot.plan.termsA; ++term) {
+      dot.a.push_back(rowsInShared(load, dot, term, warpRows));
       underWay.reads.push_back(dot.a.back().range);
-      for (int64_t block = 0; block < split.blocks; ++block) {
-        held[block].resize(dot.plan.partsA);
+      for (int64_t band = 0; band < warpRows.bands; ++band) {
+        held[band].resize(dot.plan.termsA);
         for (int64_t step = 0; step < dot.innerSteps; ++step)
-          held[block][part].push_back(
-              sharedFragment(dot, part, split, block, e.i32(step), dot.isHalf(step)));
+          held[band][term].push_back(
+              sharedFragment(dot, term, warpRows, band, e.i32(step), dot.isHalf(step)));
       }
     }
     fragments[op] = held;
@@ -199,26 +199,26 @@ void KernelEmitter::preload(Load load) {
 /// A computed operand of which warps need what others hold: it goes through shared memory. The
 /// barrier is the caller's.
 SmallVector<KernelEmitter::SharedOperand, 2>
-KernelEmitter::storeOperand(Value operand, const DotPlan &dot, int parts, SharedRange range) {
+KernelEmitter::storeOperand(Value operand, const DotPlan &dot, int terms, SharedRange range) {
   const RankedTensorType type = tileType(operand);
-  const RowSplit split = plan.split(type.getDimSize(0));
+  const WarpRows warpRows = plan.warpRows(type.getDimSize(0));
   const SmallVector<Value> values = registersOf(operand);
   const int64_t bytes = dot.products == Products::Half ? 2 : 4;
   const int64_t pieces = type.getDimSize(1) / 8;
   SmallVector<SharedOperand, 2> operands;
-  for (int part = 0; part < parts; ++part) {
-    const SharedTile tile{range.begin + part * type.getNumElements() * 2, type.getDimSize(0),
+  for (int term = 0; term < terms; ++term) {
+    const SharedTile tile{range.begin + term * type.getNumElements() * 2, type.getDimSize(0),
                           type.getDimSize(1), bytes};
     operands.push_back({tile, sharedAddress(tile.offset), range});
   }
   awaitReaders(range);
-  onWarpsOf(split.warps, [&] {
-    Value first = e.add(firstRow(split), laneRow);
-    for (int64_t block = 0; block < split.blocks; ++block)
-      for (int64_t half = 0; half < split.halves; ++half)
+  onWarpsOf(warpRows.warps, [&] {
+    Value first = e.add(firstRow(warpRows), laneRow);
+    for (int64_t band = 0; band < warpRows.bands; ++band)
+      for (int64_t half = 0; half < warpRows.halves; ++half)
         for (int64_t piece = 0; piece < pieces; ++piece) {
-          const int64_t at = ((block * pieces + piece) * split.halves + half) * 2;
-          Value row = e.add(first, block * 16 + half * 8);
+          const int64_t at = ((band * pieces + piece) * warpRows.halves + half) * 2;
+          Value row = e.add(first, band * 16 + half * 8);
           Value low = values[at];
           Value high = values[at + 1];
           if (bytes == 4) { // two of the four numbers of a chunk
@@ -228,15 +228,15 @@ KernelEmitter::storeOperand(Value operand, const DotPlan &dot, int parts, Shared
             e.store(e.vectorOf({low, high}), e.offset(operands[0].base, to), 8);
             continue;
           }
-          for (const SharedOperand &part : operands) {
+          for (const SharedOperand &term : operands) {
             Value packed = e.pack(dot.element, low, high);
             e.store(packed,
-                    e.offset(part.base,
-                             e.add(swizzled(part.tile, row, e.i32(piece)), e.mul(laneColumn, 2))),
+                    e.offset(term.base,
+                             e.add(swizzled(term.tile, row, e.i32(piece)), e.mul(laneColumn, 2))),
                     4);
-            auto [lowPart, highPart] = e.unpack(dot.element, packed);
-            low = e.subtract(low, lowPart);
-            high = e.subtract(high, highPart);
+            auto [roundedLow, roundedHigh] = e.unpack(dot.element, packed);
+            low = e.subtract(low, roundedLow);
+            high = e.subtract(high, roundedHigh);
           }
         }
   });

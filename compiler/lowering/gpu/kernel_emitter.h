@@ -1,5 +1,5 @@
 // Emits one kernel; what cannot be emitted its KernelPlan has refused. The walk is in
-// lower_tiles.cpp; copies.cpp, dot.cpp, memory.cpp and exchange.cpp emit what their names say.
+// lower_tiles.cpp; the other files emit what their names say.
 #pragma once
 #include "compiler/lowering/gpu/kernel_plan.h"
 #include "compiler/lowering/gpu/warp_builder.h"
@@ -7,7 +7,7 @@
 
 namespace nysjit::gpu {
 
-/// The parts of a tile.view.
+/// What a tile.view says.
 struct MemoryView {
   mlir::Value address;
   mlir::Value length;
@@ -17,7 +17,7 @@ struct MemoryView {
   bool isArgument = false; // rows may be unaligned
 };
 
-/// Fragments of one operand for a warp's 16-row blocks: [block][part][k step].
+/// Fragments of one operand for a warp's bands: [band][term][k step].
 using Fragments = llvm::SmallVector<llvm::SmallVector<llvm::SmallVector<Registers>, 2>, 2>;
 
 class KernelEmitter {
@@ -39,21 +39,23 @@ private:
   // loops.cpp
   void emitFor(mlir::scf::ForOp loop);
   void emitWhile(mlir::scf::WhileOp loop);
-  mlir::scf::WhileOp emitTurns(mlir::scf::WhileOp loop, mlir::ValueRange initial);
-  /// `values` in the forms of `carried`, which take their place in a loop or after it.
+  mlir::scf::WhileOp emitIterations(mlir::scf::WhileOp loop, mlir::ValueRange initial);
+  /// `values` spread as `carried`, which take their place in a loop or after it.
   llvm::SmallVector<mlir::Value> valuesFor(mlir::ValueRange carried, mlir::ValueRange values);
   /// `carried`, a loop's results or arguments, are in the registers `values`.
   void mapCarried(mlir::ValueRange carried, mlir::ValueRange values);
-  mlir::scf::ForOp emitTurns(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper,
-                             mlir::Value step, mlir::ValueRange initial);
+  mlir::scf::ForOp emitIterations(mlir::scf::ForOp loop, mlir::Value lower, mlir::Value upper,
+                                  mlir::Value step, mlir::ValueRange initial);
   void emitPipelinedBody(mlir::scf::ForOp loop, const PipelinedLoop &pipeline,
                          mlir::Value induction, mlir::Value upper, mlir::Value step,
-                         mlir::Value slot);
+                         mlir::Value stage);
   void emitIf(mlir::scf::IfOp branch);
 
   // memory.cpp
   void emitLoad(Load load);
   void emitStore(tile::StoreOp store);
+  void storeRows(tile::StoreOp store);
+  void storeLine(tile::StoreOp store);
   mlir::Value loadScalar(tile::LoadScalarOp load);
   bool mayOverwriteUnread(tile::StoreOp store, bool hasCopies) const;
   Registers registersFromShared(Load load);
@@ -61,30 +63,30 @@ private:
   Registers valuesInside(Load load, mlir::Value number, llvm::function_ref<Registers()> body,
                          const Registers &outside);
   Registers loadRows(Load load);
-  Registers loadPart(Load load, mlir::Value start, PartOfTile part);
+  Registers loadSpread(Load load, mlir::Value start, Spread spread);
 
   // copies.cpp
   /// All threads arrive, and nothing that may be under way is.
   void barrier();
   /// Before these ranges of shared memory are written: what reads them is done.
   void awaitReaders(llvm::ArrayRef<SharedRange> written);
-  /// Before the load reads memory: what this program stored there before a tile.sync is there.
+  /// Before the load reads memory: what this cell stored there before a tile.sync is there.
   void awaitStores(Load load);
   /// Whether the load's copies are under way when startCopy returns.
   bool isAsynchronous(Load load);
   bool anyIsAsynchronous(const PipelinedLoop &pipeline) {
     return llvm::any_of(pipeline.loads, [&](Load load) { return isAsynchronous(load); });
   }
-  /// Starts copying the load's rows into stage `slot` (null: stage 0). `ahead`: the body of the
-  /// loop for whose iteration in `scalars` they are; null: for the one at hand.
-  void startCopy(Load load, mlir::Region *ahead, mlir::Value slot);
+  /// Starts copying the load's rows into `stage` (null: 0). `ahead`: the body of the loop for whose
+  /// iteration in `scalars` they are; null: for the one at hand.
+  void startCopy(Load load, mlir::Region *ahead, mlir::Value stage);
   /// Number `place` of a gather's rows, their arithmetic emitted anew.
   mlir::Value numberAt(mlir::Value rows, mlir::Value place, mlir::Region *ahead);
   void copyElements(mlir::Value shared, mlir::Value global, mlir::Value inside,
                     int64_t elementBytes);
-  /// Makes the load's other forms from its raw rows in stage `slot`; barriers around it are the
+  /// Makes the load's other forms from its raw rows in `stage`; barriers around it are the
   /// caller's.
-  void convertForms(Load load, mlir::Value slot);
+  void convertForms(Load load, mlir::Value stage);
   bool needsConversion(Load load) const;
   bool awaitsBetween(Load load, mlir::Operation *reader);
   llvm::SmallVector<const PipelinedLoop *> loopsThatRead(Load load);
@@ -103,7 +105,7 @@ private:
   /// One dot's operands and where they come from.
   struct DotOperands {
     DotPlan plan;
-    llvm::SmallVector<SharedOperand, 2> a; // by part; empty: `held`
+    llvm::SmallVector<SharedOperand, 2> a; // by term; empty: `held`
     const Fragments *held = nullptr;
     llvm::SmallVector<SharedOperand, 2> b;
     bool isTransposedA = false; // its rows in shared memory are k
@@ -118,29 +120,29 @@ private:
   };
   void emitDot(tile::DotOp op);
   void preload(Load load);
-  SharedOperand sharedForm(Load load, Form form, int part);
+  SharedOperand sharedForm(Load load, Form form, int term);
   /// A load as a dot's a: from the warp's rows on, unless those are columns.
-  SharedOperand rowsInShared(Load load, const DotOperands &dot, int part, const RowSplit &split);
+  SharedOperand rowsInShared(Load load, const DotOperands &dot, int term, const WarpRows &warpRows);
   Registers loadMatrices(const SharedOperand &operand, mlir::Value row, mlir::Value chunk,
                          mlir::Value laneRows, mlir::Value laneChunks, int count, bool transposed);
-  /// Fragment of a block of 16 rows of a for one k step; `operand` begins at the warp's rows.
-  Registers rowFragment(const SharedOperand &operand, int64_t block, mlir::Value step,
+  /// Fragment of a band of a for one k step; `operand` begins at the warp's rows.
+  Registers rowFragment(const SharedOperand &operand, int64_t band, mlir::Value step,
                         bool isHalfStep);
   /// The same of a transposed a: `operand` has k by rows.
-  Registers transposedFragment(const SharedOperand &operand, const RowSplit &split, int64_t block,
+  Registers transposedFragment(const SharedOperand &operand, const WarpRows &warpRows, int64_t band,
                                mlir::Value step, bool isHalfStep);
-  Registers sharedFragment(const DotOperands &dot, int part, const RowSplit &split, int64_t block,
+  Registers sharedFragment(const DotOperands &dot, int term, const WarpRows &warpRows, int64_t band,
                            mlir::Value step, bool isHalfStep);
   /// Fragments of b for one k step and `count` (1 or 2) 8-column pieces.
-  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int part,
+  llvm::SmallVector<Registers, 2> columnFragments(const DotOperands &dot, int term,
                                                   mlir::Value step, bool isHalfStep, int64_t piece,
                                                   int64_t count);
   llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step,
                                                  int64_t piece, int64_t count);
   Fragments computedFragments(mlir::Value a, const DotPlan &plan);
   llvm::SmallVector<SharedOperand, 2> storeOperand(mlir::Value operand, const DotPlan &plan,
-                                                   int parts, SharedRange range);
-  DotOperands operandsOf(tile::DotOp op, const RowSplit &split, Fragments &computed);
+                                                   int terms, SharedRange range);
+  DotOperands operandsOf(tile::DotOp op, const WarpRows &warpRows, Fragments &computed);
   Registers roundedTf32(mlir::ValueRange values);
   Registers highTf32(mlir::ValueRange values);
   Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
@@ -149,12 +151,14 @@ private:
                     Registers &sums);
   void multiplyStepPrecisely(const DotOperands &dot, llvm::ArrayRef<Registers> a, mlir::Value step,
                              int64_t first, int64_t count, Registers &high, Registers &low);
-  void multiplyPieces(const DotOperands &dot, const RowSplit &split, int64_t first, int64_t count,
-                      int64_t pieces, Registers &sums);
+  void multiplyPieces(const DotOperands &dot, const WarpRows &warpRows, int64_t first,
+                      int64_t count, int64_t pieces, Registers &sums);
+  void multiplyPiecesPrecisely(const DotOperands &dot, const WarpRows &warpRows, int64_t first,
+                               int64_t count, int64_t pieces, Registers &sums);
 
   // exchange.cpp
   void emitReduce(tile::ReduceOp op);
-  void spread(tile::ReduceOp op, llvm::ArrayRef<mlir::Value> values, unsigned made);
+  void exchangeSpread(tile::ReduceOp op, llvm::ArrayRef<mlir::Value> values, unsigned made);
   void emitTranspose(tile::TransposeOp op);
   mlir::Value combine(tile::ReduceKind kind, mlir::Value a, mlir::Value b);
   mlir::Value acrossLanes(tile::ReduceKind kind, mlir::Value value, llvm::ArrayRef<int64_t> masks);
@@ -167,11 +171,11 @@ private:
   void emitSolve(tile::TriangularSolveOp op);
 
   // Values
-  llvm::SmallVector<mlir::Value> &registersOf(mlir::Value tile, unsigned part = 0);
-  void setRegisters(mlir::Value tile, Registers registers, unsigned part = 0);
-  llvm::SmallVector<unsigned> formsOf(mlir::Value value) const;
-  size_t registerCount(mlir::RankedTensorType type, unsigned form) const;
-  mlir::Value firstRow(const RowSplit &split); // the warp's
+  llvm::SmallVector<mlir::Value> &registersOf(mlir::Value tile, unsigned spread = 0);
+  void setRegisters(mlir::Value tile, Registers registers, unsigned spread = 0);
+  llvm::SmallVector<unsigned> spreadsOf(mlir::Value value) const;
+  size_t registerCount(mlir::RankedTensorType type, unsigned spread) const;
+  mlir::Value firstRow(const WarpRows &warpRows); // the warp's
   mlir::Value sharedAddress(int64_t bytes) { return e.offset(sharedBase, bytes); }
   mlir::Value swizzledChunk(const SharedTile &tile, mlir::Value row, mlir::Value chunk);
   // byte offset in the tile
@@ -195,10 +199,10 @@ private:
   mlir::Value copier;     // the thread's number for the copies that are emitted
   mlir::IRMapping scalars;
   llvm::DenseMap<mlir::Value, MemoryView> views;
-  // by tile and part (0: 2-D)
+  // by tile and spread (0: 2-D)
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers;
   // stage in use of each pipelined load, null: 0
-  llvm::DenseMap<mlir::Operation *, mlir::Value> slots;
+  llvm::DenseMap<mlir::Operation *, mlir::Value> stagesInUse;
   llvm::DenseMap<mlir::Operation *, Fragments> fragments; // of preloaded dots
 
   /// What threads may be at since the last barrier.

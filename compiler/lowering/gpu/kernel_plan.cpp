@@ -22,13 +22,13 @@ FailureOr<KernelPlan> KernelPlan::create(func::FuncOp kernel, const KernelOption
 }
 
 LogicalResult KernelPlan::decide(func::FuncOp kernel) {
-  // Warps share rows; a dot's operands go through shared memory; each part of a 1-D tile where it
+  // Warps share rows; a dot's operands go through shared memory; each 1-D tile along what it
   // is needed.
   if (failed(chooseWarps(kernel)) || failed(planDots(kernel)))
     return failure();
   planAlignment(kernel);
   planRegisterLoads(kernel);
-  planParts(kernel);
+  planSpreads(kernel);
   if (failed(checkOperations(kernel)))
     return failure();
   // Loops over shared loads are pipelined as far as memory allows.
@@ -63,7 +63,7 @@ LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
     for (Value result : op->getResults())
       if (isTwoDimensional(result)) {
         const RankedTensorType type = tileType(result);
-        if (!RowSplit::isRowCount(type.getDimSize(0)) || type.getDimSize(1) % 8 != 0) {
+        if (!WarpRows::isRowCount(type.getDimSize(0)) || type.getDimSize(1) % 8 != 0) {
           op->emitOpError("expects rows by sixteens (or 8) and columns by eights, found ") << type;
           isFine = false;
         }
@@ -106,13 +106,13 @@ DotPlan KernelPlan::dot(tile::DotOp op) const {
 
 Form KernelPlan::form(const DotPlan &plan, Type source) {
   if (plan.products == Products::Half)
-    return source.isF32() ? Form::Parts : Form::Raw;
+    return source.isF32() ? Form::Terms : Form::Raw;
   return source.isF32() ? Form::Raw : Form::Widened;
 }
 
 /// Registers of a row operand's fragments, for each 16 rows.
 static int64_t fragmentRegisters(const DotPlan &plan, int64_t k) {
-  return plan.products == Products::Half ? plan.partsA * ((k + 15) / 16) * 4 : k / 8 * 4;
+  return plan.products == Products::Half ? plan.termsA * ((k + 15) / 16) * 4 : k / 8 * 4;
 }
 
 BlockArgument argumentOf(Value view) {
@@ -135,8 +135,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
       op.emitOpError("expects an inner dimension by sixteens, found ") << op.getB().getType();
       isFine = false;
     }
-    for (const auto &[operand, parts] :
-         {std::pair(op.getA(), plan.partsA), std::pair(op.getB(), plan.partsB)}) {
+    for (const auto &[operand, terms] :
+         {std::pair(op.getA(), plan.termsA), std::pair(op.getB(), plan.termsB)}) {
       Load load = loadOf(operand);
       if (!load)
         continue;
@@ -144,15 +144,15 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
       const RankedTensorType type = load.getResult().getType();
       shared.raw = {0, type.getDimSize(0), type.getDimSize(1), type.getElementTypeBitWidth() / 8};
       const Form needed = form(plan, type.getElementType());
-      if (needed == Form::Parts)
-        while (static_cast<int>(shared.parts.size()) < parts)
-          shared.parts.push_back({0, type.getDimSize(0), type.getDimSize(1), 2});
+      if (needed == Form::Terms)
+        while (static_cast<int>(shared.terms.size()) < terms)
+          shared.terms.push_back({0, type.getDimSize(0), type.getDimSize(1), 2});
       if (needed == Form::Widened)
         shared.widened = SharedTile{0, type.getDimSize(0), type.getDimSize(1), 4};
       const bool isRowOperand = operand == op.getA() && operand != op.getB();
       const int64_t registers =
           fragmentRegisters(plan, type.getDimSize(op.getTransposeA() ? 0 : 1)) *
-          split(op.getResult().getType().getDimSize(0)).blocks;
+          warpRows(op.getResult().getType().getDimSize(0)).bands;
       const bool isOutside = load->getBlock() != op->getBlock();
       if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32)
         preloaded.insert(op);
@@ -231,9 +231,10 @@ LogicalResult KernelPlan::checkOperations(func::FuncOp kernel) const {
     if (auto transpose = dyn_cast<tile::TransposeOp>(op);
         transpose && !transpose.getValue().getType().getElementType().isF32())
       return op->emitOpError("expects a float32 tile on the GPU"), WalkResult::interrupt();
-    if (!isa<tensor::SplatOp, scf::ForOp, scf::WhileOp, scf::ConditionOp, scf::IfOp, scf::YieldOp,
-             func::FuncOp, func::ReturnOp>(op) &&
-        dialect != "tile" && dialect != "arith" && dialect != "math")
+    const bool isKnown = isa<tensor::SplatOp, scf::ForOp, scf::WhileOp, scf::ConditionOp, scf::IfOp,
+                             scf::YieldOp, func::FuncOp, func::ReturnOp>(op) ||
+                         dialect == "tile" || dialect == "arith" || dialect == "math";
+    if (!isKnown || isa<tile::ScaleRowsOp>(op)) // which only a rewrite of the CPU's makes
       return op->emitOpError("has no lowering for the GPU"), WalkResult::interrupt();
     return WalkResult::advance();
   });

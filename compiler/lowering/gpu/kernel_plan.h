@@ -1,6 +1,6 @@
 // What is decided about a kernel before a line of it is emitted: the products each dot uses, which
-// loads go through shared memory and in which form, which loops keep copies under way, which part
-// of a 1-D tile is needed where, and where in shared memory everything lies.
+// loads go through shared memory and in which form, which loops keep copies under way, along what
+// each 1-D tile is needed, and where in shared memory everything lies.
 //
 //   %q = tile.load                  needed once: fragments in registers, its shared memory is free
 //                                   afterwards
@@ -38,18 +38,18 @@ struct KernelOptions {
 
 enum class Products { Half, Tf32, Tf32x3 };
 
-/// How a dot is computed. Half: 16-bit operands, float32 ones as `parts` of them (1: rounded; 2: a
-/// high and a low part, all products but low times low). Tf32x3: float32 as two tf32 parts
+/// How a dot is computed. Half: 16-bit operands, float32 ones as `terms` of them (1: rounded; 2: a
+/// high and a low one, all products but low times low). Tf32x3: float32 as two tf32 terms
 /// likewise.
 struct DotPlan {
   Products products = Products::Half;
   mlir::Type element; // of the instruction: f16, bf16, or f32 for tf32
-  int partsA = 1;
-  int partsB = 1;
+  int termsA = 1;
+  int termsB = 1;
 };
 
-/// What a dot reads of a load: as loaded; float32 as 16-bit parts; 16-bit as float32.
-enum class Form { Raw, Parts, Widened };
+/// What a dot reads of a load: as loaded; float32 as 16-bit terms; 16-bit as float32.
+enum class Form { Raw, Terms, Widened };
 
 /// Bytes of shared memory.
 struct SharedRange {
@@ -61,7 +61,7 @@ struct SharedRange {
 struct SharedLoad {
   SharedTile raw; // stage 0; stage i lies i * raw.bytes() further
   int stages = 1;
-  llvm::SmallVector<SharedTile, 2> parts; // high, low; empty if not needed
+  llvm::SmallVector<SharedTile, 2> terms; // high, low; empty if not needed
   std::optional<SharedTile> widened;
   bool onlyPreloaded = true;       // every dot takes it from registers
   mlir::Operation *loop = nullptr; // the loop that keeps it under way; null: copied where it stands
@@ -82,7 +82,8 @@ struct PipelinedLoop {
   int stages = 1;
 };
 
-enum PartOfTile : unsigned { RowPart = 1, ColumnPart = 2 };
+/// How a 1-D tile lies in a warp's registers: a number for each row, for each column. Bits.
+enum Spread : unsigned { OverRows = 1, OverColumns = 2 };
 
 class KernelPlan {
 public:
@@ -94,7 +95,7 @@ public:
   int64_t threads() const { return warps * 32; }
   int numStages() const { return stages; }
   int64_t sharedBytes() const { return totalShared; }
-  RowSplit split(int64_t rows) const { return RowSplit::of(rows, warps); }
+  WarpRows warpRows(int64_t rows) const { return WarpRows::of(rows, warps); }
   DotPlan dot(tile::DotOp op) const;
   /// Null if the load does not go through shared memory.
   const SharedLoad *shared(mlir::Operation *load) const;
@@ -105,8 +106,8 @@ public:
   /// Registers get it from shared memory, 16 bytes a copy, as the lanes of an accumulator need it.
   bool comesThroughShared(Load load) const;
   static Form form(const DotPlan &plan, mlir::Type source);
-  /// PartOfTile bits of a 1-D tile.
-  unsigned parts(mlir::Value tile) const { return oneDimensional.lookup(tile); }
+  /// The spreads in which a 1-D tile is needed.
+  unsigned spreads(mlir::Value tile) const { return neededSpreads.lookup(tile); }
   /// Memory for what `op` exchanges between warps.
   SharedRange scratch(mlir::Operation *op) const { return scratchRanges.lookup(op); }
   /// Numbers of the parameters that are tensor arguments of whose rows it loads or stores tiles:
@@ -122,7 +123,7 @@ private:
   void planLoops(mlir::func::FuncOp kernel);
   void groupCopies(mlir::Block *block);
   bool isNeededBefore(Load load, mlir::Operation *later) const;
-  void planParts(mlir::func::FuncOp kernel);
+  void planSpreads(mlir::func::FuncOp kernel);
   mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
   int64_t scratchBytes(mlir::Operation *op) const;
   int64_t allocate(mlir::Block *block, int64_t base);
@@ -136,7 +137,7 @@ private:
   llvm::MapVector<mlir::Operation *, SharedLoad> loads;
   llvm::MapVector<mlir::Operation *, PipelinedLoop> loops;
   llvm::SmallPtrSet<mlir::Operation *, 8> preloaded; // dots
-  llvm::DenseMap<mlir::Value, unsigned> oneDimensional;
+  llvm::DenseMap<mlir::Value, unsigned> neededSpreads;
   llvm::DenseMap<mlir::Operation *, SharedRange> scratchRanges;
   int64_t totalShared = 0;
 };

@@ -7,9 +7,9 @@ namespace nysjit::gpu {
 SmallVector<Value> KernelEmitter::valuesFor(ValueRange carried, ValueRange values) {
   SmallVector<Value> all;
   for (auto [place, value] : llvm::zip_equal(carried, values))
-    for (unsigned form : formsOf(place)) {
+    for (unsigned spread : spreadsOf(place)) {
       if (tileType(value))
-        llvm::append_range(all, registersOf(value, form));
+        llvm::append_range(all, registersOf(value, spread));
       else
         all.push_back(scalars.lookup(value));
     }
@@ -19,14 +19,14 @@ SmallVector<Value> KernelEmitter::valuesFor(ValueRange carried, ValueRange value
 void KernelEmitter::mapCarried(ValueRange carried, ValueRange values) {
   size_t next = 0;
   for (Value place : carried)
-    for (unsigned form : formsOf(place)) {
+    for (unsigned spread : spreadsOf(place)) {
       if (!tileType(place)) {
         scalars.map(place, values[next++]);
         continue;
       }
-      const size_t count = registerCount(tileType(place), form);
+      const size_t count = registerCount(tileType(place), spread);
       const ValueRange own = values.slice(next, count);
-      setRegisters(place, Registers(own.begin(), own.end()), form);
+      setRegisters(place, Registers(own.begin(), own.end()), spread);
       next += count;
     }
 }
@@ -64,14 +64,14 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
     initial.push_back(e.i32(0)); // the stage in use
   }
 
-  // A turn starts with what is under way before the loop or at the end of a turn, which only the
-  // turn itself can tell: if that is more than it was emitted for, once more. A pipelined loop's
-  // turns start with a barrier.
+  // An iteration starts with what is under way before the loop or at the end of an iteration, which
+  // only the iteration itself can tell: if that is more than it was emitted for, once more. A
+  // pipelined loop's iterations start with a barrier.
   const UnderWay before = underWay;
   scf::ForOp lowered;
   for (UnderWay start = before;; start.add(underWay), lowered.erase()) {
     underWay = start;
-    lowered = emitTurns(loop, lower, upper, step, initial);
+    lowered = emitIterations(loop, lower, upper, step, initial);
     if (pipeline || start.covers(underWay))
       break;
   }
@@ -81,8 +81,8 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
 }
 
 /// The loop itself. Of a pipelined one, the last of `initial` is the stage in use.
-scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, Value step,
-                                    ValueRange initial) {
+scf::ForOp KernelEmitter::emitIterations(scf::ForOp loop, Value lower, Value upper, Value step,
+                                         ValueRange initial) {
   OpBuilder &b = e.builder;
   const Location loc = e.loc;
   const PipelinedLoop *pipeline = plan.pipelined(loop);
@@ -94,18 +94,18 @@ scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, V
     b.setInsertionPointToStart(lowered.getBody());
   scalars.map(loop.getInductionVar(), lowered.getInductionVar());
   mapCarried(loop.getRegionIterArgs(), lowered.getRegionIterArgs());
-  Value slot;
+  Value stage;
   if (pipeline) {
-    slot = lowered.getRegionIterArgs().back();
-    emitPipelinedBody(loop, *pipeline, lowered.getInductionVar(), upper, step, slot);
+    stage = lowered.getRegionIterArgs().back();
+    emitPipelinedBody(loop, *pipeline, lowered.getInductionVar(), upper, step, stage);
   }
   emitBlock(loop.getBody());
   e.loc = loc;
   SmallVector<Value> yielded = valuesFor(loop.getResults(), loop.getYieldedValues());
   if (pipeline) {
-    Value following = e.add(slot, 1);
+    Value following = e.add(stage, 1);
     yielded.push_back(pipeline->stages == 1
-                          ? slot
+                          ? stage
                           : e.select(e.equal(following, pipeline->stages), e.i32(0), following));
   }
   if (!initial.empty())
@@ -116,7 +116,7 @@ scf::ForOp KernelEmitter::emitTurns(scf::ForOp loop, Value lower, Value upper, V
 /// The head of an iteration: this one's copies have arrived for all warps, and all warps are done
 /// with the stage that the copies of a later iteration now fill.
 void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipeline,
-                                      Value induction, Value upper, Value step, Value slot) {
+                                      Value induction, Value upper, Value step, Value stage) {
   const Location loc = e.loc;
   const int ahead = pipeline.stages - 1;
   const bool isAsynchronous = anyIsAsynchronous(pipeline);
@@ -124,8 +124,8 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
     e.waitForCopies(ahead - 1);
   barrier();
   Value later = e.add(induction, e.mul(step, ahead));
-  // (slot + stages - 1) % stages
-  Value filled = ahead == 0 ? Value() : e.select(e.equal(slot, 0), e.i32(ahead), e.add(slot, -1));
+  // (stage + stages - 1) % stages
+  Value filled = ahead == 0 ? Value() : e.select(e.equal(stage, 0), e.i32(ahead), e.add(stage, -1));
   auto start = [&] {
     IRMapping outer = scalars;
     scalars.map(loop.getInductionVar(), later);
@@ -149,10 +149,10 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
   }
   bool converts = false;
   for (Load load : pipeline.loads) {
-    slots[load] = ahead == 0 ? Value() : slot;
+    stagesInUse[load] = ahead == 0 ? Value() : stage;
     if (needsConversion(load)) {
       e.loc = load->getLoc();
-      convertForms(load, slots[load]);
+      convertForms(load, stagesInUse[load]);
       converts = true;
     }
   }
@@ -168,7 +168,7 @@ void KernelEmitter::emitWhile(scf::WhileOp loop) {
   scf::WhileOp lowered;
   for (UnderWay start = before;; start.add(underWay), lowered.erase()) { // as in emitFor
     underWay = start;
-    lowered = emitTurns(loop, initial);
+    lowered = emitIterations(loop, initial);
     if (start.covers(underWay))
       break;
   }
@@ -176,15 +176,15 @@ void KernelEmitter::emitWhile(scf::WhileOp loop) {
   mapCarried(loop.getResults(), lowered.getResults());
 }
 
-scf::WhileOp KernelEmitter::emitTurns(scf::WhileOp loop, ValueRange initial) {
+scf::WhileOp KernelEmitter::emitIterations(scf::WhileOp loop, ValueRange initial) {
   OpBuilder &b = e.builder;
   const Location loc = e.loc;
   SmallVector<Type> forwarded; // by the condition to the body, and to what is after the loop
   for (Value result : loop.getResults())
-    for (unsigned form : formsOf(result)) {
+    for (unsigned spread : spreadsOf(result)) {
       const RankedTensorType tile = tileType(result);
       const Type element = tile ? tile.getElementType() : result.getType();
-      forwarded.append(tile ? registerCount(tile, form) : 1,
+      forwarded.append(tile ? registerCount(tile, spread) : 1,
                        tile && isa<FloatType>(element) ? e.f32Type() : element);
     }
   auto lowered = scf::WhileOp::create(b, loc, forwarded, initial);

@@ -6,6 +6,8 @@
 #include "compiler/lowering/gpu/rewrites.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Transforms/CSE.h"
 
 using namespace mlir;
 namespace nysjit::gpu {
@@ -50,40 +52,40 @@ void KernelEmitter::run(StringRef name) {
 
 //===- Values ---------------------------------------------------------------------------------===//
 
-SmallVector<Value> &KernelEmitter::registersOf(Value tile, unsigned part) {
-  return registers[{tile, part}];
+SmallVector<Value> &KernelEmitter::registersOf(Value tile, unsigned spread) {
+  return registers[{tile, spread}];
 }
 
-void KernelEmitter::setRegisters(Value tile, Registers values, unsigned part) {
-  registers[{tile, part}] = SmallVector<Value>(values.begin(), values.end());
+void KernelEmitter::setRegisters(Value tile, Registers values, unsigned spread) {
+  registers[{tile, spread}] = SmallVector<Value>(values.begin(), values.end());
 }
 
-/// The forms in which registers hold a value: one, but for 1-D tiles, which have a form for each
-/// part that is needed.
-SmallVector<unsigned> KernelEmitter::formsOf(Value value) const {
+/// How registers hold a value: in one way, 0, but for 1-D tiles, which lie there in each spread
+/// that is needed.
+SmallVector<unsigned> KernelEmitter::spreadsOf(Value value) const {
   if (!isOneDimensional(value))
     return {0};
-  SmallVector<unsigned> forms;
-  for (unsigned part : {RowPart, ColumnPart})
-    if (plan.parts(value) & part)
-      forms.push_back(part);
-  return forms;
+  SmallVector<unsigned> all;
+  for (unsigned spread : {OverRows, OverColumns})
+    if (plan.spreads(value) & spread)
+      all.push_back(spread);
+  return all;
 }
 
-size_t KernelEmitter::registerCount(RankedTensorType type, unsigned form) const {
+size_t KernelEmitter::registerCount(RankedTensorType type, unsigned spread) const {
   const int64_t length = type.getDimSize(0);
-  if (form == 0)
-    return plan.split(length).rowRegisters() * type.getDimSize(1) / 4;
-  if (form == RowPart)
-    return plan.split(length).rowRegisters();
+  if (spread == 0)
+    return plan.warpRows(length).rowRegisters() * type.getDimSize(1) / 4;
+  if (spread == OverRows)
+    return plan.warpRows(length).rowRegisters();
   return length == 1 ? 1 : length / 4;
 }
 
-Value KernelEmitter::firstRow(const RowSplit &split) {
-  if (split.warps == 1)
+Value KernelEmitter::firstRow(const WarpRows &warpRows) {
+  if (warpRows.warps == 1)
     return e.i32(0);
-  Value index = split.warps == plan.numWarps() ? warp : e.bitAnd(warp, split.warps - 1);
-  return e.mul(index, split.blocks * 16);
+  Value index = warpRows.warps == plan.numWarps() ? warp : e.bitAnd(warp, warpRows.warps - 1);
+  return e.mul(index, warpRows.bands * 16);
 }
 
 //===- Operations -----------------------------------------------------------------------------===//
@@ -176,8 +178,8 @@ Value KernelEmitter::emitElement(Operation *op, ValueRange operands) {
 void KernelEmitter::emitElementwise(Operation *op) {
   Value result = op->getResult(0);
   const RankedTensorType type = tileType(result);
-  for (unsigned form : formsOf(result)) {
-    const size_t count = registerCount(type, form);
+  for (unsigned spread : spreadsOf(result)) {
+    const size_t count = registerCount(type, spread);
     Registers values;
     // What repeats one scalar.
     if (auto splat = dyn_cast<tensor::SplatOp>(op)) {
@@ -187,7 +189,7 @@ void KernelEmitter::emitElementwise(Operation *op) {
       values.assign(
           count, arith::ConstantOp::create(e.builder, e.loc, repeated.getSplatValue<TypedAttr>()));
     } else if (isa<arith::ExtFOp>(op)) { // 16-bit tiles are float32 in registers
-      llvm::append_range(values, registersOf(op->getOperand(0), form));
+      llvm::append_range(values, registersOf(op->getOperand(0), spread));
     } else {
       // a b + c in one rounding where the product has no other use. A softmax's logit has one, the
       // maximum, and must be the same rounded number in both: at scores of 1e20 half a unit in the
@@ -203,53 +205,53 @@ void KernelEmitter::emitElementwise(Operation *op) {
       for (size_t i = 0; i < count; ++i) {
         SmallVector<Value> operands;
         for (Value operand : op->getOperands())
-          operands.push_back(tileType(operand) ? registersOf(operand, form)[i]
+          operands.push_back(tileType(operand) ? registersOf(operand, spread)[i]
                                                : scalars.lookup(operand));
         if (fused) {
           Value other = isa<arith::SubFOp>(op) ? e.negate(operands[1]) : operands[1];
-          values.push_back(e.fma(registersOf(fused.getLhs(), form)[i],
-                                 registersOf(fused.getRhs(), form)[i], other));
+          values.push_back(e.fma(registersOf(fused.getLhs(), spread)[i],
+                                 registersOf(fused.getRhs(), spread)[i], other));
         } else {
           values.push_back(emitElement(op, operands));
         }
       }
     }
-    setRegisters(result, values, form);
+    setRegisters(result, values, spread);
   }
 }
 
 void KernelEmitter::emitBroadcast(tile::BroadcastOp op) {
   const RankedTensorType type = tileType(op.getResult());
-  const RowSplit split = plan.split(type.getDimSize(0));
+  const WarpRows warpRows = plan.warpRows(type.getDimSize(0));
   const bool isRow = op.getAxis() == 0;
-  ArrayRef<Value> part = registersOf(op.getValue(), isRow ? RowPart : ColumnPart);
+  ArrayRef<Value> line = registersOf(op.getValue(), isRow ? OverRows : OverColumns);
   Registers values;
-  for (int64_t block = 0; block < split.blocks; ++block)
+  for (int64_t band = 0; band < warpRows.bands; ++band)
     for (int64_t piece = 0; piece < type.getDimSize(1) / 8; ++piece)
-      for (int64_t element = 0; element < 2 * split.halves; ++element)
-        values.push_back(isRow ? part[block * split.halves + element / 2]
-                               : part[piece * 2 + element % 2]);
+      for (int64_t element = 0; element < 2 * warpRows.halves; ++element)
+        values.push_back(isRow ? line[band * warpRows.halves + element / 2]
+                               : line[piece * 2 + element % 2]);
   setRegisters(op.getResult(), values);
 }
 
 void KernelEmitter::emitIota(tile::IotaOp op) {
   const int64_t length = tileType(op.getResult()).getDimSize(0);
-  const unsigned parts = plan.parts(op.getResult());
-  if (parts & RowPart) {
-    const RowSplit split = plan.split(length);
-    Value first = e.add(firstRow(split), laneRow);
+  const unsigned spreads = plan.spreads(op.getResult());
+  if (spreads & OverRows) {
+    const WarpRows warpRows = plan.warpRows(length);
+    Value first = e.add(firstRow(warpRows), laneRow);
     Registers values;
-    for (int64_t block = 0; block < split.blocks; ++block)
-      for (int64_t half = 0; half < split.halves; ++half)
-        values.push_back(e.add(first, block * 16 + half * 8));
-    setRegisters(op.getResult(), values, RowPart);
+    for (int64_t band = 0; band < warpRows.bands; ++band)
+      for (int64_t half = 0; half < warpRows.halves; ++half)
+        values.push_back(e.add(first, band * 16 + half * 8));
+    setRegisters(op.getResult(), values, OverRows);
   }
-  if (parts & ColumnPart) {
+  if (spreads & OverColumns) {
     Registers values;
     for (int64_t piece = 0; piece < length / 8; ++piece)
       for (int64_t element = 0; element < 2; ++element)
         values.push_back(e.add(laneColumn, piece * 8 + element));
-    setRegisters(op.getResult(), values, ColumnPart);
+    setRegisters(op.getResult(), values, OverColumns);
   }
 }
 
@@ -274,8 +276,13 @@ LogicalResult lowerTiles(ModuleOp module,
     KernelOptions options = optionsOf(result.name);
     options.aligned = true;
     forgetDotMasks(kernel);
-    expandMasks(kernel);
-    expandSums(kernel);
+    const bool hasMasks = expandMasks(kernel);
+    const bool hasSums = expandSums(kernel);
+    if (hasMasks || hasSums) { // several of them start from the same numbers
+      IRRewriter rewriter(kernel.getContext());
+      DominanceInfo dominance(kernel);
+      eliminateCommonSubExpressions(rewriter, dominance, kernel);
+    }
     FailureOr<KernelPlan> plan = KernelPlan::create(kernel, options);
     if (failed(plan))
       return failure();

@@ -1,6 +1,6 @@
 // Tile IR to GPU kernels: each kernel becomes a func.func with tile.threads, its parameters the
-// source's own (pointers in global memory), program id = ctaid.x, in scf, arith and llvm operations
-// and nvvm intrinsics.
+// source's own (pointers in global memory), a cell's number = ctaid.x, in scf, arith and llvm
+// operations and nvvm intrinsics.
 #pragma once
 #include "compiler/lowering/gpu/kernel_plan.h"
 #include "mlir/IR/BuiltinOps.h"

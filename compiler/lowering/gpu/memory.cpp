@@ -64,43 +64,43 @@ void KernelEmitter::emitLoad(Load load) {
   if (type.getRank() == 2)
     return setRegisters(load.getResult(), loadRows(load));
   Value row = scalars.lookup(load.getRow());
-  for (PartOfTile part : {RowPart, ColumnPart})
-    if (plan.parts(load.getResult()) & part)
-      setRegisters(load.getResult(), loadPart(load, row, part), part);
+  for (Spread spread : {OverRows, OverColumns})
+    if (plan.spreads(load.getResult()) & spread)
+      setRegisters(load.getResult(), loadSpread(load, row, spread), spread);
 }
 
 /// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of
 /// ldmatrix is one 8x8 piece.
 Registers KernelEmitter::registersFromShared(Load load) {
   const RankedTensorType type = load.getResult().getType();
-  const RowSplit split = plan.split(type.getDimSize(0));
+  const WarpRows warpRows = plan.warpRows(type.getDimSize(0));
   SharedOperand operand = sharedForm(load, Form::Raw, 0);
   underWay.reads.push_back(operand.range);
-  operand.base = e.offset(operand.base, e.mul(firstRow(split), operand.tile.rowBytes()));
+  operand.base = e.offset(operand.base, e.mul(firstRow(warpRows), operand.tile.rowBytes()));
   const int64_t pieces = operand.tile.chunks();
-  Registers values(split.rowRegisters() * pieces * 2);
-  auto set = [&](int64_t block, int64_t piece, int64_t half, Value packed) {
+  Registers values(warpRows.rowRegisters() * pieces * 2);
+  auto set = [&](int64_t band, int64_t piece, int64_t half, Value packed) {
     auto [low, high] = e.unpack(type.getElementType(), packed);
-    const int64_t at = ((block * pieces + piece) * split.halves + half) * 2;
+    const int64_t at = ((band * pieces + piece) * warpRows.halves + half) * 2;
     values[at] = low;
     values[at + 1] = high;
   };
-  for (int64_t block = 0; block < split.blocks; ++block)
+  for (int64_t band = 0; band < warpRows.bands; ++band)
     for (int64_t piece = 0; piece < pieces; piece += 2) {
       // Matrices (half 0, piece), (half 1, piece), (half 0, piece + 1), ...; with 8 rows the halves
       // are left out.
       const int64_t width = std::min<int64_t>(2, pieces - piece);
-      const bool isWhole = split.halves == 2;
+      const bool isWhole = warpRows.halves == 2;
       Value rows = e.bitAnd(lane, isWhole ? 15 : 7);
       Value chunks = width == 1 ? e.i32(0)
                      : isWhole  ? e.divide(lane, 16)
                                 : e.bitAnd(e.divide(lane, 8), 1);
       const Registers matrices =
-          loadMatrices(operand, e.i32(block * 16), e.i32(piece), rows, chunks,
-                       static_cast<int>(width * split.halves), /*transposed=*/false);
+          loadMatrices(operand, e.i32(band * 16), e.i32(piece), rows, chunks,
+                       static_cast<int>(width * warpRows.halves), /*transposed=*/false);
       for (int64_t i = 0; i < width; ++i)
-        for (int64_t half = 0; half < split.halves; ++half)
-          set(block, piece + i, half, matrices[i * split.halves + half]);
+        for (int64_t half = 0; half < warpRows.halves; ++half)
+          set(band, piece + i, half, matrices[i * warpRows.halves + half]);
     }
   return values;
 }
@@ -114,18 +114,18 @@ Registers KernelEmitter::valuesInside(Load load, Value number, llvm::function_re
 
 Registers KernelEmitter::loadRows(Load load) {
   const MemoryView &view = views[load.getView()];
-  const RowSplit split = plan.split(load.getResult().getType().getDimSize(0));
+  const WarpRows warpRows = plan.warpRows(load.getResult().getType().getDimSize(0));
   const bool aligned = options.aligned || !view.isArgument;
   const Registers zeros(view.columns / 4, e.f32(0));
-  Value first = firstRow(split);
+  Value first = firstRow(warpRows);
   if (!load.isGather())
     first = e.add(scalars.lookup(load.getRow()), first);
   first = e.add(first, laneRow);
   Value column = e.offset(view.address, e.mul(laneColumn, bytesOf(view.element)));
-  Registers values(split.rowRegisters() * view.columns / 4);
-  for (int64_t block = 0; block < split.blocks; ++block)
-    for (int64_t half = 0; half < split.halves; ++half) {
-      Value at = e.add(first, block * 16 + half * 8);
+  Registers values(warpRows.rowRegisters() * view.columns / 4);
+  for (int64_t band = 0; band < warpRows.bands; ++band)
+    for (int64_t half = 0; half < warpRows.halves; ++half) {
+      Value at = e.add(first, band * 16 + half * 8);
       if (load.isGather())
         at = numberAt(load.getRow(), at, /*ahead=*/nullptr);
       Registers loaded = valuesInside(
@@ -143,28 +143,28 @@ Registers KernelEmitter::loadRows(Load load) {
           zeros);
       for (int64_t piece = 0; piece < view.columns / 8; ++piece)
         for (int64_t element = 0; element < 2; ++element)
-          values[((block * (view.columns / 8) + piece) * split.halves + half) * 2 + element] =
+          values[((band * (view.columns / 8) + piece) * warpRows.halves + half) * 2 + element] =
               loaded[piece * 2 + element];
     }
   return values;
 }
 
 /// The elements this thread holds.
-Registers KernelEmitter::loadPart(Load load, Value start, PartOfTile part) {
+Registers KernelEmitter::loadSpread(Load load, Value start, Spread spread) {
   const MemoryView &view = views[load.getView()];
   const int64_t length = load.getResult().getType().getDimSize(0);
-  const RowSplit split = plan.split(length);
+  const WarpRows warpRows = plan.warpRows(length);
   SmallVector<int64_t> steps; // from the thread's first element
-  if (part == RowPart) {
-    for (int64_t block = 0; block < split.blocks; ++block)
-      for (int64_t half = 0; half < split.halves; ++half)
-        steps.push_back(block * 16 + half * 8);
+  if (spread == OverRows) {
+    for (int64_t band = 0; band < warpRows.bands; ++band)
+      for (int64_t half = 0; half < warpRows.halves; ++half)
+        steps.push_back(band * 16 + half * 8);
   } else {
     for (int64_t piece = 0; piece < length / 8; ++piece)
       for (int64_t element = 0; element < 2; ++element)
         steps.push_back(piece * 8 + element);
   }
-  Value first = e.add(start, part == RowPart ? e.add(firstRow(split), laneRow) : laneColumn);
+  Value first = e.add(start, spread == OverRows ? e.add(firstRow(warpRows), laneRow) : laneColumn);
   Value address = e.offset(view.address, e.mul(e.widen(first), bytesOf(view.element)));
   Registers values;
   for (int64_t step : steps)
@@ -209,57 +209,66 @@ bool KernelEmitter::mayOverwriteUnread(tile::StoreOp store, bool hasCopies) cons
 }
 
 void KernelEmitter::emitStore(tile::StoreOp store) {
-  const MemoryView &view = views[store.getView()];
   const RankedTensorType type = store.getValue().getType();
-  Value start = scalars.lookup(store.getRow());
   const bool hasCopies =
-      type.getRank() == 1 || plan.split(type.getDimSize(0)).warps < plan.numWarps();
+      type.getRank() == 1 || plan.warpRows(type.getDimSize(0)).warps < plan.numWarps();
   if (mayOverwriteUnread(store, hasCopies))
     barrier();
   underWay.stored.insert(baseOf(store.getView()));
-  if (type.getRank() == 2) {
-    const RowSplit split = plan.split(type.getDimSize(0));
-    const bool aligned = options.aligned || !view.isArgument;
-    const SmallVector<Value> values = registersOf(store.getValue());
-    Value first = e.add(e.add(start, firstRow(split)), laneRow);
-    Value column = e.offset(e.offset(view.address, e.mul(e.widen(first), view.rowBytes)),
-                            e.mul(laneColumn, bytesOf(view.element)));
-    for (int64_t block = 0; block < split.blocks; ++block)
-      for (int64_t half = 0; half < split.halves; ++half) {
-        Value at = e.add(first, block * 16 + half * 8);
-        Value holds = e.below(at, view.length);
-        if (split.warps < plan.numWarps())
-          holds = e.both(holds, e.less(warp, e.i32(split.warps)));
-        e.when(holds, [&] {
-          Value address = e.offset(column, e.mul(view.rowBytes, block * 16 + half * 8));
-          for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
-            const int64_t at = ((block * (view.columns / 8) + piece) * split.halves + half) * 2;
-            storePair(e, view.element, values[at], values[at + 1],
-                      e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
-          }
-        });
-      }
-    return;
-  }
+  if (type.getRank() == 2)
+    storeRows(store);
+  else
+    storeLine(store);
+}
+
+void KernelEmitter::storeRows(tile::StoreOp store) {
+  const MemoryView &view = views[store.getView()];
+  Value start = scalars.lookup(store.getRow());
+  const WarpRows warpRows = plan.warpRows(store.getValue().getType().getDimSize(0));
+  const bool aligned = options.aligned || !view.isArgument;
+  const SmallVector<Value> values = registersOf(store.getValue());
+  Value first = e.add(e.add(start, firstRow(warpRows)), laneRow);
+  Value column = e.offset(e.offset(view.address, e.mul(e.widen(first), view.rowBytes)),
+                          e.mul(laneColumn, bytesOf(view.element)));
+  for (int64_t band = 0; band < warpRows.bands; ++band)
+    for (int64_t half = 0; half < warpRows.halves; ++half) {
+      Value at = e.add(first, band * 16 + half * 8);
+      Value holds = e.below(at, view.length);
+      if (warpRows.warps < plan.numWarps())
+        holds = e.both(holds, e.less(warp, e.i32(warpRows.warps)));
+      e.when(holds, [&] {
+        Value address = e.offset(column, e.mul(view.rowBytes, band * 16 + half * 8));
+        for (int64_t piece = 0; piece < view.columns / 8; ++piece) {
+          const int64_t at = ((band * (view.columns / 8) + piece) * warpRows.halves + half) * 2;
+          storePair(e, view.element, values[at], values[at + 1],
+                    e.offset(address, piece * 8 * bytesOf(view.element)), aligned);
+        }
+      });
+    }
+}
+
+void KernelEmitter::storeLine(tile::StoreOp store) {
+  const MemoryView &view = views[store.getView()];
+  Value start = scalars.lookup(store.getRow());
   auto storeAt = [&](Value condition, Value number, Value value) {
     e.when(e.both(condition, e.below(number, view.length)), [&] {
       storeElement(e, view.element, value,
                    e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element))));
     });
   };
-  const int64_t length = type.getDimSize(0);
+  const int64_t length = store.getValue().getType().getDimSize(0);
   if (length == 1) // a scalar
-    return storeAt(e.equal(thread, 0), start, registersOf(store.getValue(), ColumnPart)[0]);
-  if (plan.parts(store.getValue()) & RowPart) {
-    const RowSplit split = plan.split(length);
-    Value first = e.add(e.add(start, firstRow(split)), laneRow);
+    return storeAt(e.equal(thread, 0), start, registersOf(store.getValue(), OverColumns)[0]);
+  if (plan.spreads(store.getValue()) & OverRows) {
+    const WarpRows warpRows = plan.warpRows(length);
+    Value first = e.add(e.add(start, firstRow(warpRows)), laneRow);
     Value holds = e.equal(laneColumn, 0);
-    if (split.warps < plan.numWarps())
-      holds = e.both(holds, e.less(warp, e.i32(split.warps)));
-    for (int64_t block = 0; block < split.blocks; ++block)
-      for (int64_t half = 0; half < split.halves; ++half)
-        storeAt(holds, e.add(first, block * 16 + half * 8),
-                registersOf(store.getValue(), RowPart)[block * split.halves + half]);
+    if (warpRows.warps < plan.numWarps())
+      holds = e.both(holds, e.less(warp, e.i32(warpRows.warps)));
+    for (int64_t band = 0; band < warpRows.bands; ++band)
+      for (int64_t half = 0; half < warpRows.halves; ++half)
+        storeAt(holds, e.add(first, band * 16 + half * 8),
+                registersOf(store.getValue(), OverRows)[band * warpRows.halves + half]);
     return;
   }
   Value first = e.add(start, laneColumn);
@@ -267,7 +276,7 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
   for (int64_t piece = 0; piece < length / 8; ++piece)
     for (int64_t element = 0; element < 2; ++element)
       storeAt(holds, e.add(first, piece * 8 + element),
-              registersOf(store.getValue(), ColumnPart)[piece * 2 + element]);
+              registersOf(store.getValue(), OverColumns)[piece * 2 + element]);
 }
 
 } // namespace nysjit::gpu

@@ -1,5 +1,5 @@
-// Which copies are under way together, and where in shared memory what is copied and exchanged
-// lies.
+// Which copies are under way together, and where in shared memory lies what is copied and what
+// warps exchange.
 #include "compiler/lowering/gpu/kernel_plan.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -109,7 +109,7 @@ void KernelPlan::planLoops(func::FuncOp kernel) {
 /// Whether anything reads the load's shared memory before `later`, a load of the same block.
 bool KernelPlan::isNeededBefore(Load load, Operation *later) const {
   const SharedLoad &shared = loads.find(load)->second;
-  if (comesThroughShared(load) || !shared.parts.empty() || shared.widened)
+  if (comesThroughShared(load) || !shared.terms.empty() || shared.widened)
     return true; // where it stands
   return llvm::any_of(load->getUsers(), [&](Operation *user) {
     auto dot = dyn_cast<tile::DotOp>(user);
@@ -125,10 +125,10 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
     const RankedTensorType type = reduce.getValue().getType();
     if (type.getRank() == 1)
       return 128;
-    const unsigned made = reduce.getAxis() == 1 ? RowPart : ColumnPart;
+    const unsigned made = reduce.getAxis() == 1 ? OverRows : OverColumns;
     // last
     const int64_t spread =
-        parts(reduce.getResult()) & ~made ? type.getDimSize(1 - reduce.getAxis()) * 4 : 0;
+        spreads(reduce.getResult()) & ~made ? type.getDimSize(1 - reduce.getAxis()) * 4 : 0;
     return (reduce.getAxis() == 0 ? warps * type.getDimSize(1) * 4 : 0) + spread;
   }
   if (auto transpose = dyn_cast<tile::TransposeOp>(op))
@@ -159,8 +159,8 @@ int64_t KernelPlan::allocate(Block *block, int64_t base) {
   };
   auto placeLoad = [&](SharedLoad &load, int64_t &top) {
     load.raw.offset = place(top, load.raw.bytes() * load.stages);
-    for (SharedTile &part : load.parts)
-      part.offset = place(top, part.bytes());
+    for (SharedTile &term : load.terms)
+      term.offset = place(top, term.bytes());
     if (load.widened)
       load.widened->offset = place(top, load.widened->bytes());
   };

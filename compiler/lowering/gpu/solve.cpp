@@ -44,16 +44,16 @@ void KernelEmitter::emitSolve(tile::TriangularSolveOp op) {
   barrier();
   // Back to registers.
   underWay.reads.push_back(plan.scratch(op));
-  const RowSplit split = plan.split(rows);
-  Value first = e.add(firstRow(split), laneRow);
-  Registers values(split.rowRegisters() * columns / 4);
-  for (int64_t block = 0; block < split.blocks; ++block)
-    for (int64_t half = 0; half < split.halves; ++half) {
+  const WarpRows warpRows = plan.warpRows(rows);
+  Value first = e.add(firstRow(warpRows), laneRow);
+  Registers values(warpRows.rowRegisters() * columns / 4);
+  for (int64_t band = 0; band < warpRows.bands; ++band)
+    for (int64_t half = 0; half < warpRows.halves; ++half) {
       Value row = e.offset(
-          x, e.mul(e.add(e.mul(e.add(first, block * 16 + half * 8), columns), laneColumn), 4));
+          x, e.mul(e.add(e.mul(e.add(first, band * 16 + half * 8), columns), laneColumn), 4));
       for (int64_t piece = 0; piece < columns / 8; ++piece) {
         Value pair = e.load(VectorType::get({2}, e.f32Type()), e.offset(row, piece * 32), 8);
-        const int64_t at = ((block * (columns / 8) + piece) * split.halves + half) * 2;
+        const int64_t at = ((band * (columns / 8) + piece) * warpRows.halves + half) * 2;
         values[at] = e.element(pair, 0);
         values[at + 1] = e.element(pair, 1);
       }

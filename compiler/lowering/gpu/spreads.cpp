@@ -7,40 +7,42 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-/// The part in which a value comes about, 0 if any will do.
-static unsigned naturalPart(Value value, unsigned depth = 0) {
+/// The spread in which a value comes about, 0 if any will do.
+static unsigned naturalSpread(Value value, unsigned depth = 0) {
   Operation *op = value.getDefiningOp();
   if (!op || depth > 16)
     return 0;
   if (auto reduce = dyn_cast<tile::ReduceOp>(op))
-    return reduce.getAxis() == 1 ? RowPart : ColumnPart;
+    return reduce.getAxis() == 1 ? OverRows : OverColumns;
   if (auto loop = dyn_cast<scf::ForOp>(op)) // that of what the body makes
-    return naturalPart(loop.getYieldedValues()[cast<OpResult>(value).getResultNumber()], depth + 1);
+    return naturalSpread(loop.getYieldedValues()[cast<OpResult>(value).getResultNumber()],
+                         depth + 1);
   if (auto loop = dyn_cast<scf::WhileOp>(op)) {
     Value last = loop.getConditionOp().getArgs()[cast<OpResult>(value).getResultNumber()];
     if (auto carried = dyn_cast<BlockArgument>(last);
         carried && carried.getOwner() == loop.getBeforeBody())
       last = loop.getYieldOp().getOperand(carried.getArgNumber());
-    return naturalPart(last, depth + 1);
+    return naturalSpread(last, depth + 1);
   }
   if (isa<tile::LoadOp, tile::IotaOp, tensor::SplatOp, arith::ConstantOp>(op))
     return 0;
   for (Value operand : op->getOperands())
     if (isOneDimensional(operand))
-      if (unsigned part = naturalPart(operand, depth + 1))
-        return part;
+      if (unsigned spread = naturalSpread(operand, depth + 1))
+        return spread;
   return 0;
 }
 
-/// Adds `parts` to what a value needs; false if it had them.
-static bool need(llvm::DenseMap<Value, unsigned> &needed, Value value, unsigned parts) {
+/// Adds `spreads` to what a value needs; false if it had them.
+static bool need(llvm::DenseMap<Value, unsigned> &needed, Value value, unsigned spreads) {
   unsigned &known = needed[value];
   const unsigned before = known;
-  known |= parts;
+  known |= spreads;
   return known != before;
 }
 
-/// What stands for one carried tile: it has the parts that its uses in the loop and after it need.
+/// What stands for one carried tile: it has the spreads that its uses in the loop and after it
+/// need.
 /// What it starts from and what the body yields must have those, and may have others for uses of
 /// their own.
 using CarriedTile = std::pair<SmallVector<Value, 2>, SmallVector<Value, 2>>; // uses, sources
@@ -63,42 +65,42 @@ static SmallVector<CarriedTile> carriedTiles(Operation *op) {
   return carried;
 }
 
-void KernelPlan::planParts(func::FuncOp kernel) {
+void KernelPlan::planSpreads(func::FuncOp kernel) {
   auto propagate = [&] {
     for (bool changed = true; changed;) {
       changed = false;
       kernel.walk([&](Operation *op) {
         if (auto broadcast = dyn_cast<tile::BroadcastOp>(op)) {
-          changed |= need(oneDimensional, broadcast.getValue(),
-                          broadcast.getAxis() == 0 ? RowPart : ColumnPart);
+          changed |= need(neededSpreads, broadcast.getValue(),
+                          broadcast.getAxis() == 0 ? OverRows : OverColumns);
           return;
         }
         for (const auto &[uses, sources] : carriedTiles(op)) {
-          unsigned parts = 0;
+          unsigned spreads = 0;
           for (Value use : uses)
-            parts |= oneDimensional[use];
+            spreads |= neededSpreads[use];
           for (Value place : llvm::concat<const Value>(uses, sources))
-            changed |= need(oneDimensional, place, parts);
+            changed |= need(neededSpreads, place, spreads);
         }
         if (op->getNumResults() != 1 || !isOneDimensional(op->getResult(0)) ||
             isa<tile::ReduceOp, scf::ForOp, scf::WhileOp>(op))
           return;
         for (Value operand : op->getOperands())
           if (isOneDimensional(operand))
-            changed |= need(oneDimensional, operand, oneDimensional[op->getResult(0)]);
+            changed |= need(neededSpreads, operand, neededSpreads[op->getResult(0)]);
       });
     }
   };
   propagate();
-  // What only a store or a reduction to a scalar takes is left in the part in which it comes about.
+  // What only a store or a reduction to a scalar takes is left as it comes about.
   kernel.walk([&](Operation *op) {
     if (!isa<tile::StoreOp, tile::ReduceOp>(op))
       return;
     Value value = op->getOperand(0);
-    if (!isOneDimensional(value) || oneDimensional[value])
+    if (!isOneDimensional(value) || neededSpreads[value])
       return;
-    const unsigned natural = naturalPart(value);
-    oneDimensional[value] = natural ? natural : ColumnPart;
+    const unsigned natural = naturalSpread(value);
+    neededSpreads[value] = natural ? natural : OverColumns;
     propagate();
   });
 }

@@ -1,15 +1,15 @@
 // Where a tile's elements live on the GPU. There are two places and no layout inference:
 //
-// Registers. Every 2-D tile is spread as an mma.sync accumulator is: a warp owns blocks of 16 rows,
+// Registers. Every 2-D tile is spread as an mma.sync accumulator is: a warp owns bands of 16 rows,
 // lane l = 4 g + t holds of each 16x8 piece the rows g and g + 8 and the columns 2t and 2t + 1:
 //
 //        columns 8j + 2t, 2t + 1
-//   row g      e = 0, 1        registers of a tile, in order: block b, piece j, element e
+//   row g      e = 0, 1        registers of a tile, in order: band b, piece j, element e
 //   row g + 8  e = 2, 3
 //
 // so that a product's result is the next product's operand without a shuffle, and a row lies in one
-// quad of lanes. A 1-D tile is the row part of that (register b, h: row g + 8h) or the column part
-// (register j, e: column 8j + 2t + e), or both.
+// quad of lanes. A 1-D tile is spread over rows as they are (register b, h: row g + 8h) or over
+// columns (register j, e: column 8j + 2t + e), or both.
 //
 // Shared memory. Rows of 16-byte chunks, packed, with the chunk number XORed by some bits of the
 // row (see SharedTile): 8 rows of one chunk (ldmatrix) and 8 chunks in a row (cp.async) both lie in
@@ -21,15 +21,15 @@
 
 namespace nysjit::gpu {
 
-/// How a kernel's warps share the rows of a tile: warp w holds rows [16 blocks (w % warps), ...).
+/// How a kernel's warps share the rows of a tile: warp w holds rows [16 bands (w % warps), ...).
 /// Warps from `warps` on hold copies, which are computed like the rest but never stored.
-struct RowSplit {
+struct WarpRows {
   int64_t warps = 1;  // that hold different rows
-  int64_t blocks = 1; // of 16 rows, a warp
-  int64_t halves = 2; // 8-row halves in use of each block: 1 for a tile of 8 rows
+  int64_t bands = 1;  // of 16 rows, a warp
+  int64_t halves = 2; // 8-row halves in use of each band: 1 for a tile of 8 rows
 
   /// For 8 rows or a multiple of 16 (isRowCount).
-  static RowSplit of(int64_t rows, int64_t numWarps) {
+  static WarpRows of(int64_t rows, int64_t numWarps) {
     if (rows == 8)
       return {1, 1, 1};
     const int64_t warps =
@@ -37,7 +37,7 @@ struct RowSplit {
     return {warps, rows / 16 / warps, 2};
   }
   static bool isRowCount(int64_t rows) { return rows == 8 || (rows > 0 && rows % 16 == 0); }
-  int64_t rowRegisters() const { return blocks * halves; }
+  int64_t rowRegisters() const { return bands * halves; }
 };
 
 /// A tile in shared memory. Element (row, byte b of the row) lies at

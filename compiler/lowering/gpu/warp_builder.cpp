@@ -104,10 +104,10 @@ std::pair<Value, Value> WarpBuilder::unpack(Type element, Value packed) {
     return {bitcast(f32Type(), low), bitcast(f32Type(), high)};
   }
   Value vector = bitcast(VectorType::get({2}, element), packed);
-  auto part = [&](int64_t i) -> Value {
+  auto half = [&](int64_t i) -> Value {
     return arith::ExtFOp::create(builder, loc, f32Type(), this->element(vector, i));
   };
-  return {part(0), part(1)};
+  return {half(0), half(1)};
 }
 
 Registers WarpBuilder::loadMatrices(Value address, int count, bool transposed) {
