@@ -18,12 +18,16 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
+
+#include <cstdlib>
+#include <string_view>
 
 using namespace mlir;
 namespace nysjit {
@@ -39,9 +43,23 @@ void loadDialects(MLIRContext &context) {
                       scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
 }
 
+bool verifiesIr() {
+#ifdef NDEBUG
+  static const bool isAsked = [] {
+    const char *value = std::getenv("NYSJIT_VERIFY_IR");
+    return value && std::string_view(value) == "1";
+  }();
+  return isAsked;
+#else
+  return true;
+#endif
+}
+
+LogicalResult verified(ModuleOp module) { return verifiesIr() ? verify(module) : success(); }
+
 LogicalResult simplify(ModuleOp module) {
   PassManager passes(module.getContext());
-  passes.enableVerifier(false);
+  passes.enableVerifier(verifiesIr());
   OpPassManager &functions = passes.nest<func::FuncOp>();
   functions.addPass(createCanonicalizerPass());
   functions.addPass(createCSEPass());
@@ -50,7 +68,7 @@ LogicalResult simplify(ModuleOp module) {
 
 LogicalResult lowerToLlvm(ModuleOp module) {
   PassManager passes(module.getContext());
-  passes.enableVerifier(false);
+  passes.enableVerifier(verifiesIr());
   passes.addNestedPass<func::FuncOp>(createCSEPass());
   passes.addPass(createSCFToControlFlowPass());
   ConvertVectorToLLVMPassOptions vectors;
@@ -65,7 +83,7 @@ LogicalResult lowerToLlvm(ModuleOp module) {
 
 LogicalResult lowerToNvvm(ModuleOp module) {
   PassManager passes(module.getContext());
-  passes.enableVerifier(false);
+  passes.enableVerifier(verifiesIr());
   passes.addNestedPass<func::FuncOp>(createCSEPass());
   passes.addPass(createSCFToControlFlowPass());
   passes.addPass(createArithToLLVMConversionPass());

@@ -9,6 +9,11 @@ namespace nysjit {
 
 /// The dialects that kernels use, and no others.
 void loadDialects(mlir::MLIRContext &context);
+/// Whether MLIR's verifier runs after each pass and each lowering: in debug builds, and where
+/// NYSJIT_VERIFY_IR=1 is in the environment.
+bool verifiesIr();
+/// The verifier's verdict where it runs, else success.
+mlir::LogicalResult verified(mlir::ModuleOp module);
 /// Tile IR: constants folded, equal expressions merged.
 mlir::LogicalResult simplify(mlir::ModuleOp module);
 /// Lowered kernels to the llvm dialect.

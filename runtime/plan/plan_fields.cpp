@@ -82,6 +82,15 @@ Result<std::string> PlanFields::objectText(const char *key) const {
   return found->dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+Result<BlockConfig> PlanFields::blockSizes(const char *key) const {
+  const auto found = object->find(key);
+  Result<BlockConfig> block = parseBlockConfig(at(key), found == object->end() ? Json() : *found);
+  if (block)
+    return block;
+  const Error error = block.takeError();
+  return planError(error.where, error.expected, error.found);
+}
+
 Result<Expression> PlanFields::located(Result<Expression> parsed, const std::string &place) {
   if (parsed)
     return parsed;

@@ -32,6 +32,7 @@ public:
   Result<Expression> expression(const char *key) const;
   Result<const Json *> list(const char *key, size_t atMost) const;
   Result<int64_t> number(const char *key, int64_t least, int64_t most) const;
+  Result<BlockConfig> blockSizes(const char *key) const;
   /// An object's text.
   Result<std::string> objectText(const char *key) const;
 

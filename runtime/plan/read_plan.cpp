@@ -148,7 +148,7 @@ Status readKernel(const Json &json, const std::string &where, PlanKernel &kernel
     NYSJIT_READ(kernel.sharedBytes, fields->number("shared_bytes", 0, maxSharedBytes));
   if (fields->has("may_overlap"))
     NYSJIT_READ(kernel.mayOverlap, fields->boolean("may_overlap"));
-  NYSJIT_READ(kernel.configJson, fields->objectText("config"));
+  NYSJIT_READ(kernel.config, fields->blockSizes("config"));
   return readList(*fields, "parameters", maxPlanParameters, kernel.parameters, readParameter);
 }
 
