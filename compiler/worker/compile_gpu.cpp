@@ -13,12 +13,6 @@ namespace {
 
 using gpu::LoweredKernel;
 
-/// The block sizes a kernel was built with, read back from the plan.
-BlockConfig configInUse(const PlanKernel &kernel) {
-  auto config = parseKernelConfig("{\"kernel\": " + kernel.configJson + "}");
-  return config ? config->kernels["kernel"] : BlockConfig();
-}
-
 /// Positions a program sums where a kernel can split its sum: short enough that one sequence of
 /// some 10,000 fills a GPU, long enough that the partial sums (m (d + 2) floats) are a few percent
 /// of the keys and values.
@@ -29,7 +23,7 @@ constexpr int gpuSplit = 2048;
 /// default changed.
 bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const KernelSpec &spec,
                      KernelConfig &defaults) {
-  const BlockConfig used = configInUse(kernel);
+  const BlockConfig &used = kernel.config;
   BlockConfig &preferred = defaults.kernels[kernel.name];
   bool isChanged = false;
   auto prefer = [&](std::optional<int> BlockConfig::*key, int value) {
@@ -61,7 +55,7 @@ bool preferGpuBlocks(const PlanKernel &kernel, const BlockConfig &given, const K
 /// Halves the block size that the caller has left open, columns first. False if there is none to
 /// halve.
 bool shrink(const PlanKernel &kernel, const BlockConfig &given, KernelConfig &defaults) {
-  const BlockConfig used = configInUse(kernel);
+  const BlockConfig &used = kernel.config;
   BlockConfig &smaller = defaults.kernels[kernel.name];
   if (used.blockN && !given.blockN && *used.blockN > 16)
     smaller.blockN = *used.blockN / 2;
@@ -73,7 +67,7 @@ bool shrink(const PlanKernel &kernel, const BlockConfig &given, KernelConfig &de
 }
 
 Error tooLarge(const PlanKernel &kernel, const LoweredKernel &lowered, const GpuInfo &gpu) {
-  const BlockConfig used = configInUse(kernel);
+  const BlockConfig &used = kernel.config;
   std::string found = std::to_string(lowered.sharedBytes) + " bytes with";
   for (const auto &[name, value] :
        {std::pair("block_m", used.blockM), std::pair("block_n", used.blockN)})
@@ -210,10 +204,8 @@ private:
       kernel.blockThreads = found->threads;
       kernel.sharedBytes = found->sharedBytes;
       kernel.mayOverlap = mayOverlap();
-      nlohmann::json config = nlohmann::json::parse(kernel.configJson);
-      config["num_warps"] = found->numWarps;
-      config["num_stages"] = found->numStages;
-      kernel.configJson = config.dump();
+      kernel.config.numWarps = static_cast<int>(found->numWarps);
+      kernel.config.numStages = static_cast<int>(found->numStages);
       kernels.push_back(kernel);
       const PlanLaunch *launch = nullptr;
       for (const PlanLaunch &known : plan.launches)

@@ -67,7 +67,7 @@ Message serveCompile(const Message &message) {
     stages[name] = ms;
   for (const PlanKernel &kernel : output->plan.kernels)
     if (!kernel.name.ends_with("_unaligned")) // the same as the kernel's it stands in for
-      config[kernel.name] = nlohmann::json::parse(kernel.configJson);
+      config[kernel.name] = nlohmann::json::parse(canonicalJson(kernel.config));
   Message reply{
       {{"status", "ok"}, {"stages_ms", stages}, {"kernels", output->kernels}, {"config", config}},
       {}};

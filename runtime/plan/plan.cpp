@@ -115,7 +115,7 @@ std::string kernelText(const PlanKernel &kernel) {
                                     (kernel.mayOverlap ? ", \"may_overlap\": true" : "");
   return "{\"name\": " + compact(kernel.name) +
          ", \"scratch_bytes\": " + std::to_string(kernel.scratchBytes) + gpu +
-         ", \"config\": " + (kernel.configJson.empty() ? "{}" : kernel.configJson) +
+         ", \"config\": " + canonicalJson(kernel.config) +
          ",\n     \"parameters\": " + block(parameters, "     ") + "}";
 }
 

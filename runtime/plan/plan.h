@@ -19,6 +19,7 @@
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/plan/expression.h"
+#include "runtime/spec/block_config.h"
 
 #include <string>
 #include <vector>
@@ -94,7 +95,7 @@ struct PlanKernel {
   std::string name; // also its symbol in the binary
   int64_t scratchBytes = 0;
   std::vector<PlanParameter> parameters;
-  std::string configJson;   // the BlockConfig in use, canonical JSON: {"block_m":64,...}
+  BlockConfig config;       // the block sizes in use
   int64_t blockThreads = 0; // threads of a block on a GPU, where it is at least 1; 0 on the CPU
   int64_t sharedBytes = 0;  // dynamic shared memory of a block
   bool mayOverlap = false;  // with the launch before it on a GPU: it waits for that by itself

@@ -92,6 +92,15 @@ public:
     return found->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
 
+  Result<BlockConfig> blockSizes(const char *key) const {
+    const auto found = object->find(key);
+    Result<BlockConfig> block = parseBlockConfig(at(key), found == object->end() ? Json() : *found);
+    if (block)
+      return block;
+    const Error error = block.takeError();
+    return planError(error.where, error.expected, error.found);
+  }
+
   static Result<Expression> located(Result<Expression> parsed, const std::string &place) {
     if (parsed)
       return parsed;
@@ -274,7 +283,7 @@ Status readKernel(const Json &json, const std::string &where, PlanKernel &kernel
     NYSJIT_READ(kernel.sharedBytes, fields->number("shared_bytes", 0, maxSharedBytes));
   if (fields->has("may_overlap"))
     NYSJIT_READ(kernel.mayOverlap, fields->boolean("may_overlap"));
-  NYSJIT_READ(kernel.configJson, fields->objectText("config"));
+  NYSJIT_READ(kernel.config, fields->blockSizes("config"));
   return readList(*fields, "parameters", maxPlanParameters, kernel.parameters, readParameter);
 }
 

@@ -57,8 +57,12 @@ Result<int> parseValue(const ConfigRow &row, const std::string &where, const jso
   return keyError(where, expected, describeJson(value));
 }
 
-/// One kernel's object; `kernel` is its name.
-Result<BlockConfig> parseBlock(const std::string &kernel, const json &object) {
+} // namespace
+
+std::span<const ConfigRow> configTable() { return rows; }
+
+template <std::same_as<json> Json>
+Result<BlockConfig> parseBlockConfig(const std::string &kernel, const Json &object) {
   if (!object.is_object())
     return keyError(kernel, "an object of " + keyNames(), describeJson(object));
   BlockConfig block;
@@ -76,9 +80,7 @@ Result<BlockConfig> parseBlock(const std::string &kernel, const json &object) {
   return block;
 }
 
-} // namespace
-
-std::span<const ConfigRow> configTable() { return rows; }
+template Result<BlockConfig> parseBlockConfig(const std::string &, const json &);
 
 Result<KernelConfig> parseKernelConfig(std::string_view text) {
   Result<json> object = parseJsonObject(text);
@@ -98,7 +100,7 @@ template <std::same_as<json> Json> Result<KernelConfig> parseKernelConfig(const 
     if (!isKernelName(name))
       return keyError(describeName(name), "a kernel's name: letters, digits and _",
                       "\"" + describeName(name) + "\"");
-    Result<BlockConfig> block = parseBlock(name, value);
+    Result<BlockConfig> block = parseBlockConfig(name, value);
     if (!block)
       return block.takeError();
     config.kernels.emplace(name, *block);
@@ -108,15 +110,25 @@ template <std::same_as<json> Json> Result<KernelConfig> parseKernelConfig(const 
 
 template Result<KernelConfig> parseKernelConfig(const json &);
 
-std::string canonicalJson(const KernelConfig &config) {
+static json toJson(const BlockConfig &block) {
   json object = json::object();
-  for (const auto &[name, block] : config.kernels) {
-    json &kernel = object[name] = json::object();
-    for (const ConfigRow &row : rows)
-      if (block.*row.member)
-        kernel[row.name] = *(block.*row.member);
-  }
+  for (const ConfigRow &row : rows)
+    if (block.*row.member)
+      object[row.name] = *(block.*row.member);
+  return object;
+}
+
+static std::string lineOf(const json &object) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
+
+std::string canonicalJson(const KernelConfig &config) {
+  json object = json::object();
+  for (const auto &[name, block] : config.kernels)
+    object[name] = toJson(block);
+  return lineOf(object);
+}
+
+std::string canonicalJson(const BlockConfig &block) { return lineOf(toJson(block)); }
 
 } // namespace nysjit

@@ -1,6 +1,8 @@
 // The key table of KernelConfig as data: one row a key of a kernel's object.
 #pragma once
-#include "runtime/spec/spec.h"
+#include "runtime/spec/block_config.h"
+
+#include <span>
 
 namespace nysjit {
 

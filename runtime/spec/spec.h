@@ -1,9 +1,10 @@
-// KernelSpec: what is computed. KernelConfig: how. Target: where. Shared by compiler and runtime,
-// without LLVM. The key table in key_table.cpp is the only place that knows names, types, ranges
-// and which layout uses which key; the parser, the canonical form and every message come from it.
-// Defaults are the member initializers below.
+// KernelSpec: what is computed. Target: where. Shared by compiler and runtime, without LLVM. The
+// key table in key_table.cpp is the only place that knows names, types, ranges and which layout
+// uses which key; the parser, the canonical form and every message come from it. Defaults are the
+// member initializers below.
 #pragma once
 #include "runtime/base/result.h"
+#include "runtime/spec/block_config.h"
 
 #include <concepts>
 #include <cstdint>
@@ -53,31 +54,6 @@ std::string canonicalJson(const KernelSpec &spec);
 
 const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);
-
-/// Block sizes of one kernel; an absent key takes the target's default, which the template chooses.
-struct BlockConfig {
-  std::optional<int> blockM;
-  std::optional<int> blockN;
-  std::optional<int> numWarps;
-  std::optional<int> numStages;
-  std::optional<int> split; // positions that one program sums of a longer sum; 0: all of it
-  bool operator==(const BlockConfig &) const = default;
-};
-
-/// KernelConfig: by kernel name.
-struct KernelConfig {
-  std::map<std::string, BlockConfig> kernels;
-  bool operator==(const KernelConfig &) const = default;
-};
-
-/// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages
-/// 1 to 8; split 0 or a power of two, 256 to 2^30. Kernel names are checked by the compiler, which
-/// knows the program's kernels.
-Result<KernelConfig> parseKernelConfig(std::string_view text);
-template <std::same_as<nlohmann::json> Json>
-Result<KernelConfig> parseKernelConfig(const Json &object);
-/// One line, keys sorted, only what is set.
-std::string canonicalJson(const KernelConfig &config);
 
 /// What a program is compiled for: "cpu:native", "cpu:x86-64-v3", "cpu:x86-64-v4"; "cuda:sm_80",
 /// 86, 89, 90, 100, 120.

@@ -102,7 +102,7 @@ TEST(Compile, ConfigChangesBlocksAndIsReported) {
   request.config.kernels["exact_causal"].blockM = 32;
   const Plan plan = compiled(request).plan;
   ASSERT_EQ(plan.kernels.back().name, "exact_causal");
-  EXPECT_EQ(plan.kernels.back().configJson, R"({"block_m":32,"block_n":64})");
+  EXPECT_EQ(canonicalJson(plan.kernels.back().config), R"({"block_m":32,"block_n":64})");
   request.config.kernels["causal_output"].blockM = 32;
   auto output = compile(request);
   ASSERT_FALSE(output.ok());

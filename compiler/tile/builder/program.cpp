@@ -1,8 +1,6 @@
 // Program: arguments, buffers and kernels become a plan and an MLIR module.
 #include "compiler/tile/builder/emitter.h"
 
-#include <nlohmann/json.hpp>
-
 using namespace mlir;
 namespace nysjit {
 
@@ -125,9 +123,7 @@ void Program::kernel(const std::string &name, const Scalar &grid,
   PlanKernel entry;
   entry.name = name;
   entry.parameters = emit.parameters;
-  KernelConfig inUse;
-  inUse.kernels[name] = used[name];
-  entry.configJson = nlohmann::json::parse(canonicalJson(inUse))[name].dump();
+  entry.config = used[name];
   plan.kernels.push_back(std::move(entry));
   plan.launches.push_back({name, grid.expression(), when.expression()});
 }
