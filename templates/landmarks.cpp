@@ -76,16 +76,14 @@ void Landmarks::chooseBlocks() {
   const int rows = spec.landmarks < 128 ? 32 : 64;
   BlockConfig defaults{.blockM = rows, .blockN = 64, .split = 0};
   if (hasSource) {
-    sourceBlocks = program.blocks("source_past", defaults);
+    sourceBlocks = program.blocks("source_past", defaults, {.hasFewCells = true});
     defaults.split.reset();
   }
   if (isSolved)
-    targetBlocks = program.blocks("landmark_target", defaults);
+    targetBlocks = program.blocks("landmark_target", defaults, {.hasFewCells = true});
   split = *(hasSource ? sourceBlocks : targetBlocks).split;
-  // for the registers of 64 rows' threads
-  const bool isLarge = spec.dtype == DType::Float32 && spec.headDim > 112;
   if (split)
-    pastBlocks = program.blocks("landmark_past", {.blockM = isLarge ? 32 : 64, .blockN = 64});
+    pastBlocks = program.blocks("landmark_past", {.blockM = 64, .blockN = 64}, {.keepsMore = true});
   if (isSolved && spec.segmentLen && (split || !hasSource))
     poolsInPast = *spec.segmentLen % *(split ? pastBlocks : targetBlocks).blockN == 0 &&
                   split % *spec.segmentLen == 0;

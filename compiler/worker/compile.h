@@ -7,6 +7,7 @@
 #include "compiler/worker/target_info.h"
 #include "runtime/base/result.h"
 #include "runtime/plan/plan.h"
+#include "runtime/spec/block_space.h"
 #include "runtime/spec/spec.h"
 
 #include <nlohmann/json.hpp>
@@ -42,6 +43,8 @@ struct CompileOutput {
   std::string ptx;     // of a GPU target
   std::string emitted; // with `emit`
   std::vector<std::pair<std::string, double>> stageMs;
+  std::vector<BlockSpace>
+      spaces; // what each kernel's block sizes may be, as the template wrote them
   // what --json says of each: name and object bytes, or registers and counts
   nlohmann::json kernels = nlohmann::json::array();
 };
