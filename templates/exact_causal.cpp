@@ -11,7 +11,8 @@ namespace nysjit {
 
 void exactCausal(Program &program) {
   const Attention attention(program);
-  const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 64, .blockN = 64});
+  const BlockConfig blocks =
+      program.blocks("exact_causal", {.blockM = 64, .blockN = 64}, {.meetsFloat32 = false});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   attention.clearPadding(program);

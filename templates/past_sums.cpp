@@ -14,16 +14,14 @@ PastSums::PastSums(const Landmarks &l) : landmarks(&l) {
       spec.landmarks < 128 ? 32 : 64; // few landmarks still make a cell for each thread
   BlockConfig defaults{.blockM = rows, .blockN = 64, .split = 0};
   if (hasSource) {
-    source = program.blocks("source_past", defaults);
+    source = program.blocks("source_past", defaults, {.hasFewCells = true});
     defaults.split.reset();
   }
   if (l.isSolved)
-    target = program.blocks("landmark_target", defaults);
+    target = program.blocks("landmark_target", defaults, {.hasFewCells = true});
   split = *(hasSource ? source : target).split;
-  // for the registers of 64 rows' threads
-  const bool isLarge = spec.dtype == DType::Float32 && spec.headDim > 112;
   if (split)
-    parts = program.blocks("landmark_past", {.blockM = isLarge ? 32 : 64, .blockN = 64});
+    parts = program.blocks("landmark_past", {.blockM = 64, .blockN = 64}, {.keepsMore = true});
   if (l.isSolved && spec.segmentLen && (split || !hasSource)) {
     const int tile = *(split ? parts : target).blockN;
     poolsInPassing = *spec.segmentLen % tile == 0 && split % *spec.segmentLen == 0;

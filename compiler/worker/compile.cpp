@@ -10,40 +10,26 @@
 #include "llvm/IRReader/IRReader.h"
 #include "llvm/Support/SourceMgr.h"
 
-#include <array>
+#include <algorithm>
 #include <sstream>
 
 namespace nysjit {
 
-static constexpr std::array<std::pair<Stage, const char *>, 8> stageNames = {
-    {{Stage::Tile, "tile"},
-     {Stage::Lowered, "lowered"},
-     {Stage::Llvm, "llvm"},
-     {Stage::Asm, "asm"},
-     {Stage::Object, "object"},
-     {Stage::Ptx, "ptx"},
-     {Stage::Cubin, "cubin"},
-     {Stage::Plan, "plan"}}};
+//===- Stages by name -------------------------------------------------------------------------===//
 
-std::optional<Stage> stageFromName(const std::string &name) {
-  for (const auto &[stage, text] : stageNames)
-    if (name == text)
-      return stage;
-  return std::nullopt;
+static const StageTable &stageTable(const Target &target) {
+  return target.isCuda() ? gpuStages : cpuStages;
 }
 
-const char *stageName(Stage stage) {
-  for (const auto &[known, text] : stageNames)
-    if (known == stage)
-      return text;
-  return "unknown";
+/// "tile, lowered, ... or plan": the branch last.
+static std::string stageNames(TargetKind kind) {
+  std::string names;
+  for (const Stage stage : stagesOf(kind))
+    names += (names.empty() ? "" : ", ") + std::string(stageName(stage));
+  return names + " or " + stageName(Stage::Plan);
 }
 
-bool hasStage(const Target &target, Stage stage) {
-  const bool isCpuOnly = stage == Stage::Asm || stage == Stage::Object;
-  const bool isGpuOnly = stage == Stage::Ptx || stage == Stage::Cubin;
-  return target.isCuda() ? !isCpuOnly : !isGpuOnly;
-}
+//===- One compilation ------------------------------------------------------------------------===//
 
 DiagnosticText::DiagnosticText(mlir::MLIRContext &context)
     : handler(&context, [this](mlir::Diagnostic &diagnostic) {
@@ -55,45 +41,9 @@ DiagnosticText::DiagnosticText(mlir::MLIRContext &context)
         return mlir::success();
       }) {}
 
-std::string printed(mlir::ModuleOp module) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  mlir::OpPrintingFlags flags;
-  module.print(stream, flags.enableDebugInfo(true, false));
-  return text + "\n";
-}
-
 Compilation::Compilation(const CompileRequest &request)
     : request(request), context(mlir::MLIRContext::Threading::DISABLED), diagnostics(context) {
   loadDialects(context);
-}
-
-Result<CompileOutput> Compilation::emitted(std::string text) {
-  output.emitted = std::move(text);
-  return std::move(output);
-}
-
-Result<CompileOutput> Compilation::emitLlvm() {
-  // The order of uses steers code generation: with it, --from llvm gives the bytes of the direct
-  // way.
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  llvmModule->print(stream, nullptr, /*ShouldPreserveUseListOrder=*/true);
-  // That of inline assembly steers nothing, and LLVM prints it in a way that it does not read.
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);)
-    if (!line.starts_with("uselistorder ptr asm "))
-      output.emitted += line + "\n";
-  return std::move(output);
-}
-
-Result<CompileOutput> Compilation::emitPlan() {
-  if (request.from == Stage::Plan) {
-    auto plan = planFromJson(request.fromText);
-    NYSJIT_RETURN_IF_ERROR(plan);
-    output.plan = std::move(*plan);
-  }
-  return emitted(planToJson(output.plan));
 }
 
 Error Compilation::failed(const std::string &where) {
@@ -101,11 +51,17 @@ Error Compilation::failed(const std::string &where) {
                       where + ": " + (diagnostics.text.empty() ? "failed" : diagnostics.text));
 }
 
-Status Compilation::buildTiles(const KernelConfig &defaults) {
+const PlanKernel *Compilation::planKernel(const std::string &name) const {
+  const std::vector<PlanKernel> &kernels = output.plan.kernels;
+  auto found = std::ranges::find(kernels, name, &PlanKernel::name);
+  return found == kernels.end() ? nullptr : &*found;
+}
+
+Status Compilation::writeTiles(const BlockChooser &chooser) {
   module = mlir::ModuleOp::create(
       mlir::FileLineColLoc::get(&context, layoutName(request.spec.layout), 0, 0));
   Program::Module holder{*module};
-  Program program(holder, request.spec, request.config, targetName(request.target), defaults);
+  Program program(holder, request.spec, request.config, targetName(request.target), chooser);
   try {
     buildTemplate(program);
   } catch (const TemplateError &error) {
@@ -114,26 +70,61 @@ Status Compilation::buildTiles(const KernelConfig &defaults) {
   auto plan = program.finish();
   NYSJIT_RETURN_IF_ERROR(plan);
   output.plan = std::move(*plan);
+  output.spaces = program.spaces();
   if (mlir::failed(mlir::verify(*module)) || mlir::failed(simplify(*module)))
     return failed("tile");
   return {};
 }
 
-Status Compilation::parseModule(const char *where) {
+//===- Stages that all targets have -----------------------------------------------------------===//
+
+Result<std::string> printModule(Compilation &c) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  mlir::OpPrintingFlags flags;
+  c.module->print(stream, flags.enableDebugInfo(true, false));
+  return text + "\n";
+}
+
+Result<std::string> printLlvm(Compilation &c) {
+  // The order of uses steers code generation: with it, --from llvm gives the bytes of the direct
+  // way.
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  c.llvmModule->print(stream, nullptr, /*ShouldPreserveUseListOrder=*/true);
+  // That of inline assembly steers nothing, and LLVM prints it in a way that it does not read.
+  std::string kept;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    if (!line.starts_with("uselistorder ptr asm "))
+      kept += line + "\n";
+  return kept;
+}
+
+Result<std::string> printPlan(Compilation &c) { return planToJson(c.output.plan); }
+
+static Status readModule(Compilation &c, const char *where) {
   mlir::OwningOpRef<mlir::ModuleOp> parsed =
-      mlir::parseSourceString<mlir::ModuleOp>(request.fromText, &context);
+      mlir::parseSourceString<mlir::ModuleOp>(c.request.fromText, &c.context);
   if (!parsed)
-    return Error::mismatch(ErrorKind::InvalidFile, where, "MLIR of that stage", diagnostics.text);
-  module = std::move(parsed);
+    return Error::mismatch(ErrorKind::InvalidFile, where, "MLIR of that stage", c.diagnostics.text);
+  c.module = std::move(parsed);
   return {};
 }
 
-Status Compilation::parseLlvm() {
+Status readTiles(Compilation &c) { return readModule(c, "--from tile"); }
+
+Status readLowered(Compilation &c) {
+  // The plan, which leaves the way here, is made of the template's tiles.
+  return c.request.emit == Stage::Plan ? Status() : readModule(c, "--from lowered");
+}
+
+Status readLlvm(Compilation &c) {
   llvm::SMDiagnostic diagnostic;
-  llvmModule =
-      llvm::parseIR(llvm::MemoryBufferRef(request.fromText, "FILE"), diagnostic, llvmContext);
-  if (llvmModule) {
-    llvmModule->setModuleIdentifier(llvmModule->getSourceFileName());
+  c.llvmModule =
+      llvm::parseIR(llvm::MemoryBufferRef(c.request.fromText, "FILE"), diagnostic, c.llvmContext);
+  if (c.llvmModule) {
+    c.llvmModule->setModuleIdentifier(c.llvmModule->getSourceFileName());
     return {};
   }
   std::string text;
@@ -142,14 +133,37 @@ Status Compilation::parseLlvm() {
   return Error::mismatch(ErrorKind::InvalidFile, "--from llvm", "LLVM IR", text);
 }
 
+Status readPlan(Compilation &c) {
+  auto plan = planFromJson(c.request.fromText);
+  NYSJIT_RETURN_IF_ERROR(plan);
+  c.output.plan = std::move(*plan);
+  return {};
+}
+
+bool isPlanAsked(const CompileRequest &request) { return request.emit == Stage::Plan; }
+
+//===- The way through them -------------------------------------------------------------------===//
+
+Status Compilation::findTarget() {
+  if (request.target.isCuda()) {
+    Result<GpuInfo> info = gpuInfo(request.target);
+    NYSJIT_RETURN_IF_ERROR(info);
+    gpu = *info;
+    return {};
+  }
+  Result<TargetInfo> info = targetInfo(request.target);
+  NYSJIT_RETURN_IF_ERROR(info);
+  cpu = std::move(*info);
+  return {};
+}
+
 /// The target has the stages of the request, and they are in order.
 static Status checkStages(const CompileRequest &request) {
   for (const auto &[key, stage] : {std::pair("--emit", request.emit), {"--from", request.from}})
     if (stage && !hasStage(request.target, *stage))
       return Error::mismatch(ErrorKind::InvalidArgument, key,
-                             request.target.isCuda()
-                                 ? "tile, lowered, llvm, ptx, cubin or plan for a cuda target"
-                                 : "tile, lowered, llvm, asm, object or plan for a cpu target",
+                             stageNames(request.target.kind) + " for a " +
+                                 (request.target.isCuda() ? "cuda" : "cpu") + " target",
                              std::string("'") + stageName(*stage) + "'");
   // The plan is a branch of its own.
   const bool isPlan = request.from == Stage::Plan;
@@ -161,10 +175,34 @@ static Status checkStages(const CompileRequest &request) {
   return {};
 }
 
+/// Runs a stage, or takes the text given in its place.
+static Status pass(const StageRow &row, Compilation &c) {
+  const bool isGiven = c.request.from == row.stage;
+  if (row.run && (!isGiven || row.alwaysRuns))
+    NYSJIT_RETURN_IF_ERROR(c.timed(stageName(row.stage), [&] { return row.run(c); }));
+  else if (row.run)
+    return c.timed(stageName(row.stage), [&] { return row.read(c); });
+  return isGiven ? row.read(c) : Status();
+}
+
 Result<CompileOutput> compile(const CompileRequest &request) {
   NYSJIT_RETURN_IF_ERROR(checkStages(request));
-  Compilation compilation(request);
-  return request.target.isCuda() ? compileForGpu(compilation) : compileForCpu(compilation);
+  Compilation c(request);
+  NYSJIT_RETURN_IF_ERROR(c.findTarget());
+  const StageTable &table = stageTable(request.target);
+  for (const StageRow &row : table.rows) {
+    if (row.isPassed && !row.isPassed(request))
+      continue;
+    NYSJIT_RETURN_IF_ERROR(pass(row, c));
+    if (request.emit != row.stage)
+      continue;
+    auto text = row.print(c);
+    NYSJIT_RETURN_IF_ERROR(text);
+    c.output.emitted = std::move(*text);
+    return std::move(c.output);
+  }
+  NYSJIT_RETURN_IF_ERROR(table.finish(c));
+  return std::move(c.output);
 }
 
 } // namespace nysjit

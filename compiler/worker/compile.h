@@ -7,7 +7,9 @@
 #include "compiler/worker/target_info.h"
 #include "runtime/base/result.h"
 #include "runtime/plan/plan.h"
+#include "runtime/spec/block_space.h"
 #include "runtime/spec/spec.h"
+#include "runtime/spec/stage.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,13 +18,6 @@
 #include <vector>
 
 namespace nysjit {
-
-enum class Stage { Tile, Lowered, Llvm, Asm, Object, Ptx, Cubin, Plan };
-/// "tile" and so on; nothing if there is no such stage.
-std::optional<Stage> stageFromName(const std::string &name);
-const char *stageName(Stage stage);
-/// Whether a target's compilation passes this stage.
-bool hasStage(const Target &target, Stage stage);
 
 struct CompileRequest {
   KernelSpec spec;
@@ -42,6 +37,8 @@ struct CompileOutput {
   std::string ptx;     // of a GPU target
   std::string emitted; // with `emit`
   std::vector<std::pair<std::string, double>> stageMs;
+  // what each kernel's block sizes may be, as the template wrote them
+  std::vector<BlockSpace> spaces;
   // what --json says of each: name and object bytes, or registers and counts
   nlohmann::json kernels = nlohmann::json::array();
 };

@@ -1,5 +1,6 @@
-// A compilation for the CPU, stage by stage.
+// The stages of a compilation for the CPU.
 #include "compiler/lowering/cpu/lower_tiles.h"
+#include "compiler/worker/block_rules.h"
 #include "compiler/worker/compilation.h"
 #include "compiler/worker/linker.h"
 #include "compiler/worker/object_code.h"
@@ -13,48 +14,54 @@ namespace nysjit {
 
 namespace {
 
-Status lower(Compilation &c, const TargetInfo &target) {
+Status writeTiles(Compilation &c) { return c.writeTiles(CpuBlocks()); }
+
+/// Tiles become loops over vectors and a thread's scratch.
+Status lower(Compilation &c) {
   std::map<std::string, int64_t> scratch;
-  if (mlir::failed(cpu::lowerTiles(*c.module, target.shape, scratch)))
+  if (mlir::failed(cpu::lowerTiles(*c.module, c.cpu.shape, scratch)) ||
+      mlir::failed(verified(*c.module)))
     return c.failed("lowered");
   for (PlanKernel &kernel : c.output.plan.kernels)
     kernel.scratchBytes = scratch[kernel.name];
   return {};
 }
 
-Status translate(Compilation &c, const TargetInfo &target) {
-  if (c.request.from == Stage::Llvm)
-    return c.parseLlvm();
+/// Loops become LLVM IR.
+Status translate(Compilation &c) {
   if (mlir::failed(lowerToLlvm(*c.module)))
     return c.failed("llvm");
   c.llvmModule = translateToLlvm(*c.module, c.llvmContext);
   if (!c.llvmModule)
     return c.failed("llvm");
   // On the way to an object each kernel is optimised where its code is generated.
-  return c.request.emit == Stage::Llvm ? optimise(*c.llvmModule, target) : Status();
+  return c.request.emit == Stage::Llvm ? optimise(*c.llvmModule, c.cpu) : Status();
 }
 
 /// A text given with --from llvm is.
 bool isOptimised(const Compilation &c) { return c.request.from == Stage::Llvm; }
 
-Status makeObject(Compilation &c, const TargetInfo &target, std::string &object) {
-  if (c.request.from == Stage::Object) {
-    object = c.request.fromText;
-    return {};
-  }
-  auto made = c.request.from == Stage::Asm ? assemble(c.request.fromText, target)
-                                           : generateObject(*c.llvmModule, target, isOptimised(c));
-  NYSJIT_RETURN_IF_ERROR(made);
-  object = std::move(*made);
+bool isAssemblyAsked(const CompileRequest &request) {
+  return request.emit == Stage::Asm || request.from == Stage::Asm;
+}
+
+Status writeAssembly(Compilation &c) {
+  auto text = generateAssembly(*c.llvmModule, c.cpu, isOptimised(c));
+  NYSJIT_RETURN_IF_ERROR(text);
+  c.assembly = std::move(*text);
   return {};
 }
 
-Status measureKernels(Compilation &c, const std::string &object) {
-  auto file = llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(object, "FILE"));
-  if (!file)
-    return Error::mismatch(ErrorKind::InvalidFile, "object", "an ELF object",
-                           llvm::toString(file.takeError()));
-  for (const llvm::object::ELFSymbolRef symbol : (*file)->symbols()) {
+Result<std::string> printAssembly(Compilation &c) { return c.assembly; }
+
+Status readAssembly(Compilation &c) {
+  c.assembly = c.request.fromText;
+  return {};
+}
+
+/// Of the object's kernels.
+void describeKernels(Compilation &c, const llvm::object::ObjectFile &file) {
+  for (const llvm::object::ELFSymbolRef symbol : file.symbols()) {
     auto name = symbol.getName();
     if (!name) {
       llvm::consumeError(name.takeError());
@@ -65,6 +72,16 @@ Status measureKernels(Compilation &c, const std::string &object) {
         c.output.kernels.push_back(
             {{"name", kernel.name}, {"object_bytes", static_cast<int64_t>(symbol.getSize())}});
   }
+}
+
+/// The kernels of the object, which those of the plan are.
+Status measureKernels(Compilation &c) {
+  auto file =
+      llvm::object::ObjectFile::createELFObjectFile(llvm::MemoryBufferRef(c.object, "FILE"));
+  if (!file)
+    return Error::mismatch(ErrorKind::InvalidFile, "object", "an ELF object",
+                           llvm::toString(file.takeError()));
+  describeKernels(c, **file);
   if (c.request.from) { // a text may hold some of the kernels only
     const auto isThere = [&](const std::string &name) {
       return std::any_of(c.output.kernels.begin(), c.output.kernels.end(),
@@ -82,53 +99,43 @@ Status measureKernels(Compilation &c, const std::string &object) {
   return {};
 }
 
-} // namespace
+/// LLVM IR becomes machine code.
+Status makeObject(Compilation &c) {
+  auto made = c.request.from == Stage::Asm ? assemble(c.assembly, c.cpu)
+                                           : generateObject(*c.llvmModule, c.cpu, isOptimised(c));
+  NYSJIT_RETURN_IF_ERROR(made);
+  c.object = std::move(*made);
+  return measureKernels(c);
+}
 
-Result<CompileOutput> compileForCpu(Compilation &c) {
-  const CompileRequest &request = c.request;
-  const Result<TargetInfo> info = targetInfo(request.target);
-  if (!info)
-    return info.error();
-  const TargetInfo &target = *info;
-  // The template writes tile IR and the plan.
-  NYSJIT_RETURN_IF_ERROR(c.timed("tile", [&] { return c.buildTiles(); }));
-  if (request.from == Stage::Tile)
-    NYSJIT_RETURN_IF_ERROR(c.parseModule("--from tile"));
-  if (request.emit == Stage::Tile)
-    return c.emitted(printed(*c.module));
-  // Tiles become loops over vectors and a thread's scratch.
-  NYSJIT_RETURN_IF_ERROR(c.timed("lowered", [&] { return lower(c, target); }));
-  if (request.emit == Stage::Plan)
-    return c.emitPlan();
-  if (request.from == Stage::Lowered)
-    NYSJIT_RETURN_IF_ERROR(c.parseModule("--from lowered"));
-  if (request.emit == Stage::Lowered)
-    return c.emitted(printed(*c.module));
-  // Loops become LLVM IR, cleaned up for the target.
-  NYSJIT_RETURN_IF_ERROR(c.timed("llvm", [&] { return translate(c, target); }));
-  if (request.emit == Stage::Llvm)
-    return c.emitLlvm();
-  // LLVM IR becomes machine code.
-  if (request.emit == Stage::Asm && request.from != Stage::Asm) {
-    auto text = generateAssembly(*c.llvmModule, target, isOptimised(c));
-    NYSJIT_RETURN_IF_ERROR(text);
-    return c.emitted(*text);
-  }
-  if (request.emit == Stage::Asm)
-    return c.emitted(request.fromText);
-  std::string object;
-  NYSJIT_RETURN_IF_ERROR(c.timed("object", [&] { return makeObject(c, target, object); }));
-  NYSJIT_RETURN_IF_ERROR(measureKernels(c, object));
-  if (request.emit == Stage::Object)
-    return c.emitted(object);
-  // And the object a shared object that the runtime can open.
-  NYSJIT_RETURN_IF_ERROR(c.timed("link", [&]() -> Status {
-    auto linked = linkSharedObject(object);
+Result<std::string> printObject(Compilation &c) { return c.object; }
+
+Status readObject(Compilation &c) {
+  c.object = c.request.fromText;
+  return measureKernels(c);
+}
+
+/// And the object a shared object that the runtime can open.
+Status link(Compilation &c) {
+  return c.timed("link", [&]() -> Status {
+    auto linked = linkSharedObject(c.object);
     NYSJIT_RETURN_IF_ERROR(linked);
     c.output.binary = std::move(*linked);
     return {};
-  }));
-  return std::move(c.output);
+  });
 }
+
+constexpr StageRow rows[] = {
+    {Stage::Tile, writeTiles, printModule, readTiles, nullptr, /*alwaysRuns=*/true},
+    {Stage::Lowered, lower, printModule, readLowered, nullptr, /*alwaysRuns=*/true},
+    {Stage::Plan, nullptr, printPlan, readPlan, isPlanAsked},
+    {Stage::Llvm, translate, printLlvm, readLlvm},
+    {Stage::Asm, writeAssembly, printAssembly, readAssembly, isAssemblyAsked},
+    {Stage::Object, makeObject, printObject, readObject},
+};
+
+} // namespace
+
+constinit const StageTable cpuStages{rows, link};
 
 } // namespace nysjit

@@ -21,7 +21,7 @@ protected:
   }
   /// A program with q [n, 16] and one kernel.
   Plan build(const std::function<void(Kernel &, const TensorRef &)> &body) {
-    Program program(holder, spec, {}, "cpu:native");
+    Program program(holder, spec, {}, "cpu:native", chooser);
     const TensorRef q = program.input("q", {Expression::symbol("n"), Expression(16)});
     program.kernel("k", program.symbol("n"), [&](Kernel &k) { body(k, q); });
     auto plan = program.finish();
@@ -52,6 +52,7 @@ protected:
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   Program::Module holder;
+  BlockChooser chooser;
   KernelSpec spec;
 };
 
@@ -168,12 +169,60 @@ TEST_F(Builder, WholeTilesAreReadWithoutTests) {
 TEST_F(Builder, AConfigForAnUnknownKernelNamesTheKernels) {
   KernelConfig config;
   config.kernels["no_such_kernel"].blockM = 64;
-  Program program(holder, spec, config, "cpu:native");
+  Program program(holder, spec, config, "cpu:native", chooser);
   program.kernel("k", Scalar(1), [](Kernel &) {});
   auto plan = program.finish();
   ASSERT_FALSE(plan.ok());
   EXPECT_EQ(plan.error().where, "no_such_kernel");
   EXPECT_EQ(plan.error().expected, "a kernel of exact_causal: k");
+}
+
+/// A target that likes 32 rows, and has warps.
+struct Likes32Rows : BlockChooser {
+  BlockConfig preferred(const std::string &, const KernelFacts &facts,
+                        const BlockConfig &) const override {
+    BlockConfig sizes;
+    sizes.blockM = 32;
+    sizes.blockN = facts.isSquare ? 16 : 128; // not for a kernel that has none
+    return sizes;
+  }
+  std::span<const BlockMember> targetKeys() const override {
+    static constexpr BlockMember keys[] = {&BlockConfig::numWarps};
+    return keys;
+  }
+};
+
+TEST_F(Builder, BlockSizesAreTheCallersThenTheTargetsThenTheTemplates) {
+  KernelConfig config;
+  config.kernels["given"] = {.blockM = 128, .numWarps = 2, .split = 512};
+  const Likes32Rows target;
+  Program program(holder, spec, config, "cpu:native", target);
+  EXPECT_EQ(program.blocks("given", {.blockM = 64, .blockN = 64}),
+            (BlockConfig{.blockM = 128, .blockN = 128, .numWarps = 2}));
+  EXPECT_EQ(program.blocks("square", {.blockM = 64}), (BlockConfig{.blockM = 32}));
+  EXPECT_EQ(program.blocks("split", {.split = 0}), (BlockConfig{.split = 0}));
+  Program plain(holder, spec, config, "cpu:native", chooser);
+  EXPECT_EQ(plain.blocks("given", {.blockM = 64}), (BlockConfig{.blockM = 128}));
+  EXPECT_EQ(plain.blocks("square", {.blockM = 64}), (BlockConfig{.blockM = 64}));
+}
+
+TEST_F(Builder, AKernelTellsItsSpace) {
+  const Likes32Rows target;
+  Program program(holder, spec, {}, "cpu:native", target);
+  program.blocks("k", {.blockM = 64, .split = 0});
+  program.kernel("k", Scalar(1), [](Kernel &) {});
+  program.kernel("none", Scalar(1), [](Kernel &) {});
+  const std::vector<BlockSpace> &spaces = program.spaces();
+  ASSERT_EQ(spaces.size(), 2u);
+  ASSERT_EQ(spaces[0].keys.size(), 3u);
+  EXPECT_EQ(spaces[0].keys[0].name, "block_m");
+  EXPECT_EQ(spaces[0].keys[0].values, (std::vector<int>{16, 32, 64, 128, 256}));
+  EXPECT_EQ(spaces[0].keys[1].values, (std::vector<int>{1, 2, 4, 8}));
+  EXPECT_EQ(spaces[0].keys[2].values[1], 256); // after 0
+  EXPECT_TRUE(spaces[0].contains({.blockM = 256, .numWarps = 8, .split = 0}));
+  EXPECT_FALSE(spaces[0].contains({.blockM = 48}));
+  EXPECT_FALSE(spaces[0].contains({.blockN = 64}));
+  EXPECT_EQ(spaces[1].keys.size(), 1u);
 }
 
 } // namespace

@@ -4,6 +4,8 @@
 
 #include "llvm/Object/ELFObjectFile.h"
 
+#include <algorithm>
+
 using namespace nysjit;
 
 namespace {
@@ -108,6 +110,24 @@ TEST(Compile, ConfigChangesBlocksAndIsReported) {
   ASSERT_FALSE(output.ok());
   EXPECT_EQ(output.error().kind, ErrorKind::InvalidKey);
   EXPECT_EQ(output.error().where, "causal_output");
+}
+
+TEST(Compile, EveryKernelsSpaceHoldsWhatIsInUse) {
+  CompileRequest request = requestFor(smallCausal);
+  request.config.kernels["landmark_target"].split = 256;
+  for (const char *target : {"cpu:x86-64-v3", "cuda:sm_80"}) {
+    request.target = *parseTarget(target);
+    request.emit = Stage::Plan;
+    const CompileOutput output = compiled(request);
+    for (const BlockSpace &space : output.spaces) {
+      const auto kernel = std::ranges::find(output.plan.kernels, space.kernel, &PlanKernel::name);
+      ASSERT_NE(kernel, output.plan.kernels.end()) << space.kernel;
+      EXPECT_TRUE(space.contains(kernel->config)) << target << ' ' << space.kernel;
+      for (const BlockKey &key : space.keys)
+        EXPECT_TRUE((kernel->config.*key.member).has_value()) << space.kernel << ' ' << key.name;
+    }
+    EXPECT_EQ(output.spaces.size(), 6u);
+  }
 }
 
 TEST(Compile, ABlockSizeThatAKernelHasNotIsAnError) {

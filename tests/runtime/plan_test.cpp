@@ -37,14 +37,14 @@ Plan samplePlan() {
       {"first",
        128,
        {{"q", ParameterType::Pointer, "q", {}}, {"sums", ParameterType::Pointer, "sums", {}}},
-       R"({"block_m":64})"},
+       BlockConfig{.blockM = 64}},
       {"second",
        0,
        {{"o", ParameterType::Pointer, "o", {}},
         {"n", ParameterType::I32, "", n},
         {"q_stride_0", ParameterType::I64, "", stride},
         {"scale", ParameterType::F32, "", {}}},
-       "{}"}};
+       BlockConfig{}}};
   plan.launches = {{"first", n, Expression(1)},
                    {"second", Expression::make(Operator::CeilDiv, {n, Expression(64)}), n}};
   return plan;
@@ -165,6 +165,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadPlan{"/kernels/0/scratch_bytes", "1e99", "scratch_bytes"},
                     BadPlan{"/kernels/0/scratch_bytes", "99999999999", "scratch_bytes"},
                     BadPlan{"/kernels/0/config", "3", "config"},
+                    BadPlan{"/kernels/0/config/block_m", "48", "config.block_m"},
                     BadPlan{"/kernels/1/name", "\"first\"", "twice"},
                     BadPlan{"/kernels/0/parameters/0/memory", "\"z\"", "'z'"},
                     BadPlan{"/kernels/0/parameters/0/type", "\"f64\"", "f64"},

@@ -5,8 +5,8 @@ using namespace mlir;
 namespace nysjit {
 
 Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &given,
-                 std::string target, KernelConfig defaults)
-    : module(irModule), kernelSpec(spec), config(given), targetDefaults(std::move(defaults)) {
+                 std::string target, const BlockChooser &blockChooser)
+    : module(irModule), kernelSpec(spec), config(given), chooser(blockChooser) {
   plan.layout = layoutName(spec.layout);
   plan.target = std::move(target);
   plan.specJson = canonicalJson(spec);
@@ -33,24 +33,33 @@ void Program::require(const Scalar &holds, const std::string &where, const std::
   plan.preconditions.push_back({holds.expression(), where, expected, found});
 }
 
-BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults) {
-  for (const auto &[preferred, name] :
-       {std::pair(&targetDefaults, std::string()), {&targetDefaults, kernel}, {&config, kernel}})
-    if (auto given = preferred->kernels.find(name); given != preferred->kernels.end()) {
-      if (given->second.blockM && defaults.blockM)
-        defaults.blockM = given->second.blockM;
-      if (given->second.blockN && defaults.blockN)
-        defaults.blockN = given->second.blockN;
-      if (given->second.split && defaults.split)
-        defaults.split = given->second.split;
-    }
-  used[kernel] = defaults;
-  return defaults;
+BlockConfig Program::blocks(const std::string &kernel, const BlockConfig &defaults,
+                            KernelFacts facts) {
+  facts.dtype = kernelSpec.dtype;
+  facts.headDim = kernelSpec.headDim;
+  facts.isSquare = defaults.blockM && !defaults.blockN;
+  auto found = config.kernels.find(kernel);
+  const BlockConfig given = found == config.kernels.end() ? BlockConfig() : found->second;
+  BlockConfig keys = defaults;
+  for (const BlockMember key : chooser.targetKeys())
+    keys.*key = 1;
+  spaceOf[kernel] = blockSpaceOf(kernel, keys);
+  return used[kernel] = mergeBlocks(given, chooser.preferred(kernel, facts, defaults), defaults,
+                                    chooser.targetKeys());
 }
 
 void Program::kernel(const std::string &name, const Scalar &grid,
                      const std::function<void(Kernel &)> &body, const Scalar &when,
                      SourceLocation loc) {
+  if (!used.contains(name))
+    blocks(name, {});
+  kernelSpaces.push_back(spaceOf[name]);
+  plan.launches.push_back({name, grid.expression(), when.expression()});
+  PlanKernel &entry = plan.kernels.emplace_back();
+  entry.name = name;
+  entry.config = used[name];
+  if (!chooser.isWanted(name))
+    return;
   auto emitter = std::make_unique<Kernel::Emitter>(module.op.getContext(), kernelSpec.dtype);
   Kernel::Emitter &emit = *emitter;
   OpBuilder &builder = emit.builder;
@@ -71,12 +80,7 @@ void Program::kernel(const std::string &name, const Scalar &grid,
           emit.parameters[i].memory == argument.name)
         emit.function.setArgAttr(i, "tile.argument", builder.getUnitAttr());
 
-  PlanKernel entry;
-  entry.name = name;
   entry.parameters = emit.parameters;
-  entry.config = used[name];
-  plan.kernels.push_back(std::move(entry));
-  plan.launches.push_back({name, grid.expression(), when.expression()});
 }
 
 /// The key that a config gives and the kernel has not, or "".

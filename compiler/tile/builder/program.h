@@ -7,8 +7,10 @@
 //     k.store(k.load(rows, i0, 64) * 2.0, out, i0); // rows past n are neither read nor written
 //   });
 #pragma once
+#include "compiler/tile/builder/block_sizes.h"
 #include "compiler/tile/builder/kernel.h"
 #include "runtime/plan/plan.h"
+#include "runtime/spec/block_space.h"
 #include "runtime/spec/spec.h"
 
 #include <functional>
@@ -22,10 +24,9 @@ class Program {
 public:
   struct Module; // the MLIR module the kernels are written into
 
-  /// `defaults`: block sizes that suit the target better than the templates' own; under the name ""
-  /// those of every kernel.
+  /// `chooser` says what suits the target; it outlives the program.
   Program(Module &module, const KernelSpec &spec, const KernelConfig &config, std::string target,
-          KernelConfig defaults = {});
+          const BlockChooser &chooser);
   ~Program();
 
   const KernelSpec &spec() const { return kernelSpec; }
@@ -43,8 +44,10 @@ public:
   /// Must hold before anything is launched; {n} in the sentences is replaced by symbol n's value.
   void require(const Scalar &holds, const std::string &where, const std::string &expected,
                const std::string &found);
-  /// The block sizes in use for a kernel: the caller's where given, else the target's, else these.
-  BlockConfig blocks(const std::string &kernel, BlockConfig defaults);
+  /// The block sizes in use for a kernel: the caller's where given, else what suits the target for
+  /// such a kernel, else these. The kernel has the keys that `defaults` sets.
+  BlockConfig blocks(const std::string &kernel, const BlockConfig &defaults,
+                     KernelFacts facts = {});
   /// Writes one kernel and its launch, where `when` is not 0.
   void kernel(const std::string &name, const Scalar &grid,
               const std::function<void(Kernel &)> &body, const Scalar &when = 1,
@@ -52,14 +55,18 @@ public:
 
   /// After the template has run: checks the config's kernel names and hands over the plan.
   Result<Plan> finish();
+  /// What the block sizes of each kernel may be, in launch order.
+  const std::vector<BlockSpace> &spaces() const { return kernelSpaces; }
 
 private:
   Module &module;
   KernelSpec kernelSpec;
   KernelConfig config;
-  KernelConfig targetDefaults;
+  const BlockChooser &chooser;
   Plan plan;
   std::map<std::string, BlockConfig> used;
+  std::map<std::string, BlockSpace> spaceOf;
+  std::vector<BlockSpace> kernelSpaces;
 };
 
 } // namespace nysjit

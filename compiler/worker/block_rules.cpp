@@ -1,0 +1,84 @@
+// The rules. GPUs' numbers are measured, on the emulator's counts and ptxas's registers and spills.
+#include "compiler/worker/block_rules.h"
+
+#include <algorithm>
+
+namespace nysjit {
+
+namespace {
+
+constexpr int anySize = 256;
+
+/// Rows that leave a thread its registers in a kernel that keeps more than an online softmax.
+int mostRowsKept(const KernelFacts &facts) {
+  return facts.keepsMore && facts.dtype == DType::Float32 && facts.headDim > 112 ? 32 : anySize;
+}
+
+BlockConfig atMost(int rows, int columns, const BlockConfig &defaults) {
+  BlockConfig sizes;
+  if (defaults.blockM)
+    sizes.blockM = std::min(*defaults.blockM, rows);
+  if (defaults.blockN)
+    sizes.blockN = std::min(*defaults.blockN, columns);
+  return sizes;
+}
+
+//===- GPUs -----------------------------------------------------------------------------------===//
+
+/// Positions a cell sums where a kernel can split its sum: short enough that one sequence of some
+/// 10,000 fills a GPU, long enough that the partial sums (m (d + 2) floats) are a few percent of
+/// the keys and values.
+constexpr int gpuSplit = 2048;
+
+/// Columns that leave a thread its registers: products of float32 hold three sums and two terms of
+/// each operand, and a wide head's output alone takes half of them.
+int mostGpuColumns(const KernelFacts &facts) {
+  const bool isFloat32 = facts.dtype == DType::Float32;
+  // float16 beside float32 operands is tf32 (kernel_plan): float32 operands, too.
+  const bool hasTf32 = facts.dtype == DType::Float16 && facts.meetsFloat32;
+  // Rows that are no power of two of 16 bytes take an address for each copy.
+  const bool isOdd = facts.headDim > 96 && facts.headDim % 32 != 0;
+  if (isFloat32 && facts.headDim > 96)
+    return 16;
+  return isFloat32 || isOdd || facts.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
+}
+
+int mostGpuRows(const KernelFacts &facts) {
+  const bool isWideSquare = facts.isSquare && facts.headDim > 64; // both sides are float32
+  return facts.hasFewCells || isWideSquare ? 32 : mostRowsKept(facts);
+}
+
+} // namespace
+
+BlockConfig CpuBlocks::preferred(const std::string &, const KernelFacts &facts,
+                                 const BlockConfig &defaults) const {
+  return atMost(mostRowsKept(facts), anySize, defaults);
+}
+
+BlockConfig GpuBlocks::preferred(const std::string &kernel, const KernelFacts &facts,
+                                 const BlockConfig &defaults) const {
+  BlockConfig sizes = atMost(mostGpuRows(facts), mostGpuColumns(facts), defaults);
+  if (defaults.split)
+    sizes.split = gpuSplit;
+  if (auto found = smaller.find(kernel); found != smaller.end())
+    sizes = mergeBlocks(found->second, {}, sizes, {});
+  return sizes;
+}
+
+std::span<const BlockMember> GpuBlocks::targetKeys() const {
+  static constexpr BlockMember keys[] = {&BlockConfig::numWarps, &BlockConfig::numStages};
+  return keys;
+}
+
+bool GpuBlocks::shrink(const std::string &kernel, const BlockConfig &used) {
+  const auto found = config.kernels.find(kernel);
+  const BlockConfig given = found == config.kernels.end() ? BlockConfig() : found->second;
+  for (const BlockMember key : {&BlockConfig::blockN, &BlockConfig::blockM})
+    if ((used.*key).value_or(0) > 16 && !(given.*key)) {
+      smaller[kernel].*key = *(used.*key) / 2;
+      return true;
+    }
+  return false;
+}
+
+} // namespace nysjit
