@@ -166,4 +166,7 @@ private:
   Instruction out;
 };
 
+/// The handler of an operation on this type, from the table of halves, floats or integers.
+LaneHandler laneHandler(const Lanes &table, LaneOp op, Type type);
+
 } // namespace nysjit::emulator
