@@ -196,10 +196,10 @@ template <typename S> void move(uint8_t *r, const Instruction &i, uint32_t mask)
   commit(r, i.op[0], out, mask);
 }
 
-template <typename T> LaneHandler forType(LaneOp op) {
+/// Sums and products, wide and of 24 bits too.
+template <typename T> LaneHandler sumOrProduct(LaneOp op) {
   using U = typename Traits<T>::Unsigned;
   using W = typename Traits<T>::Wide;
-  constexpr uint32_t bits = 8 * sizeof(T);
   switch (op) {
   case LaneOp::Add: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) + U(b)); }));
   case LaneOp::Sub: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) - U(b)); }));
@@ -234,6 +234,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
     return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) {
       return T((int64_t(low24(a)) * int64_t(low24(b)) >> 16) + int64_t(c));
     }));
+  default: return nullptr;
+  }
+}
+
+/// Quotients, signs, extremes and differences.
+template <typename T> LaneHandler arithmetic(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  switch (op) {
   case LaneOp::Div: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return divide(a, b); }));
   case LaneOp::Rem: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return remainder(a, b); }));
   case LaneOp::Abs:
@@ -248,6 +256,15 @@ template <typename T> LaneHandler forType(LaneOp op) {
   case LaneOp::Sad:
     return NYSJIT_LANE(map3<T>(
         r, i, m, [](T a, T b, T c) { return T(U(c) + (a < b ? U(b) - U(a) : U(a) - U(b))); }));
+  default: return nullptr;
+  }
+}
+
+/// Logic and shifts.
+template <typename T> LaneHandler bitwise(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  constexpr uint32_t bits = 8 * sizeof(T);
+  switch (op) {
   case LaneOp::And: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a & b); }));
   case LaneOp::Or: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a | b); }));
   case LaneOp::Xor: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a ^ b); }));
@@ -260,6 +277,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
     return NYSJIT_LANE(mapShift<T>(r, i, m, [](T a, uint32_t b) {
       return b >= bits ? T(a < 0 ? -1 : 0) : T(a >> (b & (bits - 1)));
     }));
+  default: return nullptr;
+  }
+}
+
+/// Bits by their numbers.
+template <typename T> LaneHandler bitField(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  switch (op) {
   case LaneOp::Bfe:
     return NYSJIT_LANE(const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
                        const uint32_t *b = source<uint32_t>(r, i.op[2]),
@@ -289,6 +314,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
                            uint32_t(__builtin_popcountll(U(fromBits<T>(a[l]))));
                        commit(r, i.op[0], out, m));
   case LaneOp::Brev: return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return reversed(a); }));
+  default: return nullptr;
+  }
+}
+
+/// Carries, comparisons, choices and moves.
+template <typename T> LaneHandler carryOrChoice(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  switch (op) {
   case LaneOp::AddC: return withCarry<U, false>;
   case LaneOp::SubC: return withCarry<U, true>;
   case LaneOp::MadCLow: return madWithCarry<U, false>;
@@ -300,6 +333,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
   case LaneOp::Mov: return move<Storage<T>>;
   default: return nullptr;
   }
+}
+
+template <typename T> LaneHandler forType(LaneOp op) {
+  for (LaneHandler (*handlerOf)(LaneOp) :
+       {sumOrProduct<T>, arithmetic<T>, bitwise<T>, bitField<T>, carryOrChoice<T>})
+    if (LaneHandler handler = handlerOf(op))
+      return handler;
+  return nullptr;
 }
 
 } // namespace
