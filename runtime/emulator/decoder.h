@@ -103,6 +103,9 @@ private:
   void mapRank();
   // decode_async.cpp
   void copyAsync();
+  void copyAsyncBulk();
+  void copyArrive();
+  void copyElements();
   void copyBulk(bool store);
   void mbarrier();
   // decode_matrix.cpp
