@@ -22,38 +22,50 @@ void Decoder::copyAsync() {
     out.handler = executeCopyWait;
     return;
   }
-  if (take("bulk")) {
-    if (take("commit_group")) {
-      out.handler = executeBulkCommit;
-      return;
-    }
-    if (take("wait_group")) {
-      take("read");
-      if (!expectOperands(1, 1))
-        return;
-      out.immediate = int64_t(operand(0).bits);
-      out.handler = executeBulkWait;
-      return;
-    }
-    if (text->modifiers.size() > 2 && text->modifiers[2] == "tensor")
-      return fail("tensor copies are not supported");
-    return copyBulk(text->modifiers.size() > 2 && text->modifiers[2] == "global");
-  }
-  if (take("mbarrier")) {
-    take("arrive");
-    out.flag = take("noinc");
-    takeSpace();
-    take("b64");
-    if (!expectOperands(1, 1))
-      return;
-    bindAddress(1, 0);
-    if (out.op[1] == noOperand) {
-      out.op[1] = constant(uint64_t(out.immediate), false);
-      out.immediate = 0;
-    }
-    out.handler = executeCopyArrive;
+  if (take("bulk"))
+    return copyAsyncBulk();
+  if (take("mbarrier"))
+    return copyArrive();
+  copyElements();
+}
+
+/// cp.async.bulk and its groups.
+void Decoder::copyAsyncBulk() {
+  if (take("commit_group")) {
+    out.handler = executeBulkCommit;
     return;
   }
+  if (take("wait_group")) {
+    take("read");
+    if (!expectOperands(1, 1))
+      return;
+    out.immediate = int64_t(operand(0).bits);
+    out.handler = executeBulkWait;
+    return;
+  }
+  if (text->modifiers.size() > 2 && text->modifiers[2] == "tensor")
+    return fail("tensor copies are not supported");
+  return copyBulk(text->modifiers.size() > 2 && text->modifiers[2] == "global");
+}
+
+/// cp.async.mbarrier.arrive
+void Decoder::copyArrive() {
+  take("arrive");
+  out.flag = take("noinc");
+  takeSpace();
+  take("b64");
+  if (!expectOperands(1, 1))
+    return;
+  bindAddress(1, 0);
+  if (out.op[1] == noOperand) {
+    out.op[1] = constant(uint64_t(out.immediate), false);
+    out.immediate = 0;
+  }
+  out.handler = executeCopyArrive;
+}
+
+/// cp.async.ca and .cg: 4, 8 or 16 bytes a thread.
+void Decoder::copyElements() {
   bool cg = take("cg");
   if (!cg && !take("ca"))
     return fail("expected .ca or .cg");

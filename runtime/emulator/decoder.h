@@ -103,6 +103,9 @@ private:
   void mapRank();
   // decode_async.cpp
   void copyAsync();
+  void copyAsyncBulk();
+  void copyArrive();
+  void copyElements();
   void copyBulk(bool store);
   void mbarrier();
   // decode_matrix.cpp
@@ -165,5 +168,8 @@ private:
   std::vector<std::string> left; // modifiers not yet taken
   Instruction out;
 };
+
+/// The handler of an operation on this type, from the table of halves, floats or integers.
+LaneHandler laneHandler(const Lanes &table, LaneOp op, Type type);
 
 } // namespace nysjit::emulator

@@ -1,4 +1,4 @@
-// Integers, bits, predicates and moves.
+// Integers, comparisons and moves of one type.
 #include "runtime/emulator/lanes_loop.h"
 
 #include <limits>
@@ -116,61 +116,6 @@ template <typename T> uint32_t findBit(T a, bool shift) {
   return shift ? uint32_t(8 * sizeof(T)) - 1 - msb : msb;
 }
 
-uint32_t permuted(uint32_t a, uint32_t b, uint32_t selector, uint8_t mode) {
-  uint64_t bytes = uint64_t(b) << 32 | a;
-  if (mode) { // f4e, b4e, rc8, ecl, ecr, rc16
-    uint32_t s = selector & 3;
-    uint32_t out = 0;
-    for (uint32_t n = 0; n < 4; ++n) {
-      uint32_t from = mode == 1   ? s + n
-                      : mode == 2 ? (s - n) & 7
-                      : mode == 3 ? s
-                      : mode == 4 ? (n > s ? n : s)
-                      : mode == 5 ? (n < s ? n : s)
-                                  : (s & 1) * 2 + (n & 1);
-      out |= uint32_t(bytes >> 8 * from & 0xff) << 8 * n;
-    }
-    return out;
-  }
-  uint32_t out = 0;
-  for (uint32_t n = 0; n < 4; ++n) {
-    uint32_t s = selector >> 4 * n;
-    uint32_t byte = uint32_t(bytes >> 8 * (s & 7)) & 0xff;
-    byte = s & 8 ? (byte & 0x80 ? 0xff : 0) : byte;
-    out |= byte << 8 * n;
-  }
-  return out;
-}
-
-uint32_t nthSet(uint32_t mask, uint32_t base, int32_t offset) {
-  if (offset == 0)
-    return base < 32 && mask >> base & 1 ? base : ~0u;
-  int32_t step = offset > 0 ? 1 : -1;
-  int32_t left = offset > 0 ? offset : -offset;
-  for (int32_t bit = int32_t(base); bit >= 0 && bit < 32; bit += step)
-    if (mask >> bit & 1 && --left == 0)
-      return uint32_t(bit);
-  return ~0u;
-}
-
-/// d = lop3(a, b, c) by its table, `immediate`.
-void lop3(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const uint32_t *a = source<uint32_t>(r, i.op[1]);
-  const uint32_t *b = source<uint32_t>(r, i.op[2]);
-  const uint32_t *c = source<uint32_t>(r, i.op[3]);
-  alignas(64) uint32_t out[32] = {};
-  for (uint32_t term = 0; term < 8; ++term) {
-    if (!(i.immediate >> term & 1))
-      continue;
-    uint32_t na = term & 4 ? 0 : ~0u;
-    uint32_t nb = term & 2 ? 0 : ~0u;
-    uint32_t nc = term & 1 ? 0 : ~0u;
-    for (uint32_t l = 0; l < 32; ++l)
-      out[l] |= (a[l] ^ na) & (b[l] ^ nb) & (c[l] ^ nc);
-  }
-  commit(r, i.op[0], out, mask);
-}
-
 /// add.cc and the like: carry is a register of 0 and 1.
 template <typename T, bool subtract>
 void withCarry(uint8_t *r, const Instruction &i, uint32_t mask) {
@@ -251,37 +196,10 @@ template <typename S> void move(uint8_t *r, const Instruction &i, uint32_t mask)
   commit(r, i.op[0], out, mask);
 }
 
-/// Joins `parts` registers of 16 or 32 bits; noOperand as a part does not occur.
-template <typename S, uint32_t parts, uint32_t bits>
-void pack(uint8_t *r, const Instruction &i, uint32_t mask) {
-  alignas(64) S out[32] = {};
-  for (uint32_t p = 0; p < parts; ++p) {
-    const uint32_t *from = source<uint32_t>(r, i.op[1 + p]);
-    for (uint32_t l = 0; l < 32; ++l)
-      out[l] |= S(from[l]) << (bits * p);
-  }
-  commit(r, i.op[0], out, mask);
-}
-/// op[4] is the source, op[0...] the parts.
-template <typename S, uint32_t parts, uint32_t bits>
-void unpack(uint8_t *r, const Instruction &i, uint32_t mask) {
-  alignas(64) S from[32];
-  __builtin_memcpy(from, r + i.op[4], sizeof from);
-  for (uint32_t p = 0; p < parts; ++p) {
-    if (i.op[p] == noOperand)
-      continue;
-    alignas(64) uint32_t out[32];
-    for (uint32_t l = 0; l < 32; ++l)
-      out[l] =
-          bits == 16 ? uint32_t(from[l] >> (bits * p)) & 0xffff : uint32_t(from[l] >> (bits * p));
-    commit(r, i.op[p], out, mask);
-  }
-}
-
-template <typename T> LaneHandler forType(LaneOp op) {
+/// Sums and products, wide and of 24 bits too.
+template <typename T> LaneHandler sumOrProduct(LaneOp op) {
   using U = typename Traits<T>::Unsigned;
   using W = typename Traits<T>::Wide;
-  constexpr uint32_t bits = 8 * sizeof(T);
   switch (op) {
   case LaneOp::Add: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) + U(b)); }));
   case LaneOp::Sub: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return T(U(a) - U(b)); }));
@@ -316,6 +234,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
     return NYSJIT_LANE(map3<T>(r, i, m, [](T a, T b, T c) {
       return T((int64_t(low24(a)) * int64_t(low24(b)) >> 16) + int64_t(c));
     }));
+  default: return nullptr;
+  }
+}
+
+/// Quotients, signs, extremes and differences.
+template <typename T> LaneHandler arithmetic(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  switch (op) {
   case LaneOp::Div: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return divide(a, b); }));
   case LaneOp::Rem: return NYSJIT_LANE(map2<T>(r, i, m, [](T a, T b) { return remainder(a, b); }));
   case LaneOp::Abs:
@@ -330,6 +256,15 @@ template <typename T> LaneHandler forType(LaneOp op) {
   case LaneOp::Sad:
     return NYSJIT_LANE(map3<T>(
         r, i, m, [](T a, T b, T c) { return T(U(c) + (a < b ? U(b) - U(a) : U(a) - U(b))); }));
+  default: return nullptr;
+  }
+}
+
+/// Logic and shifts.
+template <typename T> LaneHandler bitwise(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  constexpr uint32_t bits = 8 * sizeof(T);
+  switch (op) {
   case LaneOp::And: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a & b); }));
   case LaneOp::Or: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a | b); }));
   case LaneOp::Xor: return NYSJIT_LANE(map2<U>(r, i, m, [](U a, U b) { return U(a ^ b); }));
@@ -342,6 +277,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
     return NYSJIT_LANE(mapShift<T>(r, i, m, [](T a, uint32_t b) {
       return b >= bits ? T(a < 0 ? -1 : 0) : T(a >> (b & (bits - 1)));
     }));
+  default: return nullptr;
+  }
+}
+
+/// Bits by their numbers.
+template <typename T> LaneHandler bitField(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  switch (op) {
   case LaneOp::Bfe:
     return NYSJIT_LANE(const Storage<T> *a = source<Storage<T>>(r, i.op[1]);
                        const uint32_t *b = source<uint32_t>(r, i.op[2]),
@@ -371,6 +314,14 @@ template <typename T> LaneHandler forType(LaneOp op) {
                            uint32_t(__builtin_popcountll(U(fromBits<T>(a[l]))));
                        commit(r, i.op[0], out, m));
   case LaneOp::Brev: return NYSJIT_LANE(map1<T>(r, i, m, [](T a) { return reversed(a); }));
+  default: return nullptr;
+  }
+}
+
+/// Carries, comparisons, choices and moves.
+template <typename T> LaneHandler carryOrChoice(LaneOp op) {
+  using U = typename Traits<T>::Unsigned;
+  switch (op) {
   case LaneOp::AddC: return withCarry<U, false>;
   case LaneOp::SubC: return withCarry<U, true>;
   case LaneOp::MadCLow: return madWithCarry<U, false>;
@@ -384,80 +335,18 @@ template <typename T> LaneHandler forType(LaneOp op) {
   }
 }
 
-int32_t dotBytes(uint32_t a, bool aSigned, uint32_t b, bool bSigned, int32_t c) {
-  for (uint32_t n = 0; n < 4; ++n, a >>= 8, b >>= 8)
-    c = int32_t(uint32_t(c) + uint32_t((aSigned ? int32_t(int8_t(a)) : int32_t(a & 0xff)) *
-                                       (bSigned ? int32_t(int8_t(b)) : int32_t(b & 0xff))));
-  return c;
-}
-
-LaneHandler untyped(LaneOp op) {
-  switch (op) {
-  case LaneOp::ShfLeft: // flag: wrap, else clamp
-    return NYSJIT_LANE(
-        const uint32_t *a = source<uint32_t>(r, i.op[1]), *b = source<uint32_t>(r, i.op[2]),
-        *c = source<uint32_t>(r, i.op[3]);
-        uint32_t out[32]; for (uint32_t l = 0; l < 32; ++l) {
-          uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
-          out[l] = uint32_t((uint64_t(b[l]) << 32 | a[l]) << n >> 32);
-          if (n == 32)
-            out[l] = a[l];
-        } commit(r, i.op[0], out, m));
-  case LaneOp::ShfRight:
-    return NYSJIT_LANE(
-        const uint32_t *a = source<uint32_t>(r, i.op[1]), *b = source<uint32_t>(r, i.op[2]),
-        *c = source<uint32_t>(r, i.op[3]);
-        uint32_t out[32]; for (uint32_t l = 0; l < 32; ++l) {
-          uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
-          out[l] = uint32_t((uint64_t(b[l]) << 32 | a[l]) >> n);
-        } commit(r, i.op[0], out, m));
-  case LaneOp::Prmt:
-    return NYSJIT_LANE(uint8_t mode = i.variant;
-                       map3<uint32_t>(r, i, m, [mode](uint32_t a, uint32_t b, uint32_t c) {
-                         return permuted(a, b, c, mode);
-                       }));
-  case LaneOp::Lop3: return lop3;
-  case LaneOp::Fns:
-    return NYSJIT_LANE(map3<uint32_t>(
-        r, i, m, [](uint32_t a, uint32_t b, uint32_t c) { return nthSet(a, b, int32_t(c)); }));
-  case LaneOp::Dp4a: // variant: bit 0 a signed, bit 1 b signed
-    return NYSJIT_LANE(uint8_t v = i.variant;
-                       map3<uint32_t>(r, i, m, [v](uint32_t a, uint32_t b, uint32_t c) {
-                         return uint32_t(dotBytes(a, v & 1, b, v & 2, int32_t(c)));
-                       }));
-  case LaneOp::Bmsk: // flag: wrap
-    return NYSJIT_LANE(bool wrap = i.flag; map2<uint32_t>(r, i, m, [wrap](uint32_t a, uint32_t b) {
-                         a = wrap ? a & 31 : a, b = wrap ? b & 31 : b;
-                         return a >= 32 || b == 0 ? 0u : (b >= 32 ? ~0u : (1u << b) - 1) << a;
-                       }));
-  case LaneOp::MovPredicate:
-    return NYSJIT_LANE(uint32_t a = *source<uint32_t>(r, i.op[1]);
-                       commitPredicate(r, i.op[0], i.flag ? ~a : a, m));
-  case LaneOp::NotPredicate:
-    return NYSJIT_LANE(commitPredicate(r, i.op[0], ~*source<uint32_t>(r, i.op[1]), m));
-  case LaneOp::AndPredicate:
-    return NYSJIT_LANE(commitPredicate(
-        r, i.op[0], *source<uint32_t>(r, i.op[1]) & *source<uint32_t>(r, i.op[2]), m));
-  case LaneOp::OrPredicate:
-    return NYSJIT_LANE(commitPredicate(
-        r, i.op[0], *source<uint32_t>(r, i.op[1]) | *source<uint32_t>(r, i.op[2]), m));
-  case LaneOp::XorPredicate:
-    return NYSJIT_LANE(commitPredicate(
-        r, i.op[0], *source<uint32_t>(r, i.op[1]) ^ *source<uint32_t>(r, i.op[2]), m));
-  case LaneOp::Pack16: return pack<uint32_t, 2, 16>;
-  case LaneOp::Pack32: return pack<uint64_t, 2, 32>;
-  case LaneOp::Pack16Wide: return pack<uint64_t, 4, 16>;
-  case LaneOp::Unpack16: return unpack<uint32_t, 2, 16>;
-  case LaneOp::Unpack32: return unpack<uint64_t, 2, 32>;
-  case LaneOp::Unpack16Wide: return unpack<uint64_t, 4, 16>;
-  default: return nullptr;
-  }
+template <typename T> LaneHandler forType(LaneOp op) {
+  for (LaneHandler (*handlerOf)(LaneOp) :
+       {sumOrProduct<T>, arithmetic<T>, bitwise<T>, bitField<T>, carryOrChoice<T>})
+    if (LaneHandler handler = handlerOf(op))
+      return handler;
+  return nullptr;
 }
 
 } // namespace
 
 LaneHandler integerTable(LaneOp op, Type type) {
-  if (LaneHandler handler = untyped(op))
+  if (LaneHandler handler = untypedTable(op))
     return handler;
   switch (type) {
   case Type::U16:

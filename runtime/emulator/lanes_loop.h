@@ -215,6 +215,7 @@ inline float flushed(float x) {
 } // namespace
 
 LaneHandler integerTable(LaneOp op, Type type);
+LaneHandler untypedTable(LaneOp op); // null where the type matters
 LaneHandler floatTable(LaneOp op, Type type);
 LaneHandler halfTable(LaneOp op, Type type);
 LaneHandler convertTable(Type to, Type from, const Instruction &i);

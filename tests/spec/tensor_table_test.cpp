@@ -36,10 +36,12 @@ KernelSpec specOf(const std::string &text) {
   return spec ? *spec : KernelSpec();
 }
 
-std::set<std::string> tensorsOf(const std::string &spec) {
+/// Of the tensors that not every spec has, those that this one has.
+std::set<std::string> conditionalTensorsOf(const std::string &spec) {
   std::set<std::string> names;
   for (const TensorRow &row : tensorTable())
-    if (usesTensor(row, specOf(spec)))
+    if ((row.layouts != allLayouts || row.condition != TensorCondition::None) &&
+        usesTensor(row, specOf(spec)))
       names.insert(row.name);
   return names;
 }
@@ -77,20 +79,17 @@ TEST(TensorTable, RowsAreWhole) {
 }
 
 TEST(TensorTable, ASpecHasTheTensorsItsLayoutAndKeysAskFor) {
-  const std::set<std::string> always = {"q", "k", "v", "o", "cu_seqlens", "seqlens", "seq_starts"};
-  EXPECT_EQ(tensorsOf(R"({"layout":"exact_causal","head_dim":16})"), always);
-  std::set<std::string> expected = always;
-  expected.insert({"conv", "source_len"});
-  EXPECT_EQ(tensorsOf(R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"conv_kernel":3})"),
-            expected);
-  expected = always;
-  expected.insert({"landmark_q", "landmark_k"});
-  EXPECT_EQ(tensorsOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
-                      R"("landmark_source":"learned"})"),
-            expected);
-  EXPECT_EQ(tensorsOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
-                      R"("landmark_source":"first_k","first_k":8})"),
-            always);
+  using Names = std::set<std::string>;
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"exact_causal","head_dim":16})"), Names());
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,)"
+                                 R"("conv_kernel":3})"),
+            (Names{"conv", "source_len"}));
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
+                                 R"("landmark_source":"learned"})"),
+            (Names{"landmark_q", "landmark_k"}));
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
+                                 R"("landmark_source":"first_k","first_k":8})"),
+            Names());
 }
 
 TEST(TensorTable, TheReasonIsTheKeyThatDecides) {
