@@ -37,6 +37,7 @@ TensorBinder::Argument TensorBinder::argumentOf(const PlanArgument &from,
   };
   argument.dtypeSymbol = symbolOf(from.dtypeSymbol);
   argument.alignmentSymbol = symbolOf(from.alignmentSymbol);
+  argument.presenceSymbol = symbolOf(from.presenceSymbol);
   argument.packedSymbol = symbolOf(from.packedSymbol);
   argument.bindsPacked =
       argument.packedSymbol != SIZE_MAX &&
@@ -100,10 +101,15 @@ bool TensorBinder::agrees(const Dimension &dimension, int64_t found, int64_t *va
 Status TensorBinder::bindOne(const Argument &argument, const DLTensor *tensor, TensorDevice &device,
                              int64_t *values) const {
   const std::string &name = argument.name;
+  if (argument.presenceSymbol != SIZE_MAX)
+    values[argument.presenceSymbol] = tensor ? 1 : 0;
   if (!tensor && argument.isOptional) {
-    for (const Dimension &dimension : argument.shape)
-      if (dimension.binds)
-        values[dimension.symbol] = 0;
+    for (const std::vector<Dimension> *list : {&argument.shape, &argument.strides})
+      for (const Dimension &dimension : *list)
+        if (dimension.binds)
+          values[dimension.symbol] = 0;
+    if (argument.dtypeSymbol != SIZE_MAX)
+      values[argument.dtypeSymbol] = 0;
     return {};
   }
   if (!tensor)

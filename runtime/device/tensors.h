@@ -46,6 +46,7 @@ private:
     std::vector<DLDataType> types;
     size_t dtypeSymbol = SIZE_MAX; // as those below: none
     size_t alignmentSymbol = SIZE_MAX;
+    size_t presenceSymbol = SIZE_MAX;
     size_t packedSymbol = SIZE_MAX;
     bool bindsPacked = false;
     std::vector<Dimension> shape;

@@ -69,7 +69,8 @@ Status PlanCheck::checkArguments() {
   std::set<std::string> ownSymbols;
   for (const PlanArgument &argument : plan.arguments)
     for (const auto &[symbol, what] : {std::pair(&argument.dtypeSymbol, "a dtype"),
-                                       std::pair(&argument.alignmentSymbol, "an alignment")})
+                                       std::pair(&argument.alignmentSymbol, "an alignment"),
+                                       std::pair(&argument.presenceSymbol, "a presence")})
       if (!symbol->empty() && (dimensions.count(*symbol) || !ownSymbols.insert(*symbol).second))
         return planError("arguments", std::string(what) + " symbol of its own for each argument",
                          "'" + *symbol + "' again");

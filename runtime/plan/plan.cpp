@@ -25,6 +25,9 @@ std::vector<std::string> planSymbols(const Plan &plan) {
     if (!argument.alignmentSymbol.empty())
       add(argument.alignmentSymbol);
   for (const PlanArgument &argument : plan.arguments)
+    if (!argument.presenceSymbol.empty())
+      add(argument.presenceSymbol);
+  for (const PlanArgument &argument : plan.arguments)
     if (!argument.packedSymbol.empty())
       add(argument.packedSymbol);
   if (!plan.sequences.maxLength.empty())

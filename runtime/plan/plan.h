@@ -42,9 +42,11 @@ struct PlanArgument {
   // than one element (its rows' stride always). For `when` and parameters; not for buffers and
   // preconditions, which do not look at addresses.
   std::string alignmentSymbol;
-  // The caller may pass NULL: what the argument's shape binds first is 0 then, and its address
-  // null.
+  // The caller may pass NULL: what the argument's shape and strides bind first is 0 then, and its
+  // address null.
   bool isOptional = false;
+  // "" or a symbol bound to 1 if the caller passes the tensor, else to 0.
+  std::string presenceSymbol;
   // "" or a symbol, the same for all arguments that have one: 1 if the caller passes the rows of
   // all sequences one after the other, [n, H, d], which then stands for [1, H, n, d] with a first
   // stride of 0; else 0.

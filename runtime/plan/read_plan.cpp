@@ -31,7 +31,7 @@ Status readArgument(const Json &json, const std::string &where, PlanArgument &ar
   Result<PlanFields> fields =
       PlanFields::open(json, where,
                        {"name", "output", "dtypes", "dtype_symbol", "alignment_symbol", "optional",
-                        "packed_symbol", "shape", "strides"});
+                        "presence_symbol", "packed_symbol", "shape", "strides"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(argument.name, fields->name("name"));
   NYSJIT_READ(argument.isOutput, fields->boolean("output"));
@@ -54,6 +54,8 @@ Status readArgument(const Json &json, const std::string &where, PlanArgument &ar
     NYSJIT_READ(argument.alignmentSymbol, fields->name("alignment_symbol"));
   if (fields->has("optional"))
     NYSJIT_READ(argument.isOptional, fields->boolean("optional"));
+  if (fields->has("presence_symbol"))
+    NYSJIT_READ(argument.presenceSymbol, fields->name("presence_symbol"));
   if (fields->has("packed_symbol"))
     NYSJIT_READ(argument.packedSymbol, fields->name("packed_symbol"));
   NYSJIT_RETURN_IF_ERROR(readDimensions(*fields, "shape", argument.shape));

@@ -39,6 +39,8 @@ std::string argumentLine(const PlanArgument &argument) {
     json["alignment_symbol"] = argument.alignmentSymbol;
   if (argument.isOptional)
     json["optional"] = true;
+  if (!argument.presenceSymbol.empty())
+    json["presence_symbol"] = argument.presenceSymbol;
   if (!argument.packedSymbol.empty())
     json["packed_symbol"] = argument.packedSymbol;
   json["shape"] = expressions(argument.shape);

@@ -64,8 +64,7 @@ Plan planFor(const nlohmann::json &request) {
                   {"sums", ParameterType::Pointer, "sums", {}},
                   {"Hq", ParameterType::I32, "", Hq},
                   {"n", ParameterType::I64, "", n},
-                  {"d", ParameterType::I32, "", d}},
-                 "{}"};
+                  {"d", ParameterType::I32, "", d}}};
   for (const char *stride : {"q_stride_0", "q_stride_1", "q_stride_2"})
     sum.parameters.push_back({stride, ParameterType::I64, "", symbol(stride)});
   PlanKernel copy = sum;

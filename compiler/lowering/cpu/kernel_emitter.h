@@ -3,19 +3,11 @@
 #pragma once
 #include "compiler/lowering/cpu/schedule.h"
 #include "compiler/lowering/cpu/vector_builder.h"
+#include "compiler/lowering/memory_view.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 
 namespace nysjit::cpu {
-
-/// The parts of a tile.view.
-struct MemoryView {
-  mlir::Value address;
-  mlir::Value length;
-  mlir::Value rowBytes; // address of row 0; i32 rows; i64
-  mlir::Type element;
-  int64_t columns;
-};
 
 class KernelEmitter {
 public:

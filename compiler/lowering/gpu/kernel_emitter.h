@@ -3,20 +3,12 @@
 #pragma once
 #include "compiler/lowering/gpu/kernel_plan.h"
 #include "compiler/lowering/gpu/warp_builder.h"
+#include "compiler/lowering/memory_view.h"
 #include "mlir/IR/IRMapping.h"
 
 namespace nysjit::gpu {
 
 /// What a tile.view says.
-struct MemoryView {
-  mlir::Value address;
-  mlir::Value length;
-  mlir::Value rowBytes; // of row 0, global; i32 rows; i64
-  mlir::Type element;
-  int64_t columns = 0;
-  bool isArgument = false; // rows may be unaligned
-};
-
 /// Fragments of one operand for a warp's bands: [band][term][k step].
 using Fragments = llvm::SmallVector<llvm::SmallVector<llvm::SmallVector<Registers>, 2>, 2>;
 

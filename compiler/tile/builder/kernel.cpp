@@ -261,6 +261,24 @@ View Kernel::columns(const View &view, ScalarOperand start, int count) {
   return result;
 }
 
+/// `then` or `otherwise` (null: nothing) where `number` is or is not `expected`.
+static void emitBranch(OpBuilder &builder, Location loc, Value number, int expected,
+                       llvm::function_ref<void(OpBuilder &)> then,
+                       llvm::function_ref<void(OpBuilder &)> otherwise) {
+  Value constant = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(expected));
+  Value holds = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, number, constant);
+  auto region = [](llvm::function_ref<void(OpBuilder &)> emit) {
+    return [emit](OpBuilder &inner, Location at) {
+      emit(inner);
+      scf::YieldOp::create(inner, at);
+    };
+  };
+  if (otherwise)
+    scf::IfOp::create(builder, loc, holds, region(then), region(otherwise));
+  else
+    scf::IfOp::create(builder, loc, holds, region(then));
+}
+
 void Kernel::store(const Tile &value, const View &view, ScalarOperand row) {
   OpBuilder &builder = emit->builder;
   const Location loc = emit->at(row.where);
@@ -269,25 +287,27 @@ void Kernel::store(const Tile &value, const View &view, ScalarOperand row) {
   if (value.rank() == 0)
     source = tensor::SplatOp::create(builder, loc, source,
                                      RankedTensorType::get({1}, builder.getF32Type()));
-  if (!view.alternative) {
-    tile::StoreOp::create(builder, loc, source, emit->visible(view.irValue, row.where), start);
-    return;
-  }
+  Value memory = emit->visible(view.irValue, row.where);
+  auto symbol = [&](const std::string &name) {
+    return name.empty() ? Value()
+                        : emit->integer(Scalar(Expression::symbol(name)), false, row.where);
+  };
+  Value isGiven = symbol(view.tensor.presenceSymbol);
+  Value dtype = view.alternative ? symbol(view.tensor.dtypeSymbol) : Value();
+  auto storeTo = [&](OpBuilder &inner, Value to) {
+    tile::StoreOp::create(inner, loc, source, to, start);
+  };
   // The caller chose the output's dtype: one branch a tile, not a kernel a dtype.
-  Value chosen =
-      emit->integer(Scalar(Expression::symbol(view.tensor.dtypeSymbol)), false, row.where);
-  Value zero = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(0));
-  Value isFloat32 = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, chosen, zero);
-  scf::IfOp::create(
-      builder, loc, isFloat32,
-      [&](OpBuilder &inner, Location at) {
-        tile::StoreOp::create(inner, at, source, valueOf(view.irValue), start);
-        scf::YieldOp::create(inner, at);
-      },
-      [&](OpBuilder &inner, Location at) {
-        tile::StoreOp::create(inner, at, source, valueOf(view.alternative), start);
-        scf::YieldOp::create(inner, at);
-      });
+  auto store = [&](OpBuilder &inner) {
+    if (!dtype)
+      return storeTo(inner, memory);
+    emitBranch(
+        inner, loc, dtype, 0, [&](OpBuilder &b) { storeTo(b, memory); },
+        [&](OpBuilder &b) { storeTo(b, valueOf(view.alternative)); });
+  };
+  if (!isGiven)
+    return store(builder);
+  emitBranch(builder, loc, isGiven, 1, store, nullptr);
 }
 
 void Kernel::sync(SourceLocation loc) { tile::SyncOp::create(emit->builder, emit->at(loc)); }

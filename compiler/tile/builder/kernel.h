@@ -18,6 +18,7 @@ struct TensorRef {
   std::vector<Expression> shape;
   std::vector<Expression> strides;
   bool isOutput = false;
+  std::string presenceSymbol; // of a tensor that is stored to only if the caller passes it
   // outputs may be float32 or this; chosen at run time by `dtypeSymbol`
   Element outputElement = Element::F32;
   std::string dtypeSymbol;

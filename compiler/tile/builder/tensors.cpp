@@ -61,6 +61,8 @@ TensorRef Program::tensor(const std::string &name) {
     break;
   }
   tensor.isOutput = argument.isOutput;
+  if (argument.isOutput && argument.isOptional)
+    argument.presenceSymbol = tensor.presenceSymbol = name + "_is_given";
   plan.arguments.push_back(std::move(argument));
   return tensor;
 }
