@@ -1,60 +1,12 @@
-// The template builder: what folds, what becomes a kernel parameter, what is an error, and how
-// loops are split.
-#include "compiler/tile/builder/emitter.h"
-#include "compiler/worker/pipeline.h"
+// The template builder: what folds, what becomes a kernel parameter and what is an error; masks and
+// the loops they split are in builder_mask_test.cpp.
+#include "tests/compiler/builder_fixture.h"
 
-#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 using namespace nysjit;
 
 namespace {
-
-class Builder : public testing::Test {
-protected:
-  Builder() : context(mlir::MLIRContext::Threading::DISABLED) {
-    loadDialects(context);
-    module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
-    holder.op = *module;
-    spec.layout = Layout::ExactCausal;
-    spec.headDim = 16;
-  }
-  /// A program with q [n, 16] and one kernel.
-  Plan build(const std::function<void(Kernel &, const TensorRef &)> &body) {
-    Program program(holder, spec, {}, "cpu:native", chooser);
-    const TensorRef q = program.input("q", {Expression::symbol("n"), Expression(16)});
-    program.kernel("k", program.symbol("n"), [&](Kernel &k) { body(k, q); });
-    auto plan = program.finish();
-    EXPECT_TRUE(plan.ok());
-    return *plan;
-  }
-  std::string text() {
-    std::string result;
-    llvm::raw_string_ostream stream(result);
-    module->print(stream);
-    return result;
-  }
-  int count(const std::string &what) {
-    int found = 0;
-    const std::string all = text();
-    for (size_t at = all.find(what); at != std::string::npos; at = all.find(what, at + 1))
-      ++found;
-    return found;
-  }
-  std::string errorOf(const std::function<void(Kernel &, const TensorRef &)> &body) {
-    try {
-      build(body);
-    } catch (const TemplateError &error) {
-      return error.message;
-    }
-    return "";
-  }
-  mlir::MLIRContext context;
-  mlir::OwningOpRef<mlir::ModuleOp> module;
-  Program::Module holder;
-  BlockChooser chooser;
-  KernelSpec spec;
-};
 
 TEST_F(Builder, ConstantsAndHostExpressionsFold) {
   const Scalar n(Expression::symbol("n"));
@@ -62,6 +14,40 @@ TEST_F(Builder, ConstantsAndHostExpressionsFold) {
   EXPECT_EQ(ceilDiv(Scalar(7), 2).constant(), 4);
   EXPECT_EQ(ceilDiv(n, 64).expression().toJson().dump(), R"(["ceildiv","n",64])");
   EXPECT_EQ((n * 1 + 0).expression(), n.expression());
+}
+
+TEST_F(Builder, ComparisonsAndSelectsOfConstantsFold) {
+  const Scalar yes(1);
+  const Scalar no(0);
+  EXPECT_EQ((Scalar(3) == 3).constant(), 1);
+  EXPECT_EQ((Scalar(3) == 4).constant(), 0);
+  EXPECT_EQ((yes & no).constant(), 0);
+  EXPECT_EQ((yes | no).constant(), 1);
+  EXPECT_EQ((!Scalar(7)).constant(), 0);
+  EXPECT_EQ((!no).constant(), 1);
+  EXPECT_EQ(select(yes, 5, 6).constant(), 5);
+  EXPECT_EQ(select(no, 5, 6).constant(), 6);
+}
+
+TEST_F(Builder, ComparisonsAndSelectsOfSymbolsAreExpressions) {
+  const Scalar n(Expression::symbol("n"));
+  auto json = [](const Scalar &s) { return s.expression().toJson().dump(); };
+  EXPECT_EQ(json(n == 4), R"(["==","n",4])");
+  EXPECT_EQ(json(!(n < 4)), R"(["not",["<","n",4]])");
+  EXPECT_EQ(json((n < 4) | (n == 8)), R"(["or",["<","n",4],["==","n",8]])");
+  EXPECT_EQ(json((n < 4) & 1), R"(["<","n",4])");
+  EXPECT_EQ(json(select(n == 4, n, 9)), R"(["select",["==","n",4],"n",9])");
+}
+
+TEST_F(Builder, ComparisonsAndSelectsInAKernelAreEmitted) {
+  build([&](Kernel &k, const TensorRef &) {
+    const Scalar cell = k.cell();
+    (void)select((cell == 3) | !(cell < 7), cell, 5);
+  });
+  EXPECT_EQ(count("arith.cmpi eq"), 2); // == and !
+  EXPECT_EQ(count("arith.cmpi slt"), 1);
+  EXPECT_EQ(count("arith.ori"), 1);
+  EXPECT_EQ(count("arith.select"), 1);
 }
 
 TEST_F(Builder, AHostExpressionBecomesOneParameter) {
@@ -99,6 +85,65 @@ TEST_F(Builder, ATileLeftInALoopIsAnErrorWithBothLines) {
   EXPECT_NE(message.find("carry it through the loop"), std::string::npos) << message;
 }
 
+TEST_F(Builder, ACarriedTileReadInAnEndedBodyIsAnError) {
+  const std::string message = errorOf([&](Kernel &k, const TensorRef &) {
+    Tile sum = k.fill(16, 0.0);
+    Tile inside;
+    k.forRange({0, 4}, 1, {&sum}, [&](Scalar) {
+      sum = sum + 1.0;
+      inside = sum;
+    });
+    (void)(sum + 1.0); // what the loop carried out
+    (void)(inside + 1.0);
+  });
+  EXPECT_NE(message.find("made in the loop body at tests/compiler/builder_test.cpp:"),
+            std::string::npos)
+      << message;
+}
+
+TEST_F(Builder, AWhileLoopCarriesTilesWithTheirTypes) {
+  build([&](Kernel &k, const TensorRef &) {
+    Tile sum = rows(k.fill(16, 0.0));
+    Tile turns = k.number(0.0);
+    k.whileLoop(
+        {&sum, &turns}, [&] { return k.toInteger(turns) < 3; },
+        [&] {
+          turns = turns + 1.0;
+          sum = sum + 2.0;
+        });
+    EXPECT_EQ(sum.axis(), Axis::Rows);
+    EXPECT_EQ(sum.rows(), 16);
+    EXPECT_EQ(turns.rank(), 0);
+    (void)(k.fill(16, 8, 0) + sum);
+  });
+  EXPECT_EQ(count("scf.while"), 1);
+  EXPECT_EQ(count("scf.condition"), 1);
+  EXPECT_NE(text().find("(tensor<16xf32>, f32) -> (tensor<16xf32>, f32)"), std::string::npos);
+}
+
+TEST_F(Builder, AWhileLoopThatChangesACarriedTileIsAnError) {
+  const std::string message = errorOf([&](Kernel &k, const TensorRef &) {
+    Tile sum = k.fill(16, 0.0);
+    k.whileLoop({&sum}, [&] { return k.cell(); }, [&] { sum = k.fill(8, 0.0); });
+  });
+  EXPECT_NE(message.find("expected a carried tile to keep its shape and type"), std::string::npos)
+      << message;
+}
+
+TEST_F(Builder, AGatherWantsRowsAndOneNumberForEach) {
+  auto errorOfGather = [&](bool isVector, int rank, double number) {
+    return errorOf([&](Kernel &k, const TensorRef &q) {
+      const View view = isVector ? k.view(q, {Scalar(0)}) : k.view(q, {});
+      const Tile index = number ? k.fill(16, number) : k.iota(16);
+      k.gather(view, rank == 2 ? k.fill(16, 16, 0) : index);
+    });
+  };
+  EXPECT_EQ(errorOfGather(false, 1, 0), "");
+  EXPECT_NE(errorOfGather(true, 1, 0).find("expected rows of a view"), std::string::npos);
+  EXPECT_NE(errorOfGather(false, 2, 0).find("by a 1-D tile of whole numbers"), std::string::npos);
+  EXPECT_NE(errorOfGather(false, 1, 0.5).find("of whole numbers"), std::string::npos);
+}
+
 TEST_F(Builder, ShapesThatDoNotFitAreErrors) {
   EXPECT_NE(errorOf([](Kernel &k, const TensorRef &) {
               (void)(k.fill(16, 16, 0) + k.fill(16, 32, 0));
@@ -126,44 +171,6 @@ TEST_F(Builder, OperationsCarryTheTemplatesLine) {
     found = true;
   });
   EXPECT_TRUE(found);
-}
-
-TEST_F(Builder, TilesSplitIntoMaskedAndUnmaskedLoops) {
-  int masked = 0;
-  int unmasked = 0;
-  auto body = [&](Scalar, bool isMasked) { ++(isMasked ? masked : unmasked); };
-  build([&](Kernel &k, const TensorRef &) {
-    k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, k.cell()}, 16, {}, body);
-  });
-  EXPECT_EQ(masked, 1); // starts unmasked: full, partial
-  EXPECT_EQ(unmasked, 1);
-  build([&](Kernel &k, const TensorRef &) {
-    k.forTiles({0, Scalar(Expression::symbol("n"))}, {k.cell(), 99}, 16, {}, body);
-  });
-  EXPECT_EQ(masked, 3); // partial, full, partial
-  build([&](Kernel &k, const TensorRef &) {
-    k.forTiles({0, Scalar(Expression::symbol("n"))}, {0, 0}, 16, {}, body);
-  });
-  EXPECT_EQ(masked, 4); // all masked
-  EXPECT_EQ(unmasked, 2);
-}
-
-TEST_F(Builder, WholeTilesAreReadWithoutTests) {
-  build([](Kernel &k, const TensorRef &q) {
-    const View view = k.view(q, {});
-    k.forTiles({0, view.length}, {0, view.length}, 16, {}, [&](Scalar t, bool) {
-      (void)k.load(view, t, 16);
-      (void)k.load(view, t, 8);                     // not the tile
-      (void)k.load(view, ScalarOperand(t) + 1, 16); // not its start
-    });
-    (void)k.load(view, 0, 16);
-  });
-  std::vector<bool> inBounds;
-  module->walk([&](mlir::Operation *op) {
-    if (op->getName().getStringRef() == "tile.load")
-      inBounds.push_back(op->hasAttr("in_bounds"));
-  });
-  EXPECT_EQ(inBounds, (std::vector<bool>{true, false, false, false, false, false, false}));
 }
 
 TEST_F(Builder, AConfigForAnUnknownKernelNamesTheKernels) {

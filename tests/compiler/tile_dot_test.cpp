@@ -14,36 +14,6 @@ namespace {
 using TileDot = TileOp;
 INSTANTIATE_TEST_SUITE_P(Levels, TileDot, testing::ValuesIn(levels()), levelName);
 
-/// weights x, and s where `alsoReads`, with s = x x^T and weights = 2^(s - its row's maximum) where
-/// first + column < (<= if inclusive) row * slope + end and first + column >= begin, else 0.
-std::vector<double> maskedProduct(const std::vector<float> &x, bool isInclusive, int first,
-                                  int slope, int end, int begin, bool alsoReads) {
-  constexpr int count = 32;
-  std::vector<double> o(count * count);
-  for (int r = 0; r < count; ++r) {
-    std::vector<double> s(count, 0);
-    std::vector<double> weight(count, 0);
-    double maximum = -1e30;
-    auto isVisible = [&](int c) {
-      return first + c < r * slope + end + (isInclusive ? 1 : 0) && first + c >= begin;
-    };
-    for (int c = 0; c < count; ++c) {
-      for (int k = 0; k < count; ++k)
-        s[size_t(c)] += double(x[size_t(r * count + k)]) * x[size_t(c * count + k)];
-      if (isVisible(c))
-        maximum = std::max(maximum, s[size_t(c)]);
-    }
-    for (int c = 0; c < count; ++c) {
-      const double w = isVisible(c) ? std::exp2(s[size_t(c)] - maximum) : 0;
-      for (int k = 0; k < count; ++k)
-        o[size_t(r * count + k)] += w * x[size_t(c * count + k)];
-      if (alsoReads)
-        o[size_t(r * count + c)] += s[size_t(c)];
-    }
-  }
-  return o;
-}
-
 TEST_P(TileDot, DotOfEveryWidth) {
   for (int d : {8, 16, 24, 40, 64, 80, 120, 128, 200, 256}) {
     const std::string D = std::to_string(d);
@@ -81,94 +51,41 @@ TEST_P(TileDot, DotOfEveryWidth) {
   }
 }
 
-// Dots stop where a mask hides the rest: whatever the rows' ends are, and not where something else
-// reads what is hidden.
-TEST_P(TileDot, DotsUnderAMask) {
-  auto any = [&](int low, int high) { return std::uniform_int_distribution(low, high)(generator); };
-  for (int turn = 0; turn < 64; ++turn) {
-    const bool isInclusive = turn & 1;
-    const bool alsoReads = turn & 2;
-    const bool hasBegin = turn & 4;
-    const bool isInLoop = turn & 16;
-    const bool isInBounds = turn & 32;
-    const int first = any(-40, 200);
-    const int slope = any(-3, 3);
-    const int end = first + any(-20, 50);
-    const int begin = hasBegin ? first + any(0, 10) : first;
-    SCOPED_TRACE(testing::Message()
-                 << "first " << first << " slope " << slope << " end " << end << " begin " << begin
-                 << (isInclusive ? " <=" : " <") << (alsoReads ? ", read elsewhere" : "")
-                 << (isInLoop ? ", keys in a loop" : "") << (isInBounds ? ", in bounds" : ""));
-    const std::string t = "tensor<32xi32>";
-    const std::string tt = "tensor<32x32xi32>";
-    const std::string f = "tensor<32x32xf32>";
-    const std::string m = "tensor<32x32xi1>";
-    const std::string ir =
-        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64, "
-        "%begin0: i32, %slope0: i32, %end0: i32, %begin1: i32) attributes "
-        "{tile.kernel} {\n  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n"
-        "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <32 x f32>\n  %out = "
-        "tile.view %o[%zero] length %n stride %stride : <f32> -> <32 x f32>\n"
-        "  %x = tile.load %in[%first] : <32 x f32> -> " +
-        f + "\n  %one = arith.constant 1 : i32\n" +
-        // turned over in a loop
-        (isInLoop ? "  scf.for %i = %first to %one step %one : i32 {\n"
-                  : std::string("  %i = arith.constant 0 : i32\n")) +
-        "  %k = tile.load %in[%i] " + (isInBounds ? "{in_bounds} " : "") + ": <32 x f32> -> " + f +
-        "\n"
-        "  %s = tile.dot %x, %k {transpose_b} : (" +
-        f + ", " + f + ") -> " + f +
-        "\n"
-        "  %count = tile.iota : " +
-        t + "\n  %c0 = tensor.splat %begin0 : " + t + "\n  %c1 = arith.addi %c0, %count : " + t +
-        "\n"
-        "  %columns = tile.broadcast %c1 axis 1 : " +
-        t + " -> " + tt +
-        "\n"
-        "  %slopes = tensor.splat %slope0 : " +
-        t + "\n  %e0 = arith.muli %count, %slopes : " + t + "\n  %e1 = tensor.splat %end0 : " + t +
-        "\n"
-        "  %e2 = arith.addi %e0, %e1 : " +
-        t + "\n  %ends = tile.broadcast %e2 axis 0 : " + t + " -> " + tt +
-        "\n"
-        "  %below = arith.cmpi " +
-        std::string(isInclusive ? "sle" : "slt") + ", %columns, %ends : " + tt +
-        "\n"
-        "  %b1 = tensor.splat %begin1 : " +
-        tt + "\n  %above = arith.cmpi sge, %columns, %b1 : " + tt +
-        "\n"
-        "  %mask = arith.andi " +
-        std::string(turn & 8 ? "%below, %above" : "%above, %below") + " : " + m +
-        "\n"
-        "  %hidden = arith.constant dense<0xFF800000> : " +
-        f + "\n  %y = arith.select %mask, %s, %hidden : " + m + ", " + f +
-        "\n"
-        "  %m0 = tile.reduce max %y axis 1 : " +
-        f +
-        " -> tensor<32xf32>\n  %low = arith.constant dense<-1.0e30> : tensor<32xf32>\n"
-        "  %m1 = arith.maxnumf %m0, %low : tensor<32xf32>\n  %m2 = tile.broadcast %m1 axis 0 : "
-        "tensor<32xf32> -> " +
-        f +
-        "\n"
-        "  %d = arith.subf %y, %m2 : " +
-        f + "\n  %w = math.exp2 %d : " + f +
-        "\n"
-        "  %wx = tile.dot %w, %x : (" +
-        f + ", " + f + ") -> " + f + "\n" +
-        (alsoReads ? "  %sum = arith.addf %wx, %s : " + f + "\n  tile.store %sum"
-                   : std::string("  tile.store %wx")) +
-        ", %out[%first] : " + f + ", <32 x f32>\n" + (isInLoop ? "  }\n" : "") + "  return\n}\n";
-    std::vector<float> x = random(32 * 32);
-    std::vector<float> y(32 * 32, NAN);
-    runTiles(ir,
-             {slot(x.data()), slot(y.data()), slot(32), slot(32), slot(first), slot(slope),
-              slot(end), slot(begin)},
-             GetParam());
-    const std::vector<double> expected =
-        maskedProduct(x, isInclusive, first, slope, end, begin, alsoReads);
-    for (size_t i = 0; i < y.size(); ++i)
-      ASSERT_NEAR(y[i], expected[i], 1e-4 * std::max(1.0, std::abs(expected[i])))
-          << "row " << i / 32 << " column " << i % 32;
+// Either side transposed, with and without something to add to.
+TEST_P(TileDot, TransposedSides) {
+  for (int turn = 0; turn < 8; ++turn) {
+    const bool isLeft = turn & 1;
+    const bool isRight = turn & 2;
+    const bool isAdded = turn & 4;
+    const int m = 8 * any(1, 5);
+    const int n = 8 * any(1, 5);
+    const int k = 8 * any(1, 5);
+    Matrix a = isLeft ? randomMatrix(k, m) : randomMatrix(m, k);
+    Matrix b = isRight ? randomMatrix(n, k) : randomMatrix(k, n);
+    Matrix c = randomMatrix(m, n);
+    Matrix y(m, n);
+    SCOPED_TRACE(testing::Message() << m << "x" << n << "x" << k << (isLeft ? " left" : "")
+                                    << (isRight ? " right" : "") << (isAdded ? " added" : ""));
+    const std::map<std::string, std::string> names = {
+        {"A", a.type()},
+        {"B", b.type()},
+        {"C", c.type()},
+        {"SIDES", std::string(isLeft ? "{transpose_a" : "{") +
+                      (isRight ? std::string(isLeft ? ", " : "") + "transpose_b}" : "}")}};
+    TileKernel(GetParam())
+        .in("a", a)
+        .in("b", b)
+        .in("c", c)
+        .out("y", y)
+        .run(with(names, isAdded ? "  %y = tile.dot %a, %b, %c $SIDES : ($A, $B, $C) -> $C\n"
+                                 : "  %y = tile.dot %a, %b $SIDES : ($A, $B) -> $C\n"));
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j) {
+        double sum = isAdded ? c(i, j) : 0;
+        for (int e = 0; e < k; ++e)
+          sum += double(isLeft ? a(e, i) : a(i, e)) * (isRight ? b(j, e) : b(e, j));
+        ASSERT_NEAR(y(i, j), sum, 1e-4) << i << ", " << j;
+      }
   }
 }
 
@@ -220,62 +137,6 @@ TEST_P(TileDot, RowsReadInPlaceAreThoseOfTheLoad) {
                 << (storesBetween ? " with a store between" : "");
           }
       }
-}
-
-// A product with a triangle of ones, whether it is computed as one or as sums of rows.
-TEST_P(TileDot, SumsOfRowsUpToEach) {
-  for (const std::string compare : {"sle", "slt"})
-    for (const bool hasAccumulator : {false, true}) {
-      constexpr int rows = 16;
-      constexpr int columns = 24;
-      const std::vector<float> x = random(rows * columns);
-      std::vector<float> y(x.size(), NAN);
-      const std::string f = "tensor<16x24xf32>";
-      const std::string m = "tensor<16x16xi1>";
-      const std::string i = "tensor<16x16xi32>";
-      const std::string s = "tensor<16x16xf32>";
-      const std::string view = "<24 x f32>";
-      const std::string ir =
-          "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) "
-          "attributes {tile.kernel} {\n"
-          "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %one = "
-          "arith.constant dense<1.0> : " +
-          s + "\n  %none = arith.constant dense<0.0> : " + s +
-          "\n"
-          "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " +
-          view + "\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view +
-          "\n"
-          "  %x = tile.load %in[%first] : " +
-          view + " -> " + f +
-          "\n  %count = tile.iota : tensor<16xi32>\n"
-          "  %c = tile.broadcast %count axis 1 : tensor<16xi32> -> " +
-          i + "\n  %r = tile.broadcast %count axis 0 : tensor<16xi32> -> " + i +
-          "\n"
-          "  %mask = arith.cmpi " +
-          compare + ", %c, %r : " + i + "\n  %ones = arith.select %mask, %one, %none : " + m +
-          ", " + s +
-          "\n"
-          "  %y = tile.dot %ones, %x" +
-          (hasAccumulator ? ", %x : (" + s + ", " + f + ", " + f : " : (" + s + ", " + f) +
-          ") -> " + f +
-          "\n"
-          "  %z = arith.mulf %y, %x : " +
-          f + "\n  tile.store %z, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
-      runTiles(ir, {slot(x.data()), slot(y.data()), slot(rows), slot(columns)}, GetParam());
-      for (int c = 0; c < columns; ++c) {
-        double sum = 0;
-        for (int r = 0; r < rows; ++r) {
-          const double own = x[size_t(r * columns + c)];
-          const double before = sum;
-          sum += own;
-          const double expected =
-              ((compare == "sle" ? sum : before) + (hasAccumulator ? own : 0)) * own;
-          ASSERT_NEAR(y[size_t(r * columns + c)], expected, 1e-4)
-              << "row " << r << " column " << c << " " << compare
-              << (hasAccumulator ? " with an accumulator" : "");
-        }
-      }
-    }
 }
 
 // Where only rows are reduced and multiplied of it, a transpose is not made: the same is done along

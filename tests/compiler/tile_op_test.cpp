@@ -1,5 +1,5 @@
-// Each tile operation on the CPU against values computed here by hand-written loops; dots are in
-// tile_dot_test.cpp.
+// Each tile operation on the CPU against values computed here by hand-written loops; dots, masks,
+// loops and solves have files of their own.
 #include "tests/compiler/tile_op.h"
 
 #include "runtime/npy/half.h"
@@ -84,121 +84,6 @@ TEST_P(TileOp, LoadZeroFillsAndStoreDropsOutsideTheView) {
     EXPECT_EQ(y[i], i < 48 ? float(i) + 1 : 5.0f) << i;
 }
 
-// Loops in a loop: the inner one begins with the outer one's tiles, each in its own place or in the
-// other's.
-TEST_P(TileOp, TilesCarriedThroughLoops) {
-  for (const bool isSwapped : {false, true}) {
-    constexpr int count = 16;
-    constexpr int turns = 3;
-    const std::vector<float> x = random(count * count);
-    std::vector<float> y(x.size(), NAN);
-    const std::string f = "tensor<16x16xf32>";
-    const std::string view = "<16 x f32>";
-    const std::string two = "(" + f + ", " + f + ")";
-    const std::string ir =
-        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) "
-        "attributes {tile.kernel} {\n"
-        "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %one = "
-        "arith.constant 1 : i32\n  %turns = arith.constant 3 : i32\n"
-        "  %half = arith.constant dense<0.5> : " +
-        f + "\n  %unit = arith.constant dense<1.0> : " + f +
-        "\n"
-        "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " +
-        view + "\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view +
-        "\n"
-        "  %x = tile.load %in[%first] : " +
-        view + " -> " + f +
-        "\n"
-        "  %r:2 = scf.for %i = %first to %turns step %one iter_args(%a = %x, %b = %unit) -> " +
-        two +
-        " : i32 {\n"
-        "    %s:2 = scf.for %j = %first to %turns step %one iter_args(%c = " +
-        (isSwapped ? "%b, %d = %a" : "%a, %d = %b") + ") -> " + two +
-        " : i32 {\n"
-        "      %e = arith.mulf %c, %half : " +
-        f + "\n      %g = arith.addf %d, %e : " + f + "\n      scf.yield %e, %g : " + f + ", " + f +
-        "\n    }\n"
-        "    scf.yield %s#0, %s#1 : " +
-        f + ", " + f +
-        "\n  }\n"
-        "  %z = arith.addf %r#0, %r#1 : " +
-        f + "\n  tile.store %z, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
-    runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(count)}, GetParam());
-    for (size_t n = 0; n < x.size(); ++n) {
-      double a = x[n];
-      double b = 1;
-      for (int i = 0; i < turns; ++i) {
-        double c = isSwapped ? b : a;
-        double d = isSwapped ? a : b;
-        for (int j = 0; j < turns; ++j) {
-          c *= 0.5;
-          d += c;
-        }
-        a = c;
-        b = d;
-      }
-      ASSERT_NEAR(y[n], a + b, 1e-5) << n << (isSwapped ? ", swapped" : "");
-    }
-  }
-}
-
-// A carried tile times a carried number a row that the same rows give a next value, and a transpose
-// of what is carried.
-TEST_P(TileOp, CarriedTilesReadAsTheyWere) {
-  constexpr int count = 32;
-  constexpr int turns = 3;
-  const std::vector<float> x = random(count * count);
-  std::vector<float> y(x.size(), NAN);
-  const std::string f = "tensor<32x32xf32>";
-  const std::string v = "tensor<32xf32>";
-  const std::string view = "<32 x f32>";
-  const std::string ir =
-      "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) "
-      "attributes {tile.kernel} {\n"
-      "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n  %one = "
-      "arith.constant 1 : i32\n  %turns = arith.constant 3 : i32\n"
-      "  %ones = arith.constant dense<1.0> : " +
-      v +
-      "\n"
-      "  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> " +
-      view + "\n  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> " + view +
-      "\n"
-      "  %x = tile.load %in[%first] : " +
-      view + " -> " + f +
-      "\n"
-      "  %r:3 = scf.for %i = %first to %turns step %one iter_args(%a = %x, %m = %ones, %t = %x) -> "
-      "(" +
-      f + ", " + v + ", " + f +
-      ") : i32 {\n"
-      "    %s = tile.load %in[%i] : " +
-      view + " -> " + f + "\n    %m2 = tile.reduce max %s axis 1 : " + f + " -> " + v +
-      "\n"
-      "    %b = tile.broadcast %m axis 0 : " +
-      v + " -> " + f + "\n    %a2 = arith.mulf %a, %b : " + f +
-      "\n"
-      "    %t2 = tile.transpose %t : " +
-      f + " -> " + f + "\n    scf.yield %a2, %m2, %t2 : " + f + ", " + v + ", " + f +
-      "\n  }\n"
-      "  %z = arith.addf %r#0, %r#2 : " +
-      f + "\n  tile.store %z, %out[%first] : " + f + ", " + view + "\n  return\n}\n";
-  runTiles(ir, {slot(x.data()), slot(y.data()), slot(count), slot(count)}, GetParam());
-  auto maximum = [&](int row) {
-    return row < count ? *std::max_element(x.begin() + row * count, x.begin() + (row + 1) * count)
-                       : 0.0f;
-  };
-  for (int r = 0; r < count; ++r)
-    for (int c = 0; c < count; ++c) {
-      double a = x[size_t(r * count + c)];
-      double factor = 1;
-      for (int i = 0; i < turns; ++i) {
-        a *= factor;
-        factor = maximum(r + i);
-      }
-      ASSERT_NEAR(y[size_t(r * count + c)], a + x[size_t(c * count + r)], 1e-4)
-          << "row " << r << " column " << c;
-    }
-}
-
 TEST_P(TileOp, WidenAndNarrowSixteenBits) {
   for (const std::string element : {"f16", "bf16"}) {
     std::vector<uint16_t> x(16 * 24);
@@ -261,61 +146,119 @@ TEST_P(TileOp, ReductionsAlongBothAxes) {
     }
 }
 
-TEST_P(TileOp, TriangularSolveReadsTheStrictlyLowerPartOnly) {
-  std::vector<float> x = random(16 * 16);
-  std::vector<float> y(16 * 16, NAN);
-  std::vector<float> lower(16 * 16);
-  // lower = x / 4 below the diagonal; on and above it the solve must not look: NaN there.
-  for (int i = 0; i < 16; ++i)
-    for (int j = 0; j < 16; ++j)
-      lower[size_t(i * 16 + j)] = j < i ? x[size_t(i * 16 + j)] / 4 : NAN;
-  const std::string ir =
-      "func.func @exact_causal(%l: !tile.ptr<f32>, %p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: "
-      "i32, %s: i64) attributes {tile.kernel} {\n"
-      "  %zero = arith.constant 0 : i64\n  %first = arith.constant 0 : i32\n"
-      "  %lv = tile.view %l[%zero] length %n stride %s : <f32> -> <16 x f32>\n"
-      "  %in = tile.view %p[%zero] length %n stride %s : <f32> -> <16 x f32>\n"
-      "  %out = tile.view %o[%zero] length %n stride %s : <f32> -> <16 x f32>\n"
-      "  %a = tile.load %lv[%first] : <16 x f32> -> tensor<16x16xf32>\n"
-      "  %b = tile.load %in[%first] : <16 x f32> -> tensor<16x16xf32>\n"
-      "  %u = tile.triangular_solve %a, %b : tensor<16x16xf32>, tensor<16x16xf32>\n"
-      "  tile.store %u, %out[%first] : tensor<16x16xf32>, <16 x f32>\n  return\n}\n";
-  runTiles(ir, {slot(lower.data()), slot(x.data()), slot(y.data()), slot(16), slot(16)},
-           GetParam());
-  for (int i = 0; i < 16; ++i)
-    for (int e = 0; e < 16; ++e) {
-      double back = y[size_t(i * 16 + e)];
-      for (int j = 0; j < i; ++j)
-        back += double(lower[size_t(i * 16 + j)]) * y[size_t(j * 16 + e)];
-      EXPECT_NEAR(back, x[size_t(i * 16 + e)], 1e-4);
+TEST_P(TileOp, LeastAlongBothAxes) {
+  const int rows = 8 * any(1, 4);
+  const int columns = 8 * any(1, 9);
+  Matrix x = randomMatrix(rows, columns);
+  Matrix y(rows, columns);
+  TileKernel(GetParam())
+      .in("x", x)
+      .out("y", y)
+      .run(with({{"F", x.type()}, {"R", std::to_string(rows)}, {"C", std::to_string(columns)}},
+                R"(  %m = tile.reduce min %x axis 1 : $F -> tensor<$Rxf32>
+  %n = tile.reduce min %x axis 0 : $F -> tensor<$Cxf32>
+  %mb = tile.broadcast %m axis 0 : tensor<$Rxf32> -> $F
+  %nb = tile.broadcast %n axis 1 : tensor<$Cxf32> -> $F
+  %y = arith.addf %mb, %nb : $F
+)"));
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < columns; ++c) {
+      float ofRow = INFINITY;
+      float ofColumn = INFINITY;
+      for (int j = 0; j < columns; ++j)
+        ofRow = std::min(ofRow, x(r, j));
+      for (int i = 0; i < rows; ++i)
+        ofColumn = std::min(ofColumn, x(i, c));
+      ASSERT_EQ(y(r, c), ofRow + ofColumn) << r << ", " << c;
     }
 }
 
-TEST_P(TileOp, CarriedTilesThatTradePlaces) {
-  // (a, b) <- (b, a + b), five times, from rows of x: slots must not overwrite what is still read.
-  std::vector<float> x = random(32 * 16);
-  std::vector<float> y(32 * 16, NAN);
-  const std::string body = "  %i16 = arith.constant 16 : i32\n  %five = arith.constant 5 : i32\n  "
-                           "%one = arith.constant 1 : i32\n"
-                           "  %a = tile.load %in[%first] : <16 x f32> -> tensor<16x16xf32>\n"
-                           "  %b = tile.load %in[%i16] : <16 x f32> -> tensor<16x16xf32>\n"
-                           "  %r:2 = scf.for %i = %first to %five step %one iter_args(%u = %a, %v "
-                           "= %b) -> (tensor<16x16xf32>, tensor<16x16xf32>) : i32 {\n"
-                           "    %w = arith.addf %u, %v : tensor<16x16xf32>\n    scf.yield %v, %w : "
-                           "tensor<16x16xf32>, tensor<16x16xf32>\n  }\n"
-                           "  tile.store %r#0, %out[%first] : tensor<16x16xf32>, <16 x f32>\n"
-                           "  tile.store %r#1, %out[%i16] : tensor<16x16xf32>, <16 x f32>\n";
-  runTiles(rowsKernel(16, body), {slot(x.data()), slot(y.data()), slot(32), slot(16)}, GetParam());
-  for (size_t i = 0; i < 256; ++i) {
-    float a = x[i];
-    float b = x[256 + i];
-    for (int step = 0; step < 5; ++step) {
-      const float next = a + b;
-      a = b;
-      b = next;
-    }
-    EXPECT_EQ(y[i], a) << i;
-    EXPECT_EQ(y[256 + i], b) << i;
+TEST_P(TileOp, SumsAlongAnAxisUpToEach) {
+  for (const int axis : {0, 1}) {
+    const int rows = 8 * any(1, 5);
+    const int columns = 8 * any(1, 5);
+    SCOPED_TRACE(testing::Message() << rows << "x" << columns << " axis " << axis);
+    Matrix x = randomMatrix(rows, columns);
+    Matrix y(rows, columns);
+    TileKernel(GetParam())
+        .in("x", x)
+        .out("y", y)
+        .run(with({{"F", x.type()}, {"A", std::to_string(axis)}},
+                  "  %s = tile.cumulative_sum %x axis $A : $F\n  %y = arith.addf %s, %s : $F\n"));
+    for (int r = 0; r < rows; ++r)
+      for (int c = 0; c < columns; ++c) {
+        double sum = 0;
+        for (int i = 0; i <= (axis == 0 ? r : c); ++i)
+          sum += axis == 0 ? x(i, c) : x(r, i);
+        ASSERT_NEAR(y(r, c), 2 * sum, 1e-4) << r << ", " << c;
+      }
+  }
+}
+
+// Rows inside, negative and beyond the view; their numbers are those of a line.
+TEST_P(TileOp, GatheredRowsAreZerosWhereThereAreNone) {
+  for (int turn = 0; turn < 4; ++turn) {
+    const int slope = turn == 0 ? -1 : any(-3, 3);
+    const int start = turn == 0 ? 20 : any(-10, 30);
+    SCOPED_TRACE(testing::Message() << "rows " << start << " + " << slope << " i");
+    Matrix x = randomMatrix(24, 40);
+    Matrix y(32, 40);
+    TileKernel(GetParam())
+        .view("x", x)
+        .out("y", y)
+        .number("slope", slope)
+        .number("start", start)
+        .run(R"(  %count = tile.iota : tensor<32xi32>
+  %slopes = tensor.splat %slope : tensor<32xi32>
+  %starts = tensor.splat %start : tensor<32xi32>
+  %far = arith.muli %count, %slopes : tensor<32xi32>
+  %index = arith.addi %far, %starts : tensor<32xi32>
+  %y = tile.gather %x[%index] : <40 x f32>, tensor<32xi32> -> tensor<32x40xf32>
+)");
+    for (int r = 0; r < 32; ++r)
+      for (int c = 0; c < 40; ++c) {
+        const int from = start + slope * r;
+        ASSERT_EQ(y(r, c), from >= 0 && from < 24 ? x(from, c) : 0) << r << ", " << c;
+      }
+  }
+}
+
+// Factors of 1 leave a row as it is, whether the product is added in place or not.
+TEST_P(TileOp, ScaledRows) {
+  for (const bool isAdded : {false, true}) {
+    Matrix x = randomMatrix(32, 24);
+    Matrix f = randomMatrix(32, 8);
+    Matrix y(32, 24);
+    for (int r = 0; r < 32; r += 3)
+      for (int c = 0; c < 8; ++c)
+        f(r, c) = 1; // the largest of the row, below
+    for (int r = 1; r < 32; r += 3)
+      for (int c = 0; c < 8; ++c)
+        f(r, c) = 0;
+    TileKernel(GetParam())
+        .in("x", x)
+        .in("f", f)
+        .out("y", y)
+        .run(with({{"F", x.type()}, {"G", f.type()}},
+                  std::string("  %m = tile.reduce max %f axis 1 : $G -> tensor<32xf32>\n"
+                              "  %twice = arith.addf %x, %x : $F\n"
+                              "  %s = tile.scale_rows %twice, %m : $F, tensor<32xf32>\n") +
+                      (isAdded ? "  %i = tile.iota : tensor<8xi32>\n"
+                                 "  %h = tile.gather %x_view[%i] : <24 x f32>, tensor<8xi32> -> "
+                                 "tensor<8x24xf32>\n"
+                                 "  %y = tile.dot %f, %h, %s : ($G, tensor<8x24xf32>, $F) -> $F\n"
+                               : "  %y = arith.negf %s : $F\n")));
+    for (int r = 0; r < 32; ++r)
+      for (int c = 0; c < 24; ++c) {
+        double factor = -INFINITY;
+        double product = 0;
+        for (int i = 0; i < 8; ++i) {
+          factor = std::max(factor, double(f(r, i)));
+          product += double(f(r, i)) * x(i, c);
+        }
+        const double scaled = 2 * factor * x(r, c);
+        ASSERT_NEAR(y(r, c), isAdded ? scaled + product : -scaled, 1e-4) << r << ", " << c;
+      }
   }
 }
 

@@ -100,40 +100,6 @@ func.func @stored(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64)
   return
 }
 
-// Under a mask each group of rows stops at its last end: columns of the first product, steps of the second.
-// CHECK-LABEL: func.func @masked
-// CHECK: %[[COLUMNS:.*]] = arith.minsi
-// CHECK: %[[COLUMNS64:.*]] = arith.extsi %[[COLUMNS]]
-// CHECK: scf.for {{.*}} to %[[COLUMNS64]]
-// CHECK: vector.fma
-// CHECK: vector.reduction <maxnumf>
-// CHECK: %[[STEPS:.*]] = arith.minsi
-// CHECK: %[[STEPS64:.*]] = arith.extsi %[[STEPS]]
-// CHECK: scf.for {{.*}} to %[[STEPS64]]
-// CHECK: vector.fma
-// CHECK: return
-func.func @masked(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
-  %zero = arith.constant 0 : i64
-  %first = arith.constant 0 : i32
-  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <16 x f32>
-  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
-  %x = tile.load %in[%first] : <16 x f32> -> tensor<16x16xf32>
-  %s = tile.dot %x, %x {transpose_b} : (tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
-  %count = tile.iota : tensor<16xi32>
-  %columns = tile.broadcast %count axis 1 : tensor<16xi32> -> tensor<16x16xi32>
-  %rows = tile.broadcast %count axis 0 : tensor<16xi32> -> tensor<16x16xi32>
-  %mask = arith.cmpi sle, %columns, %rows : tensor<16x16xi32>
-  %hidden = arith.constant dense<0xFF800000> : tensor<16x16xf32>
-  %y = arith.select %mask, %s, %hidden : tensor<16x16xi1>, tensor<16x16xf32>
-  %m = tile.reduce max %y axis 1 : tensor<16x16xf32> -> tensor<16xf32>
-  %maxima = tile.broadcast %m axis 0 : tensor<16xf32> -> tensor<16x16xf32>
-  %d = arith.subf %y, %maxima : tensor<16x16xf32>
-  %w = math.exp2 %d : tensor<16x16xf32>
-  %z = tile.dot %w, %x : (tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
-  tile.store %z, %out[%first] : tensor<16x16xf32>, <16 x f32>
-  return
-}
-
 // What the program stores in the end is asked for while its first rows are loaded, and so are the first tiles of a later loop.
 // CHECK-LABEL: func.func @later
 // CHECK: scf.for

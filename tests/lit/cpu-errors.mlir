@@ -41,3 +41,45 @@ func.func @later_place(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {ti
   tile.store %r#1, %in[%first] : tensor<16x16xf32>, <16 x f32>
   return
 }
+
+// -----
+
+func.func @tiles_in_a_condition(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %x = tile.load %in[%first] : <16 x f32> -> tensor<16x16xf32>
+  %r = scf.while (%a = %x) : (tensor<16x16xf32>) -> tensor<16x16xf32> {
+    // expected-error @+1 {{expects scalars alone in a loop's condition}}
+    %m = tile.reduce max %a axis 1 : tensor<16x16xf32> -> tensor<16xf32>
+    %t = tile.reduce max %m axis 0 : tensor<16xf32> -> f32
+    %zeros = arith.constant 0.0 : f32
+    %c = arith.cmpf ogt, %t, %zeros : f32
+    scf.condition(%c) %a : tensor<16x16xf32>
+  } do {
+  ^bb0(%a: tensor<16x16xf32>):
+    %b = arith.addf %a, %a : tensor<16x16xf32>
+    scf.yield %b : tensor<16x16xf32>
+  }
+  tile.store %r, %in[%first] : tensor<16x16xf32>, <16 x f32>
+  return
+}
+
+// -----
+
+func.func @condition_that_reorders(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %x = tile.load %in[%first] : <16 x f32> -> tensor<16x16xf32>
+  // expected-error @+1 {{expects a condition that hands on what is carried, in its place}}
+  %r:2 = scf.while (%a = %x, %b = %x) : (tensor<16x16xf32>, tensor<16x16xf32>) -> (tensor<16x16xf32>, tensor<16x16xf32>) {
+    %c = arith.cmpi slt, %first, %n : i32
+    scf.condition(%c) %b, %a : tensor<16x16xf32>, tensor<16x16xf32>
+  } do {
+  ^bb0(%a: tensor<16x16xf32>, %b: tensor<16x16xf32>):
+    scf.yield %a, %b : tensor<16x16xf32>, tensor<16x16xf32>
+  }
+  tile.store %r#0, %in[%first] : tensor<16x16xf32>, <16 x f32>
+  return
+}

@@ -54,12 +54,11 @@ func.func @scalars(%n: i32) attributes {tile.kernel} {
   return
 }
 
-// A product with a triangle of ones is a sum that the loop over rows carries.
+// A sum of rows up to each is carried by the loop over rows.
 // CHECK-LABEL: func.func @sums
 // CHECK: scf.for {{.*}} iter_args(%[[SUM:.*]] = {{.*}}) -> (vector<16xf32>)
 // CHECK: %[[NEXT:.*]] = arith.addf %[[SUM]]
 // CHECK: scf.yield %[[NEXT]]
-// CHECK-NOT: vector.fma
 // CHECK: return
 func.func @sums(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
   %zero = arith.constant 0 : i64
@@ -67,14 +66,28 @@ func.func @sums(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) a
   %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <16 x f32>
   %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
   %x = tile.load %in[%first] : <16 x f32> -> tensor<16x16xf32>
-  %count = tile.iota : tensor<16xi32>
-  %columns = tile.broadcast %count axis 1 : tensor<16xi32> -> tensor<16x16xi32>
-  %rows = tile.broadcast %count axis 0 : tensor<16xi32> -> tensor<16x16xi32>
-  %mask = arith.cmpi sle, %columns, %rows : tensor<16x16xi32>
-  %one = arith.constant dense<1.0> : tensor<16x16xf32>
-  %none = arith.constant dense<0.0> : tensor<16x16xf32>
-  %triangle = arith.select %mask, %one, %none : tensor<16x16xi1>, tensor<16x16xf32>
-  %y = tile.dot %triangle, %x : (tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
+  %y = tile.cumulative_sum %x axis 0 : tensor<16x16xf32>
   tile.store %y, %out[%first] : tensor<16x16xf32>, <16 x f32>
+  return
+}
+
+// A gather reads each row by its own number, tested against the view's length.
+// CHECK-LABEL: func.func @gathered
+// CHECK: scf.for
+// CHECK: %[[ROW:.*]] = arith.muli %{{.*}} : i32
+// CHECK: %[[INDEX:.*]] = arith.extsi %[[ROW]] : i32 to i64
+// CHECK: %[[INSIDE:.*]] = arith.cmpi ult, %[[INDEX]]
+// CHECK: scf.if %[[INSIDE]]
+// CHECK: return
+func.func @gathered(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %count = tile.iota : tensor<16xi32>
+  %apart = tensor.splat %n : tensor<16xi32>
+  %rows = arith.muli %count, %apart : tensor<16xi32>
+  %x = tile.gather %in[%rows] : <16 x f32>, tensor<16xi32> -> tensor<16x16xf32>
+  tile.store %x, %out[%first] : tensor<16x16xf32>, <16 x f32>
   return
 }

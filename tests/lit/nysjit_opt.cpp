@@ -1,7 +1,10 @@
-// nysjit-opt: mlir-opt with the tile dialect and its two lowerings, for the tests of IR.
+// nysjit-opt: mlir-opt with the tile dialect, its rewrites and its two lowerings, for the tests of IR.
 //   nysjit-opt --tile-to-cpu[=lanes=8] FILE.mlir
 //   nysjit-opt --tile-to-gpu[="dtype=bf16 stages=2"] FILE.mlir
+// and one flag a rewrite, named as its file is: --cpu-transpose-scores, ..., --expand-masks.
 #include "compiler/lowering/cpu/lower_tiles.h"
+#include "compiler/lowering/cpu/rewrite/rewrites.h"
+#include "compiler/lowering/expand_masks.h"
 #include "compiler/lowering/gpu/lower_tiles.h"
 #include "compiler/tile/dialect/Tile.h"
 
@@ -79,11 +82,44 @@ struct TileToGpu : PassWrapper<TileToGpu, OperationPass<ModuleOp>> {
   Option<int> shared{*this, "shared", llvm::cl::desc("bytes of shared memory a block may have"),
                      llvm::cl::init(166912)};
 };
+
+/// One rewrite of tile IR by itself.
+struct Rewrite : PassWrapper<Rewrite, OperationPass<ModuleOp>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(Rewrite)
+  using Function = void (*)(func::FuncOp);
+  Rewrite(StringRef flag, Function function) : flag(flag), function(function) {}
+  StringRef getArgument() const override { return flag; }
+  StringRef getDescription() const override { return "one rewrite of tile IR by itself"; }
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<nysjit::tile::TileDialect, arith::ArithDialect, tensor::TensorDialect>();
+  }
+  void runOnOperation() override { getOperation().walk(function); }
+  StringRef flag;
+  Function function;
+};
+
+void registerRewrite(StringRef flag, Rewrite::Function function) {
+  registerPass([=] { return std::make_unique<Rewrite>(flag, function); });
+}
+
+void registerRewrites() {
+  constexpr int64_t lanes = 16;
+  registerRewrite("expand-masks", nysjit::expandMasks);
+  registerRewrite("cpu-transpose-column-sums", nysjit::cpu::transposeColumnSums);
+  registerRewrite("cpu-transpose-scores",
+                  [](func::FuncOp f) { nysjit::cpu::transposeScores(f, lanes); });
+  registerRewrite("cpu-hoist-transposes", nysjit::cpu::hoistTransposes);
+  registerRewrite("cpu-skip-unit-scales", nysjit::cpu::skipUnitScales);
+  registerRewrite("cpu-materialize-operands", nysjit::cpu::materializeOperands);
+  registerRewrite("cpu-hoist-scalars",
+                  [](func::FuncOp f) { nysjit::cpu::hoistScalars(f.getBody().front()); });
+}
 } // namespace
 
 int main(int argc, char **argv) {
   PassRegistration<TileToCpu>();
   PassRegistration<TileToGpu>();
+  registerRewrites();
   registerCanonicalizerPass();
   registerCSEPass();
   DialectRegistry registry;
