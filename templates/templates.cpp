@@ -5,12 +5,9 @@ namespace nysjit {
 
 void buildTemplate(Program &program) {
   switch (program.spec().layout) {
-  case Layout::ExactCausal: return exactCausal(program);
-  case Layout::Causal: return causal(program);
-  case Layout::Bidirectional: return bidirectional(program);
-  case Layout::SegmentCausal: return segmentCausal(program);
-  case Layout::PrefixLm: return prefixLm(program);
-  case Layout::Scan: return scan(program);
+#define NYSJIT_LAYOUT(id, name, function, landmarks, inverse, reach)                               \
+  case Layout::id: return function(program);
+#include "runtime/spec/layouts.def"
   }
 }
 

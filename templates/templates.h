@@ -5,12 +5,9 @@
 
 namespace nysjit {
 
-void exactCausal(Program &program);
-void causal(Program &program);
-void bidirectional(Program &program);
-void segmentCausal(Program &program);
-void prefixLm(Program &program);
-void scan(Program &program);
+#define NYSJIT_LAYOUT(id, name, function, landmarks, inverse, reach)                               \
+  void function(Program &program);
+#include "runtime/spec/layouts.def"
 
 /// Runs the template of the program's layout.
 void buildTemplate(Program &program);

@@ -1,5 +1,6 @@
 // Norms and bounds of --check.
 #include "runtime/cli/check.h"
+#include "runtime/spec/layout_table.h"
 #include "runtime/spec/lengths.h"
 
 #include <algorithm>
@@ -54,13 +55,12 @@ int64_t scoredEnd(const KernelSpec &spec, int64_t i, int64_t length, int64_t sou
   const auto segmentEnd = [&](int64_t start) {
     return std::min(start + ((i - start) / segmentLen + 1) * segmentLen, length);
   };
-  switch (spec.layout) {
-  case Layout::ExactCausal: return i + 1;
-  case Layout::Causal:
-  case Layout::SegmentCausal: return segmentEnd(0);
-  case Layout::PrefixLm: return i < sourceLength ? sourceLength : segmentEnd(sourceLength);
-  case Layout::Bidirectional:
-  case Layout::Scan: break;
+  switch (layoutRow(spec.layout).reach) {
+  case Reach::Itself: return i + 1;
+  case Reach::OwnSegment: return segmentEnd(0);
+  case Reach::SourceThenOwnSegment:
+    return i < sourceLength ? sourceLength : segmentEnd(sourceLength);
+  case Reach::Everything: break;
   }
   return length;
 }

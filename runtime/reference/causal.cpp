@@ -17,7 +17,8 @@ Matrix exactWeights(const Head &head) {
   return weights;
 }
 
-Matrix exactCausal(const Head &head) {
+Matrix exactCausal(const LayoutInput &input) {
+  const Head &head = input.head;
   Matrix out(head.length(), head.q.columns);
   for (int64_t i = 0; i < head.length(); ++i) {
     const std::vector<double> row = attend(head, head.q.row(i), i + 1);
@@ -72,7 +73,10 @@ CausalWeights causalWeights(const Head &head, const KernelSpec &spec, int64_t se
   return weights;
 }
 
-Matrix causal(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
+Matrix causal(const LayoutInput &input) {
+  const Head &head = input.head;
+  const KernelSpec &spec = input.spec;
+  const int64_t segmentLen = input.segmentLen;
   const int64_t n = head.length();
   const int64_t d = head.q.columns;
   const Landmarks landmarks =
@@ -99,7 +103,10 @@ Matrix causal(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
   return out;
 }
 
-Matrix segmentCausal(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
+Matrix segmentCausal(const LayoutInput &input) {
+  const Head &head = input.head;
+  const KernelSpec &spec = input.spec;
+  const int64_t segmentLen = input.segmentLen;
   const int64_t n = head.length();
   const int64_t d = head.q.columns;
   // Plain scores: khat is the mean key and there is no c.

@@ -18,13 +18,20 @@ Matrix inverseValues(const Head &head, const KernelSpec &spec, int64_t segmentLe
 }
 } // namespace
 
-Matrix bidirectional(const Head &head, const KernelSpec &spec, int64_t segmentLen) {
+Matrix bidirectional(const LayoutInput &input) {
+  const Head &head = input.head;
+  const KernelSpec &spec = input.spec;
+  const int64_t segmentLen = input.segmentLen;
   const int64_t m = (head.length() + segmentLen - 1) / segmentLen;
   const Matrix f = softmaxScores(head.q, segmentMeans(head.k, segmentLen, m), head.scale);
   return multiply(f, inverseValues(head, spec, segmentLen)); // F A+ (B V)
 }
 
-Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, int64_t sourceLen) {
+Matrix prefixLm(const LayoutInput &input) {
+  const Head &head = input.head;
+  const KernelSpec &spec = input.spec;
+  const int64_t segmentLen = input.segmentLen;
+  const int64_t sourceLen = input.sourceLen;
   const int64_t n = head.length();
   const int64_t d = head.q.columns;
   const Head source{head.q.slice(0, sourceLen), head.k.slice(0, sourceLen),
@@ -32,7 +39,7 @@ Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, in
   Matrix out(n, d);
   // Source rows: bidirectional over the source alone.
   if (sourceLen > 0) {
-    const Matrix rows = bidirectional(source, spec, segmentLen);
+    const Matrix rows = bidirectional({source, spec, segmentLen});
     std::copy(rows.values.begin(), rows.values.end(), out.values.begin());
   }
   const Landmarks before =
@@ -87,8 +94,11 @@ Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, in
   return out;
 }
 
-Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ,
-            const Matrix &learnedK) {
+Matrix scan(const LayoutInput &input) {
+  const Head &head = input.head;
+  const KernelSpec &spec = input.spec;
+  const Matrix &learnedQ = input.learnedQ;
+  const Matrix &learnedK = input.learnedK;
   const int64_t n = head.length();
   const int64_t d = head.q.columns;
   const int64_t m = spec.landmarks;

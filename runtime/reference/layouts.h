@@ -5,19 +5,27 @@
 
 namespace nysjit::reference {
 
-/// softmax(tau Q K^T + M) V
-Matrix exactCausal(const Head &head);
-/// Near positions exact, far segments as landmarks: one joint softmax.
-Matrix causal(const Head &head, const KernelSpec &spec, int64_t segmentLen);
-/// F A+ (B V), no masks.
-Matrix bidirectional(const Head &head, const KernelSpec &spec, int64_t segmentLen);
-/// Three matrices, lower triangular by segment; A U = B V by the stabilized solve.
-Matrix segmentCausal(const Head &head, const KernelSpec &spec, int64_t segmentLen);
-/// sourceLen positions seen by all, then the target, causal.
-Matrix prefixLm(const Head &head, const KernelSpec &spec, int64_t segmentLen, int64_t sourceLen);
-/// Running sums under landmarks that do not depend on the input (learned) or on the first k only.
-Matrix scan(const Head &head, const KernelSpec &spec, const Matrix &learnedQ,
-            const Matrix &learnedK);
+/// What a layout is computed of.
+struct LayoutInput {
+  const Head &head;
+  const KernelSpec &spec;
+  int64_t segmentLen = 1;
+  int64_t sourceLen = 0; // prefix_lm
+  Matrix learnedQ;       // scan, learned: [m, d]
+  Matrix learnedK;
+};
+
+// One function a row of the table of layouts:
+//   exactCausal    softmax(tau Q K^T + M) V
+//   causal         near positions exact, far segments as landmarks: one joint softmax
+//   bidirectional  F A+ (B V), no masks
+//   segmentCausal  three matrices, lower triangular by segment; A U = B V by the stabilized solve
+//   prefixLm       sourceLen positions seen by all, then the target, causal
+//   scan           running sums under landmarks that do not depend on the input (learned) or on the
+//                  first k only
+#define NYSJIT_LAYOUT(id, name, function, landmarks, inverse, reach)                               \
+  Matrix function(const LayoutInput &input);
+#include "runtime/spec/layouts.def"
 
 /// The weights that make up row i of `causal`: near [n, n] and far [n, landmarks], each row's total
 /// 1.

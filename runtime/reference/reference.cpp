@@ -50,16 +50,15 @@ void addConvolution(Matrix &out, const Matrix &v, const double *taps, const Kern
 Matrix layoutOf(const Head &head, const ReferenceInput &input, int64_t segmentLen, int64_t sequence,
                 int64_t h, int64_t keyHead) {
   const KernelSpec &spec = input.spec;
+  LayoutInput of{head, spec, segmentLen};
+  if (!input.sourceLengths.empty())
+    of.sourceLen = input.sourceLengths[static_cast<size_t>(sequence)];
+  of.learnedQ = learned(input.landmarkQ, h, spec);
+  of.learnedK = learned(input.landmarkK, keyHead, spec);
   switch (spec.layout) {
-  case Layout::Causal: return causal(head, spec, segmentLen);
-  case Layout::ExactCausal: return exactCausal(head);
-  case Layout::Bidirectional: return bidirectional(head, spec, segmentLen);
-  case Layout::SegmentCausal: return segmentCausal(head, spec, segmentLen);
-  case Layout::PrefixLm:
-    return prefixLm(head, spec, segmentLen, input.sourceLengths[static_cast<size_t>(sequence)]);
-  case Layout::Scan:
-    return scan(head, spec, learned(input.landmarkQ, h, spec),
-                learned(input.landmarkK, keyHead, spec));
+#define NYSJIT_LAYOUT(id, name, function, landmarks, inverse, reach)                               \
+  case Layout::id: return function(of);
+#include "runtime/spec/layouts.def"
   }
   return Matrix();
 }

@@ -11,8 +11,10 @@ using json = nlohmann::json;
 
 namespace {
 
-constexpr std::array layoutNames = {"causal",         "exact_causal", "bidirectional",
-                                    "segment_causal", "prefix_lm",    "scan"};
+constexpr std::array layoutNames = {
+#define NYSJIT_LAYOUT(id, name, function, landmarks, inverse, reach) #name,
+#include "runtime/spec/layouts.def"
+};
 constexpr std::array dtypeNames = {"float32", "float16", "bfloat16"};
 constexpr std::array weightNames = {"tangent", "count"};
 constexpr std::array valueNames = {"nystrom", "streaming"};
@@ -20,15 +22,13 @@ constexpr std::array sourceNames = {"learned", "first_k"};
 constexpr std::array mathNames = {"tf32x3", "tf32"};
 
 constexpr LayoutSet causal = layoutBit(Layout::Causal);
-constexpr LayoutSet exactCausal = layoutBit(Layout::ExactCausal);
 constexpr LayoutSet bidirectional = layoutBit(Layout::Bidirectional);
 constexpr LayoutSet segmentCausal = layoutBit(Layout::SegmentCausal);
 constexpr LayoutSet prefixLm = layoutBit(Layout::PrefixLm);
 constexpr LayoutSet scan = layoutBit(Layout::Scan);
 constexpr LayoutSet all = allLayouts;
-static_assert(all == (causal | exactCausal | bidirectional | segmentCausal | prefixLm | scan));
-constexpr LayoutSet withLandmarks = all & ~exactCausal;
-constexpr LayoutSet withInverse = bidirectional | prefixLm | scan;
+constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
+constexpr LayoutSet withInverse = layoutsWithInverse;
 
 // Access to one member of KernelSpec, by its type: int, double, enum, or an optional of int or
 // enum.
@@ -206,7 +206,7 @@ std::string alternatives(std::span<const char *const> names) {
 
 std::span<const KeyRow> keyTable() { return rows; }
 
-bool iteratesInverse(Layout layout) { return (layoutBit(layout) & withInverse) != 0; }
+bool iteratesInverse(Layout layout) { return layoutRow(layout).iteratesInverse; }
 
 bool usesKey(const KeyRow &row, const KernelSpec &spec) {
   return (row.layouts & layoutBit(spec.layout)) != 0 && holds(row.condition, spec);
@@ -253,7 +253,7 @@ std::string expectedValue(const KeyRow &row, const KernelSpec &spec) {
   return text;
 }
 
-const char *layoutName(Layout layout) { return layoutNames[size_t(layout)]; }
+const char *layoutName(Layout layout) { return layoutRow(layout).name; }
 const char *dtypeName(DType dtype) { return dtypeNames[size_t(dtype)]; }
 
 } // namespace nysjit

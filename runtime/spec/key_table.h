@@ -1,7 +1,7 @@
 // The key table of KernelSpec as data: one row a key. Everything that knows keys by name reads it.
 // Rows stand in the order they are read: what a row's condition or bound asks for stands above it.
 #pragma once
-#include "runtime/spec/spec.h"
+#include "runtime/spec/layout_table.h"
 
 #include <nlohmann/json.hpp>
 #include <span>
@@ -9,11 +9,6 @@
 namespace nysjit {
 
 enum class ValueType { Integer, Number, Choice };
-
-/// Which layouts use a key: bit i for layout i.
-using LayoutSet = unsigned;
-constexpr LayoutSet layoutBit(Layout layout) { return 1u << unsigned(layout); }
-inline constexpr LayoutSet allLayouts = 2 * layoutBit(Layout::Scan) - 1; // Scan is the last
 
 /// What beside the layout decides that a key is used.
 enum class Condition { None, NotStreaming, FromFirstK, Float32 };

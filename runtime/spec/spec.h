@@ -17,7 +17,10 @@
 
 namespace nysjit {
 
-enum class Layout { Causal, ExactCausal, Bidirectional, SegmentCausal, PrefixLm, Scan };
+enum class Layout {
+#define NYSJIT_LAYOUT(id, name, function, landmarks, inverse, reach) id,
+#include "runtime/spec/layouts.def"
+};
 enum class DType { Float32, Float16, BFloat16 };
 enum class LandmarkWeight { Tangent, Count };
 enum class LandmarkValue { Nystrom, Streaming };

@@ -19,7 +19,7 @@ constexpr std::array sequences = {"B"};
 
 constexpr LayoutSet scan = layoutBit(Layout::Scan);
 constexpr LayoutSet prefixLm = layoutBit(Layout::PrefixLm);
-constexpr LayoutSet withLandmarks = allLayouts & ~layoutBit(Layout::ExactCausal);
+constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
 constexpr LayoutSet noneYet = 0; // a field of the C API that no program has
 
 using Role = TensorRole;

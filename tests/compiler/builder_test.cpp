@@ -62,10 +62,13 @@ TEST_F(Builder, AHostExpressionBecomesOneParameter) {
 }
 
 TEST_F(Builder, StridesAndOffsetsAre64Bit) {
-  const Plan plan = build([&](Kernel &k, const TensorRef &q) { k.load(k.view(q, {}), 0, 16); });
+  Program program(holder, spec, {}, "cpu:native", chooser);
+  const TensorRef q = program.tensor("q");
+  program.kernel("k", 1, [&](Kernel &k) { k.load(k.view(q, {0, 0}), 0, 16); });
+  const Plan plan = *program.finish();
   bool found = false;
   for (const PlanParameter &parameter : plan.kernels[0].parameters)
-    if (parameter.name == "q_stride_0") {
+    if (parameter.name == "q_stride_2") {
       found = true;
       EXPECT_EQ(parameter.type, ParameterType::I64);
     }

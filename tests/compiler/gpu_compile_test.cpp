@@ -103,7 +103,7 @@ TEST(GpuCompile, EveryLineOfThePtxIsInAFileItLists) {
       filesOf[kernel].insert(files[match[1]]);
   }
   // One kernel inverts a matrix, and one does nothing that all do not.
-  EXPECT_EQ(filesOf["clear_padding"], (std::set<std::string>{"templates/building_blocks.cpp"}));
+  EXPECT_EQ(filesOf["clear_padding"], (std::set<std::string>{"templates/attention.cpp"}));
   for (const auto &[name, used] : filesOf) {
     EXPECT_FALSE(used.contains("")) << name;
     EXPECT_EQ(used.contains("templates/inverse.cpp"), name == "source_inverse") << name;
@@ -272,8 +272,10 @@ TEST(GpuCompile, LinesOfThePtxAreTheTemplates) {
   for (std::sregex_iterator found(ptx.begin(), ptx.end(), file), end; found != end; ++found)
     files.insert((*found)[3].matched ? (*found)[1].str() + "|" + (*found)[3].str()
                                      : (*found)[1].str());
-  EXPECT_EQ(files, (std::set<std::string>{"templates/causal.cpp", "templates/landmarks.cpp",
-                                          "templates/building_blocks.cpp"}));
+  for (const std::string &name : files)
+    EXPECT_EQ(name.find("templates/"), 0u) << name;
+  for (const char *name : {"causal", "softmax", "landmark_solve"})
+    EXPECT_TRUE(files.contains(std::string("templates/") + name + ".cpp")) << name;
   EXPECT_NE(ptx.find("\t.loc\t"), std::string::npos);
   EXPECT_EQ(ptx.find(NYSJIT_SOURCE_DIR), std::string::npos);
   EXPECT_EQ(ptx.find("\"/"), std::string::npos); // no other absolute path either

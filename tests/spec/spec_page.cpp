@@ -14,9 +14,6 @@ namespace nysjit {
 
 namespace {
 
-constexpr Layout layouts[] = {Layout::Causal,        Layout::ExactCausal, Layout::Bidirectional,
-                              Layout::SegmentCausal, Layout::PrefixLm,    Layout::Scan};
-
 std::string code(const std::string &text) { return "`" + text + "`"; }
 
 std::string join(const std::vector<std::string> &parts) {
@@ -39,8 +36,8 @@ std::string range(double minimum, double maximum) {
 std::string layoutsText(LayoutSet set) {
   std::vector<std::string> in;
   std::vector<std::string> out;
-  for (Layout layout : layouts)
-    (set & layoutBit(layout) ? in : out).push_back(code(layoutName(layout)));
+  for (const LayoutRow &row : layoutTable())
+    (set & layoutBit(row.layout) ? in : out).push_back(code(row.name));
   if (in.empty())
     return "none yet";
   return out.empty() ? "all" : out.size() == 1 ? "all but " + out[0] : join(in);
@@ -62,10 +59,7 @@ std::string typeText(const KeyRow &row) {
     text += ", multiple of `landmarks`";
   if (row.maximumWithInverse == 0)
     return text;
-  LayoutSet inverse = 0;
-  for (Layout layout : layouts)
-    inverse |= iteratesInverse(layout) ? layoutBit(layout) : 0;
-  return text + "; to " + number(row.maximumWithInverse) + " in " + layoutsText(inverse);
+  return text + "; to " + number(row.maximumWithInverse) + " in " + layoutsText(layoutsWithInverse);
 }
 
 std::string defaultText(const KeyRow &row) {
