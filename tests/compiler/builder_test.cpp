@@ -138,7 +138,7 @@ TEST_F(Builder, AGatherWantsRowsAndOneNumberForEach) {
     return errorOf([&](Kernel &k, const TensorRef &q) {
       const View view = isVector ? k.view(q, {Scalar(0)}) : k.view(q, {});
       const Tile index = number ? k.fill(16, number) : k.iota(16);
-      k.gather(view, rank == 2 ? k.fill(16, 16, 0) : index);
+      k.gather(view, rank == 2 ? rows(k.iota(16)) + cols(k.iota(16)) : index);
     });
   };
   EXPECT_EQ(errorOfGather(false, 1, 0), "");

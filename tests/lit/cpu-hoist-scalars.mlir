@@ -36,14 +36,16 @@ func.func @in_a_body(%n: i32, %step: i32) {
 // CHECK: scf.for
 // CHECK: tile.load_scalar
 // CHECK: arith.addi
+// CHECK: arith.addf
 // CHECK: tile.reduce
 // CHECK: arith.fptosi
 // CHECK: return
-func.func @stay(%in: !tile.view<0 x i32>, %x: tensor<16xf32>, %n: i32, %step: i32) {
+func.func @stay(%in: !tile.view<0 x i32>, %x: tensor<16xf32>, %f: f32, %n: i32, %step: i32) {
   scf.for %i = %n to %n step %step : i32 {
   }
   %begin = tile.load_scalar %in[%n] : <0 x i32> -> i32
   %end = arith.addi %begin, %n : i32
+  %twice = arith.addf %f, %f : f32
   %sum = tile.reduce sum %x axis 0 : tensor<16xf32> -> f32
   %count = arith.fptosi %sum : f32 to i32
   return

@@ -31,8 +31,9 @@ func.func @left_operand(%s: tensor<16x16xf32>, %f: tensor<16xf32>, %v: tensor<16
 func.func @second_use(%s: tensor<16x64xf32>, %f: tensor<16xf32>, %p: tensor<16x16xf32>, %v: tensor<16x64xf32>) -> (tensor<16x64xf32>, tensor<16x64xf32>) {
   %factors = tile.broadcast %f axis 0 : tensor<16xf32> -> tensor<16x64xf32>
   %scaled = arith.mulf %s, %factors : tensor<16x64xf32>
+  %other = math.exp2 %scaled : tensor<16x64xf32>
   %y = tile.dot %p, %v, %scaled : (tensor<16x16xf32>, tensor<16x64xf32>, tensor<16x64xf32>) -> tensor<16x64xf32>
-  return %y, %scaled : tensor<16x64xf32>, tensor<16x64xf32>
+  return %y, %other : tensor<16x64xf32>, tensor<16x64xf32>
 }
 
 // One factor a column leaves no row alone.

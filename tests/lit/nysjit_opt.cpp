@@ -1,4 +1,4 @@
-// nysjit-opt: mlir-opt with the tile dialect, its rewrites and its two lowerings, for the tests of IR.
+// nysjit-opt: mlir-opt with the tile dialect, its rewrites and both lowerings, for tests of IR.
 //   nysjit-opt --tile-to-cpu[=lanes=8] FILE.mlir
 //   nysjit-opt --tile-to-gpu[="dtype=bf16 stages=2"] FILE.mlir
 // and one flag a rewrite, named as its file is: --cpu-transpose-scores, ..., --expand-masks.
