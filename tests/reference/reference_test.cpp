@@ -63,20 +63,22 @@ TEST(Tensors, EveryFloatingInputHasItsMember) {
 TEST(Causal, SegmentLengthOneIsExact) {
   RandomHead random(40, 8);
   TRACE_SEED(random);
-  expectNear(causal(random.head, causalSpec(), 1), exactCausal(random.head), 1e-12);
+  expectNear(causal({random.head, causalSpec(), 1}), exactCausal({random.head, causalSpec()}),
+             1e-12);
 }
 
 TEST(Causal, WindowOverEverythingIsExact) {
   RandomHead random(33, 8);
   TRACE_SEED(random);
-  expectNear(causal(random.head, causalSpec(2), 11), exactCausal(random.head), 1e-12);
+  expectNear(causal({random.head, causalSpec(2), 11}), exactCausal({random.head, causalSpec()}),
+             1e-12);
 }
 
 TEST(Causal, ConstantValueComesBack) {
   RandomHead random(50, 8);
   TRACE_SEED(random);
   std::fill(random.head.v.values.begin(), random.head.v.values.end(), 3.0);
-  const Matrix o = causal(random.head, causalSpec(), 7);
+  const Matrix o = causal({random.head, causalSpec(), 7});
   for (double value : o.values)
     EXPECT_NEAR(value, 3.0, 1e-12);
 }
@@ -85,7 +87,7 @@ TEST(Causal, EqualScoresGiveTheRunningMean) {
   RandomHead random(50, 8);
   TRACE_SEED(random);
   std::fill(random.head.k.values.begin(), random.head.k.values.end(), 0.5);
-  const Matrix o = causal(random.head, causalSpec(), 7);
+  const Matrix o = causal({random.head, causalSpec(), 7});
   double sum = 0;
   for (int64_t i = 0; i < 50; ++i) {
     sum += random.head.v(i, 3);
@@ -96,12 +98,12 @@ TEST(Causal, EqualScoresGiveTheRunningMean) {
 TEST(Causal, LaterPositionsDoNotMatter) {
   RandomHead random(60, 8);
   TRACE_SEED(random);
-  const Matrix before = causal(random.head, causalSpec(1), 8);
+  const Matrix before = causal({random.head, causalSpec(1), 8});
   for (int64_t t = 31; t < 60; ++t)
     for (Matrix *m : {&random.head.q, &random.head.k, &random.head.v})
       for (int64_t e = 0; e < 8; ++e)
         (*m)(t, e) = 1e4;
-  const Matrix after = causal(random.head, causalSpec(1), 8);
+  const Matrix after = causal({random.head, causalSpec(1), 8});
   for (int64_t i = 0; i <= 30; ++i)
     for (int64_t e = 0; e < 8; ++e)
       EXPECT_EQ(before(i, e), after(i, e)) << i;
@@ -140,7 +142,7 @@ TEST(Landmarks, SolveStaysWithinItsBound) {
   double largest = 0;
   for (double value : random.head.v.values)
     largest = std::max(largest, std::abs(value));
-  const Matrix o = segmentCausal(random.head, causalSpec(), 8); // rows of F U: no larger than U
+  const Matrix o = segmentCausal({random.head, causalSpec(), 8}); // rows of F U: no larger than U
   for (double value : o.values)
     EXPECT_LE(std::abs(value), (2 + std::sqrt(5.0)) * largest);
 }
@@ -150,8 +152,8 @@ TEST(PrefixLm, AllSourceIsBidirectionalAndNoneIsCausal) {
   TRACE_SEED(random);
   KernelSpec spec = causalSpec();
   spec.layout = Layout::PrefixLm;
-  expectNear(prefixLm(random.head, spec, 8, 45), bidirectional(random.head, spec, 8), 1e-14);
-  expectNear(prefixLm(random.head, spec, 8, 0), causal(random.head, spec, 8), 1e-14);
+  expectNear(prefixLm({random.head, spec, 8, 45}), bidirectional({random.head, spec, 8}), 1e-14);
+  expectNear(prefixLm({random.head, spec, 8, 0}), causal({random.head, spec, 8}), 1e-14);
 }
 
 TEST(Compute, RefusesMorePositionsThanLandmarksHold) {
