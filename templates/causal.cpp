@@ -30,7 +30,8 @@ void causal(Program &program) {
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   // A few near tiles at most are not worth an unmasked loop.
-  const bool isShort = spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
+  const bool isNearShort =
+      spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = landmarks.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);
@@ -38,11 +39,11 @@ void causal(Program &program) {
     auto farEnd = [&](const Scalar &position) {
       return select(rows.isUsed, max(position / segments.len - spec.window, 0), 0);
     };
-    const Tile farCount = max(rows.i / segments.len - spec.window, 0);
-    const Mask far = Mask::below(farCount).allSee({0, farEnd(i0)});
-    const Mask past = Mask::upTo(rows.i).from(farCount * segments.len);
-    const Range inside{farEnd(rows.last) * segments.len, i0 + 1};
-    const Mask near = isShort ? past : past.allSee(inside);
+    const Tile farEnds = max(rows.i / segments.len - spec.window, 0);
+    const Mask far = Mask::below(farEnds).allSee({0, farEnd(i0)});
+    const Mask past = Mask::upTo(rows.i).from(farEnds * segments.len);
+    const Range seenByAll{farEnd(rows.last) * segments.len, i0 + 1};
+    const Mask near = isNearShort ? past : past.allSee(seenByAll);
 
     OnlineSoftmax softmax(k, blockM, spec.headDim);
     const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);

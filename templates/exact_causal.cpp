@@ -12,10 +12,10 @@ namespace nysjit {
 void exactCausal(Program &program) {
   const Attention attention(program);
   const BlockConfig blocks =
-      program.blocks("exact_causal", {.blockM = 64, .blockN = 64}, {.meetsFloat32 = false});
+      program.blocks("exact_causal", {.blockM = 64, .blockN = 64}, {.hasFloat32Operand = false});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
-  attention.clearPadding(program);
+  attention.clearPadding(program); // one more kernel
 
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const QueryTile rows(k, head, i0, blockM, head.length);

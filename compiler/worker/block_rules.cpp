@@ -35,7 +35,7 @@ constexpr int gpuSplit = 2048;
 int mostGpuColumns(const KernelFacts &facts) {
   const bool isFloat32 = facts.dtype == DType::Float32;
   // float16 beside float32 operands is tf32 (kernel_plan): float32 operands, too.
-  const bool hasTf32 = facts.dtype == DType::Float16 && facts.meetsFloat32;
+  const bool hasTf32 = facts.dtype == DType::Float16 && facts.hasFloat32Operand;
   // Rows that are no power of two of 16 bytes take an address for each copy.
   const bool isOdd = facts.headDim > 96 && facts.headDim % 32 != 0;
   if (isFloat32 && facts.headDim > 96)

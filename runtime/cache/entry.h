@@ -1,6 +1,6 @@
 // One cache entry as bytes: a header, the sections, and a checksum over all of it.
-//   8 bytes "nysjitce", u32 format, u32 number of sections, u64 length of each section, the sections, 16
-//   bytes XXH3-128
+//   8 bytes "nysjitce", u32 format, u32 number of sections, u64 length of each section,
+//   the sections, 16 bytes XXH3-128
 // little endian. Whatever is not exactly this is no entry.
 #pragma once
 #include <cstdint>

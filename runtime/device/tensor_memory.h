@@ -1,5 +1,5 @@
-// One DLTensor by itself: its dtype's name, its strides, the addresses of its elements. Nothing here
-// allocates but texts.
+// One DLTensor by itself: its dtype's name, its strides, the addresses of its elements. Nothing
+// here allocates but texts.
 #pragma once
 #include "runtime/plan/plan.h"
 

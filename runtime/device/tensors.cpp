@@ -226,8 +226,8 @@ Status TensorBinder::bindAddress(const Argument &argument, const DLTensor *tenso
   return {};
 }
 
-/// Interleaved tensors have overlapping ranges without sharing an element; only what surely overlaps
-/// is refused.
+/// Interleaved tensors have overlapping ranges without sharing an element; only what surely
+/// overlaps is refused.
 Status TensorBinder::checkOverlaps(void *const *addresses, const Memory *memory) const {
   for (size_t a = 0; a < arguments.size(); ++a)
     for (size_t b = 0; b < arguments.size(); ++b) {

@@ -66,7 +66,8 @@ private:
     size_t rows;
     size_t maxLength;
   };
-  /// An argument of the plan over the symbols' numbers, of which `boundBy` says who binds them first.
+  /// An argument of the plan over the symbols' numbers, of which `boundBy` says who binds them
+  /// first.
   Argument argumentOf(const PlanArgument &from, std::vector<size_t> &boundBy) const;
   size_t numberOf(const std::string &symbol) const;
   // The steps of `bind`; each is one check of one tensor, or of all.

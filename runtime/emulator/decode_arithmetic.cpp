@@ -105,6 +105,17 @@ void Decoder::testFloat() {
   useLanes(laneHandler(table, LaneOp::Testp, type));
 }
 
+/// The integer product of `mul`, `mad` and their 24-bit forms.
+static LaneOp productOf(bool narrow, bool add, bool wide, bool high) {
+  if (narrow && add)
+    return high ? LaneOp::Mad24High : LaneOp::Mad24Low;
+  if (narrow)
+    return high ? LaneOp::Mul24High : LaneOp::Mul24Low;
+  if (add)
+    return wide ? LaneOp::MadWide : high ? LaneOp::MadHigh : LaneOp::MadLow;
+  return wide ? LaneOp::MulWide : high ? LaneOp::MulHigh : LaneOp::MulLow;
+}
+
 /// mul, mad, mul24, mad24, mad.cc, madc.
 void Decoder::multiply() {
   bool add = text->opcode[1] == 'a';
@@ -144,7 +155,7 @@ void Decoder::multiply() {
   bind(2, 2, type);
   if (add)
     bind(3, 3, result);
-  LaneOp op;
+  LaneOp op = productOf(narrow, add, wide, high);
   if (takesCarry || givesCarry) {
     out.flag = takesCarry;
     out.saturate = givesCarry;
@@ -154,17 +165,6 @@ void Decoder::multiply() {
     // not have.
     if (high && isSigned(type))
       return fail("signed .hi with a carry is not supported");
-  } else if (narrow) {
-    op = add    ? (high ? LaneOp::Mad24High : LaneOp::Mad24Low)
-         : high ? LaneOp::Mul24High
-                : LaneOp::Mul24Low;
-  } else {
-    op = add    ? (wide   ? LaneOp::MadWide
-                   : high ? LaneOp::MadHigh
-                          : LaneOp::MadLow)
-         : wide ? LaneOp::MulWide
-         : high ? LaneOp::MulHigh
-                : LaneOp::MulLow;
   }
   useLanes(table.integer(op, type));
 }

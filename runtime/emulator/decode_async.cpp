@@ -148,6 +148,11 @@ void Decoder::mbarrier() {
     return fail("this instruction is not supported");
   out.variant = uint8_t(op);
   out.handler = executeMbarrier;
+  bindMbarrier(op, parity);
+}
+
+/// The operands of `op`.
+void Decoder::bindMbarrier(MbarrierOp op, bool parity) {
   auto bindBarrier = [&](size_t index) {
     bindAddress(1, index);
     if (out.op[1] == noOperand) {

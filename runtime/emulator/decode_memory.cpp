@@ -72,6 +72,24 @@ void Decoder::loadStore() {
   out.handler = constantPlace ? executeLoadParameter : store ? executeStore : executeLoad;
 }
 
+/// Whether only bits count, whatever the type.
+static bool movesBits(AtomicOp op) {
+  return op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap || op == AtomicOp::And ||
+         op == AtomicOp::Or || op == AtomicOp::Xor;
+}
+
+static bool isAtomic(AtomicOp op, Type type) {
+  uint32_t bytes = typeBytes(type);
+  bool half =
+      type == Type::F16 || type == Type::BF16 || type == Type::F16x2 || type == Type::BF16x2;
+  if (bytes < 2 || bytes > 8)
+    return false;
+  if (bytes == 2 && !half)
+    return op == AtomicOp::CompareAndSwap || op == AtomicOp::Exchange;
+  return !isFloat(type) || movesBits(op) || op == AtomicOp::Add ||
+         (half && (op == AtomicOp::Min || op == AtomicOp::Max));
+}
+
 void Decoder::atomic() {
   bool reduce = text->opcode == "red";
   if (take("async"))
@@ -98,24 +116,13 @@ void Decoder::atomic() {
   uint32_t count = take("v2") ? 2 : take("v4") ? 4 : take("v8") ? 8 : 1;
   Type type = takeType();
   uint32_t bytes = typeBytes(type);
-  bool simple = op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap || op == AtomicOp::And ||
-                op == AtomicOp::Or || op == AtomicOp::Xor;
-  bool half =
-      type == Type::F16 || type == Type::BF16 || type == Type::F16x2 || type == Type::BF16x2;
-  bool good = bytes >= 2 && bytes <= 8 &&
-              (!isFloat(type) || simple || op == AtomicOp::Add ||
-               (half && (op == AtomicOp::Min || op == AtomicOp::Max)));
-  if (!good || (bytes == 2 && !half && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange))
+  if (!isAtomic(op, type))
     return fail("the type ." + std::string(typeName(type)) + " is not supported here");
   size_t operands = (reduce ? 2 : 3) + (op == AtomicOp::CompareAndSwap);
   if (!expectOperands(operands, operands + 1)) // and a cache policy
     return;
-  out.type = simple && op != AtomicOp::CompareAndSwap && op != AtomicOp::Exchange
-                 ? (bytes == 8   ? Type::B64
-                    : bytes == 4 ? Type::B32
-                                 : Type::B16)
-                 : type;
-  if (op == AtomicOp::Exchange || op == AtomicOp::CompareAndSwap)
+  out.type = type;
+  if (movesBits(op))
     out.type = bytes == 8 ? Type::B64 : bytes == 4 ? Type::B32 : Type::B16;
   out.bytes = uint8_t(bytes);
   out.count = uint8_t(count);

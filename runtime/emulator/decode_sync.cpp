@@ -250,6 +250,36 @@ void executeSilentCall(Warp &warp, const Instruction &i, uint32_t mask) {
 }
 } // namespace
 
+/// Lists which bytes of the caller's frame go where in that of function f, and back.
+void Decoder::callFunction(uint32_t f, const Operand *results, const Operand *arguments) {
+  const syntax::Function &callee = module.functions[f];
+  size_t resultCount = results ? results->elements.size() : 0;
+  size_t argumentCount = arguments ? arguments->elements.size() : 0;
+  if (callee.resultCount != resultCount || callee.parameterCount != argumentCount)
+    return fail("expected " + std::to_string(callee.resultCount) + " results and " +
+                std::to_string(callee.parameterCount) + " arguments of " + callee.name);
+  for (int32_t formal : callee.formalRegisters)
+    if (formal >= 0)
+      return fail("functions with .reg parameters are not supported");
+  auto copy = [&](const Operand &actual, uint32_t formal, bool in) {
+    uint32_t outside = framePlaces[functionIndex][actual.index];
+    uint32_t inside = framePlaces[f][formal];
+    uint64_t bytes =
+        std::min(function->variables[actual.index].bytes, callee.variables[formal].bytes);
+    code.lists.insert(code.lists.end(),
+                      {in ? outside : inside, in ? inside : outside, uint32_t(bytes)});
+  };
+  out.list = uint32_t(code.lists.size());
+  code.lists.push_back(uint32_t(argumentCount));
+  for (uint32_t a = 0; a < argumentCount; ++a)
+    copy(arguments->elements[a], callee.resultCount + a, true);
+  code.lists.push_back(uint32_t(resultCount));
+  for (uint32_t r = 0; r < resultCount; ++r)
+    copy(results->elements[r], r, false);
+  calls.push_back({uint32_t(code.instructions.size()), f});
+  out.handler = executeCall;
+}
+
 /// call (result), name, (arguments): by .param variables.
 void Decoder::call() {
   take("uni");
@@ -280,37 +310,9 @@ void Decoder::call() {
     out.handler = executeTrap;
     return;
   }
-  for (uint32_t f : reachable) {
-    const syntax::Function &callee = module.functions[f];
-    if (callee.name != name->text)
-      continue;
-    size_t resultCount = results ? results->elements.size() : 0;
-    size_t argumentCount = arguments ? arguments->elements.size() : 0;
-    if (callee.resultCount != resultCount || callee.parameterCount != argumentCount)
-      return fail("expected " + std::to_string(callee.resultCount) + " results and " +
-                  std::to_string(callee.parameterCount) + " arguments of " + name->text);
-    for (int32_t formal : callee.formalRegisters)
-      if (formal >= 0)
-        return fail("functions with .reg parameters are not supported");
-    auto copy = [&](const Operand &actual, uint32_t formal, bool in) {
-      uint32_t outside = framePlaces[functionIndex][actual.index];
-      uint32_t inside = framePlaces[f][formal];
-      uint64_t bytes =
-          std::min(function->variables[actual.index].bytes, callee.variables[formal].bytes);
-      code.lists.insert(code.lists.end(),
-                        {in ? outside : inside, in ? inside : outside, uint32_t(bytes)});
-    };
-    out.list = uint32_t(code.lists.size());
-    code.lists.push_back(uint32_t(argumentCount));
-    for (uint32_t a = 0; a < argumentCount; ++a)
-      copy(arguments->elements[a], callee.resultCount + a, true);
-    code.lists.push_back(uint32_t(resultCount));
-    for (uint32_t r = 0; r < resultCount; ++r)
-      copy(results->elements[r], r, false);
-    calls.push_back({uint32_t(code.instructions.size()), f});
-    out.handler = executeCall;
-    return;
-  }
+  for (uint32_t f : reachable)
+    if (module.functions[f].name == name->text)
+      return callFunction(f, results, arguments);
   fail("expected a function with a body, found \"" + name->text + "\"");
 }
 

@@ -108,6 +108,7 @@ private:
   void copyElements();
   void copyBulk(bool store);
   void mbarrier();
+  void bindMbarrier(MbarrierOp op, bool parity);
   // decode_matrix.cpp
   void loadStoreMatrix();
   void moveMatrix();
@@ -124,6 +125,7 @@ private:
   void branch();
   void indexedBranch();
   void call();
+  void callFunction(uint32_t f, const syntax::Operand *results, const syntax::Operand *arguments);
   void ret();
   void exit();
   void gridDependency();

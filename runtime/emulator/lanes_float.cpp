@@ -65,14 +65,17 @@ template <typename T, typename F> inline void apply(const Instruction &i, T *out
 
 template <typename T, typename F>
 inline void float1(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
-  alignas(64) T a[32], out[32];
+  alignas(64) T a[32];
+  alignas(64) T out[32];
   load(a, r, i.op[1], i.ftz);
   apply(i, out, [&](uint32_t l) { return f(a[l]); });
   finish(r, i, mask, out);
 }
 template <typename T, typename F>
 inline void float2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
-  alignas(64) T a[32], b[32], out[32];
+  alignas(64) T a[32];
+  alignas(64) T b[32];
+  alignas(64) T out[32];
   loadMixed(a, r, i.op[1], i);
   load(b, r, i.op[2], i.ftz);
   apply(i, out, [&](uint32_t l) { return f(a[l], b[l]); });
@@ -80,7 +83,10 @@ inline void float2(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
 }
 template <typename T, typename F>
 inline void float3(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
-  alignas(64) T a[32], b[32], c[32], out[32];
+  alignas(64) T a[32];
+  alignas(64) T b[32];
+  alignas(64) T c[32];
+  alignas(64) T out[32];
   loadMixed(a, r, i.op[1], i);
   loadMixed(b, r, i.op[2], i);
   load(c, r, i.op[3], i.ftz);
@@ -100,7 +106,10 @@ inline void extremum(uint8_t *r, const Instruction &i, uint32_t mask) {
   bool three = i.op[3] != noOperand;
   using S = Storage<T>;
   constexpr S signBit = S(1) << (8 * sizeof(T) - 1);
-  alignas(64) T a[32], b[32], c[32], out[32];
+  alignas(64) T a[32];
+  alignas(64) T b[32];
+  alignas(64) T c[32];
+  alignas(64) T out[32];
   load(a, r, i.op[1], i.ftz);
   load(b, r, i.op[2], i.ftz);
   if (three)
@@ -202,7 +211,8 @@ template <typename T> void testp(uint8_t *r, const Instruction &i, uint32_t mask
 }
 
 template <typename T> void setp(uint8_t *r, const Instruction &i, uint32_t mask) {
-  alignas(64) T a[32], b[32];
+  alignas(64) T a[32];
+  alignas(64) T b[32];
   load(a, r, i.op[1], i.ftz);
   load(b, r, i.op[2], i.ftz);
   finishSetp(r, i, mask,
@@ -210,7 +220,8 @@ template <typename T> void setp(uint8_t *r, const Instruction &i, uint32_t mask)
                              reinterpret_cast<const Storage<T> *>(b)));
 }
 template <typename T> void set(uint8_t *r, const Instruction &i, uint32_t mask) {
-  alignas(64) T a[32], b[32];
+  alignas(64) T a[32];
+  alignas(64) T b[32];
   load(a, r, i.op[1], i.ftz);
   load(b, r, i.op[2], i.ftz);
   finishSet(r, i, mask,

@@ -20,7 +20,8 @@ template <bool brain> inline uint16_t flushHalf(uint16_t h) {
 /// Each half (or the low one) of the operands through `f`, which takes and gives 16 bits.
 template <uint32_t operands, bool pair, typename F>
 inline void halves(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
-  alignas(64) uint32_t in[3][32] = {}, out[32];
+  alignas(64) uint32_t in[3][32] = {};
+  alignas(64) uint32_t out[32];
   for (uint32_t o = 0; o < operands; ++o)
     __builtin_memcpy(in[o], r + i.op[1 + o], 128);
   for (uint32_t l = 0; l < 32; ++l) {
@@ -119,7 +120,8 @@ void extremum(uint8_t *r, const Instruction &i, uint32_t mask) {
 
 template <bool brain>
 uint32_t compareHalves(const Instruction &i, const uint32_t *a, const uint32_t *b, uint32_t shift) {
-  alignas(64) uint32_t x[32], y[32];
+  alignas(64) uint32_t x[32];
+  alignas(64) uint32_t y[32];
   for (uint32_t l = 0; l < 32; ++l) {
     uint16_t ha = uint16_t(a[l] >> shift);
     uint16_t hb = uint16_t(b[l] >> shift);

@@ -42,6 +42,32 @@ uint32_t nthSet(uint32_t mask, uint32_t base, int32_t offset) {
   return ~0u;
 }
 
+/// d = the upper half of b:a shifted left by c; flag: c wraps at 32, else it stops there.
+void funnelLeft(uint8_t *r, const Instruction &i, uint32_t mask) {
+  const uint32_t *a = source<uint32_t>(r, i.op[1]);
+  const uint32_t *b = source<uint32_t>(r, i.op[2]);
+  const uint32_t *c = source<uint32_t>(r, i.op[3]);
+  uint32_t out[32];
+  for (uint32_t l = 0; l < 32; ++l) {
+    uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
+    out[l] = n == 32 ? a[l] : uint32_t((uint64_t(b[l]) << 32 | a[l]) << n >> 32);
+  }
+  commit(r, i.op[0], out, mask);
+}
+
+/// d = the lower half of b:a shifted right by c, as above.
+void funnelRight(uint8_t *r, const Instruction &i, uint32_t mask) {
+  const uint32_t *a = source<uint32_t>(r, i.op[1]);
+  const uint32_t *b = source<uint32_t>(r, i.op[2]);
+  const uint32_t *c = source<uint32_t>(r, i.op[3]);
+  uint32_t out[32];
+  for (uint32_t l = 0; l < 32; ++l) {
+    uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
+    out[l] = uint32_t((uint64_t(b[l]) << 32 | a[l]) >> n);
+  }
+  commit(r, i.op[0], out, mask);
+}
+
 /// d = lop3(a, b, c) by its table, `immediate`.
 void lop3(uint8_t *r, const Instruction &i, uint32_t mask) {
   const uint32_t *a = source<uint32_t>(r, i.op[1]);
@@ -98,24 +124,8 @@ int32_t dotBytes(uint32_t a, bool aSigned, uint32_t b, bool bSigned, int32_t c) 
 
 LaneHandler untypedTable(LaneOp op) {
   switch (op) {
-  case LaneOp::ShfLeft: // flag: wrap, else clamp
-    return NYSJIT_LANE(
-        const uint32_t *a = source<uint32_t>(r, i.op[1]), *b = source<uint32_t>(r, i.op[2]),
-        *c = source<uint32_t>(r, i.op[3]);
-        uint32_t out[32]; for (uint32_t l = 0; l < 32; ++l) {
-          uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
-          out[l] = uint32_t((uint64_t(b[l]) << 32 | a[l]) << n >> 32);
-          if (n == 32)
-            out[l] = a[l];
-        } commit(r, i.op[0], out, m));
-  case LaneOp::ShfRight:
-    return NYSJIT_LANE(
-        const uint32_t *a = source<uint32_t>(r, i.op[1]), *b = source<uint32_t>(r, i.op[2]),
-        *c = source<uint32_t>(r, i.op[3]);
-        uint32_t out[32]; for (uint32_t l = 0; l < 32; ++l) {
-          uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
-          out[l] = uint32_t((uint64_t(b[l]) << 32 | a[l]) >> n);
-        } commit(r, i.op[0], out, m));
+  case LaneOp::ShfLeft: return funnelLeft;
+  case LaneOp::ShfRight: return funnelRight;
   case LaneOp::Prmt:
     return NYSJIT_LANE(uint8_t mode = i.variant;
                        map3<uint32_t>(r, i, m, [mode](uint32_t a, uint32_t b, uint32_t c) {

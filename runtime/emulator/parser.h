@@ -54,6 +54,7 @@ private:
 
   void body(Function &f);
   void statement(Function &f);
+  void variables(Function &f);
   void registers(Function &f);
   void instruction(Function &f);
   Operand operand(Function &f);

@@ -59,6 +59,37 @@ void Parser::body(Function &f) {
   }
 }
 
+/// A declaration of variables in a function, from its space on.
+void Parser::variables(Function &f) {
+  std::string_view name = next().text;
+  Space space = name == ".param"    ? Space::Param
+                : name == ".local"  ? Space::Local
+                : name == ".shared" ? Space::Shared
+                : name == ".const"  ? Space::Const
+                                    : Space::Global;
+  do {
+    size_t start = at;
+    Variable v = variable(space, false);
+    if (!ok())
+      return;
+    size_t named = start;
+    while (tokens[named].text != v.name)
+      ++named;
+    if (space == Space::Param || space == Space::Local) {
+      declare(tokens[named].text, {Meaning::Kind::Variable, uint32_t(f.variables.size())});
+      f.variables.push_back(std::move(v));
+    } else {
+      declare(tokens[named].text,
+              {Meaning::Kind::ModuleVariable, uint32_t(module.variables.size())});
+      v.name = f.name + "." + v.name;
+      if (space == Space::Shared)
+        f.sharedVariables.push_back(uint32_t(module.variables.size()));
+      module.variables.push_back(std::move(v));
+    }
+  } while (accept(","));
+  expect(";");
+}
+
 void Parser::statement(Function &f) {
   if (accept(";"))
     return;
@@ -73,35 +104,8 @@ void Parser::statement(Function &f) {
       next();
     return;
   }
-  if (is(".param") || is(".local") || is(".shared") || is(".global") || is(".const")) {
-    std::string_view name = next().text;
-    Space space = name == ".param"    ? Space::Param
-                  : name == ".local"  ? Space::Local
-                  : name == ".shared" ? Space::Shared
-                  : name == ".const"  ? Space::Const
-                                      : Space::Global;
-    do {
-      size_t start = at;
-      Variable v = variable(space, false);
-      if (!ok())
-        return;
-      size_t named = start;
-      while (tokens[named].text != v.name)
-        ++named;
-      if (space == Space::Param || space == Space::Local) {
-        declare(tokens[named].text, {Meaning::Kind::Variable, uint32_t(f.variables.size())});
-        f.variables.push_back(std::move(v));
-      } else {
-        declare(tokens[named].text,
-                {Meaning::Kind::ModuleVariable, uint32_t(module.variables.size())});
-        v.name = f.name + "." + v.name;
-        if (space == Space::Shared)
-          f.sharedVariables.push_back(uint32_t(module.variables.size()));
-        module.variables.push_back(std::move(v));
-      }
-    } while (accept(","));
-    return expect(";");
-  }
+  if (is(".param") || is(".local") || is(".shared") || is(".global") || is(".const"))
+    return variables(f);
   // A label, a list of branch targets, a prototype, or an instruction.
   if (now().kind == Token::Kind::Word && at + 1 < tokens.size() &&
       tokens[at + 1].kind == Token::Kind::Mark && tokens[at + 1].text == ":") {

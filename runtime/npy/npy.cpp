@@ -102,6 +102,21 @@ std::string shapeText(const std::vector<int64_t> &shape) {
 
 } // namespace
 
+/// The dtype that a header's value `descr` names.
+static Result<const DtypeRow *> dtypeOf(std::optional<std::string_view> descr,
+                                        std::string_view header, const std::string &where) {
+  if (!descr || descr->size() < 4 || ((*descr)[0] != '\'' && (*descr)[0] != '"'))
+    return invalid(where, "a header with a 'descr'", quoted(header));
+  const size_t close = descr->find((*descr)[0], 1);
+  const std::string_view type =
+      close == std::string_view::npos ? std::string_view() : descr->substr(1, close - 1);
+  for (const DtypeRow &known : dtypes)
+    if (type == known.descr)
+      return &known;
+  return invalid(where, "little-endian float16, float32, float64, int32 or int64",
+                 "dtype " + quoted(type));
+}
+
 Result<NpyArray> parseNpy(std::string_view file, const std::string &where) {
   constexpr std::string_view magic = "\x93NUMPY";
   if (file.size() < 10 || file.substr(0, 6) != magic)
@@ -121,19 +136,9 @@ Result<NpyArray> parseNpy(std::string_view file, const std::string &where) {
   const std::string_view data = file.substr(start + length);
 
   NpyArray array;
-  const auto descr = valueOf(header, "descr");
-  if (!descr || descr->size() < 4 || ((*descr)[0] != '\'' && (*descr)[0] != '"'))
-    return invalid(where, "a header with a 'descr'", quoted(header));
-  const size_t close = descr->find((*descr)[0], 1);
-  const std::string_view type =
-      close == std::string_view::npos ? std::string_view() : descr->substr(1, close - 1);
-  const DtypeRow *row = nullptr;
-  for (const DtypeRow &known : dtypes)
-    if (type == known.descr)
-      row = &known;
-  if (!row)
-    return invalid(where, "little-endian float16, float32, float64, int32 or int64",
-                   "dtype " + quoted(type));
+  auto dtype = dtypeOf(valueOf(header, "descr"), header, where);
+  NYSJIT_RETURN_IF_ERROR(dtype);
+  const DtypeRow *row = *dtype;
   array.dtype = row->name;
   const auto fortran = valueOf(header, "fortran_order");
   if (!fortran || (!fortran->starts_with("False") && !fortran->starts_with("True")))

@@ -1,5 +1,5 @@
-// Reading a plan's JSON: one object's fields, each an error that names its place if it is not what it
-// must be.
+// Reading a plan's JSON: one object's fields, each an error that names its place if it is not what
+// it must be.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/plan/plan.h"

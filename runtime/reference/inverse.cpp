@@ -27,6 +27,52 @@ Matrix bidirectional(const LayoutInput &input) {
   return multiply(f, inverseValues(head, spec, segmentLen)); // F A+ (B V)
 }
 
+namespace {
+/// The landmarks of the source and those of the target, one after the other.
+struct PrefixLandmarks {
+  const Head &head;
+  Landmarks before;
+  Landmarks target;
+
+  double logit(const double *query, int64_t j) const {
+    const bool isBefore = j < before.count();
+    const Landmarks &set = isBefore ? before : target;
+    const int64_t index = isBefore ? j : j - before.count();
+    return head.scale * dot(query, set.khat.row(index), head.q.columns) +
+           set.c[static_cast<size_t>(index)];
+  }
+};
+
+/// U: the source's U_1 = A+ (B V), then the target's by the stabilized solve with the source's part
+/// known.
+Matrix prefixValues(const PrefixLandmarks &landmarks, const Head &source,
+                    const LayoutInput &input) {
+  const auto &[head, before, target] = landmarks;
+  const int64_t d = head.q.columns;
+  const int64_t m1 = before.count();
+  const int64_t m2 = target.count();
+  const bool isStreaming = input.spec.landmarkValue == LandmarkValue::Streaming;
+  Matrix u(m1 + m2, d);
+  if (m1 > 0) {
+    const Matrix values =
+        isStreaming ? before.pool : inverseValues(source, input.spec, input.segmentLen);
+    std::copy(values.values.begin(), values.values.end(), u.values.begin());
+  }
+  for (int64_t g = 0; g < m2; ++g) {
+    std::vector<double> a;
+    std::vector<double> row(target.pool.row(g), target.pool.row(g) + d);
+    for (int64_t j = 0; j <= m1 + g; ++j)
+      a.push_back(landmarks.logit(target.qtilde.row(g), j));
+    softmax(a);
+    if (!isStreaming)
+      row = solveRow(a, u, attend(head, target.qtilde.row(g), target.end[static_cast<size_t>(g)]),
+                     target.pool.row(g), input.spec.stabilizer);
+    std::copy(row.begin(), row.end(), u.row(m1 + g));
+  }
+  return u;
+}
+} // namespace
+
 Matrix prefixLm(const LayoutInput &input) {
   const Head &head = input.head;
   const KernelSpec &spec = input.spec;
@@ -42,36 +88,11 @@ Matrix prefixLm(const LayoutInput &input) {
     const Matrix rows = bidirectional({source, spec, segmentLen});
     std::copy(rows.values.begin(), rows.values.end(), out.values.begin());
   }
-  const Landmarks before =
-      makeLandmarks(head, 0, sourceLen, segmentLen, /*keepShort=*/true, spec.landmarkWeight);
-  const Landmarks target =
-      makeLandmarks(head, sourceLen, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight);
-  const int64_t m1 = before.count();
-  const int64_t m2 = target.count();
-  const bool isStreaming = spec.landmarkValue == LandmarkValue::Streaming;
-  // Values: the source's U_1 = A+ (B V), then the target's by the stabilized solve with the
-  // source's part known.
-  Matrix u(m1 + m2, d);
-  if (sourceLen > 0) {
-    const Matrix values = isStreaming ? before.pool : inverseValues(source, spec, segmentLen);
-    std::copy(values.values.begin(), values.values.end(), u.values.begin());
-  }
-  auto logit = [&](const double *query, int64_t j) {
-    const Landmarks &set = j < m1 ? before : target;
-    const int64_t index = j < m1 ? j : j - m1;
-    return head.scale * dot(query, set.khat.row(index), d) + set.c[static_cast<size_t>(index)];
-  };
-  for (int64_t g = 0; g < m2; ++g) {
-    std::vector<double> a;
-    std::vector<double> row(target.pool.row(g), target.pool.row(g) + d);
-    for (int64_t j = 0; j <= m1 + g; ++j)
-      a.push_back(logit(target.qtilde.row(g), j));
-    softmax(a);
-    if (!isStreaming)
-      row = solveRow(a, u, attend(head, target.qtilde.row(g), target.end[static_cast<size_t>(g)]),
-                     target.pool.row(g), spec.stabilizer);
-    std::copy(row.begin(), row.end(), u.row(m1 + g));
-  }
+  const PrefixLandmarks landmarks{
+      head, makeLandmarks(head, 0, sourceLen, segmentLen, /*keepShort=*/true, spec.landmarkWeight),
+      makeLandmarks(head, sourceLen, n, segmentLen, /*keepShort=*/false, spec.landmarkWeight)};
+  const int64_t m1 = landmarks.before.count();
+  const Matrix u = prefixValues(landmarks, source, input);
   // Target rows: own segment up to i exactly, all source landmarks and those of earlier target
   // segments.
   for (int64_t i = sourceLen; i < n; ++i) {
@@ -80,7 +101,7 @@ Matrix prefixLm(const LayoutInput &input) {
     const int64_t far = m1 + segment;
     std::vector<double> row;
     for (int64_t j = 0; j < far; ++j)
-      row.push_back(logit(head.q.row(i), j));
+      row.push_back(landmarks.logit(head.q.row(i), j));
     for (int64_t t = nearStart; t <= i; ++t)
       row.push_back(head.scale * dot(head.q.row(i), head.k.row(t), d));
     softmax(row);

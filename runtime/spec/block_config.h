@@ -12,13 +12,14 @@
 
 namespace nysjit {
 
-/// Block sizes of one kernel; an absent key takes the target's default, which the template chooses.
+/// Block sizes of one kernel; an absent key takes what suits the target, else the
+/// template's default.
 struct BlockConfig {
   std::optional<int> blockM;
   std::optional<int> blockN;
   std::optional<int> numWarps;
   std::optional<int> numStages;
-  std::optional<int> split; // positions that one program sums of a longer sum; 0: all of it
+  std::optional<int> split; // positions that one cell sums of a longer sum; 0: all of it
   bool operator==(const BlockConfig &) const = default;
 };
 

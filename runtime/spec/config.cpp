@@ -18,9 +18,9 @@ constexpr ConfigRow rows[] = {
      "Rows of the tile that a cell of the grid computes: positions or landmarks."},
     {"block_n", 16, 256, true, &BlockConfig::blockN,
      "Rows of keys and values that its loop takes at a time."},
-    {"num_warps", 1, 8, true, &BlockConfig::numWarps, "Warps of a cell, on a GPU."},
+    {"num_warps", 1, 8, true, &BlockConfig::numWarps, "Warps of a cell, on a GPU.", false, true},
     {"num_stages", 1, 8, false, &BlockConfig::numStages,
-     "Steps of a loop whose copies are under way together, on a GPU."},
+     "Steps of a loop whose copies are under way together, on a GPU.", false, true},
     {"split", 256, 1 << 30, true, &BlockConfig::split,
      "Positions that a cell sums of a longer sum, whatever the length; 0: all of them.", true},
 };

@@ -14,6 +14,7 @@ struct ConfigRow {
   std::optional<int> BlockConfig::*member;
   const char *meaning; // a sentence, for docs/spec.md
   bool mayBeZero = false;
+  bool isTargets = false; // a target takes it for all kernels; templates neither have nor lack it
 };
 
 std::span<const ConfigRow> configTable();

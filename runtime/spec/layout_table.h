@@ -6,8 +6,8 @@
 
 namespace nysjit {
 
-/// Positions whose keys and values a position's scores are made of: those up to itself, up to the end
-/// of its own segment (whose landmark they make), all, or the source's and then by segments.
+/// Positions whose keys and values a position's scores are made of: those up to itself, up to the
+/// end of its own segment (whose landmark they make), all, or the source's and then by segments.
 enum class Reach { Itself, OwnSegment, Everything, SourceThenOwnSegment };
 
 struct LayoutRow {

@@ -1,5 +1,5 @@
-// A row of the table of tensors is all that a flag of `nysjit run` takes: each has its help, reaches
-// the run's tensors by name and names errors.
+// A row of the table of tensors is all that a flag of `nysjit run` takes: each has its help,
+// reaches the run's tensors by name and names errors.
 #include "runtime/cli/options.h"
 #include "runtime/cli/program.h"
 #include "runtime/spec/tensor_table.h"

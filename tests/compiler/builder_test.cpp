@@ -75,6 +75,25 @@ TEST_F(Builder, StridesAndOffsetsAre64Bit) {
   EXPECT_TRUE(found);
 }
 
+TEST_F(Builder, AnOptionalOutputIsStoredToOnlyIfItIsGiven) {
+  const Plan plan = build([](Kernel &k, const TensorRef &q) {
+    TensorRef optional = q;
+    optional.presenceSymbol = "lse_is_given";
+    const Tile rows = k.load(k.view(q, {}), 0, 16);
+    k.store(rows, k.view(q, {}), 0);
+    k.store(rows, k.view(optional, {}), 0);
+  });
+  EXPECT_EQ(count("tile.store"), 2);
+  EXPECT_EQ(count("scf.if"), 1);
+  const std::string all = text();
+  EXPECT_GT(all.rfind("tile.store"), all.find("scf.if"));
+  EXPECT_LT(all.find("tile.store"), all.find("scf.if"));
+  int parameters = 0;
+  for (const PlanParameter &parameter : plan.kernels[0].parameters)
+    parameters += parameter.value.toJson() == "lse_is_given";
+  EXPECT_EQ(parameters, 1);
+}
+
 TEST_F(Builder, ATileLeftInALoopIsAnErrorWithBothLines) {
   const std::string message = errorOf([&](Kernel &k, const TensorRef &q) {
     Tile last;

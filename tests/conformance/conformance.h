@@ -64,7 +64,7 @@ inline double bound(const std::string &dtype) {
 
 /// The places this machine has; each is a parameter of every test here. A GPU is among them where
 /// there is one.
-inline std::vector<std::string> targets() {
+inline std::vector<std::string> places() {
   std::vector<std::string> names = {"cpu:x86-64-v3"};
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))

@@ -63,7 +63,7 @@ TEST_P(Golden, WithinItsBound) {
 INSTANTIATE_TEST_SUITE_P(Cases, Golden,
                          testing::Combine(testing::ValuesIn(supported()),
                                           testing::Values("float32", "float16", "bfloat16"),
-                                          testing::ValuesIn(targets())),
+                                          testing::ValuesIn(places())),
                          [](const auto &info) {
                            return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param) +
                                            "_" + std::get<2>(info.param));

@@ -17,7 +17,7 @@ protected:
   Seeded random;
   Device device;
 };
-INSTANTIATE_TEST_SUITE_P(Targets, Limits, testing::ValuesIn(targets()),
+INSTANTIATE_TEST_SUITE_P(Targets, Limits, testing::ValuesIn(places()),
                          [](const auto &info) { return testName(info.param); });
 
 TEST_P(Limits, AddressesBeyondTwoToThe31Elements) {

@@ -14,7 +14,7 @@ INSTANTIATE_TEST_SUITE_P(Each, Places,
                          [](const auto &info) { return testName(info.param); });
 
 TEST_P(Places, RunsAProgram) {
-  const std::vector<std::string> here = targets();
+  const std::vector<std::string> here = places();
   if (std::find(here.begin(), here.end(), GetParam()) == here.end())
     GTEST_SKIP() << (GetParam() == "cuda"
                          ? "no CUDA driver with a GPU: nothing ran on a GPU"

@@ -16,7 +16,7 @@ protected:
   Seeded random;
   Device device;
 };
-INSTANTIATE_TEST_SUITE_P(Targets, Property, testing::ValuesIn(targets()),
+INSTANTIATE_TEST_SUITE_P(Targets, Property, testing::ValuesIn(places()),
                          [](const auto &info) { return testName(info.param); });
 
 /// The first `length` positions of the inputs.

@@ -191,7 +191,7 @@ TEST_P(Random, SpecsAndShapes) {
 }
 INSTANTIATE_TEST_SUITE_P(Cases, Random,
                          testing::Combine(testing::Values("float32", "float16", "bfloat16"),
-                                          testing::ValuesIn(targets())),
+                                          testing::ValuesIn(places())),
                          [](const auto &info) {
                            return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param));
                          });

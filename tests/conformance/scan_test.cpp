@@ -43,7 +43,7 @@ protected:
     return in;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Targets, Scan, testing::ValuesIn(targets()),
+INSTANTIATE_TEST_SUITE_P(Targets, Scan, testing::ValuesIn(places()),
                          [](const auto &info) { return testName(info.param); });
 
 const char *const split = R"({"scan_output": {"split": 256}})";

@@ -15,7 +15,7 @@ protected:
   Seeded random;
   Device device;
 };
-INSTANTIATE_TEST_SUITE_P(Targets, Sequences, testing::ValuesIn(targets()),
+INSTANTIATE_TEST_SUITE_P(Targets, Sequences, testing::ValuesIn(places()),
                          [](const auto &info) { return testName(info.param); });
 
 struct Layout {

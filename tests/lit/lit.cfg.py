@@ -1,4 +1,5 @@
-# Tests of IR: each .mlir says in its RUN lines what to run and in its CHECK lines what must come out.
+# Tests of IR: each .mlir says in its RUN lines what to run and in its CHECK lines what must come
+# out.
 import os
 import lit.formats
 

@@ -159,6 +159,35 @@ TEST(PreparedPlan, alignment_is_what_divides_address_and_strides) {
   EXPECT_EQ(alignmentOf(4096 + 2, {25, 3}, {2, 0, 8}), 16); // nothing to load
 }
 
+/// The number of "lse_is_given" of a plan with an optional output [2], or why it was not bound.
+Result<int64_t> presenceOf(bool isOptional, const DLTensor *lse) {
+  Plan plan;
+  plan.target = "cpu:native";
+  PlanArgument argument;
+  argument.name = "lse";
+  argument.isOutput = true;
+  argument.isOptional = isOptional;
+  argument.dtypes = {"float32"};
+  argument.presenceSymbol = "lse_is_given";
+  argument.shape = {Expression(2)};
+  argument.strides = {Expression(1)};
+  plan.arguments = {argument};
+  auto prepared = PreparedPlan::create(plan);
+  NYSJIT_RETURN_IF_ERROR(prepared);
+  RunNumbers numbers;
+  NYSJIT_RETURN_IF_ERROR(prepared->bind(&lse, {kDLCPU, -1}, 0, numbers));
+  return numbers.values[0];
+}
+
+TEST(PreparedPlan, presence_is_whether_the_optional_output_is_given) {
+  float elements[2];
+  int64_t extent = 2;
+  const DLTensor lse = {elements, {kDLCPU, 0}, 1, {kDLFloat, 32, 1}, &extent, nullptr, 0};
+  EXPECT_EQ(*presenceOf(true, &lse), 1);
+  EXPECT_EQ(*presenceOf(true, nullptr), 0);
+  EXPECT_EQ(presenceOf(false, nullptr).error().message.substr(0, 4), "lse:");
+}
+
 CpuIdentity level4Cpu() {
   CpuIdentity cpu;
   cpu.vendor = "TestVendor";

@@ -1,5 +1,5 @@
-// The fake driver's streams, graphs, events and launches. Work is done when it is enqueued, unless a
-// graph captures it.
+// The fake driver's streams, graphs, events and launches. Work is done when it is enqueued, unless
+// a graph captures it.
 #include "tests/runtime/fake_driver_state.h"
 
 #include <chrono>

@@ -28,6 +28,20 @@ std::string setting(const char *name) {
 Expression symbol(const std::string &name) { return Expression::symbol(name); }
 
 /// o = scale * q + row sums of q, for float32 [B, Hq, n, d]; k and v are only checked.
+/// "row_sum" over q into `sums`.
+PlanKernel rowSum(const Expression &d) {
+  PlanKernel kernel{"row_sum",
+                    2048,
+                    {{"q", ParameterType::Pointer, "q", {}},
+                     {"sums", ParameterType::Pointer, "sums", {}},
+                     {"Hq", ParameterType::I32, "", symbol("Hq")},
+                     {"n", ParameterType::I64, "", symbol("n")},
+                     {"d", ParameterType::I32, "", d}}};
+  for (const char *stride : {"q_stride_0", "q_stride_1", "q_stride_2"})
+    kernel.parameters.push_back({stride, ParameterType::I64, "", symbol(stride)});
+  return kernel;
+}
+
 Plan planFor(const nlohmann::json &request) {
   const Expression B = symbol("B");
   const Expression Hq = symbol("Hq");
@@ -58,15 +72,7 @@ Plan planFor(const nlohmann::json &request) {
   plan.buffers = {
       {"sums", Expression::make(Operator::Mul,
                                 {Expression::make(Operator::Mul, {pairs, n}), Expression(4)})}};
-  PlanKernel sum{"row_sum",
-                 2048,
-                 {{"q", ParameterType::Pointer, "q", {}},
-                  {"sums", ParameterType::Pointer, "sums", {}},
-                  {"Hq", ParameterType::I32, "", Hq},
-                  {"n", ParameterType::I64, "", n},
-                  {"d", ParameterType::I32, "", d}}};
-  for (const char *stride : {"q_stride_0", "q_stride_1", "q_stride_2"})
-    sum.parameters.push_back({stride, ParameterType::I64, "", symbol(stride)});
+  PlanKernel sum = rowSum(d);
   PlanKernel copy = sum;
   copy.name = "scaled_copy";
   copy.parameters.push_back({"o", ParameterType::Pointer, "o", {}});

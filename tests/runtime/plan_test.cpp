@@ -64,6 +64,18 @@ TEST(Plan, symbols_are_dimensions_then_dtypes) {
   EXPECT_EQ(planSymbols(samplePlan()), expected);
 }
 
+TEST(Plan, an_optional_outputs_presence_is_a_symbol_and_kept) {
+  Plan plan = samplePlan();
+  plan.arguments[1].isOptional = true;
+  plan.arguments[1].presenceSymbol = "o_is_given";
+  EXPECT_EQ(planSymbols(plan).back(), "o_is_given");
+  Result<Plan> read = planFromJson(planToJson(plan));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_TRUE(read->arguments[1].isOptional);
+  EXPECT_EQ(read->arguments[1].presenceSymbol, "o_is_given");
+  EXPECT_EQ(read->arguments[0].presenceSymbol, "");
+}
+
 /// The same for a GPU, with an alignment symbol that chooses the launch.
 Plan gpuPlan() {
   Plan plan = samplePlan();

@@ -1,5 +1,5 @@
-// One row of Markdown for each row of key_table.cpp, config.cpp and tensor_table.cpp. What holds for
-// a key or a tensor is said by its row alone.
+// One row of Markdown for each row of key_table.cpp, config.cpp and tensor_table.cpp. What holds
+// for a key or a tensor is said by its row alone.
 #include "tests/spec/spec_page.h"
 #include "runtime/spec/config_table.h"
 #include "runtime/spec/key_table.h"

@@ -32,8 +32,9 @@ TEST(Spec, HoldsWhatTheTextSays) {
 TEST(Spec, DefaultsAreTheContracts) {
   EXPECT_EQ(
       canonical(R"({"layout":"causal","head_dim":64,"landmarks":4})"),
-      R"({"conv_kernel":0,"dtype":"float32","float32_math":"tf32x3","head_dim":64,"landmark_value":"nystrom",)"
-      R"("landmark_weight":"tangent","landmarks":4,"layout":"causal","stabilizer":0.25,"window":0})");
+      R"({"conv_kernel":0,"dtype":"float32","float32_math":"tf32x3","head_dim":64,)"
+      R"("landmark_value":"nystrom","landmark_weight":"tangent","landmarks":4,"layout":"causal",)"
+      R"("stabilizer":0.25,"window":0})");
   EXPECT_EQ(canonical(R"({"layout":"exact_causal","head_dim":64,"dtype":"float16"})"),
             R"({"dtype":"float16","head_dim":64,"layout":"exact_causal"})");
   EXPECT_EQ(

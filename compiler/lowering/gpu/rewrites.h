@@ -1,5 +1,5 @@
-// Rewrites of a kernel's tile IR before its KernelPlan is made: what they rewrite has no lowering of
-// its own.
+// Rewrites of a kernel's tile IR before its KernelPlan is made: what they rewrite has no lowering
+// of its own.
 #pragma once
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 

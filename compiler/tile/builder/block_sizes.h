@@ -12,9 +12,9 @@ namespace nysjit {
 /// What of a kernel bears on the block sizes that suit a target.
 struct KernelFacts {
   // The template's to say.
-  bool meetsFloat32 = true; // float32 tiles are operands of dots, beside tiles of the spec's dtype
-  bool hasFewCells = false; // with much to do each
-  bool keepsMore = false;   // through its loop, than the tiles of one online softmax
+  bool hasFloat32Operand = true; // some dot's right operand is float32 whatever the spec's dtype
+  bool hasFewCells = false;      // with much to do each
+  bool keepsMore = false;        // through its loop, than the tiles of one online softmax
   // Program fills these in.
   DType dtype = DType::Float32;
   int headDim = 0;

@@ -92,7 +92,7 @@ public:
                      SourceLocation loc = SourceLocation::current());
   /// Tiles of `block` positions over `range`, in the order of the positions. The body is written
   /// once and emitted with nothing hidden for tiles wholly inside what all rows of the mask see
-  /// (see forWholeTiles), and with what the mask hides of each of the others. A mask of which no
+  /// (see forWholeTiles), and with what each of the others has seen. A mask of which no
   /// range is seen by all: one loop.
   void forTiles(Range range, const Mask &mask, int block, const Carry &carry,
                 const std::function<void(Scalar start, const TileMask &seen)> &body,

@@ -1,6 +1,6 @@
 // Mask: which positions (or landmarks) each row of a tile of logits sees, said once: forTiles takes
-// it to know which tiles need no mask, and hands its body what is hidden of the tile at hand, which
-// `where` and dots take.
+// it to know which tiles need no mask, and hands its body which elements of the tile at hand are
+// seen, which `where` and dots take.
 //
 //   const Mask past = Mask::upTo(i).allSee({0, i0 + 1});       // row i sees t <= i
 //   k.forTiles(positions, past, blockN, softmax.carry(), [&](Scalar t0, const TileMask &seen) {
@@ -54,10 +54,10 @@ private:
   Range all{0, 0};
 };
 
-/// What a Mask hides of the tile of positions from `first` on.
+/// Which elements a Mask lets be seen of the tile of positions from `first` on.
 class TileMask {
 public:
-  /// Nothing.
+  /// All.
   TileMask() = default;
   TileMask(Mask of, Scalar firstPosition) : mask(std::move(of)), first(std::move(firstPosition)) {}
 

@@ -1,5 +1,6 @@
 // Program: arguments, buffers and kernels become a plan and an MLIR module.
 #include "compiler/tile/builder/emitter.h"
+#include "runtime/spec/config_table.h"
 
 using namespace mlir;
 namespace nysjit {
@@ -85,10 +86,10 @@ void Program::kernel(const std::string &name, const Scalar &grid,
 
 /// The key that a config gives and the kernel has not, or "".
 static const char *unusedKey(const BlockConfig &given, const BlockConfig &used) {
-  return given.blockM && !used.blockM   ? "block_m"
-         : given.blockN && !used.blockN ? "block_n"
-         : given.split && !used.split   ? "split"
-                                        : "";
+  for (const ConfigRow &row : configTable())
+    if (!row.isTargets && given.*row.member && !(used.*row.member))
+      return row.name;
+  return "";
 }
 
 Result<Plan> Program::finish() {

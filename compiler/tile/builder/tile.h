@@ -64,7 +64,7 @@ Tile rows(Tile x);
 Tile cols(Tile x);
 
 // Elementwise, between tiles or a tile and a number. Integer tiles (from iota) take + - * / max min
-// and comparisons, which give masks; 16-bit floats widen to float32.
+// and comparisons, which give conditions; 16-bit floats widen to float32.
 #define NYSJIT_TILE_OPERATION(name)                                                                \
   Tile name(TileOperand a, TileOperand b);                                                         \
   Tile name(TileOperand a, NumberOperand b);                                                       \
@@ -80,7 +80,7 @@ NYSJIT_TILE_OPERATION(operator<=)
 NYSJIT_TILE_OPERATION(operator>=)
 NYSJIT_TILE_OPERATION(operator==)
 #undef NYSJIT_TILE_OPERATION
-// Of masks.
+// Of conditions.
 Tile operator&(TileOperand a, TileOperand b);
 Tile operator|(TileOperand a, TileOperand b);
 Tile operator!(TileOperand a);
@@ -88,10 +88,9 @@ Tile exp2(TileOperand x);
 Tile log2(TileOperand x);
 /// Whole numbers as float32.
 Tile toFloat(TileOperand integers);
-/// `value` where the mask holds, else `otherwise`: the only use of a mask, so what is masked never
-/// enters a sum.
-Tile where(TileOperand mask, TileOperand value, TileOperand otherwise);
-Tile where(TileOperand mask, TileOperand value, NumberOperand otherwise);
-Tile where(TileOperand mask, NumberOperand value, TileOperand otherwise);
+/// `value` where the condition holds, else `otherwise`, whatever that one's number.
+Tile where(TileOperand condition, TileOperand value, TileOperand otherwise);
+Tile where(TileOperand condition, TileOperand value, NumberOperand otherwise);
+Tile where(TileOperand condition, NumberOperand value, TileOperand otherwise);
 
 } // namespace nysjit

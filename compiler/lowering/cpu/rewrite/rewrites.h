@@ -18,8 +18,8 @@ void hoistTransposes(mlir::func::FuncOp kernel);
 /// Sums that are rescaled before a product is added: left alone where the factor is 1.
 void skipUnitScales(mlir::func::FuncOp kernel);
 /// Tiles that are computed anew wherever they are read, such as broadcasts, have no memory that a
-/// dot, a transpose or a solve could read: multiplied by one they do. Last: what tiles are made of
-/// decides about those before.
+/// dot, a transpose or a solve could read: multiplied by one they do. The last that changes tiles:
+/// what tiles are made of decides about those before.
 void materializeOperands(mlir::func::FuncOp kernel);
 /// Scalar arithmetic and views as early as their operands allow, so that addresses are known before
 /// the loops that come first.
