@@ -20,6 +20,7 @@ public:
              const Scalar &part)
       : k(k), scan(scan), head(head), part(part), blockM(*scan.blocks.blockM),
         blockN(*scan.blocks.blockN), queries(scan.queryRows(k, head)), keys(scan.keyRows(k, head)),
+        output(k.slice(head.output, scan.firstK, max(head.length - scan.firstK, 0))),
         none(k, blockN, scan.headDim) {
     const Scalar number = scan.isFirstK ? head.pair : head.queryHead;
     inverted = k.slice(inverse.result(k, number), 0, scan.landmarks);
@@ -60,6 +61,7 @@ private:
   const int blockN;
   const View queries; // of the landmarks
   const View keys;
+  const View output;        // after the first k
   const OnlineSoftmax none; // no position
   View inverted;            // A+
   Tile scale;
@@ -124,7 +126,6 @@ void ScanOutput::outputTile(const Scalar &i0, OnlineSoftmax &carried) {
     add(0);
   else
     k.forRange({0, all()}, blockN, {&o}, add);
-  const View output = k.slice(head.output, scan.firstK, max(head.length - scan.firstK, 0));
   k.store(scan.convolution.addTo(k, o, head, i0), output, i0 - scan.firstK);
   k.sync();
   if (!scan.isKept)

@@ -167,7 +167,8 @@ Ahead KernelEmitter::nextTile(Value tile) {
 /// last first.
 SmallVector<Ahead> KernelEmitter::tilesOfNextIteration(scf::ForOp loop) {
   SmallVector<Ahead> list;
-  if (loop.getBody()->getOps<scf::ForOp>().empty())
+  if (llvm::none_of(*loop.getBody(),
+                    [](Operation &op) { return isa<scf::ForOp, scf::WhileOp>(op); }))
     return list;
   auto add = [&](Value view, Value row, RankedTensorType type, bool isWritten) {
     if (row != loop.getInductionVar() || type.getRank() != 2 || !views.contains(view))
