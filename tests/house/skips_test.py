@@ -40,13 +40,15 @@ class Skips(unittest.TestCase):
         xml = (
             "<testsuite><testcase name='A' status='run'><system-out>note: x</system-out></testcase>"
             "<testcase name='B' status='notrun'><skipped message='SKIP_RETURN_CODE=77'/>"
-            "<system-out>skipped: no D</system-out></testcase></testsuite>"
+            "<system-out>skipped: no D</system-out></testcase>"
+            "<testcase name='E' status='disabled'/></testsuite>"
         )
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "tests.xml"
             path.write_text(xml)
             cases = list(skips.cases(path))
-        self.assertEqual(cases, [("A", False, "note: x"), ("B", True, "skipped: no D")])
+        disabled = ("E", True, "skipped: disabled in its source")
+        self.assertEqual(cases, [("A", False, "note: x"), ("B", True, "skipped: no D"), disabled])
 
 
 if __name__ == "__main__":
