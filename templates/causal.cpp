@@ -8,8 +8,7 @@
 // Kernels: segment_summary, (landmark_past,) landmark_target, landmark_solve (see landmarks.h;
 // landmark_value streaming needs the first only), and
 //   causal_output  a cell for block_m query rows: one softmax over near positions and far
-//                  landmarks,
-//                  block_n at a time
+//                  landmarks, block_n at a time
 #include "templates/query_sums.h"
 #include "templates/templates.h"
 

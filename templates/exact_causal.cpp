@@ -15,7 +15,7 @@ void exactCausal(Program &program) {
       program.blocks("exact_causal", {.blockM = 64, .blockN = 64}, {.hasFloat32Operand = false});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
-  attention.clearPadding(program); // one more kernel
+  attention.clearPadding(program); // a kernel of its own, where rows are padded
 
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const QueryTile rows(k, head, i0, blockM, head.length);
