@@ -2,9 +2,8 @@
 #include "compiler/worker/object_code.h"
 #include "compiler/worker/functions.h"
 #include "compiler/worker/linker.h"
+#include "compiler/worker/llvm_passes.h"
 
-#include "llvm/Analysis/CGSCCPassManager.h"
-#include "llvm/Analysis/LoopAnalysisManager.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/MCAsmBackend.h"
 #include "llvm/MC/MCAsmInfo.h"
@@ -19,7 +18,6 @@
 #include "llvm/MC/MCStreamer.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
@@ -76,25 +74,11 @@ Status optimise(llvm::Module &module, const TargetInfo &info) {
     function.addFnAttr("min-legal-vector-width", std::to_string(info.vectorBits));
     function.addFnAttr(llvm::Attribute::NoUnwind);
   }
-  llvm::PassBuilder passes(machine->get());
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graphs;
-  llvm::ModuleAnalysisManager modules;
-  passes.registerModuleAnalyses(modules);
-  passes.registerCGSCCAnalyses(graphs);
-  passes.registerFunctionAnalyses(functions);
-  passes.registerLoopAnalyses(loops);
-  passes.crossRegisterProxies(loops, functions, graphs, modules);
-  llvm::ModulePassManager pipeline;
   // The loops are already as they should be; this cleans up addresses and moves what does not
   // change out of loops.
-  const char *text = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa("
-                     "licm),gvn,simplifycfg)";
-  if (llvm::Error error = passes.parsePassPipeline(pipeline, text))
-    return compileError("llvm", llvm::toString(std::move(error)));
-  pipeline.run(module, modules);
-  return {};
+  return runPasses(module, **machine,
+                   "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa("
+                   "licm),gvn,simplifycfg)");
 }
 
 static Result<std::string> generateCode(llvm::Module &module, const TargetInfo &info,

@@ -2,12 +2,10 @@
 // instruction does not exist.
 #include "compiler/worker/ptx_code.h"
 #include "compiler/worker/functions.h"
+#include "compiler/worker/llvm_passes.h"
 
-#include "llvm/Analysis/CGSCCPassManager.h"
-#include "llvm/Analysis/LoopAnalysisManager.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
@@ -56,23 +54,9 @@ Status optimiseForGpu(llvm::Module &module, const GpuInfo &gpu) {
   NYSJIT_RETURN_IF_ERROR(machine);
   module.setTargetTriple(llvm::Triple(triple));
   module.setDataLayout((*machine)->createDataLayout());
-  llvm::PassBuilder passes(machine->get());
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graphs;
-  llvm::ModuleAnalysisManager modules;
-  passes.registerModuleAnalyses(modules);
-  passes.registerCGSCCAnalyses(graphs);
-  passes.registerFunctionAnalyses(functions);
-  passes.registerLoopAnalyses(loops);
-  passes.crossRegisterProxies(loops, functions, graphs, modules);
-  llvm::ModulePassManager pipeline;
-  const char *text = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,gvn,"
-                     "instcombine<no-verify-fixpoint>,simplifycfg)";
-  if (llvm::Error error = passes.parsePassPipeline(pipeline, text))
-    return compileError(llvm::toString(std::move(error)));
-  pipeline.run(module, modules);
-  return {};
+  return runPasses(module, **machine,
+                   "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,gvn,"
+                   "instcombine<no-verify-fixpoint>,simplifycfg)");
 }
 
 static Result<std::string> generateModule(llvm::Module &module, const GpuInfo &gpu) {

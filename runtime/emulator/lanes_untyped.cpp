@@ -42,30 +42,28 @@ uint32_t nthSet(uint32_t mask, uint32_t base, int32_t offset) {
   return ~0u;
 }
 
-/// d = the upper half of b:a shifted left by c; flag: c wraps at 32, else it stops there.
-void funnelLeft(uint8_t *r, const Instruction &i, uint32_t mask) {
+/// d = f(b, a, n) with n = c; flag: c wraps at 32, else it stops there.
+template <typename F> void funnel(uint8_t *r, const Instruction &i, uint32_t mask, F f) {
   const uint32_t *a = source<uint32_t>(r, i.op[1]);
   const uint32_t *b = source<uint32_t>(r, i.op[2]);
   const uint32_t *c = source<uint32_t>(r, i.op[3]);
   uint32_t out[32];
   for (uint32_t l = 0; l < 32; ++l) {
     uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
-    out[l] = n == 32 ? a[l] : uint32_t((uint64_t(b[l]) << 32 | a[l]) << n >> 32);
+    out[l] = f(b[l], a[l], n);
   }
   commit(r, i.op[0], out, mask);
 }
-
-/// d = the lower half of b:a shifted right by c, as above.
+/// The upper half of b:a shifted left.
+void funnelLeft(uint8_t *r, const Instruction &i, uint32_t mask) {
+  funnel(r, i, mask, [](uint64_t b, uint32_t a, uint32_t n) {
+    return n == 32 ? a : uint32_t((b << 32 | a) << n >> 32);
+  });
+}
+/// The lower half of b:a shifted right.
 void funnelRight(uint8_t *r, const Instruction &i, uint32_t mask) {
-  const uint32_t *a = source<uint32_t>(r, i.op[1]);
-  const uint32_t *b = source<uint32_t>(r, i.op[2]);
-  const uint32_t *c = source<uint32_t>(r, i.op[3]);
-  uint32_t out[32];
-  for (uint32_t l = 0; l < 32; ++l) {
-    uint32_t n = i.flag ? c[l] & 31 : c[l] < 32 ? c[l] : 32;
-    out[l] = uint32_t((uint64_t(b[l]) << 32 | a[l]) >> n);
-  }
-  commit(r, i.op[0], out, mask);
+  funnel(r, i, mask,
+         [](uint64_t b, uint32_t a, uint32_t n) { return uint32_t((b << 32 | a) >> n); });
 }
 
 /// d = lop3(a, b, c) by its table, `immediate`.
