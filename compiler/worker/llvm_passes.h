@@ -9,8 +9,8 @@ class TargetMachine;
 
 namespace nysjit {
 
-/// Runs a pipeline in the textual form of LLVM's `opt -passes`. A pipeline that LLVM cannot parse is
-/// an error.
+/// Runs a pipeline in the textual form of LLVM's `opt -passes`. One that LLVM cannot parse is an
+/// error.
 Status runPasses(llvm::Module &module, llvm::TargetMachine &machine, llvm::StringRef pipeline);
 
 } // namespace nysjit
