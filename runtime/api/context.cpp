@@ -53,8 +53,10 @@ Status RuntimeContext::findCompiler() {
   Result<std::string> id = buildId(*path);
   if (!id)
     return id.takeError();
+  Result<int> timeout = compileTimeoutMs();
+  NYSJIT_RETURN_IF_ERROR(timeout);
   compilerId = std::move(*id);
-  worker = std::make_unique<WorkerClient>(std::move(*path), compileTimeoutMs());
+  worker = std::make_unique<WorkerClient>(std::move(*path), *timeout);
   return {};
 }
 
@@ -207,9 +209,10 @@ Result<PreparedProgram> RuntimeContext::prepare(const ProgramRequest &request) {
 
 Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
   const Stopwatch whole;
+  Result<int> timeout = compileTimeoutMs();
+  NYSJIT_RETURN_IF_ERROR(timeout);
   Result<Key> key = keyOf(request);
-  if (!key)
-    return key.takeError();
+  NYSJIT_RETURN_IF_ERROR(key);
   std::shared_ptr<Preparation> preparation;
   {
     const std::lock_guard lock(mutex);
@@ -226,7 +229,7 @@ Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
     return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
   // One of all processes goes on, the others find its entry when it is done. One that takes longer
   // than a compile may is not waited for.
-  const std::unique_ptr<FileLock> fileLock = disk.lock(key->key, compileTimeoutMs());
+  const std::unique_ptr<FileLock> fileLock = disk.lock(key->key, *timeout);
   if (fileLock && (preparation->program = loadFromDisk(*key, request)))
     return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
   Result<PreparedProgram> prepared = compile(*key, request);

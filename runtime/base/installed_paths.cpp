@@ -43,11 +43,6 @@ bool isExecutableFile(const std::string &path) {
          access(path.c_str(), X_OK) == 0;
 }
 
-std::string environmentSetting(const char *name) {
-  const char *value = secure_getenv(name);
-  return value ? value : "";
-}
-
 std::string joined(const std::vector<std::string> &names) {
   std::string text;
   for (const std::string &name : names)

@@ -14,9 +14,6 @@ std::vector<std::string> installedPaths(std::initializer_list<const char *> step
 /// A file that may be executed.
 bool isExecutableFile(const std::string &path);
 
-/// An environment variable, "" if it is not set or this process may not trust it.
-std::string environmentSetting(const char *name);
-
 /// "a, b, c"
 std::string joined(const std::vector<std::string> &names);
 

@@ -1,5 +1,6 @@
 // posix_spawn, and a pidfd to wait with a limit.
 #include "runtime/base/tool.h"
+#include "runtime/base/environment.h"
 #include "runtime/base/installed_paths.h"
 
 #include <cerrno>

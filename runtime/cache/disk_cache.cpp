@@ -1,11 +1,11 @@
 // The folder: KEY.nysjit entries, KEY.lock while one compiles, *.tmp while one writes, `compiler`
 // with its build id.
 #include "runtime/cache/disk_cache.h"
+#include "runtime/base/environment.h"
 #include "runtime/cache/key.h"
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -46,15 +46,11 @@ std::optional<std::string> readFile(const std::string &path, uint64_t atMost) {
 } // namespace
 
 std::string defaultCacheFolder() {
-  const auto set = [](const char *name) {
-    const char *value = secure_getenv(name);
-    return std::string(value ? value : "");
-  };
-  if (std::string folder = set("NYSJIT_CACHE_DIR"); !folder.empty())
+  if (std::string folder = environmentSetting("NYSJIT_CACHE_DIR"); !folder.empty())
     return folder;
-  if (std::string folder = set("XDG_CACHE_HOME"); !folder.empty())
+  if (std::string folder = environmentSetting("XDG_CACHE_HOME"); !folder.empty())
     return folder + "/nysjit";
-  if (std::string home = set("HOME"); !home.empty())
+  if (std::string home = environmentSetting("HOME"); !home.empty())
     return home + "/.cache/nysjit";
   return "";
 }

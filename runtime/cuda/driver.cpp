@@ -1,5 +1,6 @@
 // dlopen, dlsym, cuInit; and results in words.
 #include "runtime/cuda/driver.h"
+#include "runtime/base/environment.h"
 #include "runtime/base/installed_paths.h"
 
 #include <dlfcn.h>

@@ -1,5 +1,6 @@
 // Files by pattern; python itself is not started.
 #include "runtime/cuda/find_ptxas.h"
+#include "runtime/base/environment.h"
 #include "runtime/base/installed_paths.h"
 
 #include <cstdlib>

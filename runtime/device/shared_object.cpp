@@ -6,6 +6,7 @@
 // each load also spells its path in a way never used before: the number of the load, in binary, as
 // "/" and "/." between the folder and N.
 #include "runtime/device/shared_object.h"
+#include "runtime/base/environment.h"
 
 #include <atomic>
 #include <cerrno>
@@ -102,8 +103,8 @@ Result<SharedObject> SharedObject::load(std::string_view bytes, const std::strin
     if (void *handle = openFromMemory(bytes, file, reason))
       return SharedObject(handle, file);
   std::vector<std::string> folders;
-  if (const char *temporary = secure_getenv("TMPDIR"); temporary && *temporary == '/')
-    folders.push_back(temporary);
+  if (std::string temporary = environmentSetting("TMPDIR"); temporary.starts_with('/'))
+    folders.push_back(std::move(temporary));
   folders.push_back("/tmp");
   if (!privateFolder.empty())
     folders.push_back(privateFolder);

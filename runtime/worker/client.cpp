@@ -1,6 +1,7 @@
 // One request: an attempt with the worker that is there or a new one; if that worker was lost, a
 // second with a new one.
 #include "runtime/worker/client.h"
+#include "runtime/base/environment.h"
 #include "runtime/base/installed_paths.h"
 #include "runtime/worker/child.h"
 
@@ -35,10 +36,10 @@ Result<std::string> findWorker(const std::string &given) {
                          "none at " + joined(places));
 }
 
-int compileTimeoutMs() {
-  const char *set = secure_getenv("NYSJIT_COMPILE_TIMEOUT_MS");
-  const long number = set ? std::strtol(set, nullptr, 10) : 0;
-  return number > 0 && number <= INT_MAX ? static_cast<int>(number) : 120000;
+Result<int> compileTimeoutMs() {
+  Result<std::optional<int64_t>> set = environmentNumber("NYSJIT_COMPILE_TIMEOUT_MS", 1, INT_MAX);
+  NYSJIT_RETURN_IF_ERROR(set);
+  return static_cast<int>(set->value_or(120000));
 }
 
 /// What became of one attempt. A reply, or an Error that settles it, or why the worker was lost.

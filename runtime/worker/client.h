@@ -18,8 +18,8 @@ class ChildProcess;
 /// places looked at, if there is none.
 Result<std::string> findWorker(const std::string &given);
 
-/// $NYSJIT_COMPILE_TIMEOUT_MS, else 120000.
-int compileTimeoutMs();
+/// $NYSJIT_COMPILE_TIMEOUT_MS, else 120000. InvalidArgument if the variable is no positive number.
+Result<int> compileTimeoutMs();
 
 /// Any number of threads may ask; one request is served at a time. After fork() the child starts a
 /// worker of its own.
