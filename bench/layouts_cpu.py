@@ -155,7 +155,7 @@ def main():
                 "of the first",
                 "GFLOP/s",
                 "of GEMM",
-                "workspace, floats a landmark / 3 d + 2",
+                "workspace, floats a landmark / 3 d + 3",
             ],
             rows,
         ),

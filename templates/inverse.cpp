@@ -13,7 +13,8 @@ InverseWorkspace::InverseWorkspace(Program &program, const Scalar &heads, const 
       columns(roundUp(spec.landmarks, std::max(block, readBlock))),
       matrices(
           program.buffer("inverse", {heads, 5, ceilDiv(capacity, blockSize) * blockSize, columns})),
-      logMass(program.buffer("inverse_log_mass", {heads, capacity})) {}
+      maximum(program.buffer("inverse_maximum", {heads, capacity})),
+      mass(program.buffer("inverse_mass", {heads, capacity})) {}
 
 /// The five matrices of a head while they are computed, by tiles of block x block.
 struct InverseWorkspace::Matrices {
@@ -52,7 +53,8 @@ struct InverseWorkspace::Matrices {
 
 void InverseWorkspace::Matrices::softmaxOf(const View &query, const View &key) const {
   const Tile scale = logitScale(k);
-  const View mass = k.slice(k.view(workspace.logMass, {pair}), 0, count);
+  const View maximum = k.slice(k.view(workspace.maximum, {pair}), 0, count);
+  const View mass = k.slice(k.view(workspace.mass, {pair}), 0, count);
   auto scores = [&](const View &of, const View &with, const Scalar &i0, const Scalar &j0) {
     const Tile left = k.load(of, i0, block);
     return dot(left, transposed(k.load(with, j0, block)), DotPrecision::Full) * scale;
@@ -63,15 +65,18 @@ void InverseWorkspace::Matrices::softmaxOf(const View &query, const View &key) c
       const Tile isThere = cols(j0 + k.iota(block)) < count;
       row.add(where(isThere, scores(query, key, i0, j0), negativeInfinity));
     });
-    k.store(row.logOfMass(), mass, i0);
+    k.store(row.maximum, maximum, i0);
+    k.store(row.mass, mass, i0);
   });
   k.sync();
   forAllTiles([&](Scalar i0, Scalar j0) {
     const Tile exists = (rows(i0 + k.iota(block)) < count) & (cols(j0 + k.iota(block)) < count);
-    const Tile excess = scores(query, key, i0, j0) - rows(k.load(mass, i0, block));
-    store(where(exists, exp2(min(excess, 0.0)), 0.0), matrix(0), i0, j0);
-    const Tile across = scores(key, query, i0, j0) - cols(k.load(mass, j0, block));
-    store(where(exists, exp2(min(across, 0.0)), 0.0), matrix(1), i0, j0);
+    const Tile excess = scores(query, key, i0, j0) - rows(k.load(maximum, i0, block));
+    const Tile weight = exp2(min(excess, 0.0)) * rows(1.0 / k.load(mass, i0, block));
+    store(where(exists, weight, 0.0), matrix(0), i0, j0);
+    const Tile across = scores(key, query, i0, j0) - cols(k.load(maximum, j0, block));
+    const Tile turned = exp2(min(across, 0.0)) * cols(1.0 / k.load(mass, j0, block));
+    store(where(exists, turned, 0.0), matrix(1), i0, j0);
   });
 }
 

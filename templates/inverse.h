@@ -14,7 +14,8 @@ struct InverseWorkspace {
   int iterations;
   int columns;        // of a matrix: whole blocks
   TensorRef matrices; // [heads, 5, rows, columns]: A, Z or P, A Z, P or Z, Q
-  TensorRef logMass;  // of A's rows, [heads, rows]
+  TensorRef maximum;  // of A's rows, [heads, rows]
+  TensorRef mass;
 
   /// Computed `block` rows and columns at a time; a later kernel may read `readBlock`.
   InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity, int block,

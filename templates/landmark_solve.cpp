@@ -27,7 +27,7 @@ void writeLandmarkTarget(const Landmarks &landmarks) {
     const Scalar end = select(isUsed, segments.pastEnd(last - 1), 0);
     landmarks.past.add(k, sums, head, segments, g0, blocks, end);
 
-    // Of A only the rows' masses and diagonal logits are kept.
+    // Of A only the rows' maxima, masses and diagonal logits are kept.
     const Tile query = k.load(rowsOfHead.query, g0, blockM);
     OnlineMass row(k, blockM);
     Tile own = k.fill(blockM, lowestMaximum);
@@ -36,16 +36,18 @@ void writeLandmarkTarget(const Landmarks &landmarks) {
     k.forTiles(all, Mask::upTo(g), blockN, carry, [&](Scalar j0, const TileMask &seen) {
       const Tile scores = rowsOfHead.logits(k, query, j0, blockN, {DotPrecision::Full, seen});
       const Tile logits = where(seen, scores, negativeInfinity);
-      row.add(logits);
+      row.add(logits, rowsOfHead.counts(k, j0, blockN));
       const Tile isOwn = cols(j0 + k.iota(blockN)) == rows(g);
       own = max(own, rowMax(where(isOwn, logits, negativeInfinity)));
     });
-    const Tile logMass = row.logOfMass();
-    const Tile a = exp2(own - logMass);
+    Tile a = exp2(own - row.maximum) / row.mass;
+    if (const std::optional<Tile> counts = rowsOfHead.counts(k, g0, blockM))
+      a = a * *counts;
 
     const Tile pool = k.load(rowsOfHead.value, g0, blockM);
     const Tile gain = a / (a * a + landmarks.spec.stabilizer);
-    k.store(logMass, rowsOfHead.logMass, g0);
+    k.store(row.maximum, rowsOfHead.rowMaximum, g0);
+    k.store(row.mass, rowsOfHead.rowMass, g0);
     k.store(pool + (sums.result() - pool * rows(a)) * rows(gain), rowsOfHead.value, g0);
   });
 }
@@ -58,13 +60,16 @@ struct SolveRows {
   const LandmarkRows &landmarks;
   int block;
   Tile query;
-  Tile logMass;
+  Tile maximum;
+  Tile mass;
 
   /// A_gj for landmarks j0 on, at most 1: logits of 1e20 may be rounded otherwise than their
-  /// masses, and then are 1e13 apart.
+  /// maximum, and then are 1e13 apart.
   Tile weights(const Scalar &j0) const {
     const Tile x = landmarks.logits(k, query, j0, block, DotPrecision::Full);
-    return exp2(min(x - rows(logMass), 0.0));
+    const Tile weight = exp2(min(x - rows(maximum), 0.0)) * rows(1.0 / mass);
+    const std::optional<Tile> counts = landmarks.counts(k, j0, block);
+    return counts ? min(weight * cols(*counts), 1.0) : weight;
   }
 };
 
@@ -78,8 +83,12 @@ void writeLandmarkSolve(const Landmarks &landmarks) {
     const Segments segments = landmarks.segmentation.of(k, head);
     const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
     k.forRange({segments.source, segments.count}, block, {}, [&](Scalar g0) {
-      const SolveRows a{k, rowsOfHead, block, k.load(rowsOfHead.query, g0, block),
-                        k.load(rowsOfHead.logMass, g0, block)};
+      const SolveRows a{k,
+                        rowsOfHead,
+                        block,
+                        k.load(rowsOfHead.query, g0, block),
+                        k.load(rowsOfHead.rowMaximum, g0, block),
+                        k.load(rowsOfHead.rowMass, g0, block)};
       // U_g = right side - D_g sum over j < g of A_gj U_j: whole blocks by dots, the block's own
       // triangle by substitution
       Tile known = k.fill(block, landmarks.spec.headDim, 0);
@@ -100,7 +109,7 @@ void writeLandmarkSolve(const Landmarks &landmarks) {
       const Tile gain = diagonal / (diagonal * diagonal + landmarks.spec.stabilizer);
       const Tile right = k.load(rowsOfHead.value, g0, block) - known * rows(gain);
       const Tile u = triangularSolve(Triangle::Lower, own * rows(gain), right);
-      k.store(finite(u), rowsOfHead.value, g0); // stabilizer 0 may overflow
+      k.store(u, rowsOfHead.value, g0);
       k.sync();
     });
   };

@@ -24,11 +24,13 @@ void Landmarks::allocate() {
   key = vectors("landmark_key");
   value = vectors("landmark_value");
   if (options.weight != Weight::Plain)
-    bias = numbers("landmark_bias");
+    count = numbers("landmark_count");
   if (isSolved || hasSource)
     query = vectors("landmark_query");
-  if (isSolved)
-    logMass = numbers("landmark_log_mass");
+  if (isSolved) {
+    rowMaximum = numbers("landmark_row_maximum");
+    rowMass = numbers("landmark_row_mass");
+  }
   if (!hasSource)
     return;
   meanKey = options.weight == Weight::Tangent ? vectors("landmark_mean_key") : key;
@@ -48,10 +50,11 @@ LandmarkRows Landmarks::target(Kernel &k, const Head &head, const Segments &segm
   LandmarkRows landmarks;
   landmarks.query = rows(query);
   landmarks.key = rows(key);
-  landmarks.bias = rows(bias);
+  landmarks.count = rows(count);
   landmarks.value = rows(value);
-  landmarks.logMass = rows(logMass);
-  landmarks.hasBias = options.weight != Weight::Plain;
+  landmarks.rowMaximum = rows(rowMaximum);
+  landmarks.rowMass = rows(rowMass);
+  landmarks.hasCounts = options.weight != Weight::Plain;
   return landmarks;
 }
 
@@ -65,8 +68,11 @@ LandmarkRows Landmarks::source(Kernel &k, const Head &head, const Segments &segm
 
 Tile LandmarkRows::logits(Kernel &k, const Tile &of, const Scalar &j0, int block,
                           const DotOptions &options) const {
-  const Tile scores = dot(of, transposed(k.load(key, j0, block)), options) * logitScale(k);
-  return hasBias ? scores + cols(k.load(bias, j0, block)) : scores;
+  return dot(of, transposed(k.load(key, j0, block)), options) * logitScale(k);
+}
+
+std::optional<Tile> LandmarkRows::counts(Kernel &k, const Scalar &j0, int block) const {
+  return hasCounts ? std::optional(k.load(count, j0, block)) : std::nullopt;
 }
 
 void Landmarks::writeKernels() {

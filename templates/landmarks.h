@@ -16,18 +16,22 @@
 
 namespace nysjit {
 
-/// Rows of one head's landmarks: keys and their logits' c (without one: 0), and values.
+/// Rows of one head's landmarks: keys, e^c of their logits (without: 1), and values. A weight
+/// e^{tau q.k_j + c_j} is made of e^{c_j} and tau q.k_j less the row's maximum: added to a large
+/// tau q.k_j, c_j would be lost.
 struct LandmarkRows {
   View query;
   View key;
-  View bias;
+  View count; // e^{c_j}: how many positions j stands for
   View value;
-  View logMass;
-  bool hasBias = false;
+  View rowMaximum; // of A's rows
+  View rowMass;
+  bool hasCounts = false;
 
-  /// tau q.k_j + c_j in base 2 for landmarks j0 on.
+  /// tau q.k_j in base 2 for landmarks j0 on.
   Tile logits(Kernel &k, const Tile &query, const Scalar &j0, int block,
               const DotOptions &options) const;
+  std::optional<Tile> counts(Kernel &k, const Scalar &j0, int block) const;
 };
 
 class Landmarks {
@@ -60,8 +64,9 @@ public:
   TensorRef query;
   TensorRef meanKey; // ktilde, where the key is khat
   TensorRef key;
-  TensorRef bias;
-  TensorRef logMass;         // of A's rows
+  TensorRef count;
+  TensorRef rowMaximum; // of A's rows
+  TensorRef rowMass;
   TensorRef value;           // pool, then U of the target's
   TensorRef sourcePastValue; // B V of the source's landmarks
   TensorRef sourceValue;     // their U: `value`, too, unless the target's are the segments' own

@@ -84,7 +84,7 @@ void PastSums::addPositions(Kernel &k, OnlineSoftmax &sums, const Head &head,
   Rows rows{segments, g0, l.rowsOf(k, l.value, head, segments.count), View(),
             segments.pastEnds(g0 + k.iota(blockM))};
   if (poolsInPassing)
-    rows.numbers = l.rowsOf(k, l.logMass, head, segments.count);
+    rows.numbers = l.rowsOf(k, l.rowMass, head, segments.count);
   const Tile queries = k.load(l.rowsOf(k, l.query, head, segments.count), g0, blockM);
   const Tile scale = logitScale(k);
 
@@ -138,7 +138,7 @@ void PastSums::keepPools(Kernel &k, const Rows &rows, OnlineSoftmax &sums, Onlin
   before.sum = k.load(rows.valuesOf(k, own), rows.g0 - own.begin, count);
   before.mass = k.load(rows.numbersOf(k, own), rows.g0 - own.begin, count);
   k.sync();
-  k.store(finite(sums.result()), rows.valuesOf(k, own), rows.g0 - own.begin);
+  k.store(sums.result(), rows.valuesOf(k, own), rows.g0 - own.begin);
   k.sync();
   sums.merge(before);
 }

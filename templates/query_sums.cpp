@@ -7,7 +7,7 @@ void addFar(Kernel &k, OnlineSoftmax &softmax, const LandmarkRows &landmarks, co
             const Mask &mask, const Scalar &end, int block) {
   k.forTiles({0, end}, mask, block, softmax.carry(), [&](Scalar j0, const TileMask &seen) {
     const Tile logits = landmarks.logits(k, query, j0, block, {DotPrecision::TwoTerms, seen});
-    softmax.add(logits, k.load(landmarks.value, j0, block), seen);
+    softmax.add(logits, k.load(landmarks.value, j0, block), seen, landmarks.counts(k, j0, block));
   });
 }
 

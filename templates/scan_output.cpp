@@ -102,9 +102,10 @@ std::function<Tile(const Scalar &)> ScanOutput::weightsOfP(const Tile &query) {
   OnlineMass total(k, blockM);
   k.forRange({0, all()}, blockN, total.carry(),
              [&](Scalar l0) { total.add(landmarkLogits(query, l0)); });
-  const Tile logTotal = total.logOfMass();
-  return [this, query, logTotal](const Scalar &l0) {
-    return exp2(min(landmarkLogits(query, l0) - rows(logTotal), 0.0));
+  const Tile maximum = total.maximum;
+  const Tile share = 1.0 / total.mass;
+  return [this, query, maximum, share](const Scalar &l0) {
+    return exp2(min(landmarkLogits(query, l0) - rows(maximum), 0.0)) * rows(share);
   };
 }
 
@@ -169,7 +170,7 @@ Tile ScanOutput::passes(const Tile &x, const Tile &value, const Tile &p,
     const Tile R = max(before.maximum, columnMax(known));
     const Tile shrink = exp2(before.maximum - R);
     const Tile above = x - cols(R);
-    const Tile weight = exp2(min(above, jump));
+    const Tile weight = exp2(where(jump < above, jump, above)); // a NaN stays one
     const Tile leaps = rowMax(where(rows(row) >= first + 1, above, negativeInfinity));
     const Tile next = minOf(where(jump < leaps, floatRow, double(blockM)));
     const Tile masses = cumulativeSum(weight, Axis::Rows) + cols(before.mass * shrink);

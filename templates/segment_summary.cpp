@@ -110,8 +110,8 @@ void Segment::storeMeans() {
     store(meanKey * share, isTangent() ? landmarks.meanKey : landmarks.key);
 }
 
-/// khat = sum w k, pool = sum w v, and c = ln z - sum w (x - max x), z = sum e^{x - max x}: the
-/// entropy of w
+/// khat = sum w k, pool = sum w v, and e^c, c = ln z - sum w (x - max x) with z = sum e^{x - max x}
+/// the entropy of w
 void Segment::storeTangent() {
   OwnSoftmax softmax(k, landmarks.spec.headDim);
   const Scalar weighed = isTangent() || needsPool ? length : Scalar(0);
@@ -125,13 +125,15 @@ void Segment::storeTangent() {
   if (isTangent())
     store(softmax.weightedKey / softmax.mass, landmarks.key);
   if (kind != Landmarks::Weight::Plain) {
-    const View bias = landmarks.rowsOf(k, landmarks.bias, head, segments.count);
-    k.store(isTangent() ? log2(softmax.mass) - softmax.excess / softmax.mass
-                        : log2(k.number(length)),
-            bias, g);
+    // e^c = z e^{-sum w (x - max x)}: at most the number of positions, also where their keys are
+    // not finite, which rows that may not see them must not notice
+    const Tile positions = k.number(length);
+    const Tile count = softmax.mass * exp2(-1.0 * (softmax.excess / softmax.mass));
+    k.store(isTangent() ? where(count <= positions, count, positions) : positions,
+            landmarks.rowsOf(k, landmarks.count, head, segments.count), g);
   }
   if (needsPool)
-    store(finite(softmax.pool / softmax.mass), landmarks.value);
+    store(softmax.pool / softmax.mass, landmarks.value);
 }
 
 } // namespace

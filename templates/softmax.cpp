@@ -5,22 +5,23 @@ namespace nysjit {
 
 Tile logitScale(Kernel &k) { return k.scale() * log2OfE; }
 
-Tile finite(const Tile &x) {
-  constexpr double largest = 0x1.fep127; // bfloat16's: no rounding of a kernel's overflows it
-  return where(x <= largest, max(x, -largest), largest); // a NaN is not <= anything
-}
-
 //===- OnlineSoftmax --------------------------------------------------------------------------===//
 
 OnlineSoftmax::OnlineSoftmax(Kernel &k, int rowCount, int headDim)
     : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0.0)),
       sum(k.fill(rowCount, headDim, 0)) {}
 
-void OnlineSoftmax::add(const Tile &logits, const Tile &value, const TileMask &seen) {
+static Tile weightsOf(const Tile &x, const Tile &maximum, const std::optional<Tile> &counts) {
+  const Tile weight = exp2(x - rows(maximum));
+  return counts ? weight * cols(*counts) : weight;
+}
+
+void OnlineSoftmax::add(const Tile &logits, const Tile &value, const TileMask &seen,
+                        const std::optional<Tile> &counts) {
   const Tile x = where(seen, logits, negativeInfinity);
   const Tile newMaximum = max(maximum, rowMax(x));
   const Tile shrink = exp2(maximum - newMaximum);
-  const Tile weight = exp2(x - rows(newMaximum));
+  const Tile weight = weightsOf(x, newMaximum, counts);
   mass = mass * shrink + rowSum(weight);
   sum = dotAdd(sum * rows(shrink), weight, value, DotOptions::zeroElsewhere(seen));
   maximum = newMaximum;
@@ -40,13 +41,11 @@ Tile OnlineSoftmax::result() const { return sum * rows(1.0 / mass); }
 OnlineMass::OnlineMass(Kernel &k, int rowCount)
     : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0.0)) {}
 
-void OnlineMass::add(const Tile &logits) {
+void OnlineMass::add(const Tile &logits, const std::optional<Tile> &counts) {
   const Tile newMaximum = max(maximum, rowMax(logits));
-  mass = mass * exp2(maximum - newMaximum) + rowSum(exp2(logits - rows(newMaximum)));
+  mass = mass * exp2(maximum - newMaximum) + rowSum(weightsOf(logits, newMaximum, counts));
   maximum = newMaximum;
 }
-
-Tile OnlineMass::logOfMass() const { return maximum + log2(mass); }
 
 //===- PartialSums ----------------------------------------------------------------------------===//
 

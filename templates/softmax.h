@@ -4,6 +4,8 @@
 #pragma once
 #include "compiler/tile/builder/program.h"
 
+#include <optional>
+
 namespace nysjit {
 
 constexpr double log2OfE = 1.4426950408889634;
@@ -14,14 +16,10 @@ constexpr double lowestMaximum = -1e38;
 /// tau log2(e), which turns q.k into a base-2 logit.
 Tile logitScale(Kernel &k);
 
-/// x, with +-the largest bfloat16 in place of what overflowed: a row that may not see it gives it
-/// weight 0, and 0 times infinity would tell.
-Tile finite(const Tile &x);
-
 /// softmax(x) v accumulated tile by tile (Milakov and Gimelshein 2018): after each add,
 ///   maximum = max x,  mass = sum 2^(x - maximum),  sum = sum 2^(x - maximum) v
-/// A logit that is not seen counts as -infinity: its weight is exactly 0, and a tile of such
-/// changes no bit.
+/// A logit that is not seen counts as -infinity: its weight is exactly 0, a tile of such changes no
+/// bit, and its row of v is not used, whatever it holds.
 struct OnlineSoftmax {
   Tile maximum;
   Tile mass;
@@ -29,23 +27,25 @@ struct OnlineSoftmax {
 
   OnlineSoftmax(Kernel &k, int rowCount, int headDim);
   Carry carry() { return {&maximum, &mass, &sum}; }
-  void add(const Tile &logits, const Tile &value, const TileMask &seen = {});
+  /// With `counts`, one a column, finite and not below 0, a weight is counts_j 2^(x - maximum):
+  /// the sum takes j that many times, beside a logit however large.
+  void add(const Tile &logits, const Tile &value, const TileMask &seen = {},
+           const std::optional<Tile> &counts = {});
   /// What was added to `other`.
   void merge(const OnlineSoftmax &other);
   /// [rows, d]
   Tile result() const;
 };
 
-/// The same without values: the base-2 logarithm of sum 2^x for each row.
+/// The same without values: sum 2^x for each row, its maximum and mass kept apart. As one number,
+/// maximum + log2(mass), it would lose the mass beside a large maximum.
 struct OnlineMass {
   Tile maximum;
   Tile mass;
 
   OnlineMass(Kernel &k, int rowCount);
   Carry carry() { return {&maximum, &mass}; }
-  void add(const Tile &logits);
-  /// [rows]
-  Tile logOfMass() const;
+  void add(const Tile &logits, const std::optional<Tile> &counts = {});
 };
 
 /// Rows [row0, row0 + ...) of one head in one part of its positions. `count`: the rows there are,

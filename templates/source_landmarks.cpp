@@ -20,7 +20,7 @@ void writeSourcePast(const Landmarks &landmarks) {
     OnlineSoftmax sums(k, blockM, landmarks.spec.headDim);
     landmarks.past.add(k, sums, head, segments, g0, blocks, end);
     const View past = landmarks.rowsOf(k, landmarks.sourcePastValue, head, segments.source);
-    k.store(finite(sums.result()), past, g0);
+    k.store(sums.result(), past, g0);
   };
   const Scalar tiles = ceilDiv(landmarks.segmentation.capacity(), blockM);
   landmarks.program.kernel("source_past", heads * tiles, body);
@@ -44,7 +44,7 @@ void writeSourceInverse(const Landmarks &landmarks) {
         const Tile a = k.load(k.columns(inverted, j0, block), g0, block);
         u = dotAdd(u, a, k.load(past, j0, block), DotPrecision::Full);
       });
-      k.store(finite(u), rows.value, g0);
+      k.store(u, rows.value, g0);
     });
   });
 }

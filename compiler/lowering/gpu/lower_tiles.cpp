@@ -191,29 +191,24 @@ void KernelEmitter::emitElementwise(Operation *op) {
     } else if (isa<arith::ExtFOp>(op)) { // 16-bit tiles are float32 in registers
       llvm::append_range(values, registersOf(op->getOperand(0), spread));
     } else {
-      // a b + c in one rounding where the product has no other use. A softmax's logit has one, the
-      // maximum, and must be the same rounded number in both: at scores of 1e20 half a unit in the
-      // last place is 1e12.
+      // a b + c in one rounding where the product has no other use. A difference is of rounded
+      // numbers: a logit must be the number that its row's maximum was taken of, perhaps by another
+      // kernel, for at scores of 1e20 half a unit in the last place is 1e12.
       auto product = [&](Value operand) {
         auto mul = operand.getDefiningOp<arith::MulFOp>();
         return mul && operand.hasOneUse() && tileType(operand).getElementType().isF32()
                    ? mul
                    : arith::MulFOp();
       };
-      arith::MulFOp fused =
-          isa<arith::AddFOp, arith::SubFOp>(op) ? product(op->getOperand(0)) : arith::MulFOp();
+      arith::MulFOp fused = isa<arith::AddFOp>(op) ? product(op->getOperand(0)) : arith::MulFOp();
       for (size_t i = 0; i < count; ++i) {
         SmallVector<Value> operands;
         for (Value operand : op->getOperands())
           operands.push_back(tileType(operand) ? registersOf(operand, spread)[i]
                                                : scalars.lookup(operand));
-        if (fused) {
-          Value other = isa<arith::SubFOp>(op) ? e.negate(operands[1]) : operands[1];
-          values.push_back(e.fma(registersOf(fused.getLhs(), spread)[i],
-                                 registersOf(fused.getRhs(), spread)[i], other));
-        } else {
-          values.push_back(emitElement(op, operands));
-        }
+        values.push_back(fused ? e.fma(registersOf(fused.getLhs(), spread)[i],
+                                       registersOf(fused.getRhs(), spread)[i], operands[1])
+                               : emitElement(op, operands));
       }
     }
     setRegisters(result, values, spread);
