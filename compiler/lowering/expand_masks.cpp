@@ -36,6 +36,10 @@ static Value compare(tile::MaskOp mask, Value limit, arith::CmpIPredicate predic
 void forgetDotMasks(func::FuncOp kernel) {
   kernel.walk([](tile::DotOp dot) {
     dot.getReadWhereMutable().clear();
+    Operation *a = dot.getA().getDefiningOp();
+    const bool isComputed = !isa_and_nonnull<tile::LoadOp, tile::GatherOp>(a);
+    if (dot.getNonzeroWhere() && isComputed && !dot.getTransposeA() && !dot.getTransposeB())
+      dot.setSkipsZeros(true);
     dot.getNonzeroWhereMutable().clear();
   });
 }

@@ -14,7 +14,8 @@ namespace nysjit {
 
 /// Whether there were some.
 bool expandMasks(mlir::func::FuncOp kernel);
-/// For a lowering that leaves nothing out: dots forget what masks hide of them.
+/// For a lowering that leaves nothing out: dots forget what masks hide of them, all but
+/// skips_zeros.
 void forgetDotMasks(mlir::func::FuncOp kernel);
 
 } // namespace nysjit

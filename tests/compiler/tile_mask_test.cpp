@@ -213,6 +213,40 @@ TEST_P(TileMaskedDot, LeavesOutZeros) {
   }
 }
 
+// What zeros hide may be no number at all.
+TEST_P(TileMaskedDot, HiddenNaNsAreNotSeen) {
+  for (int turn = 0; turn < 32; ++turn) {
+    Limits limits = randomLimits();
+    limits.axis = turn / 8 % 2;
+    Product product = randomProduct(turn);
+    Matrix &a = product.a;
+    Matrix &b = product.b;
+    Matrix &y = product.y;
+    const int step = any(0, (product.isLeft ? a.rows : a.columns) - 1);
+    const int column = any(0, y.columns - 1);
+    (product.isRight ? b(column, step) : b(step, column)) = turn % 3 ? NAN : INFINITY;
+    SCOPED_TRACE(testing::Message() << y.type() << " turn " << turn << ": " << limits << " step "
+                                    << step << " column " << column);
+    const std::string mask = Matrix::typeOf(a.rows, a.columns, "i1");
+    TileKernel kernel(GetParam());
+    kernel.in("a", a).in("b", b).in("c", product.c).out("y", y);
+    limits.numbersOf(kernel).run(limits.text(a.rows, a.columns) +
+                                 with({{"A", a.type()}, {"M", mask}},
+                                      "  %none = arith.constant dense<0.0> : $A\n"
+                                      "  %seen = arith.select %mask, %a, %none : $M, $A\n") +
+                                 product.text("%seen", "nonzero_where", mask));
+    auto isSeen = [&](int r, int c) { return limits.shows(r, c); };
+    for (int i = 0; i < y.rows; ++i)
+      for (int j = 0; j < y.columns; ++j) {
+        const bool seesIt = product.isLeft ? isSeen(step, i) : isSeen(i, step);
+        if (j == column && seesIt)
+          ASSERT_FALSE(std::isfinite(y(i, j))) << i << ", " << j;
+        else
+          ASSERT_NEAR(y(i, j), product.expected(i, j, isSeen), 1e-4) << i << ", " << j;
+      }
+  }
+}
+
 /// Weights 2^(s - their row's largest) of the scores s = q k^T that a mask shows, times v.
 std::vector<double> maskedAttention(const Matrix &q, const Matrix &k, const Limits &limits) {
   std::vector<double> output(size_t(q.rows * k.columns));

@@ -134,3 +134,28 @@ func.func @odd(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) at
   tile.store %y, %out[%first] : tensor<24x24xf32>, <24 x f32>
   return
 }
+
+// Rows that end at steps of their own: all take those before the first end; of the others b is 0
+// for the rows whose a is.
+// CHECK-LABEL: func.func @own_ends
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK-NOT: arith.cmpf
+// CHECK: scf.yield
+// CHECK: scf.for
+// CHECK: %[[HIDDEN:.*]] = arith.cmpf oeq
+// CHECK: arith.select %[[HIDDEN]]
+// CHECK: vector.fma
+// CHECK: return
+func.func @own_ends(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <32 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <32 x f32>
+  %x = tile.load %in[%first] : <32 x f32> -> tensor<32x32xf32>
+  %ends = tile.iota : tensor<32xi32>
+  %mask = tile.mask %first below %ends axis 1 : (i32, tensor<32xi32>) -> tensor<32x32xi1>
+  %y = tile.dot %x, %x nonzero_where %mask : (tensor<32x32xf32>, tensor<32x32xf32>, tensor<32x32xi1>) -> tensor<32x32xf32>
+  tile.store %y, %out[%first] : tensor<32x32xf32>, <32 x f32>
+  return
+}

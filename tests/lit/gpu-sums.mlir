@@ -33,7 +33,7 @@ func.func @product(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.k
   %one = arith.constant dense<1.0> : tensor<32x32xf32>
   %none = arith.constant dense<0.0> : tensor<32x32xf32>
   %triangle = arith.select %below, %one, %none : tensor<32x32xi1>, tensor<32x32xf32>
-  %y = tile.dot %triangle, %x {precision = 2 : i32} : (tensor<32x32xf32>, tensor<32x64xf32>) -> tensor<32x64xf32>
+  %y = tile.dot %triangle, %x {precision = 2 : i32, skips_zeros} : (tensor<32x32xf32>, tensor<32x64xf32>) -> tensor<32x64xf32>
   tile.store %y, %in[%first] : tensor<32x64xf32>, <64 x f32>
   return
 }

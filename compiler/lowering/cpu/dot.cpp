@@ -3,7 +3,9 @@
 // A dot keeps a register tile of c, MR rows by a chunk of columns, over the whole of k:
 //   for each chunk of columns, for each MR rows:  acc = c; for k: acc[r] += a[r, k] * b[k, chunk];
 //                                                 c = acc
-// Where a mask hides c's columns, or a's, from some number on, each MR rows stop there.
+// Where a mask hides c's columns from some number on, each MR rows stop there. Where it hides a's,
+// b counts for nothing, NaNs and infinities of it too: steps that none of the rows needs are left
+// out, and of those that only some of them need b is taken as 0 for the others.
 // a is read by scalars that are broadcast, so it may lie in any order; b needs contiguous rows, so
 // a transposed b is transposed once a tile, in blocks of lanes x lanes by rounds of interleaving
 // shuffles.
@@ -53,7 +55,7 @@ void emitPrefetch(VectorBuilder &e, const Ahead &ahead, Value i, int64_t rows, i
 }
 
 /// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of
-/// them on. With `ahead` all steps of k are taken: those from an end on add zeros.
+/// them on.
 void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, int64_t width,
                       const Ahead &ahead) {
   const VectorType type = e.f32Vector(width);
@@ -63,19 +65,40 @@ void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, i
   for (int64_t r = 0; r < rows; ++r)
     sums.push_back(dot.from ? e.load(type, e.offset(e.offset(dot.from, cRow), r * dot.n * 4))
                             : e.constant(type, 0));
-  auto add = [&](Value step, ValueRange carried) {
-    Value column = e.load(type, e.offset(dot.b, e.mul(step, e.i64(dot.n * 4))));
+  auto addStep = [&](Value step, ValueRange carried, bool isForAll) {
+    Value b = e.load(type, e.offset(dot.b, e.mul(step, e.i64(dot.n * 4))));
     Value aColumn = e.offset(aRow, e.mul(step, e.i64(dot.aStepBytes)));
     VectorBuilder::Values next;
     for (int64_t r = 0; r < rows; ++r) {
       Value scalar = e.load(e.builder.getF32Type(),
                             r ? e.offset(aColumn, e.mul(dot.aRowBytes, e.i64(r))) : aColumn);
-      next.push_back(
-          vector::FMAOp::create(e.builder, e.loc, e.splat(scalar, width), column, carried[r]));
+      Value factors = e.splat(scalar, width);
+      Value column = b;
+      if (!isForAll) {
+        Value zeros = e.constant(type, 0);
+        Value isZero =
+            arith::CmpFOp::create(e.builder, e.loc, arith::CmpFPredicate::OEQ, factors, zeros);
+        column = arith::SelectOp::create(e.builder, e.loc, isZero, zeros, b);
+      }
+      next.push_back(vector::FMAOp::create(e.builder, e.loc, factors, column, carried[r]));
     }
     return next;
   };
-  if (ahead.rows) {
+  auto add = [&](Value step, ValueRange carried) { return addStep(step, carried, true); };
+  if (dot.steps) {
+    const Dot::Steps steps = dot.steps(i, rows);
+    auto range = [&](Value begin, Value end, bool isForAll) {
+      if (begin == end)
+        return;
+      Value count = begin ? arith::SubIOp::create(e.builder, e.loc, end, begin) : end;
+      sums = e.loop(count, 1, sums, [&](Value step, ValueRange carried) {
+        return addStep(begin ? e.add(begin, step) : step, carried, isForAll);
+      });
+    };
+    range(steps.begin, steps.allBegin, false);
+    range(steps.allBegin, steps.allEnd, true);
+    range(steps.allEnd, steps.end, false);
+  } else if (ahead.rows) {
     const int64_t steps = stepsBetween(ahead, rows, dot.m, dot.k);
     const int64_t rounds = dot.k / steps;
     sums = e.loop(rounds, 1, sums, [&](Value round, ValueRange carried) {
@@ -85,7 +108,7 @@ void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, i
       });
     });
   } else {
-    sums = e.loop(dot.stepEnd ? dot.stepEnd(i, rows) : e.i64(dot.k), 1, sums, add);
+    sums = e.loop(dot.k, 1, sums, add);
   }
   for (int64_t r = 0; r < rows; ++r)
     e.store(sums[r], e.offset(e.offset(dot.c, cRow), r * dot.n * 4));

@@ -28,6 +28,10 @@ private:
   /// Of what a mask along `axis` shows of some rows (columns): where it ends, at most `count`; null
   /// if there is no such mask, or its limits are not known yet.
   std::function<mlir::Value(mlir::Value, int64_t)> endOf(mlir::Value mask, int axis, int64_t count);
+  std::function<Dot::Steps(mlir::Value, int64_t)> stepsOf(mlir::Value mask, int axis,
+                                                          int64_t count);
+  /// The least and the largest of a mask's limit in rows [i, i + rows).
+  std::pair<mlir::Value, mlir::Value> extremes(mlir::Value limit, mlir::Value i, int64_t rows);
   std::pair<mlir::Value, mlir::Value> addressOf(mlir::Value tile);
   void emitSolve(tile::TriangularSolveOp solve);
   void copyTile(mlir::Value from, mlir::Value to);

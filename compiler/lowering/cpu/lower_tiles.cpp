@@ -157,11 +157,11 @@ void KernelEmitter::emitDotStep(tile::DotOp dot) {
   product.c = slotAddress(dot.getResult());
   product.columnEnd = endOf(dot.getReadWhere(), 1, n);
   product.rowEnd = endOf(dot.getReadWhere(), 0, m);
-  product.stepEnd = endOf(dot.getNonzeroWhere(), dot.getTransposeA() ? 0 : 1, k);
+  product.steps = stepsOf(dot.getNonzeroWhere(), dot.getTransposeA() ? 0 : 1, k);
   product.ahead = nextTile(dot.getB());
   if (!product.ahead.rows)
     product.ahead = nextTile(dot.getA());
-  if (!product.ahead.rows && !product.columnEnd && !product.rowEnd && !product.stepEnd &&
+  if (!product.ahead.rows && !product.columnEnd && !product.rowEnd && !product.steps &&
       !nextIteration.empty())
     product.ahead = nextIteration.pop_back_val();
   emitDot(e, product);
@@ -177,28 +177,65 @@ bool KernelEmitter::isKnown(Value value) {
          llvm::all_of(op->getOperands(), [&](Value operand) { return isKnown(operand); });
 }
 
+std::pair<Value, Value> KernelEmitter::extremes(Value limit, Value i, int64_t rows) {
+  if (!tileType(limit))
+    return {scalars.lookup(limit), scalars.lookup(limit)};
+  Value least;
+  Value largest;
+  for (int64_t r = 0; r < rows; ++r) {
+    enterRow(e.add(i, e.i64(r)));
+    Value one = rowValue(limit)[0];
+    least = r ? arith::MinSIOp::create(e.builder, e.loc, least, one) : one;
+    largest = r ? arith::MaxSIOp::create(e.builder, e.loc, largest, one) : one;
+  }
+  return {least, largest};
+}
+
+/// A position as a number of steps or columns from the mask's first on, 0 to count, as i64.
+static Value stepTo(VectorBuilder &e, Value position, Value first, bool isInclusive,
+                    int64_t count) {
+  OpBuilder &b = e.builder;
+  Value step = arith::SubIOp::create(b, e.loc, position, first);
+  if (isInclusive)
+    step = e.add(step, e.i32(1));
+  Value fromZero = arith::MaxSIOp::create(b, e.loc, step, e.i32(0));
+  Value clamped = arith::MinSIOp::create(b, e.loc, fromZero, e.i32(count));
+  return arith::ExtSIOp::create(b, e.loc, b.getI64Type(), clamped);
+}
+
 std::function<Value(Value, int64_t)> KernelEmitter::endOf(Value masked, int axis, int64_t count) {
   auto mask = masked ? masked.getDefiningOp<tile::MaskOp>() : tile::MaskOp();
   if (!mask || int(mask.getAxis()) != axis || !isKnown(mask.getEnd()))
     return nullptr;
   return [this, mask, count](Value i, int64_t rows) mutable {
-    OpBuilder &b = e.builder;
-    Value last;
-    if (!tileType(mask.getEnd())) {
-      last = scalars.lookup(mask.getEnd());
-    } else {
-      for (int64_t r = 0; r < rows; ++r) {
-        enterRow(e.add(i, e.i64(r)));
-        Value one = rowValue(mask.getEnd())[0];
-        last = last ? arith::MaxSIOp::create(b, e.loc, last, one) : one;
-      }
+    return stepTo(e, extremes(mask.getEnd(), i, rows).second, scalars.lookup(mask.getFirst()),
+                  mask.getInclusive(), count);
+  };
+}
+
+std::function<Dot::Steps(Value, int64_t)> KernelEmitter::stepsOf(Value masked, int axis,
+                                                                 int64_t count) {
+  if (!masked)
+    return nullptr;
+  auto mask = masked.getDefiningOp<tile::MaskOp>();
+  const bool isAlong = mask && int(mask.getAxis()) == axis && isKnown(mask.getEnd()) &&
+                       (!mask.getBegin() || isKnown(mask.getBegin()));
+  return [this, mask, count, isAlong](Value i, int64_t rows) mutable {
+    if (!isAlong) // each step some rows may not need
+      return Dot::Steps{Value(), Value(), e.i64(0), e.i64(count)};
+    Value first = scalars.lookup(mask.getFirst());
+    auto [least, largest] = extremes(mask.getEnd(), i, rows);
+    Value end = stepTo(e, largest, first, mask.getInclusive(), count);
+    Value allEnd = least == largest ? end : stepTo(e, least, first, mask.getInclusive(), count);
+    Dot::Steps steps{Value(), Value(), allEnd, end};
+    if (Value limit = mask.getBegin()) {
+      auto [begin, largestBegin] = extremes(limit, i, rows);
+      steps.begin = stepTo(e, begin, first, false, count);
+      steps.allBegin = stepTo(e, largestBegin, first, false, count);
+      steps.allEnd = arith::MaxSIOp::create(e.builder, e.loc, steps.allEnd, steps.allBegin);
+      steps.end = arith::MaxSIOp::create(e.builder, e.loc, steps.end, steps.allEnd);
     }
-    last = arith::SubIOp::create(b, e.loc, last, scalars.lookup(mask.getFirst()));
-    if (mask.getInclusive())
-      last = e.add(last, e.i32(1));
-    Value fromZero = arith::MaxSIOp::create(b, e.loc, last, e.i32(0));
-    last = arith::MinSIOp::create(b, e.loc, fromZero, e.i32(count));
-    return Value(arith::ExtSIOp::create(b, e.loc, b.getI64Type(), last));
+    return steps;
   };
 }
 

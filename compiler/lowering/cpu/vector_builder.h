@@ -111,10 +111,17 @@ struct Dot {
   int64_t n;
   int64_t k;
   Ahead ahead; // comes into the cache meanwhile, a line every few steps
-  /// How many columns of c, or steps of k, rows [i, i + rows) need, as i64; null: all. What c holds
-  /// beyond is open.
+  /// How many columns of c rows [i, i + rows) need, as i64; null: all. What c holds beyond is open.
   std::function<mlir::Value(mlir::Value i, int64_t rows)> columnEnd;
-  std::function<mlir::Value(mlir::Value i, int64_t rows)> stepEnd;
+  /// Steps of k that rows [i, i + rows) need, as i64: all rows those from allBegin to allEnd, some
+  /// those from begin on and up to end. null: all rows all of them.
+  struct Steps {
+    mlir::Value begin; // null: 0, as the next
+    mlir::Value allBegin;
+    mlir::Value allEnd;
+    mlir::Value end;
+  };
+  std::function<Steps(mlir::Value i, int64_t rows)> steps;
   /// How many rows of c its columns [j, j + columns) need.
   std::function<mlir::Value(mlir::Value j, int64_t columns)> rowEnd;
 };

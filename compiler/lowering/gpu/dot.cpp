@@ -13,18 +13,17 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
-/// Rounded to tf32, the largest numbers to the largest tf32: an infinity of rounding's would make
-/// NaNs of masked rows.
+/// Rounded to tf32; what would become an infinity is cut off, for that would make NaNs of masked
+/// rows.
 Registers KernelEmitter::roundedTf32(ValueRange values) {
-  constexpr double largest = 0x1.ffcp127;
-  Registers rounded;
+  Registers all;
   for (Value value : values) {
-    Value below =
-        arith::MinNumFOp::create(e.builder, e.loc, e.bitcast(e.f32Type(), value), e.f32(largest));
-    rounded.push_back(
-        e.roundToTf32(arith::MaxNumFOp::create(e.builder, e.loc, below, e.f32(-largest))));
+    Value rounded = e.roundToTf32(e.bitcast(e.f32Type(), value));
+    Value isInfinite = e.equal(e.bitAnd(rounded, 0x7fffffff), 0x7f800000);
+    Value cut = e.bitAnd(e.bitcast(e.i32Type(), value), static_cast<int32_t>(0xffffe000u));
+    all.push_back(e.select(isInfinite, cut, rounded));
   }
-  return rounded;
+  return all;
 }
 
 /// The first 11 bits of each number; cut off, which cannot overflow.
@@ -188,9 +187,9 @@ void KernelEmitter::DotOperands::setInner(tile::DotOp op) {
 }
 
 /// Where op's operands are, those that are computed brought there; `computed` holds a's fragments
-/// then.
+/// then. `isHidden`: see skipZeros; null if op does not.
 KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const WarpRows &warpRows,
-                                                     Fragments &computed) {
+                                                     Fragments &computed, Value &isHidden) {
   DotOperands dot;
   dot.plan = plan.dot(op);
   dot.setInner(op);
@@ -210,10 +209,6 @@ KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const WarpR
       dot.a.push_back(rowsInShared(load, dot, term, warpRows));
   } else if (dot.isTransposedA) {
     dot.a = store(op.getA(), dot.plan.termsA);
-  } else {
-    computed = computedFragments(op.getA(), dot.plan);
-    dot.held = &computed;
-    dot.isPermuted = dot.plan.products != Products::Half;
   }
   if (Load load = loadOf(op.getB()))
     for (int term = 0; term < dot.plan.termsB; ++term)
@@ -223,6 +218,14 @@ KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const WarpR
     dot.b = store(op.getB(), dot.plan.termsB);
   if (isStored)
     barrier();
+  if (dot.a.empty() && !dot.held) {
+    Registers a(ArrayRef<Value>(registersOf(op.getA())));
+    if (op.getSkipsZeros())
+      a = skipZeros(op, dot, a, isHidden);
+    computed = computedFragments(tileType(op.getA()), a, dot.plan);
+    dot.held = &computed;
+    dot.isPermuted = dot.plan.products != Products::Half;
+  }
   for (const SharedOperand &operand : llvm::concat<SharedOperand>(dot.a, dot.b))
     underWay.reads.push_back(operand.range);
   return dot;
@@ -233,7 +236,8 @@ void KernelEmitter::emitDot(tile::DotOp op) {
   const WarpRows warpRows = plan.warpRows(type.getDimSize(0));
   const int64_t pieces = type.getDimSize(1) / 8;
   Fragments computed;
-  const DotOperands dot = operandsOf(op, warpRows, computed);
+  Value isHidden;
+  const DotOperands dot = operandsOf(op, warpRows, computed, isHidden);
   Registers sums;
   if (op.getAccumulator())
     llvm::append_range(sums, registersOf(op.getAccumulator()));
@@ -249,6 +253,8 @@ void KernelEmitter::emitDot(tile::DotOp op) {
     multiplyPieces(dot, warpRows, piece, std::min(group, pieces - piece), pieces, sums);
   }
   setRegisters(op.getResult(), sums);
+  if (isHidden)
+    showHidden(op, dot, isHidden);
 }
 
 } // namespace nysjit::gpu

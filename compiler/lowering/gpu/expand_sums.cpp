@@ -3,8 +3,8 @@
 //   tile.cumulative_sum %x axis 0      tile.dot %triangle, %x {full}
 //   tile.cumulative_sum %x axis 1      tile.dot %x, %triangle {transpose_b, full}
 //
-// with triangle(i, j) = 1 where j <= i, else 0. As with any product, a row that is infinite makes
-// NaNs of the others, those before it too.
+// with triangle(i, j) = 1 where j <= i, else 0. Along axis 0 the triangle's zeros are skipped: a
+// row that is not finite is not seen by those before it. Along axis 1 it makes NaNs of the others.
 #include "compiler/lowering/gpu/rewrites.h"
 #include "compiler/tile/dialect/Tile.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -40,7 +40,7 @@ bool expandSums(func::FuncOp kernel) {
         b, sum.getLoc(), type, isAlongRow ? sum.getValue() : triangle,
         isAlongRow ? triangle : sum.getValue(), /*accumulator=*/Value(), /*read_where=*/Value(),
         /*nonzero_where=*/Value(), /*transpose_a=*/false, /*transpose_b=*/isAlongRow,
-        tile::Precision::Full);
+        /*skips_zeros=*/!isAlongRow, tile::Precision::Full);
     sum.replaceAllUsesWith(product);
     sum.erase();
   }

@@ -132,13 +132,12 @@ SmallVector<Registers, 2> KernelEmitter::floatFragments(const DotOperands &dot, 
 }
 
 /// An accumulator as the next product's a: the same registers, packed in pairs for 16-bit products.
-Fragments KernelEmitter::computedFragments(Value a, const DotPlan &dot) {
-  const RankedTensorType type = tileType(a);
+Fragments KernelEmitter::computedFragments(RankedTensorType type, ArrayRef<Value> values,
+                                           const DotPlan &dot) {
   const WarpRows warpRows = plan.warpRows(type.getDimSize(0));
   const int64_t pieces = type.getDimSize(1) / 8;
-  const SmallVector<Value> values = registersOf(a);
   auto piece = [&](int64_t band, int64_t index) {
-    return ArrayRef<Value>(values).slice((band * pieces + index) * 4, 4);
+    return values.slice((band * pieces + index) * 4, 4);
   };
   Fragments fragments(warpRows.bands);
   for (int64_t band = 0; band < warpRows.bands; ++band) {

@@ -131,10 +131,13 @@ private:
                                                   int64_t count);
   llvm::SmallVector<Registers, 2> floatFragments(const DotOperands &dot, mlir::Value step,
                                                  int64_t piece, int64_t count);
-  Fragments computedFragments(mlir::Value a, const DotPlan &plan);
+  /// Of an accumulator's registers.
+  Fragments computedFragments(mlir::RankedTensorType type, llvm::ArrayRef<mlir::Value> values,
+                              const DotPlan &plan);
   llvm::SmallVector<SharedOperand, 2> storeOperand(mlir::Value operand, const DotPlan &plan,
                                                    int terms, SharedRange range);
-  DotOperands operandsOf(tile::DotOp op, const WarpRows &warpRows, Fragments &computed);
+  DotOperands operandsOf(tile::DotOp op, const WarpRows &warpRows, Fragments &computed,
+                         mlir::Value &isHidden);
   Registers roundedTf32(mlir::ValueRange values);
   Registers highTf32(mlir::ValueRange values);
   Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
@@ -147,6 +150,18 @@ private:
                       int64_t count, int64_t pieces, Registers &sums);
   void multiplyPiecesPrecisely(const DotOperands &dot, const WarpRows &warpRows, int64_t first,
                                int64_t count, int64_t pieces, Registers &sums);
+
+  // skip_zeros.cpp
+  mlir::Value isSomeNotFinite(const DotOperands &dot);
+  void hideNotFinite(const DotOperands &dot, mlir::Value flags);
+  Registers withNaNs(const Registers &a, const WarpRows &warpRows, int64_t pieces,
+                     mlir::Value flags);
+  /// op's `a` for a product in which its zeros hide b, which is in place; whether something was
+  /// hidden.
+  Registers skipZeros(tile::DotOp op, const DotOperands &dot, const Registers &a,
+                      mlir::Value &isHidden);
+  /// After the product.
+  void showHidden(tile::DotOp op, const DotOperands &dot, mlir::Value isHidden);
 
   // exchange.cpp
   void emitReduce(tile::ReduceOp op);

@@ -143,7 +143,8 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
     auto bytes = [](Value operand) {
       return loadOf(operand) ? 0 : tileType(operand).getNumElements() * 4;
     };
-    return (dot.getTransposeA() ? bytes(dot.getA()) : 0) + bytes(dot.getB());
+    const int64_t flags = dot.getSkipsZeros() ? tileType(dot.getB()).getDimSize(0) * 4 : 0;
+    return (dot.getTransposeA() ? bytes(dot.getA()) : 0) + bytes(dot.getB()) + flags;
   }
   return 0;
 }

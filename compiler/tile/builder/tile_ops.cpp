@@ -35,9 +35,10 @@ Tile dotOf(const Tile *accumulator, const DotOperand &a, const DotOperand &b,
   Value readWhere = maskOf(options.readWhere, rows, columns);
   Value nonzeroWhere = maskOf(options.nonzeroWhere, left.rows(), left.columns());
   const Type type = shaped({2, rows, columns, Axis::None}, emitter.irType(Element::F32));
-  return emitter.tile(tile::DotOp::create(
-      emitter.builder, emitter.at(where), type, first, second, sum, readWhere, nonzeroWhere,
-      a.isTransposed, b.isTransposed, static_cast<tile::Precision>(options.precision)));
+  return emitter.tile(tile::DotOp::create(emitter.builder, emitter.at(where), type, first, second,
+                                          sum, readWhere, nonzeroWhere, a.isTransposed,
+                                          b.isTransposed, /*skips_zeros=*/false,
+                                          static_cast<tile::Precision>(options.precision)));
 }
 
 Tile reduce(Tile x, tile::ReduceKind kind, int axis, int rank, SourceLocation where) {

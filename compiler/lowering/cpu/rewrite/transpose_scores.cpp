@@ -143,15 +143,15 @@ private:
     } else if (auto dot = dyn_cast<tile::DotOp>(op); dot && roots.contains(op)) {
       const RankedTensorType type = transposedType(dot.getResult().getType());
       Value queries = transposeOnce(made, dot.getA());
-      known[dot] =
-          tile::DotOp::create(b, loc, type, dot.getB(), queries, Value(),
-                              transposedMask(b, dot.getReadWhere()), Value(),
-                              /*transpose_a=*/false, /*transpose_b=*/false, dot.getPrecision());
+      known[dot] = tile::DotOp::create(b, loc, type, dot.getB(), queries, Value(),
+                                       transposedMask(b, dot.getReadWhere()), Value(),
+                                       /*transpose_a=*/false, /*transpose_b=*/false,
+                                       /*skips_zeros=*/false, dot.getPrecision());
     } else if (auto dot = dyn_cast<tile::DotOp>(op)) {
       Value result = tile::DotOp::create(
           b, loc, dot.getResult().getType(), known.lookup(dot.getA()), dot.getB(),
           dot.getAccumulator(), dot.getReadWhere(), transposedMask(b, dot.getNonzeroWhere()),
-          /*transpose_a=*/true, dot.getTransposeB(), dot.getPrecision());
+          /*transpose_a=*/true, dot.getTransposeB(), /*skips_zeros=*/false, dot.getPrecision());
       dot.getResult().replaceAllUsesWith(result);
     } else if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
       Value result = tile::ReduceOp::create(b, loc, reduce.getResult().getType(),
