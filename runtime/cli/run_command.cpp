@@ -8,6 +8,7 @@
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/run_arguments.h"
+#include "runtime/reference/accuracy.h"
 
 #include <algorithm>
 #include <cmath>
@@ -81,8 +82,7 @@ Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs,
   NYSJIT_RETURN_IF_ERROR(reference);
   Checked checked;
   checked.error = relativeError(o->tensor.floats(), *reference);
-  bool isLarge = spec.dtype == DType::Float32 && hasLargeScores(exact.input());
-  checked.bound = errorBound(spec, isGpu, isLarge);
+  checked.bound = reference::errorBound(exact.input(), isGpu);
   if (!(checked.error <= checked.bound)) // a NaN fails
     return Error::mismatch(ErrorKind::CheckFailed, "--check",
                            "a relative error of at most " + format("%g", checked.bound) + " for o",

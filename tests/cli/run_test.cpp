@@ -88,7 +88,7 @@ TEST_F(Run, AnEmptySequenceGivesAnEmptyTensor) {
 }
 
 TEST_F(Run, LargeScoresHaveTheWiderBound) {
-  EXPECT_EQ(runJson("exact.json", {"--check", "--scale", "1000"})["bound"], 1e-4);
+  EXPECT_GT(runJson("exact.json", {"--check", "--scale", "1000"})["bound"], 1e-4);
   EXPECT_EQ(runJson("exact.json", {"--check", "--scale", "1"})["bound"], 1e-5);
 }
 

@@ -1,7 +1,7 @@
 // Runs programs through the C API as a host would, for every device and target there is, against
 // the float64 reference.
 #pragma once
-#include "runtime/reference/reference.h"
+#include "runtime/reference/accuracy.h"
 #include "runtime/spec/spec.h"
 #include "tests/conformance/device.h"
 
@@ -15,8 +15,8 @@
 
 namespace nysjit::conformance {
 
-/// The float64 reference on the same inputs.
-inline std::vector<double> expected(const std::string &specJson, const Inputs &in) {
+/// The inputs as the float64 reference takes them; `in` outlives it.
+inline reference::ReferenceInput referenceInput(const std::string &specJson, const Inputs &in) {
   auto spec = parseKernelSpec(specJson);
   EXPECT_TRUE(spec.ok()) << specJson;
   reference::ReferenceInput input;
@@ -42,7 +42,12 @@ inline std::vector<double> expected(const std::string &specJson, const Inputs &i
     input.starts = in.starts.empty() ? std::vector<int64_t>(in.seqlens.size(), 0) : in.starts;
   }
   input.sourceLengths = in.sourceLen;
-  auto o = reference::compute(input);
+  return input;
+}
+
+/// The float64 reference on the same inputs.
+inline std::vector<double> expected(const std::string &specJson, const Inputs &in) {
+  auto o = reference::compute(referenceInput(specJson, in));
   EXPECT_TRUE(o.ok()) << (o.ok() ? "" : o.error().message);
   return o.ok() ? *o : std::vector<double>();
 }
@@ -58,8 +63,12 @@ inline double relativeError(const std::vector<double> &x, const std::vector<doub
   return x.size() != y.size() ? INFINITY : norm > 0 ? std::sqrt(error / norm) : std::sqrt(error);
 }
 
+/// The error bound of a dtype where scores are small, and of these inputs.
 inline double bound(const std::string &dtype) {
   return dtype == "float32" ? 1e-5 : dtype == "float16" ? 2e-3 : 1e-2;
+}
+inline double bound(const std::string &specJson, const Inputs &in, const std::string &place) {
+  return reference::errorBound(referenceInput(specJson, in), Place(place).isGpu());
 }
 
 /// The places this machine has; each is a parameter of every test here. A GPU is among them where
