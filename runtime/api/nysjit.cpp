@@ -3,6 +3,7 @@
 #include "runtime/include/nysjit.h"
 #include "runtime/api/border.h"
 #include "runtime/api/handles.h"
+#include "runtime/base/float_environment.h"
 
 #include <cstddef>
 #include <string>
@@ -67,6 +68,7 @@ void nysjit_context_destroy(nysjit_context *context) { delete context; }
 nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json,
                              const char *config_json, const char *target,
                              nysjit_program **program) {
+  const DefaultFloatEnvironment environment; // of the numbers in JSON and the default scale
   return atBorder([&]() -> Status {
     if (!context)
       return isNull("context");

@@ -6,6 +6,7 @@
 // gives INVALID_HANDLE. There is one device, so one context, the primary one; its handle outlives
 // it, as the driver's does.
 #pragma once
+#include "runtime/base/float_environment.h"
 #include "runtime/cuda/driver_api.h"
 #include "runtime/emulator/emulator.h"
 #include "runtime/emulator/machine.h"
@@ -220,6 +221,7 @@ std::vector<CUcontext> &contextStack();
 
 /// The body of a driver's function: `body(Driver &)` under the lock, unless a failure was injected.
 template <typename Body> CUresult call(Symbol symbol, Body body) noexcept {
+  const DefaultFloatEnvironment environment; // kernels run within the calls, on their thread
   try {
     Driver &state = driver();
     std::lock_guard lock(state.mutex);
