@@ -1,5 +1,6 @@
 // The C struct's named tensors in the order of the plan's arguments, and the default scale.
 #include "runtime/api/program.h"
+#include "runtime/base/float_environment.h"
 #include "runtime/device/cpu_program.h"
 #include "runtime/spec/tensor_table.h"
 
@@ -103,12 +104,14 @@ Result<size_t> LoadedProgram::workspaceBytes(const nysjit_run_args &args) const 
 
 Status LoadedProgram::run(const nysjit_run_args &args, void *stream,
                           const LaunchObserver *observer) const {
+  RunFloatEnvironment environment;
   const DLTensor *tensors[maxPlanArguments];
   NYSJIT_RETURN_IF_ERROR(gather(args, tensors));
   ProgramRun run;
   run.tensors = tensors;
   run.maxLength = args.max_length;
   run.stream = stream;
+  run.environment = &environment;
   run.scale = args.scale ? *args.scale : defaultScale;
   if (!std::isfinite(run.scale))
     return Error::mismatch(ErrorKind::InvalidArgument, "scale", "a finite number",

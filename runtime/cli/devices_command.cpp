@@ -1,8 +1,8 @@
 // `nysjit devices`: what there is to run on.
 #include "runtime/cli/commands.h"
 #include "runtime/device/cpu_identity.h"
+#include "runtime/device/cpus.h"
 #include "runtime/device/cuda_device.h"
-#include "runtime/device/threads.h"
 
 namespace nysjit::cli {
 

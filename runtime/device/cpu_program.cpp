@@ -15,18 +15,20 @@ struct Job {
   void (*function)(const uint64_t *parameters, int64_t cell, void *scratch);
   const uint64_t *parameters;
   int64_t grid;
-  size_t scratchBytes;
   std::atomic<int64_t> next{0};
 };
 
-/// One thread's share. Without memory for its scratch it leaves its cells to the others.
-void runShare(void *context, size_t) {
+/// One thread's share: cells until there are none.
+void runShare(void *context, void *scratch) {
   Job &job = *static_cast<Job *>(context);
-  void *scratch = threadScratch(job.scratchBytes);
-  if (!scratch)
-    return;
   for (int64_t cell; (cell = job.next.fetch_add(1, std::memory_order_relaxed)) < job.grid;)
     job.function(job.parameters, cell, scratch);
+}
+
+Error noScratch(const std::string &where, size_t bytes, const char *found,
+                const std::string &more = "") {
+  return Error::mismatch(ErrorKind::Io, where,
+                         std::to_string(bytes) + " bytes of scratch memory" + more, found);
 }
 
 } // namespace
@@ -83,34 +85,33 @@ Status CpuProgram::run(const ProgramRun &run) const {
                            std::to_string(numbers.workspaceBytes) + " bytes of memory",
                            "not enough");
   NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run.scale, numbers));
+  ThreadTeam team(*threads, scratch, run.environment);
+  if (!team.hasScratch())
+    return noScratch("scratch", scratch, "not enough");
 
-  // Nothing but a lack of scratch memory can go wrong from here on.
+  // Nothing can go wrong from here on but with a host's parallel_for: its threads lack memory, or
+  // it runs none of its tasks.
   const uint64_t *parameters = numbers.parameters;
   for (size_t i = 0; i <= numbers.last; ++i) {
     if (numbers.grids[i] == 0)
       continue;
     NYSJIT_RETURN_IF_ERROR(
-        launch(i, numbers.grids[i], parameters, i == numbers.last, run.observer));
+        launch(team, i, numbers.grids[i], parameters, i == numbers.last, run.observer));
     parameters += prepared.kernel(i).parameters.size();
   }
   return {};
 }
 
-Status CpuProgram::launch(size_t number, int64_t grid, const uint64_t *parameters, bool isLast,
-                          const LaunchObserver &observer) const {
+Status CpuProgram::launch(ThreadTeam &team, size_t number, int64_t grid, const uint64_t *parameters,
+                          bool isLast, const LaunchObserver &observer) const {
   const PlanKernel &kernel = prepared.kernel(number);
-  Job job{functions[prepared.kernelNumber(number)], parameters, grid,
-          static_cast<size_t>(kernel.scratchBytes)};
+  Job job{functions[prepared.kernelNumber(number)], parameters, grid};
   const auto start =
       observer.observe ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-  threads->run(&runShare, &job,
-               static_cast<size_t>(std::min<int64_t>(grid, static_cast<int64_t>(threads->count()))),
-               isLast);
+  team.launch(&runShare, &job, static_cast<size_t>(grid), isLast);
   if (job.next.load(std::memory_order_relaxed) < job.grid)
-    return Error::mismatch(ErrorKind::Io, kernel.name,
-                           std::to_string(job.scratchBytes) +
-                               " bytes of scratch memory and a parallel_for that runs its tasks",
-                           "no thread with both");
+    return noScratch(kernel.name, scratch, "no thread with both",
+                     " and a parallel_for that runs its tasks");
   if (observer.observe) {
     const std::chrono::duration<double, std::milli> passed =
         std::chrono::steady_clock::now() - start;

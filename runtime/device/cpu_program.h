@@ -23,7 +23,7 @@ public:
   size_t scratchBytes() const override { return scratch; }
   Result<size_t> workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const override;
   /// Without a workspace in `run` the calling thread's own. After a first run of the same size on a
-  /// thread this allocates nothing.
+  /// thread this allocates nothing and makes no system call but those that threads wait with.
   Status run(const ProgramRun &run) const override;
 
 private:
@@ -31,8 +31,8 @@ private:
 
   CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> threads);
   Status findKernels();
-  Status launch(size_t number, int64_t grid, const uint64_t *slots, bool isLast,
-                const LaunchObserver &observer) const;
+  Status launch(ThreadTeam &team, size_t number, int64_t grid, const uint64_t *parameters,
+                bool isLast, const LaunchObserver &observer) const;
 
   PreparedPlan prepared;
   SharedObject binary;

@@ -9,6 +9,8 @@
 
 namespace nysjit {
 
+class RunFloatEnvironment;
+
 /// Told of each launch of a run.
 struct LaunchObserver {
   /// After the launch is done, in order: its kernel's name, grid, threads of a block and time.
@@ -28,6 +30,8 @@ struct ProgramRun {
   size_t workspaceBytes = 0;
   void *stream = nullptr;
   LaunchObserver observer;
+  // what the run computes in; null: whatever the calling thread has
+  RunFloatEnvironment *environment = nullptr;
 };
 
 class DeviceProgram {

@@ -1,89 +1,88 @@
-// The pool is pthreadpool's. Its hand-over of work uses futexes that the thread sanitizer cannot
-// see, so each hand-over is repeated here in two atomics; they cost nothing beside the wake-up
-// itself.
+// The pool is made by the first run that can use it, and by each process once. Runs that come while
+// its threads are being started do without.
 #include "runtime/device/threads.h"
+#include "runtime/base/float_environment.h"
+#include "runtime/device/cpus.h"
+#include "runtime/device/memory.h"
 
-#include <mutex>
+#include <algorithm>
 #include <new>
-#include <pthreadpool.h>
-#include <sched.h>
-#include <unistd.h>
 
 namespace nysjit {
 
-size_t availableCpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-    return static_cast<size_t>(CPU_COUNT(&set));
-  const long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return online > 0 ? static_cast<size_t>(online) : 1;
-}
-
-/// One process's pool. After fork() the threads are gone and the mutex may be held by a thread that
-/// no longer exists, so the child leaves all of it alone and makes another.
-struct Threads::Pool {
-  explicit Pool(size_t count) : owner(getpid()), threads(pthreadpool_create(count)) {}
-  ~Pool() {
-    if (threads && owner == getpid())
-      pthreadpool_destroy(threads);
-  }
-
-  pid_t owner;
-  pthreadpool_t threads;
-  std::mutex mutex; // held while a launch runs; guards task and context
-  ThreadTask task = nullptr;
-  void *context = nullptr;
-  std::atomic<size_t> handedOut{0};
-  std::atomic<size_t> handedBack{0};
-
-  static void share(void *self, size_t index) {
-    Pool *pool = static_cast<Pool *>(self);
-    pool->handedOut.load(std::memory_order_acquire);
-    pool->task(pool->context, index);
-    pool->handedBack.fetch_add(1, std::memory_order_release);
-  }
-};
-
 Threads::Threads(size_t count, HostParallelFor parallelFor, void *context)
-    : threadCount(count ? count : availableCpus()), hostFor(parallelFor), hostContext(context) {}
+    : threadCount(count), hostFor(parallelFor), hostContext(context) {}
 
 Threads::~Threads() { delete pool.load(); }
 
-Threads::Pool *Threads::poolOfThisProcess() {
-  Pool *current = pool.load(std::memory_order_acquire);
-  if (current && current->owner == getpid())
-    return current;
-  Pool *made = new (std::nothrow) Pool(threadCount);
-  if (!made)
-    return nullptr;
-  if (pool.compare_exchange_strong(current, made, std::memory_order_acq_rel))
-    // what was there belongs to the parent process; its memory is not worth the risk of freeing
-    return made;
-  delete made;
-  return current;
+size_t Threads::count() noexcept {
+  size_t known = threadCount.load(std::memory_order_relaxed);
+  if (known == 0) {
+    known = availableCpus();
+    threadCount.store(known, std::memory_order_relaxed);
+  }
+  return known;
 }
 
-void Threads::run(ThreadTask task, void *context, size_t shares, bool isLast) {
-  if (shares == 0)
-    return;
-  if (shares == 1)
-    return task(context, 0);
-  if (hostFor)
-    return hostFor(hostContext, task, context, shares);
-  Pool *p = poolOfThisProcess();
-  if (!p || !p->threads) { // no memory or threads for a pool: the calling thread does it all
-    for (size_t i = 0; i < shares; ++i)
-      task(context, i);
-    return;
+ThreadPool *Threads::poolOfThisProcess() noexcept {
+  ThreadPool *current = pool.load(std::memory_order_acquire);
+  if (current && current->isOfThisProcess())
+    return current;
+  ThreadPool *made = new (std::nothrow) ThreadPool;
+  if (!made)
+    return nullptr;
+  if (!pool.compare_exchange_strong(current, made, std::memory_order_acq_rel)) {
+    delete made;
+    return current;
   }
-  const std::lock_guard lock(p->mutex);
-  p->task = task;
-  p->context = context;
-  p->handedOut.fetch_add(1, std::memory_order_release);
-  pthreadpool_parallelize_1d(p->threads, &Pool::share, p, shares,
-                             isLast ? PTHREADPOOL_FLAG_YIELD_WORKERS : 0);
-  p->handedBack.load(std::memory_order_acquire);
+  // What was there belongs to the parent process; its memory is not worth the risk of freeing.
+  // Threads run where the calling one may: more of them than CPUs could only wait for each other.
+  made->start(std::min(count(), affinityCpus()) - 1);
+  return made;
+}
+
+ThreadTeam::ThreadTeam(Threads &of, size_t bytes, RunFloatEnvironment *within) noexcept
+    : threads(of), hostFor(of.hostFor), scratchBytes(bytes), environment(within) {
+  if (hostFor)
+    return;
+  scratch = threadScratch(scratchBytes);
+}
+
+ThreadTeam::~ThreadTeam() {
+  if (place)
+    pool->leave(*place);
+}
+
+/// A launch on the host's threads, each of which has a floating-point environment of its own.
+struct ThreadTeam::HostLaunch {
+  ThreadShare share;
+  void *context;
+  size_t scratchBytes;
+};
+
+void ThreadTeam::runHostTask(void *context, size_t) {
+  const HostLaunch &launch = *static_cast<const HostLaunch *>(context);
+  const RunFloatEnvironment environment;
+  if (void *scratch = threadScratch(launch.scratchBytes))
+    launch.share(launch.context, scratch);
+}
+
+void ThreadTeam::launch(ThreadShare share, void *context, size_t most, bool isLast) {
+  if (hostFor) {
+    HostLaunch launch{share, context, scratchBytes};
+    const size_t tasks = std::min(most, threads.count());
+    if (tasks == 1)
+      return runHostTask(&launch, 0);
+    const RunFloatEnvironment::Pause pause(environment);
+    return hostFor(threads.hostContext, &runHostTask, &launch, tasks);
+  }
+  if (!place && most > 1 && threads.count() > 1) {
+    pool = threads.poolOfThisProcess();
+    place = pool ? pool->enter(scratchBytes) : nullptr;
+  }
+  if (!place)
+    return share(context, scratch);
+  pool->launch(*place, share, context, scratch, std::min(most, threads.count()) - 1, isLast);
 }
 
 } // namespace nysjit

@@ -1,17 +1,14 @@
-// The CPU device's parts: loading from memory, threads, per-thread memory, what a CPU must have.
+// The CPU device's parts: loading from memory, per-thread memory, what a CPU must have.
 #include "runtime/device/cpu_identity.h"
 #include "runtime/device/memory.h"
 #include "runtime/device/prepared_plan.h"
 #include "runtime/device/shared_object.h"
-#include "runtime/device/threads.h"
 #include "tests/runtime/temporary_folder.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <gtest/gtest.h>
 #include <memory>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -57,41 +54,6 @@ TEST(SharedObject, bytes_that_are_no_library_are_an_error) {
   const std::string bytes = readAll(FAKE_KERNELS);
   for (const std::string &damaged : {std::string(), std::string("nonsense"), bytes.substr(0, 100)})
     EXPECT_FALSE(SharedObject::load(damaged, "").ok());
-}
-
-TEST(Threads, every_share_runs_once) {
-  Threads threads(4);
-  for (int launch = 0; launch < 200; ++launch) {
-    int runs[4] = {}; // plain: the hand-over orders the accesses
-    threads.run([](void *context, size_t i) { ++static_cast<int *>(context)[i]; }, runs, 4,
-                launch % 3 == 0);
-    for (int count : runs)
-      ASSERT_EQ(count, 1);
-  }
-}
-
-TEST(Threads, one_share_runs_on_the_calling_thread) {
-  Threads threads(4);
-  std::thread::id ran;
-  threads.run([](void *context,
-                 size_t) { *static_cast<std::thread::id *>(context) = std::this_thread::get_id(); },
-              &ran, 1, true);
-  EXPECT_EQ(ran, std::this_thread::get_id());
-}
-
-TEST(Threads, several_callers_take_turns) {
-  Threads threads(3);
-  std::atomic<int> total{0};
-  std::vector<std::thread> callers;
-  for (int t = 0; t < 4; ++t)
-    callers.emplace_back([&] {
-      for (int i = 0; i < 50; ++i)
-        threads.run([](void *context, size_t) { ++*static_cast<std::atomic<int> *>(context); },
-                    &total, 3, true);
-    });
-  for (std::thread &caller : callers)
-    caller.join();
-  EXPECT_EQ(total, 4 * 50 * 3);
 }
 
 TEST(Memory, is_aligned_and_kept) {
