@@ -1,7 +1,8 @@
-/* What threads cost where CPUs are scarce: medians of a small run and of a larger one, ms, on 1, 2
- * and 8 threads; with the machine to itself, beside 3 busy processes a CPU, and on one CPU. Each
- * figure is of at most a second of runs.
- *   crowded */
+/* What threads cost where CPUs are scarce: medians of a run of 300 positions and of one of 4096, in
+ * ms, on 1, 2 and 8 threads; on all CPUs alone and beside 3 busy processes a CPU, then on one CPU.
+ * Each figure is of at most a second of runs. "alone" prints the first rows only, on 1 and 2
+ * threads: so few may be run before all else on the machine (chrt -f 1).
+ *   crowded [alone] */
 #define _GNU_SOURCE
 #include "nysjit.h"
 
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,37 +76,39 @@ static double run_ms(uint32_t threads, int64_t *shape) {
   return times[rounds / 2];
 }
 
-static void print_row(const char *name, int64_t *shape) {
-  printf("| %s |", name);
-  for (uint32_t threads = 1; threads <= 8; threads *= threads == 1 ? 2 : 4)
+static void print_row(const char *cpus, const char *beside, int64_t *shape, int is_alone) {
+  printf("| %s | %s | %d |", cpus, beside, (int)shape[2]);
+  for (uint32_t threads = 1; threads <= (is_alone ? 2 : 8); threads *= threads == 1 ? 2 : 4)
     printf(" %.2f |", run_ms(threads, shape));
   printf("\n");
   fflush(stdout);
 }
 
-static void print_rows(const char *name, const cpu_set_t *all) {
+static void print_rows(const char *cpus, size_t cpu_count, int is_alone) {
   int64_t small[4] = {2, 4, 300, 32};
   int64_t large[4] = {1, 8, 4096, 32};
-  char row[100];
   pid_t load[most_load];
-  const int count = CPU_COUNT(all) < 64 ? 3 * CPU_COUNT(all) : most_load;
-  snprintf(row, sizeof row, "%s, alone", name);
-  print_row(row, small);
-  for (int i = 0; i < count; ++i)
+  const size_t count = 3 * cpu_count < most_load ? 3 * cpu_count : most_load;
+  print_row(cpus, "nothing", small, is_alone);
+  print_row(cpus, "nothing", large, is_alone);
+  if (is_alone)
+    return;
+  for (size_t i = 0; i < count; ++i)
     if ((load[i] = fork()) == 0)
       for (;;) {
       }
-  snprintf(row, sizeof row, "%s, beside %d busy processes", name, count);
-  print_row(row, small);
-  for (int i = 0; i < count; ++i) {
+  char beside[40];
+  snprintf(beside, sizeof beside, "%zu busy processes", count);
+  print_row(cpus, beside, small, is_alone);
+  print_row(cpus, beside, large, is_alone);
+  for (size_t i = 0; i < count; ++i) {
     kill(load[i], SIGKILL);
     waitpid(load[i], NULL, 0);
   }
-  snprintf(row, sizeof row, "%s, alone, n 4096", name);
-  print_row(row, large);
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+  const int is_alone = count > 1 && strcmp(arguments[1], "alone") == 0;
   cpu_set_t all;
   cpu_set_t one;
   if (sched_getaffinity(0, sizeof all, &all) != 0)
@@ -113,12 +117,13 @@ int main(void) {
   for (size_t cpu = 0; CPU_COUNT(&one) == 0; ++cpu)
     if (CPU_ISSET(cpu, &all))
       CPU_SET(cpu, &one);
-  printf("| CPUs | 1 thread, ms | 2 threads | 8 threads |\n|---|---|---|---|\n");
-  char name[40];
-  snprintf(name, sizeof name, "%d", CPU_COUNT(&all));
-  print_rows(name, &all);
+  printf("| CPUs | beside | n | 1 thread | 2 threads |%s\n|---|---|---|---|---|%s\n",
+         is_alone ? "" : " 8 threads |", is_alone ? "" : "---|");
+  print_rows("all", (size_t)CPU_COUNT(&all), is_alone);
+  if (is_alone)
+    return 0;
   if (sched_setaffinity(0, sizeof one, &one) != 0)
     return 1;
-  print_rows("1", &one);
+  print_rows("one", 1, is_alone);
   return 0;
 }

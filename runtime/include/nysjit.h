@@ -28,9 +28,16 @@
  *
  * Threads. A context and a program may be used from any number of threads at once, without locks of
  *   the caller's; only destroy and release must come last. Two threads may run one program at the
- *   same time. After a fork() during which no other thread was inside a call, the child may go on
- *   using both; it starts threads and a worker of its own. Not so on "cuda": the CUDA driver does
- *   not survive a fork, and calls in the child are errors.
+ *   same time; they share the context's threads, and neither waits for the other. After a fork()
+ *   the child may go on using both, with threads and a worker of its own; it may prepare programs
+ *   only if no other thread was doing so during the fork. Not so on "cuda": the CUDA driver does
+ *   not survive a fork, and calls in the child are errors. The library's threads are named
+ *   nysjit-1, ..., take no signals of the host's, and end when the context is destroyed and the
+ *   last of its programs is released, before which the library must not be unloaded.
+ *
+ * Floating point. Calls compute in the default environment (rounding to nearest, subnormal numbers
+ *   kept, no exception trapped), whatever the host has set, and leave the host's as they found it,
+ *   sticky flags included.
  *
  * CUDA. The library opens the driver at run time and calls cuInit when a context of device "cuda"
  *   first prepares a program, never later. Everything happens in the calling thread's current CUDA
@@ -125,7 +132,8 @@ typedef void (*nysjit_task)(void *task_context, size_t index);
 /* The host's own parallel-for. It must call task(task_context, i) for every i in [0, count), at
  * most once each, and return only when all calls have returned. The calls may run one after the
  * other (then the first does all the work). It is called from inside nysjit_run on the calling
- * thread, possibly from several threads at once. */
+ * thread, in that thread's own floating-point environment, possibly from several threads at once.
+ */
 typedef void (*nysjit_parallel_for)(void *context, nysjit_task task, void *task_context,
                                     size_t count);
 
@@ -143,9 +151,10 @@ typedef struct nysjit_context_options {
    * first compile, not before. */
   const char *compiler;
 
-  /* The threads of a run, the calling one included. 0: one for each CPU this process may use. 1:
-   * everything runs on the calling thread. The default threads start with the first run that needs
-   * them. */
+  /* The most threads of a run, the calling one included. 0: one for each CPU this process may use,
+   * by its affinity and its cgroups' quotas. 1: everything runs on the calling thread. The
+   * library's threads start with the first run that needs them, as many as there are CPUs for and
+   * as the system grants; where it grants none, the calling thread does everything. */
   uint32_t threads;
   uint32_t reserved0; /* 0 */
 
@@ -331,9 +340,11 @@ NYSJIT_EXPORT nysjit_status nysjit_workspace_size(const nysjit_program *program,
  * enqueues the launches on `stream`, a CUstream of the current context (NULL: the legacy default
  * stream), and returns; after a first run of that size on that stream it neither allocates nor
  * synchronises, so it may be captured into a graph. Everything is checked before anything is
- * launched: after an error o is untouched, except that NYSJIT_IO may come when memory for the
- * threads runs out in the middle, or the CUDA driver refuses a launch after others. Results do not
- * depend on the number of threads, bit for bit. */
+ * launched: after an error o is untouched, except that NYSJIT_IO may come in the middle when no
+ * thread of a host's parallel_for has memory, or when the CUDA driver refuses a launch after
+ * others. On the CPU a run like one before it on that thread, of sizes no larger, neither allocates
+ * nor makes a system call but futex. Results do not depend on the number of threads, bit for bit.
+ */
 NYSJIT_EXPORT nysjit_status nysjit_run(const nysjit_program *program, const nysjit_run_args *args,
                                        void *stream);
 

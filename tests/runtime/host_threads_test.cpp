@@ -52,9 +52,27 @@ protected:
     threadsGranted = 1 << 30;
     FakeRuntime::TearDown();
   }
-  bool runIsRight() {
+  bool runIsRight() { return runIsRight(program); }
+  static bool runIsRight(nysjit_program *program) {
     FakeCall call(3, 4, 9);
     return nysjit_run(program, &call.args, nullptr) == NYSJIT_OK && call.isRight(0.25f);
+  }
+  /// Gives the calling thread its memory, and starts no other.
+  bool warmCallingThread() {
+    nysjit_context_options options = {};
+    options.size = sizeof options;
+    options.cache_dir = "";
+    options.compiler = FAKE_WORKER;
+    options.threads = 1;
+    nysjit_context *alone = nullptr;
+    nysjit_program *its = nullptr;
+    const bool isDone =
+        nysjit_context_create(&options, &alone) == NYSJIT_OK &&
+        nysjit_prepare(alone, fakeSpec(), nullptr, "cpu:x86-64-v3", &its) == NYSJIT_OK &&
+        runIsRight(its);
+    nysjit_program_release(its);
+    nysjit_context_destroy(alone);
+    return isDone;
   }
 };
 
@@ -78,15 +96,8 @@ TEST(ThreadPool, has_the_threads_that_could_be_made) {
 
 TEST_F(HostThreads, a_run_goes_on_without_address_space) {
   EXPECT_EQ(inChild([&] {
-              nysjit_program *eight = program;
-              program = nullptr;
-              nysjit_context *const contextOfEight = context;
-              context = nullptr;
-              createContext(FAKE_WORKER, 1);
-              if (prepare() != NYSJIT_OK || !runIsRight()) // the calling thread has its memory
+              if (!warmCallingThread())
                 return false;
-              std::swap(program, eight);
-              std::swap(context, const_cast<nysjit_context *&>(contextOfEight));
               const size_t pages = std::stoul(readAll("/proc/self/statm"));
               const rlimit most = {pages * size_t(sysconf(_SC_PAGESIZE)), RLIM_INFINITY};
               return setrlimit(RLIMIT_AS, &most) == 0 && runIsRight() && runIsRight();
@@ -202,7 +213,14 @@ TEST_F(HostThreads, a_child_forked_amid_runs_of_others_runs) {
         nysjit_run(program, &call.args, nullptr);
     });
   for (int i = 0; i < 30; ++i)
-    EXPECT_EQ(inChild([&] { return runIsRight() && runIsRight(); }), 0);
+    EXPECT_EQ(inChild([&] {
+                // With threads of its own beside the parent's, and with the parent's alone.
+                const bool isRight = i % 2 == 0 || (runIsRight() && runIsRight());
+                nysjit_context_destroy(context);
+                nysjit_program_release(program);
+                return isRight;
+              }),
+              0);
   isDone = true;
   for (std::thread &other : others)
     other.join();
