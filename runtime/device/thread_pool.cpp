@@ -252,6 +252,7 @@ bool ThreadPool::reserveScratch(size_t bytes) noexcept {
 ThreadPool::Place *ThreadPool::enter(size_t bytes) noexcept {
   if (size() == 0)
     return nullptr;
+  bytes = std::max(bytes, memoryAlignment); // no thread is without, so that all take part
   for (size_t i = 0; i < placeCount; ++i) {
     Place &place = places[i];
     if (place.isTaken.load(std::memory_order_relaxed) || place.isTaken.exchange(true))

@@ -94,6 +94,25 @@ TEST(ThreadPool, a_run_that_ends_early_leaves_nothing_behind) {
   EXPECT_TRUE(runOnce(pool, 2, 3));
 }
 
+TEST(ThreadPool, all_threads_take_part_whatever_their_scratch) {
+  ThreadPool pool;
+  pool.start(2);
+  for (const size_t bytes : {size_t(0), size_t(64), size_t(1) << 20, size_t(0)}) {
+    ThreadPool::Place *place = pool.enter(bytes);
+    ASSERT_NE(place, nullptr);
+    std::atomic<int> came{0};
+    const ThreadShare meet = [](void *context, void *) {
+      std::atomic<int> &count = *static_cast<std::atomic<int> *>(context);
+      ++count;
+      for (int i = 0; i < 10000 && count < 3; ++i) // ten seconds
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    };
+    pool.launch(*place, meet, &came, nullptr, 2, true);
+    pool.leave(*place);
+    EXPECT_EQ(came, 3) << bytes;
+  }
+}
+
 TEST(ThreadPool, a_busy_thread_is_not_waited_for) {
   ThreadPool pool;
   pool.start(1);
