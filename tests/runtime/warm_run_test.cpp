@@ -1,12 +1,15 @@
-// A run like one before it allocates nothing and makes no system call but futex. malloc is this
-// file's.
+// A run like one before it allocates nothing and makes no system call but futex; the first one may
+// lack memory anywhere. malloc is this file's.
 #include "tests/runtime/fake_program.h"
 #include "tests/runtime/in_child.h"
 #include "tests/runtime/other_threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -14,8 +17,16 @@
 #include <sys/syscall.h>
 
 namespace {
-std::atomic<size_t> allocations{0}; // by all threads
+std::atomic<size_t> allocations{0};         // by all threads
+std::atomic<size_t> firstRefused{SIZE_MAX}; // allocations from this one on
+std::atomic<size_t> endRefused{SIZE_MAX};   // to before this one fail
+
+/// Counts one; false if it is to fail.
+bool isGranted() {
+  const size_t number = allocations++;
+  return number < firstRefused || number >= endRefused;
 }
+} // namespace
 
 extern "C" {
 void *__libc_malloc(size_t bytes);
@@ -23,21 +34,15 @@ void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *block, size_t bytes);
 void *__libc_memalign(size_t alignment, size_t bytes);
 
-void *malloc(size_t bytes) {
-  ++allocations;
-  return __libc_malloc(bytes);
-}
+void *malloc(size_t bytes) { return isGranted() ? __libc_malloc(bytes) : nullptr; }
 void *calloc(size_t count, size_t bytes) {
-  ++allocations;
-  return __libc_calloc(count, bytes);
+  return isGranted() ? __libc_calloc(count, bytes) : nullptr;
 }
 void *realloc(void *block, size_t bytes) {
-  ++allocations;
-  return __libc_realloc(block, bytes);
+  return isGranted() ? __libc_realloc(block, bytes) : nullptr;
 }
 void *aligned_alloc(size_t alignment, size_t bytes) {
-  ++allocations;
-  return __libc_memalign(alignment, bytes);
+  return isGranted() ? __libc_memalign(alignment, bytes) : nullptr;
 }
 void *memalign(size_t alignment, size_t bytes) { return aligned_alloc(alignment, bytes); }
 int posix_memalign(void **block, size_t alignment, size_t bytes) {
@@ -118,6 +123,35 @@ TEST_P(WarmRun, makes_no_system_call_but_futex) {
               return run(500) ? 0 : 2;
             }),
             0);
+}
+
+/// The first run, with one allocation refused or with all from one on: 0 if it is right, 1 if it is
+/// an error that left the output alone, 2 if it is neither; 3 if it was through before.
+int firstRun(const std::function<nysjit_status()> &run, FakeCall &call, size_t refused, bool all) {
+  const size_t before = allocations;
+  endRefused = all ? SIZE_MAX : before + refused + 1;
+  firstRefused = before + refused;
+  const nysjit_status status = run();
+  firstRefused = endRefused = SIZE_MAX;
+  if (status == NYSJIT_OK)
+    return !call.isRight(0.25f) ? 2 : allocations - before <= refused ? 3 : 0;
+  const bool isUntouched = std::ranges::all_of(call.o.elements, [](float o) { return o == 0; });
+  return status == NYSJIT_IO && isUntouched ? 1 : 2;
+}
+
+TEST_P(WarmRun, before_it_any_allocation_may_fail) {
+  for (const bool all : {false, true}) {
+    int status = 0;
+    for (size_t refused = 0; status != 3; ++refused) {
+      ASSERT_LT(refused, 1000u);
+      status = inChildStatus([&] {
+        return firstRun([&] { return nysjit_run(program, &call.args, nullptr); }, call, refused,
+                        all);
+      });
+      EXPECT_NE(status, 2) << refused;
+      ASSERT_LE(status, 3) << refused;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, WarmRun, testing::Values(1u, 2u, 8u, 0u),
