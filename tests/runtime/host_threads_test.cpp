@@ -146,6 +146,7 @@ TEST_F(HostThreads, a_signal_of_the_hosts_stays_the_hosts) {
 }
 
 TEST(ThreadPool, threads_block_all_signals_that_are_not_their_own) {
+  ASSERT_TRUE(areOtherThreadsGone()); // those of tests before
   ThreadPool pool;
   sigset_t before = {};
   sigset_t after = {};
@@ -169,6 +170,7 @@ TEST(ThreadPool, threads_block_all_signals_that_are_not_their_own) {
 }
 
 TEST(ThreadPool, threads_have_names) {
+  ASSERT_TRUE(areOtherThreadsGone());
   ThreadPool pool;
   pool.start(2);
   ASSERT_TRUE(areOtherThreadsNamed());
@@ -200,7 +202,7 @@ TEST_F(HostThreads, threads_end_with_the_last_program) {
   ASSERT_TRUE(runIsRight());
   nysjit_program_release(program);
   program = nullptr;
-  EXPECT_EQ(otherThreads("Name"), std::vector<std::string>());
+  EXPECT_TRUE(areOtherThreadsGone());
 }
 
 TEST_F(HostThreads, a_child_forked_amid_runs_of_others_runs) {

@@ -2,6 +2,7 @@
 #pragma once
 #include "tests/runtime/temporary_folder.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -25,18 +26,28 @@ inline std::vector<std::string> otherThreads(const std::string &field) {
   return values;
 }
 
-/// Waits until each other thread has given itself a name of the library's, which is the last thing
-/// it does before it works. False after ten seconds.
-inline bool areOtherThreadsNamed() {
+/// Waits up to ten seconds for `holds`.
+template <typename Condition> bool comesTrue(Condition holds) {
   for (int i = 0; i < 2000; ++i) {
-    bool areNamed = true;
-    for (const std::string &name : otherThreads("Name"))
-      areNamed &= name.starts_with("nysjit-");
-    if (areNamed)
+    if (holds())
       return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return false;
+}
+
+/// Waits until each other thread has given itself a name of the library's, which is the last thing
+/// it does before it works.
+inline bool areOtherThreadsNamed() {
+  return comesTrue([] {
+    return std::ranges::all_of(otherThreads("Name"),
+                               [](const std::string &name) { return name.starts_with("nysjit-"); });
+  });
+}
+
+/// Waits until there are none; one that was joined is in /proc for a moment more.
+inline bool areOtherThreadsGone() {
+  return comesTrue([] { return otherThreads("Name").empty(); });
 }
 
 } // namespace nysjit
