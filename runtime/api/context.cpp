@@ -1,5 +1,6 @@
 // prepare: key, then memory, then disk, then the compile lock, disk again, compile.
 #include "runtime/api/context.h"
+#include "runtime/cache/identity.h"
 #include "runtime/cache/key.h"
 #include "runtime/cuda/find_ptxas.h"
 #include "runtime/device/cpu_identity.h"
@@ -39,9 +40,10 @@ const char *cacheStateName(CacheState state) {
 
 RuntimeContext::RuntimeContext(ContextOptions given)
     : options(std::move(given)),
-      disk(options.cacheFolder ? *options.cacheFolder : defaultCacheFolder()),
+      disk(options.cacheFolder ? CacheFolder(*options.cacheFolder) : defaultCacheFolder()),
       threads(std::make_shared<Threads>(options.threads, options.parallelFor,
-                                        options.parallelForContext)) {}
+                                        options.parallelForContext)),
+      sources{{&disk, CacheState::Disk}} {}
 
 Status RuntimeContext::findCompiler() {
   const std::lock_guard lock(mutex);
@@ -55,7 +57,8 @@ Status RuntimeContext::findCompiler() {
     return id.takeError();
   Result<int> timeout = compileTimeoutMs();
   NYSJIT_RETURN_IF_ERROR(timeout);
-  compilerId = std::move(*id);
+  compiler.compiler = std::move(*id);
+  compiler.llvm = llvmIdentity(*path);
   worker = std::make_unique<WorkerClient>(std::move(*path), *timeout);
   return {};
 }
@@ -69,7 +72,7 @@ const RuntimeContext::Ptxas &RuntimeContext::ptxas() {
   Result<std::string> path =
       options.device == DeviceKind::PtxEmulator ? Result<std::string>(std::string()) : findPtxas();
   if (path && !path->empty())
-    if (Result<std::string> identity = toolIdentity(*path))
+    if (Result<std::string> identity = toolIdentity(*path, OpenFolder(disk.folder())))
       foundPtxas = Ptxas{std::move(*path), std::move(*identity)};
   return *foundPtxas;
 }
@@ -106,31 +109,46 @@ Status RuntimeContext::checkRuns(const Target &target) {
 
 LoadedProgram::Resources RuntimeContext::resources() {
   const std::lock_guard lock(mutex);
-  return {threads, gpu, disk.folder()};
+  return {threads, gpu, disk.trustedFolder()};
 }
 
-Result<RuntimeContext::Key> RuntimeContext::keyOf(const ProgramRequest &request) {
-  const Target &target = request.target;
-  // Without a compiler the programs of the one that filled the cache are as good.
-  NYSJIT_RETURN_IF_ERROR(checkRuns(target));
-  Key key;
-  if (findCompiler().ok())
-    key.compilerId = compilerId;
-  key.text = cacheKeyText(request, hostCpu(),
-                          key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId,
-                          target.isCuda() ? ptxas().identity : "none");
-  key.key = hashHex(key.text);
-  return key;
+/// Without a compiler the programs of the one that filled the cache are as good, and so are those
+/// of its assembler where there is none here either.
+Result<ProgramMaker> RuntimeContext::maker(const Target &target) {
+  const bool isHere = findCompiler().ok();
+  ProgramMaker maker = isHere ? compiler : disk.lastMaker();
+  if (target.isCuda() && (isHere || !ptxas().path.empty()))
+    maker.assembler = ptxas().identity;
+  return maker;
 }
 
-std::shared_ptr<const LoadedProgram> RuntimeContext::loadFromDisk(const Key &key,
-                                                                  const ProgramRequest &request) {
-  std::optional<CacheEntry> entry = disk.load(key.key, key.text);
-  if (!entry)
-    return nullptr;
+Result<ProgramKey> RuntimeContext::keyOf(const ProgramRequest &request) {
+  NYSJIT_RETURN_IF_ERROR(checkRuns(request.target));
+  Result<ProgramMaker> made = maker(request.target);
+  NYSJIT_RETURN_IF_ERROR(made);
+  return programKey(request, hostCpu(), *made);
+}
+
+/// Looks into one source. With Whole the preparation has its program; otherwise the note says what
+/// is wrong with an entry that is there.
+EntryState RuntimeContext::findIn(const Source &from, const ProgramKey &key,
+                                  const ProgramRequest &request, Preparation &preparation,
+                                  std::string &note) {
+  EntryRead read = from.source->find(key);
+  if (read.state == EntryState::Absent)
+    return read.state;
+  note = entryStateText(read.state, read.reason);
+  if (!read.entry)
+    return read.state;
   Result<std::shared_ptr<const LoadedProgram>> loaded =
-      LoadedProgram::load(key.key, std::move(*entry), resources(), &request);
-  return loaded ? *loaded : nullptr; // an entry that cannot be loaded is a miss like a damaged one
+      LoadedProgram::load(key.hash, std::move(*read.entry), resources(), &request);
+  if (!loaded) { // a miss like a damaged one
+    note = entryStateText(EntryState::Damaged, loaded.error().message);
+    return EntryState::Damaged;
+  }
+  preparation.program = std::move(*loaded);
+  preparation.entry = std::move(read.inUse);
+  return EntryState::Whole;
 }
 
 Result<Message> RuntimeContext::ask(const StageRequest &request) {
@@ -166,7 +184,9 @@ Result<StageReply> RuntimeContext::compileStage(const StageRequest &request) {
   return StageReply{std::move(reply->header), std::move(reply->blobs)};
 }
 
-Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramRequest &request) {
+Result<PreparedProgram> RuntimeContext::compile(const ProgramKey &key,
+                                                const ProgramRequest &request,
+                                                const CacheLimits &limits) {
   Result<Message> reply = ask({.program = request});
   if (!reply)
     return reply.takeError();
@@ -183,7 +203,7 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramReq
 
   const Stopwatch load;
   Result<std::shared_ptr<const LoadedProgram>> loaded =
-      LoadedProgram::load(key.key, entry, resources(), &request);
+      LoadedProgram::load(key.hash, entry, resources(), &request);
   if (!loaded) {
     const Error &error = loaded.error();
     return Error::plain(ErrorKind::CompileFailed, "compiler worker",
@@ -191,8 +211,10 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramReq
   }
   PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0,
                            reported(reply->header, "stages_ms").dump()};
-  if (disk.store(key.key, entry))
-    disk.rememberCompilerId(key.compilerId);
+  if (const std::string failure = disk.store(key.hash, entry, limits); !failure.empty())
+    prepared.cacheNote = failure;
+  else if (Result<ProgramMaker> made = maker(request.target))
+    disk.rememberMaker(*made);
   return prepared;
 }
 
@@ -211,31 +233,50 @@ Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
   const Stopwatch whole;
   Result<int> timeout = compileTimeoutMs();
   NYSJIT_RETURN_IF_ERROR(timeout);
-  Result<Key> key = keyOf(request);
+  Result<ProgramKey> key = keyOf(request);
   NYSJIT_RETURN_IF_ERROR(key);
   std::shared_ptr<Preparation> preparation;
   {
     const std::lock_guard lock(mutex);
-    std::shared_ptr<Preparation> &named = preparations[key->key];
+    std::shared_ptr<Preparation> &named = preparations[key->hash];
     if (!named)
       named = std::make_shared<Preparation>();
     preparation = named;
   }
   // One of this process's threads goes on, the others find its program when it is done.
   const std::lock_guard lock(preparation->mutex);
+  const auto found = [&](CacheState state) {
+    return PreparedProgram{preparation->program, state, whole.ms(), 0};
+  };
   if (preparation->program)
-    return PreparedProgram{preparation->program, CacheState::Memory, whole.ms(), 0, "{}"};
-  if ((preparation->program = loadFromDisk(*key, request)))
-    return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
-  // One of all processes goes on, the others find its entry when it is done. One that takes longer
-  // than a compile may is not waited for.
-  const std::unique_ptr<FileLock> fileLock = disk.lock(key->key, *timeout);
-  if (fileLock && (preparation->program = loadFromDisk(*key, request)))
-    return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
-  Result<PreparedProgram> prepared = compile(*key, request);
+    return found(CacheState::Memory);
+  Result<CacheLimits> limits = cacheLimits();
+  NYSJIT_RETURN_IF_ERROR(limits);
+  std::string note;
+  EntryState state = EntryState::Absent;
+  for (const Source &source : sources)
+    if ((state = findIn(source, *key, request, *preparation, note)) == EntryState::Whole)
+      return found(source.state);
+
+  // One of all processes goes on, the others find its entry when it is done, which may be before
+  // their turn. One that takes longer than a compile may is not waited for.
+  const auto lookAgain = [&] {
+    state = findIn(sources.back(), *key, request, *preparation, note);
+    return state != EntryState::Whole;
+  };
+  const std::unique_ptr<FileLock> fileLock = disk.lock(key->hash, *timeout, lookAgain);
+  if (preparation->program || (fileLock && !lookAgain()))
+    return found(CacheState::Disk);
+  disk.countMiss(state);
+  Result<PreparedProgram> prepared = compile(*key, request, *limits);
   if (prepared) {
     preparation->program = prepared->program;
+    preparation->entry = disk.use(key->hash);
     prepared->compileMs = whole.ms();
+    if (!note.empty())
+      prepared->cacheNote = key->hash + " in the cache is " + note + ": compiled anew";
+    else if (!prepared->cacheNote.empty() && !disk.folder().empty())
+      prepared->cacheNote = "the cache " + disk.folder() + " keeps nothing: " + prepared->cacheNote;
   }
   return prepared;
 }

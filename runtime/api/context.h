@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace nysjit {
 
@@ -35,6 +36,7 @@ struct PreparedProgram {
   double loadMs = 0;
   double compileMs = 0;            // as in nysjit_program_info
   std::string stagesMsJson = "{}"; // of this compile
+  std::string cacheNote = ""; // of this compile: why the cache's entry was of no use, if it was
 };
 
 /// A compile that stops at a stage or starts from one; never cached.
@@ -71,18 +73,21 @@ public:
   /// The device, opened when first asked for; null on the CPU and where it is only compiled for.
   Result<std::shared_ptr<CudaDevice>> cudaDevice();
   Result<StageReply> compileStage(const StageRequest &request);
-  const DiskCache &cache() const { return disk; }
+  DiskCache &cache() { return disk; }
+  /// What the cache knows the program by. Unavailable where its target does not run.
+  Result<ProgramKey> keyOf(const ProgramRequest &request);
 
 private:
   /// A program that is there or on its way: who comes second waits for the first.
   struct Preparation {
     std::mutex mutex;
     std::shared_ptr<const LoadedProgram> program;
+    InUse entry; // where it was loaded from
   };
-  struct Key {
-    std::string key;
-    std::string text;
-    std::string compilerId; // "" if there is no compiler
+  /// A source and what a program found in it is said to come from.
+  struct Source {
+    ProgramSource *source;
+    CacheState state;
   };
   /// ptxas and what tells it from another; found once.
   struct Ptxas {
@@ -93,19 +98,22 @@ private:
   Status checkRuns(const Target &target);
   LoadedProgram::Resources resources();
   Result<PreparedProgram> find(const ProgramRequest &request);
-  Result<Key> keyOf(const ProgramRequest &request);
+  Result<ProgramMaker> maker(const Target &target);
   Status findCompiler();
   Result<Message> ask(const StageRequest &request);
-  std::shared_ptr<const LoadedProgram> loadFromDisk(const Key &key, const ProgramRequest &request);
-  Result<PreparedProgram> compile(const Key &key, const ProgramRequest &request);
+  EntryState findIn(const Source &from, const ProgramKey &key, const ProgramRequest &request,
+                    Preparation &preparation, std::string &note);
+  Result<PreparedProgram> compile(const ProgramKey &key, const ProgramRequest &request,
+                                  const CacheLimits &limits);
 
   ContextOptions options;
   DiskCache disk;
   std::shared_ptr<Threads> threads;
+  std::vector<Source> sources;                                      // asked in this order
   std::mutex mutex;                                                 // guards what follows
   std::map<std::string, std::shared_ptr<Preparation>> preparations; // by key
-  std::string compilerId;
-  std::unique_ptr<WorkerClient> worker; // set with compilerId, then constant
+  ProgramMaker compiler;                                            // but for the assembler
+  std::unique_ptr<WorkerClient> worker; // set with `compiler`, then constant
   std::optional<Ptxas> foundPtxas;      // set once, then constant
   std::shared_ptr<CudaDevice> gpu;      // set once, then constant
 };

@@ -1,160 +1,244 @@
-// The folder: KEY.nysjit entries, KEY.lock while one compiles, *.tmp while one writes, `compiler`
-// with its build id.
+// Finding, storing and telling of it. The folder is opened anew each time, which takes microseconds
+// and holds nothing of the host's.
 #include "runtime/cache/disk_cache.h"
 #include "runtime/base/environment.h"
-#include "runtime/cache/key.h"
+#include "runtime/cache/folder_files.h"
+#include "runtime/cache/publish.h"
+#include "runtime/cache/read_entry.h"
 
-#include <algorithm>
-#include <cstdio>
-#include <dirent.h>
-#include <sys/stat.h>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace nysjit {
 
 namespace {
 
-constexpr uint64_t maxEntryBytes = uint64_t(1) << 30;
-constexpr const char *entrySuffix = ".nysjit";
-constexpr size_t keyLength = 32;
+constexpr const char *makerFile = "maker";
+constexpr std::chrono::seconds tellEvery(60);
 
-bool endsWith(const std::string &name, const std::string &suffix) {
-  return name.size() >= suffix.size() &&
-         name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
-bool isKey(const std::string &text) {
-  return text.size() == keyLength &&
-         text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-std::vector<std::string> filesIn(const std::string &folder) {
-  std::vector<std::string> names;
-  if (DIR *open = opendir(folder.c_str())) {
-    while (const dirent *file = readdir(open))
-      names.push_back(file->d_name);
-    closedir(open);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-std::optional<std::string> readFile(const std::string &path, uint64_t atMost) {
-  OpenFile file(path);
-  return file.isOpen() ? file.readAll(atMost) : std::nullopt;
+/// From the root of the file system, wherever the process goes later.
+std::string absolute(std::string path) {
+  while (path.size() > 1 && path.back() == '/')
+    path.pop_back();
+  if (path.empty() || path.front() == '/')
+    return path;
+  char *const here = getcwd(nullptr, 0);
+  if (here)
+    path = std::string(here) + "/" + path;
+  std::free(here);
+  return path;
 }
 
 } // namespace
 
-std::string defaultCacheFolder() {
+CacheFolder defaultCacheFolder() {
   if (std::string folder = environmentSetting("NYSJIT_CACHE_DIR"); !folder.empty())
-    return folder;
-  if (std::string folder = environmentSetting("XDG_CACHE_HOME"); !folder.empty())
-    return folder + "/nysjit";
+    return CacheFolder(std::move(folder));
+  if (std::string folder = environmentSetting("XDG_CACHE_HOME"); folder.starts_with('/'))
+    return CacheFolder(folder + "/nysjit", 0700);
   if (std::string home = environmentSetting("HOME"); !home.empty())
-    return home + "/.cache/nysjit";
+    return CacheFolder(home + "/.cache/nysjit", 0700);
+  return CacheFolder("");
+}
+
+DiskCache::DiskCache(CacheFolder folder)
+    : path(absolute(std::move(folder.path))), mode(folder.mode), owner(getpid()),
+      toldAt(std::chrono::steady_clock::now()) {}
+
+DiskCache::~DiskCache() {
+  const bool isAny = untold.hits + untold.misses + untold.refused != 0;
+  if (isAny && owner == getpid()) // else fork() made a copy of them
+    if (const OpenFolder open(path); open.isOpen())
+      tell(open, {});
+}
+
+std::string DiskCache::trustedFolder() const {
+  const OpenFolder open(path);
+  return open.isOpen() && open.distrust().empty() ? path : "";
+}
+
+EntryRead DiskCache::folderState() const {
+  OpenFolder open(path);
+  if (open.isOpen() && !open.distrust().empty())
+    return {EntryState::NotTrusted, open.distrust(), std::nullopt, {}};
+  if (open.isOpen())
+    (void)open.names();
+  if (open.errorNumber() == 0 || open.errorNumber() == ENOENT)
+    return {};
+  return {EntryState::Unreadable, std::strerror(open.errorNumber()), std::nullopt, {}};
+}
+
+EntryRead DiskCache::read(const std::string &key) const {
+  const OpenFolder open(path);
+  if (!open.isOpen() || !isKey(key))
+    return {};
+  return readEntry(open, key, EntryUse::Look);
+}
+
+EntryRead DiskCache::find(const ProgramKey &key) {
+  const OpenFolder open(path);
+  EntryRead read;
+  if (open.isOpen())
+    read = readEntry(open, key.hash, EntryUse::Run);
+  if (read.entry && read.entry->keyText != key.text)
+    read = {EntryState::Damaged, "another key's", std::nullopt, {}};
+  if (read.state == EntryState::Whole)
+    count({.hits = 1});
+  return read;
+}
+
+InUse DiskCache::use(const std::string &key) const {
+  const OpenFolder open(path);
+  if (!open.isOpen())
+    return {};
+  OpenFile file(open.descriptor(), key + entrySuffix);
+  return file.isOpen() ? InUse(file.release()) : InUse();
+}
+
+std::vector<std::string> DiskCache::keyTexts() const {
+  std::vector<std::string> texts;
+  if (OpenFolder open(path); open.isOpen())
+    for (const EntryFile &file : entryFiles(open))
+      if (std::optional<std::string> text = readKeyText(open, file.key))
+        texts.push_back(std::move(*text));
+  return texts;
+}
+
+std::string DiskCache::store(const std::string &key, const CacheEntry &entry,
+                             const CacheLimits &limits) {
+  if (path.empty())
+    return "no cache folder";
+  if (const int error = makeFolders(path, mode))
+    return std::strerror(error);
+  const OpenFolder open(path);
+  if (!open.isOpen())
+    return std::strerror(open.errorNumber());
+  if (!open.distrust().empty())
+    return open.distrust();
+  const std::string bytes = entryToBytes(entry);
+  if (const int error = publishFile(open, key + entrySuffix, bytes))
+    return std::strerror(error);
+  tell(open, {.entries = 1, .bytes = bytes.size(), .stores = 1});
+  // A scan of the folder only where the counters say that it is too large, or say nothing.
+  const std::optional<CacheCounters> now = readCounters(open);
+  if (!now || (limits.entries != 0 && now->entries > limits.entries) ||
+      (limits.bytes != 0 && now->bytes > limits.bytes))
+    (void)collect(open, limits, key);
   return "";
 }
 
-std::string keyTextLine(const std::string &keyText, const std::string &word) {
-  const std::string start = word + " ";
-  for (size_t line = 0; line < keyText.size();) {
-    const size_t end = std::min(keyText.find('\n', line), keyText.size());
-    if (keyText.compare(line, start.size(), start) == 0)
-      return keyText.substr(line + start.size(), end - line - start.size());
-    line = end + 1;
-  }
-  return "";
-}
-
-DiskCache::DiskCache(std::string folder) : path(std::move(folder)) {
-  while (path.size() > 1 && path.back() == '/')
-    path.pop_back();
-}
-
-std::string DiskCache::entryPath(const std::string &key) const {
-  return path + "/" + key + entrySuffix;
-}
-
-std::optional<CacheEntry> DiskCache::show(const std::string &key) const {
-  if (path.empty() || !isKey(key))
-    return std::nullopt;
-  const std::optional<std::string> bytes = readFile(entryPath(key), maxEntryBytes);
-  std::optional<CacheEntry> entry = bytes ? entryFromBytes(*bytes) : std::nullopt;
-  return entry && hashHex(entry->keyText) == key ? std::move(entry) : std::nullopt;
-}
-
-std::optional<CacheEntry> DiskCache::load(const std::string &key,
-                                          const std::string &keyText) const {
-  std::optional<CacheEntry> entry = show(key);
-  return entry && entry->keyText == keyText ? std::move(entry) : std::nullopt;
-}
-
-bool DiskCache::store(const std::string &key, const CacheEntry &entry) const {
-  return !path.empty() && makeFolders(path) && replaceFile(entryPath(key), entryToBytes(entry));
-}
-
-std::unique_ptr<FileLock> DiskCache::lock(const std::string &key, int timeoutMs) const {
-  if (path.empty() || !makeFolders(path))
+std::unique_ptr<FileLock> DiskCache::lock(const std::string &key, int timeoutMs,
+                                          const std::function<bool()> &isStillWanted) const {
+  if (path.empty() || makeFolders(path, mode) != 0)
     return nullptr;
-  return std::make_unique<FileLock>(path + "/" + key + ".lock", timeoutMs);
+  const OpenFolder open(path);
+  if (!open.isOpen() || !open.distrust().empty())
+    return nullptr;
+  return std::make_unique<FileLock>(open, key + lockSuffix, timeoutMs, isStillWanted);
 }
 
-std::string DiskCache::lastCompilerId() const {
-  return path.empty() ? "" : readFile(path + "/compiler", 4096).value_or("");
+ProgramMaker DiskCache::lastMaker() const {
+  ProgramMaker maker;
+  const OpenFolder open(path);
+  const std::string text = open.isOpen() ? readTrusted(open, makerFile) : "";
+  maker.compiler = keyTextLine(text, "compiler");
+  maker.llvm = keyTextLine(text, "llvm");
+  maker.assembler = keyTextLine(text, "assembler");
+  return maker;
 }
 
-void DiskCache::rememberCompilerId(const std::string &id) const {
-  if (!path.empty() && lastCompilerId() != id)
+void DiskCache::rememberMaker(const ProgramMaker &maker) const {
+  const std::string text = "compiler " + maker.compiler + "\nllvm " + maker.llvm + "\nassembler " +
+                           maker.assembler + "\n";
+  const OpenFolder open(path);
+  if (open.isOpen() && open.distrust().empty() && readTrusted(open, makerFile) != text)
     // without it a machine that has no compiler misses: no harm
-    (void)replaceFile(path + "/compiler", id);
+    (void)publishFile(open, makerFile, text);
 }
 
 std::vector<CacheListing> DiskCache::list() const {
   std::vector<CacheListing> listings;
-  if (path.empty())
+  OpenFolder open(path);
+  if (!open.isOpen())
     return listings;
-  for (const std::string &name : filesIn(path)) {
-    const std::string key = name.substr(0, std::min(keyLength, name.size()));
-    struct stat status;
-    if (!isKey(key) || name != key + entrySuffix || stat((path + "/" + name).c_str(), &status) != 0)
-      continue;
+  for (const EntryFile &file : entryFiles(open)) {
     CacheListing listing;
-    listing.key = key;
-    listing.bytes = static_cast<uint64_t>(status.st_size);
-    listing.modifiedTime = status.st_mtime;
-    if (const std::optional<CacheEntry> entry = show(key)) {
-      listing.isValid = true;
-      listing.specJson = keyTextLine(entry->keyText, "spec");
-      listing.configJson = keyTextLine(entry->keyText, "config");
-      listing.target = keyTextLine(entry->keyText, "target");
-      listing.compilerId = keyTextLine(entry->keyText, "compiler");
-    }
+    listing.key = file.key;
+    listing.bytes = static_cast<uint64_t>(file.status.st_size);
+    listing.modifiedTime = file.status.st_mtime;
+    EntryRead read = readEntry(open, file.key, EntryUse::Look);
+    if (read.state == EntryState::Absent) // removed meanwhile
+      continue;
+    listing.state = read.state;
+    listing.reason = std::move(read.reason);
+    if (read.entry)
+      listing.keyText = std::move(read.entry->keyText);
     listings.push_back(std::move(listing));
   }
   return listings;
 }
 
-CacheCleared DiskCache::clear() const {
-  CacheCleared cleared;
-  if (path.empty())
-    return cleared;
-  for (const std::string &name : filesIn(path)) {
-    const bool isOurs =
-        isKey(name.substr(0, std::min(keyLength, name.size()))) || name.rfind("compiler", 0) == 0;
-    const bool isEntry = endsWith(name, entrySuffix);
-    if (!isOurs ||
-        !(isEntry || endsWith(name, ".lock") || endsWith(name, ".tmp") || name == "compiler"))
-      continue;
-    struct stat status;
-    const std::string file = path + "/" + name;
-    const uint64_t bytes =
-        stat(file.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
-    if (std::remove(file.c_str()) == 0 && isEntry) { // an empty folder in an entry's place goes too
-      ++cleared.entries;
-      cleared.bytes += bytes;
-    }
+CacheCounters DiskCache::counters() {
+  OpenFolder open(path);
+  if (!open.isOpen())
+    return {};
+  CacheCounters now = readCounters(open).value_or(CacheCounters());
+  now.entries = now.bytes = 0;
+  for (const EntryFile &file : entryFiles(open)) {
+    ++now.entries;
+    now.bytes += static_cast<uint64_t>(file.status.st_size);
   }
-  return cleared;
+  return now;
+}
+
+void DiskCache::countMiss(EntryState found) {
+  count({.misses = 1, .refused = found == EntryState::Absent ? 0u : 1u});
+}
+
+void DiskCache::count(const CacheCounters &more) {
+  {
+    const std::lock_guard lock(mutex);
+    untold.hits += more.hits;
+    untold.misses += more.misses;
+    untold.refused += more.refused;
+    if (std::chrono::steady_clock::now() - toldAt < tellEvery)
+      return;
+  }
+  if (const OpenFolder open(path); open.isOpen())
+    tell(open, {});
+}
+
+/// Adds what happened to the folder's counters. A folder that has none yet is counted first.
+void DiskCache::tell(const OpenFolder &open, const CacheCounters &more) {
+  if (!open.distrust().empty())
+    return;
+  CacheCounters added = more;
+  {
+    const std::lock_guard lock(mutex);
+    added.hits += untold.hits;
+    added.misses += untold.misses;
+    added.refused += untold.refused;
+    untold = {};
+    toldAt = std::chrono::steady_clock::now();
+  }
+  const bool isNew = !readCounters(open);
+  CacheCounters there;
+  if (isNew) {
+    added.entries = added.bytes = 0; // what was stored is among what is there
+    there = counters();
+  }
+  (void)changeCounters(open, [&](CacheCounters &now) {
+    now.entries += added.entries + there.entries;
+    now.bytes += added.bytes + there.bytes;
+    now.hits += added.hits;
+    now.misses += added.misses;
+    now.stores += added.stores;
+    now.evictions += added.evictions;
+    now.refused += added.refused;
+  });
 }
 
 } // namespace nysjit

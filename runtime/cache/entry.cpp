@@ -14,6 +14,7 @@ constexpr char magic[] = "nysjitce";
 constexpr size_t magicBytes = 8;
 constexpr size_t sectionCount = 5;
 constexpr size_t headerBytes = magicBytes + 8 + 8 * sectionCount;
+static_assert(headerBytes == entryHeaderBytes);
 constexpr size_t checksumBytes = 16;
 
 template <typename T> void append(std::string &bytes, T number) {
@@ -50,8 +51,8 @@ std::string entryToBytes(const CacheEntry &entry) {
 }
 
 std::optional<CacheEntry> entryFromBytes(std::string_view bytes) {
-  if (bytes.size() < headerBytes + checksumBytes || bytes.substr(0, magicBytes) != magic ||
-      read(bytes, magicBytes, 4) != entryFormat || read(bytes, magicBytes + 4, 4) != sectionCount)
+  if (bytes.size() < headerBytes + checksumBytes || claimedFormat(bytes) != entryFormat ||
+      read(bytes, magicBytes + 4, 4) != sectionCount)
     return std::nullopt;
   const size_t end = bytes.size() - checksumBytes;
   if (checksum(bytes.substr(0, end)) != bytes.substr(end))
@@ -70,6 +71,18 @@ std::optional<CacheEntry> entryFromBytes(std::string_view bytes) {
   if (offset != end)
     return std::nullopt;
   return entry;
+}
+
+uint32_t claimedFormat(std::string_view bytes) {
+  return bytes.size() >= magicBytes + 4 && bytes.substr(0, magicBytes) == magic
+             ? static_cast<uint32_t>(read(bytes, magicBytes, 4))
+             : 0;
+}
+
+std::optional<uint64_t> keyTextBytes(std::string_view header) {
+  if (header.size() < headerBytes || claimedFormat(header) != entryFormat)
+    return std::nullopt;
+  return read(header, magicBytes + 8, 8);
 }
 
 } // namespace nysjit

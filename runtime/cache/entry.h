@@ -12,7 +12,7 @@ namespace nysjit {
 
 /// Changes when the layout of the file or the meaning of a section changes; it is part of the key,
 /// too.
-constexpr uint32_t entryFormat = 2;
+constexpr uint32_t entryFormat = 3;
 
 struct CacheEntry {
   std::string keyText;  // what the key is the hash of
@@ -25,5 +25,13 @@ struct CacheEntry {
 std::string entryToBytes(const CacheEntry &entry);
 /// Nothing if the bytes are damaged in any way or of another format.
 std::optional<CacheEntry> entryFromBytes(std::string_view bytes);
+
+/// The format that the first bytes of a file claim; 0 if they are no entry's.
+uint32_t claimedFormat(std::string_view bytes);
+
+/// Where an entry's key text lies, by its first `entryHeaderBytes` bytes. Nothing if they are no
+/// header of this format. Whether the text is whole, its hash says.
+constexpr size_t entryHeaderBytes = 56;
+std::optional<uint64_t> keyTextBytes(std::string_view header);
 
 } // namespace nysjit

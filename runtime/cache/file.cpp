@@ -1,23 +1,43 @@
-// The lock's file is removed by its holder, so that a cache has no litter. One who waited for it
-// finds that the file it locked has lost its name and starts again with the new one.
+// open, pread, readdir. A network file system says ESTALE of a file that was replaced on another
+// machine meanwhile: opened once more it is there.
 #include "runtime/cache/file.h"
+#include "runtime/cache/trust.h"
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <cstdlib>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace nysjit {
 
+namespace {
+
 // O_NONBLOCK: what is not a regular file is refused later, but a FIFO would not let open() return.
-OpenFile::OpenFile(const std::string &path)
-    : file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) {
+constexpr int readingFlags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+/// openat, tried again where that may help.
+int openAgain(int folder, const char *name, int flags) {
+  int file = -1;
+  int tries = 0;
+  while ((file = ::openat(folder, name, flags)) < 0 &&
+         (errno == EINTR || (errno == ESTALE && ++tries < 4))) {
+  }
+  return file;
+}
+
+} // namespace
+
+OpenFile::OpenFile(const std::string &path) { open(AT_FDCWD, path, readingFlags); }
+
+OpenFile::OpenFile(int folder, const std::string &name) {
+  open(folder, name, readingFlags | O_NOFOLLOW);
+}
+
+void OpenFile::open(int folder, const std::string &name, int flags) {
+  file = openAgain(folder, name.c_str(), flags);
   error = file < 0 ? errno : 0;
 }
 
@@ -25,6 +45,8 @@ OpenFile::~OpenFile() {
   if (file >= 0)
     close(file);
 }
+
+int OpenFile::release() { return std::exchange(file, -1); }
 
 std::string OpenFile::failure() const { return error ? std::strerror(error) : "a shorter file"; }
 
@@ -46,8 +68,11 @@ bool OpenFile::readAt(uint64_t offset, void *bytes, size_t count) {
 
 std::optional<std::string> OpenFile::readAll(uint64_t atMost) {
   struct stat status;
-  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode) ||
-      static_cast<uint64_t>(status.st_size) > atMost) {
+  if (fstat(file, &status) != 0) {
+    error = errno;
+    return std::nullopt;
+  }
+  if (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) > atMost) {
     error = EINVAL;
     return std::nullopt;
   }
@@ -57,64 +82,65 @@ std::optional<std::string> OpenFile::readAll(uint64_t atMost) {
   return bytes;
 }
 
-bool makeFolders(const std::string &path) {
+OpenFolder::OpenFolder(const std::string &path) {
+  struct stat status;
+  folder = openAgain(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  error = folder < 0 ? errno : 0;
+  if (folder >= 0 && fstat(folder, &status) != 0) {
+    error = errno;
+    close(std::exchange(folder, -1));
+  }
+  if (folder >= 0)
+    reason = whyNotTrusted(status);
+}
+
+OpenFolder::~OpenFolder() {
+  if (folder >= 0)
+    close(folder);
+}
+
+std::vector<std::string> OpenFolder::names() {
+  std::vector<std::string> found;
+  const int reading = openAgain(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *const open = reading >= 0 ? fdopendir(reading) : nullptr;
+  error = open ? 0 : errno;
+  if (!open) {
+    if (reading >= 0)
+      close(reading);
+    return found;
+  }
+  errno = 0;
+  while (const dirent *file = readdir(open)) {
+    const std::string name = file->d_name;
+    if (name != "." && name != "..")
+      found.push_back(name);
+    errno = 0;
+  }
+  error = errno;
+  closedir(open);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+void OpenFolder::flush() const {
+  const int reading = openAgain(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (reading < 0)
+    return;
+  (void)fsync(reading); // a name that is lost is a miss
+  close(reading);
+}
+
+int makeFolders(const std::string &path, mode_t mode) {
   struct stat status;
   if (stat(path.c_str(), &status) == 0)
-    return S_ISDIR(status.st_mode);
+    return S_ISDIR(status.st_mode) ? 0 : ENOTDIR;
+  if (errno != ENOENT)
+    return errno;
   const size_t slash = path.find_last_of('/');
-  if (slash != std::string::npos && slash > 0 && !makeFolders(path.substr(0, slash)))
-    return false;
-  return mkdir(path.c_str(), 0700) == 0 || errno == EEXIST;
-}
-
-bool replaceFile(const std::string &path, std::string_view bytes) {
-  std::string aside = path + ".XXXXXX.tmp";
-  const int file = mkostemps(aside.data(), 4, O_CLOEXEC);
-  if (file < 0)
-    return false;
-  bool written = true;
-  while (written && !bytes.empty()) {
-    const ssize_t count = write(file, bytes.data(), bytes.size());
-    written = count > 0 || (count < 0 && errno == EINTR);
-    bytes.remove_prefix(count > 0 ? static_cast<size_t>(count) : 0);
-  }
-  written = close(file) == 0 && written;
-  if (written && rename(aside.c_str(), path.c_str()) == 0)
-    return true;
-  unlink(aside.c_str());
-  return false;
-}
-
-FileLock::FileLock(const std::string &lockPath, int timeoutMs) : path(lockPath) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(timeoutMs);
-  while (true) {
-    const int opened = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (opened < 0)
-      return;
-    int locked;
-    while ((locked = flock(opened, LOCK_EX | LOCK_NB)) != 0 &&
-           (errno == EINTR || errno == EWOULDBLOCK) && Clock::now() < deadline)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    struct stat mine;
-    struct stat named;
-    if (locked == 0 && fstat(opened, &mine) == 0 && stat(path.c_str(), &named) == 0 &&
-        mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
-      file = opened;
-      return;
-    }
-    close(opened);
-    if (locked != 0) // held for too long, or a file system without locks
-      return;
-  }
-}
-
-FileLock::~FileLock() {
-  if (file < 0)
-    return;
-  unlink(path.c_str());
-  flock(file, LOCK_UN); // a forked child may hold a copy of the open file
-  close(file);
+  if (slash != std::string::npos && slash > 0)
+    if (const int error = makeFolders(path.substr(0, slash), mode))
+      return error;
+  return mkdir(path.c_str(), mode) == 0 || errno == EEXIST ? 0 : errno;
 }
 
 } // namespace nysjit

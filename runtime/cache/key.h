@@ -1,29 +1,39 @@
-// Cache keys. The key text says all that a program's binary depends on; the key is its 128-bit hash
-// and names the entry.
+// Cache keys. A program is known by what was asked for, the request, and by who made it, the maker.
+// The key text says both, a line a fact; the key is its 128-bit hash and names the entry.
 #pragma once
-#include "runtime/base/result.h"
 #include "runtime/device/cpu_identity.h"
 #include "runtime/spec/request.h"
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace nysjit {
 
 /// XXH3-128 as 32 hex digits.
 std::string hashHex(std::string_view bytes);
 
-/// One line a fact: format, spec, config, target, the CPU for a native target, the assembler for a
-/// GPU, the compiler's build id.
-std::string cacheKeyText(const ProgramRequest &request, const CpuIdentity &cpu,
-                         const std::string &compilerId, const std::string &assemblerId = "none");
+/// All that a binary depends on beside the request. Each is known without running the compiler.
+struct ProgramMaker {
+  std::string compiler;           // the worker's build id
+  std::string llvm;               // llvmIdentity of the worker
+  std::string assembler = "none"; // toolIdentity of ptxas; of a GPU's program alone
+};
 
-/// What tells one build of an executable from another, without running it: its ELF build id, else a
-/// hash of the file.
-Result<std::string> buildId(const std::string &path);
+struct ProgramKey {
+  std::string request; // lines "spec", "config", "target", and for cpu:native "cpu"
+  std::string maker;   // lines "format", "compiler", "llvm", and for a GPU "assembler"
+  std::string text;    // both
+  std::string hash;    // of the text: the key
+};
 
-/// The same for a program that may be large and without a build id, as ptxas is: a hash of its size
-/// and time, of its build id if it has one, and of all of it if it is as short as a script.
-Result<std::string> toolIdentity(const std::string &path);
+ProgramKey programKey(const ProgramRequest &request, const CpuIdentity &cpu,
+                      const ProgramMaker &maker);
+
+/// The text's lines by their first word, in order: {"spec", "{…}"}.
+std::vector<std::pair<std::string, std::string>> keyTextLines(const std::string &keyText);
+/// One of them; "" if it is not there.
+std::string keyTextLine(const std::string &keyText, const std::string &word);
 
 } // namespace nysjit

@@ -95,8 +95,21 @@ void addCache(CLI::App &app, Given &given) {
   show->add_option("KEY", given.key, "the entry's key, as `nysjit cache list` prints it")
       ->required();
   CLI::App *verify = cache->add_subcommand("verify", "read every entry and check it");
+  CLI::App *whyMiss = cache->add_subcommand(
+      "why-miss", "say whether `nysjit compile` with these arguments would find its program, and "
+                  "if not what differs from the nearest entry");
+  addSpec(whyMiss, given);
+  CLI::App *gc = cache->add_subcommand(
+      "gc", "remove what killed processes left, and the entries that were not used for longest "
+            "while there are too many");
+  gc->add_option("--max-bytes", given.maxBytes,
+                 "of all entries, default $NYSJIT_CACHE_MAX_BYTES, else 2147483648; 0: no limit")
+      ->type_name("N");
+  gc->add_option("--max-entries", given.maxEntries,
+                 "default $NYSJIT_CACHE_MAX_ENTRIES, else 20000; 0: no limit")
+      ->type_name("N");
   CLI::App *clear = cache->add_subcommand("clear", "remove all entries");
-  for (CLI::App *action : {list, show, verify, clear})
+  for (CLI::App *action : {list, show, verify, whyMiss, gc, clear})
     addJson(action, given);
 }
 
@@ -112,11 +125,13 @@ Result<Options> optionsOf(const CLI::App &app, const Given &given) {
     return argumentError("command", "compile, run, devices or cache", "nothing");
   using Action = CacheOptions::Action;
   const CLI::App *cache = app.get_subcommand("cache");
-  const Action action = cache->got_subcommand("show")     ? Action::Show
-                        : cache->got_subcommand("verify") ? Action::Verify
-                        : cache->got_subcommand("clear")  ? Action::Clear
-                                                          : Action::List;
-  return Options{CacheOptions{action, given.key}};
+  const Action action = cache->got_subcommand("show")       ? Action::Show
+                        : cache->got_subcommand("verify")   ? Action::Verify
+                        : cache->got_subcommand("why-miss") ? Action::WhyMiss
+                        : cache->got_subcommand("gc")       ? Action::Collect
+                        : cache->got_subcommand("clear")    ? Action::Clear
+                                                            : Action::List;
+  return cacheOptions(given, action);
 }
 
 } // namespace

@@ -37,13 +37,6 @@ std::string kernelLines(const json &kernels) {
   return text;
 }
 
-/// Where programs are compiled, not run: no device is opened.
-ContextOptions contextFor(const Target &target) {
-  return {.threads = 1,
-          .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
-          .isForCompiling = true};
-}
-
 /// What a stage takes beside the compiler, before anything is compiled.
 Status checkTools(const CompileOptions &options) {
   const bool isSass = options.emit == "sass";
@@ -57,7 +50,7 @@ Status checkTools(const CompileOptions &options) {
 /// The program by the cache or the compiler, as `run` would get it.
 Result<Reply> compileProgram(const ProgramRequest &request,
                              const std::optional<OutputFile> &output) {
-  RuntimeContext context(contextFor(request.target));
+  RuntimeContext context(contextForCompiling(request.target));
   Result<PreparedProgram> prepared = prepare(context, request);
   NYSJIT_RETURN_IF_ERROR(prepared);
   const LoadedProgram &program = *prepared->program;
@@ -95,7 +88,7 @@ Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &
     NYSJIT_RETURN_IF_ERROR(bytes);
     stage.fromBytes = std::move(*bytes);
   }
-  RuntimeContext context(contextFor(request.target));
+  RuntimeContext context(contextForCompiling(request.target));
   Progress progress(compilingText(request));
   Result<StageReply> answer = context.compileStage(stage);
   NYSJIT_RETURN_IF_ERROR(answer);

@@ -27,6 +27,8 @@ struct Given {
   Text threads;
   Text async;
   Text seed;
+  Text maxBytes; // of cache gc
+  Text maxEntries;
   std::vector<std::string> from;
   bool check = false;
   bool json = false;
@@ -38,5 +40,6 @@ std::string inQuotes(const std::string &text);
 /// Converts and checks all values; an Error names the flag.
 Result<Options> compileOptions(const Given &given);
 Result<Options> runOptions(const Given &given);
+Result<Options> cacheOptions(const Given &given, CacheOptions::Action action);
 
 } // namespace nysjit::cli

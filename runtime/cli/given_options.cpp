@@ -50,6 +50,17 @@ Result<std::optional<float>> finiteFloat(const char *flag, const Text &value) {
   return argumentError(flag, "a finite number", inQuotes(*value));
 }
 
+Result<std::optional<uint64_t>> limit(const char *flag, const Text &value) {
+  uint64_t number = 0;
+  if (!value)
+    return std::optional<uint64_t>();
+  const char *end = value->data() + value->size();
+  std::from_chars_result read = std::from_chars(value->data(), end, number);
+  if (read.ec == std::errc() && read.ptr == end)
+    return std::optional(number);
+  return argumentError(flag, "an integer, 0 (no limit) or more", inQuotes(*value));
+}
+
 /// "a, b or c"
 std::string alternatives(const std::vector<std::string> &names) {
   std::string text = names[0];
@@ -203,6 +214,21 @@ Result<Options> runOptions(const Given &given) {
   options.repeat = *repeat;
   options.threads = *threads;
   options.check = given.check;
+  return Options{options};
+}
+
+Result<Options> cacheOptions(const Given &given, CacheOptions::Action action) {
+  CacheOptions options{
+      .action = action, .key = given.key, .spec = given.spec, .config = given.config};
+  Result<Target> parsed = target(given.target);
+  NYSJIT_RETURN_IF_ERROR(parsed);
+  Result<std::optional<uint64_t>> bytes = limit("--max-bytes", given.maxBytes);
+  NYSJIT_RETURN_IF_ERROR(bytes);
+  Result<std::optional<uint64_t>> entries = limit("--max-entries", given.maxEntries);
+  NYSJIT_RETURN_IF_ERROR(entries);
+  options.target = *parsed;
+  options.maxBytes = *bytes;
+  options.maxEntries = *entries;
   return Options{options};
 }
 

@@ -41,9 +41,15 @@ struct RunOptions {
 struct DevicesOptions {};
 
 struct CacheOptions {
-  enum class Action { List, Show, Verify, Clear };
+  enum class Action { List, Show, Verify, WhyMiss, Collect, Clear };
   Action action = Action::List;
-  std::string key; // of Show
+  std::string key;  // of Show
+  std::string spec; // of WhyMiss, as are target and config: a path
+  Target target;
+  std::optional<std::string> config;
+  // of Collect; absent: the environment's, or the defaults; 0: no limit
+  std::optional<uint64_t> maxBytes;
+  std::optional<uint64_t> maxEntries;
 };
 
 /// --help or --version: a text for stdout, and nothing else to do.

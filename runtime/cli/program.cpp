@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstdio>
+
 namespace nysjit::cli {
 
 namespace {
@@ -49,14 +51,25 @@ Error namedByFlag(Error error) {
   return error;
 }
 
+ContextOptions contextForCompiling(const Target &target) {
+  return {.threads = 1,
+          .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
+          .isForCompiling = true};
+}
+
 std::string compilingText(const ProgramRequest &request) {
   return std::string("compiling ") + layoutName(request.spec.layout) + " for " +
          targetName(request.target);
 }
 
 Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request) {
-  Progress progress(compilingText(request));
-  return context.prepare(request);
+  Result<PreparedProgram> prepared = [&] {
+    Progress progress(compilingText(request));
+    return context.prepare(request);
+  }();
+  if (prepared && !prepared->cacheNote.empty())
+    std::fprintf(stderr, "nysjit: %s\n", prepared->cacheNote.c_str());
+  return prepared;
 }
 
 nlohmann::json parsed(const std::string &text) {

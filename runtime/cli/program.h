@@ -22,9 +22,12 @@ struct RequestFiles {
 Result<RequestFiles> readRequest(const std::string &specPath,
                                  const std::optional<std::string> &configPath);
 
+/// Where programs are compiled or looked for, not run: no device is opened.
+ContextOptions contextForCompiling(const Target &target);
+
 /// "compiling causal for cpu:native": what Progress says of it.
 std::string compilingText(const ProgramRequest &request);
-/// Loads or compiles the program; shows progress.
+/// Loads or compiles the program; shows progress, and why the cache was of no use where it was not.
 Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request);
 
 /// A text of the library's own as JSON.

@@ -1,0 +1,50 @@
+// Locks by file, between processes, threads and, where the file system can, machines.
+#pragma once
+#include "runtime/cache/file.h"
+
+#include <functional>
+#include <string>
+
+namespace nysjit {
+
+/// An exclusive lock by name in a folder. Given up when its process ends, however it ends. The file
+/// goes when it is given up.
+class FileLock {
+public:
+  /// Waits for the lock, at most `timeoutMs`: its holder may be stopped or out of reach. While it
+  /// waits it asks `isStillWanted`, at least each 100 ms, and goes without the lock at the first
+  /// no. Without the lock, and where files cannot be locked, isHeld is false.
+  FileLock(const OpenFolder &folder, const std::string &name, int timeoutMs,
+           const std::function<bool()> &isStillWanted = {});
+  ~FileLock();
+  FileLock(const FileLock &) = delete;
+  FileLock &operator=(const FileLock &) = delete;
+  bool isHeld() const { return file >= 0; }
+
+private:
+  bool tryOnce(int &waited);
+  std::string path;
+  int folder = -1;
+  int file = -1;
+};
+
+/// Says to `nysjit cache gc` in any process that an entry is in use, while it lives: its file open
+/// and locked shared.
+class InUse {
+public:
+  InUse() = default;
+  /// Takes the open file over. Nothing is held where files cannot be locked, nor where descriptors
+  /// are scarce: the host needs them more.
+  explicit InUse(int file);
+  ~InUse() { release(); }
+  InUse(InUse &&other) noexcept;
+  InUse &operator=(InUse &&other) noexcept;
+
+private:
+  void release();
+  int file = -1;
+  dev_t device = 0;
+  ino_t number = 0;
+};
+
+} // namespace nysjit

@@ -1,0 +1,118 @@
+// Each step's error is the whole's: on a network file system a full disk may be told by fsync or
+// by close, not by write.
+#include "runtime/cache/publish.h"
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <fcntl.h>
+#include <pthread.h>
+#include <random>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace nysjit {
+
+namespace {
+
+/// Six letters that no other writer has; which ones does not matter.
+std::string randomLetters() {
+  constexpr char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::random_device random;
+  std::string text;
+  for (int i = 0; i < 6; ++i)
+    text += letters[random() % (sizeof letters - 1)];
+  return text;
+}
+
+/// A file system may have no fsync; its close has to do.
+int flushFile(int file) {
+  while (fsync(file) != 0) {
+    if (errno == EINVAL || errno == ENOTSUP || errno == ENOSYS)
+      return 0;
+    if (errno != EINTR)
+      return errno;
+  }
+  return 0;
+}
+
+int renameOver(const OpenFolder &folder, const std::string &aside, const std::string &name) {
+  const int at = folder.descriptor();
+  for (int tries = 0; renameat(at, aside.c_str(), at, name.c_str()) != 0; ++tries) {
+    const int error = errno;
+    if (tries == 3)
+      return error;
+    // An empty folder in the file's place makes room.
+    if (error == EISDIR && unlinkat(at, name.c_str(), AT_REMOVEDIR) != 0)
+      return error;
+    if (error != EISDIR && error != ESTALE && error != EINTR)
+      return error;
+  }
+  return 0;
+}
+
+} // namespace
+
+NoSizeSignal::NoSizeSignal() {
+  sigset_t size;
+  sigset_t before;
+  sigset_t pending;
+  sigemptyset(&size);
+  sigaddset(&size, SIGXFSZ);
+  isBlockedHere =
+      pthread_sigmask(SIG_BLOCK, &size, &before) == 0 && sigismember(&before, SIGXFSZ) == 0;
+  wasPending = sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1;
+}
+
+NoSizeSignal::~NoSizeSignal() {
+  sigset_t size;
+  sigset_t pending;
+  sigemptyset(&size);
+  sigaddset(&size, SIGXFSZ);
+  if (!wasPending && sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1) {
+    const timespec now = {};
+    (void)sigtimedwait(&size, nullptr, &now);
+  }
+  if (isBlockedHere)
+    pthread_sigmask(SIG_UNBLOCK, &size, nullptr);
+}
+
+int writeWhole(int file, std::string_view bytes) {
+  const NoSizeSignal quiet;
+  while (!bytes.empty()) {
+    const ssize_t count = write(file, bytes.data(), bytes.size());
+    if (count < 0 && errno != EINTR)
+      return errno;
+    if (count == 0)
+      return ENOSPC;
+    bytes.remove_prefix(count > 0 ? static_cast<size_t>(count) : 0);
+  }
+  return 0;
+}
+
+int publishFile(const OpenFolder &folder, const std::string &name, std::string_view bytes) {
+  const int at = folder.descriptor();
+  std::string aside;
+  int file = -1;
+  for (int tries = 0; file < 0; ++tries) {
+    aside = name + "." + randomLetters() + asideSuffix;
+    file = openat(at, aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (file < 0 && (tries == 8 || (errno != EEXIST && errno != ESTALE && errno != EINTR)))
+      return errno;
+  }
+  (void)flock(file, LOCK_EX | LOCK_NB); // tells `nysjit cache gc` that its writer is alive
+  int error = writeWhole(file, bytes);
+  if (error == 0)
+    error = flushFile(file);
+  if (close(file) != 0 && errno != EINTR && error == 0)
+    error = errno;
+  if (error == 0)
+    error = renameOver(folder, aside, name);
+  if (error == 0)
+    folder.flush();
+  else
+    (void)unlinkat(at, aside.c_str(), 0);
+  return error;
+}
+
+} // namespace nysjit
