@@ -58,8 +58,8 @@ public:
   const std::string &folder() const { return path; }
   /// The same where it may be written into, else "".
   std::string trustedFolder() const;
-  /// The folder's own state: Absent where nothing is wrong with it, there or not; else NotTrusted or
-  /// Unreadable with the reason.
+  /// The folder's own state: Absent where nothing is wrong with it, there or not, else NotTrusted
+  /// or Unreadable with the reason.
   EntryRead folderState() const;
 
   /// The entry, if it is there, whole, trusted and made from exactly this key text. A hit

@@ -40,15 +40,18 @@ FileLock::FileLock(const OpenFolder &open, const std::string &name, int timeoutM
 /// True if the lock is held now. Else why not: EWOULDBLOCK where another holds it.
 bool FileLock::tryOnce(int &error) {
   while (true) {
-    const int opened =
-        openat(folder, path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    int opened = openat(folder, path.c_str(), flags | O_EXCL, 0600);
+    const bool isMine = opened >= 0;
+    if (!isMine && errno == EEXIST)
+      opened = openat(folder, path.c_str(), flags, 0600);
     if (opened < 0) {
       error = errno == ESTALE || errno == EINTR ? EWOULDBLOCK : errno;
       return false;
     }
     if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
       error = errno == EINTR || errno == ESTALE ? EWOULDBLOCK : errno;
-      if (error != EWOULDBLOCK) // a file system without locks: nobody holds it
+      if (isMine && error != EWOULDBLOCK) // a file system without locks
         (void)unlinkat(folder, path.c_str(), 0);
       close(opened);
       return false;

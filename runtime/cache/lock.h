@@ -22,7 +22,7 @@ public:
   bool isHeld() const { return file >= 0; }
 
 private:
-  bool tryOnce(int &waited);
+  bool tryOnce(int &error);
   std::string path;
   int folder = -1;
   int file = -1;
