@@ -114,19 +114,19 @@ LoadedProgram::Resources RuntimeContext::resources() {
 
 /// Without a compiler the programs of the one that filled the cache are as good, and so are those
 /// of its assembler where there is none here either.
-Result<ProgramMaker> RuntimeContext::maker(const Target &target) {
+ProgramMaker RuntimeContext::maker(const Target &target) {
   const bool isHere = findCompiler().ok();
   ProgramMaker maker = isHere ? compiler : disk.lastMaker();
-  if (target.isCuda() && (isHere || !ptxas().path.empty()))
+  const bool isAssembledHere =
+      isHere || options.device == DeviceKind::PtxEmulator || !ptxas().path.empty();
+  if (target.isCuda() && isAssembledHere)
     maker.assembler = ptxas().identity;
   return maker;
 }
 
 Result<ProgramKey> RuntimeContext::keyOf(const ProgramRequest &request) {
   NYSJIT_RETURN_IF_ERROR(checkRuns(request.target));
-  Result<ProgramMaker> made = maker(request.target);
-  NYSJIT_RETURN_IF_ERROR(made);
-  return programKey(request, hostCpu(), *made);
+  return programKey(request, hostCpu(), maker(request.target));
 }
 
 /// Looks into one source. With Whole the preparation has its program; otherwise the note says what
@@ -184,6 +184,13 @@ Result<StageReply> RuntimeContext::compileStage(const StageRequest &request) {
   return StageReply{std::move(reply->header), std::move(reply->blobs)};
 }
 
+/// For machines without a compiler. A CPU's program says nothing of the assembler: the last stays.
+void RuntimeContext::rememberMaker(const Target &target) {
+  ProgramMaker made = compiler;
+  made.assembler = target.isCuda() ? ptxas().identity : disk.lastMaker().assembler;
+  disk.rememberMaker(made);
+}
+
 Result<PreparedProgram> RuntimeContext::compile(const ProgramKey &key,
                                                 const ProgramRequest &request,
                                                 const CacheLimits &limits) {
@@ -213,8 +220,8 @@ Result<PreparedProgram> RuntimeContext::compile(const ProgramKey &key,
                            reported(reply->header, "stages_ms").dump()};
   if (const std::string failure = disk.store(key.hash, entry, limits); !failure.empty())
     prepared.cacheNote = failure;
-  else if (Result<ProgramMaker> made = maker(request.target))
-    disk.rememberMaker(*made);
+  else
+    rememberMaker(request.target);
   return prepared;
 }
 

@@ -98,7 +98,8 @@ private:
   Status checkRuns(const Target &target);
   LoadedProgram::Resources resources();
   Result<PreparedProgram> find(const ProgramRequest &request);
-  Result<ProgramMaker> maker(const Target &target);
+  ProgramMaker maker(const Target &target);
+  void rememberMaker(const Target &target);
   Status findCompiler();
   Result<Message> ask(const StageRequest &request);
   EntryState findIn(const Source &from, const ProgramKey &key, const ProgramRequest &request,

@@ -125,7 +125,7 @@ CacheRemoved DiskCache::collect(const OpenFolder &open, const CacheLimits &limit
   // One at a time: two would remove twice as much. After a store the other's work will do.
   const bool isAsked = kept.empty();
   const FileLock one(open, collectLock, isAsked ? collectWaitMs : 0);
-  if (!one.isHeld() && !isAsked)
+  if (one.isAnothers() && !isAsked)
     return {};
   CacheRemoved removed;
   OpenFolder folder(path);

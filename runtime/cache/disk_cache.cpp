@@ -146,7 +146,8 @@ ProgramMaker DiskCache::lastMaker() const {
   const std::string text = open.isOpen() ? readTrusted(open, makerFile) : "";
   maker.compiler = keyTextLine(text, "compiler");
   maker.llvm = keyTextLine(text, "llvm");
-  maker.assembler = keyTextLine(text, "assembler");
+  if (std::string assembler = keyTextLine(text, "assembler"); !assembler.empty())
+    maker.assembler = std::move(assembler);
   return maker;
 }
 

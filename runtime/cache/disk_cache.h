@@ -80,7 +80,7 @@ public:
                                  const std::function<bool()> &isStillWanted) const;
 
   /// The maker whose programs the folder holds, for a machine where the compiler itself is absent;
-  /// its fields "" if not known.
+  /// `compiler` "" if not known.
   ProgramMaker lastMaker() const;
   void rememberMaker(const ProgramMaker &maker) const;
 

@@ -30,7 +30,9 @@ FileLock::FileLock(const OpenFolder &open, const std::string &name, int timeoutM
   // costs next to nothing.
   for (int pauseMs = 1; folder >= 0; pauseMs = std::min(2 * pauseMs, maxPauseMs)) {
     int error = 0;
-    if (tryOnce(error) || error != EWOULDBLOCK || Clock::now() >= deadline ||
+    const bool isHere = tryOnce(error);
+    anothers = !isHere && error == EWOULDBLOCK;
+    if (isHere || error != EWOULDBLOCK || Clock::now() >= deadline ||
         (isStillWanted && !isStillWanted()))
       return;
     std::this_thread::sleep_for(std::chrono::milliseconds(pauseMs));

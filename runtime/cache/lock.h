@@ -20,9 +20,12 @@ public:
   FileLock(const FileLock &) = delete;
   FileLock &operator=(const FileLock &) = delete;
   bool isHeld() const { return file >= 0; }
+  /// Whether another held it to the last.
+  bool isAnothers() const { return anothers; }
 
 private:
   bool tryOnce(int &error);
+  bool anothers = false;
   std::string path;
   int folder = -1;
   int file = -1;

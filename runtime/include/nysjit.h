@@ -141,9 +141,11 @@ typedef struct nysjit_context_options {
   size_t size; /* sizeof(nysjit_context_options) */
 
   /* Where compiled programs are kept. NULL: $NYSJIT_CACHE_DIR, else $XDG_CACHE_HOME/nysjit, else
-   * ~/.cache/nysjit. It is made when first needed. Programs in it are run, so it must be as
-   * trustworthy as the program that uses it. A folder that cannot be written is no error: each
-   * context then compiles anew. "" keeps nothing on disk. */
+   * ~/.cache/nysjit. It is made when first needed. Programs in it are run, so what another user
+   * than this one or root could have written is not loaded, and such a folder not written into. A
+   * folder that cannot be used is no error: each context then compiles anew. At most 2 GiB and
+   * 20000 entries are kept, or $NYSJIT_CACHE_MAX_BYTES and $NYSJIT_CACHE_MAX_ENTRIES (0: no limit).
+   * "" keeps nothing on disk. */
   const char *cache_dir;
 
   /* The compiler worker's executable. NULL: $NYSJIT_COMPILER, else nysjit-compiler beside this

@@ -89,6 +89,7 @@ TEST_F(Disk, another_keys_entry_in_the_place_is_a_miss) {
   CacheEntry entry = sampleEntry();
   entry.keyText += "x"; // its checksum is right
   EXPECT_EQ(stateWith(entryToBytes(entry)), EntryState::Damaged);
+  EXPECT_EQ(cache.read(key.hash).reason, "another key's");
   EXPECT_TRUE(cache.keyTexts().empty());
 }
 

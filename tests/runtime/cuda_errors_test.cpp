@@ -174,6 +174,24 @@ TEST_F(Cuda, the_disk_holds_a_program_for_each_assembler) {
   expectRight();
 }
 
+TEST_F(Cuda, without_compiler_and_assembler_those_of_the_one_who_filled_the_disk_are_as_good) {
+  std::string key;
+  {
+    writeTool("ptxas");
+    const ScopedSetting tool("NYSJIT_PTXAS", folder / "ptxas");
+    openDevice("cuda");
+    ASSERT_EQ(prepareFor(), NYSJIT_OK) << message();
+    key = info().key;
+    openDevice("cpu");
+    ASSERT_EQ(prepareFor(), NYSJIT_OK) << message(); // a CPU's program says nothing of ptxas
+  }
+  openDevice("cuda", "/absent/compiler");
+  setenv("NYSJIT_PTXAS", "/absent/ptxas", 1);
+  ASSERT_EQ(prepareFor(), NYSJIT_OK) << message();
+  EXPECT_STREQ(info().cache, "disk");
+  EXPECT_EQ(info().key, key);
+}
+
 TEST_F(Cuda, the_emulators_default_target_is_the_least) {
   openDevice("ptx-emulator");
   ASSERT_EQ(prepareFor(), NYSJIT_OK) << message();

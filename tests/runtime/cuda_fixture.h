@@ -30,7 +30,7 @@ protected:
     FakeRuntime::TearDown();
     cuCtxSetCurrent(nullptr);
   }
-  void openDevice(const char *device) {
+  void openDevice(const char *device, const char *compiler = FAKE_WORKER) {
     nysjit_program_release(program);
     program = nullptr;
     nysjit_context_destroy(context);
@@ -39,7 +39,7 @@ protected:
     options.size = sizeof options;
     const std::string cache = folder / "cache";
     options.cache_dir = cache.c_str();
-    options.compiler = FAKE_WORKER;
+    options.compiler = compiler;
     options.device = device;
     ASSERT_EQ(nysjit_context_create(&options, &context), NYSJIT_OK) << nysjit_last_error();
   }
