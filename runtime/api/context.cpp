@@ -218,8 +218,8 @@ Result<PreparedProgram> RuntimeContext::compile(const ProgramKey &key,
   }
   PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0,
                            reported(reply->header, "stages_ms").dump()};
-  if (const std::string failure = disk.store(key.hash, entry, limits); !failure.empty())
-    prepared.cacheNote = failure;
+  if (const Status stored = disk.store(key.hash, entry, limits); !stored)
+    prepared.cacheNote = stored.error().message;
   else
     rememberMaker(request.target);
   return prepared;
@@ -282,8 +282,8 @@ Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
     prepared->compileMs = whole.ms();
     if (!note.empty())
       prepared->cacheNote = key->hash + " in the cache is " + note + ": compiled anew";
-    else if (!prepared->cacheNote.empty() && !disk.folder().empty())
-      prepared->cacheNote = "the cache " + disk.folder() + " keeps nothing: " + prepared->cacheNote;
+    if (disk.folder().empty()) // as was asked for
+      prepared->cacheNote = "";
   }
   return prepared;
 }

@@ -107,27 +107,30 @@ std::vector<std::string> DiskCache::keyTexts() const {
   return texts;
 }
 
-std::string DiskCache::store(const std::string &key, const CacheEntry &entry,
-                             const CacheLimits &limits) {
+Status DiskCache::store(const std::string &key, const CacheEntry &entry,
+                        const CacheLimits &limits) {
+  const auto failed = [this](const std::string &reason) {
+    return Error::mismatch(ErrorKind::Io, path, "a cache folder that can be written", reason);
+  };
   if (path.empty())
-    return "no cache folder";
+    return failed("none");
   if (const int error = makeFolders(path, mode))
-    return std::strerror(error);
+    return failed(std::strerror(error));
   const OpenFolder open(path);
   if (!open.isOpen())
-    return std::strerror(open.errorNumber());
+    return failed(std::strerror(open.errorNumber()));
   if (!open.distrust().empty())
-    return open.distrust();
+    return failed(open.distrust());
   const std::string bytes = entryToBytes(entry);
   if (const int error = publishFile(open, key + entrySuffix, bytes))
-    return std::strerror(error);
+    return failed(std::strerror(error));
   tell(open, {.entries = 1, .bytes = bytes.size(), .stores = 1});
   // A scan of the folder only where the counters say that it is too large, or say nothing.
   const std::optional<CacheCounters> now = readCounters(open);
   if (!now || (limits.entries != 0 && now->entries > limits.entries) ||
       (limits.bytes != 0 && now->bytes > limits.bytes))
     (void)collect(open, limits, key);
-  return "";
+  return {};
 }
 
 std::unique_ptr<FileLock> DiskCache::lock(const std::string &key, int timeoutMs,

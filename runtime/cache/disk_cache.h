@@ -70,8 +70,9 @@ public:
   EntryRead read(const std::string &key) const;
   /// A program that was not found is to be compiled; what was found instead, for the counters.
   void countMiss(EntryState found);
-  /// "", or why it could not be written. Old entries go where the cache has grown over its limits.
-  std::string store(const std::string &key, const CacheEntry &entry, const CacheLimits &limits);
+  /// Io if it could not be written: `where` is the folder, `found` the reason. Old entries go where
+  /// the cache has grown over its limits.
+  Status store(const std::string &key, const CacheEntry &entry, const CacheLimits &limits);
   /// Marks an entry as in use.
   InUse use(const std::string &key) const;
   /// Held by the one who compiles `key`; others wait in here, as FileLock's constructor says. Null

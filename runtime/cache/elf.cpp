@@ -98,14 +98,21 @@ ElfLinks elfLinks(OpenFile &file) {
         return entry.d_un.d_val;
     return 0;
   };
-  // Of the names only those that are asked for: a program's table of names may be large.
+  // Of the names only those that are asked for: a program's table of names may be large. They tend
+  // to lie side by side, so a read serves several.
   const uint64_t names = offsetOf(segments, valueOf(DT_STRTAB));
+  const uint64_t namesBytes = valueOf(DT_STRSZ);
+  std::string window;
+  uint64_t windowStart = 0;
   const auto nameAt = [&](uint64_t offset) -> std::string {
-    char text[1024] = {};
-    if (names == 0 || offset >= valueOf(DT_STRSZ))
+    if (names == 0 || offset >= namesBytes)
       return "";
-    const uint64_t count = std::min<uint64_t>(sizeof text - 1, valueOf(DT_STRSZ) - offset);
-    return file.readAt(names + offset, text, count) ? text : "";
+    if (offset < windowStart || offset >= windowStart + window.size() ||
+        window.find('\0', offset - windowStart) == std::string::npos) {
+      window = bytesOf(file, names + offset, std::min<uint64_t>(1024, namesBytes - offset));
+      windowStart = offset;
+    }
+    return window.empty() ? "" : window.c_str() + (offset - windowStart);
   };
   ElfLinks links;
   for (const Elf64_Dyn &entry : entries)

@@ -60,43 +60,55 @@ std::string loadersPath(const std::string &library) {
   return bytes.substr(start, at + end.size() - 1 - start);
 }
 
-std::string libraryPath(const std::string &library, const ElfLinks &links,
-                        const std::string &origin) {
-  std::vector<std::string> folders;
+/// A build id, else a hash; "" if the file cannot be read.
+std::string identityOf(OpenFile &file) {
+  if (!file.isOpen())
+    return "";
+  if (std::string id = elfBuildId(file); !id.empty())
+    return id;
+  const std::optional<std::string> bytes = file.readAll(maxProgramBytes);
+  return bytes ? "hash " + hashHex(*bytes) : "";
+}
+
+/// Of the file that the loader would take for this name.
+std::string libraryIdentity(const std::string &library, const ElfLinks &links,
+                            const std::string &worker) {
   const std::string set = environmentSetting("LD_LIBRARY_PATH");
   const std::vector<std::string> given =
       set.empty() ? std::vector<std::string>() : split(set); // an empty part is this folder
+  std::vector<std::string> folders;
   if (links.isRunPath)
     folders = given;
-  for (const std::string &folder : links.folders)
+  for (const std::string &folder : links.folders) {
+    const std::string origin = folder.find('$') == std::string::npos ? "" : folderOf(worker);
     folders.push_back(replaced(replaced(folder, "${ORIGIN}", origin), "$ORIGIN", origin));
+  }
   if (!links.isRunPath)
     folders.insert(folders.end(), given.begin(), given.end());
   for (const std::string &folder : folders) {
-    const std::string path = (folder.empty() ? "." : folder) + "/" + library;
-    if (OpenFile(path).isOpen())
-      return path;
+    OpenFile file((folder.empty() ? "." : folder) + "/" + library);
+    if (std::string id = identityOf(file); !id.empty())
+      return id;
   }
-  if (std::string path = loadersPath(library); !path.empty())
-    return path;
+  std::vector<std::string> others = {loadersPath(library)};
   for (const char *folder : {"/lib64/", "/usr/lib64/", "/lib/", "/usr/lib/"})
-    if (OpenFile(folder + library).isOpen())
-      return folder + library;
-  return "";
+    others.push_back(folder + library);
+  for (const std::string &path : others) {
+    OpenFile file(path);
+    if (std::string id = identityOf(file); !id.empty())
+      return id;
+  }
+  return "absent";
 }
 
 } // namespace
 
 Result<std::string> buildId(const std::string &path) {
   OpenFile file(path);
-  if (!file.isOpen())
+  const std::string id = identityOf(file);
+  if (id.empty())
     return unreadable(path, file);
-  if (const std::string id = elfBuildId(file); !id.empty())
-    return "build-id " + id;
-  const std::optional<std::string> bytes = file.readAll(maxProgramBytes);
-  if (!bytes)
-    return unreadable(path, file);
-  return "hash " + hashHex(*bytes);
+  return id.starts_with("hash ") ? id : "build-id " + id;
 }
 
 std::string llvmIdentity(const std::string &worker) {
@@ -109,11 +121,7 @@ std::string llvmIdentity(const std::string &worker) {
   for (const std::string &library : links.libraries) {
     if (!library.starts_with("libLLVM") && !library.starts_with("libMLIR"))
       continue;
-    const std::string path = libraryPath(library, links, folderOf(worker));
-    Result<std::string> id = path.empty() ? Result<std::string>("absent") : buildId(path);
-    const std::string word = id ? *id : std::string("absent");
-    text += (text.empty() ? "" : ", ") + library + " " +
-            (word.starts_with("build-id ") ? word.substr(9) : word);
+    text += (text.empty() ? "" : ", ") + library + " " + libraryIdentity(library, links, worker);
   }
   return text.empty() ? "linked in" : text;
 }

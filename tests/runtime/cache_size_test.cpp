@@ -96,7 +96,7 @@ TEST_F(CacheSize, a_program_in_use_does_not_close_a_file_of_the_hosts) {
 TEST_F(CacheSize, a_store_over_the_limit_makes_room_and_keeps_its_own) {
   fill(20);
   const ProgramKey last = sampleKey(256);
-  ASSERT_EQ(cache.store(last.hash, sampleEntry(last), {0, 20}), "");
+  ASSERT_TRUE(cache.store(last.hash, sampleEntry(last), {0, 20}).ok());
   EXPECT_EQ(cache.find(last).state, EntryState::Whole);
   EXPECT_EQ(cache.counters().entries,
             18u); // a tenth below the limit, so that not every store scans
@@ -109,7 +109,7 @@ TEST_F(CacheSize, a_folder_without_counters_is_counted_first) {
   fill(5);
   std::filesystem::remove(folder / "counters");
   const ProgramKey last = sampleKey(256);
-  ASSERT_EQ(cache.store(last.hash, sampleEntry(last), {0, 4}), "");
+  ASSERT_TRUE(cache.store(last.hash, sampleEntry(last), {0, 4}).ok());
   EXPECT_EQ(cache.counters().entries, 4u);
 }
 

@@ -2,8 +2,8 @@
 // kernels of fake_kernels.c. For a cuda target it gives the same kernels a block and shared memory,
 // and PTX and cubin that a fake driver takes for them. Environment: FAKE_WORKER_COUNT, a file that
 // gets one byte a compile, FAKE_WORKER_LOG, one that gets its head_dim as a line, FAKE_WORKER_PID,
-// one that gets the process id, FAKE_WORKER_PTX, the PTX of a real one, and FAKE_WORKER_MODE: how it
-// misbehaves, see `misbehave`.
+// one that gets the process id, FAKE_WORKER_PTX, the PTX of a real one, and FAKE_WORKER_MODE: how
+// it misbehaves, see `misbehave`.
 #include "runtime/plan/plan.h"
 #include "runtime/worker/wire.h"
 #include "tests/runtime/temporary_folder.h"
