@@ -67,11 +67,9 @@ size_t removeLitter(OpenFolder &folder) {
   for (const std::string &name : folder.names()) {
     if (!name.ends_with(asideSuffix) && !name.ends_with(lockSuffix))
       continue;
-    const int file = openToLock(folder, name);
-    if (isLitter(folder, name, now, file))
+    const Descriptor file(openToLock(folder, name));
+    if (isLitter(folder, name, now, file.number()))
       removed += removeFile(folder, name) == 0;
-    if (file >= 0)
-      close(file);
   }
   return removed;
 }
@@ -92,8 +90,8 @@ void evict(const OpenFolder &folder, std::vector<EntryFile> files, const CacheLi
     if (!isOver(size, goal))
       return;
     const std::string name = oldest.key + entrySuffix;
-    const int file = openToLock(folder, name);
-    if (oldest.key == kept || holderOf(file) == Holder::Somebody) {
+    const Descriptor file(openToLock(folder, name));
+    if (oldest.key == kept || holderOf(file.number()) == Holder::Somebody) {
       ++removed.inUse;
     } else if (const int error = removeFile(folder, name)) {
       removed.failure = name + ": " + std::strerror(error);
@@ -104,8 +102,6 @@ void evict(const OpenFolder &folder, std::vector<EntryFile> files, const CacheLi
       --size.entries;
       size.bytes -= bytes;
     }
-    if (file >= 0)
-      close(file);
   }
 }
 

@@ -89,12 +89,11 @@ std::optional<CacheCounters> readCounters(const OpenFolder &folder) {
 }
 
 bool changeCounters(const OpenFolder &folder, const std::function<void(CacheCounters &)> &change) {
-  const int file = openat(folder.descriptor(), countersFile,
-                          O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
-  if (file < 0)
-    return false;
+  Descriptor opened(openat(folder.descriptor(), countersFile,
+                           O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
+  const int file = opened.number();
   bool isDone = false;
-  if (isOurs(file) && lockSoon(file)) {
+  if (file >= 0 && isOurs(file) && lockSoon(file)) {
     std::string text(rowBytes * std::size(rows), '\0');
     const ssize_t got = pread(file, text.data(), text.size(), 0);
     text.resize(got > 0 ? static_cast<size_t>(got) : 0);
@@ -105,7 +104,7 @@ bool changeCounters(const OpenFolder &folder, const std::function<void(CacheCoun
     isDone = pwrite(file, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
     (void)flock(file, LOCK_UN); // a forked child may hold a copy of the open file
   }
-  return close(file) == 0 && isDone;
+  return opened.closeNow() == 0 && isDone;
 }
 
 } // namespace nysjit

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <new>
 #include <unistd.h>
 
 namespace nysjit {
@@ -50,9 +51,14 @@ DiskCache::DiskCache(CacheFolder folder)
 
 DiskCache::~DiskCache() {
   const bool isAny = untold.hits + untold.misses + untold.refused != 0;
-  if (isAny && owner == getpid()) // else fork() made a copy of them
+  if (!isAny || owner != getpid()) // fork() made a copy of the parent's
+    return;
+  try {
     if (const OpenFolder open(path); open.isOpen())
       tell(open, {});
+  } catch (const std::bad_alloc &) {
+    // They are lost.
+  }
 }
 
 std::string DiskCache::trustedFolder() const {

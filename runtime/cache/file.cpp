@@ -8,6 +8,7 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <memory>
 #include <unistd.h>
 #include <utility>
 
@@ -29,6 +30,14 @@ int openAgain(int folder, const char *name, int flags) {
 }
 
 } // namespace
+
+Descriptor::~Descriptor() { (void)closeNow(); }
+
+int Descriptor::closeNow() {
+  const int closing = std::exchange(file, -1);
+  // Interrupted it is closed all the same.
+  return closing >= 0 && close(closing) != 0 && errno != EINTR ? errno : 0;
+}
 
 OpenFile::OpenFile(const std::string &path) { open(AT_FDCWD, path, readingFlags); }
 
@@ -102,7 +111,8 @@ OpenFolder::~OpenFolder() {
 std::vector<std::string> OpenFolder::names() {
   std::vector<std::string> found;
   const int reading = openAgain(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *const open = reading >= 0 ? fdopendir(reading) : nullptr;
+  const std::unique_ptr<DIR, int (*)(DIR *)> open(reading >= 0 ? fdopendir(reading) : nullptr,
+                                                  &closedir);
   error = open ? 0 : errno;
   if (!open) {
     if (reading >= 0)
@@ -110,14 +120,13 @@ std::vector<std::string> OpenFolder::names() {
     return found;
   }
   errno = 0;
-  while (const dirent *file = readdir(open)) {
+  while (const dirent *file = readdir(open.get())) {
     const std::string name = file->d_name;
     if (name != "." && name != "..")
       found.push_back(name);
     errno = 0;
   }
   error = errno;
-  closedir(open);
   std::sort(found.begin(), found.end());
   return found;
 }

@@ -10,6 +10,21 @@
 
 namespace nysjit {
 
+/// A file that is closed in the end, also where memory runs out in between.
+class Descriptor {
+public:
+  explicit Descriptor(int opened) : file(opened) {}
+  ~Descriptor();
+  Descriptor(const Descriptor &) = delete;
+  Descriptor &operator=(const Descriptor &) = delete;
+  int number() const { return file; } // -1: none
+  /// Closes it now. 0 or the number of the error.
+  int closeNow();
+
+private:
+  int file;
+};
+
 /// A file open for reading. What is no regular file opens too, without waiting for anyone, and
 /// cannot be read.
 class OpenFile {

@@ -17,15 +17,19 @@ namespace nysjit {
 namespace {
 
 constexpr int maxPauseMs = 32;
+constexpr int maxLost = 100; // then the file system gives one file several numbers: no locks
 
 } // namespace
 
+FileLock::FileLock(const OpenFolder &open, const std::string &name)
+    : path(name), folder(fcntl(open.descriptor(), F_DUPFD_CLOEXEC, 0)) {}
+
+// The other constructor first: from then on the destructor cleans up, whatever the question throws.
 FileLock::FileLock(const OpenFolder &open, const std::string &name, int timeoutMs,
                    const std::function<bool()> &isStillWanted)
-    : path(name) {
+    : FileLock(open, name) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(timeoutMs);
-  folder = fcntl(open.descriptor(), F_DUPFD_CLOEXEC, 0);
   // Often at first, for the holder may be about to let go; then some thirty times a second, which
   // costs next to nothing.
   for (int pauseMs = 1; folder >= 0; pauseMs = std::min(2 * pauseMs, maxPauseMs)) {
@@ -41,7 +45,7 @@ FileLock::FileLock(const OpenFolder &open, const std::string &name, int timeoutM
 
 /// True if the lock is held now. Else why not: EWOULDBLOCK where another holds it.
 bool FileLock::tryOnce(int &error) {
-  while (true) {
+  for (int lost = 0; lost < maxLost; ++lost) {
     constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
     int opened = openat(folder, path.c_str(), flags | O_EXCL, 0600);
     const bool isMine = opened >= 0;
@@ -68,6 +72,8 @@ bool FileLock::tryOnce(int &error) {
     }
     close(opened);
   }
+  error = ENOLCK;
+  return false;
 }
 
 FileLock::~FileLock() {

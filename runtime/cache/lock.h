@@ -24,6 +24,7 @@ public:
   bool isAnothers() const { return anothers; }
 
 private:
+  FileLock(const OpenFolder &folder, const std::string &name);
   bool tryOnce(int &error);
   bool anothers = false;
   std::string path;

@@ -4,24 +4,30 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <ctime>
 #include <fcntl.h>
 #include <pthread.h>
-#include <random>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 namespace nysjit {
 
 namespace {
 
-/// Six letters that no other writer has; which ones does not matter.
+/// Six letters that hardly another writer has; one who has them tries others.
 std::string randomLetters() {
-  constexpr char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-  std::random_device random;
+  constexpr char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
+  uint64_t bits = 0;
+  timespec now = {};
+  if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits &&
+      clock_gettime(CLOCK_MONOTONIC, &now) == 0)
+    bits = static_cast<uint64_t>(now.tv_nsec) * 0x9e3779b97f4a7c15u ^
+           static_cast<uint64_t>(getpid()) << 16;
   std::string text;
-  for (int i = 0; i < 6; ++i)
-    text += letters[random() % (sizeof letters - 1)];
+  for (int i = 0; i < 6; ++i, bits >>= 5)
+    text += letters[bits & 31];
   return text;
 }
 
@@ -93,19 +99,20 @@ int writeWhole(int file, std::string_view bytes) {
 int publishFile(const OpenFolder &folder, const std::string &name, std::string_view bytes) {
   const int at = folder.descriptor();
   std::string aside;
-  int file = -1;
-  for (int tries = 0; file < 0; ++tries) {
+  int opened = -1;
+  for (int tries = 0; opened < 0; ++tries) {
     aside = name + "." + randomLetters() + asideSuffix;
-    file = openat(at, aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (file < 0 && (tries == 8 || (errno != EEXIST && errno != ESTALE && errno != EINTR)))
+    opened = openat(at, aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (opened < 0 && (tries == 8 || (errno != EEXIST && errno != ESTALE && errno != EINTR)))
       return errno;
   }
-  (void)flock(file, LOCK_EX | LOCK_NB); // tells `nysjit cache gc` that its writer is alive
-  int error = writeWhole(file, bytes);
+  Descriptor file(opened);
+  (void)flock(opened, LOCK_EX | LOCK_NB); // tells `nysjit cache gc` that its writer is alive
+  int error = writeWhole(opened, bytes);
   if (error == 0)
-    error = flushFile(file);
-  if (close(file) != 0 && errno != EINTR && error == 0)
-    error = errno;
+    error = flushFile(opened);
+  if (const int closed = file.closeNow(); error == 0)
+    error = closed;
   if (error == 0)
     error = renameOver(folder, aside, name);
   if (error == 0)
