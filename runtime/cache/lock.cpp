@@ -87,6 +87,11 @@ FileLock::~FileLock() {
 }
 
 InUse::InUse(int opened) {
+  if (opened >= 0 && opened <= 2) { // a host that closed a standard stream may want its number
+    const int away = fcntl(opened, F_DUPFD_CLOEXEC, 3);
+    close(opened);
+    opened = away;
+  }
   struct rlimit limit;
   struct stat status;
   const bool isScarce =

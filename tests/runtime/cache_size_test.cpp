@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,6 +92,46 @@ TEST_F(CacheSize, a_program_in_use_does_not_close_a_file_of_the_hosts) {
   }
   EXPECT_EQ(fcntl(number, F_GETFD), 0);
   close(number);
+}
+
+/// Whether an entry that is found keeps a descriptor, in a process that may have so many.
+bool keepsDescriptor(DiskCache &cache, rlim_t limit) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const struct rlimit few = {limit, limit};
+    setrlimit(RLIMIT_NOFILE, &few);
+    const auto open = [] {
+      return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+    };
+    const auto before = open();
+    const EntryRead used = cache.find(sampleKey(8));
+    _exit(used.state != EntryState::Whole ? 2 : open() > before);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_LT(WEXITSTATUS(status), 2);
+  return WEXITSTATUS(status) == 1;
+}
+
+TEST_F(CacheSize, scarce_descriptors_are_the_hosts) {
+  fill(1);
+  const int free = dup(0); // the number that is next
+  close(free);
+  EXPECT_TRUE(keepsDescriptor(cache, static_cast<rlim_t>(4 * free + 16)));
+  EXPECT_FALSE(keepsDescriptor(cache, static_cast<rlim_t>(free + 3)));
+}
+
+TEST_F(CacheSize, a_host_without_standard_streams_keeps_their_numbers) {
+  fill(1);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(0);
+    const EntryRead used = cache.find(sampleKey(8));
+    _exit(used.state == EntryState::Whole && open("/dev/null", O_RDONLY) == 0 ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(CacheSize, a_store_over_the_limit_makes_room_and_keeps_its_own) {
