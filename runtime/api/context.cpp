@@ -1,4 +1,4 @@
-// prepare: key, then memory, then disk, then the compile lock, disk again, compile.
+// prepare: key, then memory, then the sources (the disk), the compile lock, disk again, compile.
 #include "runtime/api/context.h"
 #include "runtime/cache/identity.h"
 #include "runtime/cache/key.h"
@@ -117,9 +117,8 @@ LoadedProgram::Resources RuntimeContext::resources() {
 ProgramMaker RuntimeContext::maker(const Target &target) {
   const bool isHere = findCompiler().ok();
   ProgramMaker maker = isHere ? compiler : disk.lastMaker();
-  const bool isAssembledHere =
-      isHere || options.device == DeviceKind::PtxEmulator || !ptxas().path.empty();
-  if (target.isCuda() && isAssembledHere)
+  const bool isEmulated = options.device == DeviceKind::PtxEmulator;
+  if (target.isCuda() && (isHere || isEmulated || !ptxas().path.empty()))
     maker.assembler = ptxas().identity;
   return maker;
 }
