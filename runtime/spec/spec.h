@@ -61,13 +61,4 @@ std::string canonicalText(const nlohmann::json &object);
 const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);
 
-// KernelSpec: what is computed. (KernelConfig, in block_config.h: how. Target, in target.h: where.)
-// Shared by compiler and runtime, without LLVM. The key table in key_table.cpp is the only place
-// that knows names, types, ranges and which layout uses which key; the parser, the canonical form
-// and every message come from it. Defaults are the member initializers below.
-#pragma once
-#include "runtime/base/result.h"
-#include "runtime/spec/block_config.h"
-#include "runtime/spec/target.h"
-
 } // namespace nysjit
