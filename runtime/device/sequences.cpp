@@ -2,6 +2,7 @@
 #include "runtime/device/tensors.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace nysjit {
 
@@ -13,8 +14,12 @@ struct HostIntegers {
   const DLTensor *tensor = nullptr;
   int64_t count() const { return tensor->shape[0]; }
   int64_t operator[](int64_t i) const {
-    const char *data = static_cast<const char *>(tensor->data) + tensor->byte_offset;
-    return reinterpret_cast<const int32_t *>(data)[i * (tensor->strides ? tensor->strides[0] : 1)];
+    int32_t value = 0; // dense, which the plan asks for; its address may not be checked yet
+    std::memcpy(&value,
+                static_cast<const char *>(tensor->data) + tensor->byte_offset +
+                    i * int64_t(sizeof value),
+                sizeof value);
+    return value;
   }
   explicit operator bool() const { return tensor; }
 };

@@ -9,6 +9,10 @@ namespace nysjit::emulator {
 using syntax::Operand;
 using Kind = Operand::Kind;
 
+namespace {
+constexpr size_t deepestCalls = 256;
+} // namespace
+
 const Lanes &chooseLanes() {
 #ifdef NYSJIT_LANES_V3
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -145,8 +149,14 @@ bool Decoder::collect(uint32_t index) {
     fail(f.name + ": recursive calls are not supported");
     return false;
   }
-  if (std::find(reachable.begin(), reachable.end(), index) == reachable.end())
-    reachable.push_back(index);
+  if (calling.size() == deepestCalls) {
+    fail(f.name + ": calls of more than " + std::to_string(deepestCalls) +
+         " functions by each other are not supported");
+    return false;
+  }
+  if (std::find(reachable.begin(), reachable.end(), index) != reachable.end())
+    return true; // been here
+  reachable.push_back(index);
   calling.push_back(index);
   for (uint32_t v : f.sharedVariables)
     if (sharedAddresses.try_emplace(v, 0).second)

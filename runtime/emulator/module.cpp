@@ -38,7 +38,8 @@ bool placeVariables(const syntax::Module &module, Memory &memory, std::vector<ui
       return fail(v, "expected an alignment of at most 256, found " + std::to_string(v.align));
     if (!(addresses.back() = memory.allocate(v.bytes)))
       return fail(v, "there is no memory for its " + std::to_string(v.bytes) + " bytes");
-    memory.fill(addresses.back(), 0, v.bytes);
+    // It is zero as it comes, and touched only where it is used.
+    memory.state().find(addresses.back(), v.bytes)->markWritten(0, v.bytes);
   }
   for (size_t n = 0; n < module.variables.size(); ++n) {
     const syntax::Variable &v = module.variables[n];

@@ -1,6 +1,8 @@
 // Directives of the module and functions' heads.
 #include "runtime/emulator/parser.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 namespace nysjit::emulator::syntax {
@@ -47,6 +49,15 @@ uint64_t Parser::integer(const char *what) {
   return value.bits;
 }
 
+bool Parser::enter() {
+  if (nesting == deepestNesting) {
+    failExpected("nesting at most " + std::to_string(deepestNesting) + " deep");
+    return false;
+  }
+  ++nesting;
+  return true;
+}
+
 void Parser::skipLine() {
   uint32_t line = now().line;
   while (now().kind != Token::Kind::End && now().line == line)
@@ -81,13 +92,14 @@ void Parser::directive() {
   }
   if (accept(".version")) {
     std::string text(next().text);
-    module.version = int(std::strtod(text.c_str(), nullptr) * 10 + 0.5);
-    if (module.version < 10 || module.version > 999)
-      fail(now().line, "expected a version such as 7.0, found \"" + text + "\"");
+    const double version = std::strtod(text.c_str(), nullptr);
+    if (!(version >= 1 && version < 100))
+      return fail(now().line, "expected a version such as 7.0, found \"" + text + "\"");
+    module.version = int(version * 10 + 0.5);
   } else if (accept(".target")) {
     std::string target(word("a target such as sm_80"));
     if (target.rfind("sm_", 0) == 0)
-      module.target = std::atoi(target.c_str() + 3);
+      module.target = int(std::min(std::strtoul(target.c_str() + 3, nullptr, 10), 9999ul));
     else if (ok())
       fail(now().line, "expected a target such as sm_80, found \"" + target + "\"");
     while (accept(","))
@@ -160,7 +172,7 @@ void Parser::performance(Function &f) {
       for (int d = 1; d < 3 && accept(","); ++d)
         counts[d] = integer("a count");
       if (name == ".reqnctapercluster") {
-        if (counts[0] * counts[1] * counts[2] != 1)
+        if (counts[0] != 1 || counts[1] != 1 || counts[2] != 1)
           fail(now().line, "expected clusters of one block, found .reqnctapercluster " +
                                std::to_string(counts[0]));
         continue;

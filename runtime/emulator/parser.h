@@ -9,6 +9,12 @@
 
 namespace nysjit::emulator::syntax {
 
+// What a text may ask for, so that a short one takes little memory and no stack, whatever it says.
+constexpr int deepestNesting = 16;          // braces in operands and initial values
+constexpr uint64_t mostRegisters = 1 << 18; // of a module
+constexpr uint64_t mostAlignment = 1 << 16;
+constexpr uint64_t mostVariableBytes = uint64_t(1) << 28; // of a variable, and of a module's
+
 class Parser {
 public:
   Parser(std::vector<Token> tokens, Module &module) : tokens(std::move(tokens)), module(module) {}
@@ -58,6 +64,12 @@ private:
   void registers(Function &f);
   void instruction(Function &f);
   Operand operand(Function &f);
+  Operand bracketed(Function &f);
+  /// Counts a level of nesting, of which `leave` is the end; false if it is one too many.
+  bool enter();
+  void leave() { --nesting; }
+  void alignment(Variable &v, bool ofPointee);
+  void arraySize(Variable &v, bool &unsized);
   Operand address(Function &f);
   void sequence(Function &f, Operand &into, std::string_view close);
   bool number(Operand &into, bool negative);
@@ -72,6 +84,9 @@ private:
   std::vector<Scope> scopes;
   std::unordered_map<std::string_view, uint32_t> moduleNames;
   std::unordered_map<std::string_view, uint32_t> functionNames;
+  int nesting = 0;
+  uint64_t registerCount = 0;
+  uint64_t variableBytes = 0; // in global and constant memory
   uint32_t locFile = 0;
   uint32_t locLine = 0;
 };

@@ -149,9 +149,10 @@ void Parser::registers(Function &f) {
     }
     if (!ok())
       return;
-    if (count > 1u << 20 || f.registers.size() + count > 1u << 20)
-      return fail(now().line, "expected at most 2^20 registers, found " +
-                                  std::to_string(f.registers.size() + count));
+    if (count > mostRegisters || (registerCount += count) > mostRegisters)
+      return fail(now().line, "expected at most " + std::to_string(mostRegisters) +
+                                  " registers in a module, found " + std::to_string(count) +
+                                  " more");
     if (range)
       scopes.back().ranges.push_back({name, {uint32_t(f.registers.size()), uint32_t(count)}});
     else
@@ -212,20 +213,26 @@ void Parser::sequence(Function &f, Operand &into, std::string_view close) {
   }
 }
 
-Operand Parser::operand(Function &f) {
+/// {...}, (...) or [...].
+Operand Parser::bracketed(Function &f) {
   Operand o;
-  if (accept("{")) {
-    o.kind = Operand::Kind::Vector;
-    sequence(f, o, "}");
+  if (!enter())
     return o;
+  if (accept("[")) {
+    o = address(f);
+  } else {
+    const bool isVector = next().text == "{";
+    o.kind = isVector ? Operand::Kind::Vector : Operand::Kind::List;
+    sequence(f, o, isVector ? "}" : ")");
   }
-  if (accept("(")) {
-    o.kind = Operand::Kind::List;
-    sequence(f, o, ")");
-    return o;
-  }
-  if (accept("["))
-    return address(f);
+  leave();
+  return o;
+}
+
+Operand Parser::operand(Function &f) {
+  if (is("{") || is("(") || is("["))
+    return bracketed(f);
+  Operand o;
   o.negated = accept("!");
   bool negative = !o.negated && accept("-");
   if (now().kind == Token::Kind::Number) {
@@ -250,8 +257,8 @@ Operand Parser::operand(Function &f) {
       o.text = name;
       while (ok() && (is("+") || is("-"))) {
         bool minus = next().text == "-";
-        int64_t value = int64_t(integer("an offset"));
-        o.offset += minus ? -value : value;
+        const uint64_t value = integer("an offset");
+        o.offset = int64_t(uint64_t(o.offset) + (minus ? -value : value));
       }
     }
   } else {
@@ -279,8 +286,8 @@ Operand Parser::address(Function &f) {
   base.offset = 0;
   while (ok() && (is("+") || is("-"))) {
     bool minus = next().text == "-";
-    int64_t value = int64_t(integer("an offset"));
-    o.offset = int64_t(uint64_t(o.offset) + (minus ? -uint64_t(value) : uint64_t(value)));
+    const uint64_t value = integer("an offset");
+    o.offset = int64_t(uint64_t(o.offset) + (minus ? -value : value));
   }
   o.elements.push_back(std::move(base));
   while (accept(","))

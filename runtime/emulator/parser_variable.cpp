@@ -5,6 +5,29 @@
 
 namespace nysjit::emulator::syntax {
 
+/// Behind ".align". ".u64 .ptr .global .align 16 name" says of what the pointer points to.
+void Parser::alignment(Variable &v, bool ofPointee) {
+  const uint64_t bytes = integer("an alignment");
+  if (bytes == 0 || bytes > mostAlignment || (bytes & (bytes - 1)))
+    fail(v.line, "expected an alignment that is a power of two up to " +
+                     std::to_string(mostAlignment) + ", found " + std::to_string(bytes));
+  else if (!ofPointee)
+    v.align = uint32_t(bytes);
+}
+
+/// "[16][2]", which make the variable as many times as large.
+void Parser::arraySize(Variable &v, bool &unsized) {
+  while (ok() && accept("[")) {
+    const bool isEmpty = is("]");
+    const uint64_t count = isEmpty ? 0 : integer("an array's size");
+    unsized |= isEmpty;
+    if (__builtin_mul_overflow(v.bytes, count, &v.bytes) || v.bytes > mostVariableBytes)
+      fail(v.line, "expected variables of at most " + std::to_string(mostVariableBytes) +
+                       " bytes, found an array of " + std::to_string(count));
+    expect("]");
+  }
+}
+
 /// From behind the state space to before the ',' or ';': ".align 16 .b8 name[64] = {...}".
 Variable Parser::variable(Space space, bool external) {
   Variable v;
@@ -13,10 +36,12 @@ Variable Parser::variable(Space space, bool external) {
   v.line = now().line;
   uint32_t vector = 1;
   Type type = Type::None;
+  bool isPointer = false;
   while (ok() && now().kind == Token::Kind::Word && now().text[0] == '.') {
     std::string_view text = next().text.substr(1);
+    isPointer |= text == "ptr";
     if (text == "align")
-      v.align = uint32_t(integer("an alignment"));
+      alignment(v, isPointer);
     else if (text == "v2" || text == "v4" || text == "v8")
       vector = uint32_t(text[1] - '0');
     else if (text == "ptr" || text == "attribute" || text == "global" || text == "shared" ||
@@ -30,31 +55,21 @@ Variable Parser::variable(Space space, bool external) {
   }
   if (ok() && type == Type::None)
     failExpected("a type");
-  if (v.align == 0 || (v.align & (v.align - 1)))
-    fail(v.line, "expected an alignment that is a power of two, found " + std::to_string(v.align));
   std::string_view name = word("a variable's name");
   v.name = name;
   v.bytes = uint64_t(typeBytes(type)) * vector;
   v.align = std::max<uint32_t>(v.align, uint32_t(v.bytes));
   bool unsized = false;
-  while (accept("[")) {
-    uint64_t count = 0;
-    if (!is("]"))
-      count = integer("an array's size");
-    else
-      unsized = true;
-    if (count > uint64_t(1) << 40 || v.bytes > uint64_t(1) << 40)
-      fail(v.line, "expected an array of at most 2^40 elements, found " + std::to_string(count));
-    v.bytes *= count;
-    expect("]");
-  }
+  arraySize(v, unsized);
   if (accept("=")) {
     if (unsized) // .b8 text[] = "..." or {...}: as many as are given
       v.bytes = 0;
-    else
-      v.initial.assign(v.bytes, 0);
     initializer(v, type);
   }
+  if ((space == Space::Global || space == Space::Const) && ok() &&
+      (variableBytes += v.bytes) > mostVariableBytes)
+    fail(v.line, "expected variables of at most " + std::to_string(mostVariableBytes) +
+                     " bytes in all, found " + v.name + " of " + std::to_string(v.bytes) + " more");
   v.external = external || (unsized && v.initial.empty());
   if (ok() && scopes.empty()) // a function's own are declared by its body
     moduleNames[name] = uint32_t(module.variables.size());
@@ -66,8 +81,8 @@ void Parser::initializer(Variable &v, Type type) {
   if (now().kind == Token::Kind::String) {
     std::string_view text = next().text;
     v.initial.assign(text.begin(), text.end());
-    v.initial.resize(std::max<uint64_t>(v.bytes, text.size() + 1), 0);
-    v.bytes = v.initial.size();
+    v.initial.push_back(0);
+    v.bytes = std::max<uint64_t>(v.bytes, v.initial.size());
     return;
   }
   initialValue(v, type, place);
@@ -77,13 +92,16 @@ void Parser::initializer(Variable &v, Type type) {
 
 void Parser::initialValue(Variable &v, Type type, uint64_t &place) {
   uint32_t bytes = typeBytes(type);
-  if (accept("{")) {
+  if (is("{")) {
+    if (!enter())
+      return;
+    next();
     while (ok() && !accept("}")) {
       initialValue(v, type, place);
       if (!is("}"))
         expect(",");
     }
-    return;
+    return leave();
   }
   if (v.initial.size() < place + bytes) {
     if (v.bytes && place + bytes > v.bytes)
@@ -145,15 +163,7 @@ void Parser::formals(Function &f, bool results) {
       declare(tokens[at - 1].text, {Meaning::Kind::Register, uint32_t(formalRegister)});
     } else {
       expect(".param");
-      // ".param .u64 .ptr .global .align 16 name": the .align is of what the pointer points to.
-      bool pointer = false;
-      for (size_t ahead = at; ahead < tokens.size() && tokens[ahead].kind == Token::Kind::Word &&
-                              !tokens[ahead].text.empty() && tokens[ahead].text[0] == '.';
-           ++ahead)
-        pointer |= tokens[ahead].text == ".ptr";
       v = variable(Space::Param, false);
-      if (pointer)
-        v.align = uint32_t(v.bytes);
       if (ok()) {
         size_t named = at - 1;
         while (named > 0 && tokens[named].text != v.name)

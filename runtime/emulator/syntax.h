@@ -64,7 +64,7 @@ struct Variable {
   uint32_t align = 1;
   uint64_t bytes = 0;
   bool external = false;
-  std::vector<uint8_t> initial; // empty: none; else `bytes` long
+  std::vector<uint8_t> initial; // empty: none; else at most `bytes`, zeros follow
   std::vector<Relocation> relocations;
   uint32_t line = 0;
 };

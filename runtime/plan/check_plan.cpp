@@ -53,6 +53,7 @@ private:
   const Plan &plan;
   std::vector<std::string> symbols;
   std::set<std::string> dimensions; // symbols of shapes and strides
+  std::set<std::string> others;     // symbols that an argument binds beside them
   std::set<std::string> memory;     // names of arguments and buffers
   std::set<std::string> kernels;    // names
 };
@@ -66,23 +67,24 @@ Status PlanCheck::checkArguments() {
         if (e.op() == Operator::Symbol)
           dimensions.insert(e.symbolName());
   }
-  std::set<std::string> ownSymbols;
   for (const PlanArgument &argument : plan.arguments)
     for (const auto &[symbol, what] : {std::pair(&argument.dtypeSymbol, "a dtype"),
                                        std::pair(&argument.alignmentSymbol, "an alignment"),
                                        std::pair(&argument.presenceSymbol, "a presence")})
-      if (!symbol->empty() && (dimensions.count(*symbol) || !ownSymbols.insert(*symbol).second))
+      if (!symbol->empty() && (dimensions.count(*symbol) || !others.insert(*symbol).second))
         return planError("arguments", std::string(what) + " symbol of its own for each argument",
                          "'" + *symbol + "' again");
   for (const PlanArgument &argument : plan.arguments)
     if (!argument.packedSymbol.empty() &&
-        (dimensions.count(argument.packedSymbol) || ownSymbols.count(argument.packedSymbol)))
+        (dimensions.count(argument.packedSymbol) || others.count(argument.packedSymbol)))
       return planError("arguments", "a packed symbol that nothing else binds",
                        "'" + argument.packedSymbol + "' again");
+  for (const PlanArgument &argument : plan.arguments)
+    others.insert(argument.packedSymbol);
   return {};
 }
 
-/// The arguments it names are vectors of int32, its symbols bound and new.
+/// The arguments it names are dense vectors of int32, its symbols bound and new.
 Status PlanCheck::checkSequences() const {
   const PlanSequences &s = plan.sequences;
   if (s.rows.empty())
@@ -93,15 +95,15 @@ Status PlanCheck::checkSequences() const {
                                   {"parts", &s.sourceLengths}}) {
     const auto isNamed = [name = name](const PlanArgument &argument) {
       return argument.name == *name && argument.dtypes == std::vector<std::string>{"int32"} &&
-             argument.shape.size() == 1;
+             argument.shape.size() == 1 && argument.strides[0] == Expression(1);
     };
     if (!name->empty() && std::none_of(plan.arguments.begin(), plan.arguments.end(), isNamed))
-      return planError(std::string("sequences.") + key, "an argument that is a vector of int32",
-                       "'" + *name + "'");
+      return planError(std::string("sequences.") + key,
+                       "an argument that is a dense vector of int32", "'" + *name + "'");
   }
   if (!dimensions.count(s.rows))
     return planError("sequences.rows", "a symbol of an argument's shape", "'" + s.rows + "'");
-  if (dimensions.count(s.maxLength))
+  if (dimensions.count(s.maxLength) || others.count(s.maxLength))
     return planError("sequences.max_length", "a symbol of its own", "'" + s.maxLength + "'");
   return {};
 }
@@ -128,6 +130,9 @@ Status PlanCheck::checkKernel(const PlanKernel &kernel) {
     return planError("kernels." + kernel.name + ".block",
                      isGpuPlan(plan) ? "the threads of a block" : "none for " + plan.target,
                      isGpuPlan(plan) ? "nothing" : std::to_string(kernel.blockThreads));
+  if (!isGpuPlan(plan) && (kernel.sharedBytes != 0 || kernel.mayOverlap))
+    return planError("kernels." + kernel.name,
+                     "neither shared_bytes nor may_overlap for " + plan.target, "one of them");
   std::set<std::string> parameters;
   for (const PlanParameter &parameter : kernel.parameters) {
     const std::string where = "kernels." + kernel.name + "." + parameter.name;

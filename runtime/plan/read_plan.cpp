@@ -1,6 +1,8 @@
 // Plan from JSON: types, names and ranges here, what refers to what in check_plan.cpp. What passes
 // both can be launched without further checks of the plan itself.
+#include "runtime/plan/arithmetic.h"
 #include "runtime/plan/plan_fields.h"
+#include "runtime/spec/json_text.h"
 
 #include <algorithm>
 
@@ -193,10 +195,11 @@ Result<Plan> parsePlan(const Json &json) {
 } // namespace
 
 Result<Plan> planFromJson(const std::string &text) {
-  const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded() || !json.is_object())
+  constexpr int deepest = maxExpressionDepth + 8; // an expression lies a few levels down
+  Result<Json> json = parseJsonObject(text, deepest);
+  if (!json)
     return Error::mismatch(ErrorKind::InvalidJson, "plan", "a JSON object", text.substr(0, 40));
-  return parsePlan(json);
+  return parsePlan(*json);
 }
 
 } // namespace nysjit

@@ -43,6 +43,7 @@ std::string describeFailure(const json::exception &error) {
 class TextCheck : public nlohmann::json_sax<json> {
 public:
   std::optional<Error> failure;
+  explicit TextCheck(int most) : deepest(most) {}
 
   bool null() override { return scalar(); }
   bool boolean(bool) override { return scalar(); }
@@ -90,10 +91,10 @@ private:
     if (keys.empty() && !isObject)
       return isInside();
     keys.emplace_back(); // an array has an entry too, which stays empty
-    if (keys.size() <= size_t(maxJsonDepth))
+    if (keys.size() <= size_t(deepest))
       return true;
     failure = Error::mismatch(ErrorKind::InvalidJson, "JSON",
-                              "values nested at most " + std::to_string(maxJsonDepth) + " deep",
+                              "values nested at most " + std::to_string(deepest) + " deep",
                               "deeper nesting");
     return false;
   }
@@ -111,16 +112,17 @@ private:
     return !keys.empty();
   }
 
+  int deepest;
   std::vector<std::set<std::string>> keys;
   std::optional<std::string> pendingKey; // the key whose value is being read
 };
 
 } // namespace
 
-Result<json> parseJsonObject(std::string_view text) {
+Result<json> parseJsonObject(std::string_view text, int deepest) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
     return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", "an empty text");
-  TextCheck check;
+  TextCheck check(deepest);
   if (!json::sax_parse(text, &check) || check.failure)
     return check.failure ? *check.failure
                          : Error::plain(ErrorKind::InvalidJson, "JSON", "JSON: cannot be read");
@@ -140,6 +142,8 @@ std::string describeJson(const json &value) {
   return cut(value.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace));
 }
 
-std::string describeName(std::string_view name) { return cut(printable(name)); }
+std::string describeName(std::string_view name) {
+  return name.empty() ? "''" : cut(printable(name)); // the empty key is one, too
+}
 
 } // namespace nysjit

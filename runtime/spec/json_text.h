@@ -10,12 +10,12 @@
 
 namespace nysjit {
 
-/// Deepest nesting that is read.
+/// Deepest nesting that is read, unless another is given.
 inline constexpr int maxJsonDepth = 64;
 
 /// Parses one JSON object. A text that is no JSON is InvalidJson; a key that is given twice, or
 /// whose value cannot be read (NaN, 1e999), is an error with the key as `where`.
-Result<nlohmann::json> parseJsonObject(std::string_view text);
+Result<nlohmann::json> parseJsonObject(std::string_view text, int deepest = maxJsonDepth);
 
 /// A JSON value in a message: scalars as JSON in ASCII, cut at 60 characters; "an array", "an
 /// object" for the rest.

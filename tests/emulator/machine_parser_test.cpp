@@ -109,3 +109,115 @@ TEST(MachineParser, InitialisesVariables) {
   EXPECT_TRUE(machine.module->variable("table", address, bytes));
   EXPECT_EQ(bytes, 12u);
 }
+
+// What a text may ask of the parser: a short one takes neither stack nor memory nor time.
+
+namespace {
+std::string repeated(const std::string &text, size_t times) {
+  std::string all;
+  for (size_t i = 0; i < times; ++i)
+    all += text;
+  return all;
+}
+bool says(const std::string &error, const std::string &words) {
+  return error.starts_with("line ") && error.find(words) != std::string::npos;
+}
+} // namespace
+
+TEST(MachineParser, BoundsTheNestingOfOperands) {
+  for (const char *open : {"{", "(", "["})
+    EXPECT_TRUE(says(errorOf(inKernel("mov.u32 %r1, " + repeated(open, 200000) + ";")),
+                     "nesting at most 16 deep"))
+        << open;
+}
+
+TEST(MachineParser, BoundsTheNestingOfInitialValues) {
+  EXPECT_TRUE(says(errorOf(header() + ".global .u32 a[] = " + repeated("{", 200000)),
+                   "nesting at most 16 deep"));
+}
+
+TEST(MachineParser, BoundsVariables) {
+  const std::string large = ".global .b8 a[1099511627776]";
+  for (const std::string &text : {large + ";", large + " = {1};", large + "[1099511627776];",
+                                  std::string(".global .b8 a[268435456]; .global .b8 b[1];"),
+                                  std::string(".global .b64 a[2305843009213693952];"), // 2^64 bytes
+                                  inKernel(".local .b8 a[1099511627776];").substr(header().size())})
+    EXPECT_TRUE(says(errorOf(header() + text), "variables of at most 268435456 bytes")) << text;
+}
+
+TEST(MachineParser, TakesLittleForALargeVariable) {
+  Memory memory;
+  std::string error;
+  auto module = Module::load(header() + ".global .b8 a[268435456] = {1, 2};\n", memory, error);
+  ASSERT_TRUE(module) << error;
+  uint64_t address = 0;
+  uint64_t bytes = 0;
+  ASSERT_TRUE(module->variable("a", address, bytes));
+  EXPECT_EQ(bytes, 268435456u);
+  uint8_t values[3];
+  ASSERT_TRUE(memory.copyOut(values, address, 3));
+  EXPECT_EQ(values[0], 1);
+  EXPECT_EQ(values[1], 2);
+  EXPECT_EQ(values[2], 0);
+}
+
+TEST(MachineParser, BoundsTheRegistersOfAModule) {
+  std::string text = header();
+  for (int f = 0; f < 40; ++f)
+    text += ".func f" + std::to_string(f) + "() { .reg .b64 %r<262144>; ret; }\n";
+  EXPECT_TRUE(says(errorOf(text), "at most 262144 registers in a module"));
+}
+
+TEST(MachineParser, BoundsAlignments) {
+  const std::string expected = "an alignment that is a power of two up to 65536";
+  for (const char *align : {"0", "3", "131072", "4294967300"})
+    EXPECT_TRUE(says(errorOf(header() + ".shared .align " + align + " .b8 a[4];"), expected))
+        << align;
+}
+
+TEST(MachineParser, TakesNoAlignmentFromWhatAPointerPointsTo) {
+  Memory memory;
+  std::string error;
+  for (const char *size : {"", "[0]", "[3]"}) {
+    auto module = Module::load(header() + ".entry k(.param .u64 .ptr .global .align 16 p" + size +
+                                   ") { ret; }",
+                               memory, error);
+    EXPECT_TRUE(module) << size << error;
+  }
+}
+
+TEST(MachineParser, WalksCallsOnce) {
+  std::string text = header();
+  for (int f = 60; f-- > 0;) // each calls the next twice: 2^60 ways
+    text = text + ".func f" + std::to_string(f) + "() { call f" + std::to_string(f + 1) +
+           "; call f" + std::to_string(f + 1) + "; ret; }\n";
+  Memory memory;
+  std::string error;
+  EXPECT_TRUE(
+      Module::load(text + ".func f60() { ret; }\n.entry k() { call f0; ret; }\n", memory, error))
+      << error;
+}
+
+TEST(MachineParser, BoundsTheDepthOfCalls) {
+  std::string text = header();
+  for (int f = 0; f < 100000; ++f)
+    text += ".func f" + std::to_string(f) + "() { call f" + std::to_string(f + 1) + "; ret; }\n";
+  EXPECT_TRUE(says(errorOf(text + ".func f100000() { ret; }\n.entry k() { call f0; ret; }\n"),
+                   "calls of more than 256 functions"));
+}
+
+TEST(MachineParser, RefusesVersionsAndOffsetsOutOfRange) {
+  for (const char *version : {"1e999", "999999999999", "0.1", "x"})
+    EXPECT_TRUE(says(errorOf(std::string(".version ") + version + "\n.target sm_90\n"),
+                     "a version such as 7.0"))
+        << version;
+  const std::string most = "9223372036854775808";
+  EXPECT_EQ(errorOf(inKernel("mov.u64 %rd1, nothing+" + most + ";")).rfind("line ", 0), 0u);
+  Memory memory;
+  std::string error;
+  EXPECT_TRUE(Module::load(header() +
+                               ".global .u32 g;\n.entry k() { .reg .b64 %rd<2>; mov.u64 %rd1, g-" +
+                               most + "-" + most + "; ret; }",
+                           memory, error))
+      << error;
+}

@@ -176,6 +176,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadPlan{"/kernels/0/scratch_bytes", "-4", "scratch_bytes"},
                     BadPlan{"/kernels/0/scratch_bytes", "1e99", "scratch_bytes"},
                     BadPlan{"/kernels/0/scratch_bytes", "99999999999", "scratch_bytes"},
+                    BadPlan{"/kernels/0/shared_bytes", "64", "neither shared_bytes"},
+                    BadPlan{"/kernels/0/may_overlap", "true", "neither shared_bytes"},
                     BadPlan{"/kernels/0/config", "3", "config"},
                     BadPlan{"/kernels/0/config/block_m", "48", "config.block_m"},
                     BadPlan{"/kernels/1/name", "\"first\"", "twice"},
@@ -186,6 +188,40 @@ INSTANTIATE_TEST_SUITE_P(
                     BadPlan{"/launches/0/kernel", "\"third\"", "'third'"},
                     BadPlan{"/launches/0/grid", "[\"pow\",2,3]", "grid"},
                     BadPlan{"/launches/1/when", "\"q\"", "'q'"}));
+
+/// The sample with the lengths of its sequences, whose one stride is `stride`.
+Result<Plan> planWithSequences(const char *stride, const char *maxLength) {
+  Json json = Json::parse(planToJson(samplePlan()));
+  json["arguments"].push_back({{"name", "lengths"},
+                               {"output", false},
+                               {"dtypes", {"int32"}},
+                               {"shape", {"count"}},
+                               {"strides", {Json::parse(stride)}}});
+  json["sequences"] = {{"lengths", "lengths"}, {"rows", "n"}, {"max_length", maxLength}};
+  return planFromJson(json.dump());
+}
+
+TEST(Plan, sequences_are_dense_vectors_and_their_maximum_is_a_symbol_of_its_own) {
+  EXPECT_TRUE(planWithSequences("1", "longest").ok());
+  for (const auto &[stride, maxLength] :
+       {std::pair("\"s\"", "longest"), {"2", "longest"}, {"1", "n"}, {"1", "o_dtype"}}) {
+    Result<Plan> plan = planWithSequences(stride, maxLength);
+    ASSERT_FALSE(plan.ok()) << stride << " " << maxLength;
+    EXPECT_NE(plan.error().where.find("sequences"), std::string::npos) << plan.error().message;
+  }
+}
+
+TEST(Plan, deep_nesting_is_refused_without_a_deep_stack) {
+  const std::string deep = std::string(500000, '[') + std::string(500000, ']');
+  for (const std::string &rest :
+       {"\"arguments\": " + deep, "\"surprise\": " + deep, "\"spec\": {\"a\": " + deep + "}"})
+    EXPECT_FALSE(
+        planFromJson("{\"schema\": 1, \"program\": \"p\", \"target\": \"t\", " + rest + "}").ok());
+}
+
+TEST(Plan, a_key_that_is_given_twice_is_refused) {
+  EXPECT_FALSE(planFromJson("{\"schema\": 1, " + planToJson(samplePlan()).substr(1)).ok());
+}
 
 TEST(Plan, text_that_is_no_json_is_refused) {
   for (const char *text : {"", "{", "[]", "1", "{}", "\xff\xfe"})
