@@ -100,7 +100,7 @@ void Decoder::testFloat() {
   Type type = takeType();
   if (!expectOperands(2, 2))
     return;
-  bindPredicate(0, 0);
+  bindPredicateDestination(0, 0);
   bind(1, 1, type);
   useLanes(laneHandler(table, LaneOp::Testp, type));
 }
@@ -191,7 +191,7 @@ void Decoder::bitwise() {
   if (!expectOperands(one ? 2 : 3, one ? 2 : 3))
     return;
   if (type == Type::Pred) {
-    bindPredicate(0, 0);
+    bindPredicateDestination(0, 0);
     bindPredicate(1, 1);
     if (!one)
       bindPredicate(2, 2);

@@ -198,7 +198,7 @@ void Decoder::bindMbarrier(MbarrierOp op, bool parity) {
   default:
     if (!expectOperands(3, 4)) // a time to wait
       return;
-    bindPredicate(0, 0);
+    bindPredicateDestination(0, 0);
     bindBarrier(1);
     return bind(2, 2, parity ? Type::U32 : Type::B64);
   }

@@ -36,12 +36,12 @@ void Decoder::loadStore() {
                           !base.moduleVariable &&
                           base.index < function->resultCount + function->parameterCount;
     if (formalOfKernel && !store) {
-      uint64_t at =
-          uint64_t(framePlaces[functionIndex][base.index]) + uint64_t(base.offset + address.offset);
-      if (at + uint64_t(count) * out.bytes > code.parameterBytes ||
-          at % (uint64_t(count) * out.bytes))
+      const uint64_t offset = uint64_t(base.offset) + uint64_t(address.offset);
+      const uint64_t at = framePlaces[functionIndex][base.index] + offset;
+      const uint64_t size = uint64_t(count) * out.bytes;
+      if (at > code.parameterBytes || size > code.parameterBytes - at || at % size)
         return fail("expected a place in the kernel's parameters, found offset " +
-                    std::to_string(base.offset + address.offset) + " of " + base.text);
+                    std::to_string(int64_t(offset)) + " of " + base.text);
       out.immediate = int64_t(at);
       constantPlace = true;
     } else if (base.kind == Kind::Register) {
@@ -190,7 +190,7 @@ void Decoder::isSpace() {
     return fail("expected a state space");
   if (!expectOperands(2, 2))
     return;
-  bindPredicate(0, 0);
+  bindPredicateDestination(0, 0);
   bind(1, 1, Type::U64);
   out.handler = executeIsSpace;
 }

@@ -117,12 +117,12 @@ void Decoder::move() {
   if (!expectOperands(2, 2))
     return;
   if (type == Type::Pred) {
-    bindPredicate(0, 0);
+    bindPredicateDestination(0, 0);
     bindPredicate(1, 1, &out.flag);
     return useLanes(table.integer(LaneOp::MovPredicate, type));
   }
   if (operand(0).kind == Kind::Vector || operand(1).kind == Kind::Vector)
-    return vectorMove(operand(0).kind == Kind::Vector);
+    return vectorMove(operand(0).kind == Kind::Vector, type);
   if (typeBytes(type) < 2 || typeBytes(type) > 8)
     return fail("the type ." + std::string(typeName(type)) + " is not supported");
   bindDestination(0, 0, type);
@@ -146,11 +146,10 @@ void Decoder::move() {
 }
 
 /// mov.b64 d, {a, b} and mov.b64 {a, b}, d.
-void Decoder::vectorMove(bool toVector) {
+void Decoder::vectorMove(bool toVector, Type type) {
   const Operand &vector = operand(toVector ? 0 : 1);
   size_t whole = toVector ? 1 : 0;
   size_t parts = vector.elements.size();
-  Type type = typeNamed(text->modifiers.back());
   uint32_t bytes = typeBytes(type);
   if (!((bytes == 4 && parts == 2) || (bytes == 8 && (parts == 2 || parts == 4))))
     return fail("expected two halves or, of 64 bits, four quarters, found " +
@@ -161,8 +160,10 @@ void Decoder::vectorMove(bool toVector) {
     for (uint32_t p = 0; p < parts; ++p) {
       const Operand &e = vector.elements[p];
       bool wide = false;
-      if (e.kind != Kind::Discard)
+      if (e.kind == Kind::Register)
         out.op[p] = place(e, part, wide);
+      else if (e.kind != Kind::Discard)
+        fail("expected destination registers");
     }
     // op[4] is taken, so four quarters and the source fit exactly.
     return useLanes(table.integer(parts == 4   ? LaneOp::Unpack16Wide

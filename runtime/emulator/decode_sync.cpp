@@ -49,7 +49,7 @@ void Decoder::barrier() {
     if (out.variant == 2)
       bindDestination(0, 0, Type::U32);
     else
-      bindPredicate(0, 0);
+      bindPredicateDestination(0, 0);
     bindPredicate(3, operandCount() - 1, &out.flag);
     at = 1;
   } else {
@@ -124,15 +124,12 @@ void Decoder::vote() {
   if (out.variant == 3)
     bindDestination(0, 0, Type::B32);
   else
-    bindPredicate(0, 0);
+    bindPredicateDestination(0, 0);
   bindPredicate(1, 1, &out.flag);
   bool wide = false;
   out.member = place(operand(2), Type::B32, wide);
   out.converge = Converge::Members;
-  if (out.op[0] == noOperand)
-    out.handler = executeWarpBarrier;
-  else
-    out.handler = executeVote;
+  out.handler = executeVote;
 }
 
 void Decoder::match() {
@@ -296,9 +293,14 @@ void Decoder::call() {
   for (const Operand *list : {results, arguments})
     if (list)
       for (const Operand &o : list->elements)
-        if (o.kind != Kind::Variable || o.moduleVariable)
-          return fail("expected .param variables as arguments");
+        // A kernel's parameters lie elsewhere than what calls copy.
+        if (o.kind != Kind::Variable || o.moduleVariable ||
+            (functionIndex == entry && o.index < function->resultCount + function->parameterCount))
+          return fail("expected .param variables of the function's own as arguments");
   if (name->text == "vprintf") {
+    if (results && !results->elements.empty() &&
+        function->variables[results->elements[0].index].bytes < 4)
+      return fail("expected a result of 4 bytes");
     out.immediate = results && !results->elements.empty()
                         ? int64_t(framePlaces[functionIndex][results->elements[0].index])
                         : -1;

@@ -57,6 +57,7 @@ private:
   uint32_t allocatePredicate();
   uint32_t constant(uint64_t bits, bool wide);
   uint32_t predicateConstant(bool value);
+  uint32_t discarded(); // a place for results that go nowhere
   uint32_t special(const std::string &name, bool wide);
   uint64_t immediateBits(const syntax::Operand &o, Type type);
   Type registerType(const syntax::Operand &o) const;
@@ -64,6 +65,7 @@ private:
   uint32_t place(const syntax::Operand &o, Type type, bool &wide, bool any = false);
   void bind(uint32_t slot, size_t index, Type type, bool any = false);
   void bindPredicate(uint32_t slot, size_t index, bool *negated = nullptr);
+  void bindPredicateDestination(uint32_t slot, size_t index);
   uint32_t predicate(const syntax::Operand &o, bool *negated);
   void bindDestination(uint32_t slot, size_t index, Type type, bool any = false);
   /// [base + offset]: op[slot] and the offset added to `immediate` (or to `offset`).
@@ -88,7 +90,7 @@ private:
   void set();
   void selectLane();
   void move();
-  void vectorMove(bool toVector);
+  void vectorMove(bool toVector, Type type);
   void dot();
   void testFloat();
   void unary();
@@ -162,6 +164,7 @@ private:
   uint32_t predicatesLeft = 0;
   uint32_t nextPredicate = 0;
   uint32_t carryPlace = noOperand;
+  uint32_t discardPlace = noOperand;
 
   // Of the instruction.
   uint32_t functionIndex = 0;

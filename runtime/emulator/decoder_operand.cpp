@@ -136,6 +136,12 @@ uint32_t Decoder::predicateConstant(bool value) {
   return at;
 }
 
+uint32_t Decoder::discarded() {
+  if (discardPlace == noOperand)
+    discardPlace = allocate(256);
+  return discardPlace;
+}
+
 uint32_t Decoder::special(const std::string &name, bool wide) {
   static const std::unordered_map<std::string, Special> names = {
       {"%tid.x", Special::TidX},
@@ -260,8 +266,11 @@ void Decoder::bind(uint32_t slot, size_t index, Type type, bool any) {
 
 void Decoder::bindDestination(uint32_t slot, size_t index, Type type, bool any) {
   const Operand &o = operand(index);
-  if (o.kind == Kind::Discard)
+  if (o.kind == Kind::Discard) {
+    out.op[slot] = discarded();
+    out.wide = uint8_t((out.wide & ~(1u << slot)) | uint32_t(typeBytes(type) == 8) << slot);
     return;
+  }
   if (o.kind != Kind::Register)
     return fail("expected a destination register");
   bind(slot, index, type, any);
@@ -280,8 +289,17 @@ uint32_t Decoder::predicate(const Operand &o, bool *negated) {
 }
 
 void Decoder::bindPredicate(uint32_t slot, size_t index, bool *negated) {
-  if (operand(index).kind != Kind::Discard)
-    out.op[slot] = predicate(operand(index), negated);
+  out.op[slot] = predicate(operand(index), negated);
+}
+
+void Decoder::bindPredicateDestination(uint32_t slot, size_t index) {
+  const Operand &o = operand(index);
+  if (o.kind == Kind::Discard)
+    out.op[slot] = discarded();
+  else if (o.kind == Kind::Register)
+    bindPredicate(slot, index);
+  else
+    fail("expected a predicate register");
 }
 
 void Decoder::bindAddress(uint32_t slot, size_t index, int64_t *offset) {

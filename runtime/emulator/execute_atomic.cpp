@@ -71,11 +71,11 @@ template <typename T> uint64_t integer(AtomicOp op, uint64_t was, uint64_t by) {
   T a = as<T>(was);
   T b = as<T>(by);
   switch (op) {
-  case AtomicOp::Add: return bitsOf(T(a + b));
+  case AtomicOp::Add: return bitsOf(T(was + by));
   case AtomicOp::Min: return bitsOf(smaller(a, b));
   case AtomicOp::Max: return bitsOf(larger(a, b));
   case AtomicOp::Inc: return bitsOf(T(a >= b ? 0 : a + 1));
-  case AtomicOp::Dec: return bitsOf(T(a == 0 || a > b ? b : a - 1));
+  case AtomicOp::Dec: return bitsOf(T(a == 0 || a > b ? by : was - 1));
   case AtomicOp::And: return was & by;
   case AtomicOp::Or: return was | by;
   case AtomicOp::Xor: return was ^ by;

@@ -269,7 +269,8 @@ Operand Parser::operand(Function &f) {
     std::string_view other = word("a predicate");
     Meaning meaning;
     if (other == "_") {
-    } else if (!lookUp(other, meaning) || meaning.kind != Meaning::Kind::Register)
+    } else if (!lookUp(other, meaning) || meaning.kind != Meaning::Kind::Register ||
+               f.registers[meaning.index].type != Type::Pred)
       fail(line, "expected a predicate register, found \"" + std::string(other) + "\"");
     else
       o.second = int32_t(meaning.index);

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "runtime/cache/disk_cache.h"
+#include "runtime/cache/key.h"
 #include "tests/fuzz/property.h"
 
 using namespace nysjit;
