@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sets the machine up, builds everything and runs all tests: units, IR (lit), conformance, examples.
-# Ends with what was skipped and why, and with the time that each part took.
+# Sets the machine up, builds everything and runs all tests: units, IR (lit), conformance, examples;
+# then looks for races and fuzzes the parsers for a little. Says what was skipped and why, and ends
+# with the time that each part took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source .ci/setup.sh
@@ -17,3 +18,6 @@ run_tests() {
 nysjit_timed installing nysjit_install
 nysjit_timed "configuring and building" nysjit_build
 nysjit_timed testing run_tests
+# What a few minutes allow; CONTRIBUTING.md says how to do more.
+nysjit_timed "building and running threads with ThreadSanitizer" tests/sanitize.sh threads
+nysjit_timed "building fuzzers and fuzzing" tests/fuzz/run.sh 28

@@ -136,6 +136,8 @@ void Decoder::multiply() {
       bind(3, 3, type);
     return useLanes(laneHandler(table, add ? LaneOp::Fma : LaneOp::Mul, type));
   }
+  if (narrow && typeBytes(type) != 4)
+    return fail("expected .u32 or .s32");
   bool wide = take("wide");
   bool high = take("hi");
   if (!wide && !high && !take("lo"))

@@ -119,7 +119,7 @@ TEST(MachineInteger, SixteenBits) {
   check<U>("mov.b32 {%h1, %h2}, %x0; mul.lo.s16 %h3, %h1, %h2; add.u16 %h4, %h1, %h2; mov.b32 %x3, "
            "{%h3, %h4};",
            [](U a, U, U) {
-             return U(uint16_t(uint16_t(a) * uint16_t(a >> 16))) |
+             return U(uint16_t((a & 0xffff) * (a >> 16))) |
                     U(uint16_t(uint16_t(a) + uint16_t(a >> 16))) << 16;
            });
   check<U>("cvt.u16.u32 %h1, %x0; shr.s16 %h2, %h1, 3; cvt.s32.s16 %x3, %h2;",

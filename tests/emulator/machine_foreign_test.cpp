@@ -80,6 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"shfl.sync.bfly.b32 %r1|%r2, %r3, 1, 31, -1;", "a predicate register"},
                     Refused{"mov.b64 {1, %r1}, %rd1;", "destination registers"},
                     Refused{"mov {%r1, %r2}, %rd1;", "a type"},
+                    Refused{"mad24.lo.s64 %rd1, %rd2, %rd2, %rd1;", "expected .u32 or .s32"},
                     Refused{"ld.param.u64 %rd1, [a+-8];", "a place in the kernel's parameters"},
                     Refused{"ld.param.u64 %rd1, [a+18446744073709551608];", "a place in"},
                     Refused{"call (tiny), f, (rest);", ".param variables of the function's own"},

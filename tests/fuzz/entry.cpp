@@ -1,5 +1,5 @@
-// A cache entry's bytes: as they are, and with the checksum that they should have, so that what
-// lies behind it is reached too.
+// A cache entry's bytes: as they are, and with the checksum and the first words that they should
+// have, so that what lies behind them is reached too.
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -21,13 +21,23 @@ void check(std::string_view bytes) {
     require(keyTextLine(entry->keyText, word).size() <= entry->keyText.size(), "a line is a part");
 }
 
+/// The same with the checksum that it should have.
+void checkSummed(std::string bytes) {
+  XXH128_canonical_t sum;
+  XXH128_canonicalFromHash(&sum, XXH3_128bits(bytes.data(), bytes.size()));
+  check(bytes.append(reinterpret_cast<const char *>(sum.digest), sizeof sum.digest));
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
-  check(textOf(bytes, count));
-  XXH128_canonical_t sum;
-  XXH128_canonicalFromHash(&sum, XXH3_128bits(bytes, count));
-  std::string summed(textOf(bytes, count));
-  check(summed.append(reinterpret_cast<const char *>(sum.digest), sizeof sum.digest));
+  std::string text(textOf(bytes, count));
+  check(text);
+  checkSummed(text);
+  // And with a whole entry's first words: which format it is, and how many sections.
+  constexpr size_t words = 16;
+  const std::string whole = entryToBytes({});
+  if (text.size() > words)
+    checkSummed(text.replace(0, words, whole, 0, words));
   return 0;
 }

@@ -170,6 +170,9 @@ TEST_F(Cuda, a_captured_run_computes_at_each_launch) {
     cuGraphLaunch(executable, stream);
     EXPECT_TRUE(call.isRight(0.25f)) << launch;
   }
+  cuGraphExecDestroy(executable);
+  cuGraphDestroy(graph);
+  cuStreamDestroy_v2(stream);
 }
 
 TEST_F(Cuda, a_workspace_cannot_grow_during_a_capture) {
@@ -189,6 +192,7 @@ TEST_F(Cuda, a_workspace_cannot_grow_during_a_capture) {
   call.args.workspace_size = sizeof workspace;
   EXPECT_EQ(nysjit_run(program, &call.args, stream), NYSJIT_OK) << message();
   EXPECT_EQ(fake_driver_calls("cuMemAlloc"), 0);
+  cuStreamDestroy_v2(stream);
 }
 
 TEST_F(Cuda, a_callers_workspace_is_checked) {

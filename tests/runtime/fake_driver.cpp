@@ -95,7 +95,10 @@ void fake_driver_inject(const char *name, int after, CUresult result) {
 void fake_driver_refuse_cubins(bool refuse) { state.refusesCubins = refuse; }
 void fake_driver_capability(int capability) { state.capability = capability; }
 void fake_driver_version(int version) { state.version = version; }
-CUcontext fake_driver_new_context(int device) { return new CUctx_st{device}; }
+CUcontext fake_driver_new_context(int device) {
+  const std::lock_guard lock(state.mutex);
+  return state.contexts.emplace_back(new CUctx_st{device}).get();
+}
 int fake_driver_live() { return state.live; }
 int fake_driver_interleaved() { return state.interleaved; }
 

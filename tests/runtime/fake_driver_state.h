@@ -3,6 +3,7 @@
 #include "tests/runtime/fake_driver.h"
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -52,6 +53,7 @@ struct State {
   int live = 0;
   int eventCount = 0;
   int interleaved = 0;
+  std::vector<std::unique_ptr<CUctx_st>> contexts; // that a test made; they outlive its handles
   std::thread::id runner; // whose row_sum ran last and waits for its scaled_copy
   bool isInRun = false;
 };
