@@ -21,8 +21,9 @@ void launch(const Function &function, Memory &memory, uint64_t buffer, uint64_t 
   // Addresses of a buffer with room on both sides, and small numbers.
   for (const Parameter &parameter : function.parameters) {
     const uint64_t value = parameter.bytes == 8 ? buffer + 2048 : 3;
-    std::memcpy(launch.parameters.data() + parameter.offset, &value,
-                std::min<uint32_t>(parameter.bytes, 8));
+    const auto *bytes = reinterpret_cast<const uint8_t *>(&value);
+    std::copy_n(bytes, std::min<uint32_t>(parameter.bytes, 8),
+                launch.parameters.begin() + parameter.offset);
   }
   Options options;
   options.seed = seed;
