@@ -81,10 +81,13 @@ const DLTensor *UnpackedTensor::of(const DLTensor *tensor) {
 }
 
 bool addressRange(const DLTensor &tensor, const TensorStrides &strides, AddressRange &range) {
+  constexpr __int128 farthest = static_cast<__int128>(1) << 64;
   __int128 low = 0;
   __int128 high = 0;
   for (int i = 0; i < tensor.ndim; ++i) {
     const __int128 reach = static_cast<__int128>(tensor.shape[i] - 1) * strides.values[i];
+    if (reach > farthest || reach < -farthest)
+      return false; // and the sums below stay far from an overflow
     (reach < 0 ? low : high) += reach;
   }
   const int64_t bytes = tensor.dtype.bits / 8;

@@ -141,6 +141,22 @@ Result<int64_t> presenceOf(bool isOptional, const DLTensor *lse) {
   return numbers.values[0];
 }
 
+TEST(TensorMemory, strides_whose_sum_wraps_leave_the_address_space) {
+  // Four dimensions of 2^124 elements each reach 2^126: in bytes 2^128, which is 0 in 128 bits.
+  int64_t shape[4];
+  TensorStrides strides;
+  std::fill_n(shape, 4, (int64_t(1) << 62) + 1);
+  for (int64_t stride : {int64_t(1) << 62, -(int64_t(1) << 62)}) {
+    std::fill_n(strides.values, 4, stride);
+    DLTensor tensor = {};
+    tensor.ndim = 4;
+    tensor.dtype = {kDLFloat, 32, 1};
+    tensor.shape = shape;
+    AddressRange range;
+    EXPECT_FALSE(addressRange(tensor, strides, range)) << stride;
+  }
+}
+
 TEST(PreparedPlan, presence_is_whether_the_optional_output_is_given) {
   float elements[2];
   int64_t extent = 2;
