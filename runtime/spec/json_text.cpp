@@ -120,6 +120,10 @@ private:
 Result<json> parseJsonObject(std::string_view text) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
     return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", "an empty text");
+  // The parser takes a NUL byte for the text's end.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
+    return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object",
+                           "a NUL byte after " + std::to_string(nul) + " bytes");
   TextCheck check;
   if (!json::sax_parse(text, &check) || check.failure)
     return check.failure ? *check.failure
