@@ -1,10 +1,12 @@
 // The C struct's named tensors in the order of the plan's arguments, and the default scale.
 #include "runtime/api/program.h"
 #include "runtime/device/cpu_program.h"
+#include "runtime/spec/scale.h"
 #include "runtime/spec/tensor_table.h"
 
 #include <cmath>
 #include <cstddef>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 namespace nysjit {
@@ -24,6 +26,12 @@ struct TimingSink {
     ++sink.count;
   }
 };
+
+std::string scaleText(float scale) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", double(scale));
+  return text;
+}
 
 } // namespace
 
@@ -80,15 +88,21 @@ Status LoadedProgram::mapArguments() {
   return {};
 }
 
+std::string LoadedProgram::reasonUnused(const TensorRow &row) const {
+  Result<KernelSpec> spec = parseKernelSpec(std::string_view(plan().specJson));
+  return spec ? tensorReason(row, *spec) : "layout " + plan().layout;
+}
+
 Status LoadedProgram::gather(const nysjit_run_args &args, const DLTensor **tensors) const {
   for (size_t i = 0; i < fields.size(); ++i)
     tensors[i] = args.*fields[i];
   const std::span<const TensorRow> table = tensorTable();
   for (size_t row = 0; row < table.size(); ++row)
     if (!(usedRows >> row & 1) && args.*table[row].field)
-      return Error::mismatch(
-          ErrorKind::InvalidArgument, table[row].name,
-          "NULL (a program of layout " + plan().layout + " has no such argument)", "a tensor");
+      return Error::mismatch(ErrorKind::InvalidArgument, table[row].name,
+                             "NULL (a program with " + reasonUnused(table[row]) +
+                                 " has no such argument)",
+                             "a tensor");
   if (args.seed != 0 || args.offset != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, args.seed ? "seed" : "offset", "0",
                            "another number");
@@ -110,9 +124,9 @@ Status LoadedProgram::run(const nysjit_run_args &args, void *stream,
   run.maxLength = args.max_length;
   run.stream = stream;
   run.scale = args.scale ? *args.scale : defaultScale;
-  if (!std::isfinite(run.scale))
-    return Error::mismatch(ErrorKind::InvalidArgument, "scale", "a finite number",
-                           std::to_string(run.scale));
+  if (!isScale(run.scale))
+    return Error::mismatch(ErrorKind::InvalidArgument, "scale", expectedScale,
+                           scaleText(run.scale));
   if (!args.scale && defaultScale == 0)
     return Error::mismatch(ErrorKind::InvalidArgument, "scale",
                            "a number (the program's spec has no head_dim)", "NULL");

@@ -6,6 +6,7 @@
 #include "runtime/device/threads.h"
 #include "runtime/include/nysjit.h"
 #include "runtime/spec/request.h"
+#include "runtime/spec/tensor_table.h"
 
 #include <memory>
 #include <string>
@@ -49,6 +50,8 @@ private:
   LoadedProgram() = default;
   Status loadOnto(Plan plan, const Resources &resources);
   Status mapArguments();
+  /// Why the program has no such tensor: "conv_kernel 0", "layout causal".
+  std::string reasonUnused(const TensorRow &row) const;
   Status gather(const nysjit_run_args &args, const DLTensor **tensors) const;
 
   std::string entryKey;

@@ -266,7 +266,8 @@ typedef struct nysjit_run_args {
   /* [B, Hq, n, d], written: float32 or the spec's dtype. All of it is written. */
   const DLTensor *o;
 
-  /* The softmax scale; NULL: 1 / sqrt(d). Must be finite. Read during the call. */
+  /* The softmax scale; NULL: 1 / sqrt(d). Finite, at most 2.35e38 in size. Where scale q.k is
+   * beyond 2.35e38, outputs are not finite. Read during the call. */
   const float *scale;
 
   /* Memory between the program's kernels: at least nysjit_workspace_size bytes at a 64-byte
