@@ -74,7 +74,16 @@ void addRun(CLI::App &app, Given &given) {
   for (const TensorRow &row : tensorTable())
     if (row.flag)
       run->add_option(row.flag, given.tensors[row.name], row.flagHelp)->type_name("FILE");
-  run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)")->type_name("X");
+  run->add_option(
+         "--max-length", given.maxLength,
+         "with --cu-seqlens or --seqlens: no sequence is longer; default the longest one's")
+      ->type_name("N");
+  run->add_option("--o-dtype", given.outputDtype,
+                  "elements of -o: float32 (default), or the spec's dtype, float16 or bfloat16")
+      ->type_name("NAME");
+  run->add_option("--scale", given.scale,
+                  "softmax scale, default 1/sqrt(d); finite, at most 2.35e38 in size")
+      ->type_name("X");
   run->add_option("--repeat", given.repeat, "run N times and report the median")->type_name("N");
   run->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");
   run->add_option(

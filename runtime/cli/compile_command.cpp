@@ -80,6 +80,7 @@ Result<Reply> compileProgram(const ProgramRequest &request,
                ": " + cache + " in " +
                milliseconds(isCompiled ? prepared->compileMs : prepared->loadMs) + ", key " +
                program.key() + "\n" + kernelLines(kernels);
+  reply.isOutputTaken = output && output->isStandardOutput();
   return reply;
 }
 

@@ -49,7 +49,17 @@ std::string line(const json &object) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+/// Ends as the system ends a process whose reader went away: without a word, where the host's
+/// settings let it.
+int endWithoutReader() {
+  signal(SIGPIPE, SIG_DFL);
+  raise(SIGPIPE);
+  return 1;
+}
+
 int fail(const Error &error, bool isJson) {
+  if (isReaderGone(error))
+    return endWithoutReader();
   // Through JSON and back, so that a file name that is no UTF-8 reads the same on both streams.
   json object = json::parse(line(errorToJson(error)));
   std::fprintf(stderr, "nysjit: %s\n", object["message"].get_ref<const std::string &>().c_str());
@@ -61,12 +71,16 @@ int fail(const Error &error, bool isJson) {
 } // namespace
 
 int main(int argc, char **argv) {
-  // A reader of standard output that went away is an error like any other, not a signal.
+  // A reader that went away is an error like any other while files are written.
   signal(SIGPIPE, SIG_IGN);
   bool isJson = wantsJson(argc, argv);
   Result<Reply> reply = parseAndRun(argc, argv);
   if (!reply)
     return fail(reply.error(), isJson);
+  for (const std::string &note : reply->notes)
+    std::fprintf(stderr, "nysjit: %s\n", note.c_str());
+  if (!isJson && reply->isOutputTaken)
+    return std::fputs(reply->text.c_str(), stderr) < 0;
   Status written = writeStandardOutput(isJson ? line(reply->json) : reply->text);
   return written ? 0 : fail(written.error(), false);
 }

@@ -41,11 +41,15 @@ Error namedByFlag(Error error) {
   // "conv", "conv.shape[1]", "seqlens[2]"
   const std::string name = error.where.substr(0, error.where.find_first_of(".["));
   const TensorRow *row = findTensor(name);
-  if (!row || !row->flag)
+  const char *flag = row                    ? row->flag
+                     : name == "scale"      ? "--scale"
+                     : name == "max_length" ? "--max-length"
+                                            : nullptr;
+  if (!flag)
     return error;
   if (error.message.starts_with(error.where + ":"))
-    error.message.replace(0, name.size(), row->flag);
-  error.where.replace(0, name.size(), row->flag);
+    error.message.replace(0, name.size(), flag);
+  error.where.replace(0, name.size(), flag);
   return error;
 }
 
