@@ -39,7 +39,8 @@ private:
   DLTensor view{};
 };
 
-/// Reads a .npy file of floats, "-" being standard input, and rounds it to the dtype. Errors name the flag, here and below.
+/// Reads a .npy file of floats, "-" being standard input, and rounds it to the dtype. Errors name
+/// the flag, here and below.
 Result<Tensor> loadTensor(const std::string &flag, const std::string &path, DType dtype);
 /// Reads a .npy file of int32 or int64, [count], or with `count` -1 of any number of them but none.
 Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::string &path,

@@ -66,6 +66,18 @@ const BadCall badCalls[] = {
      [](FakeCall &c) { c.o.strides[1] = 0; }},
     {"output_row_on_row", NYSJIT_INVALID_SHAPE, "o.strides[2]",
      [](FakeCall &c) { c.o.strides[2] = 8; }},
+    {"output_batch_on_head", NYSJIT_INVALID_SHAPE,
+     "o.strides: expected an output whose elements do not overlap, found [160, 160, 16, 1]",
+     [](FakeCall &c) { c.o.strides[0] = c.o.strides[1]; }},
+    {"output_between_the_rows_of_an_input", NYSJIT_INVALID_SHAPE,
+     "o: expected an output that does not overlap q, found one that does",
+     [](FakeCall &c) {
+       c.q.strides[2] = c.o.strides[2] = 8 * fakeHeadDim; // neither is dense
+       c.q.shape[0] = c.k.shape[0] = c.v.shape[0] = c.o.shape[0] = 1;
+       c.q.shape[1] = c.k.shape[1] = c.v.shape[1] = c.o.shape[1] = 1;
+       c.q.shape[2] = c.k.shape[2] = c.v.shape[2] = c.o.shape[2] = 2;
+       c.o.tensor.data = c.q.elements.data() + fakeHeadDim - 1;
+     }},
     {"scale_nan", NYSJIT_INVALID_ARGUMENT, "scale",
      [](FakeCall &c) { c.args.scale = &notANumber; }},
     {"scale_infinite", NYSJIT_INVALID_ARGUMENT, "scale",
