@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <sstream>
 #include <sys/stat.h>
 
 using namespace nysjit;
@@ -44,7 +45,11 @@ Result<CompileRequest> readRequest(const Message &message) {
                              "'" + name + "'");
     (std::string(key) == "emit" ? request.emit : request.from) = *stage;
   }
-  request.assembler = header.value("assembler", std::string());
+  std::istringstream assemblers(header.value("assembler", std::string()));
+  for (std::string path; std::getline(assemblers, path);)
+    request.assemblers.paths.push_back(path);
+  request.assemblers.variable = header.value("assembler_variable", std::string());
+  request.assemblers.limitMs = header.value("assembler_limit_ms", assemblerLimitMs);
   if (request.from) {
     if (message.blobs.empty())
       return Error::plain(ErrorKind::InvalidArgument, "--from",
@@ -71,6 +76,10 @@ Message serveCompile(const Message &message) {
   Message reply{
       {{"status", "ok"}, {"stages_ms", stages}, {"kernels", output->kernels}, {"config", config}},
       {}};
+  if (!output->note.empty()) {
+    reply.header["note"] = output->note;
+    reply.header["is_note_lasting"] = output->isNoteLasting;
+  }
   if (request->emit)
     reply.blobs = {std::move(output->emitted)};
   else

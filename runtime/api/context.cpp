@@ -1,9 +1,11 @@
 // prepare: key, then memory, then disk, then the compile lock, disk again, compile.
 #include "runtime/api/context.h"
+#include "runtime/base/environment.h"
 #include "runtime/cache/key.h"
 #include "runtime/cuda/find_ptxas.h"
 #include "runtime/device/cpu_identity.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace nysjit {
@@ -60,17 +62,22 @@ Status RuntimeContext::findCompiler() {
   return {};
 }
 
-const RuntimeContext::Ptxas &RuntimeContext::ptxas() {
+Result<RuntimeContext::Ptxas> RuntimeContext::ptxas() {
   const std::lock_guard lock(mutex);
   if (foundPtxas)
     return *foundPtxas;
-  foundPtxas.emplace();
+  Ptxas found;
   // The emulator runs PTX, whoever else could.
-  Result<std::string> path =
-      options.device == DeviceKind::PtxEmulator ? Result<std::string>(std::string()) : findPtxas();
-  if (path && !path->empty())
-    if (Result<std::string> identity = toolIdentity(*path))
-      foundPtxas = Ptxas{std::move(*path), std::move(*identity)};
+  if (options.device != DeviceKind::PtxEmulator) {
+    Result<std::vector<std::string>> paths = findAssemblers();
+    NYSJIT_RETURN_IF_ERROR(paths);
+    for (const std::string &path : *paths)
+      if (Result<std::string> identity = toolIdentity(path)) {
+        found.identity = found.paths.empty() ? *identity : found.identity + " " + *identity;
+        found.paths += (found.paths.empty() ? "" : "\n") + path;
+      }
+  }
+  foundPtxas = std::move(found);
   return *foundPtxas;
 }
 
@@ -113,12 +120,18 @@ Result<RuntimeContext::Key> RuntimeContext::keyOf(const ProgramRequest &request)
   const Target &target = request.target;
   // Without a compiler the programs of the one that filled the cache are as good.
   NYSJIT_RETURN_IF_ERROR(checkRuns(target));
+  Ptxas assembler;
+  if (target.isCuda()) {
+    Result<Ptxas> found = ptxas();
+    NYSJIT_RETURN_IF_ERROR(found);
+    assembler = std::move(*found);
+  }
   Key key;
   if (findCompiler().ok())
     key.compilerId = compilerId;
   key.text = cacheKeyText(request, hostCpu(),
                           key.compilerId.empty() ? disk.lastCompilerId() : key.compilerId,
-                          target.isCuda() ? ptxas().identity : "none");
+                          assembler.identity);
   key.key = hashHex(key.text);
   return key;
 }
@@ -133,6 +146,21 @@ std::shared_ptr<const LoadedProgram> RuntimeContext::loadFromDisk(const Key &key
   return loaded ? *loaded : nullptr; // an entry that cannot be loaded is a miss like a damaged one
 }
 
+/// The worker tries them in order, and leaves of the compile's time what the rest takes.
+Status RuntimeContext::addAssemblers(Message &message) {
+  Result<Ptxas> found = ptxas();
+  NYSJIT_RETURN_IF_ERROR(found);
+  Result<int> timeout = compileTimeoutMs();
+  NYSJIT_RETURN_IF_ERROR(timeout);
+  if (found->paths.empty())
+    return {};
+  message.header["assembler"] = found->paths;
+  message.header["assembler_limit_ms"] = std::max(*timeout - *timeout / 4, 1);
+  if (!environmentSetting(ptxasVariable).empty())
+    message.header["assembler_variable"] = ptxasVariable;
+  return {};
+}
+
 Result<Message> RuntimeContext::ask(const StageRequest &request) {
   NYSJIT_RETURN_IF_ERROR(findCompiler());
   Message message;
@@ -141,8 +169,8 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
                     {"spec", request.program.specObject},
                     {"config", request.program.configObject},
                     {"target", targetName(request.program.target)}};
-  if (isCuda && !ptxas().path.empty())
-    message.header["assembler"] = ptxas().path;
+  if (isCuda)
+    NYSJIT_RETURN_IF_ERROR(addAssemblers(message));
   if (!request.emit.empty())
     message.header["emit"] = request.emit;
   if (!request.from.empty()) {
@@ -191,8 +219,11 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramReq
   }
   PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0,
                            reported(reply->header, "stages_ms").dump()};
-  if (disk.store(key.key, entry))
-    disk.rememberCompilerId(key.compilerId);
+  prepared.note = reply->header.value("note", std::string());
+  // What another time may not fail is not kept.
+  if (prepared.note.empty() || reply->header.value("is_note_lasting", true))
+    if (disk.store(key.key, entry))
+      disk.rememberCompilerId(key.compilerId);
   return prepared;
 }
 

@@ -35,6 +35,7 @@ struct PreparedProgram {
   double loadMs = 0;
   double compileMs = 0;            // as in nysjit_program_info
   std::string stagesMsJson = "{}"; // of this compile
+  std::string note;                // of this compile, a line: what was not necessary and failed
 };
 
 /// A compile that stops at a stage or starts from one; never cached.
@@ -84,17 +85,18 @@ private:
     std::string text;
     std::string compilerId; // "" if there is no compiler
   };
-  /// ptxas and what tells it from another; found once.
+  /// Each ptxas that may be used and what tells them from others; found once.
   struct Ptxas {
-    std::string path; // "": there is none, or it is not to be used
+    std::string paths; // one a line; "": there is none, or none is to be used
     std::string identity = "none";
   };
-  const Ptxas &ptxas();
+  Result<Ptxas> ptxas();
   Status checkRuns(const Target &target);
   LoadedProgram::Resources resources();
   Result<PreparedProgram> find(const ProgramRequest &request);
   Result<Key> keyOf(const ProgramRequest &request);
   Status findCompiler();
+  Status addAssemblers(Message &message);
   Result<Message> ask(const StageRequest &request);
   std::shared_ptr<const LoadedProgram> loadFromDisk(const Key &key, const ProgramRequest &request);
   Result<PreparedProgram> compile(const Key &key, const ProgramRequest &request);

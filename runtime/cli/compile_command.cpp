@@ -75,6 +75,10 @@ Result<Reply> compileProgram(const ProgramRequest &request,
                 {"compile_ms", prepared->compileMs},
                 {"stages_ms", parsed(prepared->stagesMsJson)},
                 {"kernels", kernels}};
+  if (!prepared->note.empty()) {
+    reply.json["note"] = prepared->note;
+    reply.notes.push_back(prepared->note);
+  }
   const bool isCompiled = prepared->cache == CacheState::Compiled;
   reply.text = std::string(layoutName(request.spec.layout)) + " for " + program.plan().target +
                ": " + cache + " in " +
@@ -113,9 +117,11 @@ Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &
   }
   Reply reply;
   reply.json["target"] = targetName(request.target);
-  for (const char *key : {"config", "stages_ms", "kernels"})
+  for (const char *key : {"config", "stages_ms", "kernels", "note"})
     if (answer->report.contains(key))
       reply.json[key] = answer->report[key];
+  if (reply.json.contains("note"))
+    reply.notes.push_back(reply.json["note"].get<std::string>());
   const std::string &bytes = answer->blobs[wanted];
   if (output) {
     NYSJIT_RETURN_IF_ERROR(output->write(bytes));

@@ -155,6 +155,8 @@ json reportJson(const RunOptions &options, const PreparedProgram &prepared,
                  {"launches", launchesJson(measured.launches)}};
   if (options.device == DeviceKind::PtxEmulator)
     report["counts"] = totalCountsJson(measured.launches);
+  if (!prepared.note.empty())
+    report["note"] = prepared.note;
   if (checked) {
     report["rel_error"]["o"] = checked->error;
     report["bound"] = checked->bound;
@@ -216,6 +218,8 @@ Result<Reply> runTensors(const RunOptions &options) {
     NYSJIT_RETURN_IF_ERROR(verdict(*checked, options));
   Reply reply{.json = reportJson(options, *prepared, *measured, checked),
               .text = reportText(options, spec, *prepared, *inputs, *measured, checked)};
+  if (!prepared->note.empty())
+    reply.notes.push_back(prepared->note);
   reply.isOutputTaken = std::ranges::any_of(
       *outputs, [](const RunOutput &output) { return output.file.isStandardOutput(); });
   return reply;

@@ -190,11 +190,12 @@ typedef struct nysjit_program nysjit_program;
  *                "ptx-emulator" "cuda:sm_80", 86, 89, 90, 100 or 120; NULL: "cpu:native", on "cuda"
  *                what suits the current context's device best (the first device's without one), on
  *                "ptx-emulator" "cuda:sm_80"
- * For a GPU, ptxas is used where it is found ($NYSJIT_PTXAS; $CUDA_HOME, $CUDA_PATH, PATH; pip's
- * nvidia and triton packages); without it, and on other GPUs than the target's, the driver compiles
- * the PTX. The caller owns *program and releases it. Batch, heads, lengths, strides and scale are
- * given at run time and never cause a compile. A compile is stopped after
- * $NYSJIT_COMPILE_TIMEOUT_MS (120000 ms unless set). */
+ * For a GPU, ptxas is used where it is found ($CUDA_HOME, $CUDA_PATH, PATH; pip's nvidia and
+ * triton packages), the first that knows the target; without one, and on other GPUs than the
+ * target's, the driver compiles the PTX. $NYSJIT_PTXAS names the one to use, or "none"; it is an
+ * error (NYSJIT_INVALID_ARGUMENT) where it names no ptxas. The caller owns *program and releases
+ * it. Batch, heads, lengths, strides and scale are given at run time and never cause a compile. A
+ * compile is stopped after $NYSJIT_COMPILE_TIMEOUT_MS (120000 ms unless set). */
 NYSJIT_EXPORT nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json,
                                            const char *config_json, const char *target,
                                            nysjit_program **program);

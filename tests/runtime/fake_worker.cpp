@@ -104,7 +104,8 @@ void appendTo(const std::string &path, const std::string &bytes) {
 
 /// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang", "sleep-MS",
 /// "once-PATH" (killed the first time, as the file at PATH remembers). After: changes the answer
-/// ("no-blobs", "bad-plan", "bad-object", "bad-ptx", "no-ptx", "cpu-plan", "refuse", "odd-status").
+/// ("no-blobs", "bad-plan", "bad-object", "bad-ptx", "no-ptx", "note", "lasting-note", "cpu-plan",
+/// "refuse", "odd-status").
 void misbehave(const std::string &mode, Message &reply) {
   if (mode == "abort") {
     std::cerr << "something the compiler said\nLLVM ERROR: out of patience" << std::endl;
@@ -130,6 +131,10 @@ void misbehave(const std::string &mode, Message &reply) {
     reply.blobs[1] = "not a shared object";
   if (mode == "bad-ptx")
     reply.blobs[2] = "not PTX";
+  if (mode == "note" || mode == "lasting-note") {
+    reply.header["note"] = "no cubin, and why";
+    reply.header["is_note_lasting"] = mode == "lasting-note";
+  }
   if (mode == "no-ptx")
     reply.blobs[2] = "";
   if (mode == "cpu-plan") {
