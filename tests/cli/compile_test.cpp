@@ -82,6 +82,17 @@ TEST_F(Compile, AStageThatIsNonsenseIsRefused) {
   expectFailure({"compile", "exact.json", "--from", "tile", "absent"}, 2, "invalid_file");
 }
 
+TEST_F(Compile, AnEnvironmentsNumberIsReadWholeOrRefusedByName) {
+  for (const char *name : {"NYSJIT_VERIFY_IR", "NYSJIT_COMPILE_TIMEOUT_MS"})
+    for (const char *value : {"yes", "-1", "1x", " 1", "99999999999"}) {
+      setenv(name, value, 1);
+      const nlohmann::json error = expectFailure({"compile", "exact.json"}, 2, "invalid_argument");
+      unsetenv(name);
+      EXPECT_EQ(error["where"], name);
+      EXPECT_EQ(error["found"], '"' + std::string(value) + '"');
+    }
+}
+
 TEST_F(Compile, WithoutACompilerTheMessageSaysSo) {
   setenv("NYSJIT_COMPILER", "/absent/nysjit-compiler", 1);
   nlohmann::json error = expectFailure({"compile", "exact.json"}, 1, "unavailable");
