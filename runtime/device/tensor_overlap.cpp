@@ -139,14 +139,16 @@ bool overlapsItself(const DLTensor &tensor, const TensorStrides &strides) {
   // More bytes than there are addresses between the first and the last: some serve twice.
   Wide span = blocks.width;
   Wide bytes = blocks.width;
+  bool isNested = true; // each stride is past all that the smaller ones reach
   for (size_t i = 0; i < blocks.count; ++i) {
     if (blocks.steps[i].stride < blocks.width)
       return true;
+    isNested = isNested && blocks.steps[i].stride >= span;
     span += blocks.steps[i].stride * blocks.steps[i].high;
     bytes = std::min(bytes * (blocks.steps[i].high + 1), Wide(1) << 65);
   }
-  if (bytes > span)
-    return true;
+  if (isNested || bytes > span)
+    return !isNested;
   // Two blocks differ: first in step i.
   for (size_t i = 0; i < blocks.count; ++i) {
     Step steps[maxPlanRank];

@@ -42,6 +42,23 @@ TEST_F(Arguments, AnUnknownFlagIsNamed) {
   expectFailure({"compile", "exact.json", "second.json"}, 2, "invalid_argument");
 }
 
+TEST_F(Arguments, AFlagThatIsNearlyOneIsShownThatOne) {
+  for (const auto &[given, meant] : {std::pair("--seqlen", "--seqlens"),
+                                     {"--cu_seqlens", "--cu-seqlens"},
+                                     {"--chekc", "--check"},
+                                     {"--o-dtpe", "--o-dtype"}}) {
+    const nlohmann::json error = expectFailure(runWith({given}), 2, "invalid_argument");
+    EXPECT_EQ(error["where"], given);
+    EXPECT_TRUE(error["found"].get<std::string>().ends_with("(" + std::string(meant) + "?)"))
+        << error;
+  }
+  for (const char *other : {"--frobnicate", "--x"})
+    EXPECT_EQ(
+        expectFailure(runWith({other}), 2, "invalid_argument")["found"].get<std::string>().find(
+            '?'),
+        std::string::npos);
+}
+
 TEST_F(Arguments, AMissingOneIsNamed) {
   for (size_t i = 0; i < tensors.size(); i += 2) {
     std::vector<std::string> given = {"run", "exact.json"};
