@@ -66,7 +66,7 @@ Result<Tensor> loadTensor(const std::string &flag, const std::string &path, DTyp
   const bool isBfloat16 = array->dtype == dtypeName(DType::BFloat16); // two bytes of no type
   if (!array->isFloating() || (isBfloat16 && dtype != DType::BFloat16))
     return shapeError(flag,
-                      "dtype float16, float32 or float64, or with the spec's dtype bfloat16 that",
+                      "dtype float16, float32 or float64, or bfloat16 where that is the spec's",
                       array->dtype + (isBfloat16 ? " (V2)" : ""));
   if (array->dtype == dtypeName(dtype))
     return Tensor{std::move(array->shape), typeOf(dtype), std::move(array->bytes)};

@@ -94,7 +94,7 @@ TEST_F(SequenceFiles, AWrongShapeOfConvIsNamed) {
 TEST_F(SequenceFiles, AWrongTypeIsNamed) {
   writeIntegers("conv.npy", {1});
   EXPECT_EQ(fail("conv.json", {"--conv", "conv.npy"})["expected"],
-            "dtype float16, float32 or float64, or with the spec's dtype bfloat16 that");
+            "dtype float16, float32 or float64, or bfloat16 where that is the spec's");
   writeTensor("lengths.npy", {1}, 4);
   nlohmann::json error = fail("exact.json", {"--seqlens", "lengths.npy"});
   EXPECT_EQ(error["message"], "--seqlens: expected dtype int32 or int64, found float32");
