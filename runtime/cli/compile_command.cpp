@@ -114,7 +114,7 @@ Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &
   reply.json["target"] = targetName(request.target);
   for (const char *key : {"config", "stages_ms", "kernels"})
     if (answer->report.contains(key))
-      reply.json[key] = answer->report[key];
+      reply.json[key] = parsed(answer->report[key].dump());
   const std::string &bytes = answer->blobs[wanted];
   if (output) {
     NYSJIT_RETURN_IF_ERROR(output->write(bytes));
