@@ -98,6 +98,8 @@ NYSJIT_PLAIN int cloneProgram(void *given) {
     process = clone(&becomeProgram, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &spawn);
   if (process < 0)
     spawn.failure = errno;
+  else if (spawn.failure != 0) // nobody else's to reap
+    syscall(SYS_wait4, process, nullptr, 0, nullptr);
   *spawn.started = {process, file};
   return 0;
 }
@@ -127,9 +129,6 @@ int startProgram(const Program &program, Started &started) noexcept {
       while (waitpid(between, nullptr, __WCLONE) < 0 && errno == EINTR) {
       }
   }
-  if (spawn.failure != 0 && program.isChild && started.process > 0)
-    while (waitpid(started.process, nullptr, 0) < 0 && errno == EINTR) {
-    }
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, signalSetBytes);
   pthread_setcancelstate(cancel, nullptr);
   munmap(stacks, 2 * stackBytes);

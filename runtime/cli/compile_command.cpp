@@ -41,7 +41,8 @@ std::string kernelLines(const json &kernels) {
 ContextOptions contextFor(const Target &target) {
   return {.threads = 1,
           .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
-          .isForCompiling = true};
+          .isForCompiling = true,
+          .log = standardErrorLog()};
 }
 
 /// What a stage takes beside the compiler, before anything is compiled.

@@ -163,8 +163,9 @@ Result<Reply> runTensors(const RunOptions &options) {
   const float scale = options.scale.value_or(float(1 / std::sqrt(double(spec.headDim))));
 
   // The device, which may not be there.
-  RuntimeContext context(
-      {.threads = static_cast<size_t>(options.threads), .device = options.device});
+  RuntimeContext context({.threads = static_cast<size_t>(options.threads),
+                          .device = options.device,
+                          .log = standardErrorLog()});
   Result<std::unique_ptr<GpuSession>> gpu = openDevice(options, context);
   NYSJIT_RETURN_IF_ERROR(gpu);
   Result<Target> target = options.target ? *options.target : context.defaultTarget();

@@ -106,6 +106,9 @@ TEST_F(Limits, the_number_of_processes_and_threads) {
 }
 
 TEST_F(Limits, address_space_and_data) {
+#ifdef NYSJIT_SANITIZED
+  GTEST_SKIP() << "a sanitizer's shadow takes more";
+#endif
   for (const int resource : {RLIMIT_AS, RLIMIT_DATA})
     for (const bool isWarm : {true, false})
       for (rlim_t bytes = 4 << 20; bytes <= rlim_t(256) << 20; bytes *= 2) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <climits>
+#include <clocale>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -83,6 +84,11 @@ TEST_F(Host, a_host_that_adopts_orphans_has_no_zombie_of_it) {
               prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
               const std::string wrong = compiled();
               destroy();
+              writeAll(folder / "compiler", "not a program");
+              chmod((folder / "compiler").c_str(), 0700);
+              createContext(folder / "compiler", 1);
+              if (prepare(other()) == NYSJIT_OK)
+                return "compiled by nothing";
               errno = 0;
               const bool isAlone = waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
               return wrong + (isAlone ? "" : "a child is left");
@@ -215,6 +221,9 @@ TEST_F(Host, may_have_any_umask) {
 }
 
 TEST_F(Host, may_call_from_a_thread_with_64_KiB_of_stack) {
+#ifdef NYSJIT_SANITIZED
+  GTEST_SKIP() << "a sanitizer's code takes more";
+#endif
   EXPECT_EQ(compiled(), ""); // the pool's threads are there
   destroy();
   struct Call {
@@ -234,6 +243,21 @@ TEST_F(Host, may_call_from_a_thread_with_64_KiB_of_stack) {
   pthread_join(thread, nullptr);
   pthread_attr_destroy(&attributes);
   EXPECT_EQ(call.wrong, "");
+}
+
+TEST_F(Host, may_write_numbers_with_a_comma) {
+  const std::string make = "localedef -i de_DE -f UTF-8 " + (folder / "de_DE.UTF-8");
+  (void)!std::system((make + " > /dev/null 2>&1").c_str());
+  const ScopedSetting place("LOCPATH", folder.path);
+  if (!std::setlocale(LC_ALL, "de_DE.UTF-8"))
+    GTEST_SKIP() << "no locale with a decimal comma can be made";
+  EXPECT_STREQ(localeconv()->decimal_point, ",");
+  const char *spec =
+      R"({"layout":"causal","head_dim":16,"landmarks":4,"segment_len":8,"stabilizer":0.125})";
+  EXPECT_EQ(compiled(spec), "");
+  EXPECT_NE(std::string(info().spec_json).find("\"stabilizer\":0.125"), std::string::npos)
+      << info().spec_json;
+  std::setlocale(LC_ALL, "C");
 }
 
 TEST_F(Host, may_fork_while_the_worker_lives) {

@@ -24,7 +24,7 @@ std::atomic<bool> isForGood{false};   // all after it fail, too
 std::atomic<bool> hasFailed{false};
 std::atomic<int64_t> live{0}; // blocks
 
-bool fails() {
+[[maybe_unused]] bool fails() {
   const int64_t now = left.load(std::memory_order_relaxed);
   if (now == INT64_MAX)
     return false;
@@ -36,16 +36,14 @@ bool fails() {
   return isNow;
 }
 
-void *counted(void *block) {
+[[maybe_unused]] void *counted(void *block) {
   live += block != nullptr;
   return block;
 }
 
 } // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                             \
-    !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
-#define NYSJIT_OWN_MALLOC 1
+#ifndef NYSJIT_SANITIZED // a sanitizer has a malloc of its own
 extern "C" {
 void *malloc(size_t bytes) { return fails() ? nullptr : counted(__libc_malloc(bytes)); }
 void *calloc(size_t count, size_t bytes) {
@@ -88,7 +86,7 @@ size_t openFiles() {
 class MemoryFaults : public FakeRuntime, public testing::WithParamInterface<bool> {
 protected:
   void SetUp() override {
-#ifndef NYSJIT_OWN_MALLOC
+#ifdef NYSJIT_SANITIZED
     GTEST_SKIP() << "the sanitizer has a malloc of its own";
 #endif
     FakeRuntime::SetUp();
