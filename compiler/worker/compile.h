@@ -12,7 +12,6 @@
 #include "runtime/spec/spec.h"
 #include "runtime/spec/stage.h"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,7 +42,7 @@ struct CompileOutput {
   // what each kernel's block sizes may be, as the template wrote them
   std::vector<BlockSpace> spaces;
   // what --json says of each: name and object bytes, or registers and counts
-  nlohmann::json kernels = nlohmann::json::array();
+  Json kernels = Json::array();
 };
 
 /// Thread-safe but for the link, which is serialised. The same request gives the same bytes.

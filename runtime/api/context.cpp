@@ -4,6 +4,7 @@
 #include "runtime/cache/key.h"
 #include "runtime/cuda/find_ptxas.h"
 #include "runtime/device/cpu_identity.h"
+#include "runtime/worker/idle.h"
 
 #include <algorithm>
 #include <chrono>
@@ -24,8 +25,15 @@ private:
 };
 
 /// What a worker's report says under a name; an empty object where it says nothing.
-nlohmann::json reported(const nlohmann::json &header, const char *name) {
-  return header.value(name, nlohmann::json::object());
+Json reported(const Json &header, const char *name) {
+  const Json *found = header.find(name);
+  return found ? *found : Json::object();
+}
+
+/// The worker's line of what it did without; "" if it says none.
+std::string noteOf(const Json &header) {
+  const Json *note = header.find("note");
+  return note && note->is_string() ? note->text() : "";
 }
 
 } // namespace
@@ -57,8 +65,9 @@ Status RuntimeContext::findCompiler() {
     return id.takeError();
   Result<int> timeout = compileTimeoutMs();
   NYSJIT_RETURN_IF_ERROR(timeout);
+  NYSJIT_RETURN_IF_ERROR(workerIdleMs()); // the worker's to heed, and here to be refused
+  worker = std::make_unique<WorkerClient>(std::move(*path), *timeout, options.log);
   compilerId = std::move(*id);
-  worker = std::make_unique<WorkerClient>(std::move(*path), *timeout);
   return {};
 }
 
@@ -113,7 +122,7 @@ Status RuntimeContext::checkRuns(const Target &target) {
 
 LoadedProgram::Resources RuntimeContext::resources() {
   const std::lock_guard lock(mutex);
-  return {threads, gpu, disk.folder()};
+  return {threads, gpu, disk.folder(), options.memory};
 }
 
 Result<RuntimeContext::Key> RuntimeContext::keyOf(const ProgramRequest &request) {
@@ -161,7 +170,7 @@ Status RuntimeContext::addAssemblers(Message &message) {
   return {};
 }
 
-Result<Message> RuntimeContext::ask(const StageRequest &request) {
+Result<Message> RuntimeContext::ask(const StageRequest &request, const Progress &progress) {
   NYSJIT_RETURN_IF_ERROR(findCompiler());
   Message message;
   const bool isCuda = request.program.target.isCuda();
@@ -177,7 +186,9 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
     message.header["from"] = request.from;
     message.blobs.push_back(request.fromBytes);
   }
-  Result<Message> reply = worker->request(message);
+  Result<Message> reply = worker->request(message, progress);
+  if (reply && !noteOf(reply->header).empty())
+    options.log.line(noteOf(reply->header));
   const size_t expected = !request.emit.empty() ? 1 : isCuda ? 3 : 2;
   if (reply && reply->blobs.size() != expected)
     return Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
@@ -187,15 +198,24 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
 }
 
 Result<StageReply> RuntimeContext::compileStage(const StageRequest &request) {
-  Result<Message> reply = ask(request);
+  Result<Message> reply = ask(request, newProgress());
   if (!reply)
     return reply.takeError();
   reply->header.erase("status");
   return StageReply{std::move(reply->header), std::move(reply->blobs)};
 }
 
-Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramRequest &request) {
-  Result<Message> reply = ask({.program = request});
+/// A program that cannot be kept is compiled again the next time: no error, but worth a line.
+void RuntimeContext::keep(const Key &key, const CacheEntry &entry) const {
+  if (disk.store(key.key, entry))
+    disk.rememberCompilerId(key.compilerId);
+  else if (!disk.folder().empty())
+    options.log.line("cache: " + key.key + " could not be kept in " + disk.folder());
+}
+
+Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramRequest &request,
+                                                const Progress &progress) {
+  Result<Message> reply = ask({.program = request}, progress);
   if (!reply)
     return reply.takeError();
   CacheEntry entry;
@@ -205,8 +225,8 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramReq
   if (request.target.isCuda())
     entry.ptx = std::move(reply->blobs[2]);
   // Times are left out: the same program gives the same entry.
-  entry.infoJson = nlohmann::json{{"config", reported(reply->header, "config")},
-                                  {"kernels", reported(reply->header, "kernels")}}
+  entry.infoJson = Json{{"config", reported(reply->header, "config")},
+                        {"kernels", reported(reply->header, "kernels")}}
                        .dump();
 
   const Stopwatch load;
@@ -219,11 +239,11 @@ Result<PreparedProgram> RuntimeContext::compile(const Key &key, const ProgramReq
   }
   PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0,
                            reported(reply->header, "stages_ms").dump()};
-  prepared.note = reply->header.value("note", std::string());
   // What another time may not fail is not kept.
-  if (prepared.note.empty() || reply->header.value("is_note_lasting", true))
-    if (disk.store(key.key, entry))
-      disk.rememberCompilerId(key.compilerId);
+  prepared.note = noteOf(reply->header);
+  const Json *isLasting = reply->header.find("is_note_lasting");
+  if (prepared.note.empty() || !isLasting || !isLasting->is_boolean() || isLasting->get<bool>())
+    keep(key, entry);
   return prepared;
 }
 
@@ -238,8 +258,23 @@ Result<PreparedProgram> RuntimeContext::prepare(const ProgramRequest &request) {
   return prepared;
 }
 
+/// disk.lock in steps, between which the host is asked.
+Result<std::unique_ptr<FileLock>> RuntimeContext::lockEntry(const std::string &key, int timeoutMs,
+                                                            const Progress &progress) const {
+  const Stopwatch whole;
+  while (true) {
+    const Stopwatch step;
+    std::unique_ptr<FileLock> lock = disk.lock(key, std::min(timeoutMs, Progress::stepMs));
+    // Held, not to be had, or (where the step was not waited for) not to be locked at all.
+    if (!lock || lock->isHeld() || step.ms() < Progress::stepMs / 2 || whole.ms() >= timeoutMs)
+      return lock;
+    NYSJIT_RETURN_IF_ERROR(progress.go("wait"));
+  }
+}
+
 Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
   const Stopwatch whole;
+  const Progress progress = newProgress();
   Result<int> timeout = compileTimeoutMs();
   NYSJIT_RETURN_IF_ERROR(timeout);
   Result<Key> key = keyOf(request);
@@ -253,17 +288,20 @@ Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
     preparation = named;
   }
   // One of this process's threads goes on, the others find its program when it is done.
-  const std::lock_guard lock(preparation->mutex);
+  std::unique_lock lock(preparation->mutex, std::defer_lock);
+  while (!lock.try_lock_for(std::chrono::milliseconds(Progress::stepMs)))
+    NYSJIT_RETURN_IF_ERROR(progress.go("wait"));
   if (preparation->program)
     return PreparedProgram{preparation->program, CacheState::Memory, whole.ms(), 0, "{}"};
   if ((preparation->program = loadFromDisk(*key, request)))
     return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
   // One of all processes goes on, the others find its entry when it is done. One that takes longer
   // than a compile may is not waited for.
-  const std::unique_ptr<FileLock> fileLock = disk.lock(key->key, *timeout);
-  if (fileLock && (preparation->program = loadFromDisk(*key, request)))
+  Result<std::unique_ptr<FileLock>> fileLock = lockEntry(key->key, *timeout, progress);
+  NYSJIT_RETURN_IF_ERROR(fileLock);
+  if (*fileLock && (preparation->program = loadFromDisk(*key, request)))
     return PreparedProgram{preparation->program, CacheState::Disk, whole.ms(), 0, "{}"};
-  Result<PreparedProgram> prepared = compile(*key, request);
+  Result<PreparedProgram> prepared = compile(*key, request, progress);
   if (prepared) {
     preparation->program = prepared->program;
     prepared->compileMs = whole.ms();

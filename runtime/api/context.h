@@ -3,6 +3,8 @@
 // too).
 #pragma once
 #include "runtime/api/program.h"
+#include "runtime/base/log.h"
+#include "runtime/base/progress.h"
 #include "runtime/cache/disk_cache.h"
 #include "runtime/spec/request.h"
 #include "runtime/worker/client.h"
@@ -10,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,10 @@ struct ContextOptions {
   void *parallelForContext = nullptr;
   DeviceKind device = DeviceKind::Cpu;
   bool isForCompiling = false; // programs are looked at, never run: the device need not be there
+  HostMemory memory;           // of runs on the CPU
+  Log log;
+  Progress::Report progress = nullptr;
+  void *progressContext = nullptr;
 };
 
 enum class CacheState { Memory, Disk, Compiled };
@@ -49,7 +54,7 @@ struct StageRequest {
 
 struct StageReply {
   // {"stages_ms", "kernels", "config"}, as far as the worker knows them
-  nlohmann::json report;
+  Json report;
   // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object or
   std::vector<std::string> blobs;
   // the cubin (empty if there was no ptxas), for a GPU 2 the PTX
@@ -77,7 +82,7 @@ public:
 private:
   /// A program that is there or on its way: who comes second waits for the first.
   struct Preparation {
-    std::mutex mutex;
+    std::timed_mutex mutex;
     std::shared_ptr<const LoadedProgram> program;
   };
   struct Key {
@@ -97,9 +102,14 @@ private:
   Result<Key> keyOf(const ProgramRequest &request);
   Status findCompiler();
   Status addAssemblers(Message &message);
-  Result<Message> ask(const StageRequest &request);
+  Result<Message> ask(const StageRequest &request, const Progress &progress);
+  Progress newProgress() const { return {options.progress, options.progressContext}; }
+  Result<std::unique_ptr<FileLock>> lockEntry(const std::string &key, int timeoutMs,
+                                              const Progress &progress) const;
   std::shared_ptr<const LoadedProgram> loadFromDisk(const Key &key, const ProgramRequest &request);
-  Result<PreparedProgram> compile(const Key &key, const ProgramRequest &request);
+  Result<PreparedProgram> compile(const Key &key, const ProgramRequest &request,
+                                  const Progress &progress);
+  void keep(const Key &key, const CacheEntry &entry) const;
 
   ContextOptions options;
   DiskCache disk;

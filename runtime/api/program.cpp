@@ -1,13 +1,13 @@
 // The C struct's named tensors in the order of the plan's arguments, and the default scale.
 #include "runtime/api/program.h"
 #include "runtime/device/cpu_program.h"
+#include "runtime/spec/json_text.h"
 #include "runtime/spec/scale.h"
 #include "runtime/spec/tensor_table.h"
 
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 namespace nysjit {
 
@@ -44,11 +44,10 @@ Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key
   std::shared_ptr<LoadedProgram> loaded(new LoadedProgram);
   if (request && plan->specJson == request->specJson)
     loaded->defaultScale = static_cast<float>(1.0 / std::sqrt(double(request->spec.headDim)));
-  if (const nlohmann::json info = nlohmann::json::parse(entry.infoJson, nullptr, false);
-      info.is_object()) {
-    if (const auto found = info.find("config"); found != info.end())
+  if (const Result<Json> info = parseJsonObject(entry.infoJson)) {
+    if (const Json *found = info->find("config"))
       loaded->config = found->dump();
-    if (const auto found = info.find("kernels"); found != info.end())
+    if (const Json *found = info->find("kernels"))
       loaded->kernels = found->dump();
   }
   loaded->entryKey = std::move(key);
@@ -67,8 +66,8 @@ Status LoadedProgram::loadOnto(Plan plan, const Resources &resources) {
     program = std::move(*loaded);
     return {};
   }
-  Result<std::unique_ptr<DeviceProgram>> loaded =
-      CpuProgram::load(std::move(plan), entry.object, resources.privateFolder, resources.threads);
+  Result<std::unique_ptr<DeviceProgram>> loaded = CpuProgram::load(
+      std::move(plan), entry.object, resources.privateFolder, resources.threads, resources.memory);
   NYSJIT_RETURN_IF_ERROR(loaded);
   program = std::move(*loaded);
   return {};

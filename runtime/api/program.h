@@ -3,6 +3,7 @@
 #pragma once
 #include "runtime/cache/entry.h"
 #include "runtime/device/cuda_program.h"
+#include "runtime/device/memory.h"
 #include "runtime/device/threads.h"
 #include "runtime/include/nysjit.h"
 #include "runtime/spec/request.h"
@@ -22,6 +23,7 @@ public:
     std::shared_ptr<Threads> threads;
     std::shared_ptr<CudaDevice> device;
     std::string privateFolder; // SharedObject::load's
+    HostMemory memory;
   };
   /// From a cache entry or a compiler's answer to `request`, whose spec gives the default scale;
   /// without one, or where the plan is another spec's, runs must say their scale.

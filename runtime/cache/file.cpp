@@ -1,6 +1,7 @@
 // The lock's file is removed by its holder, so that a cache has no litter. One who waited for it
 // finds that the file it locked has lost its name and starts again with the new one.
 #include "runtime/cache/file.h"
+#include "runtime/base/quiet_write.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -72,12 +73,7 @@ bool replaceFile(const std::string &path, std::string_view bytes) {
   const int file = mkostemps(aside.data(), 4, O_CLOEXEC);
   if (file < 0)
     return false;
-  bool written = true;
-  while (written && !bytes.empty()) {
-    const ssize_t count = write(file, bytes.data(), bytes.size());
-    written = count > 0 || (count < 0 && errno == EINTR);
-    bytes.remove_prefix(count > 0 ? static_cast<size_t>(count) : 0);
-  }
+  bool written = writeQuietly(file, bytes);
   written = close(file) == 0 && written;
   if (written && rename(aside.c_str(), path.c_str()) == 0)
     return true;

@@ -6,16 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include <string>
-#include <vector>
 
 namespace nysjit::cli {
 
-/// What a command came to: the object of --json, the text for a person without it, and lines for
-/// standard error in both cases.
+/// What a command came to: the object of --json, and the text for a person without it.
 struct Reply {
   nlohmann::json json = nlohmann::json::object();
   std::string text;
-  std::vector<std::string> notes = {};
   bool isOutputTaken = false; // standard output holds a tensor or a stage: the text goes elsewhere
 };
 

@@ -41,7 +41,8 @@ std::string kernelLines(const json &kernels) {
 ContextOptions contextFor(const Target &target) {
   return {.threads = 1,
           .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
-          .isForCompiling = true};
+          .isForCompiling = true,
+          .log = standardErrorLog()};
 }
 
 /// What a stage takes beside the compiler, before anything is compiled.
@@ -75,10 +76,8 @@ Result<Reply> compileProgram(const ProgramRequest &request,
                 {"compile_ms", prepared->compileMs},
                 {"stages_ms", parsed(prepared->stagesMsJson)},
                 {"kernels", kernels}};
-  if (!prepared->note.empty()) {
+  if (!prepared->note.empty())
     reply.json["note"] = prepared->note;
-    reply.notes.push_back(prepared->note);
-  }
   const bool isCompiled = prepared->cache == CacheState::Compiled;
   reply.text = std::string(layoutName(request.spec.layout)) + " for " + program.plan().target +
                ": " + cache + " in " +
@@ -119,9 +118,7 @@ Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &
   reply.json["target"] = targetName(request.target);
   for (const char *key : {"config", "stages_ms", "kernels", "note"})
     if (answer->report.contains(key))
-      reply.json[key] = answer->report[key];
-  if (reply.json.contains("note"))
-    reply.notes.push_back(reply.json["note"].get<std::string>());
+      reply.json[key] = parsed(answer->report[key].dump());
   const std::string &bytes = answer->blobs[wanted];
   if (output) {
     NYSJIT_RETURN_IF_ERROR(output->write(bytes));

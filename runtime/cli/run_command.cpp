@@ -191,8 +191,9 @@ Result<Reply> runTensors(const RunOptions &options) {
   const float scale = options.scale.value_or(float(1 / std::sqrt(double(spec.headDim))));
 
   // The device, which may not be there.
-  RuntimeContext context(
-      {.threads = static_cast<size_t>(options.threads), .device = options.device});
+  RuntimeContext context({.threads = static_cast<size_t>(options.threads),
+                          .device = options.device,
+                          .log = standardErrorLog()});
   Result<std::unique_ptr<GpuSession>> gpu = openDevice(options, context);
   NYSJIT_RETURN_IF_ERROR(gpu);
   Result<Target> target = options.target ? *options.target : context.defaultTarget();
@@ -218,8 +219,6 @@ Result<Reply> runTensors(const RunOptions &options) {
     NYSJIT_RETURN_IF_ERROR(verdict(*checked, options));
   Reply reply{.json = reportJson(options, *prepared, *measured, checked),
               .text = reportText(options, spec, *prepared, *inputs, *measured, checked)};
-  if (!prepared->note.empty())
-    reply.notes.push_back(prepared->note);
   reply.isOutputTaken = std::ranges::any_of(
       *outputs, [](const RunOutput &output) { return output.file.isStandardOutput(); });
   return reply;

@@ -2,7 +2,6 @@
 // other. Each thread of a launch takes the next cell from a shared counter, so cells that a
 // template gives first start first and uneven ones balance.
 #include "runtime/device/cpu_program.h"
-#include "runtime/device/memory.h"
 
 #include <algorithm>
 #include <chrono>
@@ -16,13 +15,15 @@ struct Job {
   const uint64_t *parameters;
   int64_t grid;
   size_t scratchBytes;
+  const WorkspaceLease &lease;
   std::atomic<int64_t> next{0};
 };
 
 /// One thread's share. Without memory for its scratch it leaves its cells to the others.
-void runShare(void *context, size_t) {
+void runShare(void *context, size_t share) {
   Job &job = *static_cast<Job *>(context);
-  void *scratch = threadScratch(job.scratchBytes);
+  void *scratch = job.lease.scratch() ? job.lease.scratch() + share * job.lease.scratchStride()
+                                      : threadScratch(job.scratchBytes);
   if (!scratch)
     return;
   for (int64_t cell; (cell = job.next.fetch_add(1, std::memory_order_relaxed)) < job.grid;)
@@ -31,18 +32,21 @@ void runShare(void *context, size_t) {
 
 } // namespace
 
-CpuProgram::CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> pool)
-    : prepared(std::move(plan)), binary(std::move(object)), threads(std::move(pool)) {}
+CpuProgram::CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> pool,
+                       const HostMemory &given)
+    : prepared(std::move(plan)), binary(std::move(object)), threads(std::move(pool)),
+      memory(given) {}
 
 Result<std::unique_ptr<DeviceProgram>> CpuProgram::load(Plan plan, std::string_view object,
                                                         const std::string &privateFolder,
-                                                        std::shared_ptr<Threads> threads) {
+                                                        std::shared_ptr<Threads> threads,
+                                                        const HostMemory &memory) {
   Result<PreparedPlan> prepared = PreparedPlan::create(std::move(plan));
   NYSJIT_RETURN_IF_ERROR(prepared);
   Result<SharedObject> binary = SharedObject::load(object, privateFolder);
   NYSJIT_RETURN_IF_ERROR(binary);
   std::unique_ptr<CpuProgram> program(
-      new CpuProgram(std::move(*prepared), std::move(*binary), std::move(threads)));
+      new CpuProgram(std::move(*prepared), std::move(*binary), std::move(threads), memory));
   NYSJIT_RETURN_IF_ERROR(program->findKernels());
   return std::unique_ptr<DeviceProgram>(std::move(program));
 }
@@ -76,9 +80,10 @@ Status CpuProgram::run(const ProgramRun &run) const {
   // Memory, and with its address the parameters of every launch, before any of them runs.
   if (run.workspace)
     NYSJIT_RETURN_IF_ERROR(prepared.checkWorkspace(run.workspace, run.workspaceBytes, numbers));
-  const WorkspaceLease lease(run.workspace ? 0 : numbers.workspaceBytes);
+  const WorkspaceLease lease(run.workspace ? 0 : numbers.workspaceBytes, memory, scratch,
+                             threads->count());
   void *workspace = run.workspace ? run.workspace : lease.memory();
-  if (!workspace)
+  if (!lease.memory())
     return Error::mismatch(ErrorKind::Io, "workspace",
                            std::to_string(numbers.workspaceBytes) + " bytes of memory",
                            "not enough");
@@ -90,17 +95,17 @@ Status CpuProgram::run(const ProgramRun &run) const {
     if (numbers.grids[i] == 0)
       continue;
     NYSJIT_RETURN_IF_ERROR(
-        launch(i, numbers.grids[i], parameters, i == numbers.last, run.observer));
+        launch(i, numbers.grids[i], parameters, i == numbers.last, lease, run.observer));
     parameters += prepared.kernel(i).parameters.size();
   }
   return {};
 }
 
 Status CpuProgram::launch(size_t number, int64_t grid, const uint64_t *parameters, bool isLast,
-                          const LaunchObserver &observer) const {
+                          const WorkspaceLease &lease, const LaunchObserver &observer) const {
   const PlanKernel &kernel = prepared.kernel(number);
   Job job{functions[prepared.kernelNumber(number)], parameters, grid,
-          static_cast<size_t>(kernel.scratchBytes)};
+          static_cast<size_t>(kernel.scratchBytes), lease};
   const auto start =
       observer.observe ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
   threads->run(&runShare, &job,

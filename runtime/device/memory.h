@@ -1,11 +1,18 @@
-// Memory that is kept between runs: 64-byte aligned, grown when needed, one scratch and one
-// workspace a thread.
+// Memory of runs on the CPU: 64-byte aligned. By default kept between runs and grown when needed,
+// one scratch and one workspace a thread; or the host's, given back after each run.
 #pragma once
 #include <cstddef>
 
 namespace nysjit {
 
 constexpr size_t memoryAlignment = 64;
+
+/// The host's allocator. Any thread that runs a program calls it.
+struct HostMemory {
+  void *(*allocate)(void *context, size_t bytes, size_t alignment) = nullptr; // null: there is none
+  void (*release)(void *context, void *memory, size_t bytes) = nullptr;
+  void *context = nullptr;
+};
 
 /// A block that only grows. Contents are lost when it does.
 class AlignedMemory {
@@ -28,19 +35,30 @@ private:
 void *threadScratch(size_t bytes) noexcept;
 
 /// The calling thread's workspace while one run lasts. A run nested in another on the same thread
-/// (a host whose parallel-for takes up other work while it waits) gets memory of its own.
+/// (a host whose parallel-for takes up other work while it waits) gets memory of its own. Of the
+/// host's memory, if it gave an allocator, the lease has scratch for each share of a launch, too.
 class WorkspaceLease {
 public:
-  explicit WorkspaceLease(size_t bytes) noexcept;
+  /// `scratchBytes` a share; not looked at without an allocator of the host's.
+  explicit WorkspaceLease(size_t bytes, const HostMemory &host = {}, size_t scratchBytes = 0,
+                          size_t shares = 0) noexcept;
   ~WorkspaceLease();
   WorkspaceLease(const WorkspaceLease &) = delete;
   WorkspaceLease &operator=(const WorkspaceLease &) = delete;
   void *memory() const { return block; } // null if there is no memory
+  /// The scratch of share 0; the others' follow `scratchStride` apart. Null: each thread has its
+  /// own, threadScratch.
+  char *scratch() const { return shareScratch; }
+  size_t scratchStride() const { return stride; }
 
 private:
   void *block = nullptr;
   bool isThreads = false;
   AlignedMemory own;
+  HostMemory host;
+  size_t hostBytes = 0;
+  char *shareScratch = nullptr;
+  size_t stride = 0;
 };
 
 } // namespace nysjit

@@ -1,14 +1,14 @@
 // Plan from JSON: types, names and ranges here, what refers to what in check_plan.cpp. What passes
 // both can be launched without further checks of the plan itself.
+#include "runtime/plan/arithmetic.h"
 #include "runtime/plan/plan_fields.h"
+#include "runtime/spec/json_text.h"
 
 #include <algorithm>
 
 namespace nysjit {
 
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr const char *knownDtypes[] = {"float32", "float16", "bfloat16", "int32"};
 
@@ -17,7 +17,7 @@ Status readDimensions(const PlanFields &fields, const char *key,
                       std::vector<Expression> &dimensions) {
   const Json *list = nullptr;
   NYSJIT_READ(list, fields.list(key, maxPlanRank));
-  for (const Json &element : *list) {
+  for (const Json &element : list->elements()) {
     Expression e;
     NYSJIT_READ(e, PlanFields::located(Expression::fromJson(element), fields.at(key)));
     if (e.op() != Operator::Symbol && !(e.isConstant() && e.constant() >= 0))
@@ -37,11 +37,10 @@ Status readArgument(const Json &json, const std::string &where, PlanArgument &ar
   NYSJIT_READ(argument.isOutput, fields->boolean("output"));
   const Json *dtypes = nullptr;
   NYSJIT_READ(dtypes, fields->list("dtypes", std::size(knownDtypes)));
-  for (const Json &dtype : *dtypes) {
+  for (const Json &dtype : dtypes->elements()) {
     const bool known =
-        dtype.is_string() &&
-        std::any_of(std::begin(knownDtypes), std::end(knownDtypes),
-                    [&](const char *name) { return dtype.get_ref<const std::string &>() == name; });
+        dtype.is_string() && std::any_of(std::begin(knownDtypes), std::end(knownDtypes),
+                                         [&](const char *name) { return dtype.text() == name; });
     if (!known)
       return planError(fields->at("dtypes"), "float32, float16, bfloat16 or int32", shown(dtype));
     argument.dtypes.push_back(dtype.get<std::string>());
@@ -193,10 +192,11 @@ Result<Plan> parsePlan(const Json &json) {
 } // namespace
 
 Result<Plan> planFromJson(const std::string &text) {
-  const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded() || !json.is_object())
+  constexpr int deepest = maxExpressionDepth + 8; // an expression lies a few levels down
+  Result<Json> json = parseJsonObject(text, deepest);
+  if (!json)
     return Error::mismatch(ErrorKind::InvalidJson, "plan", "a JSON object", text.substr(0, 40));
-  return parsePlan(json);
+  return parsePlan(*json);
 }
 
 } // namespace nysjit
