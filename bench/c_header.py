@@ -59,7 +59,7 @@ def _field(declaration, known, functions):
 def structs(text):
     """{name: the ctypes class} of each `typedef struct NAME {...} NAME;`, in the header's order."""
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    functions = set(re.findall(r"typedef\s+[\w\s]+\(\*(\w+)\)", text))
+    functions = set(re.findall(r"typedef\s+[\w\s*]+\(\*(\w+)\)", text))
     known = {**NUMBERS, "DLTensor": DLTensor}
     made = {}
     for name, body in re.findall(r"typedef struct (\w+) \{(.*?)\} \1;", text, re.DOTALL):

@@ -8,7 +8,7 @@ source .ci/setup.sh
 
 nysjit_timed installing nysjit_install
 nysjit_timed "configuring and building" \
-  nysjit_build nysjit nysjit_compiler npy_error layout_picture
+  nysjit_build nysjit nysjit_compiler nysjit_runtime nysjit_ptx_emulator npy_error layout_picture
 
 out=build/quickstart
 rm -rf "$out"

@@ -186,6 +186,7 @@ static Status pass(const StageRow &row, Compilation &c) {
 }
 
 Result<CompileOutput> compile(const CompileRequest &request) {
+  NYSJIT_RETURN_IF_ERROR(checkSettings());
   NYSJIT_RETURN_IF_ERROR(checkStages(request));
   Compilation c(request);
   NYSJIT_RETURN_IF_ERROR(c.findTarget());

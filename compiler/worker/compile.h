@@ -4,6 +4,7 @@
 //   spec, config -> tile -> lowered -> llvm -> asm | object -> shared object     on the CPU
 //                    \-> plan             \-> ptx -> cubin                        on a GPU
 #pragma once
+#include "compiler/worker/assemblers.h"
 #include "compiler/worker/target_info.h"
 #include "runtime/base/result.h"
 #include "runtime/plan/plan.h"
@@ -11,7 +12,6 @@
 #include "runtime/spec/spec.h"
 #include "runtime/spec/stage.h"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,8 +26,7 @@ struct CompileRequest {
   std::optional<Stage> emit; // stop there and return it
   std::optional<Stage> from; // replace what that stage would be by `fromText`
   std::string fromText;
-  // ptxas's path for a GPU target; empty: stop at PTX, which the driver compiles
-  std::string assembler;
+  Assemblers assemblers; // for a GPU target
 };
 
 struct CompileOutput {
@@ -36,11 +35,14 @@ struct CompileOutput {
   std::string binary;
   std::string ptx;     // of a GPU target
   std::string emitted; // with `emit`
+  // a line for the caller, "" for none: what could not be done that was not necessary
+  std::string note;
+  bool isNoteLasting = true; // the same request would say it again
   std::vector<std::pair<std::string, double>> stageMs;
   // what each kernel's block sizes may be, as the template wrote them
   std::vector<BlockSpace> spaces;
   // what --json says of each: name and object bytes, or registers and counts
-  nlohmann::json kernels = nlohmann::json::array();
+  Json kernels = Json::array();
 };
 
 /// Thread-safe but for the link, which is serialised. The same request gives the same bytes.

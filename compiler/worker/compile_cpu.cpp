@@ -84,8 +84,8 @@ Status measureKernels(Compilation &c) {
   describeKernels(c, **file);
   if (c.request.from) { // a text may hold some of the kernels only
     const auto isThere = [&](const std::string &name) {
-      return std::any_of(c.output.kernels.begin(), c.output.kernels.end(),
-                         [&](const nlohmann::json &kernel) { return kernel["name"] == name; });
+      return std::any_of(c.output.kernels.elements().begin(), c.output.kernels.elements().end(),
+                         [&](const Json &kernel) { return kernel["name"] == name; });
     };
     std::erase_if(c.output.plan.kernels,
                   [&](const PlanKernel &kernel) { return !isThere(kernel.name); });

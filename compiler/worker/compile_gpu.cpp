@@ -133,18 +133,29 @@ Status readPtx(Compilation &c) {
 
 /// And machine code, where there is an assembler; else the GPU's driver does it.
 bool isCubinMade(const CompileRequest &request) {
-  return request.emit == Stage::Cubin || !request.assembler.empty();
+  return request.emit == Stage::Cubin || !request.assemblers.paths.empty();
 }
 
 Status makeCubin(Compilation &c) {
-  if (c.request.assembler.empty())
+  if (c.request.assemblers.paths.empty())
     return Error::mismatch(ErrorKind::Unavailable, "--emit cubin",
                            "ptxas ($NYSJIT_PTXAS, $CUDA_HOME, PATH or pip's nvidia packages)",
                            "none");
-  auto assembled = assembleCubin(c.output.ptx, c.gpu.sm, c.request.assembler);
-  NYSJIT_RETURN_IF_ERROR(assembled);
-  c.output.binary = std::move(assembled->cubin);
-  c.resources = std::move(assembled->kernels);
+  Assemblers assemblers = c.request.assemblers;
+  for (const auto &[stage, ms] : c.output.stageMs) // the limit is the whole compile's
+    assemblers.limitMs -= static_cast<int>(ms);
+  Result<CubinAttempt> attempt = tryAssemblers(assemblers, c.output.ptx, c.gpu.sm);
+  NYSJIT_RETURN_IF_ERROR(attempt);
+  if (!attempt->cubin && c.request.emit == Stage::Cubin)
+    return Error::mismatch(ErrorKind::CompileFailed, "--emit cubin", "a ptxas that takes the PTX",
+                           attempt->reason);
+  if (!attempt->cubin) {
+    c.output.note = "no cubin, the GPU's driver is to compile the PTX: " + attempt->reason;
+    c.output.isNoteLasting = attempt->isLasting;
+    return {};
+  }
+  c.output.binary = std::move(attempt->cubin->cubin);
+  c.resources = std::move(attempt->cubin->kernels);
   return {};
 }
 

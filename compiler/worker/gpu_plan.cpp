@@ -68,23 +68,22 @@ void completePlan(Plan &plan, const std::vector<LoweredKernel> &lowered, const G
   plan.launches = std::move(launches);
 }
 
-nlohmann::json describeKernels(const Plan &plan, const std::string &ptx,
-                               const std::vector<KernelResources> &resources) {
-  nlohmann::json described = nlohmann::json::array();
+Json describeKernels(const Plan &plan, const std::string &ptx,
+                     const std::vector<KernelResources> &resources) {
+  Json described = Json::array();
   for (const PtxCounts &counts : countInstructions(ptx)) {
     const auto kernel = std::ranges::find(plan.kernels, counts.kernel, &PlanKernel::name);
     const auto found = std::ranges::find(resources, counts.kernel, &KernelResources::name);
     const bool isKnown = found != resources.end();
-    described.push_back(
-        {{"name", counts.kernel},
-         {"registers", isKnown ? nlohmann::json(found->registers) : nlohmann::json()},
-         {"spill_bytes", isKnown ? nlohmann::json(found->spillBytes) : nlohmann::json()},
-         {"shared_bytes", (kernel != plan.kernels.end() ? kernel->sharedBytes : 0) +
-                              (isKnown ? found->sharedBytes : 0)},
-         {"tensor_core_ops", counts.tensorCoreOps},
-         {"loads_16b", counts.loads16b},
-         {"async_copies", counts.asyncCopies},
-         {"barriers", counts.barriers}});
+    described.push_back({{"name", counts.kernel},
+                         {"registers", isKnown ? Json(found->registers) : Json()},
+                         {"spill_bytes", isKnown ? Json(found->spillBytes) : Json()},
+                         {"shared_bytes", (kernel != plan.kernels.end() ? kernel->sharedBytes : 0) +
+                                              (isKnown ? found->sharedBytes : 0)},
+                         {"tensor_core_ops", counts.tensorCoreOps},
+                         {"loads_16b", counts.loads16b},
+                         {"async_copies", counts.asyncCopies},
+                         {"barriers", counts.barriers}});
   }
   return described;
 }

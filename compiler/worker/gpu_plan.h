@@ -6,8 +6,6 @@
 #include "compiler/worker/target_info.h"
 #include "runtime/plan/plan.h"
 
-#include <nlohmann/json.hpp>
-
 namespace nysjit {
 
 /// Whether kernels wait by themselves for the launch before them: griddepcontrol.
@@ -17,7 +15,7 @@ bool mayOverlap(const GpuInfo &gpu);
 void completePlan(Plan &plan, const std::vector<gpu::LoweredKernel> &lowered, const GpuInfo &gpu);
 /// One object for each kernel in the PTX. Registers and spills are null where nothing was
 /// assembled.
-nlohmann::json describeKernels(const Plan &plan, const std::string &ptx,
-                               const std::vector<KernelResources> &resources);
+Json describeKernels(const Plan &plan, const std::string &ptx,
+                     const std::vector<KernelResources> &resources);
 
 } // namespace nysjit

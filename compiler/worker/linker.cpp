@@ -1,66 +1,31 @@
 // LLD as a library.
 #include "compiler/worker/linker.h"
+#include "runtime/base/tool.h"
 
 #include "lld/Common/Driver.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <mutex>
-#include <sys/mman.h>
-#include <unistd.h>
 
 LLD_HAS_DRIVER(elf)
 
 namespace nysjit {
-
-namespace {
-/// A file descriptor that closes itself.
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0)
-      close(fd);
-  }
-};
-/// A fresh private folder that is removed, with the one file in it, at the end.
-struct ScratchFolder {
-  std::string path;
-  std::string file;
-  ~ScratchFolder() {
-    if (path.empty())
-      return;
-    unlink(file.c_str());
-    rmdir(path.c_str());
-  }
-};
-} // namespace
 
 /// Runs LLD on the objects. Serialised: LLD's state is global, two links at once crash.
 static Result<std::string> link(const std::vector<std::string> &objects,
                                 std::initializer_list<const char *> options) {
   static std::mutex oneAtATime;
   std::lock_guard lock(oneAtATime);
-  std::vector<Descriptor> inputs(objects.size());
+  Result<ScratchFolder> folder = ScratchFolder::create();
+  NYSJIT_RETURN_IF_ERROR(folder);
   std::vector<std::string> paths;
-  for (size_t i = 0; i < objects.size(); ++i) {
-    inputs[i].fd = memfd_create("nysjit-object", MFD_CLOEXEC);
-    if (inputs[i].fd < 0 || write(inputs[i].fd, objects[i].data(), objects[i].size()) !=
-                                static_cast<ssize_t>(objects[i].size()))
-      return Error::plain(ErrorKind::Io, "linker",
-                          std::string("linker: cannot hold the object in memory: ") +
-                              std::strerror(errno));
-    paths.push_back("/proc/self/fd/" + std::to_string(inputs[i].fd));
+  for (const std::string &object : objects) {
+    const std::string name = "object" + std::to_string(paths.size());
+    NYSJIT_RETURN_IF_ERROR(folder->write(name, object));
+    paths.push_back(folder->name() + "/" + name);
   }
-  const char *temporary = std::getenv("TMPDIR");
-  std::string pattern =
-      std::string(temporary && *temporary ? temporary : "/tmp") + "/nysjit-link-XXXXXX";
-  if (!mkdtemp(pattern.data()))
-    return Error::plain(ErrorKind::Io, pattern,
-                        pattern + ": cannot make a folder: " + std::strerror(errno));
-  ScratchFolder folder{pattern, pattern + "/linked"};
-  std::vector<const char *> arguments = {"ld.lld", "-o", folder.file.c_str(), "--threads=1",
+  const std::string linked = folder->name() + "/linked";
+  std::vector<const char *> arguments = {"ld.lld", "-o", linked.c_str(), "--threads=1",
                                          "--build-id=none"};
   arguments.insert(arguments.end(), options);
   for (const std::string &path : paths)
@@ -71,14 +36,11 @@ static Result<std::string> link(const std::vector<std::string> &objects,
   llvm::raw_string_ostream errorStream(errors);
   const lld::Result result =
       lld::lldMain(arguments, outputStream, errorStream, {{lld::Gnu, &lld::elf::link}});
+  if (result.retCode != 0 && errors.find("output") != std::string::npos) // it could not be written
+    return Error::plain(ErrorKind::Io, "linker", "linker: " + errors);
   if (result.retCode != 0 || !result.canRunAgain)
     return Error::mismatch(ErrorKind::InvalidFile, "linker", "an x86-64 object", errors);
-  std::ifstream file(folder.file, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (bytes.empty())
-    return Error::plain(ErrorKind::Io, folder.file,
-                        folder.file + ": what was linked cannot be read");
-  return bytes;
+  return folder->read("linked");
 }
 
 Result<std::string> joinObjects(std::vector<std::string> objects) {

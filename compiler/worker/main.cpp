@@ -2,12 +2,13 @@
 // socket it is started with (file descriptor 3) until that closes. An abort in LLVM ends this
 // process, never the one that asked.
 #include "compiler/worker/compile.h"
+#include "runtime/worker/supervisor.h"
 #include "runtime/worker/wire.h"
 
 #include "llvm/Config/llvm-config.h"
 
-#include <csignal>
 #include <cstdio>
+#include <sstream>
 #include <sys/stat.h>
 
 using namespace nysjit;
@@ -18,11 +19,17 @@ Message errorReply(const Error &error) {
   return {{{"status", "error"}, {"error", errorToJson(error)}}, {}};
 }
 
+/// A member's text; "" if there is none.
+std::string textOf(const Json &header, const char *name) {
+  const Json *found = header.find(name);
+  return found && found->is_string() ? found->text() : "";
+}
+
 /// The request's JSON and blobs as a CompileRequest.
 Result<CompileRequest> readRequest(const Message &message) {
   CompileRequest request;
-  const nlohmann::json &header = message.header;
-  auto spec = parseKernelSpec(header.value("spec", nlohmann::json()));
+  const Json &header = message.header;
+  auto spec = parseKernelSpec(header["spec"]);
   NYSJIT_RETURN_IF_ERROR(spec);
   request.spec = *spec;
   if (header.contains("config")) {
@@ -30,13 +37,13 @@ Result<CompileRequest> readRequest(const Message &message) {
     NYSJIT_RETURN_IF_ERROR(config);
     request.config = *config;
   }
-  auto target = parseTarget(header.value("target", std::string("cpu:native")));
+  auto target = parseTarget(header.contains("target") ? textOf(header, "target") : "cpu:native");
   NYSJIT_RETURN_IF_ERROR(target);
   request.target = *target;
   for (const char *key : {"emit", "from"}) {
     if (!header.contains(key))
       continue;
-    const std::string name = header[key].is_string() ? header[key].get<std::string>() : "";
+    const std::string name = textOf(header, key);
     auto stage = stageFromName(name);
     if (!stage)
       return Error::mismatch(ErrorKind::InvalidArgument, std::string("--") + key,
@@ -44,7 +51,12 @@ Result<CompileRequest> readRequest(const Message &message) {
                              "'" + name + "'");
     (std::string(key) == "emit" ? request.emit : request.from) = *stage;
   }
-  request.assembler = header.value("assembler", std::string());
+  std::istringstream assemblers(textOf(header, "assembler"));
+  for (std::string path; std::getline(assemblers, path);)
+    request.assemblers.paths.push_back(path);
+  request.assemblers.variable = textOf(header, "assembler_variable");
+  if (const Json *limit = header.find("assembler_limit_ms"); limit && limit->is_number_integer())
+    request.assemblers.limitMs = limit->get<int>();
   if (request.from) {
     if (message.blobs.empty())
       return Error::plain(ErrorKind::InvalidArgument, "--from",
@@ -61,16 +73,20 @@ Message serveCompile(const Message &message) {
   auto output = compile(*request);
   if (!output)
     return errorReply(output.error());
-  nlohmann::json stages = nlohmann::json::object();
-  nlohmann::json config = nlohmann::json::object();
+  Json stages = Json::object();
+  Json config = Json::object();
   for (const auto &[name, ms] : output->stageMs)
     stages[name] = ms;
   for (const PlanKernel &kernel : output->plan.kernels)
     if (!kernel.name.ends_with("_unaligned")) // the same as the kernel's it stands in for
-      config[kernel.name] = nlohmann::json::parse(canonicalJson(kernel.config));
+      config[kernel.name] = canonicalObject(kernel.config);
   Message reply{
       {{"status", "ok"}, {"stages_ms", stages}, {"kernels", output->kernels}, {"config", config}},
       {}};
+  if (!output->note.empty()) {
+    reply.header["note"] = output->note;
+    reply.header["is_note_lasting"] = output->isNoteLasting;
+  }
   if (request->emit)
     reply.blobs = {std::move(output->emitted)};
   else
@@ -81,7 +97,7 @@ Message serveCompile(const Message &message) {
 }
 
 Message serve(const Message &message) {
-  const std::string kind = message.header.value("request", std::string());
+  const std::string kind = textOf(message.header, "request");
   if (kind == "hello")
     return {{{"status", "ok"}, {"llvm", LLVM_VERSION_STRING}}, {}};
   if (kind == "compile")
@@ -101,8 +117,8 @@ int main() {
                stderr);
     return 2;
   }
-  signal(SIGPIPE, SIG_IGN);
-  while (true) {
+  superviseWorker(socket);
+  for (bool isFirst = true; awaitRequest(socket, isFirst); isFirst = false) {
     auto message = receiveMessage(socket, -1);
     if (!message)
       return 0;
@@ -116,4 +132,5 @@ int main() {
     if (!sendMessage(socket, reply).ok())
       return 0;
   }
+  return 0;
 }

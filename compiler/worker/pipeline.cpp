@@ -25,9 +25,7 @@
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/Passes.h"
-
-#include <cstdlib>
-#include <string_view>
+#include "runtime/base/environment.h"
 
 using namespace mlir;
 namespace nysjit {
@@ -43,11 +41,20 @@ void loadDialects(MLIRContext &context) {
                       scf::SCFDialect, tensor::TensorDialect, vector::VectorDialect>();
 }
 
+static Result<std::optional<int64_t>> verifySetting() {
+  return environmentNumber("NYSJIT_VERIFY_IR", 0, 1);
+}
+
+Status checkSettings() {
+  Result<std::optional<int64_t>> asked = verifySetting();
+  return asked ? Status() : Status(asked.takeError());
+}
+
 bool verifiesIr() {
 #ifdef NDEBUG
   static const bool isAsked = [] {
-    const char *value = std::getenv("NYSJIT_VERIFY_IR");
-    return value && std::string_view(value) == "1";
+    const Result<std::optional<int64_t>> asked = verifySetting();
+    return asked && asked->value_or(0) == 1;
   }();
   return isAsked;
 #else

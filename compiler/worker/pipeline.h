@@ -1,5 +1,7 @@
 // The MLIR passes before and after the tile lowerings, each list on one page.
 #pragma once
+#include "runtime/base/result.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/IR/Module.h"
 
@@ -12,6 +14,8 @@ void loadDialects(mlir::MLIRContext &context);
 /// Whether MLIR's verifier runs after each pass and each lowering: in debug builds, and where
 /// NYSJIT_VERIFY_IR=1 is in the environment.
 bool verifiesIr();
+/// InvalidArgument where that variable holds something else than 0 or 1.
+Status checkSettings();
 /// The verifier's verdict where it runs, else success.
 mlir::LogicalResult verified(mlir::ModuleOp module);
 /// Tile IR: constants folded, equal expressions merged.

@@ -73,6 +73,20 @@ std::string quotedLine(const std::string &message, const std::string &ptx) {
   return wanted < 1 || start == std::string::npos ? "" : "\nat: " + line.substr(start);
 }
 
+/// What a ptxas says that is older than the PTX or its target.
+bool isTooOld(const std::string &words) {
+  for (const char *said : {"Unsupported .version", "Unsupported .target",
+                           "is not defined for option 'gpu-name'", "Unknown option"})
+    if (words.find(said) != std::string::npos)
+      return true;
+  return false;
+}
+
+/// It took the text for PTX and found something wrong with it.
+bool isAboutPtx(const std::string &words) {
+  return words.find(std::string(source) + ", line ") != std::string::npos;
+}
+
 std::vector<KernelResources> readResources(const std::string &words) {
   std::map<std::string, KernelResources> kernels;
   std::istringstream lines(words);
@@ -103,7 +117,10 @@ std::vector<KernelResources> readResources(const std::string &words) {
 } // namespace
 
 Result<AssembledCubin> assembleCubin(const std::string &ptx, int sm, const std::string &ptxasPath,
-                                     int limitMs) {
+                                     int limitMs, AssemblerFault *fault) {
+  AssemblerFault ignored;
+  AssemblerFault &kind = fault ? *fault : ignored;
+  kind = AssemblerFault::Broken;
   Result<ScratchFolder> folder = ScratchFolder::create();
   NYSJIT_RETURN_IF_ERROR(folder);
   NYSJIT_RETURN_IF_ERROR(folder->write(source, ptx));
@@ -121,15 +138,23 @@ Result<AssembledCubin> assembleCubin(const std::string &ptx, int sm, const std::
     outcome = runTool(ptxasPath, arguments, *folder, limitMs);
   }
   NYSJIT_RETURN_IF_ERROR(outcome);
+  if (outcome->ending.starts_with("took longer than"))
+    kind = AssemblerFault::Late;
+  else if (!outcome->isDone && isTooOld(outcome->words))
+    kind = AssemblerFault::Old;
+  else if (!outcome->isDone && isAboutPtx(outcome->words))
+    kind = AssemblerFault::Refused;
   if (!outcome->isDone)
     return Error::mismatch(ErrorKind::CompileFailed, "ptxas", "PTX that " + ptxasPath + " takes",
                            "that it " + outcome->ending + ": " + outcome->words +
                                quotedLine(outcome->words, ptx));
   std::istringstream lines(outcome->words);
   for (std::string line; std::getline(lines, line);)
-    if (isLoss(line))
+    if (isLoss(line)) {
+      kind = AssemblerFault::Refused;
       return Error::mismatch(ErrorKind::CompileFailed, "ptxas",
                              "PTX of which it keeps every optimization", line);
+    }
   Result<std::string> cubin = folder->read(binary);
   if (!cubin)
     cubin = std::string(); // it said that it was done, but wrote nothing
@@ -138,6 +163,15 @@ Result<AssembledCubin> assembleCubin(const std::string &ptx, int sm, const std::
     return Error::mismatch(ErrorKind::CompileFailed, "ptxas", "a cubin from " + ptxasPath,
                            std::to_string(cubin->size()) + " bytes that are none");
   return AssembledCubin{std::move(*cubin), readResources(outcome->words)};
+}
+
+bool isPtxas(const std::string &path) {
+  constexpr int limitMs = 10000;
+  Result<ScratchFolder> folder = ScratchFolder::create();
+  if (!folder)
+    return false;
+  Result<ToolOutcome> outcome = runTool(path, {"--version"}, *folder, limitMs);
+  return outcome && outcome->words.find("ptxas") != std::string::npos;
 }
 
 } // namespace nysjit

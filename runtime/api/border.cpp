@@ -1,6 +1,7 @@
 // The calling thread's last error. Out of memory must be sayable without memory: then a fixed text
 // stands in.
 #include "runtime/api/border.h"
+#include "runtime/base/per_thread.h"
 #include "runtime/worker/wire.h"
 
 #include <cstdio>
@@ -17,7 +18,12 @@ struct LastError {
   char fixedJson[512] = "";
   bool isFixed = false;
 };
-thread_local LastError lastError;
+
+/// The thread's last error is that there was no memory, not even for a LastError.
+[[gnu::tls_model("initial-exec")]] thread_local bool lastWasMemory = false;
+constexpr const char *memoryMessage = "out of memory";
+constexpr const char *memoryJson =
+    R"({"kind":"io","where":"memory","expected":"","found":"","message":"out of memory"})";
 
 struct StatusRow {
   ErrorKind kind;
@@ -34,6 +40,7 @@ constexpr StatusRow statusTable[] = {
     {ErrorKind::CompileFailed, NYSJIT_COMPILE_FAILED},
     {ErrorKind::CheckFailed, NYSJIT_CHECK_FAILED},
     {ErrorKind::Io, NYSJIT_IO},
+    {ErrorKind::Cancelled, NYSJIT_CANCELLED},
 };
 
 const char *statusName(nysjit_status status) {
@@ -49,7 +56,17 @@ const char *statusName(nysjit_status status) {
 
 } // namespace
 
+nysjit_status keepMemoryFailure() noexcept {
+  lastWasMemory = true;
+  return NYSJIT_IO;
+}
+
 nysjit_status keepFailure(nysjit_status status, const char *message) noexcept {
+  LastError *kept = PerThread<LastError>::get();
+  lastWasMemory = !kept;
+  if (!kept)
+    return status;
+  LastError &lastError = *kept;
   lastError.isFixed = true;
   std::snprintf(lastError.fixedMessage, sizeof lastError.fixedMessage, "%s", message);
   // Not escaped: what cannot stand in a JSON string is left out.
@@ -70,9 +87,13 @@ nysjit_status keepError(const Error &error) noexcept {
   for (const StatusRow &row : statusTable)
     if (row.kind == error.kind)
       status = row.status;
+  LastError *kept = PerThread<LastError>::get();
+  lastWasMemory = !kept;
+  if (!kept)
+    return status;
+  LastError &lastError = *kept;
   try {
-    std::string json =
-        errorToJson(error).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string json = errorToJson(error).dump();
     std::string message = error.message;
     lastError.json.swap(json);
     lastError.message.swap(message);
@@ -90,10 +111,16 @@ using namespace nysjit;
 extern "C" {
 
 const char *nysjit_last_error(void) {
-  return lastError.isFixed ? lastError.fixedMessage : lastError.message.c_str();
+  const LastError *kept = PerThread<LastError>::existing();
+  if (lastWasMemory || !kept)
+    return lastWasMemory ? memoryMessage : "";
+  return kept->isFixed ? kept->fixedMessage : kept->message.c_str();
 }
 const char *nysjit_last_error_json(void) {
-  return lastError.isFixed ? lastError.fixedJson : lastError.json.c_str();
+  const LastError *kept = PerThread<LastError>::existing();
+  if (lastWasMemory || !kept)
+    return lastWasMemory ? memoryJson : "{}";
+  return kept->isFixed ? kept->fixedJson : kept->json.c_str();
 }
 const char *nysjit_status_name(nysjit_status status) { return statusName(status); }
 

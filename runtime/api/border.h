@@ -12,7 +12,9 @@ namespace nysjit {
 
 /// Keeps the error for nysjit_last_error and gives its status. Never throws.
 nysjit_status keepError(const Error &error) noexcept;
-/// The same without a C++ Error at hand: out of memory, or a bug.
+/// Out of memory, said without any.
+nysjit_status keepMemoryFailure() noexcept;
+/// The same without a C++ Error at hand: a bug.
 nysjit_status keepFailure(nysjit_status status, const char *message) noexcept;
 
 /// Runs `body`, which returns a Status, and turns whatever happens into a nysjit_status.
@@ -21,7 +23,7 @@ template <typename Body> nysjit_status atBorder(Body body) noexcept {
     Status status = body();
     return status.ok() ? NYSJIT_OK : keepError(status.error());
   } catch (const std::bad_alloc &) {
-    return keepFailure(NYSJIT_IO, "out of memory");
+    return keepMemoryFailure();
   } catch (const std::exception &exception) {
     return keepFailure(NYSJIT_INTERNAL, exception.what());
   } catch (...) {

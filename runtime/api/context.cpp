@@ -1,10 +1,13 @@
 // prepare: key, then memory, then the sources (the disk), the compile lock, disk again, compile.
 #include "runtime/api/context.h"
+#include "runtime/base/environment.h"
 #include "runtime/cache/identity.h"
 #include "runtime/cache/key.h"
 #include "runtime/cuda/find_ptxas.h"
 #include "runtime/device/cpu_identity.h"
+#include "runtime/worker/idle.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace nysjit {
@@ -23,8 +26,15 @@ private:
 };
 
 /// What a worker's report says under a name; an empty object where it says nothing.
-nlohmann::json reported(const nlohmann::json &header, const char *name) {
-  return header.value(name, nlohmann::json::object());
+Json reported(const Json &header, const char *name) {
+  const Json *found = header.find(name);
+  return found ? *found : Json::object();
+}
+
+/// The worker's line of what it did without; "" if it says none.
+std::string noteOf(const Json &header) {
+  const Json *note = header.find("note");
+  return note && note->is_string() ? note->text() : "";
 }
 
 } // namespace
@@ -57,23 +67,29 @@ Status RuntimeContext::findCompiler() {
     return id.takeError();
   Result<int> timeout = compileTimeoutMs();
   NYSJIT_RETURN_IF_ERROR(timeout);
+  NYSJIT_RETURN_IF_ERROR(workerIdleMs()); // the worker's to heed, and here to be refused
   compiler.compiler = std::move(*id);
   compiler.llvm = llvmIdentity(*path);
-  worker = std::make_unique<WorkerClient>(std::move(*path), *timeout);
+  worker = std::make_unique<WorkerClient>(std::move(*path), *timeout, options.log);
   return {};
 }
 
-const RuntimeContext::Ptxas &RuntimeContext::ptxas() {
+Result<RuntimeContext::Ptxas> RuntimeContext::ptxas() {
   const std::lock_guard lock(mutex);
   if (foundPtxas)
     return *foundPtxas;
-  foundPtxas.emplace();
+  Ptxas found;
   // The emulator runs PTX, whoever else could.
-  Result<std::string> path =
-      options.device == DeviceKind::PtxEmulator ? Result<std::string>(std::string()) : findPtxas();
-  if (path && !path->empty())
-    if (Result<std::string> identity = toolIdentity(*path, OpenFolder(disk.folder())))
-      foundPtxas = Ptxas{std::move(*path), std::move(*identity)};
+  if (options.device != DeviceKind::PtxEmulator) {
+    Result<std::vector<std::string>> paths = findAssemblers();
+    NYSJIT_RETURN_IF_ERROR(paths);
+    for (const std::string &path : *paths)
+      if (Result<std::string> identity = toolIdentity(path, OpenFolder(disk.folder()))) {
+        found.identity = found.paths.empty() ? *identity : found.identity + " " + *identity;
+        found.paths += (found.paths.empty() ? "" : "\n") + path;
+      }
+  }
+  foundPtxas = std::move(found);
   return *foundPtxas;
 }
 
@@ -109,23 +125,29 @@ Status RuntimeContext::checkRuns(const Target &target) {
 
 LoadedProgram::Resources RuntimeContext::resources() {
   const std::lock_guard lock(mutex);
-  return {threads, gpu, disk.trustedFolder()};
+  return {threads, gpu, disk.trustedFolder(), options.memory};
 }
 
 /// Without a compiler the programs of the one that filled the cache are as good, and so are those
 /// of its assembler where there is none here either.
-ProgramMaker RuntimeContext::maker(const Target &target) {
+Result<ProgramMaker> RuntimeContext::maker(const Target &target) {
   const bool isHere = findCompiler().ok();
   ProgramMaker maker = isHere ? compiler : disk.lastMaker();
+  if (!target.isCuda())
+    return maker;
+  Result<Ptxas> assembler = ptxas();
+  NYSJIT_RETURN_IF_ERROR(assembler);
   const bool isEmulated = options.device == DeviceKind::PtxEmulator;
-  if (target.isCuda() && (isHere || isEmulated || !ptxas().path.empty()))
-    maker.assembler = ptxas().identity;
+  if (isHere || isEmulated || !assembler->paths.empty())
+    maker.assembler = assembler->identity;
   return maker;
 }
 
 Result<ProgramKey> RuntimeContext::keyOf(const ProgramRequest &request) {
   NYSJIT_RETURN_IF_ERROR(checkRuns(request.target));
-  return programKey(request, hostCpu(), maker(request.target));
+  Result<ProgramMaker> by = maker(request.target);
+  NYSJIT_RETURN_IF_ERROR(by);
+  return programKey(request, hostCpu(), *by);
 }
 
 /// Looks into one source. With Whole the preparation has its program; otherwise the note says what
@@ -150,7 +172,22 @@ EntryState RuntimeContext::findIn(const Source &from, const ProgramKey &key,
   return EntryState::Whole;
 }
 
-Result<Message> RuntimeContext::ask(const StageRequest &request) {
+/// The worker tries them in order, and leaves of the compile's time what the rest takes.
+Status RuntimeContext::addAssemblers(Message &message) {
+  Result<Ptxas> found = ptxas();
+  NYSJIT_RETURN_IF_ERROR(found);
+  Result<int> timeout = compileTimeoutMs();
+  NYSJIT_RETURN_IF_ERROR(timeout);
+  if (found->paths.empty())
+    return {};
+  message.header["assembler"] = found->paths;
+  message.header["assembler_limit_ms"] = std::max(*timeout - *timeout / 4, 1);
+  if (!environmentSetting(ptxasVariable).empty())
+    message.header["assembler_variable"] = ptxasVariable;
+  return {};
+}
+
+Result<Message> RuntimeContext::ask(const StageRequest &request, const Progress &progress) {
   NYSJIT_RETURN_IF_ERROR(findCompiler());
   Message message;
   const bool isCuda = request.program.target.isCuda();
@@ -158,15 +195,17 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
                     {"spec", request.program.specObject},
                     {"config", request.program.configObject},
                     {"target", targetName(request.program.target)}};
-  if (isCuda && !ptxas().path.empty())
-    message.header["assembler"] = ptxas().path;
+  if (isCuda)
+    NYSJIT_RETURN_IF_ERROR(addAssemblers(message));
   if (!request.emit.empty())
     message.header["emit"] = request.emit;
   if (!request.from.empty()) {
     message.header["from"] = request.from;
     message.blobs.push_back(request.fromBytes);
   }
-  Result<Message> reply = worker->request(message);
+  Result<Message> reply = worker->request(message, progress);
+  if (reply && !noteOf(reply->header).empty())
+    options.log.line(noteOf(reply->header));
   const size_t expected = !request.emit.empty() ? 1 : isCuda ? 3 : 2;
   if (reply && reply->blobs.size() != expected)
     return Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
@@ -176,24 +215,36 @@ Result<Message> RuntimeContext::ask(const StageRequest &request) {
 }
 
 Result<StageReply> RuntimeContext::compileStage(const StageRequest &request) {
-  Result<Message> reply = ask(request);
+  Result<Message> reply = ask(request, newProgress());
   if (!reply)
     return reply.takeError();
   reply->header.erase("status");
   return StageReply{std::move(reply->header), std::move(reply->blobs)};
 }
 
-/// For machines without a compiler. A CPU's program says nothing of the assembler: the last stays.
-void RuntimeContext::rememberMaker(const Target &target) {
+/// A program that cannot be kept is compiled again the next time: no error, but worth a line. The
+/// maker is remembered for machines without a compiler; a CPU's program says nothing of the
+/// assembler: the last stays.
+void RuntimeContext::keep(const ProgramKey &key, const CacheEntry &entry, const CacheLimits &limits,
+                          const Target &target) {
+  if (disk.folder().empty()) // as was asked for
+    return;
+  if (const Status stored = disk.store(key.hash, entry, limits); !stored) {
+    options.log.line(stored.error().message);
+    return;
+  }
   ProgramMaker made = compiler;
-  made.assembler = target.isCuda() ? ptxas().identity : disk.lastMaker().assembler;
+  Result<Ptxas> assembler = ptxas();
+  made.assembler =
+      target.isCuda() && assembler ? assembler->identity : disk.lastMaker().assembler;
   disk.rememberMaker(made);
 }
 
 Result<PreparedProgram> RuntimeContext::compile(const ProgramKey &key,
                                                 const ProgramRequest &request,
-                                                const CacheLimits &limits) {
-  Result<Message> reply = ask({.program = request});
+                                                const CacheLimits &limits,
+                                                const Progress &progress) {
+  Result<Message> reply = ask({.program = request}, progress);
   if (!reply)
     return reply.takeError();
   CacheEntry entry;
@@ -203,8 +254,8 @@ Result<PreparedProgram> RuntimeContext::compile(const ProgramKey &key,
   if (request.target.isCuda())
     entry.ptx = std::move(reply->blobs[2]);
   // Times are left out: the same program gives the same entry.
-  entry.infoJson = nlohmann::json{{"config", reported(reply->header, "config")},
-                                  {"kernels", reported(reply->header, "kernels")}}
+  entry.infoJson = Json{{"config", reported(reply->header, "config")},
+                        {"kernels", reported(reply->header, "kernels")}}
                        .dump();
 
   const Stopwatch load;
@@ -217,10 +268,11 @@ Result<PreparedProgram> RuntimeContext::compile(const ProgramKey &key,
   }
   PreparedProgram prepared{*loaded, CacheState::Compiled, load.ms(), 0,
                            reported(reply->header, "stages_ms").dump()};
-  if (const Status stored = disk.store(key.hash, entry, limits); !stored)
-    prepared.cacheNote = stored.error().message;
-  else
-    rememberMaker(request.target);
+  // What another time may not fail is not kept.
+  prepared.note = noteOf(reply->header);
+  const Json *isLasting = reply->header.find("is_note_lasting");
+  if (prepared.note.empty() || !isLasting || !isLasting->is_boolean() || isLasting->get<bool>())
+    keep(key, entry, limits, request.target);
   return prepared;
 }
 
@@ -237,6 +289,7 @@ Result<PreparedProgram> RuntimeContext::prepare(const ProgramRequest &request) {
 
 Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
   const Stopwatch whole;
+  const Progress progress = newProgress();
   Result<int> timeout = compileTimeoutMs();
   NYSJIT_RETURN_IF_ERROR(timeout);
   Result<ProgramKey> key = keyOf(request);
@@ -250,7 +303,9 @@ Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
     preparation = named;
   }
   // One of this process's threads goes on, the others find its program when it is done.
-  const std::lock_guard lock(preparation->mutex);
+  std::unique_lock lock(preparation->mutex, std::defer_lock);
+  while (!lock.try_lock_for(std::chrono::milliseconds(Progress::stepMs)))
+    NYSJIT_RETURN_IF_ERROR(progress.go("wait"));
   const auto found = [&](CacheState state) {
     return PreparedProgram{preparation->program, state, whole.ms(), 0};
   };
@@ -266,23 +321,24 @@ Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
 
   // One of all processes goes on, the others find its entry when it is done, which may be before
   // their turn. One that takes longer than a compile may is not waited for.
+  Status isWanted;
   const auto lookAgain = [&] {
     state = findIn(sources.back(), *key, request, *preparation, note);
-    return state != EntryState::Whole;
+    isWanted = progress.go("wait");
+    return state != EntryState::Whole && isWanted.ok();
   };
   const std::unique_ptr<FileLock> fileLock = disk.lock(key->hash, *timeout, lookAgain);
+  NYSJIT_RETURN_IF_ERROR(isWanted);
   if (preparation->program || (fileLock && !lookAgain()))
     return found(CacheState::Disk);
   disk.countMiss(state);
-  Result<PreparedProgram> prepared = compile(*key, request, *limits);
+  Result<PreparedProgram> prepared = compile(*key, request, *limits, progress);
   if (prepared) {
     preparation->program = prepared->program;
     preparation->entry = disk.use(key->hash);
     prepared->compileMs = whole.ms();
     if (!note.empty())
-      prepared->cacheNote = key->hash + " in the cache is " + note + ": compiled anew";
-    if (disk.folder().empty()) // as was asked for
-      prepared->cacheNote = "";
+      options.log.line(key->hash + " in the cache is " + note + ": compiled anew");
   }
   return prepared;
 }

@@ -3,6 +3,8 @@
 // too).
 #pragma once
 #include "runtime/api/program.h"
+#include "runtime/base/log.h"
+#include "runtime/base/progress.h"
 #include "runtime/cache/disk_cache.h"
 #include "runtime/spec/request.h"
 #include "runtime/worker/client.h"
@@ -10,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,10 @@ struct ContextOptions {
   void *parallelForContext = nullptr;
   DeviceKind device = DeviceKind::Cpu;
   bool isForCompiling = false; // programs are looked at, never run: the device need not be there
+  HostMemory memory;           // of runs on the CPU
+  Log log;
+  Progress::Report progress = nullptr;
+  void *progressContext = nullptr;
 };
 
 enum class CacheState { Memory, Disk, Compiled };
@@ -36,7 +41,7 @@ struct PreparedProgram {
   double loadMs = 0;
   double compileMs = 0;            // as in nysjit_program_info
   std::string stagesMsJson = "{}"; // of this compile
-  std::string cacheNote = ""; // of this compile: why the cache's entry was of no use, if it was
+  std::string note = "";           // of this compile, a line: what was not necessary and failed
 };
 
 /// A compile that stops at a stage or starts from one; never cached.
@@ -50,7 +55,7 @@ struct StageRequest {
 
 struct StageReply {
   // {"stages_ms", "kernels", "config"}, as far as the worker knows them
-  nlohmann::json report;
+  Json report;
   // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object or
   std::vector<std::string> blobs;
   // the cubin (empty if there was no ptxas), for a GPU 2 the PTX
@@ -80,7 +85,7 @@ public:
 private:
   /// A program that is there or on its way: who comes second waits for the first.
   struct Preparation {
-    std::mutex mutex;
+    std::timed_mutex mutex;
     std::shared_ptr<const LoadedProgram> program;
     InUse entry; // where it was loaded from
   };
@@ -89,23 +94,27 @@ private:
     ProgramSource *source;
     CacheState state;
   };
-  /// ptxas and what tells it from another; found once.
+  /// Each ptxas that may be used and what tells them from others; found once.
   struct Ptxas {
-    std::string path; // "": there is none, or it is not to be used
+    std::string paths; // one a line; "": there is none, or none is to be used
     std::string identity = "none";
   };
-  const Ptxas &ptxas();
+  Result<Ptxas> ptxas();
   Status checkRuns(const Target &target);
   LoadedProgram::Resources resources();
   Result<PreparedProgram> find(const ProgramRequest &request);
-  ProgramMaker maker(const Target &target);
+  Result<ProgramMaker> maker(const Target &target);
   void rememberMaker(const Target &target);
   Status findCompiler();
-  Result<Message> ask(const StageRequest &request);
+  Status addAssemblers(Message &message);
+  Result<Message> ask(const StageRequest &request, const Progress &progress);
+  Progress newProgress() const { return {options.progress, options.progressContext}; }
   EntryState findIn(const Source &from, const ProgramKey &key, const ProgramRequest &request,
                     Preparation &preparation, std::string &note);
   Result<PreparedProgram> compile(const ProgramKey &key, const ProgramRequest &request,
-                                  const CacheLimits &limits);
+                                  const CacheLimits &limits, const Progress &progress);
+  void keep(const ProgramKey &key, const CacheEntry &entry, const CacheLimits &limits,
+            const Target &target);
 
   ContextOptions options;
   DiskCache disk;

@@ -5,8 +5,10 @@
 #include "runtime/api/handles.h"
 #include "runtime/base/float_environment.h"
 
+#include <climits>
 #include <cstddef>
 #include <string>
+#include <unistd.h>
 
 using namespace nysjit;
 
@@ -14,6 +16,14 @@ namespace {
 
 Error isNull(const char *argument) {
   return Error::mismatch(ErrorKind::InvalidArgument, argument, "a pointer", "NULL");
+}
+
+/// The path from the folder that is the current one now, wherever the host goes later.
+std::string fromHere(const std::string &path) {
+  if (path.empty() || path[0] == '/')
+    return path;
+  char folder[PATH_MAX];
+  return getcwd(folder, sizeof folder) ? std::string(folder) + "/" + path : path;
 }
 
 Result<ContextOptions> readOptions(const nysjit_context_options *from) {
@@ -30,9 +40,9 @@ Result<ContextOptions> readOptions(const nysjit_context_options *from) {
     return Error::mismatch(ErrorKind::InvalidArgument, "options.threads",
                            "at most " + std::to_string(maxThreads), std::to_string(given.threads));
   if (given.cache_dir)
-    options.cacheFolder = given.cache_dir;
+    options.cacheFolder = fromHere(given.cache_dir);
   if (given.compiler)
-    options.compiler = given.compiler;
+    options.compiler = fromHere(given.compiler);
   options.threads = given.threads;
   options.parallelFor = given.parallel_for;
   options.parallelForContext = given.parallel_for_context;
@@ -41,6 +51,14 @@ Result<ContextOptions> readOptions(const nysjit_context_options *from) {
     return Error::mismatch(ErrorKind::UnknownDevice, "options.device", device.error().expected,
                            device.error().found);
   options.device = *device;
+  if (!given.allocate != !given.release)
+    return Error::mismatch(ErrorKind::InvalidArgument,
+                           given.allocate ? "options.release" : "options.allocate",
+                           "a function, as the other of the two is given", "NULL");
+  options.memory = {given.allocate, given.release, given.callback_context};
+  options.log = {given.log, given.callback_context};
+  options.progress = given.progress;
+  options.progressContext = given.callback_context;
   return options;
 }
 

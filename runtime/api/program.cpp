@@ -2,11 +2,13 @@
 #include "runtime/api/program.h"
 #include "runtime/base/float_environment.h"
 #include "runtime/device/cpu_program.h"
+#include "runtime/spec/json_text.h"
+#include "runtime/spec/scale.h"
 #include "runtime/spec/tensor_table.h"
 
 #include <cmath>
 #include <cstddef>
-#include <nlohmann/json.hpp>
+#include <cstdio>
 
 namespace nysjit {
 
@@ -26,6 +28,12 @@ struct TimingSink {
   }
 };
 
+std::string scaleText(float scale) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", double(scale));
+  return text;
+}
+
 } // namespace
 
 Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key, CacheEntry entry,
@@ -37,11 +45,10 @@ Result<std::shared_ptr<const LoadedProgram>> LoadedProgram::load(std::string key
   std::shared_ptr<LoadedProgram> loaded(new LoadedProgram);
   if (request && plan->specJson == request->specJson)
     loaded->defaultScale = static_cast<float>(1.0 / std::sqrt(double(request->spec.headDim)));
-  if (const nlohmann::json info = nlohmann::json::parse(entry.infoJson, nullptr, false);
-      info.is_object()) {
-    if (const auto found = info.find("config"); found != info.end())
+  if (const Result<Json> info = parseJsonObject(entry.infoJson)) {
+    if (const Json *found = info->find("config"))
       loaded->config = found->dump();
-    if (const auto found = info.find("kernels"); found != info.end())
+    if (const Json *found = info->find("kernels"))
       loaded->kernels = found->dump();
   }
   loaded->entryKey = std::move(key);
@@ -60,8 +67,8 @@ Status LoadedProgram::loadOnto(Plan plan, const Resources &resources) {
     program = std::move(*loaded);
     return {};
   }
-  Result<std::unique_ptr<DeviceProgram>> loaded =
-      CpuProgram::load(std::move(plan), entry.object, resources.privateFolder, resources.threads);
+  Result<std::unique_ptr<DeviceProgram>> loaded = CpuProgram::load(
+      std::move(plan), entry.object, resources.privateFolder, resources.threads, resources.memory);
   NYSJIT_RETURN_IF_ERROR(loaded);
   program = std::move(*loaded);
   return {};
@@ -81,15 +88,21 @@ Status LoadedProgram::mapArguments() {
   return {};
 }
 
+std::string LoadedProgram::reasonUnused(const TensorRow &row) const {
+  Result<KernelSpec> spec = parseKernelSpec(std::string_view(plan().specJson));
+  return spec ? tensorReason(row, *spec) : "layout " + plan().layout;
+}
+
 Status LoadedProgram::gather(const nysjit_run_args &args, const DLTensor **tensors) const {
   for (size_t i = 0; i < fields.size(); ++i)
     tensors[i] = args.*fields[i];
   const std::span<const TensorRow> table = tensorTable();
   for (size_t row = 0; row < table.size(); ++row)
     if (!(usedRows >> row & 1) && args.*table[row].field)
-      return Error::mismatch(
-          ErrorKind::InvalidArgument, table[row].name,
-          "NULL (a program of layout " + plan().layout + " has no such argument)", "a tensor");
+      return Error::mismatch(ErrorKind::InvalidArgument, table[row].name,
+                             "NULL (a program with " + reasonUnused(table[row]) +
+                                 " has no such argument)",
+                             "a tensor");
   if (args.seed != 0 || args.offset != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, args.seed ? "seed" : "offset", "0",
                            "another number");
@@ -113,9 +126,9 @@ Status LoadedProgram::run(const nysjit_run_args &args, void *stream,
   run.stream = stream;
   run.environment = &environment;
   run.scale = args.scale ? *args.scale : defaultScale;
-  if (!std::isfinite(run.scale))
-    return Error::mismatch(ErrorKind::InvalidArgument, "scale", "a finite number",
-                           std::to_string(run.scale));
+  if (!isScale(run.scale))
+    return Error::mismatch(ErrorKind::InvalidArgument, "scale", expectedScale,
+                           scaleText(run.scale));
   if (!args.scale && defaultScale == 0)
     return Error::mismatch(ErrorKind::InvalidArgument, "scale",
                            "a number (the program's spec has no head_dim)", "NULL");

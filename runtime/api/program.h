@@ -3,9 +3,11 @@
 #pragma once
 #include "runtime/cache/entry.h"
 #include "runtime/device/cuda_program.h"
+#include "runtime/device/memory.h"
 #include "runtime/device/threads.h"
 #include "runtime/include/nysjit.h"
 #include "runtime/spec/request.h"
+#include "runtime/spec/tensor_table.h"
 
 #include <memory>
 #include <string>
@@ -21,6 +23,7 @@ public:
     std::shared_ptr<Threads> threads;
     std::shared_ptr<CudaDevice> device;
     std::string privateFolder; // SharedObject::load's
+    HostMemory memory;
   };
   /// From a cache entry or a compiler's answer to `request`, whose spec gives the default scale;
   /// without one, or where the plan is another spec's, runs must say their scale.
@@ -49,6 +52,8 @@ private:
   LoadedProgram() = default;
   Status loadOnto(Plan plan, const Resources &resources);
   Status mapArguments();
+  /// Why the program has no such tensor: "conv_kernel 0", "layout causal".
+  std::string reasonUnused(const TensorRow &row) const;
   Status gather(const nysjit_run_args &args, const DLTensor **tensors) const;
 
   std::string entryKey;

@@ -11,7 +11,7 @@ struct KindRow {
   const char *name;
   bool isRequest;
 };
-constexpr std::array<KindRow, 10> kinds = {{
+constexpr std::array<KindRow, 11> kinds = {{
     {ErrorKind::InvalidJson, "invalid_json", true},
     {ErrorKind::InvalidKey, "invalid_key", true},
     {ErrorKind::InvalidArgument, "invalid_argument", true},
@@ -22,6 +22,7 @@ constexpr std::array<KindRow, 10> kinds = {{
     {ErrorKind::CompileFailed, "compile_failed", false},
     {ErrorKind::CheckFailed, "check_failed", false},
     {ErrorKind::Io, "io", false},
+    {ErrorKind::Cancelled, "cancelled", false},
 }};
 } // namespace
 

@@ -23,6 +23,7 @@ enum class ErrorKind {
   CompileFailed,   // the compiler refused, crashed, was killed or ran out of time
   CheckFailed,     // --check over its bound
   Io,              // the operating system refused a file, memory or process
+  Cancelled,       // the host asked for its end
 };
 
 struct Error {

@@ -1,26 +1,21 @@
-// posix_spawn, and a pidfd to wait with a limit.
+// startProgram, and a pidfd to wait with a limit.
 #include "runtime/base/tool.h"
-#include "runtime/base/environment.h"
-#include "runtime/base/installed_paths.h"
+#include "runtime/base/descriptor.h"
+#include "runtime/base/quiet_write.h"
+#include "runtime/base/spawn.h"
+#include "runtime/base/temporary_places.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
-#include <fstream>
-#include <iterator>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern "C" { // glibc 2.36's header forgets to say so
-#include <sys/pidfd.h>
-}
-
-extern char **environ;
 
 namespace nysjit {
 
@@ -43,13 +38,14 @@ std::string endingText(int status) {
 } // namespace
 
 Result<ScratchFolder> ScratchFolder::create() {
-  const std::string set = environmentSetting("TMPDIR");
-  for (const std::string &place : {set, std::string("/tmp")}) {
-    std::string name = place + "/nysjit-XXXXXX";
-    if (!place.empty() && mkdtemp(name.data()))
+  int failure = 0;
+  for (const char *place : temporaryPlaces()) {
+    std::string name = std::string(place) + "/nysjit-XXXXXX";
+    if (mkdtemp(name.data()))
       return ScratchFolder(std::move(name));
+    failure = failure ? failure : errno;
   }
-  return failed("TMPDIR", "no folder could be made in it or in /tmp", errno);
+  return failed("TMPDIR", "no folder could be made in it, /tmp, /var/tmp or /dev/shm", failure);
 }
 
 ScratchFolder::~ScratchFolder() {
@@ -63,72 +59,85 @@ ScratchFolder::~ScratchFolder() {
   (void)rmdir(path.c_str());
 }
 
-Status ScratchFolder::write(const std::string &file, const std::string &bytes) const {
-  std::ofstream stream(path + "/" + file, std::ios::binary);
-  stream << bytes;
-  stream.close();
-  return stream ? Status() : failed(path + "/" + file, "could not be written", errno);
+Status ScratchFolder::write(const std::string &file, std::string_view bytes) const {
+  const std::string whole = path + "/" + file;
+  const Descriptor open(::open(whole.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!open.isOpen() || !writeQuietly(open.get(), bytes))
+    return failed(whole, "could not be written", errno);
+  return {};
 }
 
 Result<std::string> ScratchFolder::read(const std::string &file) const {
-  std::ifstream stream(path + "/" + file, std::ios::binary);
-  std::string bytes(std::istreambuf_iterator<char>(stream), {});
-  if (!stream && !stream.eof())
-    return failed(path + "/" + file, "could not be read", errno);
-  return bytes;
+  const std::string whole = path + "/" + file;
+  const Descriptor open(::open(whole.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!open.isOpen())
+    return failed(whole, "could not be read", errno);
+  std::string bytes;
+  while (true) {
+    constexpr size_t step = 1 << 16;
+    const size_t done = bytes.size();
+    bytes.resize(done + step);
+    const ssize_t got = ::read(open.get(), bytes.data() + done, step);
+    const int failure = errno;
+    bytes.resize(done + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got == 0)
+      return bytes;
+    if (got < 0 && failure != EINTR)
+      return failed(whole, "could not be read", failure);
+  }
 }
+
+namespace {
+
+/// Waits for a child's end, at most `limitMs`. False: it took longer.
+bool awaitEnd(const Started &child, const Descriptor &processFile, int limitMs, int &status) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(limitMs);
+  while (waitpid(child.process, &status, WNOHANG) == 0) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0)
+      return false;
+    constexpr int withoutFileMs = 10;
+    pollfd ended = {processFile.get(), POLLIN, 0};
+    poll(&ended, 1,
+         static_cast<int>(processFile.isOpen() ? left : std::min<int64_t>(left, withoutFileMs)));
+  }
+  return true;
+}
+
+} // namespace
 
 Result<ToolOutcome> runTool(const std::string &path, const std::vector<std::string> &arguments,
                             const ScratchFolder &folder, int limitMs) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
   const std::string words = folder.name() + "/" + wordsFile;
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, words.c_str(),
-                                   O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-  posix_spawn_file_actions_addchdir_np(&actions, folder.name().c_str());
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0); // so that what it starts can be killed with it
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<char *> argv = {const_cast<char *>(path.c_str())};
+  const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Descriptor output(
+      open(words.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600));
+  if (!nothing.isOpen() || !output.isOpen())
+    return failed(path, "has no files", errno);
+  std::vector<const char *> argv = {path.c_str()};
   for (const std::string &argument : arguments)
-    argv.push_back(const_cast<char *>(argument.c_str()));
+    argv.push_back(argument.c_str());
   argv.push_back(nullptr);
-  pid_t child = 0;
-  const int spawned =
-      posix_spawn(&child, path.c_str(), &actions, &attributes, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (spawned != 0)
-    return failed(path, "could not be started", spawned);
+  Program program = {path.c_str(), argv.data(), folder.name().c_str()};
+  program.files[0] = nothing.get();
+  program.files[1] = program.files[2] = output.get();
+  program.isChild = true;
+  Started started;
+  if (const int failure = startProgram(program, started); failure != 0)
+    return failed(path, "could not be started", failure);
+  const Descriptor processFile(started.processFile);
 
-  // Its end, or the limit's.
+  // Its end, or the limit's: then of all that it started and left in its group.
   ToolOutcome outcome;
-  const int processFile = pidfd_open(child, 0);
-  pollfd ended = {processFile, POLLIN, 0};
-  int polled = 1;
-  while (processFile >= 0 && (polled = poll(&ended, 1, limitMs)) < 0 && errno == EINTR) {
-  }
-  if (polled == 0)
-    kill(-child, SIGKILL);
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  const bool isInTime = awaitEnd(started, processFile, limitMs, status);
+  kill(-started.process, SIGKILL);
+  while (!isInTime && waitpid(started.process, &status, 0) < 0 && errno == EINTR) {
   }
-  if (processFile >= 0)
-    close(processFile);
-  outcome.isDone = polled != 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  outcome.isDone = isInTime && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   outcome.ending =
-      polled == 0 ? "took longer than " + std::to_string(limitMs) + " ms" : endingText(status);
+      isInTime ? endingText(status) : "took longer than " + std::to_string(limitMs) + " ms";
   Result<std::string> text = folder.read(wordsFile);
   NYSJIT_RETURN_IF_ERROR(text);
   outcome.words = std::move(*text);

@@ -3,11 +3,12 @@
 #include "runtime/base/result.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nysjit {
 
-/// A new private folder in $TMPDIR or /tmp, removed with the files in it at the end.
+/// A new private folder in one of temporaryPlaces(), removed with the files in it at the end.
 class ScratchFolder {
 public:
   static Result<ScratchFolder> create();
@@ -16,7 +17,7 @@ public:
   ~ScratchFolder();
 
   const std::string &name() const { return path; }
-  Status write(const std::string &file, const std::string &bytes) const;
+  Status write(const std::string &file, std::string_view bytes) const;
   Result<std::string> read(const std::string &file) const;
 
 private:
@@ -32,7 +33,8 @@ struct ToolOutcome {
 };
 
 /// Runs `path` in `folder`, which holds its words meanwhile, with nothing to read. Past the limit
-/// it is killed. Any thread; leaves no child behind. Io if it cannot be started.
+/// it is killed, with all of its process group; so it is when the calling thread ends. Any thread;
+/// leaves no child behind. Io if it cannot be started.
 Result<ToolOutcome> runTool(const std::string &path, const std::vector<std::string> &arguments,
                             const ScratchFolder &folder, int limitMs);
 

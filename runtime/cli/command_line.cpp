@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 namespace nysjit::cli {
 
@@ -15,14 +17,40 @@ namespace {
 constexpr std::array commands = {"compile", "run", "devices", "cache"};
 constexpr const char *version = "nysjit 0.1.0";
 
+/// Insertions, removals and exchanges of letters that make one text of the other.
+size_t editDistance(const std::string &a, const std::string &b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j)
+      diagonal = std::exchange(
+          row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
+  }
+  return row[b.size()];
+}
+
+/// " (--seqlens?)" where the command has a flag that is nearly the one given, else "".
+std::string nearFlag(const CLI::App &app, const std::string &flag) {
+  constexpr size_t near = 2;
+  for (const CLI::App *command : app.get_subcommands())
+    for (const CLI::Option *option : command->get_options())
+      for (const std::string &name : option->get_lnames())
+        if (flag.size() > near + 2 && flag.size() < 64 && flag != "--" + name &&
+            editDistance(flag, "--" + name) <= near)
+          return " (--" + name + "?)";
+  return "";
+}
+
 /// CLI11's own complaint: an unknown flag, a flag without its value, one given twice.
-Error parseError(const CLI::ParseError &error) {
+Error parseError(const CLI::App &app, const CLI::ParseError &error) {
   std::string text = describeName(error.what());
   std::string flag = "command line";
   if (size_t start = text.find('-'); start != std::string::npos)
     flag = text.substr(start, text.find_first_of(" :=,", start) - start);
   return argumentError(flag, "arguments as `nysjit --help` and `nysjit COMMAND --help` list them",
-                       text);
+                       text + nearFlag(app, flag));
 }
 
 void addJson(CLI::App *command, Given &given) {
@@ -74,7 +102,16 @@ void addRun(CLI::App &app, Given &given) {
   for (const TensorRow &row : tensorTable())
     if (row.flag)
       run->add_option(row.flag, given.tensors[row.name], row.flagHelp)->type_name("FILE");
-  run->add_option("--scale", given.scale, "softmax scale, default 1/sqrt(d)")->type_name("X");
+  run->add_option(
+         "--max-length", given.maxLength,
+         "with --cu-seqlens or --seqlens: no sequence is longer; default the longest one's")
+      ->type_name("N");
+  run->add_option("--o-dtype", given.outputDtype,
+                  "elements of -o: float32 (default), or the spec's dtype, float16 or bfloat16")
+      ->type_name("NAME");
+  run->add_option("--scale", given.scale,
+                  "softmax scale, default 1/sqrt(d); finite, at most 2.35e38 in size")
+      ->type_name("X");
   run->add_option("--repeat", given.repeat, "run N times and report the median")->type_name("N");
   run->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");
   run->add_option(
@@ -164,7 +201,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   } catch (const CLI::CallForVersion &) {
     return Options{TextOptions{std::string(version) + "\n"}};
   } catch (const CLI::ParseError &error) {
-    return parseError(error);
+    return parseError(app, error);
   }
 
   return optionsOf(app, given);

@@ -5,12 +5,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include <string>
+
 namespace nysjit::cli {
 
 /// What a command came to: the object of --json, and the text for a person without it.
 struct Reply {
   nlohmann::json json = nlohmann::json::object();
   std::string text;
+  bool isOutputTaken = false; // standard output holds a tensor or a stage: the text goes elsewhere
 };
 
 Result<Reply> runCompile(const CompileOptions &options);

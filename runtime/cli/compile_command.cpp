@@ -68,11 +68,14 @@ Result<Reply> compileProgram(const ProgramRequest &request,
                 {"compile_ms", prepared->compileMs},
                 {"stages_ms", parsed(prepared->stagesMsJson)},
                 {"kernels", kernels}};
+  if (!prepared->note.empty())
+    reply.json["note"] = prepared->note;
   const bool isCompiled = prepared->cache == CacheState::Compiled;
   reply.text = std::string(layoutName(request.spec.layout)) + " for " + program.plan().target +
                ": " + cache + " in " +
                milliseconds(isCompiled ? prepared->compileMs : prepared->loadMs) + ", key " +
                program.key() + "\n" + kernelLines(kernels);
+  reply.isOutputTaken = output && output->isStandardOutput();
   return reply;
 }
 
@@ -105,9 +108,9 @@ Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &
   }
   Reply reply;
   reply.json["target"] = targetName(request.target);
-  for (const char *key : {"config", "stages_ms", "kernels"})
+  for (const char *key : {"config", "stages_ms", "kernels", "note"})
     if (answer->report.contains(key))
-      reply.json[key] = answer->report[key];
+      reply.json[key] = parsed(answer->report[key].dump());
   const std::string &bytes = answer->blobs[wanted];
   if (output) {
     NYSJIT_RETURN_IF_ERROR(output->write(bytes));

@@ -1,4 +1,4 @@
-// Reading whole files, and writing aside then renaming.
+// Reading whole files, and writing aside then renaming, or in place.
 #include "runtime/cli/files.h"
 
 #include <cerrno>
@@ -37,6 +37,34 @@ int writeAll(int descriptor, const std::string &bytes) {
   return 0;
 }
 
+/// The file's folder, with the slash; "" for the current one.
+std::string folderOf(const std::string &path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash + 1);
+}
+
+/// A descriptor of this process by its name: what it is open on is written, not replaced.
+bool isDescriptor(const std::string &path) {
+  return path.starts_with("/dev/fd/") || path.starts_with("/proc/self/fd/") ||
+         path == "/dev/stderr";
+}
+
+/// Where the symbolic links end, if there is a file or could be one; 0 or an errno.
+int followLinks(std::string &path) {
+  constexpr int most = 40; // as the system does
+  for (int i = 0; i < most; ++i) {
+    char target[PATH_MAX];
+    const ssize_t length = readlink(path.c_str(), target, sizeof target);
+    if (length < 0) // no link, or nothing yet
+      return errno == EINVAL || errno == ENOENT ? 0 : errno;
+    if (length == sizeof target)
+      return ENAMETOOLONG;
+    const std::string text(target, size_t(length));
+    path = text.starts_with('/') ? text : folderOf(path) + text;
+  }
+  return ELOOP;
+}
+
 } // namespace
 
 Result<std::string> readFile(const std::string &flag, const std::string &path) {
@@ -66,50 +94,100 @@ Result<std::string> readFile(const std::string &flag, const std::string &path) {
   return bytes;
 }
 
+bool isStandardOutput(const std::string &path) {
+  return path == "-" || path == "/dev/stdout" || path == "/dev/fd/1" || path == "/proc/self/fd/1";
+}
+
 Result<OutputFile> OutputFile::create(const std::string &flag, const std::string &path) {
   OutputFile file;
   file.flag = flag;
-  file.path = path;
-  struct stat status;
-  if (stat(path.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode))
-      return fileError(flag, path, "a file to write", EISDIR);
-    file.isInPlace = !S_ISREG(status.st_mode);
-    // What a symbolic link points to is replaced, not the link.
-    if (char *real = file.isInPlace ? nullptr : realpath(path.c_str(), nullptr)) {
-      file.path = real;
-      free(real);
-    }
+  file.given = file.path = path;
+  if (cli::isStandardOutput(path)) {
+    file.place = Place::StandardOutput;
+    return file;
   }
-  size_t slash = file.path.rfind('/');
-  std::string folder = slash == std::string::npos ? "." : file.path.substr(0, slash + 1);
-  if (file.path.empty() || slash + 1 == file.path.size())
+  struct stat status;
+  file.isNew = stat(path.c_str(), &status) != 0;
+  if (!file.isNew && S_ISDIR(status.st_mode))
     return fileError(flag, path, "a file to write", EISDIR);
-  if (file.isInPlace ? access(path.c_str(), W_OK) != 0 : access(folder.c_str(), W_OK | X_OK) != 0)
+  if (!file.isNew && access(path.c_str(), W_OK) != 0)
     return fileError(flag, path, "a file to write", errno);
+  if (!file.isNew && !S_ISREG(status.st_mode)) {
+    file.place = Place::Stream;
+    return file;
+  }
+  if (!file.isNew && isDescriptor(path)) {
+    file.place = Place::File;
+    return file;
+  }
+  if (const int failure = followLinks(file.path))
+    return fileError(flag, path, "a file to write", failure);
+  if (file.path.empty() || file.path.ends_with('/'))
+    return fileError(flag, path, "a file to write", EISDIR);
+  if (!file.isNew) {
+    file.mode = status.st_mode & 0777;
+    file.owner = status.st_uid;
+    file.group = status.st_gid;
+  }
+  const std::string folder = folderOf(file.path);
+  const bool isOpen = access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0;
+  if (file.isNew && !isOpen)
+    return fileError(flag, path, "a file to write", errno);
+  if (!isOpen || (!file.isNew && status.st_nlink > 1))
+    file.place = Place::File;
   return file;
 }
 
-Status OutputFile::write(const std::string &bytes) const {
-  std::string aside = path + ".XXXXXX";
-  int descriptor =
-      isInPlace ? open(path.c_str(), O_WRONLY | O_CLOEXEC) : mkostemp(aside.data(), O_CLOEXEC);
-  if (descriptor < 0)
-    return fileError(flag, path, "a file to write", errno);
-  int failure = writeAll(descriptor, bytes);
-  if (!isInPlace) {
-    mode_t mask = umask(0);
-    umask(mask);
-    fchmod(descriptor, 0666 & ~mask);
+/// False: nothing was written, and the file itself may be tried. `failure`: 0 or an errno.
+bool OutputFile::writeAside(const std::string &bytes, int &failure) const {
+  std::string aside = folderOf(path) + ".nysjit-XXXXXX";
+  const int descriptor = mkostemp(aside.data(), O_CLOEXEC);
+  if (descriptor < 0) {
+    failure = errno;
+    return false;
+  }
+  struct stat status;
+  const bool isOwned = isNew || (fstat(descriptor, &status) == 0 &&
+                                 ((status.st_uid == owner && status.st_gid == group) ||
+                                  fchown(descriptor, owner, group) == 0));
+  if (isOwned) {
+    failure = writeAll(descriptor, bytes);
+    const mode_t mask = isNew ? umask(0) : 0;
+    if (isNew)
+      umask(mask);
+    if (fchmod(descriptor, isNew ? 0666 & ~mask : mode) != 0 && failure == 0)
+      failure = errno;
   }
   if (close(descriptor) != 0 && failure == 0)
     failure = errno;
-  if (!isInPlace && failure == 0 && rename(aside.c_str(), path.c_str()) != 0)
+  bool isDone = isOwned;
+  if (isOwned && failure == 0 && rename(aside.c_str(), path.c_str()) != 0) {
     failure = errno;
-  if (!isInPlace && failure != 0)
+    isDone = false; // a mount point, or a folder whose files are their owners'
+  }
+  if (!isDone || failure != 0)
     unlink(aside.c_str());
+  return isDone;
+}
+
+int OutputFile::writeInPlace(const std::string &bytes) const {
+  const int flags = place == Place::Stream ? 0 : O_TRUNC;
+  const int descriptor = open(path.c_str(), O_WRONLY | O_CLOEXEC | flags);
+  if (descriptor < 0)
+    return errno;
+  const int failure = writeAll(descriptor, bytes);
+  return close(descriptor) != 0 && failure == 0 ? errno : failure;
+}
+
+Status OutputFile::write(const std::string &bytes) const {
+  if (place == Place::StandardOutput)
+    return writeStandardOutput(bytes);
+  int failure = 0;
+  const bool isDone = place == Place::Aside && writeAside(bytes, failure);
+  if (!isDone && (place != Place::Aside || !isNew))
+    failure = writeInPlace(bytes);
   if (failure != 0)
-    return fileError(flag, path, "a file that takes " + std::to_string(bytes.size()) + " bytes",
+    return fileError(flag, given, "a file that takes " + std::to_string(bytes.size()) + " bytes",
                      failure);
   return {};
 }
@@ -119,6 +197,10 @@ Status writeStandardOutput(const std::string &text) {
     return Error::mismatch(ErrorKind::Io, "standard output", "a place that takes the result",
                            std::strerror(failure));
   return {};
+}
+
+bool isReaderGone(const Error &error) {
+  return error.where == "standard output" && error.found == std::strerror(EPIPE);
 }
 
 } // namespace nysjit::cli

@@ -23,6 +23,8 @@ struct Given {
   Text device;
   std::map<std::string_view, Text> tensors; // of run: by name, each that has a flag
   Text scale;
+  Text maxLength;
+  Text outputDtype;
   Text repeat;
   Text threads;
   Text async;

@@ -1,12 +1,15 @@
 // From the flags' texts to values: every message has one form.
+#include "runtime/cli/files.h"
 #include "runtime/cli/given.h"
 #include "runtime/spec/json_text.h"
+#include "runtime/spec/scale.h"
 #include "runtime/spec/stage.h"
 #include "runtime/spec/tensor_table.h"
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
+#include <limits>
 
 namespace nysjit::cli {
 
@@ -26,28 +29,43 @@ Status needed(const char *flag, const Text &value, const char *what) {
   return {};
 }
 
-Result<int> integer(const char *flag, const Text &value, int minimum, int maximum, int absent) {
+/// A whole number in [minimum, maximum]; nothing without the flag.
+template <typename Integer>
+Result<std::optional<Integer>> integer(const char *flag, const Text &value, Integer minimum,
+                                       Integer maximum) {
   if (!value)
-    return absent;
-  int number = 0;
+    return std::optional<Integer>();
+  Integer number = 0;
   const char *end = value->data() + value->size();
   std::from_chars_result read = std::from_chars(value->data(), end, number);
   if (read.ec == std::errc() && read.ptr == end && number >= minimum && number <= maximum)
-    return number;
+    return std::optional<Integer>(number);
   return argumentError(flag,
                        "an integer, " + std::to_string(minimum) + " to " + std::to_string(maximum),
                        inQuotes(*value));
 }
 
-Result<std::optional<float>> finiteFloat(const char *flag, const Text &value) {
+Result<std::optional<float>> readScale(const Text &value) {
   if (!value)
     return std::optional<float>();
   double number = 0; // read as a double: a number too small for a float is a number, and 0
   const char *end = value->data() + value->size();
   std::from_chars_result read = std::from_chars(value->data(), end, number);
-  if (read.ec == std::errc() && read.ptr == end && std::isfinite(float(number)))
+  if (read.ec == std::errc::result_out_of_range) // of a double: 0, or infinite
+    number = std::strtod(value->c_str(), nullptr);
+  if (read.ec != std::errc::invalid_argument && read.ptr == end && isScale(number))
     return std::optional(float(number));
-  return argumentError(flag, "a finite number", inQuotes(*value));
+  return argumentError("--scale", expectedScale, inQuotes(*value));
+}
+
+/// float32, or a dtype that a spec may have; whether it is this spec's is known later.
+Result<std::optional<DType>> readOutputDtype(const Text &value) {
+  if (!value)
+    return std::optional<DType>();
+  for (DType dtype : {DType::Float32, DType::Float16, DType::BFloat16})
+    if (*value == dtypeName(dtype))
+      return std::optional(dtype);
+  return argumentError("--o-dtype", "float32, float16 or bfloat16", inQuotes(*value));
 }
 
 Result<std::optional<uint64_t>> limit(const char *flag, const Text &value) {
@@ -125,23 +143,18 @@ Status readDevice(const Given &given, RunOptions &options) {
   if (given.async && *given.async != "eager" && *given.async != "lazy")
     return argumentError("--async", "eager or lazy", inQuotes(*given.async));
   options.isLazy = given.async == "lazy";
-  if (given.seed) {
-    const char *end = given.seed->data() + given.seed->size();
-    std::from_chars_result read = std::from_chars(given.seed->data(), end, options.seed);
-    if (read.ec != std::errc() || read.ptr != end)
-      return argumentError("--seed", "an integer, 0 to 18446744073709551615",
-                           inQuotes(*given.seed));
-  }
+  Result<std::optional<uint64_t>> seed =
+      integer<uint64_t>("--seed", given.seed, 0, std::numeric_limits<uint64_t>::max());
+  NYSJIT_RETURN_IF_ERROR(seed);
+  options.seed = seed->value_or(0);
   return {};
 }
 
 /// With --json standard output holds one object and nothing else.
 Status checkStandardOutput(const Given &given, const char *flag, const Text &path) {
-  const std::string output = path.value_or("");
-  if (given.json &&
-      (output == "/dev/stdout" || output == "/dev/fd/1" || output == "/proc/self/fd/1"))
+  if (given.json && path && isStandardOutput(*path))
     return argumentError(flag, "a file other than standard output, which --json takes",
-                         inQuotes(output));
+                         inQuotes(*path));
   return {};
 }
 
@@ -165,7 +178,33 @@ Result<TensorFiles> tensorFiles(const Given &given) {
       return argumentError(row.flag,
                            std::string("no such flag beside ") + tensorRow(row.notWith).flag,
                            inQuotes(*pathOf(row.name)));
+  if (pathOf("seq_starts") && !pathOf("seqlens"))
+    return argumentError(tensorRow("seq_starts").flag,
+                         std::string(tensorRow("seqlens").flag) + " beside it", "no such flag");
   return files;
+}
+
+/// The longest sequence there may be, where sequences have lengths of their own.
+Result<std::optional<int64_t>> readMaxLength(const Given &given) {
+  const char *flag = "--max-length";
+  if (given.maxLength && !given.tensors.at("seqlens") && !given.tensors.at("cu_seqlens"))
+    return argumentError(flag, "--seqlens or --cu-seqlens beside it", "no such flag");
+  return integer<int64_t>(flag, given.maxLength, 1, std::numeric_limits<int64_t>::max());
+}
+
+/// At most one input is read from standard input.
+Status checkStandardInput(const Given &given) {
+  const char *first = nullptr;
+  for (const TensorRow &row : tensorTable()) {
+    if (!row.flag || isOutput(row) || given.tensors.at(row.name) != standardInput)
+      continue;
+    if (first)
+      return argumentError(
+          row.flag, "a file other than standard input, which " + std::string(first) + " takes",
+          inQuotes(standardInput));
+    first = row.flag;
+  }
+  return {};
 }
 
 } // namespace
@@ -199,20 +238,27 @@ Result<Options> runOptions(const Given &given) {
   for (const TensorRow &row : tensorTable())
     if (row.flag && isOutput(row))
       NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given, row.flag, given.tensors.at(row.name)));
+  NYSJIT_RETURN_IF_ERROR(checkStandardInput(given));
   RunOptions options{.spec = given.spec, .config = given.config};
   NYSJIT_RETURN_IF_ERROR(readDevice(given, options));
   Result<TensorFiles> tensors = tensorFiles(given);
   NYSJIT_RETURN_IF_ERROR(tensors);
-  Result<std::optional<float>> scale = finiteFloat("--scale", given.scale);
+  Result<std::optional<float>> scale = readScale(given.scale);
   NYSJIT_RETURN_IF_ERROR(scale);
-  Result<int> repeat = integer("--repeat", given.repeat, 1, 1000000, 1);
+  Result<std::optional<int64_t>> maxLength = readMaxLength(given);
+  NYSJIT_RETURN_IF_ERROR(maxLength);
+  Result<std::optional<DType>> outputDtype = readOutputDtype(given.outputDtype);
+  NYSJIT_RETURN_IF_ERROR(outputDtype);
+  Result<std::optional<int>> repeat = integer("--repeat", given.repeat, 1, 1000000);
   NYSJIT_RETURN_IF_ERROR(repeat);
-  Result<int> threads = integer("--threads", given.threads, 1, 1024, 0);
+  Result<std::optional<int>> threads = integer("--threads", given.threads, 1, 1024);
   NYSJIT_RETURN_IF_ERROR(threads);
   options.tensors = std::move(*tensors);
   options.scale = *scale;
-  options.repeat = *repeat;
-  options.threads = *threads;
+  options.maxLength = *maxLength;
+  options.outputDtype = *outputDtype;
+  options.repeat = repeat->value_or(1);
+  options.threads = threads->value_or(0);
   options.check = given.check;
   return Options{options};
 }

@@ -116,6 +116,16 @@ Status loadFloats(const KernelSpec &spec, const TensorFiles &files, Inputs &inpu
   return {};
 }
 
+/// How long sequences may be: "12", or what --max-length says.
+struct LengthLimit {
+  int64_t most;
+  const char *said; // " (--max-length)" where that is less than the rows there are
+};
+LengthLimit limitOf(const Inputs &inputs) {
+  const bool isSaid = inputs.maxLength > 0 && inputs.maxLength < inputs.length;
+  return {isSaid ? inputs.maxLength : inputs.length, isSaid ? " (--max-length)" : ""};
+}
+
 /// Sequences one after the other: ends of each, ascending, within the rows.
 Status readOffsets(const std::string &path, Inputs &inputs) {
   const char *flag = tensorRow("cu_seqlens").flag;
@@ -128,6 +138,11 @@ Status readOffsets(const std::string &path, Inputs &inputs) {
       return shapeError(element(flag, i),
                         std::to_string(least) + " to " + std::to_string(inputs.length),
                         std::to_string(offset));
+    if (const LengthLimit limit = limitOf(inputs); i && offset - least > limit.most)
+      return shapeError(element(flag, i),
+                        "at most " + std::to_string(least + limit.most) + ", " +
+                            std::to_string(limit.most) + limit.said + " after the one before",
+                        std::to_string(offset));
     if (i) {
       inputs.starts.push_back(least);
       inputs.lengths.push_back(offset - least);
@@ -137,17 +152,36 @@ Status readOffsets(const std::string &path, Inputs &inputs) {
   return {};
 }
 
-/// Each sequence has the first rows of its own.
+/// Each sequence has so many rows of its own.
 Status readLengths(const std::string &path, int64_t batch, Inputs &inputs) {
   const char *flag = tensorRow("seqlens").flag;
   Result<std::vector<int64_t>> lengths = loadIntegers(flag, path, batch);
   NYSJIT_RETURN_IF_ERROR(lengths);
+  const LengthLimit limit = limitOf(inputs);
   for (size_t b = 0; b < lengths->size(); ++b)
-    if ((*lengths)[b] < 0 || (*lengths)[b] > inputs.length)
-      return shapeError(element(flag, b), "0 to " + std::to_string(inputs.length),
+    if ((*lengths)[b] < 0 || (*lengths)[b] > limit.most)
+      return shapeError(element(flag, b), "0 to " + std::to_string(limit.most) + limit.said,
                         std::to_string((*lengths)[b]));
   inputs.lengths = *lengths;
   inputs.tensors.emplace("seqlens", Tensor::integers(*lengths));
+  return {};
+}
+
+/// Where each of the padded sequences starts: it ends within its rows.
+Status readStarts(const std::string &path, Inputs &inputs) {
+  const char *flag = tensorRow("seq_starts").flag;
+  Result<std::vector<int64_t>> starts = loadIntegers(flag, path, int64_t(inputs.lengths.size()));
+  NYSJIT_RETURN_IF_ERROR(starts);
+  for (size_t b = 0; b < starts->size(); ++b) {
+    const int64_t last = inputs.length - inputs.lengths[b];
+    if ((*starts)[b] < 0 || (*starts)[b] > last)
+      return shapeError(element(flag, b),
+                        "0 to " + std::to_string(last) + ", with a length of " +
+                            std::to_string(inputs.lengths[b]),
+                        std::to_string((*starts)[b]));
+  }
+  inputs.starts = *starts;
+  inputs.tensors.emplace("seq_starts", Tensor::integers(*starts));
   return {};
 }
 
@@ -192,9 +226,12 @@ Status readSequences(const TensorFiles &files, Inputs &inputs) {
   else
     inputs.lengths.assign(size_t(inputs.dimensions.at("B")), inputs.length);
   inputs.starts.resize(inputs.lengths.size());
+  if (const auto starts = files.find("seq_starts"); starts != files.end())
+    NYSJIT_RETURN_IF_ERROR(readStarts(starts->second, inputs));
   if (const auto source = files.find("source_len"); source != files.end())
     NYSJIT_RETURN_IF_ERROR(readSourceLengths(source->second, inputs));
-  if ((inputs.isPacked || inputs.has("seqlens")) && !inputs.lengths.empty())
+  if ((inputs.isPacked || inputs.has("seqlens")) && !inputs.lengths.empty() &&
+      inputs.maxLength == 0)
     inputs.maxLength =
         // 0 would be the longest there may be
         std::max<int64_t>(*std::ranges::max_element(inputs.lengths), 1);
@@ -210,9 +247,11 @@ std::vector<int64_t> Inputs::shapeOf(const TensorRow &row) const {
   return shape;
 }
 
-Result<Inputs> loadInputs(const KernelSpec &spec, const TensorFiles &files) {
+Result<Inputs> loadInputs(const KernelSpec &spec, const TensorFiles &files,
+                          std::optional<int64_t> maxLength) {
   NYSJIT_RETURN_IF_ERROR(checkPresence(spec, files));
   Inputs inputs;
+  inputs.maxLength = maxLength.value_or(0);
   inputs.isPacked = files.contains("cu_seqlens");
   NYSJIT_RETURN_IF_ERROR(loadFloats(spec, files, inputs));
   NYSJIT_RETURN_IF_ERROR(readSequences(files, inputs));

@@ -7,6 +7,7 @@
 
 #include <list>
 #include <map>
+#include <optional>
 
 namespace nysjit::cli {
 
@@ -29,7 +30,9 @@ struct Inputs {
 
 /// Reads the inputs' files and checks, as far as can be known without the program, all that a run
 /// would refuse. Errors name the flag, what was expected and what was found.
-Result<Inputs> loadInputs(const KernelSpec &spec, const TensorFiles &files);
+/// `maxLength`: the caller's, of sequences with lengths of their own.
+Result<Inputs> loadInputs(const KernelSpec &spec, const TensorFiles &files,
+                          std::optional<int64_t> maxLength = std::nullopt);
 
 /// The same for the float64 reference, which keeps pointers: `input` is valid as long as this is.
 class ReferenceCase {

@@ -6,7 +6,10 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <string_view>
+#include <unistd.h>
 
 using namespace nysjit;
 using namespace nysjit::cli;
@@ -49,24 +52,54 @@ std::string line(const json &object) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+/// Ends as the system ends a process whose reader went away: without a word, where the host's
+/// settings let it.
+int endWithoutReader() {
+  signal(SIGPIPE, SIG_DFL);
+  raise(SIGPIPE);
+  return 1;
+}
+
 int fail(const Error &error, bool isJson) {
+  if (isReaderGone(error))
+    return endWithoutReader();
   // Through JSON and back, so that a file name that is no UTF-8 reads the same on both streams.
-  json object = json::parse(line(errorToJson(error)));
+  json object = json::parse(errorToJson(error).dump());
   std::fprintf(stderr, "nysjit: %s\n", object["message"].get_ref<const std::string &>().c_str());
   if (isJson)
     (void)writeStandardOutput(line({{"error", object}}));
   return isRequestError(error.kind) ? 2 : 1;
 }
 
+/// nlohmann's destructors need memory (the library's own JSON does not): without any the command
+/// ends here, as it would with an error.
+[[noreturn]] void endWithoutMemory() {
+  try {
+    if (const std::exception_ptr thrown = std::current_exception())
+      std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc &) {
+    constexpr std::string_view text =
+        "nysjit: memory: the system has not enough for this request\n";
+    (void)!write(2, text.data(), text.size());
+    _exit(1);
+  } catch (...) { // a bug
+  }
+  std::abort();
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
-  // A reader of standard output that went away is an error like any other, not a signal.
+  // A reader that went away is an error like any other while files are written.
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); // so is a file that may not grow
+  std::set_terminate(&endWithoutMemory);
   bool isJson = wantsJson(argc, argv);
   Result<Reply> reply = parseAndRun(argc, argv);
   if (!reply)
     return fail(reply.error(), isJson);
+  if (!isJson && reply->isOutputTaken)
+    return std::fputs(reply->text.c_str(), stderr) < 0;
   Status written = writeStandardOutput(isJson ? line(reply->json) : reply->text);
   return written ? 0 : fail(written.error(), false);
 }

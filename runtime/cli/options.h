@@ -3,6 +3,7 @@
 #include "runtime/base/result.h"
 #include "runtime/spec/spec.h"
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,6 +21,9 @@ struct CompileOptions {
   std::optional<std::string> output;
 };
 
+/// The path of an input that comes from standard input.
+inline constexpr const char *standardInput = "-";
+
 /// Paths of a run's tensors, inputs and outputs, by the names of the table of tensors.
 using TensorFiles = std::map<std::string, std::string, std::less<>>;
 
@@ -30,6 +34,8 @@ struct RunOptions {
   std::optional<std::string> config;
   TensorFiles tensors; // q, k, v and o at least
   std::optional<float> scale;
+  std::optional<int64_t> maxLength; // absent: the longest sequence's
+  std::optional<DType> outputDtype; // absent: float32
   int repeat = 1;
   int threads = 0; // 0: all CPUs
   bool check = false;

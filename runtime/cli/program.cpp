@@ -43,18 +43,23 @@ Error namedByFlag(Error error) {
   // "conv", "conv.shape[1]", "seqlens[2]"
   const std::string name = error.where.substr(0, error.where.find_first_of(".["));
   const TensorRow *row = findTensor(name);
-  if (!row || !row->flag)
+  const char *flag = row                    ? row->flag
+                     : name == "scale"      ? "--scale"
+                     : name == "max_length" ? "--max-length"
+                                            : nullptr;
+  if (!flag)
     return error;
   if (error.message.starts_with(error.where + ":"))
-    error.message.replace(0, name.size(), row->flag);
-  error.where.replace(0, name.size(), row->flag);
+    error.message.replace(0, name.size(), flag);
+  error.where.replace(0, name.size(), flag);
   return error;
 }
 
 ContextOptions contextForCompiling(const Target &target) {
   return {.threads = 1,
           .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
-          .isForCompiling = true};
+          .isForCompiling = true,
+          .log = standardErrorLog()};
 }
 
 std::string compilingText(const ProgramRequest &request) {
@@ -63,13 +68,8 @@ std::string compilingText(const ProgramRequest &request) {
 }
 
 Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request) {
-  Result<PreparedProgram> prepared = [&] {
-    Progress progress(compilingText(request));
-    return context.prepare(request);
-  }();
-  if (prepared && !prepared->cacheNote.empty())
-    std::fprintf(stderr, "nysjit: %s\n", prepared->cacheNote.c_str());
-  return prepared;
+  Progress progress(compilingText(request));
+  return context.prepare(request);
 }
 
 nlohmann::json parsed(const std::string &text) {

@@ -4,6 +4,7 @@
 #include "runtime/base/result.h"
 #include "runtime/spec/request.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 

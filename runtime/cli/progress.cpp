@@ -37,4 +37,8 @@ void Progress::watch() {
   std::fprintf(stderr, "nysjit: %s ...\n", what.c_str());
 }
 
+Log standardErrorLog() {
+  return {[](void *, const char *line) { std::fprintf(stderr, "nysjit: %s\n", line); }, nullptr};
+}
+
 } // namespace nysjit::cli

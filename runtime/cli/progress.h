@@ -1,5 +1,7 @@
 // One line on stderr when something takes more than a second, and its time when it is done.
 #pragma once
+#include "runtime/base/log.h"
+
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -27,5 +29,8 @@ private:
   bool isShown = false;
   std::thread watcher;
 };
+
+/// The library's log on stderr: "nysjit: LINE".
+Log standardErrorLog();
 
 } // namespace nysjit::cli

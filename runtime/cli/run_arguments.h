@@ -10,7 +10,7 @@
 
 namespace nysjit::cli {
 
-/// An output that the command line names: its row, its file and its elements, float32.
+/// An output that the command line names: its row, its file and its elements.
 struct RunOutput {
   const TensorRow *row;
   OutputFile file;

@@ -1,5 +1,5 @@
-// `nysjit run`: tensors in, the program over them, the check, the output. Nothing is written before
-// all of it went well.
+// `nysjit run`: tensors in, the program over them, the output, the check's verdict. Nothing is
+// written before the run went well; what the check says of it is apart from that.
 #include "runtime/cli/check.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/gpu.h"
@@ -9,6 +9,7 @@
 #include "runtime/cli/progress.h"
 #include "runtime/cli/run_arguments.h"
 #include "runtime/reference/accuracy.h"
+#include "runtime/spec/json_text.h"
 
 #include <algorithm>
 #include <cmath>
@@ -68,10 +69,10 @@ Result<Measured> runProgram(const LoadedProgram &program, const Inputs &inputs,
 struct Checked {
   double error = 0;
   double bound = 0;
+  bool isWithin() const { return error <= bound; } // a NaN is not
 };
 
-/// Compares o with the float64 reference on the inputs as they were rounded; CheckFailed beyond the
-/// bound.
+/// Compares o with the float64 reference on the inputs as they were rounded.
 Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs,
                       const std::vector<RunOutput> &outputs, double scale) {
   const auto o = std::ranges::find(outputs, std::string_view("o"),
@@ -81,13 +82,36 @@ Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs,
   Result<std::vector<double>> reference = reference::compute(exact.input());
   NYSJIT_RETURN_IF_ERROR(reference);
   Checked checked;
-  checked.error = relativeError(o->tensor.floats(), *reference);
+  checked.error = relativeError(o->tensor.toFloats(), *reference);
   checked.bound = reference::errorBound(exact.input(), isGpu);
-  if (!(checked.error <= checked.bound)) // a NaN fails
-    return Error::mismatch(ErrorKind::CheckFailed, "--check",
-                           "a relative error of at most " + format("%g", checked.bound) + " for o",
-                           format("%.3g", checked.error));
   return checked;
+}
+
+/// CheckFailed where the error is over its bound. The message says what was written all the same.
+Status verdict(const Checked &checked, const RunOptions &options) {
+  if (checked.isWithin())
+    return {};
+  Error error =
+      Error::mismatch(ErrorKind::CheckFailed, "--check",
+                      "a relative error of at most " + format("%g", checked.bound) + " for o",
+                      format("%.3g", checked.error));
+  const TensorRow &o = tensorRow("o");
+  error.message += std::string("; ") + o.flag + " " +
+                   describeName(options.tensors.find(o.name)->second) + " was written";
+  return error;
+}
+
+/// float32, or the spec's dtype if that was asked for.
+Result<DType> outputDtype(const RunOptions &options, const KernelSpec &spec) {
+  const DType dtype = options.outputDtype.value_or(DType::Float32);
+  if (dtype == DType::Float32 || dtype == spec.dtype)
+    return dtype;
+  return Error::mismatch(
+      ErrorKind::InvalidArgument, "--o-dtype",
+      std::string("float32") +
+          (spec.dtype == DType::Float32 ? "" : std::string(" or ") + dtypeName(spec.dtype)) +
+          " with dtype " + dtypeName(spec.dtype),
+      dtypeName(dtype));
 }
 
 std::string reportText(const RunOptions &options, const KernelSpec &spec,
@@ -131,6 +155,8 @@ json reportJson(const RunOptions &options, const PreparedProgram &prepared,
                  {"launches", launchesJson(measured.launches)}};
   if (options.device == DeviceKind::PtxEmulator)
     report["counts"] = totalCountsJson(measured.launches);
+  if (!prepared.note.empty())
+    report["note"] = prepared.note;
   if (checked) {
     report["rel_error"]["o"] = checked->error;
     report["bound"] = checked->bound;
@@ -156,15 +182,18 @@ Result<Reply> runTensors(const RunOptions &options) {
   const KernelSpec &spec = files->spec;
   Result<std::vector<RunOutput>> outputs = createOutputs(options.tensors);
   NYSJIT_RETURN_IF_ERROR(outputs);
-  Result<Inputs> inputs = loadInputs(spec, options.tensors);
+  Result<DType> dtype = outputDtype(options, spec);
+  NYSJIT_RETURN_IF_ERROR(dtype);
+  Result<Inputs> inputs = loadInputs(spec, options.tensors, options.maxLength);
   NYSJIT_RETURN_IF_ERROR(inputs);
   for (RunOutput &output : *outputs)
-    output.tensor = Tensor::zeros(inputs->shapeOf(*output.row), DType::Float32);
+    output.tensor = Tensor::zeros(inputs->shapeOf(*output.row), *dtype);
   const float scale = options.scale.value_or(float(1 / std::sqrt(double(spec.headDim))));
 
   // The device, which may not be there.
-  RuntimeContext context(
-      {.threads = static_cast<size_t>(options.threads), .device = options.device});
+  RuntimeContext context({.threads = static_cast<size_t>(options.threads),
+                          .device = options.device,
+                          .log = standardErrorLog()});
   Result<std::unique_ptr<GpuSession>> gpu = openDevice(options, context);
   NYSJIT_RETURN_IF_ERROR(gpu);
   Result<Target> target = options.target ? *options.target : context.defaultTarget();
@@ -186,8 +215,13 @@ Result<Reply> runTensors(const RunOptions &options) {
   }
   for (const RunOutput &output : *outputs)
     NYSJIT_RETURN_IF_ERROR(output.file.write(npyFile(output.tensor)));
-  return Reply{reportJson(options, *prepared, *measured, checked),
-               reportText(options, spec, *prepared, *inputs, *measured, checked)};
+  if (checked)
+    NYSJIT_RETURN_IF_ERROR(verdict(*checked, options));
+  Reply reply{.json = reportJson(options, *prepared, *measured, checked),
+              .text = reportText(options, spec, *prepared, *inputs, *measured, checked)};
+  reply.isOutputTaken = std::ranges::any_of(
+      *outputs, [](const RunOutput &output) { return output.file.isStandardOutput(); });
+  return reply;
 }
 
 } // namespace nysjit::cli

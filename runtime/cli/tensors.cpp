@@ -1,11 +1,13 @@
 // Loading, rounding and viewing a tensor.
 #include "runtime/cli/tensors.h"
+#include "runtime/cli/options.h"
 #include "runtime/npy/half.h"
 #include "runtime/npy/npy.h"
 
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <unistd.h>
 
 namespace nysjit::cli {
 
@@ -42,7 +44,8 @@ void storeRounded(std::string &bytes, size_t index, DType dtype, double value) {
 
 /// Reads a .npy file; its error under the flag's name.
 Result<NpyArray> loadArray(const std::string &flag, const std::string &path) {
-  Result<NpyArray> array = readNpy(path);
+  Result<NpyArray> array =
+      path == standardInput ? readNpy(STDIN_FILENO, "standard input") : readNpy(path);
   if (array)
     return array;
   Error error = array.takeError();
@@ -60,8 +63,11 @@ Error shapeError(const std::string &flag, std::string expected, std::string foun
 Result<Tensor> loadTensor(const std::string &flag, const std::string &path, DType dtype) {
   Result<NpyArray> array = loadArray(flag, path);
   NYSJIT_RETURN_IF_ERROR(array);
-  if (!array->isFloating())
-    return shapeError(flag, "dtype float16, float32 or float64", array->dtype);
+  const bool isBfloat16 = array->dtype == dtypeName(DType::BFloat16); // two bytes of no type
+  if (!array->isFloating() || (isBfloat16 && dtype != DType::BFloat16))
+    return shapeError(flag,
+                      "dtype float16, float32 or float64, or bfloat16 where that is the spec's",
+                      array->dtype + (isBfloat16 ? " (V2)" : ""));
   if (array->dtype == dtypeName(dtype))
     return Tensor{std::move(array->shape), typeOf(dtype), std::move(array->bytes)};
   std::vector<double> values = array->toDouble();
@@ -106,15 +112,11 @@ int64_t Tensor::count() const {
   return count;
 }
 
-std::span<const float> Tensor::floats() const {
-  return {reinterpret_cast<const float *>(bytes.data()), size_t(count())};
-}
-
-std::vector<double> Tensor::toDoubles() const {
-  std::vector<double> values(static_cast<size_t>(count()));
+std::vector<float> Tensor::toFloats() const {
+  std::vector<float> values(static_cast<size_t>(count()));
   for (size_t i = 0; i < values.size(); ++i) {
     if (type.bits == 32) {
-      values[i] = floats()[i];
+      std::memcpy(&values[i], bytes.data() + 4 * i, 4);
       continue;
     }
     uint16_t bits;
@@ -122,6 +124,11 @@ std::vector<double> Tensor::toDoubles() const {
     values[i] = type.code == kDLFloat ? float16ToFloat(bits) : bfloat16ToFloat(bits);
   }
   return values;
+}
+
+std::vector<double> Tensor::toDoubles() const {
+  const std::vector<float> values = toFloats();
+  return {values.begin(), values.end()};
 }
 
 TensorView::TensorView(const Tensor &tensor) : shape(tensor.shape) {
@@ -138,7 +145,10 @@ TensorView::TensorView(const Tensor &tensor, uint64_t gpuAddress) : TensorView(t
 }
 
 std::string npyFile(const Tensor &tensor) {
-  return formatNpy({dtypeName(DType::Float32), tensor.shape, tensor.bytes});
+  const DType dtype = tensor.type.bits == 32          ? DType::Float32
+                      : tensor.type.code == kDLBfloat ? DType::BFloat16
+                                                      : DType::Float16;
+  return formatNpy({dtypeName(dtype), tensor.shape, tensor.bytes});
 }
 
 std::string shapeText(const std::vector<int64_t> &shape) {

@@ -6,7 +6,6 @@
 
 #include <dlpack/dlpack.h>
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -20,9 +19,8 @@ struct Tensor {
   static Tensor zeros(std::vector<int64_t> shape, DType dtype);
   static Tensor integers(const std::vector<int64_t> &values);
   int64_t count() const;
-  /// The elements; the type must be float32.
-  std::span<const float> floats() const;
-  /// The elements; the type must be a floating one.
+  /// The elements, which no type here rounds; it must be a floating one.
+  std::vector<float> toFloats() const;
   std::vector<double> toDoubles() const;
 };
 
@@ -41,7 +39,8 @@ private:
   DLTensor view{};
 };
 
-/// Reads a .npy file of floats and rounds it to the dtype. Errors name the flag, here and below.
+/// Reads a .npy file of floats, "-" being standard input, and rounds it to the dtype. Errors name
+/// the flag, here and below.
 Result<Tensor> loadTensor(const std::string &flag, const std::string &path, DType dtype);
 /// Reads a .npy file of int32 or int64, [count], or with `count` -1 of any number of them but none.
 Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::string &path,
@@ -49,7 +48,7 @@ Result<std::vector<int64_t>> loadIntegers(const std::string &flag, const std::st
 
 Error shapeError(const std::string &flag, std::string expected, std::string found);
 
-/// A float32 tensor as a .npy file's bytes.
+/// A floating tensor as a .npy file's bytes.
 std::string npyFile(const Tensor &tensor);
 
 /// "[1, 12, 512, 64]"

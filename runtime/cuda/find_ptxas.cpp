@@ -3,8 +3,12 @@
 #include "runtime/base/environment.h"
 #include "runtime/base/installed_paths.h"
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <glob.h>
+#include <set>
+#include <sys/stat.h>
 
 namespace nysjit {
 
@@ -75,6 +79,15 @@ std::string noneAt(const std::string &tool) {
          joined(sitePackages());
 }
 
+std::string whyNotExecutable(const std::string &path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0)
+    return std::strerror(errno);
+  if (S_ISDIR(status.st_mode))
+    return "a folder";
+  return S_ISREG(status.st_mode) ? "a file that may not be executed" : "no regular file";
+}
+
 } // namespace
 
 std::vector<std::string> cudaToolPaths(const std::string &tool) {
@@ -102,14 +115,38 @@ Result<std::string> findCudaTool(const std::string &tool) {
                          noneAt(tool));
 }
 
+Result<std::vector<std::string>> findAssemblers() {
+  const std::string set = environmentSetting(ptxasVariable);
+  if (set == "none")
+    return std::vector<std::string>();
+  if (!set.empty()) {
+    if (isExecutableFile(set))
+      return std::vector{set};
+    return Error::mismatch(ErrorKind::InvalidArgument, ptxasVariable,
+                           "the path of a ptxas that can be executed, or none",
+                           "\"" + set + "\", " + whyNotExecutable(set));
+  }
+  std::vector<std::string> paths;
+  std::set<std::string> files;
+  for (const std::string &place : cudaToolPaths("ptxas")) {
+    const std::string path = firstExecutable(place);
+    char *real = path.empty() ? nullptr : realpath(path.c_str(), nullptr);
+    if (real && files.insert(real).second)
+      paths.push_back(path);
+    std::free(real);
+  }
+  return paths;
+}
+
 Result<std::string> findPtxas() {
-  const std::string set = environmentSetting("NYSJIT_PTXAS");
-  if (set.empty())
-    return findCudaTool("ptxas");
-  if (isExecutableFile(set))
-    return set;
-  return Error::mismatch(ErrorKind::Unavailable, "ptxas",
-                         "an executable at the path in NYSJIT_PTXAS", "no ptxas at " + set);
+  Result<std::vector<std::string>> found = findAssemblers();
+  NYSJIT_RETURN_IF_ERROR(found);
+  if (!found->empty())
+    return found->front();
+  if (environmentSetting(ptxasVariable) == "none")
+    return Error::mismatch(ErrorKind::Unavailable, "ptxas", "a ptxas",
+                           std::string("none, as ") + ptxasVariable + " says");
+  return findCudaTool("ptxas"); // which says where it looked
 }
 
 } // namespace nysjit

@@ -17,7 +17,15 @@ std::vector<std::string> cudaToolPaths(const std::string &tool);
 /// The first that can be executed. Unavailable, with the places, if there is none.
 Result<std::string> findCudaTool(const std::string &tool);
 
-/// ptxas: $NYSJIT_PTXAS alone if that is set ("none": do not use any), else findCudaTool.
+/// The variable that names the one ptxas to use, or "none": do not use any.
+constexpr const char *ptxasVariable = "NYSJIT_PTXAS";
+
+/// Every ptxas there is, each file once, in the order of cudaToolPaths: an older one may come first
+/// and not know what a newer one does. $NYSJIT_PTXAS alone if that is set; InvalidArgument with its
+/// name if it is no file that can be executed.
+Result<std::vector<std::string>> findAssemblers();
+
+/// The first of them. Unavailable, with the places, if there is none.
 Result<std::string> findPtxas();
 
 } // namespace nysjit

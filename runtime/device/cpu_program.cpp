@@ -2,7 +2,6 @@
 // other. Each thread of a launch takes the next cell from a shared counter, so cells that a
 // template gives first start first and uneven ones balance.
 #include "runtime/device/cpu_program.h"
-#include "runtime/device/memory.h"
 
 #include <algorithm>
 #include <chrono>
@@ -33,18 +32,21 @@ Error noScratch(const std::string &where, size_t bytes, const char *found,
 
 } // namespace
 
-CpuProgram::CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> pool)
-    : prepared(std::move(plan)), binary(std::move(object)), threads(std::move(pool)) {}
+CpuProgram::CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> pool,
+                       const HostMemory &given)
+    : prepared(std::move(plan)), binary(std::move(object)), threads(std::move(pool)),
+      memory(given) {}
 
 Result<std::unique_ptr<DeviceProgram>> CpuProgram::load(Plan plan, std::string_view object,
                                                         const std::string &privateFolder,
-                                                        std::shared_ptr<Threads> threads) {
+                                                        std::shared_ptr<Threads> threads,
+                                                        const HostMemory &memory) {
   Result<PreparedPlan> prepared = PreparedPlan::create(std::move(plan));
   NYSJIT_RETURN_IF_ERROR(prepared);
   Result<SharedObject> binary = SharedObject::load(object, privateFolder);
   NYSJIT_RETURN_IF_ERROR(binary);
   std::unique_ptr<CpuProgram> program(
-      new CpuProgram(std::move(*prepared), std::move(*binary), std::move(threads)));
+      new CpuProgram(std::move(*prepared), std::move(*binary), std::move(threads), memory));
   NYSJIT_RETURN_IF_ERROR(program->findKernels());
   return std::unique_ptr<DeviceProgram>(std::move(program));
 }
@@ -78,14 +80,15 @@ Status CpuProgram::run(const ProgramRun &run) const {
   // Memory, and with its address the parameters of every launch, before any of them runs.
   if (run.workspace)
     NYSJIT_RETURN_IF_ERROR(prepared.checkWorkspace(run.workspace, run.workspaceBytes, numbers));
-  const WorkspaceLease lease(run.workspace ? 0 : numbers.workspaceBytes);
+  const WorkspaceLease lease(run.workspace ? 0 : numbers.workspaceBytes, memory, scratch,
+                             threads->count());
   void *workspace = run.workspace ? run.workspace : lease.memory();
-  if (!workspace)
+  if (!lease.memory())
     return Error::mismatch(ErrorKind::Io, "workspace",
                            std::to_string(numbers.workspaceBytes) + " bytes of memory",
                            "not enough");
   NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run.scale, numbers));
-  ThreadTeam team(*threads, scratch, run.environment);
+  ThreadTeam team(*threads, scratch, run.environment, lease.scratch());
   if (!team.hasScratch())
     return noScratch("scratch", scratch, "not enough");
 

@@ -1,5 +1,6 @@
 // CpuProgram: a plan and its shared object, ready to run on this machine's CPU.
 #pragma once
+#include "runtime/device/memory.h"
 #include "runtime/device/prepared_plan.h"
 #include "runtime/device/program.h"
 #include "runtime/device/shared_object.h"
@@ -13,10 +14,12 @@ namespace nysjit {
 
 class CpuProgram final : public DeviceProgram {
 public:
-  /// Loads the binary and finds the plan's kernels in it. `privateFolder` is SharedObject::load's.
+  /// Loads the binary and finds the plan's kernels in it. `privateFolder` is SharedObject::load's;
+  /// `memory` takes the place of the threads' own.
   static Result<std::unique_ptr<DeviceProgram>> load(Plan plan, std::string_view object,
                                                      const std::string &privateFolder,
-                                                     std::shared_ptr<Threads> threads);
+                                                     std::shared_ptr<Threads> threads,
+                                                     const HostMemory &memory = {});
 
   const Plan &plan() const override { return prepared.plan(); }
   /// The largest scratch of any kernel.
@@ -29,7 +32,8 @@ public:
 private:
   using KernelFunction = void (*)(const uint64_t *parameters, int64_t cell, void *scratch);
 
-  CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> threads);
+  CpuProgram(PreparedPlan plan, SharedObject object, std::shared_ptr<Threads> threads,
+             const HostMemory &memory);
   Status findKernels();
   Status launch(ThreadTeam &team, size_t number, int64_t grid, const uint64_t *parameters,
                 bool isLast, const LaunchObserver &observer) const;
@@ -37,6 +41,7 @@ private:
   PreparedPlan prepared;
   SharedObject binary;
   std::shared_ptr<Threads> threads;
+  HostMemory memory;
   std::vector<KernelFunction> functions; // of the plan's kernels
   size_t scratch = 0;
 };

@@ -6,7 +6,8 @@
 // each load also spells its path in a way never used before: the number of the load, in binary, as
 // "/" and "/." between the folder and N.
 #include "runtime/device/shared_object.h"
-#include "runtime/base/environment.h"
+#include "runtime/base/quiet_write.h"
+#include "runtime/base/temporary_places.h"
 
 #include <atomic>
 #include <cerrno>
@@ -29,18 +30,6 @@ namespace nysjit {
 
 namespace {
 
-bool writeAll(int file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(file, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      return false;
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return true;
-}
-
 std::string unusedSpelling(int file) {
   static std::atomic<uint32_t> loads{0};
   std::string path = "/proc/self/fd";
@@ -55,41 +44,48 @@ const char *loaderMessage() {
 }
 
 /// The library and the open file, or the reason in `reason`.
-void *openFromMemory(std::string_view bytes, int &file, std::string &reason) {
-  file = memfd_create("nysjit", MFD_CLOEXEC | MFD_EXEC);
-  if (file < 0 && errno == EINVAL) // before Linux 6.3 all are executable and the flag is unknown
-    file = memfd_create("nysjit", MFD_CLOEXEC);
-  if (file < 0 || !writeAll(file, bytes)) {
-    reason = std::string("anonymous memory: ") + std::strerror(errno);
-  } else if (void *handle = dlopen(unusedSpelling(file).c_str(), RTLD_NOW | RTLD_LOCAL)) {
-    return handle;
-  } else {
-    reason = std::string("anonymous memory: ") + loaderMessage();
+void *openFromMemory(std::string_view bytes, Descriptor &file, std::string &reason) {
+  constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  file = Descriptor(memfd_create("nysjit", flags | MFD_EXEC));
+  if (!file.isOpen() && errno == EINVAL) // before Linux 6.3 all are executable, the flag is unknown
+    file = Descriptor(memfd_create("nysjit", flags));
+  if (!file.isOpen() || !writeQuietly(file.get(), bytes)) {
+    const int failure = errno;
+    reason = std::string("anonymous memory: ") + std::strerror(failure);
+    return nullptr;
   }
-  if (file >= 0)
-    close(file);
-  file = -1;
-  return nullptr;
+  // Nobody writes to what runs, by whatever mistake.
+  fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+  void *handle = dlopen(unusedSpelling(file.get()).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle)
+    reason = std::string("anonymous memory: ") + loaderMessage();
+  return handle;
 }
+
+/// A file that loses its name when this goes.
+struct NamedFile {
+  std::string path;
+  Descriptor file;
+  explicit NamedFile(const std::string &folder)
+      : path(folder + "/nysjit-XXXXXX"), file(mkostemp(path.data(), O_CLOEXEC)) {}
+  ~NamedFile() {
+    if (file.isOpen())
+      unlink(path.c_str());
+  }
+};
 
 /// The same through a file that only this user can open; its name is gone before this returns.
 void *openFromFolder(std::string_view bytes, const std::string &folder, std::string &reason) {
-  std::string path = folder + "/nysjit-XXXXXX";
-  const int file = mkostemp(path.data(), O_CLOEXEC);
-  if (file < 0) {
-    reason += "; " + folder + ": " + std::strerror(errno);
+  const NamedFile named(folder);
+  if (!named.file.isOpen() || fchmod(named.file.get(), 0700) != 0 ||
+      !writeQuietly(named.file.get(), bytes)) {
+    const int failure = errno;
+    reason += "; " + folder + ": " + std::strerror(failure);
     return nullptr;
   }
-  void *handle = nullptr;
-  if (fchmod(file, 0700) == 0 && writeAll(file, bytes)) {
-    handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!handle)
-      reason += std::string("; ") + loaderMessage();
-  } else {
-    reason += "; " + folder + ": " + std::strerror(errno);
-  }
-  unlink(path.c_str());
-  close(file);
+  void *handle = dlopen(named.path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle)
+    reason += std::string("; ") + loaderMessage();
   return handle;
 }
 
@@ -98,25 +94,25 @@ void *openFromFolder(std::string_view bytes, const std::string &folder, std::str
 Result<SharedObject> SharedObject::load(std::string_view bytes, const std::string &privateFolder,
                                         LoadVia via) {
   std::string reason;
-  int file = -1;
+  Descriptor file;
   if (via == LoadVia::MemoryThenFile)
     if (void *handle = openFromMemory(bytes, file, reason))
-      return SharedObject(handle, file);
+      return SharedObject(handle, std::move(file));
   std::vector<std::string> folders;
-  if (std::string temporary = environmentSetting("TMPDIR"); temporary.starts_with('/'))
-    folders.push_back(std::move(temporary));
-  folders.push_back("/tmp");
+  for (const char *place : temporaryPlaces())
+    if (folders.empty() || folders.back() != place)
+      folders.push_back(place);
   if (!privateFolder.empty())
     folders.push_back(privateFolder);
   for (const std::string &folder : folders)
     if (void *handle = openFromFolder(bytes, folder, reason))
-      return SharedObject(handle, -1);
+      return SharedObject(handle, Descriptor());
   return Error::plain(ErrorKind::Io, "program",
                       "the program's binary could not be loaded: " + reason);
 }
 
 SharedObject::SharedObject(SharedObject &&other) noexcept
-    : handle(std::exchange(other.handle, nullptr)), file(std::exchange(other.file, -1)) {}
+    : handle(std::exchange(other.handle, nullptr)), file(std::move(other.file)) {}
 
 SharedObject &SharedObject::operator=(SharedObject &&other) noexcept {
   std::swap(handle, other.handle);
@@ -127,8 +123,6 @@ SharedObject &SharedObject::operator=(SharedObject &&other) noexcept {
 SharedObject::~SharedObject() {
   if (handle)
     dlclose(handle);
-  if (file >= 0)
-    close(file);
 }
 
 void *SharedObject::symbol(const std::string &name) const { return dlsym(handle, name.c_str()); }

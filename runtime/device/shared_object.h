@@ -1,6 +1,7 @@
 // SharedObject: a program's binary, loaded from bytes in memory. The caller has checked the bytes;
 // exactly those are what gets mapped, never a file that someone could change in between.
 #pragma once
+#include "runtime/base/descriptor.h"
 #include "runtime/base/result.h"
 
 #include <string>
@@ -14,7 +15,7 @@ enum class LoadVia { MemoryThenFile, FileOnly };
 
 class SharedObject {
 public:
-  /// `privateFolder`: tried for the file after $TMPDIR and /tmp; may be "".
+  /// `privateFolder`: tried for the file after temporaryPlaces(); may be "".
   static Result<SharedObject> load(std::string_view bytes, const std::string &privateFolder,
                                    LoadVia via = LoadVia::MemoryThenFile);
   SharedObject(SharedObject &&other) noexcept;
@@ -25,9 +26,10 @@ public:
   void *symbol(const std::string &name) const;
 
 private:
-  SharedObject(void *libraryHandle, int openFile) : handle(libraryHandle), file(openFile) {}
+  SharedObject(void *libraryHandle, Descriptor openFile)
+      : handle(libraryHandle), file(std::move(openFile)) {}
   void *handle = nullptr;
-  int file = -1; // the anonymous memory, kept open while loaded
+  Descriptor file; // the anonymous memory, kept open while loaded
 };
 
 } // namespace nysjit

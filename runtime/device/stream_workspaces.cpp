@@ -10,7 +10,7 @@ namespace {
 
 /// An address that no other thread alive has.
 uintptr_t threadMark() {
-  static thread_local char mark;
+  [[gnu::tls_model("initial-exec")]] static thread_local char mark;
   return reinterpret_cast<uintptr_t>(&mark);
 }
 

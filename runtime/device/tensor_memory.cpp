@@ -112,11 +112,4 @@ int64_t alignmentOf(const DLTensor &tensor, const TensorStrides &strides) {
   return static_cast<int64_t>(bits & -bits); // the lowest bit that is set in any
 }
 
-bool isDense(const DLTensor &tensor, const AddressRange &range) {
-  __int128 bytes = tensor.dtype.bits / 8;
-  for (int i = 0; i < tensor.ndim; ++i)
-    bytes = std::min<__int128>(bytes * tensor.shape[i], static_cast<__int128>(1) << 70);
-  return bytes == static_cast<__int128>(range.end - range.begin);
-}
-
 } // namespace nysjit

@@ -53,8 +53,6 @@ bool addressRange(const DLTensor &tensor, const TensorStrides &strides, AddressR
 /// The largest power of two up to maxTensorAlignment that divides the address and the strides that
 /// are stepped over. Rows always count: tiles reach, without touching it, beyond an only one.
 int64_t alignmentOf(const DLTensor &tensor, const TensorStrides &strides);
-/// Elements from first to last leave no gaps: then overlapping ranges are overlapping tensors.
-bool isDense(const DLTensor &tensor, const AddressRange &range);
 
 inline uintptr_t addressOf(const DLTensor &tensor) {
   return reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset;

@@ -1,6 +1,7 @@
 // Tensor checks, in the order a caller would want to hear of them: there at all, device, dtype,
 // rank, shape, strides, data, then outputs against everything else.
 #include "runtime/device/tensors.h"
+#include "runtime/device/tensor_overlap.h"
 
 #include <algorithm>
 
@@ -8,12 +9,21 @@ namespace nysjit {
 
 namespace {
 
-std::string element(const std::string &name, const char *what, size_t index) {
-  return name + "." + what + "[" + std::to_string(index) + "]";
-}
-
 Error shapeError(const std::string &where, const std::string &expected, const std::string &found) {
   return Error::mismatch(ErrorKind::InvalidShape, where, expected, found);
+}
+
+/// "[96, 0, 16, 1]"; of packed rows as the caller gave them.
+std::string stridesText(const TensorStrides &strides, bool isPacked, int rank) {
+  constexpr int ofPacked[] = {2, 1, 3};
+  std::string text;
+  for (int i = 0; i < (isPacked ? 3 : rank); ++i)
+    text += (i ? ", " : "[") + std::to_string(strides.values[isPacked ? ofPacked[i] : i]);
+  return text + "]";
+}
+
+bool isPackedTensor(size_t packedSymbol, const int64_t *values) {
+  return packedSymbol != SIZE_MAX && values[packedSymbol] != 0;
 }
 
 } // namespace
@@ -77,15 +87,26 @@ TensorBinder::TensorBinder(const Plan &plan) : symbols(planSymbols(plan)) {
                s.rows.empty() ? SIZE_MAX : numberOf(s.maxLength)};
 }
 
+std::string TensorBinder::element(const Argument &argument, const char *what, size_t index,
+                                  const int64_t *values) {
+  constexpr size_t ofPacked[] = {0, 1, 0, 2}; // [1, H, n, d] is [n, H, d]
+  if (isPackedTensor(argument.packedSymbol, values))
+    index = ofPacked[index];
+  return argument.name + "." + what + "[" + std::to_string(index) + "]";
+}
+
 Error TensorBinder::disagreement(const Argument &argument, const char *what, size_t index,
                                  const Dimension &dimension, int64_t found,
                                  const int64_t *values) const {
   std::string text =
       std::to_string(dimension.isConstant ? dimension.constant : values[dimension.symbol]);
-  if (!dimension.isConstant)
-    text += " (" + symbols[dimension.symbol] + ", as in " +
+  if (!dimension.isConstant) {
+    const bool isTotal =
+        dimension.symbol == sequences.rows && isPackedTensor(argument.packedSymbol, values);
+    text += " (" + (isTotal ? "total" : symbols[dimension.symbol]) + ", as in " +
             arguments[dimension.firstArgument].name + ")";
-  return shapeError(element(argument.name, what, index), text, std::to_string(found));
+  }
+  return shapeError(element(argument, what, index, values), text, std::to_string(found));
 }
 
 /// Binds the dimension's symbol if this is its first occurrence; else says whether `found` is what
@@ -145,15 +166,14 @@ Status TensorBinder::bindShape(const Argument &argument, const DLTensor &tensor,
   const size_t rank = argument.shape.size();
   if (tensor.ndim < 0 || static_cast<size_t>(tensor.ndim) != rank)
     return shapeError(name + ".ndim",
-                      std::to_string(rank) + " dimensions" +
-                          (argument.packedSymbol != SIZE_MAX ? ", or 3 of packed sequences" : ""),
+                      std::to_string(rank) + (rank == 1 ? " dimension" : " dimensions"),
                       std::to_string(tensor.ndim));
   if (rank && !tensor.shape)
     return Error::mismatch(ErrorKind::InvalidArgument, name + ".shape",
                            std::to_string(rank) + " extents", "NULL");
   for (size_t i = 0; i < rank; ++i) {
     if (tensor.shape[i] < 0)
-      return shapeError(element(name, "shape", i), "an extent of at least 0",
+      return shapeError(element(argument, "shape", i, values), "an extent of at least 0",
                         std::to_string(tensor.shape[i]));
     if (!agrees(argument.shape[i], tensor.shape[i], values))
       return disagreement(argument, "shape", i, argument.shape[i], tensor.shape[i], values);
@@ -176,6 +196,35 @@ Status TensorBinder::bindStrides(const Argument &argument, const DLTensor &tenso
   return {};
 }
 
+/// The caller passes offsets of packed sequences.
+bool TensorBinder::arePacked(const DLTensor *const *given) const {
+  const DLTensor *offsets = sequences.offsets == SIZE_MAX ? nullptr : given[sequences.offsets];
+  const bool isEmpty = offsets && offsets->ndim == 1 && offsets->shape && offsets->shape[0] == 0;
+  return offsets && !isEmpty;
+}
+
+/// A tensor of rows has the rank that goes with the offsets, and a shape that can be looked at.
+Status TensorBinder::checkPacking(size_t number, bool isPacked,
+                                  const DLTensor *const *given) const {
+  const Argument &argument = arguments[number];
+  const DLTensor *tensor = given[number];
+  if (!tensor)
+    return {};
+  if (sequences.offsets != SIZE_MAX && tensor->ndim != (arePacked(given) ? 3 : 4)) {
+    const std::string &offsets = arguments[sequences.offsets].name;
+    return shapeError(argument.name + ".ndim",
+                      arePacked(given) ? "3 dimensions, as " + offsets + " packs the sequences"
+                                       : "4 dimensions, or 3 of sequences packed by " + offsets,
+                      std::to_string(tensor->ndim));
+  }
+  if (tensor->ndim != 3 || isPacked)
+    return {};
+  if (!tensor->shape)
+    return Error::mismatch(ErrorKind::InvalidArgument, argument.name + ".shape", "3 extents",
+                           "NULL");
+  return shapeError(argument.name + ".shape", "a tensor of less than 2^63 elements", "more");
+}
+
 /// All tensors are of packed sequences, or none is.
 Status TensorBinder::bindPacked(size_t number, bool isPacked, const DLTensor *given,
                                 int64_t *values) const {
@@ -192,7 +241,7 @@ Status TensorBinder::bindPacked(size_t number, bool isPacked, const DLTensor *gi
 
 /// The tensor's address and alignment, and where its elements lie. bindOne has checked the rest.
 Status TensorBinder::bindAddress(const Argument &argument, const DLTensor *tensor, int64_t *values,
-                                 void *&address, Memory &memory) const {
+                                 void *&address, AddressRange &range) const {
   address = nullptr;
   TensorStrides strides;
   if (tensor) {
@@ -211,30 +260,34 @@ Status TensorBinder::bindAddress(const Argument &argument, const DLTensor *tenso
     return shapeError(argument.name + ".data",
                       "an address that is a multiple of " + std::to_string(bytes),
                       "one that is not");
-  if (!addressRange(*tensor, strides, memory.range))
+  if (!addressRange(*tensor, strides, range))
     return shapeError(argument.name + ".strides", "elements within the address space",
                       "strides that leave it");
-  memory.isDense = isDense(*tensor, memory.range);
-  if (!argument.isOutput)
+  if (!argument.isOutput || !overlapsItself(*tensor, strides))
     return {};
+  const std::string expected = "an output whose elements do not overlap";
   const int64_t columns = tensor->shape[tensor->ndim - 1];
   for (int i = 0; i + 1 < tensor->ndim; ++i) // rows closer than a row is long
     if (tensor->shape[i] > 1 && strides.values[i] < columns && strides.values[i] > -columns)
-      return shapeError(element(argument.name, "strides", i),
-                        "an output whose elements do not overlap",
+      return shapeError(element(argument, "strides", size_t(i), values), expected,
                         std::to_string(strides.values[i]));
-  return {};
+  return shapeError(
+      argument.name + ".strides", expected,
+      stridesText(strides, isPackedTensor(argument.packedSymbol, values), tensor->ndim));
 }
 
-/// Interleaved tensors have overlapping ranges without sharing an element; only what surely
-/// overlaps is refused.
-Status TensorBinder::checkOverlaps(void *const *addresses, const Memory *memory) const {
+/// Interleaved tensors have overlapping ranges without sharing an element: they are fine.
+Status TensorBinder::checkOverlaps(const DLTensor *const *tensors,
+                                   const AddressRange *ranges) const {
   for (size_t a = 0; a < arguments.size(); ++a)
-    for (size_t b = 0; b < arguments.size(); ++b) {
-      if (a == b || !arguments[a].isOutput || (arguments[b].isOutput && b < a))
+    for (size_t b = 0; arguments[a].isOutput && b < arguments.size(); ++b) {
+      if (a == b || (arguments[b].isOutput && b < a) || !ranges[a].meets(ranges[b]))
         continue;
-      const bool areDense = memory[a].isDense && memory[b].isDense;
-      if (memory[a].range.meets(memory[b].range) && (areDense || addresses[a] == addresses[b]))
+      TensorStrides ofA;
+      TensorStrides ofB;
+      (void)ofA.fill(*tensors[a]);
+      (void)ofB.fill(*tensors[b]);
+      if (overlaps(*tensors[a], ofA, *tensors[b], ofB))
         return shapeError(arguments[a].name, "an output that does not overlap " + arguments[b].name,
                           "one that does");
     }
@@ -245,21 +298,22 @@ Status TensorBinder::bind(const DLTensor *const *given, TensorDevice device, int
                           int64_t *values, void **addresses, bool sizesOnly) const {
   UnpackedTensor unpacked[maxPlanArguments];
   const DLTensor *tensors[maxPlanArguments];
-  Memory memory[maxPlanArguments];
+  AddressRange ranges[maxPlanArguments];
   for (size_t a = 0; a < arguments.size(); ++a) {
     const Argument &argument = arguments[a];
     tensors[a] = given[a];
     if (argument.packedSymbol != SIZE_MAX) {
       tensors[a] = unpacked[a].of(given[a]);
+      NYSJIT_RETURN_IF_ERROR(checkPacking(a, unpacked[a].isPacked, given));
       NYSJIT_RETURN_IF_ERROR(bindPacked(a, unpacked[a].isPacked, given[a], values));
     }
     NYSJIT_RETURN_IF_ERROR(bindOne(argument, tensors[a], device, values));
     if (!sizesOnly)
-      NYSJIT_RETURN_IF_ERROR(bindAddress(argument, tensors[a], values, addresses[a], memory[a]));
+      NYSJIT_RETURN_IF_ERROR(bindAddress(argument, tensors[a], values, addresses[a], ranges[a]));
   }
   if (sequences.rows != SIZE_MAX)
     NYSJIT_RETURN_IF_ERROR(bindSequences(tensors, device, maxLength, values));
-  return sizesOnly ? Status() : checkOverlaps(addresses, memory);
+  return sizesOnly ? Status() : checkOverlaps(tensors, ranges);
 }
 
 } // namespace nysjit

@@ -52,11 +52,6 @@ private:
     std::vector<Dimension> shape;
     std::vector<Dimension> strides;
   };
-  /// Where a tensor's elements lie.
-  struct Memory {
-    AddressRange range;
-    bool isDense = false;
-  };
   /// Arguments and symbols of PlanSequences; SIZE_MAX: none.
   struct Sequences {
     size_t offsets;
@@ -71,6 +66,8 @@ private:
   Argument argumentOf(const PlanArgument &from, std::vector<size_t> &boundBy) const;
   size_t numberOf(const std::string &symbol) const;
   // The steps of `bind`; each is one check of one tensor, or of all.
+  bool arePacked(const DLTensor *const *given) const;
+  Status checkPacking(size_t number, bool isPacked, const DLTensor *const *given) const;
   Status bindPacked(size_t number, bool isPacked, const DLTensor *given, int64_t *values) const;
   Status bindOne(const Argument &argument, const DLTensor *tensor, TensorDevice &device,
                  int64_t *values) const;
@@ -78,10 +75,13 @@ private:
   Status bindShape(const Argument &argument, const DLTensor &tensor, int64_t *values) const;
   Status bindStrides(const Argument &argument, const DLTensor &tensor, int64_t *values) const;
   Status bindAddress(const Argument &argument, const DLTensor *tensor, int64_t *values,
-                     void *&address, Memory &memory) const;
+                     void *&address, AddressRange &range) const;
   Status bindSequences(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
                        int64_t *values) const;
-  Status checkOverlaps(void *const *addresses, const Memory *memory) const;
+  Status checkOverlaps(const DLTensor *const *tensors, const AddressRange *ranges) const;
+  /// "q.shape[2]" of dimension 2 as the plan sees it, under the number that it has for the caller.
+  static std::string element(const Argument &argument, const char *what, size_t index,
+                             const int64_t *values);
   static bool agrees(const Dimension &dimension, int64_t found, int64_t *values);
   Error disagreement(const Argument &argument, const char *what, size_t index,
                      const Dimension &dimension, int64_t found, const int64_t *values) const;

@@ -108,6 +108,7 @@ struct alignas(64) ThreadPool::Place {
   ThreadShare share = nullptr;
   void *context = nullptr;
   size_t scratchBytes = 0;
+  RunScratch given;
 };
 
 /// Grown by putting a larger one before it: a thread may still be at work in the smaller one, for
@@ -191,7 +192,9 @@ bool ThreadPool::takeShare(Thread &self) noexcept {
     if (open == 0)
       continue;
     const Scratch *scratch = self.scratch.load(std::memory_order_acquire);
-    if (scratch && scratch->bytes >= place.scratchBytes)
+    if (place.given.first)
+      place.share(place.context, place.given.of(self.number + 1));
+    else if (scratch && scratch->bytes >= place.scratchBytes)
       place.share(place.context, scratch->block);
     place.done.fetch_add(1);
     if (place.isAwaited.load())
@@ -249,7 +252,7 @@ bool ThreadPool::reserveScratch(size_t bytes) noexcept {
   return true;
 }
 
-ThreadPool::Place *ThreadPool::enter(size_t bytes) noexcept {
+ThreadPool::Place *ThreadPool::enter(size_t bytes, RunScratch given) noexcept {
   if (size() == 0)
     return nullptr;
   bytes = std::max(bytes, memoryAlignment); // no thread is without, so that all take part
@@ -257,8 +260,10 @@ ThreadPool::Place *ThreadPool::enter(size_t bytes) noexcept {
     Place &place = places[i];
     if (place.isTaken.load(std::memory_order_relaxed) || place.isTaken.exchange(true))
       continue;
-    reserveScratch(bytes);
+    if (!given.first)
+      reserveScratch(bytes);
     place.scratchBytes = bytes;
+    place.given = given;
     place.isLast.store(false, std::memory_order_relaxed);
     runs.fetch_add(1, std::memory_order_relaxed);
     return &place;

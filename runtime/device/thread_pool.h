@@ -56,8 +56,9 @@ public:
   /// A run's place in the pool, for its launches one after the other.
   struct Place;
   /// Null if there are no threads, or so many runs at once that none would be left for this one.
-  /// `scratchBytes`: the most that a launch of the run takes.
-  Place *enter(size_t scratchBytes) noexcept;
+  /// `scratchBytes`: the most that a launch of the run takes. `given`: scratch for the calling
+  /// thread and all of the pool's.
+  Place *enter(size_t scratchBytes, RunScratch given = {}) noexcept;
   /// Runs share(context, ownScratch) on the calling thread and the like on up to `others` threads
   /// of the pool, and returns when all that began have returned. After the `isLast` launch of a run
   /// the threads go to sleep at once, else they stay awake for a moment.

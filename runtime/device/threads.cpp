@@ -41,11 +41,12 @@ ThreadPool *Threads::poolOfThisProcess() noexcept {
   return made;
 }
 
-ThreadTeam::ThreadTeam(Threads &of, size_t bytes, RunFloatEnvironment *within) noexcept
-    : threads(of), hostFor(of.hostFor), scratchBytes(bytes), environment(within) {
+ThreadTeam::ThreadTeam(Threads &of, size_t bytes, RunFloatEnvironment *within,
+                       RunScratch hosts) noexcept
+    : threads(of), hostFor(of.hostFor), scratchBytes(bytes), environment(within), given(hosts) {
   if (hostFor)
     return;
-  scratch = threadScratch(scratchBytes);
+  scratch = given.first ? given.of(0) : threadScratch(scratchBytes);
 }
 
 ThreadTeam::~ThreadTeam() {
@@ -58,18 +59,20 @@ struct ThreadTeam::HostLaunch {
   ThreadShare share;
   void *context;
   size_t scratchBytes;
+  RunScratch given;
 };
 
-void ThreadTeam::runHostTask(void *context, size_t) {
+void ThreadTeam::runHostTask(void *context, size_t index) {
   const HostLaunch &launch = *static_cast<const HostLaunch *>(context);
   const RunFloatEnvironment environment;
-  if (void *scratch = threadScratch(launch.scratchBytes))
+  if (void *scratch = launch.given.first ? launch.given.of(index)
+                                         : threadScratch(launch.scratchBytes))
     launch.share(launch.context, scratch);
 }
 
 void ThreadTeam::launch(ThreadShare share, void *context, size_t most, bool isLast) {
   if (hostFor) {
-    HostLaunch launch{share, context, scratchBytes};
+    HostLaunch launch{share, context, scratchBytes, given};
     const size_t tasks = std::min(most, threads.count());
     if (tasks == 1)
       return runHostTask(&launch, 0);
@@ -78,7 +81,7 @@ void ThreadTeam::launch(ThreadShare share, void *context, size_t most, bool isLa
   }
   if (!place && most > 1 && threads.count() > 1) {
     pool = threads.poolOfThisProcess();
-    place = pool ? pool->enter(scratchBytes) : nullptr;
+    place = pool ? pool->enter(scratchBytes, given) : nullptr;
   }
   if (!place)
     return share(context, scratch);

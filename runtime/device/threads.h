@@ -43,8 +43,9 @@ private:
 class ThreadTeam {
 public:
   /// `scratchBytes`: the most that a launch takes. `environment` is what the run computes in; the
-  /// host's parallel-for is called outside it.
-  ThreadTeam(Threads &threads, size_t scratchBytes, RunFloatEnvironment *environment) noexcept;
+  /// host's parallel-for is called outside it. `given`: scratch for Threads::count() threads.
+  ThreadTeam(Threads &threads, size_t scratchBytes, RunFloatEnvironment *environment,
+             RunScratch given = {}) noexcept;
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam &) = delete;
   ThreadTeam &operator=(const ThreadTeam &) = delete;
@@ -65,6 +66,7 @@ private:
   HostParallelFor hostFor;
   size_t scratchBytes;
   RunFloatEnvironment *environment;
+  RunScratch given;
   void *scratch = nullptr;
   ThreadPool *pool = nullptr;
   ThreadPool::Place *place = nullptr; // null: the calling thread alone

@@ -106,7 +106,8 @@ enum {
   NYSJIT_CHECK_FAILED = 9, /* not from this API today */
   /* the operating system refused memory, a file or a process, or the CUDA driver a call */
   NYSJIT_IO = 10,
-  NYSJIT_INTERNAL = 11 /* a bug in this library; the message says what was caught */
+  NYSJIT_INTERNAL = 11, /* a bug in this library; the message says what was caught */
+  NYSJIT_CANCELLED = 12 /* nysjit_context_options.progress asked for the end of a compile */
 };
 
 /* The message of the calling thread's last failed call, "" if none failed yet. Never NULL. It stays
@@ -137,6 +138,28 @@ typedef void (*nysjit_task)(void *task_context, size_t index);
 typedef void (*nysjit_parallel_for)(void *context, nysjit_task task, void *task_context,
                                     size_t count);
 
+/* The host's callbacks, each given the context's callback_context. None may call this library with
+ * the same context, and none may leave by longjmp or an exception.
+ *
+ * log: one line, without a newline, that is no error of the call it comes from: an entry that could
+ * not be kept in the cache, a compiler worker that was started again. Valid during the call; from
+ * any thread that is inside a function of this library, several at once. */
+typedef void (*nysjit_log)(void *callback_context, const char *line);
+
+/* progress: called by nysjit_prepare on its own thread while it waits for a compile, its own or
+ * that of another process, at least every 200 ms; never on a hit. `stage` is "compile" or, while
+ * another thread or process compiles the same program, "wait"; `elapsed_ms` is the time since the
+ * call began. Not 0: the call ends with NYSJIT_CANCELLED, the worker's compile with it; another's
+ * goes on. */
+typedef int32_t (*nysjit_progress)(void *callback_context, const char *stage, double elapsed_ms);
+
+/* allocate: `bytes` (not 0) at a multiple of `alignment`, 64, or NULL if there are none. release:
+ * gives it back, with the same `bytes`. Both are called by nysjit_run on its own thread, several
+ * threads at once: one block for each run that is given no workspace, or whose kernels take
+ * scratch. */
+typedef void *(*nysjit_allocate)(void *callback_context, size_t bytes, size_t alignment);
+typedef void (*nysjit_release)(void *callback_context, void *memory, size_t bytes);
+
 typedef struct nysjit_context_options {
   size_t size; /* sizeof(nysjit_context_options) */
 
@@ -150,7 +173,8 @@ typedef struct nysjit_context_options {
 
   /* The compiler worker's executable. NULL: $NYSJIT_COMPILER, else nysjit-compiler beside this
    * library or the running executable, or in ../bin or ../libexec from there. It is started on the
-   * first compile, not before. */
+   * first compile, not before, and ends after $NYSJIT_WORKER_IDLE_MS (60000) without one. It is no
+   * child of this process: wait() does not see it, and no SIGCHLD comes. */
   const char *compiler;
 
   /* The most threads of a run, the calling one included. 0: one for each CPU this process may use,
@@ -174,6 +198,15 @@ typedef struct nysjit_context_options {
    *                   checked, and slowly. Its device memory is its own (cuMemAlloc), and its
    *                   tensors are kDLCUDA tensors of device 0. */
   const char *device;
+
+  /* The callbacks, described above; all may be NULL. */
+  void *callback_context;
+  nysjit_log log;           /* NULL: such lines are dropped */
+  nysjit_progress progress; /* NULL: a compile ends by itself or at the time limit */
+  /* Memory of runs on the CPU: workspace and scratch. Both or neither; NULL: the library's own,
+   * kept for each thread between runs. Where allocate gives NULL the run is NYSJIT_IO. */
+  nysjit_allocate allocate;
+  nysjit_release release;
 } nysjit_context_options;
 
 /* Makes a context. `options` may be NULL: all defaults. Starts no thread and no process and touches
@@ -201,11 +234,13 @@ typedef struct nysjit_program nysjit_program;
  *                "ptx-emulator" "cuda:sm_80", 86, 89, 90, 100 or 120; NULL: "cpu:native", on "cuda"
  *                what suits the current context's device best (the first device's without one), on
  *                "ptx-emulator" "cuda:sm_80"
- * For a GPU, ptxas is used where it is found ($NYSJIT_PTXAS; $CUDA_HOME, $CUDA_PATH, PATH; pip's
- * nvidia and triton packages); without it, and on other GPUs than the target's, the driver compiles
- * the PTX. The caller owns *program and releases it. Batch, heads, lengths, strides and scale are
- * given at run time and never cause a compile. A compile is stopped after
- * $NYSJIT_COMPILE_TIMEOUT_MS (120000 ms unless set). */
+ * For a GPU, ptxas is used where it is found ($CUDA_HOME, $CUDA_PATH, PATH; pip's nvidia and
+ * triton packages), the first that knows the target; without one, and on other GPUs than the
+ * target's, the driver compiles the PTX. $NYSJIT_PTXAS names the one to use, or "none"; it is an
+ * error (NYSJIT_INVALID_ARGUMENT) where it names no ptxas. The caller owns *program and releases
+ * it. Batch, heads, lengths, strides and scale are given at run time and never cause a compile. A
+ * compile is stopped after $NYSJIT_COMPILE_TIMEOUT_MS (120000 ms unless set), or when
+ * options.progress asks for it. */
 NYSJIT_EXPORT nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json,
                                            const char *config_json, const char *target,
                                            nysjit_program **program);
@@ -277,7 +312,8 @@ typedef struct nysjit_run_args {
   /* [B, Hq, n, d], written: float32 or the spec's dtype. All of it is written. */
   const DLTensor *o;
 
-  /* The softmax scale; NULL: 1 / sqrt(d). Must be finite. Read during the call. */
+  /* The softmax scale; NULL: 1 / sqrt(d). Finite, at most 2.35e38 in size. Where scale q.k is
+   * beyond 2.35e38, outputs are not finite. Read during the call. */
   const float *scale;
 
   /* Memory between the program's kernels: at least nysjit_workspace_size bytes at a 64-byte

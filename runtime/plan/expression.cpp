@@ -5,7 +5,6 @@
 #include "runtime/plan/arithmetic.h"
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 namespace nysjit {
 
@@ -48,8 +47,8 @@ const OperatorRow *rowOf(const std::string &name) {
   return nullptr;
 }
 
-Error jsonError(const std::string &expected, const nlohmann::json &found) {
-  std::string text = found.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+Error jsonError(const std::string &expected, const Json &found) {
+  std::string text = found.dump();
   if (text.size() > 80)
     text = text.substr(0, 80) + "...";
   return Error::mismatch(ErrorKind::InvalidJson, "expression", expected, text);
@@ -132,12 +131,12 @@ Expression Expression::make(Operator op, std::vector<Expression> operands) {
   return Expression(std::make_shared<const Node>(Node{op, 0, {}, std::move(operands)}));
 }
 
-nlohmann::json Expression::toJson() const {
+Json Expression::toJson() const {
   if (op() == Operator::Constant)
     return constant();
   if (op() == Operator::Symbol)
     return symbolName();
-  nlohmann::json json = nlohmann::json::array({operatorName(op())});
+  Json json = Json::array({operatorName(op())});
   for (const Expression &operand : operands())
     json.push_back(operand.toJson());
   return json;
@@ -145,7 +144,7 @@ nlohmann::json Expression::toJson() const {
 
 namespace {
 
-Result<Expression> parse(const nlohmann::json &json, int depth) {
+Result<Expression> parse(const Json &json, int depth) {
   if (depth > maxExpressionDepth)
     return Error::mismatch(ErrorKind::InvalidJson, "expression",
                            "at most " + std::to_string(maxExpressionDepth) + " levels of nesting",
@@ -155,16 +154,16 @@ Result<Expression> parse(const nlohmann::json &json, int depth) {
   if (json.is_number_integer())
     return Expression(json.get<int64_t>());
   if (json.is_string()) {
-    if (!isSymbolName(json.get_ref<const std::string &>()))
+    if (!isSymbolName(json.text()))
       return jsonError("a symbol's name: letters, digits and _, at most 64", json);
     return Expression::symbol(json.get<std::string>());
   }
-  if (!json.is_array() || json.empty() || !json[0].is_string())
+  if (!json.is_array() || json.empty() || !json.elements()[0].is_string())
     return jsonError("an integer, a symbol's name or [operator, operand...]", json);
-  const OperatorRow *row = rowOf(json[0].get_ref<const std::string &>());
+  const OperatorRow *row = rowOf(json.elements()[0].text());
   if (!row)
     return jsonError("an operator: + - * ceildiv floordiv mod min max < <= == and or not select",
-                     json[0]);
+                     json.elements()[0]);
   if (json.size() != row->arity + 1)
     return jsonError(
         std::string("'") + row->name + "' with " + std::to_string(row->arity) + " operands", json);
@@ -180,6 +179,6 @@ Result<Expression> parse(const nlohmann::json &json, int depth) {
 
 } // namespace
 
-Result<Expression> Expression::fromJson(const nlohmann::json &json) { return parse(json, 0); }
+Result<Expression> Expression::fromJson(const Json &json) { return parse(json, 0); }
 
 } // namespace nysjit

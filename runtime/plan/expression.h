@@ -8,11 +8,11 @@
 //   "select"                                              (condition, then, else; a failing branch
 //                                                         not taken is no failure)
 #pragma once
+#include "runtime/base/json.h"
 #include "runtime/base/result.h"
 
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -56,8 +56,8 @@ public:
   const std::vector<Expression> &operands() const;
   bool operator==(const Expression &other) const; // structural
 
-  nlohmann::json toJson() const;
-  static Result<Expression> fromJson(const nlohmann::json &json);
+  Json toJson() const;
+  static Result<Expression> fromJson(const Json &json);
 
 private:
   struct Node;

@@ -10,8 +10,8 @@ Error planError(const std::string &where, const std::string &expected, const std
   return Error::mismatch(ErrorKind::InvalidJson, "plan." + where, expected, found);
 }
 
-std::string shown(const nlohmann::json &json) {
-  std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+std::string shown(const Json &json) {
+  std::string text = json.dump();
   return text.size() > 80 ? text.substr(0, 80) + "..." : text;
 }
 
@@ -27,9 +27,9 @@ Result<PlanFields> PlanFields::open(const Json &json, std::string where,
 }
 
 Result<std::string> PlanFields::string(const char *key) const {
-  const auto found = object->find(key);
-  if (found == object->end() || !found->is_string())
-    return planError(at(key), "a string", found == object->end() ? "nothing" : shown(*found));
+  const Json *found = object->find(key);
+  if (!found || !found->is_string())
+    return planError(at(key), "a string", !found ? "nothing" : shown(*found));
   return found->get<std::string>();
 }
 
@@ -41,27 +41,27 @@ Result<std::string> PlanFields::name(const char *key) const {
 }
 
 Result<bool> PlanFields::boolean(const char *key) const {
-  const auto found = object->find(key);
-  if (found == object->end() || !found->is_boolean())
-    return planError(at(key), "true or false", found == object->end() ? "nothing" : shown(*found));
+  const Json *found = object->find(key);
+  if (!found || !found->is_boolean())
+    return planError(at(key), "true or false", !found ? "nothing" : shown(*found));
   return found->get<bool>();
 }
 
 Result<Expression> PlanFields::expression(const char *key) const {
-  const auto found = object->find(key);
-  if (found == object->end())
+  const Json *found = object->find(key);
+  if (!found)
     return planError(at(key), "an expression", "nothing");
   return located(Expression::fromJson(*found), at(key));
 }
 
-Result<const nlohmann::json *> PlanFields::list(const char *key, size_t atMost) const {
-  const auto found = object->find(key);
-  if (found == object->end() || !found->is_array() || found->size() > atMost)
+Result<const Json *> PlanFields::list(const char *key, size_t atMost) const {
+  const Json *found = object->find(key);
+  if (!found || !found->is_array() || found->size() > atMost)
     return planError(at(key), "an array of at most " + std::to_string(atMost),
-                     found == object->end() ? "nothing"
-                     : found->is_array()    ? std::to_string(found->size())
-                                            : shown(*found));
-  return &*found;
+                     !found              ? "nothing"
+                     : found->is_array() ? std::to_string(found->size())
+                                         : shown(*found));
+  return found;
 }
 
 Result<int64_t> PlanFields::number(const char *key, int64_t least, int64_t most) const {
@@ -71,20 +71,20 @@ Result<int64_t> PlanFields::number(const char *key, int64_t least, int64_t most)
   if (!e->isConstant() || e->constant() < least || e->constant() > most)
     return planError(at(key),
                      "a number from " + std::to_string(least) + " to " + std::to_string(most),
-                     shown(object->at(key)));
+                     shown((*object)[key]));
   return e->constant();
 }
 
 Result<std::string> PlanFields::objectText(const char *key) const {
-  const auto found = object->find(key);
-  if (found == object->end() || !found->is_object())
-    return planError(at(key), "an object", found == object->end() ? "nothing" : shown(*found));
-  return found->dump(-1, ' ', false, Json::error_handler_t::replace);
+  const Json *found = object->find(key);
+  if (!found || !found->is_object())
+    return planError(at(key), "an object", !found ? "nothing" : shown(*found));
+  return found->dump();
 }
 
 Result<BlockConfig> PlanFields::blockSizes(const char *key) const {
-  const auto found = object->find(key);
-  Result<BlockConfig> block = parseBlockConfig(at(key), found == object->end() ? Json() : *found);
+  const Json *found = object->find(key);
+  Result<BlockConfig> block = parseBlockConfig(at(key), !found ? Json() : *found);
   if (block)
     return block;
   const Error error = block.takeError();

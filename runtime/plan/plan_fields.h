@@ -1,11 +1,11 @@
 // Reading a plan's JSON: one object's fields, each an error that names its place if it is not what
 // it must be.
 #pragma once
+#include "runtime/base/json.h"
 #include "runtime/base/result.h"
 #include "runtime/plan/plan.h"
 
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 #include <string>
 
 namespace nysjit {
@@ -13,13 +13,12 @@ namespace nysjit {
 /// InvalidJson at "plan." + where.
 Error planError(const std::string &where, const std::string &expected, const std::string &found);
 /// JSON in a message, cut at 80 characters.
-std::string shown(const nlohmann::json &json);
+std::string shown(const Json &json);
 
 /// One object of the plan, its place for messages, and the keys it may have. The object stays where
 /// it is meanwhile.
 class PlanFields {
 public:
-  using Json = nlohmann::json;
   static Result<PlanFields> open(const Json &json, std::string where,
                                  std::initializer_list<const char *> allowed);
 

@@ -10,8 +10,6 @@ namespace nysjit {
 
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr const char *knownDtypes[] = {"float32", "float16", "bfloat16", "int32"};
 
 /// Constants (not negative) or symbols, nothing else: they are bound from tensors, not computed.
@@ -19,7 +17,7 @@ Status readDimensions(const PlanFields &fields, const char *key,
                       std::vector<Expression> &dimensions) {
   const Json *list = nullptr;
   NYSJIT_READ(list, fields.list(key, maxPlanRank));
-  for (const Json &element : *list) {
+  for (const Json &element : list->elements()) {
     Expression e;
     NYSJIT_READ(e, PlanFields::located(Expression::fromJson(element), fields.at(key)));
     if (e.op() != Operator::Symbol && !(e.isConstant() && e.constant() >= 0))
@@ -39,11 +37,10 @@ Status readArgument(const Json &json, const std::string &where, PlanArgument &ar
   NYSJIT_READ(argument.isOutput, fields->boolean("output"));
   const Json *dtypes = nullptr;
   NYSJIT_READ(dtypes, fields->list("dtypes", std::size(knownDtypes)));
-  for (const Json &dtype : *dtypes) {
+  for (const Json &dtype : dtypes->elements()) {
     const bool known =
-        dtype.is_string() &&
-        std::any_of(std::begin(knownDtypes), std::end(knownDtypes),
-                    [&](const char *name) { return dtype.get_ref<const std::string &>() == name; });
+        dtype.is_string() && std::any_of(std::begin(knownDtypes), std::end(knownDtypes),
+                                         [&](const char *name) { return dtype.text() == name; });
     if (!known)
       return planError(fields->at("dtypes"), "float32, float16, bfloat16 or int32", shown(dtype));
     argument.dtypes.push_back(dtype.get<std::string>());

@@ -10,10 +10,12 @@ namespace {
 
 using Line = nlohmann::ordered_json;
 
+Line line(const Expression &e) { return Line::parse(e.toJson().dump()); }
+
 Line expressions(const std::vector<Expression> &list) {
   Line json = Line::array();
   for (const Expression &e : list)
-    json.push_back(Line(e.toJson()));
+    json.push_back(line(e));
   return json;
 }
 
@@ -71,7 +73,7 @@ std::string parameterLine(const PlanParameter &parameter) {
   case ParameterType::I32:
   case ParameterType::I64:
     json["type"] = parameter.type == ParameterType::I32 ? "i32" : "i64";
-    json["value"] = Line(parameter.value.toJson());
+    json["value"] = line(parameter.value);
     break;
   case ParameterType::F32: json["type"] = "f32"; break;
   }
@@ -104,18 +106,18 @@ std::string planToJson(const Plan &plan) {
   for (const PlanArgument &argument : plan.arguments)
     arguments.push_back(argumentLine(argument));
   for (const PlanPrecondition &condition : plan.preconditions)
-    preconditions.push_back(compact({{"holds", Line(condition.holds.toJson())},
+    preconditions.push_back(compact({{"holds", line(condition.holds)},
                                      {"where", condition.where},
                                      {"expected", condition.expected},
                                      {"found", condition.found}}));
   for (const PlanBuffer &buffer : plan.buffers)
-    buffers.push_back(compact({{"name", buffer.name}, {"bytes", Line(buffer.bytes.toJson())}}));
+    buffers.push_back(compact({{"name", buffer.name}, {"bytes", line(buffer.bytes)}}));
   for (const PlanKernel &kernel : plan.kernels)
     kernels.push_back(kernelText(kernel));
   for (const PlanLaunch &launch : plan.launches) {
-    Line json = {{"kernel", launch.kernel}, {"grid", Line(launch.grid.toJson())}};
+    Line json = {{"kernel", launch.kernel}, {"grid", line(launch.grid)}};
     if (!(launch.when == Expression(1)))
-      json["when"] = Line(launch.when.toJson());
+      json["when"] = line(launch.when);
     launches.push_back(compact(json));
   }
   std::string text = "{\n  \"schema\": 1,\n";

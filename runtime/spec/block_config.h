@@ -1,11 +1,11 @@
 // KernelConfig: how a program is computed, the block sizes of its kernels. The table in config.cpp
 // is the only place that knows the keys' names and ranges.
 #pragma once
+#include "runtime/base/json.h"
 #include "runtime/base/result.h"
 
 #include <concepts>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,15 +33,15 @@ struct KernelConfig {
 /// 1 to 8; split 0 or a power of two, 256 to 2^30. Kernel names are checked by the compiler, which
 /// knows the program's kernels.
 Result<KernelConfig> parseKernelConfig(std::string_view text);
-template <std::same_as<nlohmann::json> Json>
-Result<KernelConfig> parseKernelConfig(const Json &object);
+template <std::same_as<Json> Object> Result<KernelConfig> parseKernelConfig(const Object &object);
 /// One kernel's object of it; `kernel` is the name in errors.
-template <std::same_as<nlohmann::json> Json>
-Result<BlockConfig> parseBlockConfig(const std::string &kernel, const Json &object);
+template <std::same_as<Json> Object>
+Result<BlockConfig> parseBlockConfig(const std::string &kernel, const Object &object);
 /// One line, keys sorted, only what is set.
 std::string canonicalJson(const KernelConfig &config);
-/// The same as JSON (include nlohmann/json.hpp to call it).
-nlohmann::json canonicalObject(const KernelConfig &config);
+/// The same as an object.
+Json canonicalObject(const KernelConfig &config);
+Json canonicalObject(const BlockConfig &block);
 std::string canonicalJson(const BlockConfig &block);
 
 } // namespace nysjit

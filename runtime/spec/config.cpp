@@ -1,4 +1,5 @@
 // KernelConfig from JSON and back, by a table of its keys.
+#include "runtime/base/json.h"
 #include "runtime/spec/config_table.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/spec/schema.h"
@@ -8,8 +9,6 @@
 #include <bit>
 
 namespace nysjit {
-
-using json = nlohmann::json;
 
 namespace {
 
@@ -44,7 +43,7 @@ bool isKernelName(const std::string &name) {
   return !name.empty() && name.size() <= 60 && std::ranges::all_of(name, isPart);
 }
 
-Result<int> parseValue(const ConfigRow &row, const std::string &where, const json &value) {
+Result<int> parseValue(const ConfigRow &row, const std::string &where, const Json &value) {
   double number = value.is_number_integer() ? value.get<double>() : 0;
   bool isInRange = number >= row.minimum && number <= row.maximum;
   if (isInRange && (!row.isPowerOfTwo || std::has_single_bit(unsigned(number))))
@@ -61,8 +60,8 @@ Result<int> parseValue(const ConfigRow &row, const std::string &where, const jso
 
 std::span<const ConfigRow> configTable() { return rows; }
 
-template <std::same_as<json> Json>
-Result<BlockConfig> parseBlockConfig(const std::string &kernel, const Json &object) {
+template <std::same_as<Json> Object>
+Result<BlockConfig> parseBlockConfig(const std::string &kernel, const Object &object) {
   if (!object.is_object())
     return keyError(kernel, "an object of " + keyNames(), describeJson(object));
   BlockConfig block;
@@ -80,16 +79,16 @@ Result<BlockConfig> parseBlockConfig(const std::string &kernel, const Json &obje
   return block;
 }
 
-template Result<BlockConfig> parseBlockConfig(const std::string &, const json &);
+template Result<BlockConfig> parseBlockConfig(const std::string &, const Json &);
 
 Result<KernelConfig> parseKernelConfig(std::string_view text) {
-  Result<json> object = parseJsonObject(text);
+  Result<Json> object = parseJsonObject(text);
   if (!object)
     return object.takeError();
   return parseKernelConfig(*object);
 }
 
-template <std::same_as<json> Json> Result<KernelConfig> parseKernelConfig(const Json &object) {
+template <std::same_as<Json> Object> Result<KernelConfig> parseKernelConfig(const Object &object) {
   if (!object.is_object())
     return Error::mismatch(ErrorKind::InvalidJson, "config", "a JSON object", describeJson(object));
   NYSJIT_RETURN_IF_ERROR(checkSchema(object));
@@ -108,20 +107,20 @@ template <std::same_as<json> Json> Result<KernelConfig> parseKernelConfig(const 
   return config;
 }
 
-template Result<KernelConfig> parseKernelConfig(const json &);
+template Result<KernelConfig> parseKernelConfig(const Json &);
 
-static json toJson(const BlockConfig &block) {
-  json object = json::object();
+Json canonicalObject(const BlockConfig &block) {
+  Json object = Json::object();
   for (const ConfigRow &row : rows)
     if (block.*row.member)
       object[row.name] = *(block.*row.member);
   return object;
 }
 
-json canonicalObject(const KernelConfig &config) {
-  json object = json::object();
+Json canonicalObject(const KernelConfig &config) {
+  Json object = Json::object();
   for (const auto &[name, block] : config.kernels)
-    object[name] = toJson(block);
+    object[name] = canonicalObject(block);
   return object;
 }
 
@@ -129,6 +128,8 @@ std::string canonicalJson(const KernelConfig &config) {
   return canonicalText(canonicalObject(config));
 }
 
-std::string canonicalJson(const BlockConfig &block) { return canonicalText(toJson(block)); }
+std::string canonicalJson(const BlockConfig &block) {
+  return canonicalText(canonicalObject(block));
+}
 
 } // namespace nysjit

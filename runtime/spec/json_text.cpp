@@ -1,13 +1,12 @@
-// A first pass over the text's events finds what a tree no longer shows (a key given twice, the
-// place of a syntax error) and bounds the nesting; only then the tree is built.
+// nlohmann's parser, by its events alone (its own tree cannot be destroyed without memory). They
+// also show what a tree does not: a key given twice, the place of a syntax error.
 #include "runtime/spec/json_text.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
 namespace nysjit {
-
-using json = nlohmann::json;
 
 namespace {
 
@@ -27,7 +26,7 @@ std::string printable(std::string_view text) {
 
 /// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without the bracket, and
 /// without the middle where the text it quotes is long.
-std::string describeFailure(const json::exception &error) {
+std::string describeFailure(const nlohmann::json::exception &error) {
   std::string text = printable(error.what());
   if (size_t end = text.find("] "); text.starts_with("[") && end != std::string::npos)
     text = text.substr(end + 2);
@@ -38,20 +37,21 @@ std::string describeFailure(const json::exception &error) {
   return text;
 }
 
-/// The event handler of the first pass. A handler returning false stops the parser; `failure` then
-/// says why.
-class TextCheck : public nlohmann::json_sax<json> {
+/// The handler of the parser's events: builds the tree. A handler returning false stops the parser;
+/// `failure` then says why.
+class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
 public:
+  explicit TreeBuilder(int most) : deepest(most) {}
   std::optional<Error> failure;
-  explicit TextCheck(int most) : deepest(most) {}
+  Json tree; // when the parser is done
 
-  bool null() override { return scalar(); }
-  bool boolean(bool) override { return scalar(); }
-  bool number_integer(number_integer_t) override { return scalar(); }
-  bool number_unsigned(number_unsigned_t) override { return scalar(); }
-  bool number_float(number_float_t, const string_t &) override { return scalar(); }
-  bool string(string_t &) override { return scalar(); }
-  bool binary(binary_t &) override { return scalar(); }
+  bool null() override { return scalar(Json()); }
+  bool boolean(bool value) override { return scalar(value); }
+  bool number_integer(number_integer_t value) override { return scalar(value); }
+  bool number_unsigned(number_unsigned_t value) override { return scalar(value); }
+  bool number_float(number_float_t value, const string_t &) override { return scalar(value); }
+  bool string(string_t &value) override { return scalar(std::move(value)); }
+  bool binary(binary_t &) override { return scalar(Json()); } // JSON text has none
   bool start_object(size_t) override { return open(true); }
   bool end_object() override { return close(); }
   bool start_array(size_t) override { return open(false); }
@@ -59,14 +59,15 @@ public:
 
   bool key(string_t &name) override {
     pendingKey = name;
-    if (keys.back().insert(name).second)
+    stack.back().name = name;
+    if (stack.back().names.insert(name).second)
       return true;
     failure = Error::mismatch(ErrorKind::InvalidKey, describeName(name),
                               "the key once in its object", "it twice");
     return false;
   }
 
-  bool parse_error(size_t, const std::string &, const json::exception &error) override {
+  bool parse_error(size_t, const std::string &, const nlohmann::json::exception &error) override {
     std::string found = describeFailure(error);
     // Exception 406: a number too large for a double, well-formed otherwise.
     if (pendingKey && error.id == 406)
@@ -81,17 +82,38 @@ public:
   }
 
 private:
-  bool scalar() {
+  /// An object or array whose end is not read yet.
+  struct Open {
+    bool isObject;
+    std::set<std::string> names; // an object's, so far
+    std::string name;            // of the value that is read next
+    std::vector<Json::Member> members;
+    std::vector<Json> elements;
+  };
+
+  void add(Json value) {
+    if (stack.empty())
+      tree = std::move(value);
+    else if (Open &top = stack.back(); top.isObject)
+      top.members.push_back({top.name, std::move(value)});
+    else
+      top.elements.push_back(std::move(value));
+  }
+
+  bool scalar(Json value) {
     pendingKey.reset();
-    return isInside();
+    if (!isInside())
+      return false;
+    add(std::move(value));
+    return true;
   }
 
   bool open(bool isObject) {
     pendingKey.reset();
-    if (keys.empty() && !isObject)
+    if (stack.empty() && !isObject)
       return isInside();
-    keys.emplace_back(); // an array has an entry too, which stays empty
-    if (keys.size() <= size_t(deepest))
+    stack.push_back({.isObject = isObject});
+    if (stack.size() <= size_t(deepest))
       return true;
     failure = Error::mismatch(ErrorKind::InvalidJson, "JSON",
                               "values nested at most " + std::to_string(deepest) + " deep",
@@ -100,46 +122,48 @@ private:
   }
 
   bool close() {
-    keys.pop_back();
+    Open done = std::move(stack.back());
+    stack.pop_back();
+    add(done.isObject ? Json::object(std::move(done.members))
+                      : Json::array(std::move(done.elements)));
     return true;
   }
 
   /// A value outside any object is not what a file may hold.
   bool isInside() {
-    if (keys.empty())
+    if (stack.empty())
       failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object",
                                 "a JSON value that is no object");
-    return !keys.empty();
+    return !stack.empty();
   }
 
   int deepest;
-  std::vector<std::set<std::string>> keys;
+  std::vector<Open> stack;
   std::optional<std::string> pendingKey; // the key whose value is being read
 };
 
 } // namespace
 
-Result<json> parseJsonObject(std::string_view text, int deepest) {
+Result<Json> parseJsonObject(std::string_view text, int deepest) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
     return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", "an empty text");
-  TextCheck check(deepest);
-  if (!json::sax_parse(text, &check) || check.failure)
-    return check.failure ? *check.failure
-                         : Error::plain(ErrorKind::InvalidJson, "JSON", "JSON: cannot be read");
-  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_object())
-    return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", describeJson(value));
-  return value;
+  // The parser takes a NUL byte for the text's end.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
+    return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object",
+                           "a NUL byte after " + std::to_string(nul) + " bytes");
+  TreeBuilder builder(deepest);
+  if (!nlohmann::json::sax_parse(text, &builder) || builder.failure)
+    return builder.failure ? *builder.failure
+                           : Error::plain(ErrorKind::InvalidJson, "JSON", "JSON: cannot be read");
+  return std::move(builder.tree);
 }
 
-std::string describeJson(const json &value) {
+std::string describeJson(const Json &value) {
   if (value.is_array())
     return "an array";
   if (value.is_object())
     return "an object";
-  if (value.is_discarded() || value.is_binary())
-    return "no JSON value";
-  return cut(value.dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace));
+  return cut(value.dump(/*isAscii=*/true));
 }
 
 std::string describeName(std::string_view name) {

@@ -7,8 +7,6 @@
 
 namespace nysjit {
 
-using json = nlohmann::json;
-
 namespace {
 
 constexpr std::array layoutNames = {
@@ -32,7 +30,7 @@ constexpr LayoutSet withInverse = layoutsWithInverse;
 
 // Access to one member of KernelSpec, by its type: int, double, enum, or an optional of int or
 // enum.
-template <auto member> void setMember(KernelSpec &spec, const json &value) {
+template <auto member> void setMember(KernelSpec &spec, const Json &value) {
   using T = std::remove_reference_t<decltype(spec.*member)>;
   if constexpr (std::is_enum_v<T>)
     spec.*member = T(value.get<int>());
@@ -43,16 +41,16 @@ template <auto member> void setMember(KernelSpec &spec, const json &value) {
   else
     spec.*member = value.get<int>();
 }
-template <typename T> json jsonOf(const T &value) {
+template <typename T> Json jsonOf(const T &value) {
   if constexpr (std::is_enum_v<T>)
     return int(value);
   else
     return value;
 }
-template <typename T> json jsonOf(const std::optional<T> &value) {
-  return value ? jsonOf(*value) : json();
+template <typename T> Json jsonOf(const std::optional<T> &value) {
+  return value ? jsonOf(*value) : Json();
 }
-template <auto member> json getMember(const KernelSpec &spec) { return jsonOf(spec.*member); }
+template <auto member> Json getMember(const KernelSpec &spec) { return jsonOf(spec.*member); }
 template <auto member> constexpr KeyRow with(KeyRow row) {
   row.set = setMember<member>;
   row.get = getMember<member>;

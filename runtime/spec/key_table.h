@@ -1,9 +1,9 @@
 // The key table of KernelSpec as data: one row a key. Everything that knows keys by name reads it.
 // Rows stand in the order they are read: what a row's condition or bound asks for stands above it.
 #pragma once
+#include "runtime/base/json.h"
 #include "runtime/spec/layout_table.h"
 
-#include <nlohmann/json.hpp>
 #include <span>
 
 namespace nysjit {
@@ -34,8 +34,8 @@ struct KeyRow {
   const char *absent = nullptr;
   // How KernelSpec holds it. `set` is given a value that passed the row's checks; `get` gives null
   // where it is absent.
-  void (*set)(KernelSpec &, const nlohmann::json &) = nullptr;
-  nlohmann::json (*get)(const KernelSpec &) = nullptr;
+  void (*set)(KernelSpec &, const Json &) = nullptr;
+  Json (*get)(const KernelSpec &) = nullptr;
 };
 
 std::span<const KeyRow> keyTable();

@@ -4,7 +4,6 @@
 #pragma once
 #include "runtime/spec/spec.h"
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 namespace nysjit {
@@ -15,8 +14,8 @@ struct ProgramRequest {
   KernelSpec spec;
   KernelConfig config;
   Target target;
-  nlohmann::json specObject; // canonical, as is configObject
-  nlohmann::json configObject;
+  Json specObject; // canonical, as is configObject
+  Json configObject;
   std::string specJson; // canonicalJson of the spec
   std::string configJson;
 };

@@ -1,5 +1,6 @@
 // KernelSpec from JSON and back, by the key table.
 #include "runtime/spec/spec.h"
+#include "runtime/base/json.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/spec/key_table.h"
 #include "runtime/spec/schema.h"
@@ -10,8 +11,6 @@
 
 namespace nysjit {
 
-using json = nlohmann::json;
-
 namespace {
 
 Error keyError(const std::string &key, std::string expected, std::string found) {
@@ -19,7 +18,7 @@ Error keyError(const std::string &key, std::string expected, std::string found) 
 }
 
 /// Every key of the object is `schema` or in the table.
-Status checkNames(const json &object) {
+Status checkNames(const Json &object) {
   for (const auto &[name, value] : object.items()) {
     auto isThis = [&name = name](const KeyRow &row) { return name == row.name; };
     if (name == "schema" || std::ranges::any_of(keyTable(), isThis))
@@ -34,13 +33,13 @@ Status checkNames(const json &object) {
 
 /// The value in the form the table's `set` takes, or nothing if type or range is wrong. A float is
 /// never an integer, even if integral; true is no number.
-std::optional<json> acceptedValue(const KeyRow &row, const KernelSpec &spec, const json &value) {
+std::optional<Json> acceptedValue(const KeyRow &row, const KernelSpec &spec, const Json &value) {
   if (row.type == ValueType::Choice) {
     if (!value.is_string())
       return std::nullopt;
     for (size_t i = 0; i < row.choices.size(); ++i)
-      if (value.get_ref<const std::string &>() == row.choices[i])
-        return json(int(i));
+      if (value.text() == row.choices[i])
+        return Json(int(i));
     return std::nullopt;
   }
   if (!(row.type == ValueType::Integer ? value.is_number_integer() : value.is_number()))
@@ -63,29 +62,29 @@ std::optional<json> acceptedValue(const KeyRow &row, const KernelSpec &spec, con
 
 } // namespace
 
-Status checkSchema(const json &object) {
-  if (auto schema = object.find("schema"); schema != object.end())
+Status checkSchema(const Json &object) {
+  if (const Json *schema = object.find("schema"))
     if (!schema->is_number_integer() || *schema != 1)
       return keyError("schema", "1", describeJson(*schema));
   return {};
 }
 
 Result<KernelSpec> parseKernelSpec(std::string_view text) {
-  Result<json> object = parseJsonObject(text);
+  Result<Json> object = parseJsonObject(text);
   if (!object)
     return object.takeError();
   return parseKernelSpec(*object);
 }
 
-template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json &object) {
+template <std::same_as<Json> Object> Result<KernelSpec> parseKernelSpec(const Object &object) {
   if (!object.is_object())
     return Error::mismatch(ErrorKind::InvalidJson, "spec", "a JSON object", describeJson(object));
   NYSJIT_RETURN_IF_ERROR(checkSchema(object));
   NYSJIT_RETURN_IF_ERROR(checkNames(object));
   KernelSpec spec;
   for (const KeyRow &row : keyTable()) {
-    auto value = object.find(row.name);
-    bool isPresent = value != object.end();
+    const Json *value = object.find(row.name);
+    bool isPresent = value != nullptr;
     if (!usesKey(row, spec)) {
       if (isPresent)
         return keyError(row.name, "no such key with " + reasonUnused(row, spec),
@@ -97,7 +96,7 @@ template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json
         return keyError(row.name, expectedValue(row, spec), "no such key");
       continue;
     }
-    std::optional<json> accepted = acceptedValue(row, spec, *value);
+    std::optional<Json> accepted = acceptedValue(row, spec, *value);
     if (!accepted)
       return keyError(row.name, expectedValue(row, spec), describeJson(*value));
     row.set(spec, *accepted);
@@ -105,22 +104,20 @@ template <std::same_as<json> Json> Result<KernelSpec> parseKernelSpec(const Json
   return spec;
 }
 
-template Result<KernelSpec> parseKernelSpec(const json &);
+template Result<KernelSpec> parseKernelSpec(const Json &);
 
-json canonicalObject(const KernelSpec &spec) {
-  json object = json::object();
+Json canonicalObject(const KernelSpec &spec) {
+  Json object = Json::object();
   for (const KeyRow &row : keyTable()) {
-    json value = usesKey(row, spec) ? row.get(spec) : json();
+    Json value = usesKey(row, spec) ? row.get(spec) : Json();
     if (!value.is_null())
       object[row.name] =
-          row.type == ValueType::Choice ? json(row.choices[value.get<size_t>()]) : value;
+          row.type == ValueType::Choice ? Json(row.choices[value.get<size_t>()]) : value;
   }
   return object;
 }
 
-std::string canonicalText(const json &object) {
-  return object.dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string canonicalText(const Json &object) { return object.dump(); }
 
 std::string canonicalJson(const KernelSpec &spec) { return canonicalText(canonicalObject(spec)); }
 

@@ -3,6 +3,7 @@
 // that knows names, types, ranges and which layout uses which key; the parser, the canonical form
 // and every message come from it. Defaults are the member initializers below.
 #pragma once
+#include "runtime/base/json.h"
 #include "runtime/base/result.h"
 #include "runtime/spec/block_config.h"
 #include "runtime/spec/target.h"
@@ -10,7 +11,6 @@
 #include <concepts>
 #include <cstdint>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,15 +48,14 @@ struct KernelSpec {
 
 /// Parses and checks one KernelSpec. `text` is the JSON file's whole text. Errors name the key.
 Result<KernelSpec> parseKernelSpec(std::string_view text);
-/// The same from a parsed object. (Json is nlohmann::json alone: to that a text would convert,
-/// too.)
-template <std::same_as<nlohmann::json> Json> Result<KernelSpec> parseKernelSpec(const Json &object);
+/// The same from a parsed object. (A Json alone: to that a text would convert, too.)
+template <std::same_as<Json> Object> Result<KernelSpec> parseKernelSpec(const Object &object);
 /// One line, keys sorted, every key the layout uses present (segment_len only if given): equal
 /// specs, equal text.
 std::string canonicalJson(const KernelSpec &spec);
 /// The same as an object; canonicalText writes it.
-nlohmann::json canonicalObject(const KernelSpec &spec);
-std::string canonicalText(const nlohmann::json &object);
+Json canonicalObject(const KernelSpec &spec);
+std::string canonicalText(const Json &object);
 
 const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);

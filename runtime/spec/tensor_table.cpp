@@ -35,7 +35,8 @@ constexpr TensorRow rows[] = {
      .field = &Args::q,
      .flag = "--q",
      .flagHelp =
-         "queries [B, Hq, n, d], with --cu-seqlens [total, Hq, d]; .npy, as all tensors; needed",
+         "queries [B, Hq, n, d], with --cu-seqlens [total, Hq, d]; .npy, as all tensors, or - for "
+         "standard input; needed",
      .meaning = "The queries."},
     {.name = "k",
      .role = Role::Input,
@@ -62,7 +63,9 @@ constexpr TensorRow rows[] = {
      .isPackable = true,
      .field = &Args::o,
      .flag = "-o",
-     .flagHelp = "output in the shape of the queries, float32; needed",
+     .flagHelp = "output in the shape of the queries, float32 unless --o-dtype says else, or - for "
+                 "standard "
+                 "output; needed",
      .meaning = "The output; 0 at positions outside all sequences."},
     {.name = "landmark_q",
      .role = Role::Input,
@@ -121,6 +124,8 @@ constexpr TensorRow rows[] = {
      .notWith = "cu_seqlens",
      .extentSymbol = "start_count",
      .field = &Args::seq_starts,
+     .flag = "--seq-starts",
+     .flagHelp = "padded sequences: the row where each starts [B], int32 or int64, with --seqlens",
      .meaning = "Padded sequences, with `seqlens`: the row where each starts, else 0."},
     {.name = "source_len",
      .role = Role::Input,

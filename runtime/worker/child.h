@@ -1,6 +1,7 @@
 // A worker's process: started with one end of a socket pair as file 3 and nothing else of the
-// host's, killed and waited for when the object goes. Internal to worker/.
+// host's, as nobody's child, and ended when the object goes. Internal to worker/.
 #pragma once
+#include "runtime/base/descriptor.h"
 #include "runtime/base/result.h"
 
 #include <memory>
@@ -11,32 +12,36 @@ namespace nysjit {
 
 class ChildProcess {
 public:
-  /// Standard input is empty; output and errors go to memory that lastWords() reads.
-  static Result<std::unique_ptr<ChildProcess>> start(const std::string &executable,
-                                                     int sendTimeoutMs);
+  /// Standard input is empty; output and errors go to a file that lastWords() reads.
+  static Result<std::unique_ptr<ChildProcess>> start(const std::string &executable);
   ~ChildProcess();
   ChildProcess(const ChildProcess &) = delete;
   ChildProcess &operator=(const ChildProcess &) = delete;
 
-  int socket() const { return socketFile; }
-  /// False in a child process that fork() made: the worker is the parent's.
-  bool isOurs() const;
+  int socket() const { return socketFile.get(); }
+  /// Whether it may be asked: it is this process's (in a child that fork() made it is the
+  /// parent's), the host has not closed its socket, and it has not ended.
+  bool isUsable() const noexcept;
   /// Forgets what was written to standard error so far.
-  void clearWords();
-  /// Waits up to `waitMs` for it to end by itself, then kills it. How it ended, in words: "exited
-  /// with status 3", "was killed by signal 9 (Killed)".
-  std::string end(int waitMs);
-  /// The last lines of its standard error, at most some hundred bytes.
+  void clearWords() noexcept;
+  /// Waits up to `waitMs` for it to end by itself, then has it end.
+  void end(int waitMs) noexcept;
+  /// What it last said: how it ended ("was killed by signal 9 (Killed)", "ended" where nobody
+  /// says), and if it said more, its last lines, at most some hundred bytes.
   std::string lastWords() const;
 
 private:
   ChildProcess() = default;
+  bool isOurs() const noexcept;
+  bool isProcessFile() const noexcept;
+  bool hasEnded(int waitMs) const noexcept;
   pid_t owner = 0;
-  pid_t child = 0;
-  int socketFile = -1;
-  int words = -1;
-  int processFile = -1; // the last is a pidfd, -1 where the system has none
-  std::string ending;   // once waited for
+  pid_t process = 0;
+  bool isOver = false; // ended
+  Descriptor socketFile;
+  Descriptor words;
+  Descriptor processFile; // a pidfd, where the system has them
+  int shownAtStart = 0;   // its process in /proc
 };
 
 } // namespace nysjit

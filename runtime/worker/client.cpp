@@ -49,63 +49,68 @@ struct WorkerClient::Attempt {
   std::string lost;
 };
 
-WorkerClient::WorkerClient(std::string executable, int timeoutMs)
-    : path(std::move(executable)), timeout(timeoutMs) {}
+WorkerClient::WorkerClient(std::string executable, int timeoutMs, Log where)
+    : path(std::move(executable)), timeout(timeoutMs), log(where) {}
 WorkerClient::~WorkerClient() = default;
 
-WorkerClient::Attempt WorkerClient::attempt(const Message &message) {
+WorkerClient::Attempt WorkerClient::attempt(const Message &message, const Progress &progress) {
   using Clock = std::chrono::steady_clock;
-  if (child && !child->isOurs())
-    child.reset();
-  if (!child) {
-    Result<std::unique_ptr<ChildProcess>> started = ChildProcess::start(path, timeout);
+  // Whatever goes wrong from here on, a lack of memory included, the worker is in the middle of
+  // something and not asked again.
+  std::unique_ptr<ChildProcess> process = std::move(child);
+  if (process && !process->isUsable()) // ended as idle, or not ours
+    process.reset();
+  if (!process) {
+    Result<std::unique_ptr<ChildProcess>> started = ChildProcess::start(path);
     if (!started)
       return {std::nullopt, started.takeError(), ""};
-    child = std::move(*started);
+    process = std::move(*started);
   }
-  ChildProcess &process = *child;
-  process.clearWords();
+  process->clearWords();
   const Clock::time_point start = Clock::now();
-  Status sent = sendMessage(process.socket(), message);
-  Result<Message> reply =
-      sent ? receiveMessage(process.socket(), timeout) : Result<Message>(sent.takeError());
+  Status sent = sendMessage(process->socket(), message, timeout);
+  Result<Message> reply = sent ? receiveMessage(process->socket(), timeout, &progress)
+                               : Result<Message>(sent.takeError());
 
   const auto passed =
       std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
-  if (!reply && passed >= timeout) {
-    process.end(0);
-    child.reset();
+  if (!reply && reply.error().kind == ErrorKind::Cancelled)
+    return {std::nullopt, reply.takeError(), ""};
+  if (!reply && passed >= timeout)
     return {std::nullopt,
             Error::mismatch(ErrorKind::CompileFailed, "compiler worker",
                             "an answer within " + std::to_string(timeout) + " ms",
                             "none; it was stopped"),
             ""};
-  }
-  const bool isAnswer = reply && reply->header.is_object() &&
-                        reply->header.value("status", nlohmann::json()).is_string();
-  const std::string status = isAnswer ? reply->header["status"].get<std::string>() : "";
-  if (status == "ok")
+  const Json *said = reply ? reply->header.find("status") : nullptr;
+  const std::string status = said && said->is_string() ? said->text() : "";
+  if (status == "ok") {
+    child = std::move(process);
     return {std::move(*reply), std::nullopt, ""};
+  }
   if (status == "error") {
-    Error error = errorFromJson(reply->header.value("error", nlohmann::json::object()));
+    const Json *what = reply->header.find("error");
+    Error error = errorFromJson(what ? *what : Json());
+    child = std::move(process);
     return {std::nullopt, std::move(error), ""};
   }
   // Gone, or not speaking the protocol: how it ended says more than the failed read.
-  std::string lost = reply ? "answered neither ok nor error" : "";
-  const std::string ending = process.end(reply ? 0 : 100);
-  if (lost.empty())
-    lost = ending + (reply ? "" : " (" + reply.error().message + ")");
-  if (const std::string words = process.lastWords(); !words.empty())
-    lost += "; its last words: " + words;
-  child.reset();
-  return {std::nullopt, std::nullopt, lost};
+  constexpr int lastWordsMs = 100; // they are there when the stream ends
+  process->end(reply ? 0 : lastWordsMs);
+  if (reply)
+    return {std::nullopt, std::nullopt, "answered neither ok nor error"};
+  return {std::nullopt, std::nullopt, process->lastWords() + " (" + reply.error().message + ")"};
 }
 
-Result<Message> WorkerClient::request(const Message &message) {
-  const std::lock_guard lock(mutex);
-  Attempt result = attempt(message);
-  if (!result.reply && !result.error)
-    result = attempt(message);
+Result<Message> WorkerClient::request(const Message &message, const Progress &progress) {
+  std::unique_lock lock(mutex, std::defer_lock);
+  while (!lock.try_lock_for(std::chrono::milliseconds(Progress::stepMs)))
+    NYSJIT_RETURN_IF_ERROR(progress.go("wait"));
+  Attempt result = attempt(message, progress);
+  if (!result.reply && !result.error) {
+    log.line("compiler worker: started again after it " + result.lost);
+    result = attempt(message, progress);
+  }
   if (result.reply)
     return std::move(*result.reply);
   if (result.error)

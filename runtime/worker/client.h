@@ -2,6 +2,8 @@
 // one. The worker may crash, be killed, hang or talk nonsense: it costs a retry or an Error, never
 // the host process, and leaves no zombie.
 #pragma once
+#include "runtime/base/log.h"
+#include "runtime/base/progress.h"
 #include "runtime/base/result.h"
 #include "runtime/worker/wire.h"
 
@@ -25,21 +27,23 @@ Result<int> compileTimeoutMs();
 /// worker of its own.
 class WorkerClient {
 public:
-  WorkerClient(std::string executable, int timeoutMs);
+  WorkerClient(std::string executable, int timeoutMs, Log log = {});
   ~WorkerClient(); // ends the worker
 
   /// Sends a request and waits for its reply: a frame whose header says "ok". An error reply
-  /// becomes its Error. A worker that dies or cannot be understood is replaced once; the second
-  /// time, or past the time limit, it is CompileFailed.
-  Result<Message> request(const Message &message);
+  /// becomes its Error. A worker that dies or cannot be understood is replaced once, with a line in
+  /// the log; the second time, or past the time limit, it is CompileFailed. Cancelled as soon as
+  /// `progress` asks for the end, and the worker with it.
+  Result<Message> request(const Message &message, const Progress &progress = {});
 
 private:
   struct Attempt;
-  Attempt attempt(const Message &message);
+  Attempt attempt(const Message &message, const Progress &progress);
 
   std::string path;
   int timeout;
-  std::mutex mutex;
+  Log log;
+  std::timed_mutex mutex;
   std::unique_ptr<ChildProcess> child; // null until the first request and after a failure
 };
 

@@ -13,7 +13,6 @@
 
 namespace nysjit {
 
-using json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 namespace {
@@ -43,18 +42,35 @@ template <typename T> T readNumber(const char *bytes) {
   return value;
 }
 
-/// Waits until the socket can do what `events` asks, at most until `deadline` (none: for ever).
-Status await(int socket, short events, std::optional<Clock::time_point> deadline) {
+/// How long a message may take, and who is told of it.
+struct Limit {
+  std::optional<Clock::time_point> deadline; // none: for ever
+  const Progress *progress = nullptr;
+  Limit(int timeoutMs, const Progress *told)
+      : progress(told && told->isWatched() ? told : nullptr) {
+    if (timeoutMs >= 0)
+      deadline = Clock::now() + std::chrono::milliseconds(timeoutMs);
+  }
+};
+
+/// Waits until the socket can do what `events` asks, as long as the limit allows.
+Status await(int socket, short events, const Limit &limit) {
   while (true) {
     int timeout = -1;
-    if (deadline) {
-      auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()).count();
+    if (limit.deadline) {
+      auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(*limit.deadline - Clock::now()).count();
       timeout = int(std::clamp<int64_t>(left, 0, INT32_MAX));
     }
+    const bool isStep = limit.progress && (timeout < 0 || timeout > Progress::stepMs);
     pollfd entry{socket, events, 0};
-    int ready = poll(&entry, 1, timeout);
+    int ready = poll(&entry, 1, isStep ? Progress::stepMs : timeout);
     if (ready > 0)
       return {};
+    if (ready == 0 && isStep) {
+      NYSJIT_RETURN_IF_ERROR(limit.progress->go("compile"));
+      continue;
+    }
     if (ready == 0)
       return wireError("a message in time", "none before the time limit");
     if (errno != EINTR)
@@ -62,13 +78,14 @@ Status await(int socket, short events, std::optional<Clock::time_point> deadline
   }
 }
 
-Status sendBytes(int socket, const std::string &bytes) {
+Status sendBytes(int socket, const std::string &bytes, const Limit &limit) {
   for (size_t done = 0; done < bytes.size();) {
-    ssize_t sent = send(socket, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+    ssize_t sent =
+        send(socket, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0)
       done += size_t(sent);
     else if (errno == EAGAIN || errno == EWOULDBLOCK)
-      NYSJIT_RETURN_IF_ERROR(await(socket, POLLOUT, std::nullopt));
+      NYSJIT_RETURN_IF_ERROR(await(socket, POLLOUT, limit));
     else if (errno != EINTR)
       return systemError("a peer that takes the message", errno);
   }
@@ -77,16 +94,13 @@ Status sendBytes(int socket, const std::string &bytes) {
 
 class Receiver {
 public:
-  Receiver(int socket, int timeoutMs) : socket(socket) {
-    if (timeoutMs >= 0)
-      deadline = Clock::now() + std::chrono::milliseconds(timeoutMs);
-  }
+  Receiver(int socket, Limit limit) : socket(socket), limit(limit) {}
 
   Result<std::string> read(uint64_t size) {
     constexpr uint64_t step = 1 << 18;
     std::string bytes;
     while (bytes.size() < size) {
-      NYSJIT_RETURN_IF_ERROR(await(socket, POLLIN, deadline));
+      NYSJIT_RETURN_IF_ERROR(await(socket, POLLIN, limit));
       size_t done = bytes.size();
       bytes.resize(done + std::min(step, size - done));
       ssize_t got = recv(socket, bytes.data() + done, bytes.size() - done, MSG_DONTWAIT);
@@ -104,14 +118,15 @@ public:
 
 private:
   int socket;
-  std::optional<Clock::time_point> deadline;
+  Limit limit;
   uint64_t total = 0;
 };
 
 } // namespace
 
-Status sendMessage(int socket, const Message &message) {
-  std::string text = message.header.dump(-1, ' ', false, json::error_handler_t::replace);
+Status sendMessage(int socket, const Message &message, int timeoutMs) {
+  const Limit limit(timeoutMs, nullptr);
+  std::string text = message.header.dump();
   uint64_t size = text.size();
   for (const std::string &blob : message.blobs)
     size += blob.size();
@@ -124,14 +139,14 @@ Status sendMessage(int socket, const Message &message) {
   appendNumber(head, uint32_t(message.blobs.size()));
   for (const std::string &blob : message.blobs)
     appendNumber(head, uint64_t(blob.size()));
-  NYSJIT_RETURN_IF_ERROR(sendBytes(socket, head + text));
+  NYSJIT_RETURN_IF_ERROR(sendBytes(socket, head + text, limit));
   for (const std::string &blob : message.blobs)
-    NYSJIT_RETURN_IF_ERROR(sendBytes(socket, blob));
+    NYSJIT_RETURN_IF_ERROR(sendBytes(socket, blob, limit));
   return {};
 }
 
-Result<Message> receiveMessage(int socket, int timeoutMs) {
-  Receiver receiver(socket, timeoutMs);
+Result<Message> receiveMessage(int socket, int timeoutMs, const Progress *progress) {
+  Receiver receiver(socket, Limit(timeoutMs, progress));
   Result<std::string> head = receiver.read(magicSize + 8);
   if (!head)
     return head.takeError();
@@ -161,7 +176,7 @@ Result<Message> receiveMessage(int socket, int timeoutMs) {
   Result<std::string> text = receiver.read(textSize);
   if (!text)
     return text.takeError();
-  Result<json> header = parseJsonObject(*text);
+  Result<Json> header = parseJsonObject(*text);
   if (!header)
     return wireError("a frame with a JSON object", header.error().message);
   Message message{std::move(*header), {}};
@@ -178,7 +193,7 @@ bool isEndOfStream(const Error &error) {
   return error.kind == ErrorKind::Io && error.found == endOfStream;
 }
 
-json errorToJson(const Error &error) {
+Json errorToJson(const Error &error) {
   return {{"kind", kindName(error.kind)},
           {"where", error.where},
           {"expected", error.expected},
@@ -186,12 +201,10 @@ json errorToJson(const Error &error) {
           {"message", error.message}};
 }
 
-Error errorFromJson(const json &value) {
+Error errorFromJson(const Json &value) {
   auto text = [&value](const char *key) -> std::string {
-    if (!value.is_object())
-      return "";
-    auto entry = value.find(key);
-    return entry != value.end() && entry->is_string() ? entry->get<std::string>() : "";
+    const Json *entry = value.find(key);
+    return entry && entry->is_string() ? entry->text() : "";
   };
   Error error{kindFromName(text("kind")).value_or(ErrorKind::CompileFailed), text("where"),
               text("expected"), text("found"), text("message")};

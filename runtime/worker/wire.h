@@ -17,28 +17,31 @@
 //     {"status":"error","error":{"kind","where","expected","found","message"}}
 // The worker serves requests until end of file, one at a time.
 #pragma once
+#include "runtime/base/json.h"
+#include "runtime/base/progress.h"
 #include "runtime/base/result.h"
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 namespace nysjit {
 
 struct Message {
-  nlohmann::json header;
+  Json header;
   std::vector<std::string> blobs;
 };
 
-/// Sends one frame; handles short writes and EINTR; never raises SIGPIPE.
-Status sendMessage(int socket, const Message &message);
-/// Receives one frame. `timeoutMs` < 0 waits for ever; past it, or at end of file, an error.
-Result<Message> receiveMessage(int socket, int timeoutMs);
+/// Sends one frame; handles short writes and EINTR; never raises SIGPIPE. `timeoutMs` < 0 waits for
+/// ever; past it, an error.
+Status sendMessage(int socket, const Message &message, int timeoutMs = -1);
+/// Receives one frame. `timeoutMs` < 0 waits for ever; past it, or at end of file, an error; so is
+/// what `progress`, asked as "compile" while there is nothing to read, wants the end for.
+Result<Message> receiveMessage(int socket, int timeoutMs, const Progress *progress = nullptr);
 /// Was the error of receiveMessage the peer's orderly end, before the first byte of a frame?
 bool isEndOfStream(const Error &error);
 
 /// The contract's error object, both ways.
-nlohmann::json errorToJson(const Error &error);
-Error errorFromJson(const nlohmann::json &json);
+Json errorToJson(const Error &error);
+Error errorFromJson(const Json &json);
 
 } // namespace nysjit

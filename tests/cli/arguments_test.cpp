@@ -42,6 +42,23 @@ TEST_F(Arguments, AnUnknownFlagIsNamed) {
   expectFailure({"compile", "exact.json", "second.json"}, 2, "invalid_argument");
 }
 
+TEST_F(Arguments, AFlagThatIsNearlyOneIsShownThatOne) {
+  for (const auto &[given, meant] : {std::pair("--seqlen", "--seqlens"),
+                                     {"--cu_seqlens", "--cu-seqlens"},
+                                     {"--chekc", "--check"},
+                                     {"--o-dtpe", "--o-dtype"}}) {
+    const nlohmann::json error = expectFailure(runWith({given}), 2, "invalid_argument");
+    EXPECT_EQ(error["where"], given);
+    EXPECT_TRUE(error["found"].get<std::string>().ends_with("(" + std::string(meant) + "?)"))
+        << error;
+  }
+  for (const char *other : {"--frobnicate", "--x"})
+    EXPECT_EQ(
+        expectFailure(runWith({other}), 2, "invalid_argument")["found"].get<std::string>().find(
+            '?'),
+        std::string::npos);
+}
+
 TEST_F(Arguments, AMissingOneIsNamed) {
   for (size_t i = 0; i < tensors.size(); i += 2) {
     std::vector<std::string> given = {"run", "exact.json"};
@@ -67,9 +84,28 @@ TEST_F(Arguments, NumbersAreNumbersInRange) {
           expectFailure(runWith({flag + std::string("=") + value}), 2, "invalid_argument")["where"],
           flag)
           << value;
-  for (const char *value : {"nan", "inf", "1e999", "wide", "0.1.2"})
-    EXPECT_EQ(expectFailure(runWith({"--scale", value}), 2, "invalid_argument")["where"], "--scale")
+  for (const char *value : {"0", "-1", "1.5", "many", "", "9223372036854775808", "3x"})
+    EXPECT_EQ(expectFailure(runWith({"--seqlens", "q.npy", std::string("--max-length=") + value}),
+                            2, "invalid_argument")["where"],
+              "--max-length")
         << value;
+  for (const char *value : {"nan", "inf", "-inf", "1e999", "-1e400", "wide", "0.1.2", "", " 1",
+                            "1 ", "0x1", "3e38", "-2.36e38", "1e39"}) {
+    nlohmann::json error =
+        expectFailure(runWith({std::string("--scale=") + value}), 2, "invalid_argument");
+    EXPECT_EQ(error["where"], "--scale") << value;
+    EXPECT_EQ(error["expected"], "a finite number, at most 2.35e38 in size");
+  }
+}
+
+TEST_F(Arguments, TheOutputsDtypeIsFloat32OrTheSpecs) {
+  EXPECT_EQ(expectFailure(runWith({"--o-dtype", "float64"}), 2, "invalid_argument")["message"],
+            "--o-dtype: expected float32, float16 or bfloat16, found \"float64\"");
+  EXPECT_EQ(expectFailure(runWith({"--o-dtype", "float16"}), 2, "invalid_argument")["message"],
+            "--o-dtype: expected float32 with dtype float32, found float16");
+  write("exact.json", R"({"layout":"exact_causal","head_dim":16,"dtype":"bfloat16"})");
+  EXPECT_EQ(expectFailure(runWith({"--o-dtype", "float16"}), 2, "invalid_argument")["message"],
+            "--o-dtype: expected float32 or bfloat16 with dtype bfloat16, found float16");
 }
 
 TEST_F(Arguments, AFlagWithoutAValueTakesNone) {
@@ -147,7 +183,7 @@ TEST_F(Arguments, AStageOnStandardOutputCannotShareItWithJson) {
   EXPECT_EQ(
       expectFailure({"compile", "exact.json", "--emit", "tile"}, 2, "invalid_argument")["where"],
       "--json");
-  for (const char *path : {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
+  for (const char *path : {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
     EXPECT_EQ(expectFailure({"compile", "exact.json", "--emit", "tile", "-o", path}, 2,
                             "invalid_argument")["where"],
               "-o");

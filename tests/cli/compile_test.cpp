@@ -82,12 +82,43 @@ TEST_F(Compile, AStageThatIsNonsenseIsRefused) {
   expectFailure({"compile", "exact.json", "--from", "tile", "absent"}, 2, "invalid_file");
 }
 
+TEST_F(Compile, AnEnvironmentsNumberIsReadWholeOrRefusedByName) {
+  for (const char *name : {"NYSJIT_VERIFY_IR", "NYSJIT_COMPILE_TIMEOUT_MS"})
+    for (const char *value : {"yes", "-1", "1x", " 1", "99999999999"}) {
+      setenv(name, value, 1);
+      const nlohmann::json error = expectFailure({"compile", "exact.json"}, 2, "invalid_argument");
+      unsetenv(name);
+      EXPECT_EQ(error["where"], name);
+      EXPECT_EQ(error["found"], '"' + std::string(value) + '"');
+    }
+}
+
 TEST_F(Compile, WithoutACompilerTheMessageSaysSo) {
   setenv("NYSJIT_COMPILER", "/absent/nysjit-compiler", 1);
   nlohmann::json error = expectFailure({"compile", "exact.json"}, 1, "unavailable");
   unsetenv("NYSJIT_COMPILER");
   EXPECT_NE(error["message"].get<std::string>().find("/absent/nysjit-compiler"), std::string::npos)
       << error;
+}
+
+TEST_F(Compile, AnOldPtxasIsNoObstacleButForACubin) {
+  write("ptxas", "#!/bin/sh\necho \"ptxas fatal : Value 'sm_80' is not defined for option "
+                 "'gpu-name'\" >&2\nexit 255\n");
+  std::filesystem::permissions(folder / "ptxas", std::filesystem::perms::owner_all);
+  setenv("NYSJIT_PTXAS", (folder / "ptxas").c_str(), 1);
+  const std::vector<std::string> arguments = {"compile", "exact.json", "--target", "cuda:sm_80"};
+  const nlohmann::json reply = json(arguments);
+  const Outcome again = nysjit(arguments);
+  std::vector<std::string> cubin = arguments;
+  cubin.insert(cubin.end(), {"--emit", "cubin", "-o", "o.npy"});
+  const nlohmann::json error = expectFailure(cubin, 1, "compile_failed");
+  unsetenv("NYSJIT_PTXAS");
+  EXPECT_EQ(reply["cache"], "compiled");
+  EXPECT_TRUE(reply["note"].get<std::string>().starts_with("no cubin, the GPU's driver is to "))
+      << reply;
+  EXPECT_NE(again.out.find("disk"), std::string::npos); // and kept, as the next would say the same
+  EXPECT_EQ(again.err, "");
+  EXPECT_NE(error["found"].get<std::string>().find("is not defined for option"), std::string::npos);
 }
 
 using Cache = Compile;

@@ -13,7 +13,7 @@ protected:
     CommandTest::SetUp();
     setenv("NYSJIT_CUDA_DRIVER", FAKE_DRIVER, 1);
     setenv("NYSJIT_COMPILER", FAKE_WORKER, 1);
-    setenv("NYSJIT_PTXAS", "/absent/ptxas", 1);
+    setenv("NYSJIT_PTXAS", "none", 1);
   }
   void TearDown() override {
     for (const char *name :
@@ -175,7 +175,7 @@ TEST_F(Gpu, ACubinTakesPtxas) {
     nlohmann::json error = expectFailure(
         {"compile", "exact.json", "--target", "cuda:sm_80", "--emit", stage, "-o", "o.npy"}, 1,
         "unavailable");
-    EXPECT_NE(error["message"].get<std::string>().find("no ptxas at /absent/ptxas"),
+    EXPECT_NE(error["message"].get<std::string>().find("none, as NYSJIT_PTXAS says"),
               std::string::npos)
         << error;
   }
@@ -186,6 +186,50 @@ TEST_F(Gpu, ACubinTakesPtxas) {
   json({"compile", "exact.json", "--target", "cuda:sm_80", "-o", "program"});
   EXPECT_TRUE(read("program").starts_with("\x7f"
                                           "ELF"));
+}
+
+TEST_F(Gpu, APtxasThatIsNamedAndWrongIsNamed) {
+  program("text", "no program");
+  chmod((folder / "text").c_str(), 0600);
+  std::filesystem::create_directories(folder / "under");
+  for (const auto &[name, reason] : {std::pair("absent", "No such file or directory"),
+                                     {"under", "a folder"},
+                                     {"text", "a file that may not be executed"}}) {
+    setenv("NYSJIT_PTXAS", (folder / name).c_str(), 1);
+    for (const char *command : {"compile", "run", "cubin"}) {
+      std::vector<std::string> arguments = {"compile", "exact.json", "--target", "cuda:sm_80"};
+      if (command == std::string("run"))
+        arguments = {"run", "exact.json", "--device", "cuda",  "--q", "q.npy",
+                     "--k", "k.npy",      "--v",      "v.npy", "-o",  "o.npy"};
+      else if (command == std::string("cubin"))
+        arguments.insert(arguments.end(), {"--emit", "cubin", "-o", "o.npy"});
+      const nlohmann::json error = expectFailure(arguments, 2, "invalid_argument");
+      EXPECT_EQ(error["message"],
+                "NYSJIT_PTXAS: expected the path of a ptxas that can be executed, "
+                "or none, found \"" +
+                    (folder / name).string() + "\", " + reason);
+    }
+    // Of no concern to the CPU and the emulator.
+    json({"compile", "exact.json"});
+  }
+}
+
+TEST_F(Gpu, WhatTheCompilerDidWithoutIsALineOnStandardErrorAndInTheJson) {
+  setenv("FAKE_WORKER_MODE", "note", 1);
+  const std::string note = "no cubin, and why";
+  for (int round : {1, 2}) { // said each time that something is compiled: it is not kept
+    const nlohmann::json reply = json({"compile", "exact.json", "--target", "cuda:sm_80"});
+    EXPECT_EQ(reply["note"], note) << round;
+    EXPECT_EQ(reply["cache"], "compiled");
+  }
+  EXPECT_EQ(nysjit({"compile", "exact.json", "--target", "cuda:sm_80"}).err,
+            "nysjit: " + note + "\n");
+  EXPECT_EQ(runOn("cuda")["note"], note);
+  setenv("FAKE_WORKER_MODE", "lasting-note", 1);
+  EXPECT_EQ(json({"compile", "exact.json", "--target", "cuda:sm_80"})["note"], note);
+  const nlohmann::json again = json({"compile", "exact.json", "--target", "cuda:sm_80"});
+  EXPECT_EQ(again["cache"], "disk");
+  EXPECT_FALSE(again.contains("note"));
 }
 
 TEST_F(Gpu, SassTakesADisassembler) {

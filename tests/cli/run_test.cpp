@@ -3,8 +3,6 @@
 #include "tests/cli/command.h"
 #include "tests/reference/golden.h"
 
-#include <sys/stat.h>
-
 namespace {
 
 class Run : public CommandTest {
@@ -61,8 +59,21 @@ TEST_F(Run, TheOutputIsAFloat32TensorInTheShapeOfQ) {
 TEST_F(Run, AScaleTooSmallForAFloatIsZero) {
   runJson("exact.json", {"--scale", "0"});
   std::string zero = read("o.npy");
-  runJson("exact.json", {"--scale", "1e-60"});
-  EXPECT_EQ(read("o.npy"), zero);
+  for (const char *tiny : {"1e-60", "-1e-400"}) {
+    runJson("exact.json", {"--scale", tiny});
+    EXPECT_EQ(read("o.npy"), zero) << tiny;
+  }
+}
+
+TEST_F(Run, TheLargestScaleIsCarriedThrough) {
+  // Scores of 0 and, where a row is its own only position, of any size that float32 holds.
+  write("q.npy", npyBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 12, 16), }",
+                          std::string(1536, '\0')));
+  const std::string zero = (runJson("exact.json", {"--scale", "0"}), read("o.npy"));
+  for (const char *scale : {"2.35e38", "-2.35e38"}) {
+    runJson("exact.json", {"--check", "--scale", scale});
+    EXPECT_EQ(read("o.npy"), zero) << scale;
+  }
 }
 
 TEST_F(Run, EveryDtypeIsWithinItsBound) {
@@ -92,16 +103,108 @@ TEST_F(Run, LargeScoresHaveTheWiderBound) {
   EXPECT_EQ(runJson("exact.json", {"--check", "--scale", "1"})["bound"], 1e-5);
 }
 
-TEST_F(Run, AnErrorOverTheBoundWritesNothing) {
+TEST_F(Run, AnErrorOverTheBoundIsApartFromTheOutput) {
   // The plain solve amplifies rounding by what it has of landmarks: 64 are far too many.
   write("plain.json",
         R"({"layout":"causal","head_dim":16,"landmarks":64,"segment_len":1,"stabilizer":0})");
   for (const char *name : {"q.npy", "k.npy", "v.npy"})
     writeTensor(name, {1, 1, 64, 16}, unsigned(name[0]));
-  nlohmann::json error = expectFailure({"run", "plain.json", "--q", "q.npy", "--k", "k.npy", "--v",
-                                        "v.npy", "-o", "o.npy", "--check"},
-                                       1, "check_failed");
+  Outcome outcome = run("plain.json", {"--check", "--json"});
+  EXPECT_EQ(outcome.exitCode, 1) << outcome.err;
+  const nlohmann::json error = nlohmann::json::parse(outcome.out)["error"];
+  EXPECT_EQ(error["kind"], "check_failed");
   EXPECT_EQ(error["where"], "--check");
+  EXPECT_TRUE(error["message"].get<std::string>().ends_with("; -o o.npy was written")) << error;
+  const std::string written = read("o.npy");
+  runJson("plain.json");
+  EXPECT_EQ(read("o.npy"), written);
+}
+
+TEST_F(Run, TheOutputMayHaveTheSpecsDtype) {
+  for (const auto &[dtype, descr] : {std::pair("float16", "<f2"), {"bfloat16", "<V2"}}) {
+    write("spec.json",
+          R"({"layout":"exact_causal","head_dim":16,"dtype":")" + std::string(dtype) + "\"}");
+    for (const char *device : {"cpu", "ptx-emulator"}) {
+      nlohmann::json reply =
+          runJson("spec.json", {"--check", "--o-dtype", dtype, "--device", device});
+      EXPECT_LE(reply["rel_error"]["o"].get<double>(), reply["bound"].get<double>()) << dtype;
+      const nysjit::Result<nysjit::NpyArray> narrow = nysjit::readNpy(folder / "o.npy");
+      EXPECT_EQ(narrow->dtype, dtype);
+      EXPECT_NE(read("o.npy").find(descr), std::string::npos);
+      runJson("spec.json", {"--device", device});
+      const nysjit::Result<nysjit::NpyArray> wide = nysjit::readNpy(folder / "o.npy");
+      EXPECT_EQ(wide->dtype, "float32");
+      // Rounded once: half of the last of 8 bits at most.
+      EXPECT_LE(nysjit::golden::relativeError(narrow->toDouble(), wide->toDouble()), 0x1p-8);
+      // What was written is read again, bfloat16 too.
+      EXPECT_EQ(nysjit({"run", "spec.json", "--q", "o.npy", "--k", "k.npy", "--v", "v.npy", "-o",
+                        "again.npy", "--check"})
+                    .exitCode,
+                0);
+    }
+  }
+}
+
+TEST_F(Run, SequencesMayStartAnywhere) {
+  for (const char *name : {"q.npy", "k.npy", "v.npy"})
+    writeTensor(name, {2, 2, 12, 16}, unsigned(name[0]));
+  writeIntegers("lengths.npy", {5, 7});
+  writeIntegers("starts.npy", {7, 3});
+  for (const char *device : {"cpu", "ptx-emulator"}) {
+    nlohmann::json reply =
+        runJson("causal.json", {"--check", "--seqlens", "lengths.npy", "--seq-starts", "starts.npy",
+                                "--max-length", "9", "--device", device});
+    EXPECT_LE(reply["rel_error"]["o"].get<double>(), reply["bound"].get<double>()) << device;
+    const nysjit::Result<nysjit::NpyArray> o = nysjit::readNpy(folder / "o.npy");
+    const std::vector<double> values = o->toDouble();
+    for (size_t i = 0; i < values.size(); ++i) {
+      const size_t sequence = i / (2 * 12 * 16);
+      const size_t row = i / 16 % 12;
+      const bool isIts = sequence == 0 ? row >= 7 : row >= 3 && row < 10;
+      EXPECT_EQ(values[i] != 0, isIts) << device << " " << i;
+    }
+  }
+}
+
+TEST_F(Run, TensorsMayComeThroughPipesInAnyOrder) {
+  ASSERT_EQ(run("exact.json").exitCode, 0);
+  const std::string o = read("o.npy");
+  const std::string nysjit = NYSJIT_BINARY_DIR "/bin/nysjit";
+  const std::string line = "cd " + folder.string() + " && export NYSJIT_CACHE_DIR=cache && ";
+  const std::string rest = " --v v.npy -o piped.npy >/dev/null";
+  for (const std::string &command :
+       {"cat q.npy | " + nysjit + " run exact.json --q - --k k.npy" + rest,
+        nysjit + " run exact.json --q /dev/stdin --k k.npy" + rest + " <q.npy",
+        nysjit + " run exact.json --q <(cat q.npy) --k <(cat k.npy)" + rest,
+        "mkfifo q.fifo && (cat q.npy >q.fifo & " + nysjit + " run exact.json --q q.fifo --k k.npy" +
+            rest + ")"}) {
+    std::filesystem::remove(folder / "piped.npy");
+    EXPECT_EQ(std::system(("bash -c '" + line + command + "'").c_str()), 0) << command;
+    EXPECT_EQ(read("piped.npy"), o) << command;
+  }
+}
+
+TEST_F(Run, StandardOutputTakesTheTensorAloneAndAReaderMayLeave) {
+  ASSERT_EQ(run("exact.json").exitCode, 0);
+  const std::string o = read("o.npy");
+  const std::string nysjit = NYSJIT_BINARY_DIR "/bin/nysjit";
+  const std::string line = "cd " + folder.string() + " && export NYSJIT_CACHE_DIR=cache && ";
+  const std::string command = nysjit + " run exact.json --q q.npy --k k.npy --v v.npy -o ";
+  for (const std::string &tail : {std::string("- >piped.npy"), std::string("- | cat >piped.npy"),
+                                  std::string("/dev/stdout >piped.npy"),
+                                  std::string(">(cat >piped.npy) >/dev/null; wait $!")}) {
+    std::filesystem::remove(folder / "piped.npy");
+    EXPECT_EQ(std::system(("bash -c '" + line + command + tail + "' 2>/dev/null").c_str()), 0);
+    EXPECT_EQ(read("piped.npy"), o) << tail;
+  }
+  // `head` goes away: nothing is said, and the end is that of a process whose reader went away.
+  for (const std::string &printing :
+       {command + "-", nysjit + " compile exact.json --emit llvm", nysjit + " run --help"}) {
+    const std::string ends = "(" + printing + "; echo $? >code) 2>said | true";
+    ASSERT_EQ(std::system(("bash -c '" + line + ends + "'").c_str()), 0);
+    EXPECT_TRUE(read("code") == "141\n" || read("code") == "0\n") << read("code");
+    EXPECT_EQ(read("said").find("roken"), std::string::npos) << read("said");
+  }
 }
 
 TEST_F(Run, EveryDtypeTakesAConvolutionAndPackedSequences) {
@@ -171,17 +274,16 @@ TEST_F(Run, WithoutJsonAReportIsPrinted) {
   EXPECT_NE(outcome.out.find("float64"), std::string::npos) << outcome.out;
 }
 
-TEST_F(Run, AnOutputIsWhereALinkPointsAndAsOpenAsTheUmaskSays) {
+TEST_F(Run, AnOutputIsWhereALinkPointsAndAsOpenAsItWas) {
   std::filesystem::create_symlink("real.npy", folder / "o.npy");
   write("real.npy", "old");
-  const mode_t before = umask(027);
+  std::filesystem::permissions(folder / "real.npy", std::filesystem::perms(0600));
   Outcome outcome = run("exact.json");
-  umask(before);
   EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "o.npy"));
   EXPECT_EQ(read("real.npy").substr(1, 5), "NUMPY");
   EXPECT_EQ(std::filesystem::status(folder / "real.npy").permissions(),
-            std::filesystem::perms(0640));
+            std::filesystem::perms(0600));
 }
 
 TEST_F(Run, AnInputMayBeTheOutput) {

@@ -94,7 +94,7 @@ TEST_F(SequenceFiles, AWrongShapeOfConvIsNamed) {
 TEST_F(SequenceFiles, AWrongTypeIsNamed) {
   writeIntegers("conv.npy", {1});
   EXPECT_EQ(fail("conv.json", {"--conv", "conv.npy"})["expected"],
-            "dtype float16, float32 or float64");
+            "dtype float16, float32 or float64, or bfloat16 where that is the spec's");
   writeTensor("lengths.npy", {1}, 4);
   nlohmann::json error = fail("exact.json", {"--seqlens", "lengths.npy"});
   EXPECT_EQ(error["message"], "--seqlens: expected dtype int32 or int64, found float32");
@@ -122,6 +122,36 @@ TEST_F(SequenceFiles, LengthsLieWithinTheTensors) {
     nlohmann::json error = fail("exact.json", {"--seqlens", "lengths.npy"});
     EXPECT_EQ(error["message"], "--seqlens[0]: expected 0 to 12, found " + std::to_string(length));
   }
+}
+
+TEST_F(SequenceFiles, StartsLieWithinTheRowsAndHaveLengths) {
+  const Flags starts = {"--seqlens", "lengths.npy", "--seq-starts", "starts.npy"};
+  for (int64_t start : {-1, 4}) {
+    writeIntegers("starts.npy", {start});
+    EXPECT_EQ(fail("exact.json", starts)["message"],
+              "--seq-starts[0]: expected 0 to 3, with a length of 9, found " +
+                  std::to_string(start));
+  }
+  writeIntegers("starts.npy", {0, 1});
+  EXPECT_EQ(fail("exact.json", starts)["message"],
+            "--seq-starts: expected shape [1], one a sequence, found [2]");
+  EXPECT_EQ(fail("exact.json", {"--seq-starts", "starts.npy"}, "invalid_argument")["message"],
+            "--seq-starts: expected --seqlens beside it, found no such flag");
+  packTensors();
+  EXPECT_EQ(fail("exact.json", {"--cu-seqlens", "offsets.npy", "--seq-starts", "starts.npy"},
+                 "invalid_argument")["message"],
+            "--seq-starts: expected no such flag beside --cu-seqlens, found \"starts.npy\"");
+}
+
+TEST_F(SequenceFiles, NoSequenceIsLongerThanIsSaid) {
+  EXPECT_EQ(fail("exact.json", {"--seqlens", "lengths.npy", "--max-length", "8"})["message"],
+            "--seqlens[0]: expected 0 to 8 (--max-length), found 9");
+  EXPECT_EQ(fail("exact.json", {"--max-length", "8"}, "invalid_argument")["message"],
+            "--max-length: expected --seqlens or --cu-seqlens beside it, found no such flag");
+  packTensors();
+  EXPECT_EQ(
+      fail("exact.json", {"--cu-seqlens", "offsets.npy", "--max-length", "6"})["message"],
+      "--cu-seqlens[2]: expected at most 11, 6 (--max-length) after the one before, found 12");
 }
 
 TEST_F(SequenceFiles, OffsetsAscendWithinTheRows) {

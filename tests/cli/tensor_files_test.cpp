@@ -47,19 +47,29 @@ TEST_F(TensorFiles, ALyingShapeAllocatesNothing) {
   }
 }
 
-TEST_F(TensorFiles, FortranOrderAndOtherTypesSayWhatIsExpected) {
-  std::string payload(1, '\0');
-  payload.resize(2 * 12 * 16 * 8);
-  write("k.npy", npyBytes(dictionary("(1, 2, 12, 16)", "<f4", "True"), payload.substr(0, 1536)));
-  std::string message = fail("invalid_file")["message"];
-  EXPECT_NE(message.find("ortran"), std::string::npos) << message;
-  for (const char *type : {"<i8", ">f4", "<c8", "|O"}) {
+TEST_F(TensorFiles, OtherTypesSayWhatIsExpected) {
+  const std::string payload(2 * 12 * 16 * 8, '\0');
+  for (const char *type : {"<i8", "<c8", "|O", "<V2"}) {
+    const bool isRead = type != std::string("<c8") && type != std::string("|O");
     write("k.npy", npyBytes(dictionary("(1, 2, 12, 16)", type),
-                            type[2] == '4' ? payload.substr(0, 1536) : payload));
-    expectFailure(
-        {"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o", "o.npy"}, 2,
-        std::string(type) == "<i8" ? "invalid_shape" : "invalid_file");
+                            type[1] == 'V' ? payload.substr(0, 768) : payload));
+    const nlohmann::json error = fail(isRead ? "invalid_shape" : "invalid_file");
+    EXPECT_EQ(error["where"], "--k");
+    EXPECT_NE(error["expected"].get<std::string>().find("bfloat16"), std::string::npos) << error;
+    EXPECT_NE(error["found"].get<std::string>().find(type[1] == 'V'   ? "bfloat16 (V2)"
+                                                     : type[1] == 'i' ? "int64"
+                                                                      : type),
+              std::string::npos)
+        << error;
   }
+}
+
+TEST_F(TensorFiles, OneInputMayComeFromStandardInput) {
+  const nlohmann::json error =
+      expectFailure({"run", "exact.json", "--q", "-", "--k", "-", "--v", "v.npy", "-o", "o.npy"}, 2,
+                    "invalid_argument");
+  EXPECT_EQ(error["message"],
+            "--k: expected a file other than standard input, which --q takes, found \"-\"");
 }
 
 TEST_F(TensorFiles, AWrongRankOrHeadDimIsNamed) {

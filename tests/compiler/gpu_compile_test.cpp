@@ -126,7 +126,7 @@ TEST(GpuCompile, OtherKindsOfKernelsAreOneModule) {
 TEST(GpuCompile, EachStageCanBeStartedFromWithAnAssembler) {
   NYSJIT_NEEDS_PTXAS(ptxas);
   CompileRequest request = requestFor(smallExact, cuda(80));
-  request.assembler = *ptxas;
+  request.assemblers.paths = {*ptxas};
   EXPECT_EQ(compiled(request).binary.substr(1, 3), "ELF");
   checkStages(request, {Stage::Tile, Stage::Llvm, Stage::Ptx});
   EXPECT_TRUE(emitted(request, Stage::Cubin) == compiled(request).binary);
@@ -356,7 +356,7 @@ TEST(GpuCompile, ASampleAssembles) {
     SCOPED_TRACE(spec.json() + " for " + targetName(spec.target) + ", seed " +
                  std::to_string(seed));
     CompileRequest request = requestFor(spec.json(), spec.target);
-    request.assembler = *ptxas;
+    request.assemblers.paths = {*ptxas};
     const CompileOutput output = compiled(request);
     EXPECT_EQ(output.kernels.size(), output.plan.kernels.size());
     for (const nlohmann::json &kernel : output.kernels) {

@@ -1,5 +1,6 @@
 // assembleCubin with the machine's ptxas where there is one, and with scripts that say what a ptxas
 // may.
+#include "compiler/worker/assemblers.h"
 #include "compiler/worker/run_ptxas.h"
 #include "runtime/cuda/find_ptxas.h"
 
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace nysjit {
 namespace {
@@ -193,6 +195,124 @@ TEST_F(Assembler, NothingIsLeftBehind) {
   unsetenv("TMPDIR");
   // the script
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1);
+}
+
+/// What ptxas releases say of PTX and targets that came after them.
+const char *const oldWords[] = {
+    "ptxas program.ptx, line 1; fatal   : Unsupported .version 8.7; current version is '7.0'",
+    "ptxas fatal   : Value 'sm_120' is not defined for option 'gpu-name'",
+    "ptxas program.ptx, line 2; fatal   : Unsupported .target 'sm_120'"};
+
+class SeveralAssemblers : public Assembler {
+protected:
+  /// A ptxas of its own name that says `words` and fails; without words one that does its work.
+  std::string named(const std::string &name, const std::string &words) {
+    const fs::path from = script(words.empty() ? "" : "echo \"" + words + "\" >&2; exit 255");
+    fs::rename(from, folder / name);
+    return folder / name;
+  }
+  static CubinAttempt attempt(const std::vector<std::string> &paths) {
+    Result<CubinAttempt> result = tryAssemblers({.paths = paths}, ptx, 80);
+    EXPECT_TRUE(result.ok()) << result.error().message;
+    return result ? std::move(*result) : CubinAttempt();
+  }
+};
+
+TEST_F(SeveralAssemblers, AnOldOneLeavesThePtxToTheDriverWithALine) {
+  for (const std::string words : oldWords) {
+    const std::string old = named("old", words);
+    const CubinAttempt alone = attempt({old});
+    EXPECT_FALSE(alone.cubin);
+    EXPECT_TRUE(alone.isLasting);
+    EXPECT_EQ(alone.reason, old + ": it exited with status 255: " + words);
+    EXPECT_EQ(alone.reason.find('\n'), std::string::npos);
+  }
+}
+
+TEST_F(SeveralAssemblers, ANewerOneAfterAnOldOneIsUsed) {
+  const std::string old = named("old", oldWords[0]);
+  const CubinAttempt both = attempt({old, named("new", "")});
+  EXPECT_TRUE(both.cubin);
+  EXPECT_EQ(both.reason, "");
+}
+
+TEST_F(SeveralAssemblers, BrokenOnesArePassedOverButNotForGood) {
+  const std::string broken = named("broken", "cannot open shared object file");
+  const std::string crashing = script("kill -11 $$");
+  for (const std::string &path : {broken, crashing, std::string("/absent/ptxas")}) {
+    EXPECT_TRUE(attempt({path, named("new", "")}).cubin);
+    const CubinAttempt alone = attempt({path});
+    EXPECT_FALSE(alone.cubin || alone.isLasting) << alone.reason;
+    EXPECT_NE(alone.reason.find(path), std::string::npos);
+  }
+}
+
+TEST_F(SeveralAssemblers, WrongPtxIsAnErrorWhateverFollows) {
+  const std::string refusing =
+      named("refusing", "ptxas program.ptx, line 13; error : Not a name of any known instruction");
+  Result<CubinAttempt> result =
+      tryAssemblers({.paths = {named("old", oldWords[0]), refusing, named("new", "")}}, ptx, 80);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().kind, ErrorKind::CompileFailed);
+  EXPECT_NE(result.error().message.find("line 13"), std::string::npos);
+}
+
+TEST_F(SeveralAssemblers, AVariableThatNamesSomethingElseIsAnError) {
+  const auto given = [&](const std::string &path) {
+    return tryAssemblers({.paths = {path}, .variable = "NYSJIT_PTXAS"}, ptx, 80);
+  };
+  for (const char *path : {"/bin/true", "/bin/false", "/bin/cat"}) {
+    Result<CubinAttempt> result = given(path);
+    ASSERT_FALSE(result.ok()) << path;
+    EXPECT_EQ(result.error().kind, ErrorKind::InvalidArgument);
+    EXPECT_TRUE(result.error().message.starts_with(
+        "NYSJIT_PTXAS: expected the path of a ptxas, or none, found \"" + std::string(path) + "\""))
+        << result.error().message;
+  }
+  // One that is a ptxas, old or not at its best, is no mistake.
+  EXPECT_TRUE(given(named("old", oldWords[1])).ok());
+  EXPECT_TRUE(given(script("case $1 in --version) echo ptxas: a release;; *) exit 3;; esac")).ok());
+}
+
+TEST_F(SeveralAssemblers, HangingOnesShareOneLimitAndEndWithTheirChildren) {
+  const std::string pids = folder / "pids";
+  const std::string hanging = script("sleep 1000 & echo $! >>" + pids + "; wait");
+  fs::rename(hanging, folder / "first");
+  fs::copy(folder / "first", folder / "second");
+  for (const std::string variable : {"", "NYSJIT_PTXAS"}) {
+    Result<CubinAttempt> result = tryAssemblers(
+        {.paths = {folder / "first", folder / "second"}, .variable = variable, .limitMs = 300}, ptx,
+        80);
+    ASSERT_TRUE(result.ok()) << result.error().message;
+    EXPECT_NE(result->reason.find("took longer than"), std::string::npos) << result->reason;
+    EXPECT_FALSE(result->isLasting);
+  }
+  std::ifstream file(pids);
+  for (pid_t pid; file >> pid;) { // killed, and soon reaped by whoever adopts them
+    const fs::path status = "/proc/" + std::to_string(pid) + "/stat";
+    std::string text;
+    for (int tries = 0; tries < 1000; ++tries, usleep(10000)) {
+      text.clear();
+      std::getline(std::ifstream(status), text);
+      if (text.find("sleep") == std::string::npos || text.find(") Z ") != std::string::npos)
+        break;
+    }
+    EXPECT_TRUE(text.find("sleep") == std::string::npos || text.find(") Z ") != std::string::npos)
+        << text;
+  }
+}
+
+TEST_F(SeveralAssemblers, TheMachinesOwnSaysOfWhatIsNewerThanItThatItIsOld) {
+  NYSJIT_NEEDS_PTXAS(ptxas);
+  std::string later = ptx;
+  later.replace(later.find("7.0"), 3, "99.0");
+  AssemblerFault fault = AssemblerFault::Broken;
+  EXPECT_FALSE(assembleCubin(later, 80, *ptxas, assemblerLimitMs, &fault).ok());
+  EXPECT_EQ(fault, AssemblerFault::Old);
+  fault = AssemblerFault::Broken;
+  EXPECT_FALSE(assembleCubin(ptx, 999, *ptxas, assemblerLimitMs, &fault).ok());
+  EXPECT_EQ(fault, AssemblerFault::Old);
+  EXPECT_TRUE(isPtxas(*ptxas));
 }
 
 } // namespace

@@ -99,7 +99,8 @@ TEST(Processes, AWorkerThatIsAlwaysKilledIsAnErrorAndTheNextCompileWorks) {
   nysjit_program *program = nullptr;
   EXPECT_EQ(nysjit_prepare(context, spec, nullptr, "cpu:x86-64-v3", &program),
             NYSJIT_COMPILE_FAILED);
-  EXPECT_NE(std::string(nysjit_last_error()).find("signal"), std::string::npos)
+  // Killed before it could have anybody say how it ends.
+  EXPECT_NE(std::string(nysjit_last_error()).find("two workers without one"), std::string::npos)
       << nysjit_last_error();
   EXPECT_EQ(program, nullptr);
   std::ofstream(mark) << "";

@@ -230,7 +230,7 @@ const Wrong wrongs[] = {
      true},
     {"dense", "seq_starts", [](Inputs &in) { in.starts = {0, 0, 0}; }, true},
     {"dense", "max_length", [](Inputs &in) { in.maxLength = 100; }, true},
-    {"dense", "cu_seqlens",
+    {"dense", "q.ndim",
      [](Inputs &in) {
        in.cuSeqlens = {};
        in.packedShape = true;

@@ -5,6 +5,8 @@ usage: examples_test.py SOURCE_DIR BUILD_DIR
 
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,6 +66,59 @@ class Examples(unittest.TestCase):
         words = " ".join(root.itertext())
         self.assertIn("Exact causal attention", words)
         self.assertIn("landmark", words)
+
+
+class Readme(unittest.TestCase):
+    """Its commands, as they stand there, where examples/, runtime/ and build/ are."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name)
+        for name in ("examples", "runtime"):
+            (self.path / name).symlink_to(SOURCE / name)
+        (self.path / "build").symlink_to(BUILD)
+
+    def blocks(self, word):
+        text = (SOURCE / "README.md").read_text()
+        blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        found = [block for block in blocks if word in block]
+        self.assertTrue(found, f"no commands with {word}")
+        return [block.replace("\\\n", " ") for block in found]
+
+    def run_lines(self, lines):
+        environment = {**os.environ, "NYSJIT_CACHE_DIR": str(self.path / "cache")}
+        done = subprocess.run(["bash", "-ec", lines], capture_output=True, text=True,
+                              env=environment, cwd=self.path)
+        self.assertEqual(done.returncode, 0, lines + done.stdout + done.stderr)
+        return done.stdout
+
+    def test_tensors_and_the_emulator(self):
+        for block in self.blocks("build/bin/nysjit run"):
+            # a GPU is not everywhere
+            lines = [line for line in block.splitlines() if "--device cuda" not in line]
+            self.assertIn("against the float64 reference", self.run_lines("\n".join(lines)))
+            self.assertTrue((self.path / "o.npy").exists())
+
+    def test_from_c(self):
+        if re.search(r"^NYSJIT_SANITIZE:\w+=.+$", (BUILD / "CMakeCache.txt").read_text(), re.M):
+            self.skipTest("skipped, the library of a sanitizer build wants a program of that build")
+        if shutil.which("cc") is None:
+            self.skipTest("skipped, no cc")
+        for block in self.blocks("-lnysjit"):
+            self.assertIn("the same to the last bit", self.run_lines(block))
+
+    def test_the_quickstart_builds_what_its_commands_need(self):
+        if shutil.which("ninja") is None or not (BUILD / "build.ninja").exists():
+            self.skipTest("skipped, not built by ninja")
+        script = (SOURCE / "examples/quickstart.sh").read_text()
+        targets = re.search(r"nysjit_build ([\w \\\n]+)\n", script).group(1).split()
+        commands = subprocess.run(["ninja", "-C", BUILD, "-t", "commands", *targets],
+                                  capture_output=True, text=True, check=True).stdout
+        made = re.findall(r" -o ((?:bin|lib)/\S+)", commands)
+        for needed in ("bin/nysjit", "bin/nysjit-compiler", "lib/libnysjit.so",
+                       "lib/libnysjit_ptx_emulator.so"):
+            self.assertTrue(any(name.startswith(needed) for name in made), needed)
 
 
 if __name__ == "__main__":

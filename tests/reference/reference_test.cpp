@@ -53,6 +53,46 @@ INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden::names()), [](c
   return s;
 });
 
+TEST(Sequences, OneThatStartsLaterIsItsRowsAlone) {
+  // Two sequences of one head, d 2: rows 3 to 7 of the first, 0 to 4 of the second.
+  constexpr int64_t rows = 8;
+  constexpr int64_t d = 2;
+  const RandomHead random(2 * rows, d);
+  TRACE_SEED(random);
+  ReferenceInput input;
+  input.spec = causalSpec();
+  input.spec.headDim = d;
+  input.spec.segmentLen = 2;
+  input.scale = 0.7;
+  input.batch = 2;
+  input.queryHeads = input.keyHeads = 1;
+  input.length = rows;
+  input.q = random.head.q.values.data();
+  input.k = random.head.k.values.data();
+  input.v = random.head.v.values.data();
+  input.starts = {3, 0};
+  input.lengths = {4, 5};
+  const Result<std::vector<double>> both = compute(input);
+  ASSERT_TRUE(both.ok()) << both.error().message;
+  for (int64_t b = 0; b < 2; ++b) {
+    const int64_t first = b * rows + input.starts[size_t(b)];
+    const int64_t length = input.lengths[size_t(b)];
+    ReferenceInput alone = input;
+    alone.batch = 1;
+    alone.length = length;
+    alone.starts = alone.lengths = {};
+    for (auto member : {&ReferenceInput::q, &ReferenceInput::k, &ReferenceInput::v})
+      alone.*member += first * d;
+    const Result<std::vector<double>> own = compute(alone);
+    ASSERT_TRUE(own.ok()) << own.error().message;
+    for (int64_t i = 0; i < rows * d; ++i) {
+      const int64_t row = i / d - input.starts[size_t(b)];
+      const bool isIts = row >= 0 && row < length;
+      EXPECT_EQ((*both)[size_t(b * rows * d + i)], isIts ? (*own)[size_t(row * d + i % d)] : 0.0);
+    }
+  }
+}
+
 TEST(Tensors, EveryFloatingInputHasItsMember) {
   for (const TensorRow &row : tensorTable())
     EXPECT_EQ(inputTensor(row.name) != nullptr,

@@ -20,6 +20,8 @@ void PrintTo(const BadCall &bad, std::ostream *stream) { *stream << bad.name; }
 
 const float notANumber = std::numeric_limits<float>::quiet_NaN();
 const float infinite = std::numeric_limits<float>::infinity();
+const float tooLarge = 3e38f;
+const float tooNegative = -2.36e38f;
 alignas(64) char workspace[4096];
 
 const BadCall badCalls[] = {
@@ -64,10 +66,27 @@ const BadCall badCalls[] = {
      [](FakeCall &c) { c.o.strides[1] = 0; }},
     {"output_row_on_row", NYSJIT_INVALID_SHAPE, "o.strides[2]",
      [](FakeCall &c) { c.o.strides[2] = 8; }},
+    {"output_batch_on_head", NYSJIT_INVALID_SHAPE,
+     "o.strides: expected an output whose elements do not overlap, found [160, 160, 16, 1]",
+     [](FakeCall &c) { c.o.strides[0] = c.o.strides[1]; }},
+    {"output_between_the_rows_of_an_input", NYSJIT_INVALID_SHAPE,
+     "o: expected an output that does not overlap q, found one that does",
+     [](FakeCall &c) {
+       c.q.strides[2] = c.o.strides[2] = 8 * fakeHeadDim; // neither is dense
+       c.q.shape[0] = c.k.shape[0] = c.v.shape[0] = c.o.shape[0] = 1;
+       c.q.shape[1] = c.k.shape[1] = c.v.shape[1] = c.o.shape[1] = 1;
+       c.q.shape[2] = c.k.shape[2] = c.v.shape[2] = c.o.shape[2] = 2;
+       c.o.tensor.data = c.q.elements.data() + fakeHeadDim - 1;
+     }},
     {"scale_nan", NYSJIT_INVALID_ARGUMENT, "scale",
      [](FakeCall &c) { c.args.scale = &notANumber; }},
     {"scale_infinite", NYSJIT_INVALID_ARGUMENT, "scale",
      [](FakeCall &c) { c.args.scale = &infinite; }},
+    {"scale_over_float32_in_base_2", NYSJIT_INVALID_ARGUMENT,
+     "scale: expected a finite number, at most 2.35e38 in size, found 3e+38",
+     [](FakeCall &c) { c.args.scale = &tooLarge; }},
+    {"scale_under_it", NYSJIT_INVALID_ARGUMENT, "scale",
+     [](FakeCall &c) { c.args.scale = &tooNegative; }},
     {"reserved_seed", NYSJIT_INVALID_ARGUMENT, "seed", [](FakeCall &c) { c.args.seed = 1; }},
     {"workspace_small", NYSJIT_INVALID_ARGUMENT, "workspace_size",
      [](FakeCall &c) { c.args.workspace = workspace, c.args.workspace_size = 64; }},
@@ -106,10 +125,20 @@ TEST_F(Border, tensors_that_the_program_does_not_have_are_refused_by_name) {
     call.args.*row.field = &call.q.tensor;
     EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_INVALID_ARGUMENT) << row.name;
     EXPECT_EQ(nysjit_last_error(), std::string(row.name) +
-                                       ": expected NULL (a program of layout exact_causal has no "
+                                       ": expected NULL (a program with layout exact_causal has no "
                                        "such argument), found a tensor");
   }
   EXPECT_EQ(refused + 4, tensorTable().size());
+}
+
+TEST_F(Border, one_that_a_key_decides_on_says_which) {
+  ASSERT_EQ(prepare(R"({"layout":"causal","head_dim":16,"landmarks":4})"), NYSJIT_OK)
+      << nysjit_last_error();
+  FakeCall call(2, 2, 10);
+  call.args.conv = &call.q.tensor;
+  EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_INVALID_ARGUMENT);
+  EXPECT_STREQ(nysjit_last_error(), "conv: expected NULL (a program with conv_kernel 0 has no such "
+                                    "argument), found a tensor");
 }
 
 TEST_F(Border, a_precondition_says_what_was_found) {

@@ -63,7 +63,7 @@ protected:
 
   ScopedSetting driver{"NYSJIT_CUDA_DRIVER", FAKE_DRIVER};
   ScopedSetting emulator{"NYSJIT_PTX_EMULATOR", FAKE_DRIVER};
-  ScopedSetting noTool{"NYSJIT_PTXAS", "/absent/ptxas"};
+  ScopedSetting noTool{"NYSJIT_PTXAS", "none"};
 };
 
 } // namespace nysjit

@@ -5,6 +5,7 @@
 // one that gets the process id, FAKE_WORKER_PTX, the PTX of a real one, and FAKE_WORKER_MODE: how
 // it misbehaves, see `misbehave`.
 #include "runtime/plan/plan.h"
+#include "runtime/worker/supervisor.h"
 #include "runtime/worker/wire.h"
 #include "tests/runtime/temporary_folder.h"
 
@@ -43,15 +44,15 @@ PlanKernel rowSum(const Expression &d) {
   return kernel;
 }
 
-Plan planFor(const nlohmann::json &request) {
+Plan planFor(const Json &request) {
   const Expression B = symbol("B");
   const Expression Hq = symbol("Hq");
   const Expression Hkv = symbol("Hkv");
   const Expression n = symbol("n");
   const Expression d(request["spec"]["head_dim"].get<int64_t>());
   Plan plan;
-  plan.layout = request["spec"]["layout"];
-  plan.target = request["target"];
+  plan.layout = request["spec"]["layout"].text();
+  plan.target = request["target"].text();
   plan.specJson = request["spec"].dump();
   const auto argument = [&](const std::string &name, const Expression &heads,
                             std::vector<std::string> dtypes) {
@@ -103,9 +104,11 @@ void appendTo(const std::string &path, const std::string &bytes) {
   close(file);
 }
 
-/// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang", "sleep-MS",
-/// "once-PATH" (killed the first time, as the file at PATH remembers). After: changes the answer
-/// ("no-blobs", "bad-plan", "bad-object", "bad-ptx", "no-ptx", "cpu-plan", "refuse", "odd-status").
+/// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang",
+/// "hang-with-child" (which hangs, too, in a session of its own), "sleep-MS", "once-PATH" (killed
+/// the first time, as the file at PATH remembers). After: changes the answer ("no-blobs",
+/// "bad-plan", "bad-object", "bad-ptx", "no-ptx", "note", "lasting-note", "cpu-plan", "refuse",
+/// "odd-status").
 void misbehave(const std::string &mode, Message &reply) {
   if (mode == "abort") {
     std::cerr << "something the compiler said\nLLVM ERROR: out of patience" << std::endl;
@@ -115,7 +118,12 @@ void misbehave(const std::string &mode, Message &reply) {
     _exit(3);
   if (mode == "garbage")
     (void)!write(socketFile, std::string(4096, 'x').data(), 4096);
-  if (mode == "hang")
+  if (mode == "hang-with-child" && fork() == 0) {
+    setsid();
+    appendTo(setting("FAKE_WORKER_PID"), std::to_string(getpid()) + "\n");
+    pause();
+  }
+  if (mode.starts_with("hang"))
     pause();
   if (mode.rfind("sleep-", 0) == 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(mode.substr(6))));
@@ -131,6 +139,10 @@ void misbehave(const std::string &mode, Message &reply) {
     reply.blobs[1] = "not a shared object";
   if (mode == "bad-ptx")
     reply.blobs[2] = "not PTX";
+  if (mode == "note" || mode == "lasting-note") {
+    reply.header["note"] = "no cubin, and why";
+    reply.header["is_note_lasting"] = mode == "lasting-note";
+  }
   if (mode == "no-ptx")
     reply.blobs[2] = "";
   if (mode == "cpu-plan") {
@@ -146,14 +158,15 @@ void misbehave(const std::string &mode, Message &reply) {
              {}};
 }
 
-void answer(const nlohmann::json &request, Message &reply) {
+void answer(const Json &request, Message &reply) {
   reply.blobs = {planToJson(planFor(request))};
   if (!request["target"].get<std::string>().starts_with("cuda:")) {
     reply.blobs.push_back(readAll(FAKE_KERNELS));
     return;
   }
-  const std::string assembler = request.value("assembler", std::string());
-  reply.header["kernels"] = {{{"name", "row_sum"}, {"assembler", assembler}}};
+  const std::string assembler =
+      request.contains("assembler") ? request["assembler"].text() : std::string();
+  reply.header["kernels"] = Json::array({{{"name", "row_sum"}, {"assembler", assembler}}});
   reply.blobs.push_back(assembler.empty() ? ""
                                           : "\x7f"
                                             "ELF, a cubin");
@@ -164,9 +177,10 @@ void answer(const nlohmann::json &request, Message &reply) {
 } // namespace
 
 int main() {
+  superviseWorker(socketFile);
   if (!setting("FAKE_WORKER_PID").empty())
     appendTo(setting("FAKE_WORKER_PID"), std::to_string(getpid()) + "\n");
-  while (true) {
+  for (bool isFirst = true; awaitRequest(socketFile, isFirst); isFirst = false) {
     Result<Message> request = receiveMessage(socketFile, -1);
     if (!request)
       return 0;
@@ -176,9 +190,9 @@ int main() {
       appendTo(setting("FAKE_WORKER_LOG"), request->header["spec"]["head_dim"].dump() + "\n");
     Message reply;
     reply.header = {{"status", "ok"},
-                    {"stages_ms", {{"fake", 1.5}}},
-                    {"config", request->header["config"]},
-                    {"kernels", nlohmann::json::array()}};
+                    {"stages_ms", Json{{"fake", 1.5}}},
+                    {"config", std::as_const(request->header)["config"]},
+                    {"kernels", Json::array()}};
     if (request->header.contains("emit"))
       reply.blobs = {"stage " + request->header["emit"].get<std::string>() +
                      (request->blobs.empty() ? "" : " from " + request->blobs[0])};

@@ -68,7 +68,30 @@ TEST_F(AssemblerPlaces, a_virtual_environments_python_is_a_link_out_of_it) {
 TEST_F(AssemblerPlaces, the_one_that_is_named_is_the_only_one) {
   executable("bin/ptxas");
   setenv("NYSJIT_PTXAS", "/absent/ptxas", 1);
-  EXPECT_NE(found().find("no ptxas at /absent/ptxas"), std::string::npos) << found();
+  for (const ErrorKind kind : {findPtxas().error().kind, findAssemblers().error().kind})
+    EXPECT_EQ(kind, ErrorKind::InvalidArgument);
+  EXPECT_EQ(found(), "NYSJIT_PTXAS: expected the path of a ptxas that can be executed, or none, "
+                     "found \"/absent/ptxas\", No such file or directory");
+  setenv("NYSJIT_PTXAS", (folder / "bin").c_str(), 1);
+  EXPECT_TRUE(found().ends_with("a folder")) << found();
+  setenv("NYSJIT_PTXAS", "none", 1);
+  EXPECT_EQ(findAssemblers()->size(), 0u);
+  EXPECT_EQ(found(), "ptxas: expected a ptxas, found none, as NYSJIT_PTXAS says");
+  setenv("NYSJIT_PTXAS", "", 1); // as if it were not set
+  EXPECT_EQ(found(), folder / "bin/ptxas");
+}
+
+TEST_F(AssemblerPlaces, all_are_found_in_order_each_once) {
+  const std::string cuda = executable("cuda/bin/ptxas");
+  const std::string second = executable("bin2/ptxas");
+  std::filesystem::create_directories(folder / "bin");
+  std::filesystem::create_symlink(cuda, folder / "bin/ptxas");
+  setenv("CUDA_HOME", (folder / "cuda").c_str(), 1);
+  setenv("PATH", ((folder / "bin") + ":" + (folder / "bin2")).c_str(), 1);
+  const Result<std::vector<std::string>> all = findAssemblers();
+  ASSERT_GE(all->size(), 2u); // the system's python may have one, too
+  EXPECT_EQ((*all)[0], cuda);
+  EXPECT_EQ((*all)[1], second);
 }
 
 TEST_F(AssemblerPlaces, none_is_unavailable_with_the_places) {

@@ -67,6 +67,35 @@ TEST(JsonText, InvalidUtf8IsAnErrorWithAPrintableMessage) {
   }
 }
 
+TEST(JsonText, ANulByteEndsNoText) {
+  const std::string valid = headDim("64");
+  ASSERT_TRUE(parseKernelSpec(valid).ok());
+  for (size_t at = 0; at <= valid.size(); ++at) {
+    std::string text = valid;
+    text.insert(at, 1, '\0');
+    const Error error = failure(text + (at == valid.size() ? "what follows" : ""));
+    EXPECT_EQ(error.kind, ErrorKind::InvalidJson) << at;
+    EXPECT_EQ(error.found, "a NUL byte after " + std::to_string(at) + " bytes");
+  }
+  EXPECT_EQ(failure(R"({"layout":"exact_causal\u0000","head_dim":64})").where, "layout");
+}
+
+TEST(JsonText, AByteOrderMarkIsNoPartOfTheText) {
+  EXPECT_TRUE(parseKernelSpec("\xef\xbb\xbf" + headDim("64")).ok());
+  EXPECT_EQ(failure(headDim("64") + "\xef\xbb\xbf").kind, ErrorKind::InvalidJson);
+}
+
+TEST(JsonText, AnIntegerIsWrittenAsOne) {
+  for (const char *value : {"64.0", "6.4e1", "1e2", "-0.0", "\"64\"", "true"}) {
+    EXPECT_EQ(failure(headDim(value)).kind, ErrorKind::InvalidKey) << value;
+    EXPECT_EQ(failure(headDim(value)).where, "head_dim") << value;
+  }
+  const Result<KernelSpec> zero =
+      parseKernelSpec(R"({"layout":"causal","head_dim":64,"landmarks":4,"window":-0})");
+  ASSERT_TRUE(zero.ok()) << zero.error().message;
+  EXPECT_EQ(zero->window, 0);
+}
+
 TEST(JsonText, LongNamesAndValuesAreCutInMessages) {
   std::string longText(100000, 'x');
   EXPECT_LT(failure("{\"" + longText + "\":1}").message.size(), 500u);

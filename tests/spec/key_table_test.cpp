@@ -1,9 +1,9 @@
 // Every row of the contract's key table, violated in each way. The rows below are written from the
 // contract by hand, not taken from the implementation's table.
 #include "runtime/spec/spec.h"
+#include "tests/spec/own_json.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 using nlohmann::json;
 using namespace nysjit;
@@ -73,7 +73,7 @@ bool uses(const Row &row, const std::string &layout) {
 }
 
 void expectKeyError(const json &spec, const std::string &key, const std::string &expected = "") {
-  Result<KernelSpec> parsed = parseKernelSpec(spec);
+  Result<KernelSpec> parsed = parseKernelSpec(ownJson(spec));
   ASSERT_FALSE(parsed.ok()) << spec;
   const Error &error = parsed.error();
   EXPECT_EQ(error.kind, ErrorKind::InvalidKey) << spec;
@@ -84,7 +84,7 @@ void expectKeyError(const json &spec, const std::string &key, const std::string 
 }
 
 void expectAccepted(const json &spec) {
-  Result<KernelSpec> parsed = parseKernelSpec(spec);
+  Result<KernelSpec> parsed = parseKernelSpec(ownJson(spec));
   EXPECT_TRUE(parsed.ok()) << spec << parsed.error().message;
 }
 
@@ -202,7 +202,7 @@ TEST(KeyTable, SchemaIsOneOrAbsent) {
 }
 
 TEST(KeyTable, FoundShowsTheValue) {
-  Result<KernelSpec> parsed = parseKernelSpec(with(minimal("causal"), "head_dim", 64.0));
+  Result<KernelSpec> parsed = parseKernelSpec(ownJson(with(minimal("causal"), "head_dim", 64.0)));
   ASSERT_FALSE(parsed.ok());
   EXPECT_EQ(parsed.error().message,
             "head_dim: expected an integer, 16 to 256, multiple of 8, found 64.0");

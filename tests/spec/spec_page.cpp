@@ -24,8 +24,7 @@ std::string join(const std::vector<std::string> &parts) {
 }
 
 std::string number(double value) {
-  return value == std::floor(value) ? std::to_string(std::llround(value))
-                                    : nlohmann::json(value).dump();
+  return value == std::floor(value) ? std::to_string(std::llround(value)) : Json(value).dump();
 }
 
 std::string range(double minimum, double maximum) {
@@ -67,7 +66,7 @@ std::string defaultText(const KeyRow &row) {
     return "needed";
   if (row.absent)
     return row.absent;
-  const nlohmann::json value = row.get(KernelSpec());
+  const Json value = row.get(KernelSpec());
   return code(row.type == ValueType::Choice ? row.choices[value.get<size_t>()]
                                             : number(value.get<double>()));
 }

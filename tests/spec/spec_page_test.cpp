@@ -50,7 +50,8 @@ TEST(SpecPage, ARowSaysWhatItsKeyTakes) {
         "| `k` | [B, Hkv, n, d], packed [total, Hkv, d] | `dtype` | input | all | `--k` | ",
         "| `conv` | [Hq, c] | `dtype` | input | all but `exact_causal`; if conv_kernel is not 0 | "
         "`--conv` | ",
-        "| `seq_starts` | [B] | int32 | input, optional | all | – | "})
+        "| `seq_starts` | [B] | int32 | input, optional | all | `--seq-starts` | ",
+        "| `row_log_sum_exp` | – | float32 | saved, optional | none yet | – | "})
     EXPECT_NE(page.find(row), std::string::npos) << row;
 }
 

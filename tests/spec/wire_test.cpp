@@ -1,5 +1,6 @@
 // Frames over a socket pair: what is sent arrives, and a damaged or silent peer is an error.
 #include "runtime/worker/wire.h"
+#include "tests/spec/own_json.h"
 
 #include <csignal>
 #include <gtest/gtest.h>
@@ -143,7 +144,7 @@ TEST(WireError, GoesBothWays) {
 TEST(WireError, ForeignJsonIsStillAnError) {
   for (const char *text :
        {"null", "{}", "[]", R"({"kind":7,"message":[]})", R"({"kind":"nonsense"})"}) {
-    Error error = errorFromJson(nlohmann::json::parse(text));
+    Error error = errorFromJson(ownJson(nlohmann::json::parse(text)));
     EXPECT_EQ(error.kind, ErrorKind::CompileFailed);
     EXPECT_FALSE(error.message.empty());
   }

@@ -1,0 +1,199 @@
+// Limits and sandboxes: a status each, never a signal, and the system's own word for what is
+// lacking. Cold, with a compile, and warm, from the cache.
+#include "tests/runtime/fake_program.h"
+#include "tests/runtime/sandbox.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <thread>
+
+namespace nysjit {
+namespace {
+
+class Limits : public FakeRuntime {
+protected:
+  void SetUp() override {}
+
+  /// Prepares and runs under what `confine` sets up. "" or the error's message; what is no status
+  /// of its kind says so.
+  std::string under(const std::function<bool()> &confine, bool isWarm) {
+    std::filesystem::remove_all(folder / "cache");
+    if (isWarm)
+      EXPECT_EQ(inProcess([&] { return attempt(); }), "");
+    return inProcess([&]() -> std::string { return confine() ? attempt() : "not here"; });
+  }
+  std::string attempt() {
+    createContext(FAKE_WORKER, 1);
+    FakeCall call(2, 2, 9);
+    nysjit_status status = prepare();
+    if (status == NYSJIT_OK)
+      status = nysjit_run(program, &call.args, nullptr);
+    if (status == NYSJIT_OK)
+      return call.isRight(0.25f) ? "" : "wrong values";
+    const bool isKnown =
+        status == NYSJIT_IO || status == NYSJIT_UNAVAILABLE || status == NYSJIT_COMPILE_FAILED;
+    return std::string(isKnown ? "" : "wrong status: ") + nysjit_last_error();
+  }
+  static bool limit(int resource, rlim_t most) {
+    const rlimit limits = {most, most};
+    return setrlimit(static_cast<__rlimit_resource>(resource), &limits) == 0;
+  }
+  static bool isOneOf(const std::string &text, std::initializer_list<const char *> words) {
+    for (const char *word : words)
+      if (*word ? text.find(word) != std::string::npos : text.empty())
+        return text.find("signal") == std::string::npos && text.find("wrong") == std::string::npos;
+    return false;
+  }
+};
+
+TEST_F(Limits, the_size_of_files) {
+  for (const rlim_t bytes : {0, 100, 512, 1024, 4096, 16384, 65536}) {
+    const auto confine = [&] { return limit(RLIMIT_FSIZE, bytes); };
+    for (const bool isWarm : {true, false}) {
+      const std::string said = under(confine, isWarm);
+      EXPECT_TRUE(isOneOf(said, {"", "File too large"})) << bytes << ": " << said;
+    }
+  }
+}
+
+TEST_F(Limits, a_pending_or_handled_SIGXFSZ_stays_the_hosts) {
+  static volatile sig_atomic_t came;
+  const std::string said = under(
+      [] {
+        signal(SIGXFSZ, [](int) { came = 1; });
+        return limit(RLIMIT_FSIZE, 100);
+      },
+      true);
+  EXPECT_TRUE(isOneOf(said, {"File too large"})) << said;
+  EXPECT_EQ(inProcess([&]() -> std::string {
+              signal(SIGXFSZ, [](int) { came = 1; });
+              limit(RLIMIT_FSIZE, 100);
+              (void)attempt();
+              return came ? "the host's handler was called" : "";
+            }),
+            "");
+}
+
+TEST_F(Limits, the_number_of_open_files) {
+  for (const bool isWarm : {true, false})
+    for (rlim_t files = 3; files < 24; ++files) {
+      const std::string said = under(
+          [&] {
+            for (int file = 3; file < 199; ++file)
+              close(file);
+            return limit(RLIMIT_NOFILE, files);
+          },
+          isWarm);
+      // The loader says it in its own words.
+      EXPECT_TRUE(isOneOf(said, {"", "Too many open files", "Invalid argument"}))
+          << files << ": " << said;
+    }
+}
+
+TEST_F(Limits, the_number_of_processes_and_threads) {
+  const std::string said = under(
+      [] {
+        // Root is not held to it.
+        return (getuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0)) &&
+               limit(RLIMIT_NPROC, 1);
+      },
+      false);
+  EXPECT_TRUE(
+      isOneOf(said, {"", "Resource temporarily unavailable", "not here", "Permission denied"}))
+      << said;
+}
+
+TEST_F(Limits, address_space_and_data) {
+#ifdef NYSJIT_SANITIZED
+  GTEST_SKIP() << "a sanitizer's shadow takes more";
+#endif
+  for (const int resource : {RLIMIT_AS, RLIMIT_DATA})
+    for (const bool isWarm : {true, false})
+      for (rlim_t bytes = 4 << 20; bytes <= rlim_t(256) << 20; bytes *= 2) {
+        const std::string said = under([&] { return limit(resource, bytes); }, isWarm);
+        EXPECT_TRUE(isOneOf(said, {"", "memory", "emory", "worker"})) << bytes << ": " << said;
+      }
+}
+
+TEST_F(Limits, stack_locked_memory_and_core_files) {
+  for (const int resource : {RLIMIT_STACK, RLIMIT_MEMLOCK, RLIMIT_CORE})
+    for (const bool isWarm : {true, false})
+      EXPECT_EQ(
+          under([&] { return limit(resource, resource == RLIMIT_STACK ? 256 << 10 : 0); }, isWarm),
+          "")
+          << resource;
+}
+
+TEST_F(Limits, system_calls_that_are_not_there) {
+  for (const int failure : {ENOSYS, EPERM})
+    for (const bool isWarm : {true, false}) {
+      const std::string said = under(
+          [&] {
+            return refuse(
+                {SYS_memfd_create, SYS_pidfd_open, SYS_pidfd_send_signal, SYS_close_range},
+                failure);
+          },
+          isWarm);
+      if (said == "not here")
+        GTEST_SKIP() << "no seccomp";
+      EXPECT_EQ(said, "") << std::strerror(failure);
+    }
+}
+
+TEST_F(Limits, a_worker_without_memfd_still_has_last_words) {
+  const ScopedSetting mode("FAKE_WORKER_MODE", "abort");
+  const std::string said = under([] { return refuse({SYS_memfd_create}, ENOSYS); }, false);
+  if (said == "not here")
+    GTEST_SKIP() << "no seccomp";
+  EXPECT_NE(said.find("signal 6"), std::string::npos) << said;
+  EXPECT_NE(said.find("out of patience"), std::string::npos) << said;
+}
+
+TEST_F(Limits, no_proc) {
+  for (const bool isWarm : {true, false}) {
+    const std::string said = under(
+        [] {
+          return unshare(CLONE_NEWNS | (getuid() == 0 ? 0 : CLONE_NEWUSER)) == 0 &&
+                 mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                 mount("none", "/proc", "tmpfs", 0, nullptr) == 0;
+        },
+        isWarm);
+    if (said == "not here")
+      GTEST_SKIP() << "no mounts of its own";
+    EXPECT_EQ(said, "");
+  }
+}
+
+TEST_F(Limits, nowhere_to_run_from_but_the_cache) {
+  for (const bool isWarm : {true, false}) {
+    const std::string said = under(
+        [&] {
+          if (unshare(CLONE_NEWNS) != 0 || !refuse({SYS_memfd_create}, EPERM) ||
+              mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+            return false;
+          const std::string kept = folder / "kept";
+          if (mkdir(kept.c_str(), 0700) != 0 && errno != EEXIST)
+            return false;
+          const int root = open(kept.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+          for (const char *place : {"/var/tmp", "/dev/shm", "/tmp"})
+            if (mount("none", place, "tmpfs", MS_NOEXEC, nullptr) != 0)
+              return false;
+          return root >= 0;
+        },
+        false);
+    if (said == "not here")
+      GTEST_SKIP() << "no mounts of its own";
+    // The cache was in /tmp, which is another now: a cache there cannot be run from either.
+    EXPECT_TRUE(isOneOf(said, {"Operation not permitted"})) << said << isWarm;
+  }
+}
+
+TEST_F(Limits, no_place_for_temporary_files) {
+  const ScopedSetting place("TMPDIR", "/nowhere/at/all");
+  EXPECT_EQ(under([] { return true; }, false), "");
+}
+
+} // namespace
+} // namespace nysjit
