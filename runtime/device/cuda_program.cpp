@@ -103,18 +103,20 @@ Result<const CudaProgram::Loaded *> CudaProgram::loadedIn(CUcontext context) con
   if (const Loaded *last = recent.load(std::memory_order_acquire); last && last->context == context)
     return last;
   const std::lock_guard lock(mutex);
-  std::unique_ptr<const Loaded> &known = contexts[context];
-  if (!known) {
+  auto known = contexts.find(context);
+  if (known == contexts.end()) {
     auto loaded = std::make_unique<Loaded>();
     loaded->context = context;
-    if (Status status = loadModule(*loaded); !status) {
-      contexts.erase(context);
-      return status.takeError();
+    NYSJIT_RETURN_IF_ERROR(loadModule(*loaded));
+    try {
+      known = contexts.emplace(context, std::move(loaded)).first;
+    } catch (...) { // no memory
+      (void)device->driver().api().cuModuleUnload(loaded->module);
+      throw;
     }
-    known = std::move(loaded);
   }
-  recent.store(known.get(), std::memory_order_release);
-  return known.get();
+  recent.store(known->second.get(), std::memory_order_release);
+  return known->second.get();
 }
 
 Status CudaProgram::loadModule(Loaded &loaded) const {
@@ -134,10 +136,16 @@ Status CudaProgram::loadModule(Loaded &loaded) const {
   }
   if (isRefused)
     NYSJIT_RETURN_IF_ERROR(loadImage(ptx, loaded.module, isRefused));
-  Status status = findFunctions(loaded);
-  if (!status)
-    (void)device->driver().api().cuModuleUnload(loaded.module);
-  return status;
+  const auto unload = [&] { (void)device->driver().api().cuModuleUnload(loaded.module); };
+  try {
+    Status status = findFunctions(loaded);
+    if (!status)
+      unload();
+    return status;
+  } catch (...) { // no memory
+    unload();
+    throw;
+  }
 }
 
 Status CudaProgram::loadImage(const std::string &image, CUmodule &module, bool &isRefused) const {

@@ -31,12 +31,12 @@ StreamWorkspaces::Block &StreamWorkspaces::blockOf(CUcontext context, CUstream s
   const bool isPerThread = reinterpret_cast<uintptr_t>(stream) == 2; // CU_STREAM_PER_THREAD
   // NULL and CU_STREAM_LEGACY are one stream
   const bool isLegacy = reinterpret_cast<uintptr_t>(stream) <= 1;
+  const Place place(context, isLegacy ? nullptr : stream, isPerThread ? threadMark() : 0);
   const std::lock_guard lock(mutex);
-  std::unique_ptr<Block> &block =
-      blocks[{context, isLegacy ? nullptr : stream, isPerThread ? threadMark() : 0}];
-  if (!block)
-    block = std::make_unique<Block>();
-  return *block;
+  auto found = blocks.find(place);
+  if (found == blocks.end())
+    found = blocks.emplace(place, std::make_unique<Block>()).first;
+  return *found->second;
 }
 
 Status StreamWorkspaces::grow(Block &block, const CudaDriver &driver, CUstream stream,
