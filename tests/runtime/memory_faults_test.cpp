@@ -208,7 +208,7 @@ TEST_P(MemoryFaults, workspace_size) {
 
 TEST_P(MemoryFaults, run_in_a_new_thread) {
   FakeCall call(2, 2, 9);
-  failEach([&] {
+  const auto inNewThread = [&] {
     nysjit_status status = NYSJIT_OK;
     const int64_t number = left.exchange(INT64_MAX);
     std::thread thread([&] {
@@ -222,9 +222,15 @@ TEST_P(MemoryFaults, run_in_a_new_thread) {
     });
     thread.join();
     return status == NYSJIT_OK || hasFailed ? NYSJIT_OK : status;
-  });
-  ASSERT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK) << nysjit_last_error();
-  EXPECT_TRUE(call.isRight(0.25f));
+  };
+  for (const uint32_t threads : {1, 2}) {
+    createContext(FAKE_WORKER, threads);
+    ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();
+    areBlocksCounted = threads == 1; // the pool's threads keep their scratch
+    failEach(inNewThread);
+    ASSERT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_OK) << nysjit_last_error();
+    EXPECT_TRUE(call.isRight(0.25f));
+  }
 }
 
 TEST_P(MemoryFaults, a_wrong_tensor) {
