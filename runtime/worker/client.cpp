@@ -65,8 +65,9 @@ WorkerClient::Attempt WorkerClient::attempt(const Message &message, const Progre
     if (!started)
       return {std::nullopt, started.takeError(), ""};
     process = std::move(*started);
+  } else {
+    process->clearWords(); // of the request before; a new one may have had its say already
   }
-  process->clearWords();
   const Clock::time_point start = Clock::now();
   Status sent = sendMessage(process->socket(), message, timeout);
   Result<Message> reply = sent ? receiveMessage(process->socket(), timeout, &progress)

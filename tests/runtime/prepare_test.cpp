@@ -191,6 +191,16 @@ TEST_F(Prepare, a_worker_that_aborts_twice_is_an_error_with_its_last_words) {
   EXPECT_EQ(compiles(), 2u);
 }
 
+TEST_F(Prepare, a_worker_that_dies_at_once_keeps_its_last_words) {
+  writeAll(folder / "compiler", "#!/bin/sh\necho I never began >&2\nexit 1\n");
+  chmod((folder / "compiler").c_str(), 0700);
+  for (int i = 0; i < 30; ++i) { // whoever is first, it or its request
+    createContext(folder / "compiler", 1);
+    EXPECT_EQ(prepare(), NYSJIT_COMPILE_FAILED);
+    ASSERT_NE(message().find("I never began"), std::string::npos) << message();
+  }
+}
+
 TEST_F(Prepare, a_worker_that_exits_is_an_error_with_its_status) {
   EXPECT_EQ(failWith("exit"), NYSJIT_COMPILE_FAILED);
   EXPECT_NE(message().find("exited with status 3"), std::string::npos) << message();
