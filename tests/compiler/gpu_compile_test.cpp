@@ -359,14 +359,14 @@ TEST(GpuCompile, ASampleAssembles) {
     request.assemblers.paths = {*ptxas};
     const CompileOutput output = compiled(request);
     EXPECT_EQ(output.kernels.size(), output.plan.kernels.size());
-    for (const nlohmann::json &kernel : output.kernels) {
-      EXPECT_GT(kernel["registers"], 0) << kernel;
+    for (const Json &kernel : output.kernels.elements()) {
+      EXPECT_GT(kernel["registers"].get<int>(), 0) << kernel.dump();
       if (spec.headDim <= 128) {
         // float32's landmark_past at 128 keeps a number or two of what comes after its loops.
         const bool isFree =
             (spec.layout == "causal" && !(spec.segmentLen && spec.headDim == 128)) ||
             spec.layout == "exact_causal";
-        EXPECT_LE(kernel["spill_bytes"], isFree ? 0 : 32) << kernel;
+        EXPECT_LE(kernel["spill_bytes"].get<int>(), isFree ? 0 : 32) << kernel.dump();
       }
     }
   }
