@@ -102,12 +102,12 @@ void Segment::storeMeans() {
     if (needsMeanKey)
       meanKey = meanKey + columnSum(k.load(key, t0, block));
   });
-  const Tile share = 1.0 / k.number(length);
-  meanQuery = meanQuery * share;
+  const Tile positions = k.number(length);
+  meanQuery = quotient(meanQuery, positions);
   if (!landmarks.query.name.empty())
     store(meanQuery, landmarks.query);
   if (needsMeanKey)
-    store(meanKey * share, isTangent() ? landmarks.meanKey : landmarks.key);
+    store(quotient(meanKey, positions), isTangent() ? landmarks.meanKey : landmarks.key);
 }
 
 /// khat = sum w k, pool = sum w v, and e^c, c = ln z - sum w (x - max x) with z = sum e^{x - max x}
@@ -123,7 +123,7 @@ void Segment::storeTangent() {
     softmax.add(logits, isThere, keys, needsPool ? values : std::function<Tile()>());
   });
   if (isTangent())
-    store(softmax.weightedKey / softmax.mass, landmarks.key);
+    store(quotient(softmax.weightedKey, softmax.mass), landmarks.key);
   if (kind != Landmarks::Weight::Plain) {
     // e^c = z e^{-sum w (x - max x)}: at most the number of positions, also where their keys are
     // not finite, which rows that may not see them must not notice

@@ -3,6 +3,12 @@
 
 namespace nysjit {
 
+Tile quotient(const Tile &a, const Tile &b) {
+  const Tile share = 1.0 / b;
+  const Tile first = a * share;
+  return first + (a - first * b) * share;
+}
+
 Tile logitScale(Kernel &k) { return k.scale() * log2OfE; }
 
 //===- OnlineSoftmax --------------------------------------------------------------------------===//

@@ -13,6 +13,10 @@ constexpr double negativeInfinity = -__builtin_inf();
 /// A running maximum before its first logit: finite, so that 2^(x - maximum) is never NaN.
 constexpr double lowestMaximum = -1e38;
 
+/// a / b, corrected once: exact on every device where a is a multiple of b. Equal numbers have
+/// themselves as their mean: a unit in the last place of a score of 1e7 is a factor e^1.
+Tile quotient(const Tile &a, const Tile &b);
+
 /// tau log2(e), which turns q.k into a base-2 logit.
 Tile logitScale(Kernel &k);
 

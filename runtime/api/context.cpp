@@ -235,8 +235,7 @@ void RuntimeContext::keep(const ProgramKey &key, const CacheEntry &entry, const 
   }
   ProgramMaker made = compiler;
   Result<Ptxas> assembler = ptxas();
-  made.assembler =
-      target.isCuda() && assembler ? assembler->identity : disk.lastMaker().assembler;
+  made.assembler = target.isCuda() && assembler ? assembler->identity : disk.lastMaker().assembler;
   disk.rememberMaker(made);
 }
 
@@ -321,15 +320,18 @@ Result<PreparedProgram> RuntimeContext::find(const ProgramRequest &request) {
 
   // One of all processes goes on, the others find its entry when it is done, which may be before
   // their turn. One that takes longer than a compile may is not waited for.
-  Status isWanted;
-  const auto lookAgain = [&] {
+  const auto isMissing = [&] {
     state = findIn(sources.back(), *key, request, *preparation, note);
-    isWanted = progress.go("wait");
-    return state != EntryState::Whole && isWanted.ok();
+    return state != EntryState::Whole;
+  };
+  Status wanted;
+  const auto lookAgain = [&] {
+    wanted = progress.go("wait");
+    return wanted.ok() && isMissing();
   };
   const std::unique_ptr<FileLock> fileLock = disk.lock(key->hash, *timeout, lookAgain);
-  NYSJIT_RETURN_IF_ERROR(isWanted);
-  if (preparation->program || (fileLock && !lookAgain()))
+  NYSJIT_RETURN_IF_ERROR(wanted);
+  if (preparation->program || (fileLock && !isMissing()))
     return found(CacheState::Disk);
   disk.countMiss(state);
   Result<PreparedProgram> prepared = compile(*key, request, *limits, progress);

@@ -129,7 +129,7 @@ size_t hierarchyCpus(const std::string &root, bool isVersion2) {
 } // namespace
 
 size_t affinityCpus() noexcept {
-  cpu_set_t sets[256]; // as many CPUs as Linux can have: it refuses a set that lacks room for some
+  cpu_set_t sets[16]; // 16384 CPUs; Linux has 8192 at most and refuses a set that lacks room
   if (sched_getaffinity(0, sizeof sets, sets) == 0 && CPU_COUNT_S(sizeof sets, sets) > 0)
     return static_cast<size_t>(CPU_COUNT_S(sizeof sets, sets));
   const long online = sysconf(_SC_NPROCESSORS_ONLN);

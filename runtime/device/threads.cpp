@@ -65,8 +65,8 @@ struct ThreadTeam::HostLaunch {
 void ThreadTeam::runHostTask(void *context, size_t index) {
   const HostLaunch &launch = *static_cast<const HostLaunch *>(context);
   const RunFloatEnvironment environment;
-  if (void *scratch = launch.given.first ? launch.given.of(index)
-                                         : threadScratch(launch.scratchBytes))
+  if (void *scratch =
+          launch.given.first ? launch.given.of(index) : threadScratch(launch.scratchBytes))
     launch.share(launch.context, scratch);
 }
 

@@ -41,6 +41,9 @@ struct Trial {
   bool isLazy;
   uint64_t seed;
   Form form = Single;
+  /// A value that is NaN. Position -1: all are finite.
+  int64_t nanPosition = -1;
+  int64_t nanElement = 0;
 };
 
 /// The workspace between two kernels, and what of it was written, from and to.

@@ -172,16 +172,16 @@ TEST_P(Limits, WorkspaceIsOfTheLandmarksAlone) {
   const Row rows[] = {{R"({"layout": "exact_causal", "head_dim": 32})", 0, 0},
                       {R"({"layout": "causal", "head_dim": 32, )"
                        R"("landmarks": 64})",
-                       m * (3 * d + 2), 5},
+                       m * (3 * d + 3), 6},
                       {R"({"layout": "causal", "head_dim": 32, "landmarks": 64, )"
                        R"("landmark_value": "streaming"})",
                        m * (2 * d + 1), 3},
                       {R"({"layout": "segment_causal", "head_dim": 32, )"
                        R"("landmarks": 64})",
-                       m * (3 * d + 1), 4},
+                       m * (3 * d + 2), 5},
                       {R"({"layout": "bidirectional", "head_dim": 32, )"
                        R"("landmarks": 64})",
-                       5 * m * m + m * (4 * d + 1), 6}};
+                       5 * m * m + m * (4 * d + 2), 7}};
   for (const auto &[spec, floats, buffers] : rows) {
     Device::Program program = device.prepare(spec);
     const int64_t split = splitOf(program.get());

@@ -301,6 +301,32 @@ bool isBetweenEvenTurns(const PtxText &ptx, const Mutation &mutation, const Prog
          hasProductsBefore(ptx, mutation.line, kernel) && !isInLoop(ptx, mutation.line);
 }
 
+/// The exponent of a number and the step that carries what is not finite into the sign (WordBits of
+/// skip_zeros.cpp), or such sums with each other's bits; 0 before the first.
+bool isSumOfMarks(const PtxText &ptx, size_t line, const std::string &name, int deepest = 8) {
+  const std::vector<size_t> &writers = ptx.writers(line, name);
+  return deepest > 0 && !writers.empty() && std::ranges::all_of(writers, [&](size_t at) {
+           const PtxInstruction &i = *ptx.instruction(at);
+           if (i.is("mov.b32"))
+             return i.operands[1] == "0";
+           if (i.is("add.s32") && i.operands[2] == "8388608") {
+             const std::vector<size_t> &from = ptx.writers(at, i.operands[1]);
+             const PtxInstruction *bits = from.size() == 1 ? ptx.instruction(from[0]) : nullptr;
+             return bits && bits->is("and.b32") &&
+                    (bits->operands[2] == "2147483647" || bits->operands[2] == "2139095040");
+           }
+           return i.is("or.b32") && (isSumOfMarks(ptx, at, i.operands[1], deepest - 1) ||
+                                     isSumOfMarks(ptx, at, i.operands[2], deepest - 1));
+         });
+}
+
+/// Such a sum is never 0, so < 0 is <= 0.
+bool isOfMarks(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
+  const PtxInstruction *i = ptx.instruction(mutation.line);
+  return mutation.kind == "bound off by one" && i->is("setp.lt.s32") && i->operands[2] == "0" &&
+         isSumOfMarks(ptx, mutation.line, i->operands[1]);
+}
+
 struct Rule {
   Equivalence equivalence;
   bool (*holds)(const PtxText &, const Mutation &, const ProgramFacts &);
@@ -310,6 +336,9 @@ constexpr Rule rules[] = {
     {{"the parameter is on the other side of the constant, or was tried where it is not",
       /*isAnywhere=*/false},
      differsOnlyWhereTried},
+    {{"a number's exponent and the step are never 0 together, and each thread has a number",
+      /*isAnywhere=*/false},
+     isOfMarks},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
     {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"},

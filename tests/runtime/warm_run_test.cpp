@@ -24,7 +24,10 @@ std::atomic<size_t> endRefused{SIZE_MAX};   // to before this one fail
 /// Counts one; false if it is to fail.
 bool isGranted() {
   const size_t number = allocations++;
-  return number < firstRefused || number >= endRefused;
+  const bool isGranted = number < firstRefused || number >= endRefused;
+  if (!isGranted)
+    errno = ENOMEM; // pthread_create insists on it
+  return isGranted;
 }
 } // namespace
 
