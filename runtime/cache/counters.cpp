@@ -2,6 +2,7 @@
 // disk can stop:
 //   hits                          12
 #include "runtime/cache/counters.h"
+#include "runtime/base/quiet_write.h"
 #include "runtime/cache/publish.h"
 #include "runtime/cache/trust.h"
 
@@ -100,8 +101,7 @@ bool changeCounters(const OpenFolder &folder, const std::function<void(CacheCoun
     CacheCounters counters = fromText(text).value_or(CacheCounters());
     change(counters);
     text = toText(counters);
-    const NoSizeSignal quiet;
-    isDone = pwrite(file, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+    isDone = lseek(file, 0, SEEK_SET) == 0 && writeQuietly(file, text);
     (void)flock(file, LOCK_UN); // a forked child may hold a copy of the open file
   }
   return opened.closeNow() == 0 && isDone;

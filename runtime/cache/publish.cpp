@@ -1,13 +1,12 @@
 // Each step's error is the whole's: on a network file system a full disk may be told by fsync or
 // by close, not by write.
 #include "runtime/cache/publish.h"
+#include "runtime/base/quiet_write.h"
 
 #include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <ctime>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -59,43 +58,6 @@ int renameOver(const OpenFolder &folder, const std::string &aside, const std::st
 
 } // namespace
 
-NoSizeSignal::NoSizeSignal() {
-  sigset_t size;
-  sigset_t before;
-  sigset_t pending;
-  sigemptyset(&size);
-  sigaddset(&size, SIGXFSZ);
-  isBlockedHere =
-      pthread_sigmask(SIG_BLOCK, &size, &before) == 0 && sigismember(&before, SIGXFSZ) == 0;
-  wasPending = sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1;
-}
-
-NoSizeSignal::~NoSizeSignal() {
-  sigset_t size;
-  sigset_t pending;
-  sigemptyset(&size);
-  sigaddset(&size, SIGXFSZ);
-  if (!wasPending && sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1) {
-    const timespec now = {};
-    (void)sigtimedwait(&size, nullptr, &now);
-  }
-  if (isBlockedHere)
-    pthread_sigmask(SIG_UNBLOCK, &size, nullptr);
-}
-
-int writeWhole(int file, std::string_view bytes) {
-  const NoSizeSignal quiet;
-  while (!bytes.empty()) {
-    const ssize_t count = write(file, bytes.data(), bytes.size());
-    if (count < 0 && errno != EINTR)
-      return errno;
-    if (count == 0)
-      return ENOSPC;
-    bytes.remove_prefix(count > 0 ? static_cast<size_t>(count) : 0);
-  }
-  return 0;
-}
-
 int publishFile(const OpenFolder &folder, const std::string &name, std::string_view bytes) {
   const int at = folder.descriptor();
   std::string aside;
@@ -108,7 +70,7 @@ int publishFile(const OpenFolder &folder, const std::string &name, std::string_v
   }
   Descriptor file(opened);
   (void)flock(opened, LOCK_EX | LOCK_NB); // tells `nysjit cache gc` that its writer is alive
-  int error = writeWhole(opened, bytes);
+  int error = writeQuietly(opened, bytes) ? 0 : errno;
   if (error == 0)
     error = flushFile(opened);
   if (const int closed = file.closeNow(); error == 0)

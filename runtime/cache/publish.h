@@ -15,20 +15,4 @@ inline constexpr const char *asideSuffix = ".tmp";
 /// comes, whatever the limit on a file's size (RLIMIT_FSIZE).
 int publishFile(const OpenFolder &folder, const std::string &name, std::string_view bytes);
 
-/// While it lives, a write past the limit on a file's size is EFBIG in this thread and no signal.
-class NoSizeSignal {
-public:
-  NoSizeSignal();
-  ~NoSizeSignal();
-  NoSizeSignal(const NoSizeSignal &) = delete;
-  NoSizeSignal &operator=(const NoSizeSignal &) = delete;
-
-private:
-  bool isBlockedHere = false; // else it was blocked before
-  bool wasPending = false;
-};
-
-/// write(), all of it. 0 or the number of the error.
-int writeWhole(int file, std::string_view bytes);
-
 } // namespace nysjit
