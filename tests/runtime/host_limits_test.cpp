@@ -3,11 +3,13 @@
 #include "tests/runtime/fake_program.h"
 #include "tests/runtime/sandbox.h"
 
+#include <atomic>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <thread>
+#include <utility>
 
 namespace nysjit {
 namespace {
@@ -115,6 +117,47 @@ TEST_F(Limits, address_space_and_data) {
         const std::string said = under([&] { return limit(resource, bytes); }, isWarm);
         EXPECT_TRUE(isOneOf(said, {"", "memory", "emory", "worker"})) << bytes << ": " << said;
       }
+}
+
+// One thread's runs go on, right or with a status, while the limit falls on the whole process and
+// another thread prepares.
+TEST_F(Limits, of_any_kind_while_another_thread_runs) {
+#ifdef NYSJIT_SANITIZED
+  GTEST_SKIP() << "a sanitizer's shadow takes more";
+#endif
+  const std::pair<int, rlim_t> kinds[] = {
+      {RLIMIT_FSIZE, 100}, {RLIMIT_NOFILE, 12},       {RLIMIT_AS, 4 << 20}, {RLIMIT_DATA, 1 << 20},
+      {RLIMIT_NPROC, 0},   {RLIMIT_STACK, 128 << 10}, {RLIMIT_MEMLOCK, 0},  {RLIMIT_CORE, 0}};
+  for (const auto &[resource, most] : kinds)
+    for (const bool isWarm : {true, false}) {
+      std::filesystem::remove_all(folder / "cache");
+      const std::string said = inProcess([&, resource = resource, most = most]() -> std::string {
+        createContext(FAKE_WORKER, 2);
+        if (prepare() != NYSJIT_OK)
+          return nysjit_last_error();
+        nysjit_program *ours = std::exchange(program, nullptr);
+        if (!isWarm)
+          std::filesystem::remove_all(folder / "cache");
+        std::atomic<int> runs{0};
+        std::atomic<bool> isOver{false};
+        std::atomic<bool> isWrong{false};
+        std::thread runner([&] {
+          FakeCall call(2, 4, 9);
+          while (!isOver || runs < 100) {
+            const nysjit_status status = nysjit_run(ours, &call.args, nullptr);
+            isWrong = isWrong || (status == NYSJIT_OK ? !call.isRight(0.25f) : status != NYSJIT_IO);
+            ++runs;
+          }
+        });
+        while (runs == 0)
+          std::this_thread::yield();
+        const std::string other = limit(resource, most) ? attempt() : "not here";
+        isOver = true;
+        runner.join();
+        return isWrong ? "wrong run" : other.find("wrong") == std::string::npos ? "" : other;
+      });
+      EXPECT_EQ(said, "") << "limit " << resource << (isWarm ? ", warm" : ", cold");
+    }
 }
 
 TEST_F(Limits, stack_locked_memory_and_core_files) {
