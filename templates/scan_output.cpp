@@ -175,10 +175,12 @@ Tile ScanOutput::passes(const Tile &x, const Tile &value, const Tile &p,
     const Tile next = minOf(where(jump < leaps, floatRow, double(blockM)));
     const Tile masses = cumulativeSum(weight, Axis::Rows) + cols(before.mass * shrink);
     const Tile isOfPass = (row >= first) & (floatRow < next);
-    const Tile share = where(rows(isOfPass), p / masses, 0.0);
+    // Selected, not multiplied by 0: where this pass's first row is not finite, R may be a NaN.
+    auto ofPass = [&](const Tile &values) { return where(rows(isOfPass), values, 0.0); };
+    const Tile share = ofPass(p / masses);
     const Tile products = dot(share, transposed(weight), {DotPrecision::Full, past});
-    const Tile within = where(past, products, 0.0);
-    o = dotAdd(o, share * cols(shrink), before.sum, DotPrecision::Full);
+    const Tile within = where(past, ofPass(products), 0.0);
+    o = dotAdd(o, ofPass(share * cols(shrink)), before.sum, DotPrecision::Full);
     o = dotAdd(o, within, value, DotOptions::zeroElsewhere(past, DotPrecision::Full));
     start = next;
   });

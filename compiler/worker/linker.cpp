@@ -36,7 +36,10 @@ static Result<std::string> link(const std::vector<std::string> &objects,
   llvm::raw_string_ostream errorStream(errors);
   const lld::Result result =
       lld::lldMain(arguments, outputStream, errorStream, {{lld::Gnu, &lld::elf::link}});
-  if (result.retCode != 0 && errors.find("output") != std::string::npos) // it could not be written
+  errors.erase(errors.find_last_not_of('\n') + 1);
+  const bool isOfOutput = errors.find("output") != std::string::npos ||
+                          errors.find("/linked") != std::string::npos; // it could not be written
+  if (result.retCode != 0 && isOfOutput)
     return Error::plain(ErrorKind::Io, "linker", "linker: " + errors);
   if (result.retCode != 0 || !result.canRunAgain)
     return Error::mismatch(ErrorKind::InvalidFile, "linker", "an x86-64 object", errors);

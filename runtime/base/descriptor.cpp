@@ -19,7 +19,7 @@ Descriptor::Descriptor(int opened) noexcept {
   if (opened < 0)
     return;
   number = fcntl(opened, F_DUPFD_CLOEXEC, least);
-  const int failure = errno;
+  const int failure = errno == EINVAL ? EMFILE : errno; // what a limit of `least` itself is called
   ::close(opened);
   struct stat status;
   if (number >= 0 && fstat(number, &status) == 0) {

@@ -128,4 +128,27 @@ TEST_P(Extremes, WhatIsNotFiniteChangesNoBitBefore) {
     }
 }
 
+/// Two infinities of a key make a NaN of one score and an infinity of another: to some landmarks it
+/// leaps, to others it is no number.
+TEST_P(Extremes, InfinitiesBesideNaNsChangeNoBitBefore) {
+  const int64_t length = 120;
+  for (const std::string dtype : {"float32", "bfloat16"}) {
+    const std::string own = inDtype(scanSpec, dtype);
+    const Inputs in = inputsOf(scanSpec, random, length, dtype);
+    const std::vector<double> before = device.run(own, in, dtype);
+    for (int turn = 0; turn < 8; ++turn) {
+      const int64_t t = random.between(36, length - 1);
+      const int64_t element = random.between(0, 30);
+      const Inputs one = with(in, 'k', t, element, INFINITY);
+      const std::vector<double> after =
+          device.run(own, with(one, 'k', t, element + 1, INFINITY), dtype);
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t i = 0; i < t; ++i)
+          for (int64_t e = 0; e < 32; ++e)
+            ASSERT_EQ(before[in.index(0, h, i, e, 2)], after[in.index(0, h, i, e, 2)])
+                << own << " key " << t << " row " << i;
+    }
+  }
+}
+
 } // namespace
