@@ -210,6 +210,10 @@ TEST_F(Limits, no_proc) {
 }
 
 TEST_F(Limits, nowhere_to_run_from_but_the_cache) {
+  const std::string worker = FAKE_WORKER;
+  for (const char *hidden : {"/var/tmp/", "/dev/shm/", "/tmp/"})
+    if (worker.starts_with(hidden))
+      GTEST_SKIP() << "the worker lies in a folder that would be hidden";
   for (const bool isWarm : {true, false}) {
     const std::string said = under(
         [&] {
