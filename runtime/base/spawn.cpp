@@ -25,6 +25,13 @@
 #define NYSJIT_PLAIN __attribute__((no_sanitize("address", "thread", "undefined")))
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NYSJIT_THREAD_SANITIZED
+#include <dlfcn.h>
+#endif
+#endif
+
 extern char **environ;
 
 namespace nysjit {
@@ -34,7 +41,19 @@ namespace {
 constexpr size_t stackBytes = 64 << 10;
 constexpr size_t signalSetBytes = 8; // the system's, not the C library's
 
+using Clone = int (*)(int (*)(void *), void *, int, void *, ...);
+
+/// ThreadSanitizer's clone keeps account of threads, which the new processes are not.
+Clone systemClone() {
+#ifdef NYSJIT_THREAD_SANITIZED
+  return reinterpret_cast<Clone>(dlsym(RTLD_NEXT, "clone"));
+#else
+  return &::clone;
+#endif
+}
+
 struct Spawn {
+  Clone clone;
   const Program *program;
   Started *started;
   char *stacks; // two
@@ -92,10 +111,10 @@ NYSJIT_PLAIN int cloneProgram(void *given) {
   Spawn &spawn = *static_cast<Spawn *>(given);
   char *const stack = spawn.stacks + stackBytes;
   int file = -1;
-  pid_t process =
-      clone(&becomeProgram, stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &spawn, &file);
+  pid_t process = spawn.clone(&becomeProgram, stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                              &spawn, &file);
   if (process < 0 && errno == EINVAL) // before Linux 5.2
-    process = clone(&becomeProgram, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &spawn);
+    process = spawn.clone(&becomeProgram, stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &spawn);
   if (process < 0)
     spawn.failure = errno;
   else if (spawn.failure != 0) // nobody else's to reap
@@ -111,7 +130,7 @@ int startProgram(const Program &program, Started &started) noexcept {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stacks == MAP_FAILED)
     return errno;
-  Spawn spawn = {&program, &started, static_cast<char *>(stacks)};
+  Spawn spawn = {systemClone(), &program, &started, static_cast<char *>(stacks)};
   // No handler of the host's may run in a process that shares its memory.
   const unsigned long all = ~0UL;
   unsigned long before = 0;
@@ -121,8 +140,8 @@ int startProgram(const Program &program, Started &started) noexcept {
   if (program.isChild) {
     cloneProgram(&spawn);
   } else {
-    const pid_t between = clone(&cloneProgram, spawn.stacks + 2 * stackBytes,
-                                CLONE_VM | CLONE_VFORK | CLONE_FILES, &spawn);
+    const pid_t between = spawn.clone(&cloneProgram, spawn.stacks + 2 * stackBytes,
+                                      CLONE_VM | CLONE_VFORK | CLONE_FILES, &spawn);
     if (between < 0)
       spawn.failure = errno;
     else
