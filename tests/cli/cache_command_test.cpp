@@ -20,12 +20,6 @@ protected:
     unsetenv("NYSJIT_COMPILER");
     CommandTest::TearDown();
   }
-  nlohmann::json json(std::vector<std::string> arguments) {
-    arguments.push_back("--json");
-    Outcome outcome = nysjit(arguments);
-    EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
-    return nlohmann::json::parse(outcome.out, nullptr, false);
-  }
   nlohmann::json whyMiss(const std::string &spec, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"cache", "why-miss", spec});
     return json(std::move(more));

@@ -70,6 +70,13 @@ void CommandTest::SetUp() {
 
 void CommandTest::TearDown() { fs::remove_all(folder); }
 
+nlohmann::json CommandTest::json(std::vector<std::string> arguments) {
+  arguments.push_back("--json");
+  Outcome outcome = nysjit(arguments);
+  EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
+  return nlohmann::json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
+}
+
 Outcome CommandTest::run(const std::string &spec, const std::vector<std::string> &more) {
   std::vector<std::string> arguments = {"run",   spec,  "--q",   "q.npy", "--k",
                                         "k.npy", "--v", "v.npy", "-o",    "o.npy"};

@@ -27,6 +27,8 @@ protected:
   Outcome nysjit(const std::vector<std::string> &arguments) {
     return runCommand(folder, arguments);
   }
+  /// Runs with --json, expects success and returns the reply.
+  nlohmann::json json(std::vector<std::string> arguments);
   /// "run SPEC --q q.npy --k k.npy --v v.npy -o o.npy" and more.
   Outcome run(const std::string &spec, const std::vector<std::string> &more = {});
   void write(const std::string &name, const std::string &bytes);

@@ -11,12 +11,6 @@ protected:
     NYSJIT_NEEDS_COMPILER();
     CommandTest::SetUp();
   }
-  nlohmann::json json(std::vector<std::string> arguments) {
-    arguments.push_back("--json");
-    Outcome outcome = nysjit(arguments);
-    EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
-    return nlohmann::json::parse(outcome.out, nullptr, false);
-  }
 };
 
 TEST_F(Compile, TheJsonHasWhatTheContractSays) {

@@ -23,12 +23,6 @@ protected:
     setenv("PATH", path.c_str(), 1);
     CommandTest::TearDown();
   }
-  nlohmann::json json(std::vector<std::string> arguments) {
-    arguments.push_back("--json");
-    Outcome outcome = nysjit(arguments);
-    EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
-    return nlohmann::json::parse(outcome.out, nullptr, false);
-  }
   nlohmann::json runOn(const std::string &device, std::vector<std::string> more = {}) {
     std::vector<std::string> arguments = {"run", "exact.json", "--device", device,  "--q", "q.npy",
                                           "--k", "k.npy",      "--v",      "v.npy", "-o",  "o.npy"};

@@ -165,6 +165,18 @@ protected:
             randomMatrix(m, n),
             Matrix(m, n)};
   }
+  /// y of a left side that is 0 where the limits hide it.
+  void runWhereShown(Product &product, const Limits &limits) {
+    Matrix &a = product.a;
+    const std::string mask = Matrix::typeOf(a.rows, a.columns, "i1");
+    TileKernel kernel(GetParam());
+    kernel.in("a", a).in("b", product.b).in("c", product.c).out("y", product.y);
+    limits.numbersOf(kernel).run(limits.text(a.rows, a.columns) +
+                                 with({{"A", a.type()}, {"M", mask}},
+                                      "  %none = arith.constant dense<0.0> : $A\n"
+                                      "  %seen = arith.select %mask, %a, %none : $M, $A\n") +
+                                 product.text("%seen", "nonzero_where", mask));
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Levels, TileMaskedDot, testing::ValuesIn(levels()), levelName);
 
@@ -195,17 +207,9 @@ TEST_P(TileMaskedDot, LeavesOutZeros) {
     Limits limits = randomLimits();
     limits.axis = turn / 8 % 2;
     Product product = randomProduct(turn);
-    Matrix &a = product.a;
     Matrix &y = product.y;
     SCOPED_TRACE(testing::Message() << y.type() << " turn " << turn << ": " << limits);
-    const std::string mask = Matrix::typeOf(a.rows, a.columns, "i1");
-    TileKernel kernel(GetParam());
-    kernel.in("a", a).in("b", product.b).in("c", product.c).out("y", y);
-    limits.numbersOf(kernel).run(limits.text(a.rows, a.columns) +
-                                 with({{"A", a.type()}, {"M", mask}},
-                                      "  %none = arith.constant dense<0.0> : $A\n"
-                                      "  %seen = arith.select %mask, %a, %none : $M, $A\n") +
-                                 product.text("%seen", "nonzero_where", mask));
+    runWhereShown(product, limits);
     auto isSeen = [&](int r, int c) { return limits.shows(r, c); };
     for (int i = 0; i < y.rows; ++i)
       for (int j = 0; j < y.columns; ++j)
@@ -227,14 +231,7 @@ TEST_P(TileMaskedDot, HiddenNaNsAreNotSeen) {
     (product.isRight ? b(column, step) : b(step, column)) = turn % 3 ? NAN : INFINITY;
     SCOPED_TRACE(testing::Message() << y.type() << " turn " << turn << ": " << limits << " step "
                                     << step << " column " << column);
-    const std::string mask = Matrix::typeOf(a.rows, a.columns, "i1");
-    TileKernel kernel(GetParam());
-    kernel.in("a", a).in("b", b).in("c", product.c).out("y", y);
-    limits.numbersOf(kernel).run(limits.text(a.rows, a.columns) +
-                                 with({{"A", a.type()}, {"M", mask}},
-                                      "  %none = arith.constant dense<0.0> : $A\n"
-                                      "  %seen = arith.select %mask, %a, %none : $M, $A\n") +
-                                 product.text("%seen", "nonzero_where", mask));
+    runWhereShown(product, limits);
     auto isSeen = [&](int r, int c) { return limits.shows(r, c); };
     for (int i = 0; i < y.rows; ++i)
       for (int j = 0; j < y.columns; ++j) {
