@@ -2,6 +2,7 @@
 #include "tests/cli/command.h"
 
 #include <fstream>
+#include <sys/resource.h>
 
 namespace {
 
@@ -35,6 +36,25 @@ TEST_F(Compile, TheSharedObjectIsWrittenAndTheSameEachTime) {
     json({"compile", spec, "-o", "two.so"});
     EXPECT_TRUE(read("one.so") == read("two.so")) << spec;
   }
+}
+
+// Whichever of the compiler's files it is that cannot be written: not the request's fault.
+TEST_F(Compile, ALimitOnFileSizesIsNoWrongRequest) {
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  int refused = 0;
+  for (rlim_t most = 2000; most <= 32000; most += 2000) {
+    const rlimit limits = {most, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limits), 0);
+    const Outcome outcome = nysjit({"compile", "exact.json"});
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    refused += outcome.exitCode == 1;
+    EXPECT_TRUE(outcome.exitCode == 0 ||
+                (outcome.exitCode == 1 && outcome.err.find("File too large") != std::string::npos))
+        << most << " bytes: " << outcome.exitCode << " " << outcome.err;
+    std::filesystem::remove_all(folder / "cache");
+  }
+  EXPECT_GT(refused, 0);
 }
 
 TEST_F(Compile, EveryStageGoesToStandardOutputOrAFile) {
