@@ -67,7 +67,7 @@ size_t removeLitter(OpenFolder &folder) {
   for (const std::string &name : folder.names()) {
     if (!name.ends_with(asideSuffix) && !name.ends_with(lockSuffix))
       continue;
-    const Descriptor file(openToLock(folder, name));
+    const ScopedFile file(openToLock(folder, name));
     if (isLitter(folder, name, now, file.number()))
       removed += removeFile(folder, name) == 0;
   }
@@ -90,7 +90,7 @@ void evict(const OpenFolder &folder, std::vector<EntryFile> files, const CacheLi
     if (!isOver(size, goal))
       return;
     const std::string name = oldest.key + entrySuffix;
-    const Descriptor file(openToLock(folder, name));
+    const ScopedFile file(openToLock(folder, name));
     if (oldest.key == kept || holderOf(file.number()) == Holder::Somebody) {
       ++removed.inUse;
     } else if (const int error = removeFile(folder, name)) {

@@ -90,7 +90,7 @@ std::optional<CacheCounters> readCounters(const OpenFolder &folder) {
 }
 
 bool changeCounters(const OpenFolder &folder, const std::function<void(CacheCounters &)> &change) {
-  Descriptor opened(openat(folder.descriptor(), countersFile,
+  ScopedFile opened(openat(folder.descriptor(), countersFile,
                            O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
   const int file = opened.number();
   bool isDone = false;

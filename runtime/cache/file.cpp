@@ -31,9 +31,9 @@ int openAgain(int folder, const char *name, int flags) {
 
 } // namespace
 
-Descriptor::~Descriptor() { (void)closeNow(); }
+ScopedFile::~ScopedFile() { (void)closeNow(); }
 
-int Descriptor::closeNow() {
+int ScopedFile::closeNow() {
   const int closing = std::exchange(file, -1);
   // Interrupted it is closed all the same.
   return closing >= 0 && close(closing) != 0 && errno != EINTR ? errno : 0;

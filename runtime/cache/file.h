@@ -10,13 +10,14 @@
 
 namespace nysjit {
 
-/// A file that is closed in the end, also where memory runs out in between.
-class Descriptor {
+/// A file for the length of a call: closed in the end, also where memory runs out in between. What
+/// stays open longer in the host is a Descriptor (runtime/base).
+class ScopedFile {
 public:
-  explicit Descriptor(int opened) : file(opened) {}
-  ~Descriptor();
-  Descriptor(const Descriptor &) = delete;
-  Descriptor &operator=(const Descriptor &) = delete;
+  explicit ScopedFile(int opened) : file(opened) {}
+  ~ScopedFile();
+  ScopedFile(const ScopedFile &) = delete;
+  ScopedFile &operator=(const ScopedFile &) = delete;
   int number() const { return file; } // -1: none
   /// Closes it now. 0 or the number of the error.
   int closeNow();

@@ -68,7 +68,7 @@ int publishFile(const OpenFolder &folder, const std::string &name, std::string_v
     if (opened < 0 && (tries == 8 || (errno != EEXIST && errno != ESTALE && errno != EINTR)))
       return errno;
   }
-  Descriptor file(opened);
+  ScopedFile file(opened);
   (void)flock(opened, LOCK_EX | LOCK_NB); // tells `nysjit cache gc` that its writer is alive
   int error = writeQuietly(opened, bytes) ? 0 : errno;
   if (error == 0)
