@@ -54,7 +54,7 @@ Clone systemClone() {
 
 struct Spawn {
   Clone clone;
-  const Program *program;
+  const ProgramToStart *program;
   Started *started;
   char *stacks; // two
   int failure = 0;
@@ -80,7 +80,7 @@ NYSJIT_PLAIN void closeFrom(unsigned first) {
 /// In the new process: becomes the program.
 NYSJIT_PLAIN int becomeProgram(void *given) {
   Spawn &spawn = *static_cast<Spawn *>(given);
-  const Program &program = *spawn.program;
+  const ProgramToStart &program = *spawn.program;
   const SystemAction byDefault = {};
   for (int number = 1; number <= 64; ++number)
     syscall(SYS_rt_sigaction, number, &byDefault, nullptr, signalSetBytes);
@@ -125,7 +125,7 @@ NYSJIT_PLAIN int cloneProgram(void *given) {
 
 } // namespace
 
-int startProgram(const Program &program, Started &started) noexcept {
+int startProgram(const ProgramToStart &program, Started &started) noexcept {
   void *stacks = mmap(nullptr, 2 * stackBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stacks == MAP_FAILED)

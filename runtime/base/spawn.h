@@ -6,7 +6,7 @@
 
 namespace nysjit {
 
-struct Program {
+struct ProgramToStart {
   const char *path;
   const char *const *arguments; // of main, a null last
   const char *folder = nullptr; // to work in; null: the starter's
@@ -27,6 +27,6 @@ struct Started {
 /// Starts the program with no signal blocked or ignored and umask 077. 0, or the number of what
 /// went wrong (execve's errors included). Takes no memory of the heap, copies none of the
 /// process's, and no other thread is stopped.
-int startProgram(const Program &program, Started &started) noexcept;
+int startProgram(const ProgramToStart &program, Started &started) noexcept;
 
 } // namespace nysjit

@@ -119,7 +119,7 @@ Result<ToolOutcome> runTool(const std::string &path, const std::vector<std::stri
   for (const std::string &argument : arguments)
     argv.push_back(argument.c_str());
   argv.push_back(nullptr);
-  Program program = {path.c_str(), argv.data(), folder.name().c_str()};
+  ProgramToStart program = {path.c_str(), argv.data(), folder.name().c_str()};
   program.files[0] = nothing.get();
   program.files[1] = program.files[2] = output.get();
   program.isChild = true;

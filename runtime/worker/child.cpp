@@ -81,7 +81,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::string &exe
 
   const char *const arguments[] = {executable.c_str(), nullptr};
   const int output = made->words.isOpen() ? made->words.get() : nothing.get();
-  Program program = {executable.c_str(), arguments};
+  ProgramToStart program = {executable.c_str(), arguments};
   program.files[0] = nothing.get();
   program.files[1] = program.files[2] = output;
   program.files[3] = theirs.get();
