@@ -35,11 +35,9 @@ Value marksOf(WarpBuilder &e, Value word, const WordBits &bits) {
   return e.add(e.bitAnd(word, bits.magnitude), bits.step);
 }
 
-} // namespace
-
 /// `body` for each of this thread's chunks of `count`, with a number that it passes on.
-static Value forChunks(WarpBuilder &e, int64_t threads, int64_t count, Value initial,
-                       llvm::function_ref<Value(Value index, Value carried)> body) {
+Value forChunks(WarpBuilder &e, int64_t threads, int64_t count, Value initial,
+                llvm::function_ref<Value(Value index, Value carried)> body) {
   OpBuilder &b = e.builder;
   auto loop = scf::ForOp::create(b, e.loc, e.threadIdHere(), e.i32(count), e.i32(threads),
                                  ValueRange{initial});
@@ -49,6 +47,8 @@ static Value forChunks(WarpBuilder &e, int64_t threads, int64_t count, Value ini
                        ValueRange{body(loop.getInductionVar(), loop.getRegionIterArg(0))});
   return loop.getResult(0);
 }
+
+} // namespace
 
 /// Whether any number of dot's b is not finite; a barrier.
 Value KernelEmitter::isSomeNotFinite(const DotOperands &dot) {

@@ -149,9 +149,9 @@ def DotOp : TileOp<"dot", [Pure, AttrSizedOperandSegments]> {
     `read_where`, in the result's shape: nothing depends on the result's other elements, which may
     hold anything. `nonzero_where`, in a's shape: a's other elements are 0 (or NaN, in a row that is
     NaN where it counts, too), and what they would multiply counts for nothing, NaNs and infinities
-    of b too. A lowering may leave out what they hide. `skips_zeros`: the same of all zeros of a,
-    for a lowering that has no use for the mask; a is then computed, not loaded, and not transposed,
-    nor is b.
+    of b too (on a GPU where a is computed, not loaded, and neither is transposed; elsewhere b is
+    finite). A lowering may leave out what they hide. `skips_zeros`: the same of all zeros of a, for
+    a lowering that has no use for the mask.
   }];
   let arguments = (ins FloatTile:$a, FloatTile:$b, Optional<F32Tile>:$accumulator,
                        Optional<MaskTile>:$read_where, Optional<MaskTile>:$nonzero_where,
