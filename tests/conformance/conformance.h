@@ -65,7 +65,9 @@ inline double relativeError(const std::vector<double> &x, const std::vector<doub
 
 /// The error bound of a dtype where scores are small, and of these inputs.
 inline double bound(const std::string &dtype) {
-  return dtype == "float32" ? 1e-5 : dtype == "float16" ? 2e-3 : 1e-2;
+  const auto spec =
+      parseKernelSpec(R"({"layout": "exact_causal", "head_dim": 64, "dtype": ")" + dtype + "\"}");
+  return reference::errorBound(*spec, /*isGpu=*/false, /*size=*/0);
 }
 inline double bound(const std::string &specJson, const Inputs &in, const std::string &place) {
   return reference::errorBound(referenceInput(specJson, in), Place(place).isGpu());

@@ -185,7 +185,7 @@ TEST_P(Random, SpecsAndShapes) {
       ASSERT_TRUE(program);
       const std::vector<double> o = device.run(program.get(), in, dtype, outputDtype);
       EXPECT_LE(relativeError(o, expected(spec.dump(), in)),
-                spec.value("float32_math", "") == "tf32" ? 2e-3 : bound(dtype));
+                bound(spec.dump(), in, std::get<1>(GetParam())));
       EXPECT_EQ(in.largestOutside(o), 0) << "outside the sequences";
     }
 }

@@ -118,9 +118,8 @@ TEST_P(Scan, ScoresThatLeapStayWithinTheBound) {
       const nlohmann::json spec = specOf(random.between(0, 1), 24, 32, dtype);
       const Inputs in = inputs(spec, 200, dtype, leap);
       Device::Program program = device.prepare(spec.dump(), random.between(0, 1) ? split : "");
-      const double limit = dtype == "float32" ? 1e-4 : bound(dtype); // scores of hundreds
       EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)),
-                limit)
+                bound(spec.dump(), in, GetParam()))
           << spec << " leap " << leap;
     }
 }
@@ -135,9 +134,8 @@ TEST_P(Scan, TilesOfLandmarks) {
           {"scan_output", {{"block_m", 16}, {"block_n", 32}, {"split", part}}}};
       const Inputs in = inputs(spec, random.between(257, 330), dtype, 30);
       Device::Program program = device.prepare(spec.dump(), config.dump());
-      const double limit = dtype == "float32" ? 1e-4 : bound(dtype); // scores of hundreds
       EXPECT_LE(relativeError(device.run(program.get(), in, dtype), expected(spec.dump(), in)),
-                limit)
+                bound(spec.dump(), in, GetParam()))
           << spec << config << " length " << in.length;
     }
 }
