@@ -74,11 +74,6 @@ size_t removeLitter(OpenFolder &folder) {
   return removed;
 }
 
-bool isOver(const CacheCounters &size, const CacheLimits &limits) {
-  return (limits.entries != 0 && size.entries > limits.entries) ||
-         (limits.bytes != 0 && size.bytes > limits.bytes);
-}
-
 /// Removes the least recently used while `goal` is exceeded. `size` is kept up.
 void evict(const OpenFolder &folder, std::vector<EntryFile> files, const CacheLimits &goal,
            const std::string &kept, CacheCounters &size, CacheRemoved &removed) {
@@ -108,7 +103,7 @@ void evict(const OpenFolder &folder, std::vector<EntryFile> files, const CacheLi
 } // namespace
 
 CacheRemoved DiskCache::collect(const CacheLimits &limits) {
-  const OpenFolder open(path);
+  OpenFolder open(path);
   if (!open.isOpen())
     return {};
   if (!open.distrust().empty())
@@ -116,22 +111,17 @@ CacheRemoved DiskCache::collect(const CacheLimits &limits) {
   return collect(open, limits, "");
 }
 
-CacheRemoved DiskCache::collect(const OpenFolder &open, const CacheLimits &limits,
+CacheRemoved DiskCache::collect(OpenFolder &folder, const CacheLimits &limits,
                                 const std::string &kept) {
   // One at a time: two would remove twice as much. After a store the other's work will do.
   const bool isAsked = kept.empty();
-  const FileLock one(open, collectLock, isAsked ? collectWaitMs : 0);
+  const FileLock one(folder, collectLock, isAsked ? collectWaitMs : 0);
   if (one.isAnothers() && !isAsked)
     return {};
   CacheRemoved removed;
-  OpenFolder folder(path);
   removed.litter = removeLitter(folder);
   std::vector<EntryFile> files = entryFiles(folder);
-  CacheCounters size;
-  for (const EntryFile &file : files) {
-    ++size.entries;
-    size.bytes += static_cast<uint64_t>(file.status.st_size);
-  }
+  CacheCounters size = sizeOf(files);
   // After a store a tenth more goes, so that the next stores need not look again.
   CacheLimits goal = limits;
   if (!isAsked)

@@ -81,6 +81,11 @@ bool lockSoon(int file) {
 
 } // namespace
 
+bool isOver(const CacheCounters &size, const CacheLimits &limits) {
+  return (limits.entries != 0 && size.entries > limits.entries) ||
+         (limits.bytes != 0 && size.bytes > limits.bytes);
+}
+
 std::optional<CacheCounters> readCounters(const OpenFolder &folder) {
   OpenFile file(folder.descriptor(), countersFile);
   if (!file.isOpen() || !isOurs(file.descriptor()))

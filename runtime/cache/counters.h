@@ -3,6 +3,7 @@
 // where the folder cannot be written.
 #pragma once
 #include "runtime/cache/file.h"
+#include "runtime/cache/limits.h"
 
 #include <cstdint>
 #include <functional>
@@ -19,6 +20,8 @@ struct CacheCounters {
   uint64_t evictions = 0;
   uint64_t refused = 0; // entries there but damaged, unreadable or not trusted
 };
+
+bool isOver(const CacheCounters &size, const CacheLimits &limits);
 
 /// Nothing if there is no such file that may be believed.
 std::optional<CacheCounters> readCounters(const OpenFolder &folder);

@@ -122,7 +122,7 @@ Status DiskCache::store(const std::string &key, const CacheEntry &entry,
     return failed("none");
   if (const int error = makeFolders(path, mode))
     return failed(std::strerror(error));
-  const OpenFolder open(path);
+  OpenFolder open(path);
   if (!open.isOpen())
     return failed(std::strerror(open.errorNumber()));
   if (!open.distrust().empty())
@@ -133,8 +133,7 @@ Status DiskCache::store(const std::string &key, const CacheEntry &entry,
   tell(open, {.entries = 1, .bytes = bytes.size(), .stores = 1});
   // A scan of the folder only where the counters say that it is too large, or say nothing.
   const std::optional<CacheCounters> now = readCounters(open);
-  if (!now || (limits.entries != 0 && now->entries > limits.entries) ||
-      (limits.bytes != 0 && now->bytes > limits.bytes))
+  if (!now || isOver(*now, limits))
     (void)collect(open, limits, key);
   return {};
 }
@@ -196,11 +195,9 @@ CacheCounters DiskCache::counters() {
   if (!open.isOpen())
     return {};
   CacheCounters now = readCounters(open).value_or(CacheCounters());
-  now.entries = now.bytes = 0;
-  for (const EntryFile &file : entryFiles(open)) {
-    ++now.entries;
-    now.bytes += static_cast<uint64_t>(file.status.st_size);
-  }
+  const CacheCounters size = sizeOf(entryFiles(open));
+  now.entries = size.entries;
+  now.bytes = size.bytes;
   return now;
 }
 

@@ -98,8 +98,7 @@ public:
 private:
   void count(const CacheCounters &more); // hits, misses, refused
   void tell(const OpenFolder &folder, const CacheCounters &more);
-  CacheRemoved collect(const OpenFolder &folder, const CacheLimits &limits,
-                       const std::string &kept);
+  CacheRemoved collect(OpenFolder &folder, const CacheLimits &limits, const std::string &kept);
 
   std::string path;
   mode_t mode;

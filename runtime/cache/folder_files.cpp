@@ -47,6 +47,15 @@ std::vector<EntryFile> entryFiles(OpenFolder &folder) {
   return files;
 }
 
+CacheCounters sizeOf(const std::vector<EntryFile> &files) {
+  CacheCounters size;
+  for (const EntryFile &file : files) {
+    ++size.entries;
+    size.bytes += static_cast<uint64_t>(file.status.st_size);
+  }
+  return size;
+}
+
 int removeFile(const OpenFolder &folder, const std::string &name) {
   if (unlinkat(folder.descriptor(), name.c_str(), 0) == 0 || errno == ENOENT)
     return 0;

@@ -1,5 +1,6 @@
 // The names of a cache folder's files. Internal to cache/.
 #pragma once
+#include "runtime/cache/counters.h"
 #include "runtime/cache/file.h"
 
 #include <cstdint>
@@ -25,6 +26,9 @@ struct EntryFile {
 };
 /// All of them, in the order of their keys.
 std::vector<EntryFile> entryFiles(OpenFolder &folder);
+
+/// How many, and their bytes.
+CacheCounters sizeOf(const std::vector<EntryFile> &files);
 
 /// Removes a file, or an empty folder in a file's place. 0 or the number of the error.
 int removeFile(const OpenFolder &folder, const std::string &name);
