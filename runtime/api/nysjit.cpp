@@ -40,7 +40,7 @@ Result<ContextOptions> readOptions(const nysjit_context_options *from) {
     return Error::mismatch(ErrorKind::InvalidArgument, "options.threads",
                            "at most " + std::to_string(maxThreads), std::to_string(given.threads));
   if (given.cache_dir)
-    options.cacheFolder = fromHere(given.cache_dir);
+    options.cacheFolder = given.cache_dir; // which the cache takes from here
   if (given.compiler)
     options.compiler = fromHere(given.compiler);
   options.threads = given.threads;

@@ -27,6 +27,8 @@ Error failed(const std::string &where, const std::string &what, int number) {
   return Error::plain(ErrorKind::Io, where, where + ": " + what + ": " + std::strerror(number));
 }
 
+} // namespace
+
 std::string endingText(int status) {
   if (WIFEXITED(status))
     return "exited with status " + std::to_string(WEXITSTATUS(status));
@@ -34,8 +36,6 @@ std::string endingText(int status) {
   return "was killed by signal " + std::to_string(WTERMSIG(status)) +
          (name ? std::string(" (") + name + ")" : "");
 }
-
-} // namespace
 
 Result<ScratchFolder> ScratchFolder::create() {
   int failure = 0;

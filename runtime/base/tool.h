@@ -25,6 +25,10 @@ private:
   std::string path;
 };
 
+/// How a process ended, of wait()'s status: "exited with status 1", "was killed by signal 9
+/// (Killed)".
+std::string endingText(int status);
+
 struct ToolOutcome {
   bool isDone = false; // exited with status 0
   // "exited with status 1", "was killed by signal 9 (Killed)", "took longer than 100 ms"

@@ -5,7 +5,7 @@
 #include "runtime/cache/elf.h"
 #include "runtime/cache/key.h"
 #include "runtime/cache/publish.h"
-#include "runtime/cache/trust.h"
+#include "runtime/cache/read_entry.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -139,13 +139,9 @@ Result<std::string> toolIdentity(const std::string &path, const OpenFolder &fold
                             " " + time(status.st_ctim) + "\n";
   const bool mayKeep = folder.isOpen() && folder.distrust().empty();
   if (mayKeep) {
-    OpenFile kept(folder.descriptor(), assemblerFile);
-    struct stat keptStatus;
-    if (kept.isOpen() && fstat(kept.descriptor(), &keptStatus) == 0 &&
-        whyNotTrusted(keptStatus).empty())
-      if (const std::string text = kept.readAll(4096).value_or("");
-          text.starts_with(facts) && text.size() == facts.size() + 32)
-        return text.substr(facts.size());
+    const std::string text = readTrusted(folder, assemblerFile);
+    if (text.starts_with(facts) && text.size() == facts.size() + 32)
+      return text.substr(facts.size());
   }
   const std::optional<std::string> bytes = file.readAll(maxProgramBytes);
   if (!bytes)

@@ -86,9 +86,8 @@ Result<Reply> show(const DiskCache &cache, const std::string &key) {
   if (!entry.ptx.empty())
     reply.json["ptx_bytes"] = entry.ptx.size();
   reply.json["plan"] = parsed(entry.planJson);
-  for (const char *name : {"kernels", "stages_ms"})
-    if (report.is_object() && report.contains(name))
-      reply.json[name] = report[name];
+  if (report.is_object() && report.contains("kernels"))
+    reply.json["kernels"] = report["kernels"];
   reply.text = entry.keyText + "object " + std::to_string(entry.object.size()) + " bytes\n" +
                (entry.ptx.empty() ? "" : "ptx " + std::to_string(entry.ptx.size()) + " bytes\n") +
                entry.planJson;

@@ -1,5 +1,6 @@
 // Reading whole files, and writing aside then renaming, or in place.
 #include "runtime/cli/files.h"
+#include "runtime/base/quiet_write.h"
 
 #include <cerrno>
 #include <climits>
@@ -28,13 +29,7 @@ Error fileError(const std::string &flag, const std::string &path, std::string ex
 
 /// Writes all; 0 or an errno.
 int writeAll(int descriptor, const std::string &bytes) {
-  for (size_t done = 0; done < bytes.size();) {
-    ssize_t wrote = ::write(descriptor, bytes.data() + done, bytes.size() - done);
-    if (wrote < 0 && errno != EINTR)
-      return errno;
-    done += size_t(wrote < 0 ? 0 : wrote);
-  }
-  return 0;
+  return writeQuietly(descriptor, bytes) ? 0 : errno;
 }
 
 /// The file's folder, with the slash; "" for the current one.

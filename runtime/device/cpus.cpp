@@ -2,6 +2,7 @@
 // where a hierarchy is mounted and which of its cgroups the mount point shows. Without either file,
 // and with words in them that are not as expected, there is no quota.
 #include "runtime/device/cpus.h"
+#include "runtime/base/descriptor.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -19,13 +20,12 @@ namespace {
 /// A file of /proc or /sys whole, "" if it cannot be read.
 std::string contents(const std::string &path) {
   std::string text;
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0)
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.isOpen())
     return text;
   char buffer[4096];
-  for (ssize_t count; (count = read(file, buffer, sizeof buffer)) > 0;)
+  for (ssize_t count; (count = read(file.get(), buffer, sizeof buffer)) > 0;)
     text.append(buffer, static_cast<size_t>(count));
-  close(file);
   return text;
 }
 

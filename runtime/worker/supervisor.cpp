@@ -1,5 +1,6 @@
 // fork, PR_SET_CHILD_SUBREAPER so that what the worker leaves behind is ours, and /proc to find it.
 #include "runtime/worker/supervisor.h"
+#include "runtime/base/tool.h"
 #include "runtime/worker/idle.h"
 
 #include <algorithm>
@@ -53,11 +54,8 @@ void endChildren() {
 }
 
 void sayEnding(int status) {
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-    dprintf(2, "\n%sexited with status %d\n", workerEndMark, WEXITSTATUS(status));
-  else if (WIFSIGNALED(status))
-    dprintf(2, "\n%swas killed by signal %d (%s)\n", workerEndMark, WTERMSIG(status),
-            strsignal(WTERMSIG(status)));
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    dprintf(2, "\n%s%s\n", workerEndMark, endingText(status).c_str());
 }
 
 [[noreturn]] void watch(pid_t worker, int socket) {
