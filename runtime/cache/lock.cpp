@@ -10,7 +10,6 @@
 #include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
-#include <utility>
 
 namespace nysjit {
 
@@ -32,7 +31,7 @@ FileLock::FileLock(const OpenFolder &open, const std::string &name, int timeoutM
   const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(timeoutMs);
   // Often at first, for the holder may be about to let go; then some thirty times a second, which
   // costs next to nothing.
-  for (int pauseMs = 1; folder >= 0; pauseMs = std::min(2 * pauseMs, maxPauseMs)) {
+  for (int pauseMs = 1; folder.isOpen(); pauseMs = std::min(2 * pauseMs, maxPauseMs)) {
     int error = 0;
     const bool isHere = tryOnce(error);
     anothers = !isHere && error == EWOULDBLOCK;
@@ -47,10 +46,10 @@ FileLock::FileLock(const OpenFolder &open, const std::string &name, int timeoutM
 bool FileLock::tryOnce(int &error) {
   for (int lost = 0; lost < maxLost; ++lost) {
     constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
-    int opened = openat(folder, path.c_str(), flags | O_EXCL, 0600);
+    int opened = openat(folder.get(), path.c_str(), flags | O_EXCL, 0600);
     const bool isMine = opened >= 0;
     if (!isMine && errno == EEXIST)
-      opened = openat(folder, path.c_str(), flags, 0600);
+      opened = openat(folder.get(), path.c_str(), flags, 0600);
     if (opened < 0) {
       error = errno == ESTALE || errno == EINTR ? EWOULDBLOCK : errno;
       return false;
@@ -58,17 +57,18 @@ bool FileLock::tryOnce(int &error) {
     if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
       error = errno == EINTR || errno == ESTALE ? EWOULDBLOCK : errno;
       if (isMine && error != EWOULDBLOCK) // a file system without locks
-        (void)unlinkat(folder, path.c_str(), 0);
+        (void)unlinkat(folder.get(), path.c_str(), 0);
       close(opened);
       return false;
     }
     struct stat mine;
     struct stat named;
     if (fstat(opened, &mine) == 0 &&
-        fstatat(folder, path.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        fstatat(folder.get(), path.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
         mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
-      file = opened;
-      return true;
+      file = Descriptor(opened);
+      error = file.isOpen() ? 0 : errno;
+      return file.isOpen();
     }
     close(opened);
   }
@@ -77,52 +77,19 @@ bool FileLock::tryOnce(int &error) {
 }
 
 FileLock::~FileLock() {
-  if (file >= 0) {
-    (void)unlinkat(folder, path.c_str(), 0);
-    flock(file, LOCK_UN); // a forked child may hold a copy of the open file
-    close(file);
-  }
-  if (folder >= 0)
-    close(folder);
-}
-
-InUse::InUse(int opened) {
-  if (opened >= 0 && opened <= 2) { // a host that closed a standard stream may want its number
-    const int away = fcntl(opened, F_DUPFD_CLOEXEC, 3);
-    close(opened);
-    opened = away;
-  }
-  struct rlimit limit;
-  struct stat status;
-  const bool isScarce =
-      getrlimit(RLIMIT_NOFILE, &limit) == 0 && static_cast<rlim_t>(opened) > limit.rlim_cur / 2;
-  if (opened < 0 || isScarce || fstat(opened, &status) != 0 ||
-      flock(opened, LOCK_SH | LOCK_NB) != 0) {
-    if (opened >= 0)
-      close(opened);
+  if (!file.isUntouched())
     return;
-  }
-  file = opened;
-  device = status.st_dev;
-  number = status.st_ino;
+  if (folder.isUntouched())
+    (void)unlinkat(folder.get(), path.c_str(), 0);
+  flock(file.get(), LOCK_UN); // a forked child may hold a copy of the open file
 }
 
-InUse::InUse(InUse &&other) noexcept
-    : file(std::exchange(other.file, -1)), device(other.device), number(other.number) {}
-
-InUse &InUse::operator=(InUse &&other) noexcept {
-  std::swap(file, other.file);
-  std::swap(device, other.device);
-  std::swap(number, other.number);
-  return *this;
-}
-
-void InUse::release() {
-  struct stat status;
-  // A host may have closed all files that it does not know, and the number be another's by now.
-  if (file >= 0 && fstat(file, &status) == 0 && status.st_dev == device && status.st_ino == number)
-    close(file);
-  file = -1;
+InUse::InUse(int opened) : file(opened) {
+  struct rlimit limit;
+  const bool isScarce = getrlimit(RLIMIT_NOFILE, &limit) == 0 && file.isOpen() &&
+                        static_cast<rlim_t>(file.get()) > limit.rlim_cur / 2;
+  if (isScarce || (file.isOpen() && flock(file.get(), LOCK_SH | LOCK_NB) != 0))
+    file.close();
 }
 
 } // namespace nysjit

@@ -1,5 +1,6 @@
 // Locks by file, between processes, threads and, where the file system can, machines.
 #pragma once
+#include "runtime/base/descriptor.h"
 #include "runtime/cache/file.h"
 
 #include <functional>
@@ -7,8 +8,8 @@
 
 namespace nysjit {
 
-/// An exclusive lock by name in a folder. Given up when its process ends, however it ends. The file
-/// goes when it is given up.
+/// An exclusive lock by name in a folder. Given up when its process ends, however it ends, and when
+/// the host closes its files. The file goes when it is given up.
 class FileLock {
 public:
   /// Waits for the lock, at most `timeoutMs`: its holder may be stopped or out of reach. While it
@@ -19,7 +20,7 @@ public:
   ~FileLock();
   FileLock(const FileLock &) = delete;
   FileLock &operator=(const FileLock &) = delete;
-  bool isHeld() const { return file >= 0; }
+  bool isHeld() const { return file.isOpen(); }
   /// Whether another held it to the last.
   bool isAnothers() const { return anothers; }
 
@@ -28,8 +29,8 @@ private:
   bool tryOnce(int &error);
   bool anothers = false;
   std::string path;
-  int folder = -1;
-  int file = -1;
+  Descriptor folder;
+  Descriptor file;
 };
 
 /// Says to `nysjit cache gc` in any process that an entry is in use, while it lives: its file open
@@ -40,15 +41,9 @@ public:
   /// Takes the open file over. Nothing is held where files cannot be locked, nor where descriptors
   /// are scarce: the host needs them more.
   explicit InUse(int file);
-  ~InUse() { release(); }
-  InUse(InUse &&other) noexcept;
-  InUse &operator=(InUse &&other) noexcept;
 
 private:
-  void release();
-  int file = -1;
-  dev_t device = 0;
-  ino_t number = 0;
+  Descriptor file;
 };
 
 } // namespace nysjit

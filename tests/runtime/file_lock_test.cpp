@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <csignal>
+#include <fcntl.h>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <thread>
@@ -32,6 +34,34 @@ TEST(FileLock, one_holds_it_at_a_time) {
   for (std::thread &thread : threads)
     thread.join();
   EXPECT_FALSE(std::filesystem::exists(folder / "lock")); // no litter
+}
+
+TEST(FileLock, what_the_host_has_opened_under_its_numbers_is_the_hosts) {
+  const TemporaryFolder folder;
+  const OpenFolder open(folder.path);
+  std::filesystem::create_directory(folder / "hosts");
+  std::ofstream(folder / "hosts/lock") << "the host's";
+  const pid_t child = fork();
+  if (child == 0) {
+    bool isLeft = true;
+    {
+      const FileLock lock(open, "lock", patience);
+      const InUse entry(::open((folder / "hosts/lock").c_str(), O_RDONLY));
+      if (!lock.isHeld())
+        _exit(2);
+      for (int file = 3; file < 64; ++file)
+        close(file);
+      for (int file = 3; file < 64; ++file)
+        if (::open((folder / "hosts").c_str(), O_RDONLY | O_DIRECTORY) != file)
+          _exit(3);
+    }
+    for (int file = 3; file < 64; ++file)
+      isLeft = isLeft && fcntl(file, F_GETFD) >= 0;
+    _exit(isLeft && std::filesystem::exists(folder / "hosts/lock") ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(FileLock, a_holder_that_never_lets_go_is_not_waited_for) {
