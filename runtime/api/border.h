@@ -14,7 +14,7 @@ namespace nysjit {
 nysjit_status keepError(const Error &error) noexcept;
 /// Out of memory, said without any.
 nysjit_status keepMemoryFailure() noexcept;
-/// The same without a C++ Error at hand: a bug.
+/// keepError without a C++ Error at hand: a bug.
 nysjit_status keepFailure(nysjit_status status, const char *message) noexcept;
 
 /// Runs `body`, which returns a Status, and turns whatever happens into a nysjit_status.

@@ -56,9 +56,9 @@ struct StageRequest {
 struct StageReply {
   // {"stages_ms", "kernels", "config"}, as far as the worker knows them
   Json report;
-  // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object or
+  // with emit: 0 the stage; without: 0 the plan's JSON, 1 the shared object or the cubin (empty if
+  // there was no ptxas), for a GPU 2 the PTX
   std::vector<std::string> blobs;
-  // the cubin (empty if there was no ptxas), for a GPU 2 the PTX
 };
 
 /// Any number of threads may use one at once.

@@ -33,7 +33,7 @@
  *   only if no other thread was doing so during the fork. Not so on "cuda": the CUDA driver does
  *   not survive a fork, and calls in the child are errors. The library's threads are named
  *   nysjit-1, ..., take no signals of the host's, and end when the context is destroyed and the
- *   last of its programs is released, before which the library must not be unloaded.
+ *   last of its programs is released. dlclose leaves the library mapped.
  *
  * Floating point. Calls compute in the default environment (rounding to nearest, subnormal numbers
  *   kept, no exception trapped), whatever the host has set, and leave the host's as they found it,
@@ -147,16 +147,15 @@ typedef void (*nysjit_parallel_for)(void *context, nysjit_task task, void *task_
 typedef void (*nysjit_log)(void *callback_context, const char *line);
 
 /* progress: called by nysjit_prepare on its own thread while it waits for a compile, its own or
- * that of another process, at least every 200 ms; never on a hit. `stage` is "compile" or, while
- * another thread or process compiles the same program, "wait"; `elapsed_ms` is the time since the
- * call began. Not 0: the call ends with NYSJIT_CANCELLED, the worker's compile with it; another's
- * goes on. */
+ * that of another process, at least every 200 ms; never on a hit that needs no wait. `stage` is
+ * "compile" or, while another thread or process compiles the same program, "wait"; `elapsed_ms` is
+ * the time since the call began. Not 0: the call ends with NYSJIT_CANCELLED, the worker's compile
+ * with it; another's goes on. */
 typedef int32_t (*nysjit_progress)(void *callback_context, const char *stage, double elapsed_ms);
 
 /* allocate: `bytes` (not 0) at a multiple of `alignment`, 64, or NULL if there are none. release:
  * gives it back, with the same `bytes`. Both are called by nysjit_run on its own thread, several
- * threads at once: one block for each run that is given no workspace, or whose kernels take
- * scratch. */
+ * threads at once: one block for each run. */
 typedef void *(*nysjit_allocate)(void *callback_context, size_t bytes, size_t alignment);
 typedef void (*nysjit_release)(void *callback_context, void *memory, size_t bytes);
 
@@ -185,7 +184,7 @@ typedef struct nysjit_context_options {
   uint32_t reserved0; /* 0 */
 
   /* NULL: the library's own threads. Otherwise `parallel_for` is given parallel_for_context and a
-   * count of `threads`. */
+   * count of at most `threads`. */
   nysjit_parallel_for parallel_for;
   void *parallel_for_context;
 
@@ -319,7 +318,7 @@ typedef struct nysjit_run_args {
   /* Memory between the program's kernels: at least nysjit_workspace_size bytes at a 64-byte
    * boundary, contents of no matter before and after, used by one run at a time. NULL (then
    * workspace_size is 0): the library's own, one for each calling thread, grown when needed and
-   * kept until the thread ends.
+   * kept until the thread ends; the host's for the length of the run, if it gave `allocate`.
    * On GPUs it is device memory at a 256-byte boundary (cuMemAlloc's are), in use until the run has
    * finished on its stream. The library's own is then one for each CUDA context and stream, shared
    * by all programs; runs on one stream from several threads take turns. It grows by cuMemAlloc,
@@ -381,8 +380,8 @@ NYSJIT_EXPORT nysjit_status nysjit_workspace_size(const nysjit_program *program,
  * launched: after an error o is untouched, except that NYSJIT_IO may come in the middle when no
  * thread of a host's parallel_for has memory, or when the CUDA driver refuses a launch after
  * others. On the CPU a run like one before it on that thread, of sizes no larger, neither allocates
- * nor makes a system call but futex. Results do not depend on the number of threads, bit for bit.
- */
+ * (but by the host's `allocate`) nor makes a system call but futex. Results do not depend on the
+ * number of threads, bit for bit. */
 NYSJIT_EXPORT nysjit_status nysjit_run(const nysjit_program *program, const nysjit_run_args *args,
                                        void *stream);
 

@@ -1,7 +1,6 @@
 // Text to JSON for everything a person or another process hands in: one object, no key twice,
 // nesting bounded (so that nothing recursive over it can overflow the stack), numbers
-// representable. Nothing here throws
-// but std::bad_alloc.
+// representable. Nothing here throws but std::bad_alloc.
 #pragma once
 #include "runtime/base/json.h"
 #include "runtime/base/result.h"

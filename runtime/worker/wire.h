@@ -8,8 +8,12 @@
 //     {"status":"ok","llvm":"22.1.8"}
 //   {"request":"compile","spec":{..},"config":{..},"target":"cpu:native"}
 //       optional: "emit":STAGE; "from":STAGE with blob 0 the stage's text or bytes;
-//       for a cuda target "assembler":PATH of ptxas, absent: there is none, or it is not to be used
+//       for a cuda target "assembler": paths of ptxas, one a line, to be tried in order; absent:
+//       there is none, or none is to be used; "assembler_limit_ms", how long they may take of the
+//       compile; "assembler_variable", the variable that named it, if one did
 //     {"status":"ok","stages_ms":{..},"kernels":[{"name","object_bytes"}],"config":{..}} and blobs
+//       optional: "note", a line on what failed and was not needed; "is_note_lasting": another
+//       compile would say it too
 //       with emit  0 the stage's text or bytes
 //       for CPUs   0 the plan's JSON text, 1 the shared object
 //       for cuda   0 the plan's JSON text, 1 the cubin, empty without an assembler, 2 the PTX

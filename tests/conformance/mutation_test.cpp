@@ -6,7 +6,7 @@
 // Of each layout some mutations of some kernels are tried, others each time. All of them, in some
 // half an hour:
 //
-//   NYSJIT_MUTATIONS=all ctest --test-dir build -R 'All/Mutations' -j 2
+//   NYSJIT_MUTATIONS=all build/bin/mutation_conformance --gtest_filter='All/*'
 //
 // and of one kernel, with its survivors:
 //
