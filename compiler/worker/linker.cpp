@@ -11,6 +11,17 @@ LLD_HAS_DRIVER(elf)
 
 namespace nysjit {
 
+/// Room for LLD's output: it maps that, and where the file system is full a map ends the process
+/// with a signal.
+static Status takeRoom(const ScratchFolder &folder, const std::string &file,
+                       const std::vector<std::string> &objects) {
+  size_t bytes = size_t(8) << 12; // headers, symbols and the pages that segments begin at
+  for (const std::string &object : objects)
+    bytes += object.size();
+  NYSJIT_RETURN_IF_ERROR(folder.write(file, std::string(bytes, '\0')));
+  return folder.write(file, "");
+}
+
 /// Runs LLD on the objects. Serialised: LLD's state is global, two links at once crash.
 static Result<std::string> link(const std::vector<std::string> &objects,
                                 std::initializer_list<const char *> options) {
@@ -24,6 +35,7 @@ static Result<std::string> link(const std::vector<std::string> &objects,
     NYSJIT_RETURN_IF_ERROR(folder->write(name, object));
     paths.push_back(folder->name() + "/" + name);
   }
+  NYSJIT_RETURN_IF_ERROR(takeRoom(*folder, "linked", objects));
   const std::string linked = folder->name() + "/linked";
   std::vector<const char *> arguments = {"ld.lld", "-o", linked.c_str(), "--threads=1",
                                          "--build-id=none"};

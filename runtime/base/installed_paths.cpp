@@ -1,7 +1,9 @@
 // Folders by dladdr and /proc.
 #include "runtime/base/installed_paths.h"
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,10 +13,12 @@ namespace nysjit {
 namespace {
 
 /// The folder of a file, its links followed; "" if it is not there.
-std::string folderOf(const char *path) {
+Result<std::string> folderOf(const char *path) {
   char *real = realpath(path, nullptr);
+  if (!real && errno == ENOMEM)
+    return Error::plain(ErrorKind::Io, path, std::string(path) + ": " + std::strerror(ENOMEM));
   if (!real)
-    return "";
+    return std::string();
   std::string folder(real);
   std::free(real);
   return folder.substr(0, folder.find_last_of('/'));
@@ -22,13 +26,19 @@ std::string folderOf(const char *path) {
 
 } // namespace
 
-std::vector<std::string> installedPaths(std::initializer_list<const char *> steps,
-                                        const std::string &name) {
-  std::vector<std::string> folders;
+Result<std::vector<std::string>> installedPaths(std::initializer_list<const char *> steps,
+                                                const std::string &name) {
+  std::vector<const char *> files;
   Dl_info library = {};
   if (dladdr(reinterpret_cast<void *>(&installedPaths), &library) && library.dli_fname)
-    folders.push_back(folderOf(library.dli_fname));
-  folders.push_back(folderOf("/proc/self/exe"));
+    files.push_back(library.dli_fname);
+  files.push_back("/proc/self/exe");
+  std::vector<std::string> folders;
+  for (const char *file : files) {
+    Result<std::string> folder = folderOf(file);
+    NYSJIT_RETURN_IF_ERROR(folder);
+    folders.push_back(std::move(*folder));
+  }
   std::vector<std::string> places;
   for (size_t i = 0; i < folders.size(); ++i)
     if (!folders[i].empty() && (i == 0 || folders[i] != folders[0]))

@@ -1,5 +1,7 @@
 // Where what was installed with this library may lie.
 #pragma once
+#include "runtime/base/result.h"
+
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -7,9 +9,9 @@
 namespace nysjit {
 
 /// folder + step + name for the folders of this library and of the running executable and for each
-/// step, e.g. "/" and "/../bin/". Links are followed.
-std::vector<std::string> installedPaths(std::initializer_list<const char *> steps,
-                                        const std::string &name);
+/// step, e.g. "/" and "/../bin/". Links are followed. Io where there is no memory for that.
+Result<std::vector<std::string>> installedPaths(std::initializer_list<const char *> steps,
+                                                const std::string &name);
 
 /// A file that may be executed.
 bool isExecutableFile(const std::string &path);

@@ -8,12 +8,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cinttypes>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +25,23 @@ namespace nysjit {
 namespace {
 
 constexpr const char *wordsFile = "words";
+constexpr const char *nameStart = "nysjit-";
+
+/// What setApart puts into names; constant once there are threads.
+std::string &namePart() {
+  static std::string part;
+  return part;
+}
+
+/// Removes a folder and the files in it.
+void removeFolder(const std::string &path) {
+  if (DIR *open = opendir(path.c_str())) {
+    while (const dirent *file = readdir(open))
+      (void)unlinkat(dirfd(open), file->d_name, 0); // "." and ".." refuse
+    closedir(open);
+  }
+  (void)rmdir(path.c_str());
+}
 
 Error failed(const std::string &where, const std::string &what, int number) {
   return Error::plain(ErrorKind::Io, where, where + ": " + what + ": " + std::strerror(number));
@@ -40,7 +60,7 @@ std::string endingText(int status) {
 Result<ScratchFolder> ScratchFolder::create() {
   int failure = 0;
   for (const char *place : temporaryPlaces()) {
-    std::string name = std::string(place) + "/nysjit-XXXXXX";
+    std::string name = std::string(place) + "/" + nameStart + namePart() + "XXXXXX";
     if (mkdtemp(name.data()))
       return ScratchFolder(std::move(name));
     failure = failure ? failure : errno;
@@ -49,14 +69,34 @@ Result<ScratchFolder> ScratchFolder::create() {
 }
 
 ScratchFolder::~ScratchFolder() {
-  if (path.empty())
+  if (!path.empty())
+    removeFolder(path);
+}
+
+void ScratchFolder::setApart() {
+  uint64_t number = 0;
+  if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number) // no such call here
+    number = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) ^
+             static_cast<uint64_t>(getpid());
+  char text[24];
+  std::snprintf(text, sizeof text, "%016" PRIx64 "-", number);
+  namePart() = text;
+}
+
+void ScratchFolder::removeLeft() {
+  if (namePart().empty())
     return;
-  if (DIR *open = opendir(path.c_str())) {
-    while (const dirent *file = readdir(open))
-      (void)unlinkat(dirfd(open), file->d_name, 0); // "." and ".." refuse
+  for (const char *place : temporaryPlaces()) {
+    DIR *open = opendir(place);
+    if (!open)
+      continue;
+    std::vector<std::string> left;
+    while (const dirent *entry = readdir(open))
+      if (std::string_view(entry->d_name).starts_with(nameStart + namePart()))
+        left.push_back(std::string(place) + "/" + entry->d_name);
     closedir(open);
+    std::for_each(left.begin(), left.end(), &removeFolder);
   }
-  (void)rmdir(path.c_str());
 }
 
 Status ScratchFolder::write(const std::string &file, std::string_view bytes) const {

@@ -12,6 +12,11 @@ namespace nysjit {
 class ScratchFolder {
 public:
   static Result<ScratchFolder> create();
+  /// To be called before other threads are there: gives the names of this process's folders, and of
+  /// those that it forks, a part that no other process's have.
+  static void setApart();
+  /// Removes what a process with those names left behind. Nothing without setApart.
+  static void removeLeft();
   ScratchFolder(ScratchFolder &&other) noexcept : path(std::exchange(other.path, "")) {}
   ScratchFolder &operator=(ScratchFolder &&) = delete;
   ~ScratchFolder();

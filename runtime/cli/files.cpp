@@ -68,17 +68,17 @@ Result<std::string> readFile(const std::string &flag, const std::string &path) {
   if (descriptor < 0)
     return fileError(flag, path, "a file that can be read", errno);
   std::string bytes;
+  std::string chunk(1 << 16, '\0'); // more than some stacks
   int failure = 0;
   while (bytes.size() <= largest) {
-    char chunk[65536];
-    ssize_t got = read(descriptor, chunk, sizeof chunk);
+    ssize_t got = read(descriptor, chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR)
       continue;
     if (got <= 0) {
       failure = got < 0 ? errno : 0;
       break;
     }
-    bytes.append(chunk, size_t(got));
+    bytes.append(chunk, 0, size_t(got));
   }
   close(descriptor);
   if (failure != 0)

@@ -3,12 +3,26 @@
 #include "runtime/base/environment.h"
 #include "runtime/base/installed_paths.h"
 
+#include <cerrno>
+#include <cstring>
 #include <dlfcn.h>
 #include <unistd.h>
 
 namespace nysjit {
 
 namespace {
+
+/// Whether the loader's words are of what the process lacks, not of the library. Without memory the
+/// loader may say of a file that is there that it is not.
+bool isLack(const std::string &library, const std::string &reason) {
+  const auto says = [&](const char *words) { return reason.find(words) != std::string::npos; };
+  for (const int failure : {ENOMEM, EMFILE, ENFILE})
+    if (says(std::strerror(failure)))
+      return true;
+  return says("cannot create shared object") || says("cannot allocate") || says("out of memory") ||
+         (says(std::strerror(ENOENT)) && reason.starts_with(library + ": ") &&
+          access(library.c_str(), F_OK) == 0);
+}
 
 Error unavailable(const std::string &expected, const std::string &found) {
   return Error::mismatch(ErrorKind::Unavailable, "device", expected, found);
@@ -36,10 +50,11 @@ std::vector<std::string> cudaDriverPlaces() {
   return {set.empty() ? "libcuda.so.1" : set};
 }
 
-std::vector<std::string> ptxEmulatorPlaces() {
+Result<std::vector<std::string>> ptxEmulatorPlaces() {
   const std::string set = environmentSetting("NYSJIT_PTX_EMULATOR");
-  return set.empty() ? installedPaths({"/", "/../lib/"}, "libnysjit_ptx_emulator.so")
-                     : std::vector{set};
+  if (!set.empty())
+    return std::vector{set};
+  return installedPaths({"/", "/../lib/"}, "libnysjit_ptx_emulator.so");
 }
 
 Result<std::shared_ptr<const CudaDriver>>
@@ -52,9 +67,11 @@ CudaDriver::open(const std::vector<std::string> &libraries) {
       driver->path = library;
       break;
     }
-    const char *reason = dlerror();
-    reasons += (reasons.empty() ? "" : "; ") +
-               std::string(reason ? reason : library + " cannot be opened");
+    const char *said = dlerror();
+    const std::string reason = said ? said : library + " cannot be opened";
+    if (isLack(library, reason))
+      return Error::plain(ErrorKind::Io, "driver", reason);
+    reasons += (reasons.empty() ? "" : "; ") + reason;
   }
   if (!driver->handle)
     return unavailable("the driver's library at " + joined(libraries),

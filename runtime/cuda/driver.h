@@ -27,8 +27,8 @@ struct CudaGpu {
 class CudaDriver {
 public:
   /// Opens the first of `libraries` (paths, or names for the system's search) that is there, calls
-  /// cuInit and lists the devices. Unavailable if there is no library or no device; a missing
-  /// symbol is named. The library stays loaded.
+  /// cuInit and lists the devices. Unavailable if there is no library or no device, Io if the
+  /// process lacks what it takes to look; a missing symbol is named. The library stays loaded.
   static Result<std::shared_ptr<const CudaDriver>> open(const std::vector<std::string> &libraries);
 
   const CudaSymbols &api() const { return symbols; }
@@ -62,6 +62,6 @@ private:
 std::vector<std::string> cudaDriverPlaces();
 /// And the emulator's: $NYSJIT_PTX_EMULATOR, else libnysjit_ptx_emulator.so beside this library or
 /// the running executable, or in ../lib from there.
-std::vector<std::string> ptxEmulatorPlaces();
+Result<std::vector<std::string>> ptxEmulatorPlaces();
 
 } // namespace nysjit

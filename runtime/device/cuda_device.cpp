@@ -15,8 +15,10 @@ CudaDevice::CudaDevice(DeviceKind kind, std::shared_ptr<const CudaDriver> driver
     : own(kind), library(std::move(driver)), primaries(library->gpus().size(), nullptr) {}
 
 Result<std::shared_ptr<CudaDevice>> CudaDevice::open(DeviceKind kind) {
-  Result<std::shared_ptr<const CudaDriver>> driver =
-      CudaDriver::open(kind == DeviceKind::PtxEmulator ? ptxEmulatorPlaces() : cudaDriverPlaces());
+  Result<std::vector<std::string>> places =
+      kind == DeviceKind::PtxEmulator ? ptxEmulatorPlaces() : cudaDriverPlaces();
+  NYSJIT_RETURN_IF_ERROR(places);
+  Result<std::shared_ptr<const CudaDriver>> driver = CudaDriver::open(*places);
   if (!driver) {
     Error error = driver.takeError();
     const std::string where = std::string("device ") + deviceName(kind);

@@ -25,8 +25,12 @@ Result<std::string> findWorker(const std::string &given) {
     places = {given};
   else if (!set.empty())
     places = {set};
-  else
-    places = installedPaths({"/", "/../bin/", "/../libexec/"}, workerName);
+  else {
+    Result<std::vector<std::string>> installed =
+        installedPaths({"/", "/../bin/", "/../libexec/"}, workerName);
+    NYSJIT_RETURN_IF_ERROR(installed);
+    places = std::move(*installed);
+  }
   for (const std::string &place : places)
     if (isExecutableFile(place))
       return place;

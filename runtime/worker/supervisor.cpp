@@ -73,6 +73,7 @@ void sayEnding(int status) {
   if (!isAsked)
     sayEnding(status);
   endChildren();
+  ScratchFolder::removeLeft();
   _exit(0);
 }
 
@@ -82,6 +83,7 @@ void superviseWorker(int socket) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  ScratchFolder::setApart();
   const pid_t supervisor = getpid();
   const pid_t worker = fork();
   if (worker > 0)

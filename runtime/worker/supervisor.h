@@ -7,7 +7,8 @@ namespace nysjit {
 
 /// To be called first in a worker's main, with one thread. Forks, and returns in the process that
 /// is to serve. Its parent writes "worker: was killed by signal 6 (Aborted)" to standard error if
-/// that fails, kills it when the socket's other end is gone, and kills whatever it leaves behind.
+/// that fails, kills it when the socket's other end is gone, kills whatever it leaves behind and
+/// removes its ScratchFolders.
 /// SIGPIPE and SIGXFSZ are ignored afterwards.
 void superviseWorker(int socket);
 

@@ -1,7 +1,10 @@
 // `nysjit compile`: stages out and in, and the cache's commands.
 #include "tests/cli/command.h"
+#include "tests/runtime/sandbox.h"
 
 #include <fstream>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 namespace {
@@ -55,6 +58,51 @@ TEST_F(Compile, ALimitOnFileSizesIsNoWrongRequest) {
     std::filesystem::remove_all(folder / "cache");
   }
   EXPECT_GT(refused, 0);
+}
+
+// LLD maps what it writes: without room that would be a signal.
+TEST_F(Compile, AFullFolderForTemporaryFilesIsSaidAndNothingStaysThere) {
+  std::filesystem::create_directory(folder / "small");
+  int refused = 0;
+  for (int pages = 1; pages <= 32; ++pages) {
+    const std::string said = nysjit::inProcess([&]() -> std::string {
+      const std::string small = folder / "small";
+      const std::string size = "size=" + std::to_string(pages * 4) + "k";
+      if (unshare(CLONE_NEWNS | (getuid() == 0 ? 0 : CLONE_NEWUSER)) != 0 ||
+          mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+          mount("none", small.c_str(), "tmpfs", 0, size.c_str()) != 0)
+        return "not here";
+      setenv("TMPDIR", small.c_str(), 1);
+      const Outcome outcome = nysjit({"compile", "exact.json"});
+      if (!std::filesystem::is_empty(small))
+        return "files are left";
+      return outcome.exitCode == 0 ? "" : std::to_string(outcome.exitCode) + outcome.err;
+    });
+    if (said == "not here")
+      GTEST_SKIP() << "no mounts of its own";
+    refused += !said.empty();
+    EXPECT_TRUE(said.empty() || (said.starts_with("1nysjit: " + (folder / "small").string()) &&
+                                 said.find("No space left") != std::string::npos))
+        << pages << ": " << said;
+    std::filesystem::remove_all(folder / "cache");
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_LT(refused, 32);
+}
+
+TEST_F(Compile, ASmallStackIsEnough) {
+#ifdef NYSJIT_SANITIZED
+  GTEST_SKIP() << "sanitized code takes more";
+#endif
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_STACK, &before), 0);
+  const rlimit limits = {64 << 10, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_STACK, &limits), 0);
+  const Outcome compiled = nysjit({"compile", "causal.json"});
+  const Outcome ran = run("causal.json");
+  ASSERT_EQ(setrlimit(RLIMIT_STACK, &before), 0);
+  EXPECT_EQ(compiled.exitCode, 0) << compiled.err;
+  EXPECT_EQ(ran.exitCode, 0) << ran.err;
 }
 
 TEST_F(Compile, EveryStageGoesToStandardOutputOrAFile) {

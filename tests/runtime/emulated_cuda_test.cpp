@@ -13,7 +13,7 @@ class Emulator : public FakeRuntime {
 protected:
   void SetUp() override {
     openDevice();
-    Result<std::shared_ptr<const CudaDriver>> opened = CudaDriver::open(ptxEmulatorPlaces());
+    Result<std::shared_ptr<const CudaDriver>> opened = CudaDriver::open(*ptxEmulatorPlaces());
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     driver = *opened;
     reset();

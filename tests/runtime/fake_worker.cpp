@@ -4,6 +4,7 @@
 // gets one byte a compile, FAKE_WORKER_LOG, one that gets its head_dim as a line, FAKE_WORKER_PID,
 // one that gets the process id, FAKE_WORKER_PTX, the PTX of a real one, and FAKE_WORKER_MODE: how
 // it misbehaves, see `misbehave`.
+#include "runtime/base/tool.h"
 #include "runtime/plan/plan.h"
 #include "runtime/worker/supervisor.h"
 #include "runtime/worker/wire.h"
@@ -104,11 +105,11 @@ void appendTo(const std::string &path, const std::string &bytes) {
   close(file);
 }
 
-/// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang",
-/// "hang-with-child" (which hangs, too, in a session of its own), "sleep-MS", "once-PATH" (killed
-/// the first time, as the file at PATH remembers). After: changes the answer ("no-blobs",
-/// "bad-plan", "bad-object", "bad-ptx", "no-ptx", "note", "lasting-note", "cpu-plan", "refuse",
-/// "odd-status").
+/// Before the answer: "abort", "exit", "garbage" (bytes that are no frame), "hang" (with a
+/// ScratchFolder), "hang-with-child" (which hangs, too, in a session of its own), "sleep-MS",
+/// "once-PATH" (killed the first time, as the file at PATH remembers). After: changes the answer
+/// ("no-blobs", "bad-plan", "bad-object", "bad-ptx", "no-ptx", "note", "lasting-note", "cpu-plan",
+/// "refuse", "odd-status").
 void misbehave(const std::string &mode, Message &reply) {
   if (mode == "abort") {
     std::cerr << "something the compiler said\nLLVM ERROR: out of patience" << std::endl;
@@ -123,8 +124,11 @@ void misbehave(const std::string &mode, Message &reply) {
     appendTo(setting("FAKE_WORKER_PID"), std::to_string(getpid()) + "\n");
     pause();
   }
-  if (mode.starts_with("hang"))
-    pause();
+  if (mode.starts_with("hang")) {
+    const Result<ScratchFolder> folder = ScratchFolder::create();
+    if (folder && folder->write("half", "done"))
+      pause();
+  }
   if (mode.rfind("sleep-", 0) == 0)
     std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(mode.substr(6))));
   if (mode.rfind("once-", 0) == 0 && access(mode.substr(5).c_str(), F_OK) != 0) {

@@ -97,6 +97,29 @@ TEST_F(Limits, the_number_of_open_files) {
     }
 }
 
+TEST_F(Limits, the_number_of_open_files_where_the_emulator_is_looked_for) {
+  int refused = 0;
+  for (rlim_t files = 0; files < 12; ++files) {
+    const std::string said = inProcess([&]() -> std::string {
+      for (int file = 3; file < 199; ++file)
+        close(file);
+      nysjit_context_options options = {};
+      options.size = sizeof options;
+      options.device = "ptx-emulator";
+      nysjit_context *made = nullptr;
+      if (nysjit_context_create(&options, &made) != NYSJIT_OK || !limit(RLIMIT_NOFILE, files))
+        return "no context or no limit";
+      const nysjit_status status = nysjit_prepare(made, fakeSpec(), nullptr, nullptr, &program);
+      return status == NYSJIT_OK   ? ""
+             : status == NYSJIT_IO ? nysjit_last_error()
+                                   : std::to_string(status) + nysjit_last_error();
+    });
+    EXPECT_TRUE(isOneOf(said, {"", "Too many open files"})) << files << ": " << said;
+    refused += !said.empty();
+  }
+  EXPECT_GT(refused, 0);
+}
+
 TEST_F(Limits, the_number_of_processes_and_threads) {
   const std::string said = under(
       [] {

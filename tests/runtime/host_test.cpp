@@ -142,10 +142,14 @@ TEST_F(Host, the_worker_ends_with_its_host_even_in_a_compile) {
 TEST_F(Host, a_hung_compile_ends_with_all_that_it_started) {
   const ScopedSetting hang("FAKE_WORKER_MODE", "hang-with-child");
   const ScopedSetting limit("NYSJIT_COMPILE_TIMEOUT_MS", "300");
+  const std::string temporary = folder / "temporary";
+  std::filesystem::create_directory(temporary);
+  const ScopedSetting place("TMPDIR", temporary.c_str());
   EXPECT_NE(compiled().find("within 300 ms"), std::string::npos);
   ASSERT_EQ(workers().size(), 2u); // it and its child, in a session of its own
   for (const pid_t process : workers())
     EXPECT_TRUE(isGone(process));
+  EXPECT_TRUE(std::filesystem::is_empty(temporary));
 }
 
 TEST_F(Host, may_close_files_that_it_does_not_know) {

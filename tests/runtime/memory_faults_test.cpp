@@ -2,6 +2,7 @@
 // the process's end; nothing is lost, and the next call works. The allocator under test is this
 // executable's malloc.
 #include "tests/runtime/fake_program.h"
+#include "tests/runtime/sandbox.h"
 
 #include <atomic>
 #include <cerrno>
@@ -159,6 +160,31 @@ protected:
 
 TEST_P(MemoryFaults, context_create) {
   failEach([] { return NYSJIT_OK; }, [&] { return create(cache); }, [&] { release(); });
+}
+
+// In a process of its own each: the library stays loaded.
+TEST_P(MemoryFaults, the_emulators_library_is_looked_for_and_loaded) {
+  bool isOver = false;
+  int refused = 0;
+  for (int64_t number = 0; !isOver && !HasFailure(); number += number < 100 ? 1 : 13) {
+    const std::string said = inProcess([&]() -> std::string {
+      if (create(cache, "ptx-emulator") != NYSJIT_OK)
+        return nysjit_last_error();
+      isForGood = GetParam();
+      left = number;
+      const nysjit_status status = nysjit_prepare(made, fakeSpec(), nullptr, nullptr, &found);
+      left = INT64_MAX;
+      if (!hasFailed)
+        return status == NYSJIT_OK ? "over" : std::string("over: ") + nysjit_last_error();
+      return status == NYSJIT_OK   ? ""
+             : status == NYSJIT_IO ? "refused"
+                                   : std::to_string(status) + nysjit_last_error();
+    });
+    isOver = said == "over";
+    refused += said == "refused";
+    EXPECT_TRUE(isOver || said.empty() || said == "refused") << number << ": " << said;
+  }
+  EXPECT_GT(refused, 0);
 }
 
 TEST_P(MemoryFaults, prepare_from_memory) {
