@@ -42,8 +42,10 @@ def _pointer(pointee, known):
 
 
 def _field(declaration, known, functions):
-    """(name, type) of "const DLTensor *q"."""
+    """(name, type) of "const DLTensor *q", or of "const char *const *names"."""
     found = re.fullmatch(r"(?:const\s+)?(\w+)\s*(\*?)\s*(\w+)", declaration)
+    if texts := re.fullmatch(r"const char \*const \*(\w+)", declaration):
+        return texts[1], ctypes.POINTER(ctypes.c_char_p)
     if not found:
         raise ValueError(f"expected one field, found {declaration!r}")
     base, star, name = found.groups()

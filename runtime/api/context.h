@@ -2,6 +2,7 @@
 // border around this; the command uses it directly (link nysjit_runtime_static, which has the C API
 // too).
 #pragma once
+#include "runtime/api/bundles.h"
 #include "runtime/api/program.h"
 #include "runtime/base/log.h"
 #include "runtime/base/progress.h"
@@ -25,15 +26,18 @@ struct ContextOptions {
   HostParallelFor parallelFor = nullptr;
   void *parallelForContext = nullptr;
   DeviceKind device = DeviceKind::Cpu;
-  bool isForCompiling = false; // programs are looked at, never run: the device need not be there
-  HostMemory memory;           // of runs on the CPU
+  // Programs are looked at, never run: the device need not be there, and bundles are not asked.
+  bool isForCompiling = false;
+  std::optional<GivenBundles> bundles; // absent: $NYSJIT_BUNDLES
+  bool isSealed = false;               // nothing is compiled; so with $NYSJIT_SEALED 1
+  HostMemory memory;                   // of runs on the CPU
   Log log;
   Progress::Report progress = nullptr;
   void *progressContext = nullptr;
 };
 
-enum class CacheState { Memory, Disk, Compiled };
-const char *cacheStateName(CacheState state); // "memory", "disk", "compiled"
+enum class CacheState { Memory, Bundle, Disk, Compiled };
+const char *cacheStateName(CacheState state); // "memory", "bundle", "disk", "compiled"
 
 struct PreparedProgram {
   std::shared_ptr<const LoadedProgram> program;
@@ -75,6 +79,9 @@ public:
   }
   /// The device's own: cpu:native, the GPU's capability, or sm_80 for the emulator.
   Result<Target> defaultTarget();
+  /// What to prepare for where no target is asked for: the best that the device runs and a bundle
+  /// has the program for, else the default.
+  Result<Target> targetFor(const KernelSpec &spec, const KernelConfig &config);
   /// The device, opened when first asked for; null on the CPU and where it is only compiled for.
   Result<std::shared_ptr<CudaDevice>> cudaDevice();
   Result<StageReply> compileStage(const StageRequest &request);
@@ -93,6 +100,13 @@ private:
   struct Source {
     ProgramSource *source;
     CacheState state;
+    std::string name; // in messages
+  };
+  /// What looking for a program came to.
+  struct Found {
+    EntryState state = EntryState::Absent;
+    std::optional<CacheState> where; // the program is in the preparation
+    std::string note;                // what is wrong with an entry that is there
   };
   /// Each ptxas that may be used and what tells them from others; found once.
   struct Ptxas {
@@ -101,6 +115,10 @@ private:
   };
   Result<Ptxas> ptxas();
   Status checkRuns(const Target &target);
+  Result<std::vector<Target>> runnableTargets();
+  Result<bool> isSealed() const;
+  Result<std::vector<Source>> sources();
+  std::optional<Error> whyNotCompiled(const ProgramRequest &request);
   LoadedProgram::Resources resources();
   Result<PreparedProgram> find(const ProgramRequest &request);
   Result<ProgramMaker> maker(const Target &target);
@@ -109,8 +127,13 @@ private:
   Status addAssemblers(Message &message);
   Result<Message> ask(const StageRequest &request, const Progress &progress);
   Progress newProgress() const { return {options.progress, options.progressContext}; }
+  Status findInAll(const ProgramKey &key, const ProgramRequest &request, Preparation &preparation,
+                   Found &found);
   EntryState findIn(const Source &from, const ProgramKey &key, const ProgramRequest &request,
                     Preparation &preparation, std::string &note);
+  Result<PreparedProgram> compileOnce(const ProgramKey &key, const ProgramRequest &request,
+                                      Preparation &preparation, Found &found,
+                                      const Progress &progress);
   Result<PreparedProgram> compile(const ProgramKey &key, const ProgramRequest &request,
                                   const CacheLimits &limits, const Progress &progress);
   void keep(const ProgramKey &key, const CacheEntry &entry, const CacheLimits &limits,
@@ -119,7 +142,7 @@ private:
   ContextOptions options;
   DiskCache disk;
   std::shared_ptr<Threads> threads;
-  std::vector<Source> sources;                                      // asked in this order
+  Bundles bundles;
   std::mutex mutex;                                                 // guards what follows
   std::map<std::string, std::shared_ptr<Preparation>> preparations; // by key
   ProgramMaker compiler;                                            // but for the assembler

@@ -26,15 +26,45 @@ std::string fromHere(const std::string &path) {
   return getcwd(folder, sizeof folder) ? std::string(folder) + "/" + path : path;
 }
 
+Status readBundles(const nysjit_context_options &given, ContextOptions &options) {
+  if (!given.bundles != (given.bundle_count == 0))
+    return Error::mismatch(ErrorKind::InvalidArgument,
+                           given.bundles ? "options.bundle_count" : "options.bundles",
+                           given.bundles ? "the number of bundles" : "bundle_count paths",
+                           given.bundles ? "0" : "NULL");
+  if (!given.bundle_data != (given.bundle_size == 0))
+    return Error::mismatch(ErrorKind::InvalidArgument,
+                           given.bundle_data ? "options.bundle_size" : "options.bundle_data",
+                           given.bundle_data ? "the bundle's bytes" : "a pointer",
+                           given.bundle_data ? "0" : "NULL");
+  GivenBundles bundles;
+  for (size_t i = 0; i < given.bundle_count; ++i) {
+    if (!given.bundles[i] || !*given.bundles[i])
+      return Error::mismatch(ErrorKind::InvalidArgument,
+                             "options.bundles[" + std::to_string(i) + "]", "a path",
+                             given.bundles[i] ? "an empty text" : "NULL");
+    bundles.paths.push_back(fromHere(given.bundles[i]));
+  }
+  if (!given.bundles)
+    for (const std::string &path : bundlePathsSet())
+      bundles.paths.push_back(fromHere(path));
+  if (given.bundle_data)
+    bundles.memory = {static_cast<const char *>(given.bundle_data), given.bundle_size};
+  options.bundles = std::move(bundles);
+  return {};
+}
+
 Result<ContextOptions> readOptions(const nysjit_context_options *from) {
   ContextOptions options;
   if (!from)
     return options;
   nysjit_context_options given;
   NYSJIT_RETURN_IF_ERROR(readStruct(from, "options", sizeof(size_t), given));
-  if (given.reserved0 != 0)
-    return Error::mismatch(ErrorKind::InvalidArgument, "options.reserved0", "0",
-                           std::to_string(given.reserved0));
+  if (given.sealed > 1)
+    return Error::mismatch(ErrorKind::InvalidArgument, "options.sealed", "0 or 1",
+                           std::to_string(given.sealed));
+  options.isSealed = given.sealed == 1;
+  NYSJIT_RETURN_IF_ERROR(readBundles(given, options));
   constexpr uint32_t maxThreads = 4096;
   if (given.threads > maxThreads)
     return Error::mismatch(ErrorKind::InvalidArgument, "options.threads",
@@ -101,7 +131,8 @@ nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json,
         config_json ? parseKernelConfig(std::string_view(config_json)) : KernelConfig();
     if (!config)
       return config.takeError();
-    Result<Target> where = target ? parseTarget(target) : context->context.defaultTarget();
+    Result<Target> where =
+        target ? parseTarget(target) : context->context.targetFor(*spec, *config);
     if (!where)
       return where.takeError();
     Result<PreparedProgram> prepared =

@@ -31,6 +31,7 @@ public:
                                                            const Resources &resources,
                                                            const ProgramRequest *request = nullptr);
 
+  const CacheEntry &cacheEntry() const { return entry; }
   const std::string &key() const { return entryKey; }
   const Plan &plan() const { return program->plan(); }
   const std::string &planJson() const { return entry.planJson; }

@@ -36,6 +36,11 @@ ProgramKey programKey(const ProgramRequest &request, const CpuIdentity &cpu,
   return key;
 }
 
+std::string requestOf(const std::string &keyText) {
+  const size_t end = keyText.find("\nformat ");
+  return end == std::string::npos ? keyText : keyText.substr(0, end + 1);
+}
+
 std::vector<std::pair<std::string, std::string>> keyTextLines(const std::string &keyText) {
   std::vector<std::pair<std::string, std::string>> lines;
   for (size_t start = 0; start < keyText.size();) {

@@ -31,6 +31,8 @@ struct ProgramKey {
 ProgramKey programKey(const ProgramRequest &request, const CpuIdentity &cpu,
                       const ProgramMaker &maker);
 
+/// The request in a key text.
+std::string requestOf(const std::string &keyText);
 /// The text's lines by their first word, in order: {"spec", "{…}"}.
 std::vector<std::pair<std::string, std::string>> keyTextLines(const std::string &keyText);
 /// One of them; "" if it is not there.

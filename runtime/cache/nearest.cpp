@@ -1,27 +1,24 @@
 // Key texts line by line, their JSON value by value.
 #include "runtime/cache/nearest.h"
+#include "runtime/spec/json_text.h"
 
 #include <map>
 #include <utility>
 
 namespace nysjit {
 
-using nlohmann::json;
-
 namespace {
 
 /// The facts of a key text in order: a line each, but of JSON objects a value each.
-std::vector<std::pair<std::string, json>> factsOf(const std::string &keyText) {
-  std::vector<std::pair<std::string, json>> facts;
+std::vector<std::pair<std::string, Json>> factsOf(const std::string &keyText) {
+  std::vector<std::pair<std::string, Json>> facts;
   for (const auto &[word, rest] : keyTextLines(keyText)) {
-    const json value = word == "spec" || word == "config"
-                           ? json::parse(rest, nullptr, /*allow_exceptions=*/false)
-                           : json();
-    if (!value.is_object()) {
+    Result<Json> value = word == "spec" || word == "config" ? parseJsonObject(rest) : Json();
+    if (!value || !value->is_object()) {
       facts.emplace_back(word, rest);
       continue;
     }
-    for (const auto &[key, inner] : value.items()) {
+    for (const auto &[key, inner] : value->items()) {
       if (!inner.is_object())
         facts.emplace_back(word + "." + key, inner);
       else
@@ -32,10 +29,8 @@ std::vector<std::pair<std::string, json>> factsOf(const std::string &keyText) {
   return facts;
 }
 
-std::string inWords(const json &value) {
-  return value.is_null()     ? "nothing"
-         : value.is_string() ? value.get<std::string>()
-                             : value.dump(-1, ' ', false, json::error_handler_t::replace);
+std::string inWords(const Json &value) {
+  return value.is_null() ? "nothing" : value.is_string() ? value.text() : value.dump();
 }
 
 } // namespace
@@ -46,21 +41,21 @@ std::string KeyDifference::sentence() const {
 
 std::vector<KeyDifference> keyDifferences(const std::string &entryText,
                                           const std::string &askedText) {
-  std::map<std::string, json> there;
+  std::map<std::string, Json> there;
   for (auto &[field, value] : factsOf(entryText))
     there[field] = value;
   std::vector<KeyDifference> differences;
   for (const auto &[field, value] : factsOf(askedText)) {
     const auto found = there.find(field);
     if (found == there.end())
-      differences.push_back({field, nullptr, value});
-    else if (found->second != value)
+      differences.push_back({field, Json(), value});
+    else if (!(found->second == value))
       differences.push_back({field, found->second, value});
     if (found != there.end())
       there.erase(found);
   }
   for (const auto &[field, value] : there)
-    differences.push_back({field, value, nullptr});
+    differences.push_back({field, value, Json()});
   return differences;
 }
 

@@ -1,8 +1,8 @@
 // Why a program is not there: the entry that is nearest to what was asked, and what differs.
 #pragma once
+#include "runtime/base/json.h"
 #include "runtime/cache/key.h"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,8 +13,8 @@ namespace nysjit {
 /// theirs ("spec.segment_len", "config.causal_output.block_m"); null where there is none.
 struct KeyDifference {
   std::string field;
-  nlohmann::json entry;
-  nlohmann::json asked;
+  Json entry;
+  Json asked;
   /// "spec.segment_len: 64 in the entry, 16 asked"
   std::string sentence() const;
 };

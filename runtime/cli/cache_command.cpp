@@ -16,14 +16,6 @@ using nlohmann::json;
 
 namespace {
 
-/// What an entry was made from.
-json factsOf(const std::string &key, const std::string &keyText) {
-  json facts = {{"key", key}};
-  for (const auto &[word, rest] : keyTextLines(keyText))
-    facts[word] = word == "spec" || word == "config" ? parsed(rest) : json(rest);
-  return facts;
-}
-
 std::string timeText(int64_t seconds) {
   time_t time = time_t(seconds);
   tm local{};
@@ -50,7 +42,7 @@ Reply list(DiskCache &cache) {
   std::ostringstream text;
   for (const CacheListing &listing : cache.list()) {
     const bool isWhole = listing.state == EntryState::Whole;
-    json entry = factsOf(listing.key, listing.keyText);
+    json entry = keyFacts(listing.key, listing.keyText);
     entry["bytes"] = listing.bytes;
     entry["modified"] = listing.modifiedTime;
     entry["valid"] = isWhole;
@@ -80,7 +72,7 @@ Result<Reply> show(const DiskCache &cache, const std::string &key) {
             (isAbsent ? "\"" : "\", which is " + entryStateText(read.state, read.reason)));
   }
   const CacheEntry &entry = *read.entry;
-  Reply reply{factsOf(key, entry.keyText), ""};
+  Reply reply{keyFacts(key, entry.keyText), ""};
   json report = parsed(entry.infoJson);
   reply.json["object_bytes"] = entry.object.size();
   if (!entry.ptx.empty())
@@ -146,8 +138,9 @@ Result<Reply> whyMiss(const CacheOptions &options) {
   reply.json["differences"] = json::array();
   for (const KeyDifference &difference :
        nearest ? nearest->differences : std::vector<KeyDifference>()) {
-    reply.json["differences"].push_back(
-        {{"field", difference.field}, {"entry", difference.entry}, {"asked", difference.asked}});
+    reply.json["differences"].push_back({{"field", difference.field},
+                                         {"entry", parsed(difference.entry.dump())},
+                                         {"asked", parsed(difference.asked.dump())}});
     reply.text += "  " + difference.sentence() + "\n";
   }
   return reply;

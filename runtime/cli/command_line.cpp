@@ -1,5 +1,6 @@
 // The command line by CLI11. All values are taken as texts; given_options.cpp converts them.
 #include "runtime/cli/given.h"
+#include "runtime/cli/version.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/spec/tensor_table.h"
 
@@ -14,8 +15,8 @@ namespace nysjit::cli {
 
 namespace {
 
-constexpr std::array commands = {"compile", "run", "devices", "cache"};
-constexpr const char *version = "nysjit 0.1.0";
+constexpr std::array commands = {"compile", "run", "bundle", "devices", "cache"};
+const std::string versionText = std::string("nysjit ") + version;
 
 /// Insertions, removals and exchanges of letters that make one text of the other.
 size_t editDistance(const std::string &a, const std::string &b) {
@@ -119,6 +120,15 @@ void addRun(CLI::App &app, Given &given) {
          "emulator: asynchronous copies act when issued (eager, default) or waited for (lazy)")
       ->type_name("WHEN");
   run->add_option("--seed", given.seed, "emulator: the order of warps, default 0")->type_name("N");
+  run->add_option(
+         "--bundle", given.bundles,
+         "a file of compiled programs, asked before the cache; may be given again; default "
+         "those in $NYSJIT_BUNDLES")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  run->add_flag("--sealed", given.sealed,
+                "compile nothing: a program that is not there is an error")
+      ->disable_flag_override();
   run->add_flag("--check", given.check, "compare with the float64 reference")
       ->disable_flag_override();
   addJson(run, given);
@@ -150,16 +160,47 @@ void addCache(CLI::App &app, Given &given) {
     addJson(action, given);
 }
 
+void addBundle(CLI::App &app, Given &given) {
+  CLI::App *bundle = app.add_subcommand(
+      "bundle", "compile an array of specs for several targets into one file, or look at one");
+  bundle->add_option("SPECS", given.spec, "a JSON file with an array of KernelSpecs")
+      ->type_name("FILE");
+  bundle
+      ->add_option("--target", given.target,
+                   "targets, separated by commas: cpu:x86-64-v3,cpu:x86-64-v4,cuda:sm_80,...")
+      ->type_name("NAMES");
+  bundle
+      ->add_option("--config", given.config,
+                   "KernelConfig, a JSON file: block sizes by kernel name, of all kernels")
+      ->type_name("FILE");
+  bundle->add_option("--emit", given.emit, "c: C source with the bundle's bytes")->type_name("c");
+  bundle->add_option("-o", given.output, "the bundle")->type_name("FILE");
+  addJson(bundle, given);
+  CLI::App *show = bundle->add_subcommand("show", "what a bundle holds");
+  CLI::App *verify = bundle->add_subcommand("verify", "check every byte of a bundle");
+  for (CLI::App *action : {show, verify}) {
+    action->add_option("FILE", given.bundle, "a bundle")->type_name("FILE")->required();
+    addJson(action, given);
+  }
+}
+
 /// The options of the command that was given; cache's action is its own subcommand.
 Result<Options> optionsOf(const CLI::App &app, const Given &given) {
   if (app.got_subcommand("compile"))
     return compileOptions(given);
   if (app.got_subcommand("run"))
     return runOptions(given);
+  if (app.got_subcommand("bundle")) {
+    const CLI::App *bundle = app.get_subcommand("bundle");
+    using Action = BundleOptions::Action;
+    return bundleOptions(given, bundle->got_subcommand("show")     ? Action::Show
+                                : bundle->got_subcommand("verify") ? Action::Verify
+                                                                   : Action::Make);
+  }
   if (app.got_subcommand("devices"))
     return Options{DevicesOptions{}};
   if (!app.got_subcommand("cache"))
-    return argumentError("command", "compile, run, devices or cache", "nothing");
+    return argumentError("command", "compile, run, bundle, devices or cache", "nothing");
   using Action = CacheOptions::Action;
   const CLI::App *cache = app.get_subcommand("cache");
   const Action action = cache->got_subcommand("show")       ? Action::Show
@@ -182,9 +223,10 @@ bool wantsJson(int argc, const char *const *argv) {
 Result<Options> parseCommandLine(int argc, const char *const *argv) {
   Given given;
   CLI::App app("Compiles and runs causal Nystrom attention kernels from a JSON spec.", "nysjit");
-  app.set_version_flag("--version", version);
+  app.set_version_flag("--version", versionText);
   addCompile(app, given);
   addRun(app, given);
+  addBundle(app, given);
   addJson(app.add_subcommand("devices", "list devices and their targets"), given);
   addCache(app, given);
 
@@ -192,14 +234,14 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   std::string first = argc > 1 ? argv[1] : "";
   bool isText = first == "--help" || first == "-h" || first == "--version";
   if (!isText && std::ranges::find(commands, first) == commands.end())
-    return argumentError("command", "compile, run, devices or cache",
+    return argumentError("command", "compile, run, bundle, devices or cache",
                          argc > 1 ? inQuotes(first) : "nothing");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp &) {
     return Options{TextOptions{app.help()}};
   } catch (const CLI::CallForVersion &) {
-    return Options{TextOptions{std::string(version) + "\n"}};
+    return Options{TextOptions{versionText + "\n"}};
   } catch (const CLI::ParseError &error) {
     return parseError(app, error);
   }

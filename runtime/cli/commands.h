@@ -18,6 +18,7 @@ struct Reply {
 
 Result<Reply> runCompile(const CompileOptions &options);
 Result<Reply> runTensors(const RunOptions &options);
+Result<Reply> runBundle(const BundleOptions &options);
 Result<Reply> runDevices(const DevicesOptions &options);
 Result<Reply> runCache(const CacheOptions &options);
 

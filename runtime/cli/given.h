@@ -32,7 +32,10 @@ struct Given {
   Text maxBytes; // of cache gc
   Text maxEntries;
   std::vector<std::string> from;
+  std::vector<std::string> bundles;
+  Text bundle; // of bundle show and verify
   bool check = false;
+  bool sealed = false;
   bool json = false;
 };
 
@@ -42,6 +45,7 @@ std::string inQuotes(const std::string &text);
 /// Converts and checks all values; an Error names the flag.
 Result<Options> compileOptions(const Given &given);
 Result<Options> runOptions(const Given &given);
+Result<Options> bundleOptions(const Given &given, BundleOptions::Action action);
 Result<Options> cacheOptions(const Given &given, CacheOptions::Action action);
 
 } // namespace nysjit::cli

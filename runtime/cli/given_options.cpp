@@ -260,6 +260,36 @@ Result<Options> runOptions(const Given &given) {
   options.repeat = repeat->value_or(1);
   options.threads = threads->value_or(0);
   options.check = given.check;
+  for (const std::string &path : given.bundles)
+    if (path.empty())
+      return argumentError("--bundle", "a file", "an empty text");
+  options.bundles = given.bundles;
+  options.isSealed = given.sealed;
+  return Options{options};
+}
+
+Result<Options> bundleOptions(const Given &given, BundleOptions::Action action) {
+  BundleOptions options{.action = action, .config = given.config};
+  if (action != BundleOptions::Action::Make) {
+    options.file = given.bundle.value_or("");
+    return Options{options};
+  }
+  NYSJIT_RETURN_IF_ERROR(needed("SPECS", given.spec, "a JSON file with an array of specs"));
+  options.file = given.spec;
+  NYSJIT_RETURN_IF_ERROR(needed("--target", given.target, "names of targets, by commas"));
+  for (size_t start = 0; start <= given.target->size();) {
+    const size_t end = std::min(given.target->find(',', start), given.target->size());
+    Result<Target> one = target(given.target->substr(start, end - start));
+    NYSJIT_RETURN_IF_ERROR(one);
+    options.targets.push_back(*one);
+    start = end + 1;
+  }
+  NYSJIT_RETURN_IF_ERROR(needed("-o", given.output, "a file to write"));
+  NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given, "-o", given.output));
+  if (given.emit && *given.emit != "c")
+    return argumentError("--emit", "c, or no such flag", inQuotes(*given.emit));
+  options.isC = given.emit.has_value();
+  options.output = *given.output;
   return Options{options};
 }
 

@@ -25,6 +25,7 @@ template <typename... F> Overloaded(F...) -> Overloaded<F...>;
 Result<Reply> runCommand(const Options &options) {
   return std::visit(Overloaded{[](const CompileOptions &given) { return runCompile(given); },
                                [](const RunOptions &given) { return runTensors(given); },
+                               [](const BundleOptions &given) { return runBundle(given); },
                                [](const DevicesOptions &given) { return runDevices(given); },
                                [](const CacheOptions &given) { return runCache(given); },
                                [](const TextOptions &given) -> Result<Reply> {

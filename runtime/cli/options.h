@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace nysjit::cli {
 
@@ -39,9 +40,21 @@ struct RunOptions {
   int repeat = 1;
   int threads = 0; // 0: all CPUs
   bool check = false;
+  std::vector<std::string> bundles; // paths; none: $NYSJIT_BUNDLES
+  bool isSealed = false;
   // Of the emulator: when asynchronous copies act, and the order of warps.
   bool isLazy = false;
   uint64_t seed = 0;
+};
+
+struct BundleOptions {
+  enum class Action { Make, Show, Verify };
+  Action action = Action::Make;
+  std::string file; // SPECS of Make, a bundle otherwise: a path
+  std::vector<Target> targets;
+  std::optional<std::string> config; // path
+  bool isC = false;
+  std::string output;
 };
 
 struct DevicesOptions {};
@@ -64,7 +77,8 @@ struct TextOptions {
 };
 
 struct Options {
-  std::variant<CompileOptions, RunOptions, DevicesOptions, CacheOptions, TextOptions> command;
+  std::variant<CompileOptions, RunOptions, BundleOptions, DevicesOptions, CacheOptions, TextOptions>
+      command;
 };
 
 /// Reads the command line. Every failure is an Error that names the flag.

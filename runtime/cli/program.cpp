@@ -10,15 +10,10 @@
 
 namespace nysjit::cli {
 
-namespace {
-
-/// The file's name before the sentence: a key's name alone does not say which file it stands in.
 Error inFile(const std::string &path, Error error) {
   error.message = path + ": " + error.message;
   return error;
 }
-
-} // namespace
 
 Result<RequestFiles> readRequest(const std::string &specPath,
                                  const std::optional<std::string> &configPath) {
@@ -27,16 +22,18 @@ Result<RequestFiles> readRequest(const std::string &specPath,
   Result<KernelSpec> spec = parseKernelSpec(*text);
   if (!spec)
     return inFile(specPath, spec.takeError());
-  RequestFiles request{*spec, {}};
-  if (!configPath)
-    return request;
-  Result<std::string> configText = readFile("--config", *configPath);
-  NYSJIT_RETURN_IF_ERROR(configText);
-  Result<KernelConfig> config = parseKernelConfig(*configText);
-  if (!config)
-    return inFile(*configPath, config.takeError());
-  request.config = std::move(*config);
-  return request;
+  Result<KernelConfig> config = readConfig(configPath);
+  NYSJIT_RETURN_IF_ERROR(config);
+  return RequestFiles{*spec, std::move(*config)};
+}
+
+Result<KernelConfig> readConfig(const std::optional<std::string> &path) {
+  if (!path)
+    return KernelConfig();
+  Result<std::string> text = readFile("--config", *path);
+  NYSJIT_RETURN_IF_ERROR(text);
+  Result<KernelConfig> config = parseKernelConfig(*text);
+  return config ? std::move(config) : inFile(*path, config.takeError());
 }
 
 Error namedByFlag(Error error) {
@@ -70,6 +67,13 @@ std::string compilingText(const ProgramRequest &request) {
 Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request) {
   Progress progress(compilingText(request));
   return context.prepare(request);
+}
+
+nlohmann::json keyFacts(const std::string &key, const std::string &keyText) {
+  nlohmann::json facts = {{"key", key}};
+  for (const auto &[word, rest] : keyTextLines(keyText))
+    facts[word] = word == "spec" || word == "config" ? parsed(rest) : nlohmann::json(rest);
+  return facts;
 }
 
 nlohmann::json parsed(const std::string &text) {

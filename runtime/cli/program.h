@@ -22,6 +22,10 @@ struct RequestFiles {
 };
 Result<RequestFiles> readRequest(const std::string &specPath,
                                  const std::optional<std::string> &configPath);
+/// The file of --config; without one the default config.
+Result<KernelConfig> readConfig(const std::optional<std::string> &path);
+/// The file's name before the sentence: a key's name alone does not say which file it stands in.
+Error inFile(const std::string &path, Error error);
 
 /// Where programs are compiled or looked for, not run: no device is opened.
 ContextOptions contextForCompiling(const Target &target);
@@ -30,6 +34,9 @@ ContextOptions contextForCompiling(const Target &target);
 std::string compilingText(const ProgramRequest &request);
 /// Loads or compiles the program; shows progress, and why the cache was of no use where it was not.
 Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request);
+
+/// What a program was made from: {"key", "spec", "target", ...} of its key text.
+nlohmann::json keyFacts(const std::string &key, const std::string &keyText);
 
 /// A text of the library's own as JSON.
 nlohmann::json parsed(const std::string &text);

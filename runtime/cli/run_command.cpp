@@ -164,6 +164,13 @@ json reportJson(const RunOptions &options, const PreparedProgram &prepared,
   return report;
 }
 
+/// --bundle, or what the environment says.
+std::optional<GivenBundles> bundlesOf(const RunOptions &options) {
+  if (options.bundles.empty())
+    return std::nullopt;
+  return GivenBundles{options.bundles, {}};
+}
+
 /// A GPU's or the emulator's session; null on the CPU.
 Result<std::unique_ptr<GpuSession>> openDevice(const RunOptions &options, RuntimeContext &context) {
   if (options.device == DeviceKind::Cpu)
@@ -193,10 +200,12 @@ Result<Reply> runTensors(const RunOptions &options) {
   // The device, which may not be there.
   RuntimeContext context({.threads = static_cast<size_t>(options.threads),
                           .device = options.device,
+                          .bundles = bundlesOf(options),
+                          .isSealed = options.isSealed,
                           .log = standardErrorLog()});
   Result<std::unique_ptr<GpuSession>> gpu = openDevice(options, context);
   NYSJIT_RETURN_IF_ERROR(gpu);
-  Result<Target> target = options.target ? *options.target : context.defaultTarget();
+  Result<Target> target = options.target ? *options.target : context.targetFor(spec, files->config);
   NYSJIT_RETURN_IF_ERROR(target);
   if (*gpu)
     NYSJIT_RETURN_IF_ERROR((*gpu)->configure(options, *target));

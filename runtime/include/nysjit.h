@@ -161,7 +161,6 @@ typedef void (*nysjit_release)(void *callback_context, void *memory, size_t byte
 
 typedef struct nysjit_context_options {
   size_t size; /* sizeof(nysjit_context_options) */
-
   /* Where compiled programs are kept. NULL: $NYSJIT_CACHE_DIR, else $XDG_CACHE_HOME/nysjit, else
    * ~/.cache/nysjit. It is made when first needed. Programs in it are run, so what another user
    * than this one or root could have written is not loaded, and such a folder not written into. A
@@ -181,7 +180,10 @@ typedef struct nysjit_context_options {
    * library's threads start with the first run that needs them, as many as there are CPUs for and
    * as the system grants; where it grants none, the calling thread does everything. */
   uint32_t threads;
-  uint32_t reserved0; /* 0 */
+
+  /* 1: what neither a bundle nor the cache has is not compiled but NYSJIT_UNAVAILABLE; the message
+   * names the nearest there is. 0: as $NYSJIT_SEALED says, 0 or 1. */
+  uint32_t sealed;
 
   /* NULL: the library's own threads. Otherwise `parallel_for` is given parallel_for_context and a
    * count of at most `threads`. */
@@ -206,6 +208,16 @@ typedef struct nysjit_context_options {
    * kept for each thread between runs. Where allocate gives NULL the run is NYSJIT_IO. */
   nysjit_allocate allocate;
   nysjit_release release;
+
+  /* Bundles (`nysjit bundle`): files of compiled programs, asked in this order before the cache.
+   * NULL: those in $NYSJIT_BUNDLES, separated by colons. The first nysjit_prepare reads them whole;
+   * one that was changed, or made by another version, is NYSJIT_INVALID_FILE. They must stay as
+   * they are while the context lives. */
+  const char *const *bundles;
+  size_t bundle_count;
+  /* One more, asked first: bundle_size bytes, as `nysjit bundle --emit c` writes them. */
+  const void *bundle_data;
+  size_t bundle_size;
 } nysjit_context_options;
 
 /* Makes a context. `options` may be NULL: all defaults. Starts no thread and no process and touches
@@ -222,9 +234,9 @@ NYSJIT_EXPORT void nysjit_context_destroy(nysjit_context *context);
 
 typedef struct nysjit_program nysjit_program;
 
-/* Finds or makes the program for a spec: in this context's memory, else on disk, else by compiling
- * it. It blocks until the program can be run. Many threads and many processes that ask for one new
- * program at once compile it once.
+/* Finds or makes the program for a spec: in this context's memory, else in a bundle, else on disk,
+ * else by compiling it. It blocks until the program can be run. Many threads and processes that ask
+ * for one new program at once compile it once.
  *   spec_json    a KernelSpec, e.g. {"layout": "causal", "head_dim": 64, "landmarks": 64,
  *                "segment_len": 64}
  *   config_json  a KernelConfig by kernel name, e.g. {"causal_output": {"block_m": 64}}; NULL: the
@@ -232,7 +244,8 @@ typedef struct nysjit_program nysjit_program;
  *   target       on device "cpu" "cpu:native", "cpu:x86-64-v3" or "cpu:x86-64-v4"; on "cuda" and
  *                "ptx-emulator" "cuda:sm_80", 86, 89, 90, 100 or 120; NULL: "cpu:native", on "cuda"
  *                what suits the current context's device best (the first device's without one), on
- *                "ptx-emulator" "cuda:sm_80"
+ *                "ptx-emulator" "cuda:sm_80". With NULL a bundle's program for another target is
+ *                taken where it has none for this one: the newest that the device runs
  * For a GPU, ptxas is used where it is found ($CUDA_HOME, $CUDA_PATH, PATH; pip's nvidia and
  * triton packages), the first that knows the target; without one, and on other GPUs than the
  * target's, the driver compiles the PTX. $NYSJIT_PTXAS names the one to use, or "none"; it is an
@@ -251,9 +264,9 @@ NYSJIT_EXPORT void nysjit_program_release(nysjit_program *program);
  * the program. */
 typedef struct nysjit_program_info {
   size_t size; /* in: sizeof(nysjit_program_info) */
-
-  const char *cache; /* where this nysjit_prepare found it: "memory", "disk" or "compiled" */
-  double load_ms;    /* reading and loading the binary; the whole call on a hit */
+  const char
+      *cache;     /* where this nysjit_prepare found it: "memory", "bundle", "disk" or "compiled" */
+  double load_ms; /* reading and loading the binary; the whole call on a hit */
   /* from the call to a callable program, the compiler's start included; 0 on a hit */
   double compile_ms;
   const char *key;         /* 32 hex digits: the name of the cache entry */
@@ -283,11 +296,8 @@ NYSJIT_EXPORT nysjit_status nysjit_program_get_info(const nysjit_program *progra
 /* One launch of a run, for the caller's measurements. */
 typedef struct nysjit_launch_timing {
   const char *kernel; /* lives as long as the program */
-  /* cells run, blocks on a GPU; a launch skipped because there was nothing to do does not
-   * appear */
-  int64_t grid;
-  /* wall time of the launch; on a GPU between CUDA events before and after it */
-  double ms;
+  int64_t grid;       /* cells run, blocks on a GPU; a launch with nothing to do does not appear */
+  double ms;          /* wall time; on a GPU between CUDA events before and after it */
 } nysjit_launch_timing;
 
 /* The tensors and numbers of one run.
@@ -303,8 +313,7 @@ typedef struct nysjit_launch_timing {
  * B batch, Hq query heads, Hkv key/value heads (Hkv divides Hq), n positions, d head dimension (as
  * in the spec). */
 typedef struct nysjit_run_args {
-  size_t size; /* sizeof(nysjit_run_args) */
-
+  size_t size;       /* sizeof(nysjit_run_args) */
   const DLTensor *q; /* [B, Hq, n, d], the spec's dtype */
   const DLTensor *k; /* [B, Hkv, n, d], the spec's dtype */
   const DLTensor *v; /* [B, Hkv, n, d], the spec's dtype */

@@ -10,6 +10,9 @@ namespace nysjit {
 
 namespace {
 
+constexpr std::string_view object = "a JSON object";
+constexpr std::string_view array = "a JSON array";
+
 std::string cut(std::string text) {
   constexpr size_t longest = 60;
   if (text.size() > longest)
@@ -41,7 +44,8 @@ std::string describeFailure(const nlohmann::json::exception &error) {
 /// `failure` then says why.
 class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
 public:
-  explicit TreeBuilder(int most) : deepest(most) {}
+  /// `what`: the text holds "a JSON object" or "a JSON array".
+  TreeBuilder(int most, std::string_view what) : deepest(most), expected(what) {}
   std::optional<Error> failure;
   Json tree; // when the parser is done
 
@@ -77,7 +81,7 @@ public:
       failure =
           Error::mismatch(ErrorKind::InvalidJson, describeName(*pendingKey), "a JSON value", found);
     else
-      failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", found);
+      failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", std::string(expected), found);
     return false;
   }
 
@@ -110,7 +114,7 @@ private:
 
   bool open(bool isObject) {
     pendingKey.reset();
-    if (stack.empty() && !isObject)
+    if (stack.empty() && isObject != (expected == object))
       return isInside();
     stack.push_back({.isObject = isObject});
     if (stack.size() <= size_t(deepest))
@@ -129,34 +133,44 @@ private:
     return true;
   }
 
-  /// A value outside any object is not what a file may hold.
+  /// Another value outside any object is not what a file may hold.
   bool isInside() {
     if (stack.empty())
-      failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object",
-                                "a JSON value that is no object");
+      failure = Error::mismatch(ErrorKind::InvalidJson, "JSON", std::string(expected),
+                                std::string("a JSON value that is no ") +
+                                    (expected == object ? "object" : "array"));
     return !stack.empty();
   }
 
   int deepest;
+  std::string_view expected;
   std::vector<Open> stack;
   std::optional<std::string> pendingKey; // the key whose value is being read
 };
 
-} // namespace
-
-Result<Json> parseJsonObject(std::string_view text, int deepest) {
+Result<Json> parse(std::string_view text, int deepest, std::string_view expected) {
+  const auto wrong = [&](std::string found) {
+    return Error::mismatch(ErrorKind::InvalidJson, "JSON", std::string(expected), std::move(found));
+  };
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
-    return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object", "an empty text");
+    return wrong("an empty text");
   // The parser takes a NUL byte for the text's end.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
-    return Error::mismatch(ErrorKind::InvalidJson, "JSON", "a JSON object",
-                           "a NUL byte after " + std::to_string(nul) + " bytes");
-  TreeBuilder builder(deepest);
+    return wrong("a NUL byte after " + std::to_string(nul) + " bytes");
+  TreeBuilder builder(deepest, expected);
   if (!nlohmann::json::sax_parse(text, &builder) || builder.failure)
     return builder.failure ? *builder.failure
                            : Error::plain(ErrorKind::InvalidJson, "JSON", "JSON: cannot be read");
   return std::move(builder.tree);
 }
+
+} // namespace
+
+Result<Json> parseJsonObject(std::string_view text, int deepest) {
+  return parse(text, deepest, object);
+}
+
+Result<Json> parseJsonArray(std::string_view text) { return parse(text, maxJsonDepth, array); }
 
 std::string describeJson(const Json &value) {
   if (value.is_array())

@@ -17,6 +17,9 @@ inline constexpr int maxJsonDepth = 64;
 /// whose value cannot be read (NaN, 1e999), is an error with the key as `where`.
 Result<Json> parseJsonObject(std::string_view text, int deepest = maxJsonDepth);
 
+/// The same of one JSON array.
+Result<Json> parseJsonArray(std::string_view text);
+
 /// A JSON value in a message: scalars as JSON in ASCII, cut at 60 characters; "an array", "an
 /// object" for the rest.
 std::string describeJson(const Json &value);

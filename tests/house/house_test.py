@@ -15,7 +15,7 @@ SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 # A folder includes only itself and what stands before it here.
 LAYERS = """
 runtime/include runtime/base runtime/spec runtime/plan runtime/cuda runtime/emulator runtime/npy
-runtime/reference runtime/worker runtime/device runtime/cache runtime/api runtime/cli
+runtime/reference runtime/worker runtime/device runtime/cache runtime/bundle runtime/api runtime/cli
 compiler/tile/dialect compiler/tile/builder compiler/lowering compiler/lowering/cpu
 compiler/lowering/gpu templates compiler/worker examples tests
 """.split()

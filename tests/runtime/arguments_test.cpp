@@ -228,7 +228,7 @@ TEST_F(Border, bad_options_are_refused) {
   options.threads = 1u << 30;
   EXPECT_EQ(nysjit_context_create(&options, &other), NYSJIT_INVALID_ARGUMENT);
   options.threads = 0;
-  options.reserved0 = 1;
+  options.sealed = 2;
   EXPECT_EQ(nysjit_context_create(&options, &other), NYSJIT_INVALID_ARGUMENT);
   EXPECT_EQ(other, nullptr);
 }
