@@ -193,7 +193,7 @@ EntryRead Bundle::find(const ProgramKey &key) {
   if (!found)
     return {.state =
                 found.error().kind == ErrorKind::Io ? EntryState::Unreadable : EntryState::Damaged,
-            .reason = found.error().message};
+            .reason = "expected " + found.error().expected + ", found " + found.error().found};
   return {.state = EntryState::Whole, .entry = std::move(*found)};
 }
 
