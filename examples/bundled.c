@@ -2,8 +2,8 @@
  *   bundled FILE
  * FILE is made where there is a compiler, by
  *   nysjit bundle examples/bundled.json --target cpu:x86-64-v3,cpu:x86-64-v4 -o FILE
- * Link with -lnysjit; the library needs libc alone. All keys are equal here, so that each position's
- * output is the mean of the values up to it, which is known.
+ * Link with -lnysjit; the library needs libc alone. All keys are equal here, so that the output at a
+ * position is the mean of the values up to it, which is known.
  */
 #include "nysjit.h"
 
