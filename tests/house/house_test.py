@@ -66,7 +66,7 @@ class Includes(unittest.TestCase):
             f
             for top in ("runtime", "compiler", "templates", "examples", "tests")
             for f in (SOURCE / top).rglob("*")
-            if f.suffix in (".h", ".c", ".cpp")
+            if f.suffix in (".h", ".hpp", ".c", ".cpp")
         ]
         self.assertGreater(len(files), 50)
         wrong = [

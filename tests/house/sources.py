@@ -1,7 +1,7 @@
 """The files that are written by hand, for the checks of this folder."""
 
-FOLDERS = (".ci", "bench", "compiler", "examples", "runtime", "templates", "tests")
-SUFFIXES = (".h", ".c", ".cpp", ".td", ".cmake", ".py", ".sh")
+FOLDERS = (".ci", "bench", "cmake", "compiler", "examples", "runtime", "templates", "tests")
+SUFFIXES = (".h", ".hpp", ".c", ".cpp", ".td", ".cmake", ".py", ".sh")
 # Others' PTX holds the line numbers of the sources beside it.
 FOREIGN = "tests/emulator/fixtures/"
 
@@ -20,4 +20,4 @@ def sources(root):
 
 
 def is_c(path):
-    return path.endswith((".h", ".c", ".cpp"))
+    return path.endswith((".h", ".hpp", ".c", ".cpp"))
