@@ -9,7 +9,8 @@
 namespace nysjit {
 
 /// folder + step + name for the folders of this library and of the running executable and for each
-/// step, e.g. "/" and "/../bin/". Links are followed. Io where there is no memory for that.
+/// step, e.g. "/" and "/../bin/". Libraries may lie in lib, lib64 or, as Debian's, in
+/// lib/x86_64-linux-gnu. Links are followed. Io where there is no memory for that.
 Result<std::vector<std::string>> installedPaths(std::initializer_list<const char *> steps,
                                                 const std::string &name);
 

@@ -54,7 +54,8 @@ Result<std::vector<std::string>> ptxEmulatorPlaces() {
   const std::string set = environmentSetting("NYSJIT_PTX_EMULATOR");
   if (!set.empty())
     return std::vector{set};
-  return installedPaths({"/", "/../lib/"}, "libnysjit_ptx_emulator.so");
+  return installedPaths({"/", "/../lib/", "/../lib64/", "/../lib/x86_64-linux-gnu/"},
+                        "libnysjit_ptx_emulator.so");
 }
 
 Result<std::shared_ptr<const CudaDriver>>

@@ -60,7 +60,14 @@
 #ifndef NYSJIT_H
 #define NYSJIT_H
 
+/* DLPack: the host's own where it has one, else the copy that is installed beside this header. */
+#ifndef __has_include
 #include <dlpack/dlpack.h>
+#elif __has_include(<dlpack/dlpack.h>)
+#include <dlpack/dlpack.h>
+#else
+#include "nysjit/dlpack.h"
+#endif
 #include <stddef.h>
 #include <stdint.h>
 
@@ -170,9 +177,9 @@ typedef struct nysjit_context_options {
   const char *cache_dir;
 
   /* The compiler worker's executable. NULL: $NYSJIT_COMPILER, else nysjit-compiler beside this
-   * library or the running executable, or in ../bin or ../libexec from there. It is started on the
-   * first compile, not before, and ends after $NYSJIT_WORKER_IDLE_MS (60000) without one. It is no
-   * child of this process: wait() does not see it, and no SIGCHLD comes. */
+   * library or the running executable, or in ../bin, ../libexec or ../../libexec from there. It is
+   * started on the first compile, not before, and ends after $NYSJIT_WORKER_IDLE_MS (60000) without
+   * one. It is no child of this process: wait() does not see it, and no SIGCHLD comes. */
   const char *compiler;
 
   /* The most threads of a run, the calling one included. 0: one for each CPU this process may use,
@@ -195,9 +202,10 @@ typedef struct nysjit_context_options {
    * opened by the first nysjit_prepare:
    *   "cuda"          libcuda.so.1, or the library $NYSJIT_CUDA_DRIVER names
    *   "ptx-emulator"  libnysjit_ptx_emulator.so beside this library or the running executable or in
-   *                   ../lib from there, or $NYSJIT_PTX_EMULATOR: the same kernels run on the CPU,
-   *                   checked, and slowly. Its device memory is its own (cuMemAlloc), and its
-   *                   tensors are kDLCUDA tensors of device 0. */
+   *                   ../lib, ../lib64 or ../lib/x86_64-linux-gnu from there, or
+   *                   $NYSJIT_PTX_EMULATOR: the same kernels run on the CPU, checked, and slowly.
+   *                   Its device memory is its own (cuMemAlloc), and its tensors are kDLCUDA
+   *                   tensors of device 0. */
   const char *device;
 
   /* The callbacks, described above; all may be NULL. */

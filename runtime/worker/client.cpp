@@ -27,7 +27,7 @@ Result<std::string> findWorker(const std::string &given) {
     places = {set};
   else {
     Result<std::vector<std::string>> installed =
-        installedPaths({"/", "/../bin/", "/../libexec/"}, workerName);
+        installedPaths({"/", "/../bin/", "/../libexec/", "/../../libexec/"}, workerName);
     NYSJIT_RETURN_IF_ERROR(installed);
     places = std::move(*installed);
   }
