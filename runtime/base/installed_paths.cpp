@@ -1,10 +1,12 @@
-// Folders by dladdr and /proc.
+// Folders by the loader's list of what is loaded, and by /proc.
 #include "runtime/base/installed_paths.h"
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <link.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,21 +26,41 @@ Result<std::string> folderOf(const char *path) {
   return folder.substr(0, folder.find_last_of('/'));
 }
 
+/// The file this code was loaded from; "" where it is in the executable, whose name among what is
+/// loaded is only what its caller says (argv[0]).
+std::string ownLibrary() {
+  Dl_info info = {};
+  link_map *loaded = nullptr;
+  if (!dladdr1(reinterpret_cast<void *>(&installedPaths), &info, reinterpret_cast<void **>(&loaded),
+               RTLD_DL_LINKMAP) ||
+      !loaded || !loaded->l_name)
+    return "";
+  return loaded->l_name;
+}
+
+/// The folder of the executable; "" if it is not to be found.
+Result<std::string> executableFolder() {
+  Result<std::string> folder = folderOf("/proc/self/exe");
+  if (!folder || !folder->empty() || getauxval(AT_SECURE))
+    return folder;
+  // Without /proc: the path that the kernel was given.
+  const char *given = reinterpret_cast<const char *>(getauxval(AT_EXECFN));
+  return given ? folderOf(given) : std::string();
+}
+
 } // namespace
 
 Result<std::vector<std::string>> installedPaths(std::initializer_list<const char *> steps,
                                                 const std::string &name) {
-  std::vector<const char *> files;
-  Dl_info library = {};
-  if (dladdr(reinterpret_cast<void *>(&installedPaths), &library) && library.dli_fname)
-    files.push_back(library.dli_fname);
-  files.push_back("/proc/self/exe");
   std::vector<std::string> folders;
-  for (const char *file : files) {
-    Result<std::string> folder = folderOf(file);
+  if (const std::string library = ownLibrary(); !library.empty()) {
+    Result<std::string> folder = folderOf(library.c_str());
     NYSJIT_RETURN_IF_ERROR(folder);
     folders.push_back(std::move(*folder));
   }
+  Result<std::string> executable = executableFolder();
+  NYSJIT_RETURN_IF_ERROR(executable);
+  folders.push_back(std::move(*executable));
   std::vector<std::string> places;
   for (size_t i = 0; i < folders.size(); ++i)
     if (!folders[i].empty() && (i == 0 || folders[i] != folders[0]))

@@ -4,6 +4,7 @@ there is only what they ask for.
 usage: packages_test.py SOURCE_DIR BUILD_DIR
 """
 
+import os
 import pathlib
 import re
 import shutil
@@ -88,8 +89,9 @@ class Unpacked(unittest.TestCase):
         shutil.copy(SOURCE / "examples/causal.json", self.root.path)
 
     def run_example(self):
-        return self.root.run("/usr/bin/nysjit", "run", "causal.json", "--q", "data/q.npy", "--k",
-                             "data/k.npy", "--v", "data/v.npy", "-o", "o.npy", "--check")
+        return self.root.run("nysjit", "run", "causal.json", "--q", "data/q.npy", "--k",
+                             "data/k.npy", "--v", "data/v.npy", "-o", "o.npy", "--check",
+                             PATH="/usr/bin:" + os.environ["PATH"])
 
     def test_runtime_and_compiler_run(self):
         for package in ("nysjit-runtime", "nysjit-compiler"):

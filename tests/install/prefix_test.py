@@ -220,6 +220,21 @@ class Places(unittest.TestCase):
             shutil.rmtree(prefix)
 
 
+    def test_what_lies_in_the_current_folder_is_not_taken(self):
+        folder = FOLDER / "current"
+        folder.mkdir()
+        (folder / "nysjit").touch()  # by PATH the command's argv[0] is its name alone
+        (folder / "nysjit-compiler").write_text(f"#!/bin/sh\n> {folder}/taken\n")
+        (folder / "nysjit-compiler").chmod(0o755)
+        (folder / "libnysjit_ptx_emulator.so").touch()
+        environment = {**ENVIRONMENT, "PATH": f"{PREFIX}/bin",
+                       "NYSJIT_CACHE_DIR": str(folder / "cache")}
+        run("nysjit", "compile", SOURCE / "examples/causal.json", env=environment, cwd=folder)
+        self.assertFalse((folder / "taken").exists())
+        said = run("nysjit", "devices", env=environment, cwd=folder)
+        self.assertIn(f"{LIBDIR}/libnysjit_ptx_emulator.so", said)
+
+
 class Bare(unittest.TestCase):
     def test_hosts_and_the_command_run_in_a_bare_root(self):
         if why := bare_root.missing():
