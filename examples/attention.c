@@ -1,9 +1,9 @@
 /* A host in C: attention of one decoder layer through libnysjit, and a look at whether the future
  * leaks.
  *   attention
- * Link with -lnysjit -lm, as README.md's "From C" does; nothing else is needed, nysjit-compiler is
- * found beside the library or in ../bin from there. The tensors are laid out as [B, n, H, d], as a
- * decoder's projections leave them; the strides say so.
+ * Link with -lnysjit -lm, as README.md's "From C and C++" does; nothing else is needed,
+ * nysjit-compiler is found beside the library, in ../bin or in ../libexec from there. The tensors
+ * are laid out as [B, n, H, d], as a decoder's projections leave them; the strides say so.
  */
 #include "nysjit.h"
 

@@ -16,8 +16,8 @@ namespace nysjit {
 class ChildProcess;
 
 /// The worker's executable: `given`, else $NYSJIT_COMPILER, else nysjit-compiler beside this
-/// library or the running executable, or in ../bin or ../libexec from there. Unavailable, with the
-/// places looked at, if there is none.
+/// library or the running executable, or in ../bin, ../libexec or ../../libexec from there.
+/// Unavailable, with the places looked at, if there is none.
 Result<std::string> findWorker(const std::string &given);
 
 /// $NYSJIT_COMPILE_TIMEOUT_MS, else 120000. InvalidArgument if the variable is no positive number.

@@ -194,6 +194,25 @@ class Hosts(unittest.TestCase):
         self.assertIn("include/nysjit/dlpack.h", said)
 
 
+class Page(unittest.TestCase):
+    """docs/embedding.md: its files and commands, as they stand there."""
+
+    def test_hosts_of_the_page_are_built_and_run(self):
+        text = (SOURCE / "docs/embedding.md").read_text()
+        folder = FOLDER / "page"
+        folder.mkdir()
+        for name, content in re.findall(r"^`([\w.]+)`\n```\w+\n(.*?)^```", text, re.M | re.S):
+            (folder / name).write_text(content)
+        self.assertEqual(files(folder), {"host.cpp", "CMakeLists.txt", "host.c"})
+        blocks = [block for block in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+                  if "host" in block]
+        self.assertEqual(len(blocks), 2)
+        for block in blocks:
+            said = run("bash", "-ec", block.replace("$PREFIX/lib", f"$PREFIX/{LIBDIR}"),
+                       cwd=folder, env={**ENVIRONMENT, "PREFIX": str(PREFIX)})
+            self.assertIn("the mean of ones is 1\n", said)
+
+
 class Places(unittest.TestCase):
     """Worker and emulator are found from each folder that distributions have for libraries."""
 
