@@ -1,23 +1,22 @@
 """A root folder with the loader, libc, libm, libstdc++ and libgcc_s, and nothing else."""
 
-import os
 import pathlib
 import shutil
 import subprocess
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 LIBRARIES = ("libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1")
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SYSTEM = pathlib.Path("/usr/lib/x86_64-linux-gnu")
 
 
 def entering():
     """The command that runs another in a root folder, without the folder; None if not permitted."""
-    if os.geteuid() == 0:
-        return ["chroot"]
-    namespace = ["unshare", "--map-root-user"]
-    if shutil.which("unshare") and subprocess.run([*namespace, "true"],
-                                                  capture_output=True).returncode == 0:
-        return [*namespace, "--root"]
+    for command in (["chroot"], ["unshare", "--map-root-user", "--root"]):
+        if shutil.which(command[0], path=PATH):
+            done = subprocess.run([*command, "/", "true"], capture_output=True, env={"PATH": PATH})
+            if done.returncode == 0:
+                return command
     return None
 
 
@@ -26,7 +25,7 @@ def missing():
     absent = [name for name in LIBRARIES if not (SYSTEM / name).exists()]
     if absent or not pathlib.Path(LOADER).exists():
         return "no Debian libraries to make a root of"
-    return "" if entering() else "neither root nor allowed to make user namespaces"
+    return "" if entering() else "neither chroot nor user namespaces are permitted"
 
 
 class BareRoot:
@@ -42,6 +41,6 @@ class BareRoot:
     def run(self, *command, **environment):
         """(exit status, what it printed) of a command in the root, with this environment alone."""
         done = subprocess.run([*entering(), str(self.path), *command], text=True,
-                              env={"HOME": "/home", "PATH": os.environ["PATH"], **environment},
+                              env={"HOME": "/home", "PATH": PATH, **environment},
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout

@@ -1,14 +1,12 @@
 """The Debian packages that cpack makes: their files, what they ask for, and that they run where
 there is only what they ask for.
 
-usage: packages_test.py SOURCE_DIR BUILD_DIR
+usage: packages_test.py SOURCE_DIR BUILD_DIR VERSION
 """
 
-import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -16,24 +14,17 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import bare_root
+from commands import run, skip
 
 SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-
-
-def run(*command):
-    """What a command prints; it must succeed."""
-    done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}")
-    return done.stdout
+VERSION = sys.argv[3]
 
 
 def setUpModule():
     global FOLDER, PACKAGES
     for tool in ("cpack", "dpkg-deb", "dpkg-shlibdeps"):
         if shutil.which(tool) is None:
-            raise unittest.SkipTest(f"skipped, no {tool}")
+            skip("Debian packages", f"no {tool}")
     temporary = tempfile.TemporaryDirectory()
     unittest.addModuleCleanup(temporary.cleanup)
     FOLDER = pathlib.Path(temporary.name)
@@ -48,7 +39,7 @@ class Packages(unittest.TestCase):
     def test_are_three(self):
         self.assertEqual(set(PACKAGES), {"nysjit-runtime", "nysjit-compiler", "nysjit-dev"})
         for package, file in PACKAGES.items():
-            self.assertRegex(file.name, r"^[a-z-]+_0\.1\.0_[a-z0-9]+\.deb$")
+            self.assertRegex(file.name, rf"^{package}_{re.escape(VERSION)}_[a-z0-9]+\.deb$")
             self.assertIn(f"./usr/share/doc/{package}/copyright", run("dpkg-deb", "-c", file))
 
     def test_ask_for_what_they_need(self):
@@ -56,11 +47,11 @@ class Packages(unittest.TestCase):
         self.assertEqual(compiler, "libc6")
         runtime = re.sub(r" \([^)]*\)", "", self.field("nysjit-runtime", "Depends"))
         self.assertEqual(runtime, "libc6, libgcc-s1, libstdc++6")
-        self.assertEqual(self.field("nysjit-dev", "Depends"), "nysjit-runtime (= 0.1.0)")
+        self.assertEqual(self.field("nysjit-dev", "Depends"), f"nysjit-runtime (= {VERSION})")
 
     def test_the_runtime_refuses_another_versions_compiler(self):
         self.assertEqual(self.field("nysjit-runtime", "Breaks"),
-                         "nysjit-compiler (<< 0.1.0), nysjit-compiler (>> 0.1.0)")
+                         f"nysjit-compiler (<< {VERSION}), nysjit-compiler (>> {VERSION})")
 
     def test_the_runtime_says_which_package_its_library_is_in(self):
         shlibs = run("dpkg-deb", "--info", PACKAGES["nysjit-runtime"], "shlibs")
@@ -81,7 +72,7 @@ class Unpacked(unittest.TestCase):
 
     def setUp(self):
         if why := bare_root.missing():
-            self.skipTest("skipped, " + why)
+            skip("Debian packages in a bare root", why)
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
         self.root = bare_root.BareRoot(pathlib.Path(temporary.name) / "root")
@@ -90,8 +81,7 @@ class Unpacked(unittest.TestCase):
 
     def run_example(self):
         return self.root.run("nysjit", "run", "causal.json", "--q", "data/q.npy", "--k",
-                             "data/k.npy", "--v", "data/v.npy", "-o", "o.npy", "--check",
-                             PATH="/usr/bin:" + os.environ["PATH"])
+                             "data/k.npy", "--v", "data/v.npy", "-o", "o.npy", "--check")
 
     def test_runtime_and_compiler_run(self):
         for package in ("nysjit-runtime", "nysjit-compiler"):
@@ -114,4 +104,4 @@ class Unpacked(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

@@ -1,14 +1,13 @@
 """What cmake --install leaves, moved elsewhere: its files, symbols and packages for CMake and
 pkg-config; hosts in C and C++ that are built with it alone and run, also in a bare root.
 
-usage: prefix_test.py SOURCE_DIR BUILD_DIR LIBDIR
+usage: prefix_test.py SOURCE_DIR BUILD_DIR LIBDIR VERSION
 """
 
 import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -16,9 +15,10 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import bare_root
+from commands import run, skip
 
 SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-LIBDIR = sys.argv[3]
+LIBDIR, VERSION = sys.argv[3:5]
 EMULATED = """#include <nysjit.h>
 #include <stdio.h>
 int main(void) {
@@ -35,15 +35,6 @@ int main(void) {
   return 0;
 }
 """
-
-
-def run(*command, **options):
-    """What a command prints; it must succeed."""
-    done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, **options)
-    if done.returncode != 0:
-        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}")
-    return done.stdout
 
 
 def install(prefix, *options):
@@ -72,7 +63,7 @@ def setUpModule():
 def with_pkg_config(compiler, text, suffix):
     """A host built of this text with what pkg-config says; the program's path."""
     if shutil.which("pkg-config") is None:
-        raise unittest.SkipTest("skipped, no pkg-config")
+        skip("an installed prefix by pkg-config", "no pkg-config")
     folder = pathlib.Path(tempfile.mkdtemp(dir=FOLDER))
     source = folder / ("host" + suffix)
     source.write_text(text)
@@ -93,7 +84,7 @@ def by_find_package(source):
 
 class Files(unittest.TestCase):
     expected = {
-        "runtime": {"bin/nysjit", "LIB/libnysjit.so.0", "LIB/libnysjit.so.0.1.0",
+        "runtime": {"bin/nysjit", "LIB/libnysjit.so.0", f"LIB/libnysjit.so.{VERSION}",
                     "LIB/libnysjit_ptx_emulator.so"},
         "compiler": {"libexec/nysjit-compiler"},
         "dev": {"include/nysjit.h", "include/nysjit.hpp", "include/nysjit/dlpack.h",
@@ -142,7 +133,8 @@ class Libraries(unittest.TestCase):
     def test_libnysjit_has_name_and_version(self):
         self.assertIn("soname: [libnysjit.so.0]", run("readelf", "-d", PREFIX / LIBDIR /
                                                       "libnysjit.so"))
-        self.assertEqual((PREFIX / LIBDIR / "libnysjit.so").resolve().name, "libnysjit.so.0.1.0")
+        self.assertEqual((PREFIX / LIBDIR / "libnysjit.so").resolve().name,
+                         f"libnysjit.so.{VERSION}")
 
 
 class Hosts(unittest.TestCase):
@@ -161,14 +153,16 @@ class Hosts(unittest.TestCase):
         (folder / "CMakeLists.txt").write_text(
             "cmake_minimum_required(VERSION 3.25)\nproject(version LANGUAGES NONE)\n"
             "find_package(nysjit ${wanted})\nmessage(STATUS \"found: ${nysjit_FOUND}\")\n")
-        for wanted, found in (("0.1", 1), ("0.1.0", 1), ("0.0", 0), ("0.2", 0), ("1.0", 0)):
+        major, minor, _ = map(int, VERSION.split("."))
+        for wanted, found in ((f"{major}.{minor}", 1), (VERSION, 1), (f"{major}.{minor + 1}", 0),
+                              (f"{major}.{minor - 1}", 0), (f"{major + 1}.0", 0)):
             said = run("cmake", "-S", folder, "-B", folder / wanted, f"-Dwanted={wanted}",
                        f"-DCMAKE_PREFIX_PATH={PREFIX}")
             self.assertIn(f"found: {found}", said, wanted)
 
     def test_pkg_config(self):
         version = run("pkg-config", "--modversion", "nysjit", env=ENVIRONMENT).strip()
-        self.assertEqual(version, "0.1.0")
+        self.assertEqual(version, VERSION)
         environment = {**ENVIRONMENT, "LD_LIBRARY_PATH": str(PREFIX / LIBDIR)}
         for compiler, name in ((["cc", "-std=c11"], "attention.c"),
                                (["c++", "-std=c++17"], "attention.cpp")):
@@ -198,6 +192,8 @@ class Page(unittest.TestCase):
     """docs/embedding.md: its files and commands, as they stand there."""
 
     def test_hosts_of_the_page_are_built_and_run(self):
+        if shutil.which("pkg-config") is None:
+            skip("docs/embedding.md", "no pkg-config")
         text = (SOURCE / "docs/embedding.md").read_text()
         folder = FOLDER / "page"
         folder.mkdir()
@@ -257,7 +253,7 @@ class Places(unittest.TestCase):
 class Bare(unittest.TestCase):
     def test_hosts_and_the_command_run_in_a_bare_root(self):
         if why := bare_root.missing():
-            self.skipTest("skipped, " + why)
+            skip("an installed prefix in a bare root", why)
         root = bare_root.BareRoot(FOLDER / "root")
         shutil.copytree(PREFIX, root.path / "opt/nysjit", symlinks=True)
         for name in ("attention", "attention_cpp"):
@@ -273,4 +269,4 @@ class Bare(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:], verbosity=2)
