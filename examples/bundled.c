@@ -2,8 +2,8 @@
  *   bundled FILE
  * FILE is made where there is a compiler, by
  *   nysjit bundle examples/bundled.json --target cpu:x86-64-v3,cpu:x86-64-v4 -o FILE
- * Link with -lnysjit; the library needs libc alone. All keys are equal here, so that the output at a
- * position is the mean of the values up to it, which is known.
+ * Link with -lnysjit; the library needs libc alone. All keys are equal here, so that the output at
+ * a position is the mean of the values up to it, which is known.
  */
 #include "nysjit.h"
 
@@ -24,8 +24,10 @@ static DLTensor tensor(float *memory) {
 }
 
 int main(int count, char **arguments) {
-  static float q[length * head_dim], k[length * head_dim], v[length * head_dim],
-      o[length * head_dim];
+  static float q[length * head_dim];
+  static float k[length * head_dim];
+  static float v[length * head_dim];
+  static float o[length * head_dim];
   for (int i = 0; i < length * head_dim; ++i) {
     q[i] = (float)(i % 7) - 3;
     k[i] = 1;

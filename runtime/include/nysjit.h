@@ -88,8 +88,6 @@ extern "C" {
 /* The version the library was built with. Any thread, any time. */
 NYSJIT_EXPORT uint32_t nysjit_abi_version(void);
 
-/* ------------------------------------------------------------------------------------ errors -- */
-
 /* What a call came to. The numbers never change; later versions may add some. */
 typedef int32_t nysjit_status;
 enum {
@@ -128,8 +126,6 @@ NYSJIT_EXPORT const char *nysjit_last_error_json(void);
 
 /* "ok", "invalid_json", ...; "unknown" for a number that is not a status. A static string. */
 NYSJIT_EXPORT const char *nysjit_status_name(nysjit_status status);
-
-/* ----------------------------------------------------------------------------------- context -- */
 
 typedef struct nysjit_context nysjit_context;
 
@@ -238,8 +234,6 @@ NYSJIT_EXPORT nysjit_status nysjit_context_create(const nysjit_context_options *
  * must be callable until then. */
 NYSJIT_EXPORT void nysjit_context_destroy(nysjit_context *context);
 
-/* ---------------------------------------------------------------------------------- programs -- */
-
 typedef struct nysjit_program nysjit_program;
 
 /* Finds or makes the program for a spec: in this context's memory, else in a bundle, else on disk,
@@ -298,8 +292,6 @@ typedef struct nysjit_program_info {
 /* Fills *info, as far as info->size says. */
 NYSJIT_EXPORT nysjit_status nysjit_program_get_info(const nysjit_program *program,
                                                     nysjit_program_info *info);
-
-/* -------------------------------------------------------------------------------------- runs -- */
 
 /* One launch of a run, for the caller's measurements. */
 typedef struct nysjit_launch_timing {

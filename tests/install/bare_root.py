@@ -1,11 +1,12 @@
-"""A root folder with the loader, libc, libm, libstdc++ and libgcc_s, and nothing else."""
+"""A root folder with the loader, libc and perhaps the C++ runtime, and nothing else."""
 
 import pathlib
 import shutil
 import subprocess
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"
-LIBRARIES = ("libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1")
+LIBC = ("libc.so.6", "libm.so.6")
+CPLUSPLUS = (*LIBC, "libstdc++.so.6", "libgcc_s.so.1")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SYSTEM = pathlib.Path("/usr/lib/x86_64-linux-gnu")
 
@@ -22,19 +23,19 @@ def entering():
 
 def missing():
     """Why there can be no such root here; "" if there can."""
-    absent = [name for name in LIBRARIES if not (SYSTEM / name).exists()]
+    absent = [name for name in CPLUSPLUS if not (SYSTEM / name).exists()]
     if absent or not pathlib.Path(LOADER).exists():
         return "no Debian libraries to make a root of"
     return "" if entering() else "neither chroot nor user namespaces are permitted"
 
 
 class BareRoot:
-    def __init__(self, path):
+    def __init__(self, path, libraries=CPLUSPLUS):
         self.path = pathlib.Path(path)
         for folder in ("lib64", "lib/x86_64-linux-gnu", "usr", "dev", "tmp", "home"):
             (self.path / folder).mkdir(parents=True)
         shutil.copy(LOADER, self.path / "lib64")
-        for name in LIBRARIES:
+        for name in libraries:
             shutil.copy(SYSTEM / name, self.path / "lib/x86_64-linux-gnu")
         (self.path / "dev/null").touch()  # a device takes privileges
 
