@@ -44,7 +44,11 @@ configure_file(${CMAKE_SOURCE_DIR}/cmake/nysjit.pc.in ${CMAKE_BINARY_DIR}/nysjit
 install(FILES ${CMAKE_BINARY_DIR}/nysjit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
         COMPONENT dev)
 
-foreach(component runtime compiler dev)
+set(components runtime dev)
+if(NYSJIT_BUILD_COMPILER)
+  list(APPEND components compiler)
+endif()
+foreach(component IN LISTS components)
   install(FILES ${CMAKE_SOURCE_DIR}/cmake/copyright ${CMAKE_SOURCE_DIR}/LICENSE
           DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/nysjit-${component} COMPONENT ${component})
 endforeach()
