@@ -107,6 +107,19 @@ TEST_F(CppHeader, a_program_outlives_its_context_and_moves) {
   EXPECT_TRUE(call.isRight(0.25f));
 }
 
+TEST_F(CppHeader, what_goes_is_released) {
+  const auto isLoaded = [] {
+    return readAll("/proc/self/maps").find("memfd:") != std::string::npos; // the kernels' code
+  };
+  {
+    const Context context(options());
+    Program program = context.prepare(fakeSpec(), nullptr, fakeTarget);
+    program = context.prepare(fakeSpec(), nullptr, fakeTarget);
+    EXPECT_TRUE(isLoaded());
+  }
+  EXPECT_FALSE(isLoaded());
+}
+
 static_assert(std::is_nothrow_move_constructible_v<Program>);
 static_assert(std::is_nothrow_move_assignable_v<Context>);
 static_assert(!std::is_copy_constructible_v<Program> && !std::is_copy_constructible_v<Context>);
