@@ -2,6 +2,9 @@
 #include "runtime/base/installed_paths.h"
 
 #include <cerrno>
+#include <climits>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -26,8 +29,30 @@ Result<std::string> folderOf(const char *path) {
   return folder.substr(0, folder.find_last_of('/'));
 }
 
+/// The file that an address is mapped from; "" if the system does not say.
+std::string mappedFile(const void *address) {
+  const uintptr_t wanted = reinterpret_cast<uintptr_t>(address);
+  char path[PATH_MAX] = "";
+  FILE *maps = std::fopen("/proc/self/maps", "re");
+  char *line = nullptr;
+  size_t capacity = 0;
+  while (maps && !*path && getline(&line, &capacity, maps) > 0) {
+    char *end = nullptr; // "START-END rwxp OFFSET DEVICE INODE PATH\n"
+    const uintptr_t first = std::strtoull(line, &end, 16);
+    const uintptr_t last = *end == '-' ? std::strtoull(end + 1, nullptr, 16) : 0;
+    const char *name = std::strchr(line, '/');
+    if (name && first <= wanted && wanted < last)
+      std::snprintf(path, sizeof path, "%.*s", static_cast<int>(std::strcspn(name, "\n")), name);
+  }
+  std::free(line);
+  if (maps)
+    std::fclose(maps);
+  return path;
+}
+
 /// The file this code was loaded from; "" where it is in the executable, whose name among what is
-/// loaded is only what its caller says (argv[0]).
+/// loaded is only what its caller says (argv[0]). The loader keeps a relative name as it was given,
+/// and the host may have gone to another folder since.
 std::string ownLibrary() {
   Dl_info info = {};
   link_map *loaded = nullptr;
@@ -35,7 +60,9 @@ std::string ownLibrary() {
                RTLD_DL_LINKMAP) ||
       !loaded || !loaded->l_name)
     return "";
-  return loaded->l_name;
+  if (*loaded->l_name == '\0' || *loaded->l_name == '/')
+    return loaded->l_name;
+  return mappedFile(reinterpret_cast<void *>(&installedPaths));
 }
 
 /// The folder of the executable; "" if it is not to be found.
@@ -43,9 +70,9 @@ Result<std::string> executableFolder() {
   Result<std::string> folder = folderOf("/proc/self/exe");
   if (!folder || !folder->empty() || getauxval(AT_SECURE))
     return folder;
-  // Without /proc: the path that the kernel was given.
+  // Without /proc: the path that the kernel was given, unless it is relative.
   const char *given = reinterpret_cast<const char *>(getauxval(AT_EXECFN));
-  return given ? folderOf(given) : std::string();
+  return given && *given == '/' ? folderOf(given) : std::string();
 }
 
 } // namespace

@@ -21,7 +21,10 @@ SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 LIBDIR, VERSION = sys.argv[3:5]
 EMULATED = """#include <nysjit.h>
 #include <stdio.h>
-int main(void) {
+#include <unistd.h>
+int main(int count, char **folder) {
+  if (count > 1 && chdir(folder[1]))
+    return 1;
   nysjit_context_options options = {.size = sizeof options, .device = "ptx-emulator"};
   nysjit_context *context = NULL;
   nysjit_program *program = NULL;
@@ -171,7 +174,7 @@ class Hosts(unittest.TestCase):
             self.assertIn("causal for cpu:native: ", run(host, env=environment))
 
     def test_the_emulator_is_found_by_a_host(self):
-        host = with_pkg_config(["cc", "-std=c11"], EMULATED, ".c")
+        host = with_pkg_config(["cc", "-std=gnu11"], EMULATED, ".c")
         said = run(host, env={**ENVIRONMENT, "LD_LIBRARY_PATH": str(PREFIX / LIBDIR)})
         self.assertEqual(said, "emulated\n")
 
@@ -222,7 +225,7 @@ class Places(unittest.TestCase):
         return prefix
 
     def test_each_libdir(self):
-        host = with_pkg_config(["cc", "-std=c11"], EMULATED, ".c")
+        host = with_pkg_config(["cc", "-std=gnu11"], EMULATED, ".c")
         for libdir in ("lib", "lib64", "lib/x86_64-linux-gnu"):
             prefix = self.arranged(libdir)
             environment = {**ENVIRONMENT, "NYSJIT_CACHE_DIR": str(prefix / "cache"),
@@ -234,6 +237,16 @@ class Places(unittest.TestCase):
                 env=environment)
             shutil.rmtree(prefix)
 
+
+    def test_a_relative_path_to_the_library_may_be_left(self):
+        host = with_pkg_config(["cc", "-std=gnu11"], EMULATED, ".c")
+        folder = FOLDER / "elsewhere"
+        (folder / LIBDIR).mkdir(parents=True)
+        (folder / LIBDIR / "libnysjit.so.0").touch()
+        (folder / LIBDIR / "nysjit-compiler").symlink_to("/bin/false")
+        said = run(host, folder, cwd=PREFIX, env={**ENVIRONMENT, "LD_LIBRARY_PATH": LIBDIR,
+                                                  "NYSJIT_CACHE_DIR": str(folder / "cache")})
+        self.assertEqual(said, "emulated\n")
 
     def test_what_lies_in_the_current_folder_is_not_taken(self):
         folder = FOLDER / "current"
