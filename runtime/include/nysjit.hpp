@@ -112,8 +112,8 @@ public:
     handle.reset(made);
   }
 
-  /// Finds or makes the program for a spec, as nysjit_prepare does: in memory, on disk, or by
-  /// compiling it, which may take seconds. `config`: a KernelConfig in JSON, nullptr for the
+  /// Finds or makes the program for a spec, as nysjit_prepare does: in memory, in a bundle, on disk,
+  /// or by compiling it, which may take seconds. `config`: a KernelConfig in JSON, nullptr for the
   /// target's defaults. `target`: "cpu:x86-64-v3", …; nullptr for the device's default.
   Program prepare(const std::string &spec, const char *config = nullptr,
                   const char *target = nullptr) const {
