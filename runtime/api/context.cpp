@@ -27,7 +27,8 @@ RuntimeContext::RuntimeContext(ContextOptions given)
                                         options.parallelForContext)),
       bundles(options.isForCompiling ? GivenBundles()
               : options.bundles      ? *options.bundles
-                                     : GivenBundles{bundlePathsSet(), {}}) {}
+                                     : GivenBundles{bundlePathsSet(), {}}),
+      configs(options.log) {}
 
 Result<std::shared_ptr<CudaDevice>> RuntimeContext::cudaDevice() {
   if (options.device == DeviceKind::Cpu || options.isForCompiling)
@@ -59,34 +60,6 @@ Status RuntimeContext::checkRuns(const Target &target) {
   Result<std::shared_ptr<CudaDevice>> device = cudaDevice();
   NYSJIT_RETURN_IF_ERROR(device);
   return *device ? (*device)->checkRuns(target) : Status();
-}
-
-/// The default first, then the others, the newest before.
-Result<std::vector<Target>> RuntimeContext::runnableTargets() {
-  Result<Target> own = defaultTarget();
-  NYSJIT_RETURN_IF_ERROR(own);
-  std::vector<Target> targets = {*own};
-  const std::span<const TargetRow> table = targetTable();
-  for (auto row = table.rbegin(); row != table.rend(); ++row)
-    if (!(row->target == *own) && checkRuns(row->target).ok())
-      targets.push_back(row->target);
-  return targets;
-}
-
-Result<Target> RuntimeContext::targetFor(const KernelSpec &spec, const KernelConfig &config) {
-  if (bundles.isEmpty())
-    return defaultTarget();
-  Result<std::vector<std::shared_ptr<Bundle>>> opened = bundles.open();
-  NYSJIT_RETURN_IF_ERROR(opened);
-  Result<std::vector<Target>> targets = runnableTargets();
-  NYSJIT_RETURN_IF_ERROR(targets);
-  for (const Target &target : *targets) {
-    const ProgramKey key = programKey(ProgramRequest(spec, config, target), hostCpu(), {});
-    for (const std::shared_ptr<Bundle> &bundle : *opened)
-      if (bundle->has(key))
-        return target;
-  }
-  return targets->front();
 }
 
 Result<bool> RuntimeContext::isSealed() const {

@@ -7,6 +7,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/progress.h"
 #include "runtime/cache/disk_cache.h"
+#include "runtime/configs/configs_places.h"
 #include "runtime/spec/request.h"
 #include "runtime/worker/client.h"
 
@@ -46,6 +47,14 @@ struct PreparedProgram {
   double compileMs = 0;            // as in nysjit_program_info
   std::string stagesMsJson = "{}"; // of this compile
   std::string note = "";           // of this compile, a line: what was not necessary and failed
+  std::string configSource = "";   // Resolved's, where it was resolved
+};
+
+/// A request in which nothing is open.
+struct Resolved {
+  ProgramRequest request;
+  // of the config: "given", "default", the path of the configs.json it was found in, "bundle PATH"
+  std::string configSource;
 };
 
 /// A compile that stops at a stage or starts from one; never cached.
@@ -79,9 +88,14 @@ public:
   }
   /// The device's own: cpu:native, the GPU's capability, or sm_80 for the emulator.
   Result<Target> defaultTarget();
-  /// What to prepare for where no target is asked for: the best that the device runs and a bundle
-  /// has the program for, else the default.
-  Result<Target> targetFor(const KernelSpec &spec, const KernelConfig &config);
+  /// What is asked for where no target is, or no config. The target: the best that the device runs
+  /// and a bundle has the program for, else the default. The config: that of a configs.json in
+  /// $NYSJIT_CONFIGS, the bundle's, that of the user's or the system's configs.json, else {}.
+  Result<Resolved> resolve(const KernelSpec &spec, const ConfigChoice &choice,
+                           const std::optional<Target> &target);
+  /// resolve, then prepare.
+  Result<PreparedProgram> prepare(const KernelSpec &spec, const ConfigChoice &choice,
+                                  const std::optional<Target> &target);
   /// The device, opened when first asked for; null on the CPU and where it is only compiled for.
   Result<std::shared_ptr<CudaDevice>> cudaDevice();
   Result<StageReply> compileStage(const StageRequest &request);
@@ -116,6 +130,10 @@ private:
   Result<Ptxas> ptxas();
   Status checkRuns(const Target &target);
   Result<std::vector<Target>> runnableTargets();
+  Result<std::optional<ConfigQuery>> configQuery(const KernelSpec &spec, const Target &target);
+  Result<std::optional<Resolved>> resolveInBundles(const KernelSpec &spec,
+                                                   const ConfigChoice &choice,
+                                                   const std::vector<Target> &targets);
   Result<bool> isSealed() const;
   Result<std::vector<Source>> sources();
   std::optional<Error> whyNotCompiled(const ProgramRequest &request);
@@ -143,6 +161,7 @@ private:
   DiskCache disk;
   std::shared_ptr<Threads> threads;
   Bundles bundles;
+  FoundConfigs configs;
   std::mutex mutex;                                                 // guards what follows
   std::map<std::string, std::shared_ptr<Preparation>> preparations; // by key
   ProgramMaker compiler;                                            // but for the assembler

@@ -127,16 +127,16 @@ nysjit_status nysjit_prepare(nysjit_context *context, const char *spec_json,
     Result<KernelSpec> spec = parseKernelSpec(std::string_view(spec_json));
     if (!spec)
       return spec.takeError();
-    Result<KernelConfig> config =
-        config_json ? parseKernelConfig(std::string_view(config_json)) : KernelConfig();
+    Result<ConfigChoice> config = config_json ? parseConfigChoice(config_json) : ConfigChoice();
     if (!config)
       return config.takeError();
-    Result<Target> where =
-        target ? parseTarget(target) : context->context.targetFor(*spec, *config);
-    if (!where)
-      return where.takeError();
-    Result<PreparedProgram> prepared =
-        context->context.prepare(ProgramRequest(*spec, *config, *where));
+    std::optional<Target> where;
+    if (target) {
+      Result<Target> named = parseTarget(target);
+      NYSJIT_RETURN_IF_ERROR(named);
+      where = *named;
+    }
+    Result<PreparedProgram> prepared = context->context.prepare(*spec, *config, where);
     if (!prepared)
       return prepared.takeError();
     *program = new nysjit_program{std::move(*prepared)};
@@ -176,6 +176,7 @@ nysjit_status nysjit_program_get_info(const nysjit_program *program, nysjit_prog
     filled.object_size = loaded.object().size();
     filled.stages_ms_json = prepared.stagesMsJson.c_str();
     filled.ptx = loaded.ptx().empty() ? nullptr : loaded.ptx().c_str();
+    filled.config_source = prepared.configSource.c_str();
     if (size > sizeof filled) // a later version's fields: unknown here, so zero
       std::memset(reinterpret_cast<char *>(info) + sizeof filled, 0, size - sizeof filled);
     std::memcpy(info, &filled, size < sizeof filled ? size : sizeof filled);

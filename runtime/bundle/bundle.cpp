@@ -134,7 +134,7 @@ Status Bundle::readManifest(Bytes &bytes) {
   for (size_t i = 0; i < contents.entries.size(); ++i)
     byRequest.emplace(requestOf(contents.entries[i].keyText), i);
   for (size_t i = 0; i < contents.entries.size(); ++i)
-    byRequest.emplace(withoutConfig(requestOf(contents.entries[i].keyText)), i);
+    withoutConfigs.emplace(withoutConfig(requestOf(contents.entries[i].keyText)), i);
   return {};
 }
 
@@ -165,6 +165,15 @@ Status Bundle::check(Bytes &bytes) {
 const BundleEntry *Bundle::entryOf(const std::string &request) const {
   const auto found = byRequest.find(request);
   return found == byRequest.end() ? nullptr : &contents.entries[found->second];
+}
+
+std::optional<std::string> Bundle::configFor(const ProgramKey &key) const {
+  if (has(key))
+    return "{}";
+  const auto found = withoutConfigs.find(key.request);
+  if (found == withoutConfigs.end())
+    return std::nullopt;
+  return keyTextLine(contents.entries[found->second].keyText, "config");
 }
 
 Result<CacheEntry> Bundle::read(const BundleEntry &entry) const {

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,10 +24,12 @@ public:
   /// The same of bytes that stay as they are while the bundle lives. `name` is for messages.
   static Result<std::shared_ptr<Bundle>> ofMemory(std::string_view bytes, const std::string &name);
 
-  /// The program of this request, whoever made it. Where the request has no config, that of the
-  /// same spec and target with the bundle's own.
+  /// The program of this request, whoever made it.
   EntryRead find(const ProgramKey &key) override;
   bool has(const ProgramKey &key) const { return entryOf(key.request) != nullptr; }
+  /// The config, as JSON, with which it has the program of a request whose config is {}: that of
+  /// the program for this very request if it has one, else its own.
+  std::optional<std::string> configFor(const ProgramKey &key) const;
   std::vector<std::string> keyTexts() const override;
 
   const std::string &name() const { return origin; }
@@ -51,7 +54,8 @@ private:
   uint64_t size = 0;
   std::string manifestSha256;
   BundleManifest contents;
-  std::map<std::string, size_t> byRequest; // with config; and without one, where there is none
+  std::map<std::string, size_t> byRequest;
+  std::map<std::string, size_t> withoutConfigs; // by the request as if its config were {}
 };
 
 } // namespace nysjit

@@ -84,15 +84,26 @@ Result<Reply> verify(const Bundle &bundle) {
                    bundle.sha256() + "\n"};
 }
 
+/// A configs.json's entry for the target, on whichever machine it won: the bundle is for others.
+ConfigChoice choiceFor(const ConfigChoice &given, const KernelSpec &spec, const Target &target) {
+  if (!given.file)
+    return given;
+  const TunedConfig *entry = given.file->findForTarget(canonicalJson(spec), targetName(target));
+  return {.exact = entry ? entry->config : KernelConfig()};
+}
+
 /// Each spec for each target, from the cache or compiled.
 Result<std::vector<CacheEntry>> programsOf(const std::vector<KernelSpec> &specs,
-                                           const KernelConfig &config,
+                                           const ConfigChoice &config,
                                            const std::vector<Target> &targets) {
   std::vector<CacheEntry> entries;
   for (const Target &target : targets) {
     RuntimeContext context(contextForCompiling(target));
     for (size_t i = 0; i < specs.size(); ++i) {
-      Result<PreparedProgram> prepared = prepare(context, ProgramRequest(specs[i], config, target));
+      Result<Resolved> resolved =
+          context.resolve(specs[i], choiceFor(config, specs[i], target), target);
+      NYSJIT_RETURN_IF_ERROR(resolved);
+      Result<PreparedProgram> prepared = prepare(context, *resolved);
       if (!prepared)
         return inFile("[" + std::to_string(i) + "] for " + targetName(target),
                       prepared.takeError());
@@ -105,7 +116,7 @@ Result<std::vector<CacheEntry>> programsOf(const std::vector<KernelSpec> &specs,
 Result<Reply> make(const BundleOptions &options) {
   Result<std::vector<KernelSpec>> specs = readSpecs(options.file);
   NYSJIT_RETURN_IF_ERROR(specs);
-  Result<KernelConfig> config = readConfig(options.config);
+  Result<ConfigChoice> config = readConfig(options.config);
   NYSJIT_RETURN_IF_ERROR(config);
   Result<OutputFile> output = OutputFile::create("-o", options.output);
   NYSJIT_RETURN_IF_ERROR(output);

@@ -109,7 +109,9 @@ Result<Reply> whyMiss(const CacheOptions &options) {
   Result<RequestFiles> files = readRequest(options.spec, options.config);
   NYSJIT_RETURN_IF_ERROR(files);
   RuntimeContext context(contextForCompiling(options.target));
-  Result<ProgramKey> key = context.keyOf(files->on(options.target));
+  Result<Resolved> resolved = resolve(context, *files, options.target);
+  NYSJIT_RETURN_IF_ERROR(resolved);
+  Result<ProgramKey> key = context.keyOf(resolved->request);
   NYSJIT_RETURN_IF_ERROR(key);
   const DiskCache &cache = context.cache();
   EntryRead read = cache.read(key->hash);

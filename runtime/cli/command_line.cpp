@@ -70,14 +70,23 @@ void addSpec(CLI::App *command, Given &given) {
       ->type_name("NAME");
   command
       ->add_option("--config", given.config,
-                   "KernelConfig, a JSON file: block sizes by kernel name")
+                   "KernelConfig, a JSON file: block sizes by kernel name; or a configs.json of "
+                   "tuned ones; default what is found on this machine")
       ->type_name("FILE");
+}
+
+void addConfigRequired(CLI::App *command, Given &given) {
+  command
+      ->add_flag("--config-required", given.configRequired,
+                 "no config for this spec and machine, given or found, is an error")
+      ->disable_flag_override();
 }
 
 void addCompile(CLI::App &app, Given &given) {
   CLI::App *compile =
       app.add_subcommand("compile", "compile a spec into the cache, or show a stage of it");
   addSpec(compile, given);
+  addConfigRequired(compile, given);
   compile
       ->add_option("--emit", given.emit,
                    "print a stage: tile, lowered, llvm, plan; for the CPU asm, object; for cuda "
@@ -98,6 +107,7 @@ void addCompile(CLI::App &app, Given &given) {
 void addRun(CLI::App &app, Given &given) {
   CLI::App *run = app.add_subcommand("run", "run a spec on tensors");
   addSpec(run, given);
+  addConfigRequired(run, given);
   run->add_option("--device", given.device, "cpu (default), cuda or ptx-emulator")
       ->type_name("NAME");
   for (const TensorRow &row : tensorTable())

@@ -48,10 +48,9 @@ Status checkTools(const CompileOptions &options) {
 }
 
 /// The program by the cache or the compiler, as `run` would get it.
-Result<Reply> compileProgram(const ProgramRequest &request,
+Result<Reply> compileProgram(RuntimeContext &context, const Resolved &resolved,
                              const std::optional<OutputFile> &output) {
-  RuntimeContext context(contextForCompiling(request.target));
-  Result<PreparedProgram> prepared = prepare(context, request);
+  Result<PreparedProgram> prepared = prepare(context, resolved);
   NYSJIT_RETURN_IF_ERROR(prepared);
   const LoadedProgram &program = *prepared->program;
   if (output)
@@ -62,6 +61,7 @@ Result<Reply> compileProgram(const ProgramRequest &request,
   Reply reply;
   reply.json = {{"target", program.plan().target},
                 {"config", parsed(program.configJson())},
+                {"config_source", prepared->configSource},
                 {"cache", cache},
                 {"key", program.key()},
                 {"load_ms", prepared->loadMs},
@@ -71,8 +71,8 @@ Result<Reply> compileProgram(const ProgramRequest &request,
   if (!prepared->note.empty())
     reply.json["note"] = prepared->note;
   const bool isCompiled = prepared->cache == CacheState::Compiled;
-  reply.text = std::string(layoutName(request.spec.layout)) + " for " + program.plan().target +
-               ": " + cache + " in " +
+  reply.text = std::string(layoutName(resolved.request.spec.layout)) + " for " +
+               program.plan().target + ": " + cache + " in " +
                milliseconds(isCompiled ? prepared->compileMs : prepared->loadMs) + ", key " +
                program.key() + "\n" + kernelLines(kernels);
   reply.isOutputTaken = output && output->isStandardOutput();
@@ -80,8 +80,8 @@ Result<Reply> compileProgram(const ProgramRequest &request,
 }
 
 /// --emit or --from: the worker's answer goes to the file or to standard output, and nowhere else.
-Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &options,
-                           const std::optional<OutputFile> &output) {
+Result<Reply> compileStage(RuntimeContext &context, const ProgramRequest &request,
+                           const CompileOptions &options, const std::optional<OutputFile> &output) {
   const bool isSass = options.emit == "sass";
   NYSJIT_RETURN_IF_ERROR(checkTools(options));
   StageRequest stage{
@@ -91,7 +91,6 @@ Result<Reply> compileStage(const ProgramRequest &request, const CompileOptions &
     NYSJIT_RETURN_IF_ERROR(bytes);
     stage.fromBytes = std::move(*bytes);
   }
-  RuntimeContext context(contextForCompiling(request.target));
   Progress progress(compilingText(request));
   Result<StageReply> answer = context.compileStage(stage);
   NYSJIT_RETURN_IF_ERROR(answer);
@@ -132,10 +131,12 @@ Result<Reply> runCompile(const CompileOptions &options) {
     NYSJIT_RETURN_IF_ERROR(file);
     output = std::move(*file);
   }
-  const ProgramRequest request = files->on(options.target);
+  RuntimeContext context(contextForCompiling(options.target));
+  Result<Resolved> resolved = resolve(context, *files, options.target, options.isConfigRequired);
+  NYSJIT_RETURN_IF_ERROR(resolved);
   if (options.emit.empty() && options.from.empty())
-    return compileProgram(request, output);
-  return compileStage(request, options, output);
+    return compileProgram(context, *resolved, output);
+  return compileStage(context, resolved->request, options, output);
 }
 
 } // namespace nysjit::cli

@@ -36,6 +36,7 @@ struct Given {
   Text bundle; // of bundle show and verify
   bool check = false;
   bool sealed = false;
+  bool configRequired = false;
   bool json = false;
 };
 

@@ -212,6 +212,7 @@ Status checkStandardInput(const Given &given) {
 Result<Options> compileOptions(const Given &given) {
   NYSJIT_RETURN_IF_ERROR(checkStandardOutput(given, "-o", given.output));
   CompileOptions options{.spec = given.spec, .config = given.config, .output = given.output};
+  options.isConfigRequired = given.configRequired;
   Result<Target> parsed = target(given.target);
   NYSJIT_RETURN_IF_ERROR(parsed);
   options.target = *parsed;
@@ -265,6 +266,7 @@ Result<Options> runOptions(const Given &given) {
       return argumentError("--bundle", "a file", "an empty text");
   options.bundles = given.bundles;
   options.isSealed = given.sealed;
+  options.isConfigRequired = given.configRequired;
   return Options{options};
 }
 

@@ -16,7 +16,8 @@ struct CompileOptions {
   std::string spec; // path
   Target target;
   std::optional<std::string> config; // path
-  std::string emit;                  // a stage's name, "" for none
+  bool isConfigRequired = false;
+  std::string emit; // a stage's name, "" for none
   std::string from;
   std::string fromFile; // a stage's name and a path, "" for none
   std::optional<std::string> output;
@@ -33,6 +34,7 @@ struct RunOptions {
   DeviceKind device = DeviceKind::Cpu;
   std::optional<Target> target; // absent: the device's own
   std::optional<std::string> config;
+  bool isConfigRequired = false;
   TensorFiles tensors; // q, k, v and o at least
   std::optional<float> scale;
   std::optional<int64_t> maxLength; // absent: the longest sequence's

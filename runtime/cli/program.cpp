@@ -22,17 +22,17 @@ Result<RequestFiles> readRequest(const std::string &specPath,
   Result<KernelSpec> spec = parseKernelSpec(*text);
   if (!spec)
     return inFile(specPath, spec.takeError());
-  Result<KernelConfig> config = readConfig(configPath);
+  Result<ConfigChoice> config = readConfig(configPath);
   NYSJIT_RETURN_IF_ERROR(config);
   return RequestFiles{*spec, std::move(*config)};
 }
 
-Result<KernelConfig> readConfig(const std::optional<std::string> &path) {
+Result<ConfigChoice> readConfig(const std::optional<std::string> &path) {
   if (!path)
-    return KernelConfig();
+    return ConfigChoice();
   Result<std::string> text = readFile("--config", *path);
   NYSJIT_RETURN_IF_ERROR(text);
-  Result<KernelConfig> config = parseKernelConfig(*text);
+  Result<ConfigChoice> config = parseConfigChoice(*text);
   return config ? std::move(config) : inFile(*path, config.takeError());
 }
 
@@ -53,8 +53,7 @@ Error namedByFlag(Error error) {
 }
 
 ContextOptions contextForCompiling(const Target &target) {
-  return {.threads = 1,
-          .device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
+  return {.device = target.isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
           .isForCompiling = true,
           .log = standardErrorLog()};
 }
@@ -64,9 +63,24 @@ std::string compilingText(const ProgramRequest &request) {
          targetName(request.target);
 }
 
-Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request) {
-  Progress progress(compilingText(request));
-  return context.prepare(request);
+Result<PreparedProgram> prepare(RuntimeContext &context, const Resolved &resolved) {
+  Progress progress(compilingText(resolved.request));
+  Result<PreparedProgram> prepared = context.prepare(resolved.request);
+  if (prepared)
+    prepared->configSource = resolved.configSource;
+  return prepared;
+}
+
+Result<Resolved> resolve(RuntimeContext &context, const RequestFiles &files,
+                         const std::optional<Target> &target, bool isConfigRequired) {
+  Result<Resolved> resolved = context.resolve(files.spec, files.config, target);
+  NYSJIT_RETURN_IF_ERROR(resolved);
+  if (isConfigRequired && resolved->configSource == "default")
+    return Error::mismatch(ErrorKind::Unavailable, "--config-required",
+                           "a config for " + resolved->request.specJson + " on " +
+                               targetName(resolved->request.target),
+                           "none for this device and compiler");
+  return resolved;
 }
 
 nlohmann::json keyFacts(const std::string &key, const std::string &keyText) {

@@ -17,13 +17,12 @@ Error namedByFlag(Error error);
 /// The files SPEC and --config, parsed; where the program is to run may be known later.
 struct RequestFiles {
   KernelSpec spec;
-  KernelConfig config;
-  ProgramRequest on(const Target &target) const { return {spec, config, target}; }
+  ConfigChoice config;
 };
 Result<RequestFiles> readRequest(const std::string &specPath,
                                  const std::optional<std::string> &configPath);
-/// The file of --config; without one the default config.
-Result<KernelConfig> readConfig(const std::optional<std::string> &path);
+/// The file of --config, a KernelConfig or a configs.json; without one what is found.
+Result<ConfigChoice> readConfig(const std::optional<std::string> &path);
 /// The file's name before the sentence: a key's name alone does not say which file it stands in.
 Error inFile(const std::string &path, Error error);
 
@@ -33,7 +32,12 @@ ContextOptions contextForCompiling(const Target &target);
 /// "compiling causal for cpu:native": what Progress says of it.
 std::string compilingText(const ProgramRequest &request);
 /// Loads or compiles the program; shows progress, and why the cache was of no use where it was not.
-Result<PreparedProgram> prepare(RuntimeContext &context, const ProgramRequest &request);
+Result<PreparedProgram> prepare(RuntimeContext &context, const Resolved &resolved);
+
+/// What is left open in a request, by the context. With `isConfigRequired` it is an error that a
+/// configs.json that was given has no entry for it.
+Result<Resolved> resolve(RuntimeContext &context, const RequestFiles &files,
+                         const std::optional<Target> &target, bool isConfigRequired = false);
 
 /// What a program was made from: {"key", "spec", "target", ...} of its key text.
 nlohmann::json keyFacts(const std::string &key, const std::string &keyText);

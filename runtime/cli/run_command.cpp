@@ -152,6 +152,7 @@ json reportJson(const RunOptions &options, const PreparedProgram &prepared,
                  {"workspace_bytes", measured.workspaceBytes},
                  {"scratch_bytes_per_thread", program.scratchBytes()},
                  {"config", parsed(program.configJson())},
+                 {"config_source", prepared.configSource},
                  {"launches", launchesJson(measured.launches)}};
   if (options.device == DeviceKind::PtxEmulator)
     report["counts"] = totalCountsJson(measured.launches);
@@ -205,13 +206,13 @@ Result<Reply> runTensors(const RunOptions &options) {
                           .log = standardErrorLog()});
   Result<std::unique_ptr<GpuSession>> gpu = openDevice(options, context);
   NYSJIT_RETURN_IF_ERROR(gpu);
-  Result<Target> target = options.target ? *options.target : context.targetFor(spec, files->config);
-  NYSJIT_RETURN_IF_ERROR(target);
+  Result<Resolved> resolved = resolve(context, *files, options.target, options.isConfigRequired);
+  NYSJIT_RETURN_IF_ERROR(resolved);
   if (*gpu)
-    NYSJIT_RETURN_IF_ERROR((*gpu)->configure(options, *target));
+    NYSJIT_RETURN_IF_ERROR((*gpu)->configure(options, resolved->request.target));
 
   // The program, its runs, and what they computed.
-  Result<PreparedProgram> prepared = prepare(context, files->on(*target));
+  Result<PreparedProgram> prepared = prepare(context, *resolved);
   NYSJIT_RETURN_IF_ERROR(prepared);
   Result<Measured> measured =
       runProgram(*prepared->program, *inputs, *outputs, scale, options.repeat, gpu->get());

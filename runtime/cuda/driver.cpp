@@ -117,9 +117,12 @@ Status CudaDriver::listDevices() {
         check(symbols.cuDeviceGetName(name, sizeof name, gpu.handle), "cuDeviceGetName"));
     for (const auto &[value, attribute] :
          {std::pair(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
-          std::pair(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)})
+          std::pair(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
+          std::pair(&gpu.multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)})
       NYSJIT_RETURN_IF_ERROR(check(symbols.cuDeviceGetAttribute(value, attribute, gpu.handle),
                                    "cuDeviceGetAttribute"));
+    NYSJIT_RETURN_IF_ERROR(
+        check(symbols.cuDeviceTotalMem(&gpu.memoryBytes, gpu.handle), "cuDeviceTotalMem"));
     gpu.name = name;
     gpu.capability = 10 * major + minor;
     devices.push_back(std::move(gpu));

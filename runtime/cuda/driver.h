@@ -22,6 +22,8 @@ struct CudaGpu {
   CUdevice handle = 0;
   std::string name;
   int capability = 0; // 80 for 8.0
+  int multiprocessors = 0;
+  size_t memoryBytes = 0;
 };
 
 class CudaDriver {

@@ -52,12 +52,18 @@ Result<int> CudaDevice::currentOrdinal() const {
 Result<Target> CudaDevice::defaultTarget() const {
   if (isEmulator())
     return parseTarget("cuda:sm_80");
+  Result<CudaGpu> gpu = currentGpu();
+  NYSJIT_RETURN_IF_ERROR(gpu);
+  return targetForCapability(gpu->capability);
+}
+
+Result<CudaGpu> CudaDevice::currentGpu() const {
   CUcontext current = nullptr;
   NYSJIT_RETURN_IF_ERROR(
       library->check(library->api().cuCtxGetCurrent(&current), "cuCtxGetCurrent"));
   Result<int> ordinal = current ? currentOrdinal() : Result<int>(0);
   NYSJIT_RETURN_IF_ERROR(ordinal);
-  return targetForCapability(library->gpus()[static_cast<size_t>(*ordinal)].capability);
+  return library->gpus()[static_cast<size_t>(*ordinal)];
 }
 
 Status CudaDevice::checkRuns(const Target &target, const CudaGpu &gpu) const {

@@ -24,6 +24,8 @@ public:
   /// What is best for the device of the calling thread's current context, or for the first device
   /// if there is none.
   Result<Target> defaultTarget() const;
+  /// That device.
+  Result<CudaGpu> currentGpu() const;
   /// Unavailable unless some device (by `gpu` a particular one) runs code for the target. The
   /// emulator runs all.
   Status checkRuns(const Target &target) const;

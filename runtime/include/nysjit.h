@@ -239,10 +239,9 @@ typedef struct nysjit_program nysjit_program;
 /* Finds or makes the program for a spec: in this context's memory, else in a bundle, else on disk,
  * else by compiling it. It blocks until the program can be run. Many threads and processes that ask
  * for one new program at once compile it once.
- *   spec_json    a KernelSpec, e.g. {"layout": "causal", "head_dim": 64, "landmarks": 64,
- *                "segment_len": 64}
- *   config_json  a KernelConfig by kernel name, e.g. {"causal_output": {"block_m": 64}}; NULL: the
- *                target's defaults
+ *   spec_json    a KernelSpec, e.g. {"layout": "causal", "head_dim": 64, "landmarks": 64}
+ *   config_json  a KernelConfig by kernel name, e.g. {"causal_output": {"block_m": 64}}; "{}": the
+ *                defaults; a configs.json, docs/configs.md; NULL: what is found on this machine
  *   target       on device "cpu" "cpu:native", "cpu:x86-64-v3" or "cpu:x86-64-v4"; on "cuda" and
  *                "ptx-emulator" "cuda:sm_80", 86, 89, 90, 100 or 120; NULL: "cpu:native", on "cuda"
  *                what suits the current context's device best (the first device's without one), on
@@ -287,6 +286,7 @@ typedef struct nysjit_program_info {
   size_t object_size;
   const char *stages_ms_json; /* {"STAGE": ms, ...} of this compile; "{}" on a hit */
   const char *ptx;            /* for a GPU the kernels' PTX; NULL on the CPU */
+  const char *config_source;  /* the config's: "given", "default", "bundle PATH", a file's path */
 } nysjit_program_info;
 
 /* Fills *info, as far as info->size says. */

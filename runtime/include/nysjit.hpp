@@ -112,9 +112,9 @@ public:
     handle.reset(made);
   }
 
-  /// Finds or makes the program for a spec, as nysjit_prepare does: in memory, in a bundle, on disk,
-  /// or by compiling it, which may take seconds. `config`: a KernelConfig in JSON, nullptr for the
-  /// target's defaults. `target`: "cpu:x86-64-v3", …; nullptr for the device's default.
+  /// Finds or makes the program for a spec, as nysjit_prepare does: in memory, in a bundle, on
+  /// disk, or by compiling it, which may take seconds. `config`: a KernelConfig in JSON, "{}" the
+  /// defaults, nullptr what is found. `target`: "cpu:x86-64-v3", …; nullptr: the device's default.
   Program prepare(const std::string &spec, const char *config = nullptr,
                   const char *target = nullptr) const {
     nysjit_program *made = nullptr;

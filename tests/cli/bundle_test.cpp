@@ -101,6 +101,24 @@ TEST_F(BundleCommand, AConfigIsTheBundlesDefault) {
       << error;
 }
 
+TEST_F(BundleCommand, AConfigsFileGivesEachSpecAndTargetItsOwn) {
+  write("configs.json", R"({"entries": [{"spec": )" + read("exact.json") +
+                            R"(, "target": "cpu:x86-64-v3", "device": {"kind": "another"},
+      "compiler": "another", "config": {"exact_causal": {"block_m": 32}}}]})");
+  json({"bundle", "specs.json", "--target", cpus, "--config", "configs.json", "-o", "b"});
+  for (const nlohmann::json &entry : json({"bundle", "show", "b"})["entries"]) {
+    const bool isIts =
+        entry["spec"]["layout"] == "exact_causal" && entry["target"] == "cpu:x86-64-v3";
+    EXPECT_EQ(entry["config"].empty(), !isIts) << entry;
+  }
+  // Here it is another machine's.
+  const Outcome outcome = run("exact.json", {"--config", "configs.json", "--json"});
+  ASSERT_EQ(outcome.exitCode, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["config_source"], "default");
+  EXPECT_NE(outcome.err.find("no entry for this spec"), std::string::npos) << outcome.err;
+  EXPECT_EQ(run("exact.json", {"--config", "configs.json", "--config-required"}).exitCode, 1);
+}
+
 // A real one, every byte of it, in the library; a few through the command.
 TEST_F(BundleCommand, WithAnyByteChangedItIsRefused) {
   write("specs.json", "[" + read("exact.json") + "]");

@@ -75,12 +75,14 @@ TEST_F(BundleBytes, its_own_config_is_the_default) {
   const auto bundle = opened(bytes);
   ASSERT_TRUE(bundle);
   EXPECT_EQ((*bundle)->find(asked(two)).entry->keyText, two + "format 3\n");
-  EXPECT_EQ((*bundle)->find(asked(request("2"))).entry->keyText, two + "format 3\n");
-  const std::string other = request("2", R"({"kernel":{"block_m":64}})");
-  EXPECT_EQ((*bundle)->find(asked(other)).state, EntryState::Absent);
-  // Not where the very request is there.
+  EXPECT_EQ((*bundle)->configFor(asked(request("2"))), R"({"kernel":{"block_m":32}})");
+  EXPECT_EQ((*bundle)->configFor(asked(request("1"))), "{}");
+  EXPECT_EQ((*bundle)->configFor(asked(request("3"))), std::nullopt);
+  // Who asks for a config gets that one or none, the defaults included.
+  for (const char *config : {R"({"kernel":{"block_m":64}})", "{}"})
+    EXPECT_EQ((*bundle)->find(asked(request("2", config))).state, EntryState::Absent);
   const auto both = opened(bundleToBytes({entry(two), entry(request("2"))}, "0.0"));
-  EXPECT_EQ((*both)->find(asked(request("2"))).entry->keyText, request("2") + "format 3\n");
+  EXPECT_EQ((*both)->configFor(asked(request("2"))), "{}");
 }
 
 TEST_F(BundleBytes, are_the_same_in_whichever_order) {

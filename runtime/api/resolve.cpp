@@ -1,0 +1,125 @@
+// What is left open in a request: the target, the block sizes.
+#include "runtime/api/context.h"
+#include "runtime/configs/device_facts.h"
+
+namespace nysjit {
+
+/// The default first, then the others, the newest before.
+Result<std::vector<Target>> RuntimeContext::runnableTargets() {
+  Result<Target> own = defaultTarget();
+  NYSJIT_RETURN_IF_ERROR(own);
+  std::vector<Target> targets = {*own};
+  const std::span<const TargetRow> table = targetTable();
+  for (auto row = table.rbegin(); row != table.rend(); ++row)
+    if (!(row->target == *own) && checkRuns(row->target).ok())
+      targets.push_back(row->target);
+  return targets;
+}
+
+/// What a config is looked for by. Nothing where the device is not known: there is none here, and
+/// programs are compiled for another machine.
+Result<std::optional<ConfigQuery>> RuntimeContext::configQuery(const KernelSpec &spec,
+                                                               const Target &target) {
+  ConfigQuery query{canonicalJson(spec), targetName(target), Json(), ""};
+  if (!target.isCuda()) {
+    query.device = cpuFacts(hostCpu(), threads->count());
+  } else {
+    Result<std::shared_ptr<CudaDevice>> device = cudaDevice();
+    NYSJIT_RETURN_IF_ERROR(device);
+    if (!*device)
+      return std::optional<ConfigQuery>();
+    if ((*device)->isEmulator()) {
+      query.device = emulatorFacts();
+    } else {
+      Result<CudaGpu> gpu = (*device)->currentGpu();
+      NYSJIT_RETURN_IF_ERROR(gpu);
+      query.device = gpuFacts(gpu->capability, gpu->multiprocessors, gpu->memoryBytes);
+    }
+  }
+  Result<ProgramMaker> by = maker(target);
+  NYSJIT_RETURN_IF_ERROR(by);
+  query.compiler = by->compiler;
+  return std::optional(std::move(query));
+}
+
+Result<std::optional<Resolved>>
+RuntimeContext::resolveInBundles(const KernelSpec &spec, const ConfigChoice &choice,
+                                 const std::vector<Target> &targets) {
+  Result<std::vector<std::shared_ptr<Bundle>>> opened = bundles.open();
+  NYSJIT_RETURN_IF_ERROR(opened);
+  for (const Target &target : targets) {
+    ProgramRequest request(spec, choice.exact.value_or(KernelConfig()), target);
+    const ProgramKey key = programKey(request, hostCpu(), {});
+    for (const std::shared_ptr<Bundle> &bundle : *opened) {
+      if (choice.exact && bundle->has(key))
+        return std::optional(Resolved{std::move(request), "given"});
+      const std::optional<std::string> text = choice.exact ? std::nullopt : bundle->configFor(key);
+      if (!text)
+        continue;
+      Result<KernelConfig> config = parseKernelConfig(std::string_view(*text));
+      NYSJIT_RETURN_IF_ERROR(config);
+      const bool isDefault = config->kernels.empty();
+      return std::optional(Resolved{ProgramRequest(spec, std::move(*config), target),
+                                    isDefault ? "default" : "bundle " + bundle->name()});
+    }
+  }
+  return std::optional<Resolved>();
+}
+
+Result<Resolved> RuntimeContext::resolve(const KernelSpec &spec, const ConfigChoice &choice,
+                                         const std::optional<Target> &target) {
+  std::vector<Target> targets;
+  if (target) {
+    targets = {*target};
+  } else if (bundles.isEmpty()) {
+    Result<Target> own = defaultTarget();
+    NYSJIT_RETURN_IF_ERROR(own);
+    targets = {*own};
+  } else {
+    Result<std::vector<Target>> all = runnableTargets();
+    NYSJIT_RETURN_IF_ERROR(all);
+    targets = std::move(*all);
+  }
+  const Target &first = targets.front();
+  std::optional<ConfigQuery> query;
+  if (choice.file || (!choice.exact && !configs.isEmpty())) {
+    Result<std::optional<ConfigQuery>> made = configQuery(spec, first);
+    NYSJIT_RETURN_IF_ERROR(made);
+    query = std::move(*made);
+  }
+  ConfigMatch match = ConfigMatch::None;
+  if (choice.file) {
+    const TunedConfig *entry = query ? choice.file->find(*query, match) : nullptr;
+    if (match == ConfigMatch::Fits)
+      return Resolved{ProgramRequest(spec, entry->config, first), "given"};
+    options.log.line("the configs that were given have no entry for this spec, target, device and "
+                     "compiler: the defaults are used");
+    return Resolved{ProgramRequest(spec, {}, first), "default"};
+  }
+  if (query)
+    if (std::optional<FoundConfig> set = configs.findSet(*query))
+      return Resolved{ProgramRequest(spec, std::move(set->config), first), std::move(set->path)};
+  Result<std::optional<Resolved>> bundled = resolveInBundles(spec, choice, targets);
+  NYSJIT_RETURN_IF_ERROR(bundled);
+  if (*bundled)
+    return std::move(**bundled);
+  if (choice.exact)
+    return Resolved{ProgramRequest(spec, *choice.exact, first), "given"};
+  if (query)
+    if (std::optional<FoundConfig> found = configs.findInstalled(*query))
+      return Resolved{ProgramRequest(spec, std::move(found->config), first),
+                      std::move(found->path)};
+  return Resolved{ProgramRequest(spec, {}, first), "default"};
+}
+
+Result<PreparedProgram> RuntimeContext::prepare(const KernelSpec &spec, const ConfigChoice &choice,
+                                                const std::optional<Target> &target) {
+  Result<Resolved> resolved = resolve(spec, choice, target);
+  NYSJIT_RETURN_IF_ERROR(resolved);
+  Result<PreparedProgram> prepared = prepare(resolved->request);
+  if (prepared)
+    prepared->configSource = std::move(resolved->configSource);
+  return prepared;
+}
+
+} // namespace nysjit
