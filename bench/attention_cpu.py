@@ -4,7 +4,9 @@ B1 H8 d64, n 16384 unless given, segment_len 64. "GEMM" is PyTorch's own float32
 same run; a layout's GFLOP/s count 4 d for each (query, key or landmark) pair that it weighs,
 exactly. "eager" is causal's own mathematics in PyTorch (eager.py), "compiled" the same under
 torch.compile (needs a C++ compiler).
-usage: attention_cpu.py [--length N] [--repeat R] [--threads T] [--save FILE]
+With --target cpu:x86-64-v3 give PyTorch the same instructions: ATEN_CPU_CAPABILITY=avx2,
+MKL_ENABLE_INSTRUCTIONS=AVX2, ONEDNN_MAX_CPU_ISA=AVX2.
+usage: attention_cpu.py [--length N] [--repeat R] [--threads T] [--target T] [--save FILE]
 """
 
 import argparse
@@ -24,6 +26,7 @@ def main():
     parser.add_argument("--length", type=int, default=16384)
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--target", default="cpu:native")
     parser.add_argument("--save")
     arguments = parser.parse_args()
     n = arguments.length
@@ -38,7 +41,7 @@ def main():
         "exact_causal": Case("exact_causal"),
     }
     calls = {
-        name: runtime.bind(runtime.prepare(case.spec(n, HEAD_DIM)), q, k, v, o)
+        name: runtime.bind(runtime.prepare(case.spec(n, HEAD_DIM), target=arguments.target), q, k, v, o)
         for name, case in cases.items()
     }
     scaled = torch.nn.functional.scaled_dot_product_attention
@@ -90,7 +93,7 @@ def main():
         )
     table(
         f"B1 H{HEADS} d{HEAD_DIM} n{n} segment_len {SEGMENT_LEN} float32, "
-        f"{arguments.threads} threads, median of up to {arguments.repeat}",
+        f"{arguments.target}, {arguments.threads} threads, median of up to {arguments.repeat}",
         [
             "what",
             "ms",

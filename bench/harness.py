@@ -151,7 +151,7 @@ class Runtime:
             self.library.nysjit_prepare(
                 self.context,
                 json.dumps(spec).encode(),
-                json.dumps(config).encode() if config else None,
+                json.dumps(config or {}).encode(),  # the defaults, not what is found here
                 target and target.encode(),
                 ctypes.byref(program),
             )
