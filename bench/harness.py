@@ -99,6 +99,7 @@ def median_ms(callables, repeat, seconds=60.0):
 STRUCTS = c_header.structs((ROOT / "runtime/include/nysjit.h").read_text())
 ContextOptions = STRUCTS["nysjit_context_options"]
 LaunchTiming = STRUCTS["nysjit_launch_timing"]
+ProgramInfo = STRUCTS["nysjit_program_info"]
 RunArgs = STRUCTS["nysjit_run_args"]
 
 
@@ -157,6 +158,12 @@ class Runtime:
             )
         )
         return program
+
+    def config(self, program):
+        """The block sizes in use, by kernel."""
+        info = ProgramInfo(size=ctypes.sizeof(ProgramInfo))
+        self.check(self.library.nysjit_program_get_info(program, ctypes.byref(info)))
+        return json.loads(info.config_json)
 
     def bind(self, program, q, k, v, o, **more):
         """A callable that runs `program` on these tensors, those in `more` by the header's names.

@@ -76,7 +76,8 @@ struct SolveRows {
 } // namespace
 
 void writeLandmarkSolve(const Landmarks &landmarks) {
-  const BlockConfig blocks = landmarks.program.blocks("landmark_solve", {.blockM = 64});
+  const BlockConfig blocks =
+      landmarks.program.blocks("landmark_solve", {.blockM = 64}, {.isSubstitution = true});
   const int block = *blocks.blockM;
   auto body = [&](Kernel &k) {
     const Head head = headOf(k, landmarks.attention, k.cell());

@@ -59,6 +59,8 @@ public:
   const Options options;
   const Segmentation segmentation;
   const bool isSolved; // the target's values are, by the stabilized solve
+  /// Whether a short sequence has far fewer than the spec allows.
+  bool mayBeFew() const { return spec.segmentLen.has_value(); }
   // Memory of all landmarks, [heads, capacity] each, and d where they are vectors; without a name
   // where the layout has no use for it.
   TensorRef query;

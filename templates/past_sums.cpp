@@ -10,15 +10,14 @@ PastSums::PastSums(const Landmarks &l) : landmarks(&l) {
   Program &program = l.program;
   const bool hasSource = l.segmentation.hasSource();
   // Sums are split at fixed positions where the config of the first kernel that reads them says so.
-  const int rows =
-      spec.landmarks < 128 ? 32 : 64; // few landmarks still make a cell for each thread
-  BlockConfig defaults{.blockM = rows, .blockN = 64, .split = 0};
+  BlockConfig defaults{.blockM = 32, .blockN = 64, .split = 0};
+  const KernelFacts facts{.hasFewCells = true, .mayHaveFewRows = l.mayBeFew()};
   if (hasSource) {
-    source = program.blocks("source_past", defaults, {.hasFewCells = true});
+    source = program.blocks("source_past", defaults, facts);
     defaults.split.reset();
   }
   if (l.isSolved)
-    target = program.blocks("landmark_target", defaults, {.hasFewCells = true});
+    target = program.blocks("landmark_target", defaults, facts);
   split = *(hasSource ? source : target).split;
   if (split)
     parts = program.blocks("landmark_past", {.blockM = 64, .blockN = 64}, {.keepsMore = true});

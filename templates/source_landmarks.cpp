@@ -27,7 +27,8 @@ void writeSourcePast(const Landmarks &landmarks) {
 }
 
 void writeSourceInverse(const Landmarks &landmarks) {
-  const BlockConfig blocks = landmarks.program.blocks("source_inverse", {.blockM = 32});
+  const BlockConfig blocks = landmarks.program.blocks("source_inverse", {.blockM = 32},
+                                                      {.mayHaveFewRows = landmarks.mayBeFew()});
   const int block = *blocks.blockM;
   const Scalar heads = landmarks.attention.heads();
   const Scalar &capacity = landmarks.segmentation.capacity();

@@ -50,9 +50,14 @@ int mostGpuRows(const KernelFacts &facts) {
 
 } // namespace
 
+/// Rows of a tile are computed whether they are there or not, and a triangle's one by one: the
+/// fewest there can be cost little where there are many, and are several times faster where there
+/// are few (bench/blocks_cpu.py).
 BlockConfig CpuBlocks::preferred(const std::string &, const KernelFacts &facts,
                                  const BlockConfig &defaults) const {
-  return atMost(mostRowsKept(facts), anySize, defaults);
+  constexpr int fewRows = 16;
+  const bool isFew = facts.mayHaveFewRows || facts.isSubstitution;
+  return atMost(isFew ? fewRows : mostRowsKept(facts), anySize, defaults);
 }
 
 BlockConfig GpuBlocks::preferred(const std::string &kernel, const KernelFacts &facts,

@@ -14,6 +14,8 @@ struct KernelFacts {
   // The template's to say.
   bool hasFloat32Operand = true; // some dot's right operand is float32 whatever the spec's dtype
   bool hasFewCells = false;      // with much to do each
+  bool mayHaveFewRows = false;   // far fewer than the spec allows, on short sequences
+  bool isSubstitution = false;   // a row of block_m waits for the one before
   bool keepsMore = false;        // through its loop, than the tiles of one online softmax
   // Program fills these in.
   DType dtype = DType::Float32;
