@@ -1,0 +1,134 @@
+// The PTX of the day's own kernels, and what goes wrong on purpose.
+#include "bench/gpu_day/kernels.h"
+#include "bench/gpu_day/steps.h"
+
+#include <csignal>
+#include <unistd.h>
+
+namespace nysjit::gpu_day {
+
+const char *const mmaLoopPtx = R"(.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry mma_loop(.param .u64 out, .param .u32 turns)
+{
+  .reg .pred %p;
+  .reg .u32 %n, %a<4>, %b<2>;
+  .reg .u64 %o;
+  .reg .f32 %c<32>;
+  ld.param.u64 %o, [out];
+  ld.param.u32 %n, [turns];
+  mov.u32 %a0, %tid.x;
+  and.b32 %a0, %a0, 0x007f007f;
+  mov.u32 %a1, %a0;
+  mov.u32 %a2, %a0;
+  mov.u32 %a3, %a0;
+  mov.u32 %b0, %a0;
+  mov.u32 %b1, %a0;
+  ZEROS
+LOOP:
+  MMAS
+  sub.u32 %n, %n, 1;
+  setp.ne.u32 %p, %n, 0;
+  @%p bra LOOP;
+  SUMS
+  setp.eq.f32 %p, %c0, 0f7F000000;
+  @%p st.global.f32 [%o], %c0;
+  ret;
+}
+)";
+
+const char *const nothingPtx = R"(.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry nothing()
+{
+  ret;
+}
+)";
+
+const char *const faultPtx = R"(.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry fault()
+{
+  .reg .u64 %a;
+  .reg .u32 %v;
+  mov.u64 %a, 16;
+  mov.u32 %v, 1;
+  st.global.u32 [%a], %v;
+  ret;
+}
+)";
+
+namespace {
+
+void replace(std::string &text, const std::string &word, const std::string &by) {
+  text.replace(text.find(word), word.size(), by);
+}
+
+std::string number(const char *prefix, int n) { return prefix + std::to_string(n); }
+
+/// The eight accumulators' lines in place of the words of mma_loop.
+std::string expanded(std::string ptx) {
+  if (ptx.find("ZEROS") == std::string::npos)
+    return ptx;
+  std::string zeros;
+  std::string products;
+  std::string sums;
+  for (int c = 0; c < 32; ++c)
+    zeros += "mov.f32 " + number("%c", c) + ", 0f00000000;\n  ";
+  for (int tile = 0; tile < 8; ++tile) {
+    const std::string c = "{" + number("%c", 4 * tile) + ", " + number("%c", 4 * tile + 1) + ", " +
+                          number("%c", 4 * tile + 2) + ", " + number("%c", 4 * tile + 3) + "}";
+    products += "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 " + c +
+                ", {%a0, %a1, %a2, %a3}, {%b0, %b1}, " + c + ";\n  ";
+  }
+  for (int c = 1; c < 32; ++c)
+    sums += "add.f32 %c0, %c0, " + number("%c", c) + ";\n  ";
+  replace(ptx, "ZEROS", zeros);
+  replace(ptx, "MMAS", products);
+  replace(ptx, "SUMS", sums);
+  return ptx;
+}
+
+} // namespace
+
+Result<std::unique_ptr<Kernel>> Kernel::load(const Session &session, const char *ptx,
+                                             const char *name) {
+  std::unique_ptr<Kernel> kernel(new Kernel(session));
+  const std::string text = expanded(ptx);
+  NYSJIT_RETURN_IF_ERROR(session.driver().check(
+      session.api().cuModuleLoadData(&kernel->module, text.c_str()), "cuModuleLoadData"));
+  NYSJIT_RETURN_IF_ERROR(session.driver().check(
+      session.api().cuModuleGetFunction(&kernel->function, kernel->module, name),
+      "cuModuleGetFunction"));
+  return kernel;
+}
+
+Status Kernel::launch(int blocks, int threads, std::vector<void *> parameters) const {
+  return session.driver().check(
+      session.api().cuLaunchKernel(function, static_cast<unsigned>(blocks), 1, 1,
+                                   static_cast<unsigned>(threads), 1, 1, 0, session.stream,
+                                   parameters.data(), nullptr),
+      "cuLaunchKernel");
+}
+
+bool isBrokenHere(const Options &options, const Session &session, const std::string &name) {
+  std::string kind;
+  for (const std::string &one : options.breaks)
+    if (const size_t colon = one.find(':');
+        colon != std::string::npos && one.substr(colon + 1) == name)
+      kind = one.substr(0, colon);
+  if (kind == "hang")
+    for (;;)
+      pause();
+  if (kind == "crash")
+    (void)raise(SIGSEGV);
+  if (kind == "fault")
+    if (const auto kernel = Kernel::load(session, faultPtx, "fault"))
+      (void)(*kernel)->launch(1, 1, {});
+  return kind == "wrong";
+}
+
+} // namespace nysjit::gpu_day

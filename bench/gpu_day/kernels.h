@@ -1,0 +1,33 @@
+// Small kernels of the day's own, as PTX: what any GPU from sm_80 on runs and the emulator, too.
+#pragma once
+#include "bench/gpu_day/session.h"
+
+namespace nysjit::gpu_day {
+
+/// A module with one kernel. The session outlives it.
+class Kernel {
+public:
+  static Result<std::unique_ptr<Kernel>> load(const Session &session, const char *ptx,
+                                              const char *name);
+  ~Kernel() { (void)session.api().cuModuleUnload(module); }
+  Kernel(const Kernel &) = delete;
+  /// Parameters: pointers to their values.
+  Status launch(int blocks, int threads, std::vector<void *> parameters) const;
+
+private:
+  explicit Kernel(const Session &session) : session(session) {}
+  const Session &session;
+  CUmodule module = nullptr;
+  CUfunction function = nullptr;
+};
+
+/// mma_loop(u64 out, u32 turns): each warp multiplies 8 pairs of 16 x 16 and 16 x 8 tiles of
+/// bfloat16 a turn, registers alone: the most that mma.sync gives.
+extern const char *const mmaLoopPtx;
+constexpr double mmaLoopFlops = 8 * 2.0 * 16 * 8 * 16; // of a warp and turn
+/// nothing(): what a launch costs by itself.
+extern const char *const nothingPtx;
+/// fault(): writes to address 16.
+extern const char *const faultPtx;
+
+} // namespace nysjit::gpu_day

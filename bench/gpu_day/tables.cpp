@@ -1,0 +1,198 @@
+// The report's tables.
+#include "bench/gpu_day/report.h"
+
+#include <algorithm>
+#include <map>
+
+namespace nysjit::gpu_day {
+
+using nlohmann::json;
+
+namespace {
+
+using Row = std::vector<std::string>;
+
+std::string line(const Row &cells) {
+  std::string text = "|";
+  for (std::string cell : cells) {
+    std::replace(cell.begin(), cell.end(), '|', '/');
+    std::replace(cell.begin(), cell.end(), '\n', ' ');
+    text += " " + cell + " |";
+  }
+  return text;
+}
+
+/// Nothing without rows.
+Lines table(const std::string &title, const std::string &meaning, const Row &header,
+            const std::vector<Row> &rows) {
+  if (rows.empty())
+    return {};
+  Lines lines = {"", "## " + title, ""};
+  if (!meaning.empty())
+    lines.insert(lines.end(), {meaning, ""});
+  lines.push_back(line(header));
+  lines.push_back(line(Row(header.size(), "---")));
+  for (const Row &row : rows)
+    lines.push_back(line(row));
+  return lines;
+}
+
+std::string milliseconds(const json &record, const char *key) {
+  return record.contains(key) ? text(record[key].get<double>()) : "";
+}
+
+Lines timesTable(const Summary &summary) {
+  std::vector<Row> rows;
+  for (const json &time : summary.times) {
+    const double ms = time["ms"].get<double>();
+    double kernels = 0;
+    for (const json &kernel : time["kernels"])
+      kernels += kernel["ms"].get<double>();
+    const json *sdpa = summary.fastestSdpa(time);
+    rows.push_back(
+        {time.value("case", ""), text(ms), text(kernels),
+         text(time["bytes"].get<double>() / ms / 1e9), text(time["flops"].get<double>() / ms / 1e9),
+         sdpa ? text((*sdpa)["ms"].get<double>()) + " (" + sdpa->value("backend", "") + ")" : "",
+         sdpa ? text((*sdpa)["ms"].get<double>() / ms) : ""});
+  }
+  return table("Times",
+               "Medians of runs one behind the other. Bytes and flops are those that the "
+               "mathematics asks for, each tensor once a kernel, 4 d flops a pair under "
+               "the mask (bench/gpu_day/counts.h).",
+               {"run", "ms", "ms, sum of its kernels alone", "TB/s", "TFLOP/s",
+                "PyTorch's fastest exact attention, ms", "its time over ours"},
+               rows);
+}
+
+Lines kernelsTable(const Summary &summary) {
+  std::vector<Row> rows;
+  for (const KernelShare &one : summary.kernels)
+    rows.push_back(
+        {one.name, one.kernel, text(one.ms), text(100 * one.share) + " %",
+         one.tbPerS > 0 ? text(one.tbPerS) : "", one.tflopPerS > 0 ? text(one.tflopPerS) : "",
+         one.roofline > 0 ? text(100 * one.roofline) + " % of " + (one.isByMatrix ? "mma" : "copy")
+                          : ""});
+  return table("Kernels",
+               "By events around each launch. \"Of what the GPU allows\": the least time by this "
+               "run's copy and mma rates (float32: a sixth of the mma rate) over its time.",
+               {"run", "kernel", "ms", "of the run", "TB/s", "TFLOP/s", "of what the GPU allows"},
+               rows);
+}
+
+Lines ratesTable(const Summary &summary) {
+  std::vector<Row> rows;
+  for (const auto &[name, rate] : summary.rates)
+    rows.push_back({name, rate.value("meaning", ""),
+                    rate.contains("tb_s") ? text(rate["tb_s"].get<double>()) + " TB/s"
+                                          : text(rate["tflop_s"].get<double>()) + " TFLOP/s"});
+  return table("Rates of the same run", "", {"rate", "what it is", ""}, rows);
+}
+
+Lines checksTable(const Summary &summary) {
+  struct Tally {
+    int passed = 0;
+    int all = 0;
+    double worst = -1;
+  };
+  std::map<std::pair<std::string, std::string>, Tally> tallies;
+  for (const json &check : summary.checks) {
+    Tally &tally = tallies[{check.value("layout", "others"), check.value("check", "")}];
+    ++tally.all;
+    tally.passed += check.value("passed", false);
+    if (check.contains("bound") && check["found"].is_number())
+      tally.worst =
+          std::max(tally.worst, check["found"].get<double>() / check["bound"].get<double>());
+  }
+  std::vector<Row> rows;
+  for (const auto &[name, tally] : tallies)
+    rows.push_back({name.first, name.second,
+                    std::to_string(tally.passed) + " of " + std::to_string(tally.all) +
+                        (tally.passed == tally.all ? "" : " **FAILED**"),
+                    tally.worst < 0 ? "" : text(tally.worst)});
+  return table("Checks", "", {"layout", "check", "passed", "largest error over its bound"}, rows);
+}
+
+Lines failuresTable(const Summary &summary) {
+  std::vector<Row> rows;
+  for (const json &check : summary.failures)
+    rows.push_back(
+        {check.value("case", ""), check.value("check", ""),
+         check["found"].is_string() ? check["found"].get<std::string>() : check["found"].dump(),
+         check.contains("bound") ? check["bound"].dump() : ""});
+  return table("Failed checks", "", {"case", "check", "found", "at most"}, rows);
+}
+
+Lines emulatorTable(const Summary &summary) {
+  std::vector<Row> rows;
+  for (const json &check : summary.checks)
+    if (check.contains("equal_bits"))
+      rows.push_back(
+          {check.value("case", ""),
+           text(100 * check["equal_bits"].get<double>() / check["numbers"].get<double>()) + " %",
+           text(check["largest_difference"].get<double>()),
+           text(check["largest_number"].get<double>()),
+           check.value("passed", false) ? "yes" : "**NO**"});
+  return table("Beside the emulator",
+               "The same PTX, target and numbers. A GPU's tensor cores add in an order of their "
+               "own, so bits may differ; the relative difference may be at most twice the bound of "
+               "the float64 reference.",
+               {"case", "numbers of equal bits", "largest difference", "largest number", "passed"},
+               rows);
+}
+
+Lines sweepTable(const Summary &summary) {
+  std::map<std::pair<std::string, std::string>, double> defaults;
+  for (const KernelShare &one : summary.kernels)
+    defaults[{one.name, one.kernel}] = one.ms;
+  std::vector<Row> rows;
+  for (const json &sweep : summary.sweeps) {
+    const std::string name = sweep.value("case", "");
+    const json config = sweep.value("config", json::object());
+    if (sweep.contains("refused")) {
+      rows.push_back({name, config.begin().key(), config.begin()->dump(), "",
+                      "did not run: " + sweep["refused"].get<std::string>()});
+      continue;
+    }
+    for (const json &kernel : sweep["kernels"]) {
+      const std::string kernelName = kernel.value("kernel", "");
+      if (!config.contains(kernelName))
+        continue;
+      const double ms = kernel["ms"].get<double>();
+      const double usual = defaults[{name, kernelName}];
+      rows.push_back({name, kernelName, config[kernelName].dump(), text(ms),
+                      usual > 0 ? text(ms / usual) : ""});
+    }
+  }
+  return table("Block sizes", "Under 1 in the last column: faster than what the compiler chose.",
+               {"run", "kernel", "blocks", "ms", "over the default's time"}, rows);
+}
+
+Lines sdpaTable(const Summary &summary) {
+  std::vector<Row> rows;
+  for (const json &one : summary.sdpa)
+    rows.push_back({one.value("case", ""), one.value("backend", ""),
+                    one.contains("ms") ? milliseconds(one, "ms") : one.value("refused", "")});
+  return table("PyTorch's scaled_dot_product_attention, causal", "", {"shape", "backend", "ms"},
+               rows);
+}
+
+Lines stepsTable(const Summary &summary) {
+  std::vector<Row> rows;
+  for (const StepEnd &step : summary.steps)
+    rows.push_back({step.step, step.status, text(step.seconds), text(step.limit), step.during});
+  return table("Steps", "In the order they ran.",
+               {"step", "how it ended", "s", "limit, s", "during"}, rows);
+}
+
+} // namespace
+
+Lines tables(const Summary &summary) {
+  Lines lines;
+  for (const Lines &part : {timesTable(summary), kernelsTable(summary), ratesTable(summary),
+                            checksTable(summary), failuresTable(summary), emulatorTable(summary),
+                            sweepTable(summary), sdpaTable(summary), stepsTable(summary)})
+    lines.insert(lines.end(), part.begin(), part.end());
+  return lines;
+}
+
+} // namespace nysjit::gpu_day
