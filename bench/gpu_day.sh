@@ -26,7 +26,8 @@ die() {
 
 prepare() {
   [ $# -ge 1 ] || die "prepare FOLDER"
-  local folder=$1 build=$here/../build small="" step=0
+  local folder=$1 build=$here/../build
+  small=""
   local targets=cuda:sm_80,cuda:sm_86,cuda:sm_89,cuda:sm_90,cuda:sm_100,cuda:sm_120
   shift
   while [ $# -gt 0 ]; do
@@ -45,37 +46,38 @@ prepare() {
     strip "$folder/gpu_day" "$folder/nysjit" "$folder"/*.so* || exit 1
   fi
   git -C "$here" describe --always --dirty >"$folder/commit" 2>/dev/null
-  local target specs config
   work=$(mktemp -d) || exit 1
   trap 'rm -rf "$work"' EXIT
-  "$build/bin/gpu_day" specs $small >"$work/specs.json" || exit 1
+  local target
   for target in ${targets//,/ }; do
     echo "gpu_day: programs for $target ..."
-    bundle "$build" "$work/specs.json" "$target" "$folder/bundles/${target#cuda:}" || exit 1
-    step=0
-    while read -r specs && read -r config; do
-      echo "$specs" >"$work/sweep.json"
-      echo "$config" >"$work/config.json"
-      # blocks that exceed a target's shared memory are left out
-      bundle "$build" "$work/sweep.json" "$target" \
-        "$folder/bundles/${target#cuda:}-sweep$step" --config "$work/config.json" ||
-        echo "gpu_day: $target without $config"
-      step=$((step + 1))
-    done < <("$build/bin/gpu_day" sweeps $small)
+    rm -f "$work"/*.nysjit
+    programsFor "$target" "$build" || exit 1
+    "$build/bin/gpu_day" pack "$folder/bundles/${target#cuda:}.xz" "$work"/*.nysjit || exit 1
   done
   du -sh --apparent-size "$folder"
 }
 
-# bundle BUILD SPECS TARGET FILE [MORE]: FILE.nysjit.gz
+# programsFor TARGET BUILD: a bundle of all specs, and one for each set of block sizes to try
+programsFor() {
+  local specs config number=10
+  "$2/bin/gpu_day" specs $small >"$work/specs.json" || return 1
+  bundle "$2" "$work/specs.json" "$1" "$work/a.nysjit" || return 1
+  while read -r specs && read -r config; do
+    echo "$specs" >"$work/sweep.json"
+    echo "$config" >"$work/config.json"
+    # blocks that exceed the target's shared memory are left out
+    bundle "$2" "$work/sweep.json" "$1" "$work/b$number.nysjit" --config "$work/config.json" ||
+      rm -f "$work/b$number.nysjit"
+    number=$((number + 1))
+  done < <("$2/bin/gpu_day" sweeps $small)
+}
+
+# bundle BUILD SPECS TARGET FILE [MORE]
 bundle() {
-  local build=$1 specs=$2 target=$3 file=$4
-  shift 4
-  "$build/bin/nysjit" bundle "$specs" --target "$target" "$@" -o "$file.nysjit" >/dev/null \
-    2>"$work/log" || {
-    tail -n 3 "$work/log" >&2
-    return 1
-  }
-  gzip -9 -n -f "$file.nysjit"
+  "$1/bin/nysjit" bundle "$2" --target "$3" -o "$4" "${@:5}" >/dev/null 2>"$work/log" && return
+  tail -n 1 "$work/log" >&2
+  return 1
 }
 
 # record KIND FIELDS: one line of the results
@@ -154,11 +156,9 @@ run() {
   [ -n "$target" ] || target=$(sed -n 's/.*"target":"\([^"]*\)".*/\1/p' "$results/gpu_day.jsonl")
   unpacked=$(mktemp -d) || exit 1
   trap 'rm -rf "$unpacked"' EXIT
-  for file in "$here/bundles/${target#cuda:}".nysjit.gz \
-    "$here/bundles/${target#cuda:}"-sweep*.nysjit.gz; do
-    [ -e "$file" ] || continue
-    gzip -dc "$file" >"$unpacked/$(basename "$file" .gz)"
-    bundles+=(--bundle "$unpacked/$(basename "$file" .gz)")
+  "$here/gpu_day" unpack "$here/bundles/${target#cuda:}.xz" "$unpacked"
+  for file in "$unpacked"/*.nysjit; do
+    [ ! -e "$file" ] || bundles+=(--bundle "$file")
   done
   if [ ${#bundles[@]} -gt 0 ]; then
     allSteps
@@ -177,11 +177,11 @@ allSteps() {
   done
   step rates 20 "$here/gpu_day" rates "${main[@]}"
   step times 120 "$here/gpu_day" times "${main[@]}"
-  step PyTorch 60 python3 "$here/sdpa.py" --out "$results/gpu_day.jsonl" $small
+  step PyTorch 90 python3 "$here/sdpa.py" --out "$results/gpu_day.jsonl" $small
   step launches 30 "$here/gpu_day" launches "${main[@]}"
+  step long 90 "$here/gpu_day" long --case-seconds 60 "${main[@]}"
   step sweep 60 "$here/gpu_day" sweep --target "$target" "${bundles[@]}" "${options[@]}"
   step emulator 60 "$here/gpu_day" emulator "${main[@]}"
-  step long 90 "$here/gpu_day" long --case-seconds 60 "${main[@]}"
 }
 
 results=$here/results

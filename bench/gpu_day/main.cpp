@@ -1,4 +1,5 @@
 // gpu_day STEP [options]: one step of the day a GPU comes; bench/gpu_day.sh runs them in order.
+#include "bench/gpu_day/archive.h"
 #include "bench/gpu_day/steps.h"
 
 #include <cstdio>
@@ -17,6 +18,7 @@ constexpr const char *usage =
     "                    [--case-seconds S] [--break KIND:CASE]...\n"
     "       gpu_day report --out RESULTS.jsonl --folder FOLDER\n"
     "       gpu_day specs|sweeps|layouts [--small]\n"
+    "       gpu_day pack ARCHIVE FILE... | unpack ARCHIVE FOLDER\n"
     "steps: device conformance long emulator rates times launches sweep\n";
 
 struct Step {
@@ -83,7 +85,18 @@ bool printLists(const Options &options) {
   return true;
 }
 
+int exitCode(const Status &status) {
+  if (!status)
+    fprintf(stderr, "gpu_day: %s\n", status.error().message.c_str());
+  return status ? 0 : 1;
+}
+
 int run(int count, char **words) {
+  const std::string command = count > 3 ? words[1] : "";
+  if (command == "pack")
+    return exitCode(packFiles(words[2], {words + 3, words + count}));
+  if (command == "unpack")
+    return exitCode(unpackFiles(words[2], words[3]));
   Options options;
   if (!readOptions(count, words, options)) {
     fputs(usage, stderr);
@@ -101,9 +114,7 @@ int run(int count, char **words) {
       if (!status)
         records.failed("step " + options.step, status.error());
     }
-  if (!status)
-    fprintf(stderr, "gpu_day: %s\n", status.error().message.c_str());
-  return status ? 0 : 1;
+  return exitCode(status);
 }
 
 } // namespace

@@ -35,6 +35,16 @@ struct KernelShare {
   bool isByMatrix = false;
 };
 
+/// One kernel with blocks that were tried.
+struct SweptKernel {
+  std::string name; // of the case
+  std::string kernel;
+  std::string blocks;
+  double ms = 0;
+  double overDefault = 0; // its time over that with the compiler's blocks; 0: not known
+  std::string refused;    // why it did not run
+};
+
 struct Summary {
   nlohmann::json device = nlohmann::json::object();
   std::vector<StepEnd> steps;
@@ -43,10 +53,10 @@ struct Summary {
   RecordList times;
   RecordList sdpa;
   RecordList launches;
-  RecordList sweeps;
   RecordList notes;
   std::map<std::string, nlohmann::json> rates;
   std::vector<KernelShare> kernels;
+  std::vector<SweptKernel> swept; // the fastest of each kernel first
 
   bool isEmulator() const { return device.value("is_emulator", false); }
   double rate(const std::string &name, const char *unit) const;

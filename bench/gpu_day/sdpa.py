@@ -9,7 +9,7 @@ import json
 import statistics
 import time
 
-SHAPES = [(4, 16, 4096, 128), (4, 16, 16384, 128), (1, 32, 131072, 128)]
+SHAPES = [(4, 16, 4096, 128), (4, 16, 16384, 128), (1, 32, 131072, 128), (4, 16, 131072, 128)]
 BACKENDS = ["FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION", "MATH"]
 
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <tuple>
 
 namespace nysjit::gpu_day {
 
@@ -65,14 +66,32 @@ void addKernels(Summary &summary, const json &time) {
   }
 }
 
+void addSwept(Summary &summary, const json &sweep) {
+  const std::string name = sweep.value("case", "");
+  const json config = sweep.value("config", json::object());
+  for (const auto &[kernel, blocks] : config.items()) {
+    SweptKernel one = {name, kernel, blocks.dump(), 0, 0, sweep.value("refused", "")};
+    for (const json &timed : sweep.value("kernels", json::array()))
+      if (timed.value("kernel", "") == kernel)
+        one.ms = timed.value("ms", 0.0);
+    for (const KernelShare &usual : summary.kernels)
+      if (usual.name == name && usual.kernel == kernel && usual.ms > 0)
+        one.overDefault = one.ms / usual.ms;
+    if (one.ms > 0 || !one.refused.empty())
+      summary.swept.push_back(one);
+  }
+}
+
 } // namespace
 
 Summary summarize(const RecordList &records) {
   Summary summary;
   std::string begun;
-  const std::map<std::string, RecordList *> lists = {
-      {"check", &summary.checks},    {"time", &summary.times},   {"sdpa", &summary.sdpa},
-      {"launch", &summary.launches}, {"sweep", &summary.sweeps}, {"note", &summary.notes}};
+  const std::map<std::string, RecordList *> lists = {{"check", &summary.checks},
+                                                     {"time", &summary.times},
+                                                     {"sdpa", &summary.sdpa},
+                                                     {"launch", &summary.launches},
+                                                     {"note", &summary.notes}};
   for (const json &record : records) {
     const std::string kind = record.value("kind", "");
     if (const auto list = lists.find(kind); list != lists.end())
@@ -96,6 +115,16 @@ Summary summarize(const RecordList &records) {
   }
   for (const json &time : summary.times)
     addKernels(summary, time);
+  for (const json &record : records)
+    if (record.value("kind", "") == "sweep")
+      addSwept(summary, record);
+  std::sort(summary.swept.begin(), summary.swept.end(),
+            [](const SweptKernel &a, const SweptKernel &b) {
+              const auto place = [](const SweptKernel &one) {
+                return std::tuple(one.name, one.kernel, !one.refused.empty(), one.ms, one.blocks);
+              };
+              return place(a) < place(b);
+            });
   return summary;
 }
 

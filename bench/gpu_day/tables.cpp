@@ -141,39 +141,28 @@ Lines emulatorTable(const Summary &summary) {
 }
 
 Lines sweepTable(const Summary &summary) {
-  std::map<std::pair<std::string, std::string>, double> defaults;
-  for (const KernelShare &one : summary.kernels)
-    defaults[{one.name, one.kernel}] = one.ms;
   std::vector<Row> rows;
-  for (const json &sweep : summary.sweeps) {
-    const std::string name = sweep.value("case", "");
-    const json config = sweep.value("config", json::object());
-    if (sweep.contains("refused")) {
-      rows.push_back({name, config.begin().key(), config.begin()->dump(), "",
-                      "did not run: " + sweep["refused"].get<std::string>()});
-      continue;
-    }
-    for (const json &kernel : sweep["kernels"]) {
-      const std::string kernelName = kernel.value("kernel", "");
-      if (!config.contains(kernelName))
-        continue;
-      const double ms = kernel["ms"].get<double>();
-      const double usual = defaults[{name, kernelName}];
-      rows.push_back({name, kernelName, config[kernelName].dump(), text(ms),
-                      usual > 0 ? text(ms / usual) : ""});
-    }
-  }
+  for (const SweptKernel &one : summary.swept)
+    rows.push_back({one.name, one.kernel, one.blocks,
+                    one.refused.empty() ? text(one.ms) : "did not run: " + one.refused,
+                    one.overDefault > 0 ? text(one.overDefault) : ""});
   return table("Block sizes", "Under 1 in the last column: faster than what the compiler chose.",
                {"run", "kernel", "blocks", "ms", "over the default's time"}, rows);
 }
 
 Lines sdpaTable(const Summary &summary) {
   std::vector<Row> rows;
-  for (const json &one : summary.sdpa)
+  for (const json &one : summary.sdpa) {
+    const double n = one.value("length", 0.0);
+    const double flops = 4 * one.value("head_dim", 0.0) * one.value("batch", 0.0) *
+                         one.value("heads", 0.0) * n * (n + 1) / 2;
+    const bool hasRun = one.contains("ms");
     rows.push_back({one.value("case", ""), one.value("backend", ""),
-                    one.contains("ms") ? milliseconds(one, "ms") : one.value("refused", "")});
-  return table("PyTorch's scaled_dot_product_attention, causal", "", {"shape", "backend", "ms"},
-               rows);
+                    hasRun ? milliseconds(one, "ms") : one.value("refused", ""),
+                    hasRun ? text(flops / one["ms"].get<double>() / 1e9) : ""});
+  }
+  return table("PyTorch's scaled_dot_product_attention, causal", "",
+               {"shape", "backend", "ms", "TFLOP/s"}, rows);
 }
 
 Lines stepsTable(const Summary &summary) {

@@ -5,7 +5,7 @@
 #include "bench/gpu_day/timed_run.h"
 
 #include <chrono>
-#include <cstring>
+#include <cmath>
 
 namespace nysjit::gpu_day {
 
@@ -89,9 +89,29 @@ Status checkLastHead(const Session &session, const Records &records, const Timed
   return {};
 }
 
+/// Whether q, k, v, o and what lies between kernels fit, with a tenth to spare.
+Result<bool> isTooLarge(const Session &session, const Records &records, const TimedCase &one) {
+  size_t there = 0;
+  NYSJIT_RETURN_IF_ERROR(session.driver().check(
+      session.api().cuDeviceTotalMem(&there, session.gpu().handle), "cuDeviceTotalMem"));
+  const double width = one.spec["dtype"] == "float32" ? 4 : 2;
+  const double needed = 4 * width * static_cast<double>(one.batch * one.heads * one.length) *
+                        one.spec["head_dim"].get<double>() * 1.25;
+  const bool isTooLarge = needed > 0.9 * static_cast<double>(there);
+  if (isTooLarge)
+    records.add("note", {{"text", one.name + " was left out: it takes " +
+                                      std::to_string(std::llround(needed / 1e9)) +
+                                      " GB of the GPU's memory."}});
+  return isTooLarge;
+}
+
 Status timeOne(const Options &options, const Records &records, const Session &session,
                const TimedCase &one) {
   (void)isBrokenHere(options, session, one.name);
+  Result<bool> tooLarge = isTooLarge(session, records, one);
+  NYSJIT_RETURN_IF_ERROR(tooLarge);
+  if (*tooLarge)
+    return {};
   Result<std::unique_ptr<TimedRun>> run = TimedRun::create(session, one);
   NYSJIT_RETURN_IF_ERROR(run);
   Result<double> ms = session.medianMs(options.seconds, [&] { return (*run)->enqueue(); });

@@ -2,6 +2,7 @@
 #include "bench/gpu_day/report.h"
 
 #include <algorithm>
+#include <set>
 
 namespace nysjit::gpu_day {
 
@@ -20,26 +21,19 @@ std::string found(const json &check) {
   return words + (check.contains("bound") ? ", at most " + text(check["bound"].get<double>()) : "");
 }
 
-Lines correctness(const Summary &summary) {
+/// At most eight of the checks, a line each.
+Lines listed(const RecordList &checks) {
   Lines lines;
-  const size_t all = summary.checks.size();
-  const size_t bad = summary.failures.size();
-  const bool isCut = std::any_of(summary.steps.begin(), summary.steps.end(), [](const StepEnd &s) {
-    return s.step.starts_with("conformance") && s.status != "ended" && s.status != "failed";
-  });
-  if (all == 0)
-    lines.push_back("- **Correct?** Not known: no check was made.");
-  else if (bad == 0)
-    lines.push_back("- **Correct: all " + std::to_string(all) + " checks passed**" +
-                    (isCut ? ", but not all were made (see the steps below)." : "."));
-  else
-    lines.push_back("- **WRONG: " + std::to_string(bad) + " of " + std::to_string(all) +
-                    " checks failed:**");
-  for (size_t i = 0; i < std::min<size_t>(bad, 8); ++i)
-    lines.push_back("  - " + summary.failures[i].value("case", "") + ": " +
-                    summary.failures[i].value("check", "") + ": " + found(summary.failures[i]));
-  if (bad > 8)
+  for (size_t i = 0; i < std::min<size_t>(checks.size(), 8); ++i)
+    lines.push_back("  - " + checks[i].value("case", "") + ": " + checks[i].value("check", "") +
+                    ": " + found(checks[i]));
+  if (checks.size() > 8)
     lines.push_back("  - … the others stand in the table of failed checks");
+  return lines;
+}
+
+/// The comparison that came nearest to what is allowed, or passed it by most.
+Lines worstError(const Summary &summary) {
   const json *worst = nullptr;
   const auto share = [](const json &check) {
     return check["found"].get<double>() / check["bound"].get<double>();
@@ -48,10 +42,39 @@ Lines correctness(const Summary &summary) {
     if (check.value("check", "") == "float64 reference" && check["found"].is_number() &&
         (!worst || share(check) > share(*worst)))
       worst = &check;
-  if (worst)
-    lines.push_back("  - nearest to its bound of error: " + worst->value("case", "") + ", " +
-                    text((*worst)["found"].get<double>()) + " of " +
-                    text((*worst)["bound"].get<double>()) + " allowed");
+  if (!worst)
+    return {};
+  return {"  - largest error beside its bound: " + worst->value("case", "") + ", " +
+          text((*worst)["found"].get<double>()) + " of " + text((*worst)["bound"].get<double>()) +
+          " allowed"};
+}
+
+/// What was compared and is wrong, and what could not be run, are told apart.
+Lines correctness(const Summary &summary) {
+  RecordList wrong;
+  RecordList notRun;
+  for (const json &check : summary.failures)
+    (check.value("check", "") == "runs" ? notRun : wrong).push_back(check);
+  const size_t made = summary.checks.size() - notRun.size();
+  const bool isCut = std::any_of(summary.steps.begin(), summary.steps.end(), [](const StepEnd &s) {
+    return s.step.starts_with("conformance") && s.status != "ended";
+  });
+  const auto isMissing = isCut || !notRun.empty();
+  Lines lines;
+  const auto append = [&](Lines more) { lines.insert(lines.end(), more.begin(), more.end()); };
+  if (made == 0)
+    append({"- **Correct?** Not known: no check was made."});
+  else if (wrong.empty())
+    append({"- **Correct: all " + std::to_string(made) + " checks that were made passed**" +
+            (isMissing ? ", but not all were made." : ".")});
+  else
+    append({"- **WRONG: " + std::to_string(wrong.size()) + " of " + std::to_string(made) +
+            " checks failed:**"});
+  append(listed(wrong));
+  append(worstError(summary));
+  if (!notRun.empty())
+    append({"- **DID NOT RUN: " + std::to_string(notRun.size()) + " cases:**"});
+  append(listed(notRun));
   return lines;
 }
 
@@ -109,6 +132,20 @@ Lines slow(const Summary &summary) {
   return lines;
 }
 
+/// Of each kernel the blocks that were fastest, if they beat the compiler's.
+Lines blocks(const Summary &summary) {
+  Lines lines;
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const SweptKernel &one : summary.swept)
+    if (one.overDefault > 0 && seen.insert({one.name, one.kernel}).second) // the fastest is first
+      lines.push_back("  - " + one.kernel + " in " + one.name + ": the best tried, " + one.blocks +
+                      ", takes " + text(one.overDefault) + " of the default's time");
+  if (!lines.empty())
+    lines.insert(lines.begin(), "- **Block sizes** beside those that the compiler chose (under 1: "
+                                "the choice can be improved):");
+  return lines;
+}
+
 Lines launches(const Summary &summary) {
   Lines lines;
   for (const json &one : summary.launches) {
@@ -141,6 +178,7 @@ Lines verdict(const Summary &summary) {
   append(incomplete(summary));
   append(fast(summary));
   append(slow(summary));
+  append(blocks(summary));
   append(launches(summary));
   return lines;
 }
