@@ -53,7 +53,14 @@ Lines heading(const Summary &summary) {
   for (const json &note : summary.notes)
     lines.push_back(note.value("text", ""));
   lines.push_back("Made " + today() + ".");
-  lines.insert(lines.end(), {"", "## At a glance", ""});
+  lines.insert(
+      lines.end(),
+      {"",
+       "Names: `exact_causal` is exact attention; the other layouts see what is far through "
+       "landmarks, `causal 64x256` through 64 of them, each of a segment of 256 positions. B "
+       "batch, "
+       "H heads, n positions, d head dimension.",
+       "", "## At a glance", ""});
   return lines;
 }
 

@@ -71,8 +71,9 @@ Result<std::unique_ptr<Session>> Session::open(const Options &options) {
       "cuDevicePrimaryCtxRetain"));
   NYSJIT_RETURN_IF_ERROR(
       driver.check(driver.api().cuCtxPushCurrent(session->context), "cuCtxPushCurrent"));
+  // One that waits for the legacy stream's copies, which may return before they are done.
   NYSJIT_RETURN_IF_ERROR(driver.check(
-      driver.api().cuStreamCreate(&session->stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate"));
+      driver.api().cuStreamCreate(&session->stream, CU_STREAM_DEFAULT), "cuStreamCreate"));
   std::vector<const char *> bundles;
   for (const std::string &bundle : options.bundles)
     bundles.push_back(bundle.c_str());

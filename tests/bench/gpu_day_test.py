@@ -31,7 +31,7 @@ class Results:
         (self.json_path,) = folder.glob("gpu_day_*.json")
         self.report = json.loads(self.json_path.read_text())
         self.text = self.json_path.with_suffix(".md").read_text()
-        self.glance = self.text.split("\n## Times")[0]
+        self.glance = "".join(re.split(r"\n## ", self.text)[:2])
         self.records = self.report["records"]
 
     def of(self, kind):
@@ -135,7 +135,7 @@ class GpuDay(unittest.TestCase):
         wrong, crashed = "bidirectional bfloat16 d16 dense", "causal 16x12 bfloat16 B1 H2 n160 d16"
         breaks = [f"hang:{hung}", f"fault:{faulted}", f"wrong:{wrong}", f"crash:{crashed}"]
         words = [word for one in breaks for word in ("--break", one)]
-        found = self.run_day("broken", "--case-seconds", "8", *words)
+        found = self.run_day("broken", "--case-seconds", "5", *words)
         self.assertEqual(
             found.failures(),
             {(hung, "runs"), (faulted, "runs"), (wrong, "float64 reference"), (crashed, "runs")},
@@ -153,7 +153,7 @@ class GpuDay(unittest.TestCase):
     def test_a_step_over_its_time_is_stopped_and_an_interruption_leaves_a_report(self):
         cases = ["causal bfloat16 d16 dense", "exact_causal bfloat16 d16 dense"]
         words = [word for case in cases for word in ("--break", "hang:" + case)]
-        command = self.command("cut", "--limit", "6", *words)
+        command = self.command("cut", "--limit", "5", *words)
         running = subprocess.Popen(
             command, env=BARE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
