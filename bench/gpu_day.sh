@@ -177,7 +177,11 @@ allSteps() {
   done
   step rates 20 "$here/gpu_day" rates "${main[@]}"
   step times 120 "$here/gpu_day" times "${main[@]}"
-  step PyTorch 90 python3 "$here/sdpa.py" --out "$results/gpu_day.jsonl" $small
+  if command -v python3 >/dev/null; then
+    step PyTorch 90 python3 "$here/sdpa.py" --out "$results/gpu_day.jsonl" $small
+  else
+    record note "\"text\": \"Without PyTorch: there is no python3.\""
+  fi
   step launches 30 "$here/gpu_day" launches "${main[@]}"
   step long 90 "$here/gpu_day" long --case-seconds 60 "${main[@]}"
   step sweep 60 "$here/gpu_day" sweep --target "$target" "${bundles[@]}" "${options[@]}"

@@ -18,13 +18,15 @@ const char *const mmaLoopPtx = R"(.version 7.0
   .reg .f32 %c<32>;
   ld.param.u64 %o, [out];
   ld.param.u32 %n, [turns];
+  // numbers of either sign from 1 to 2, whose bits cost what real ones do
   mov.u32 %a0, %tid.x;
-  and.b32 %a0, %a0, 0x007f007f;
-  mov.u32 %a1, %a0;
-  mov.u32 %a2, %a0;
-  mov.u32 %a3, %a0;
-  mov.u32 %b0, %a0;
-  mov.u32 %b1, %a0;
+  mad.lo.u32 %a0, %a0, 0x9E3779B1, 0x7F4A7C15;
+  mad.lo.u32 %a1, %a0, 0x9E3779B1, 0x7F4A7C15;
+  mad.lo.u32 %a2, %a1, 0x9E3779B1, 0x7F4A7C15;
+  mad.lo.u32 %a3, %a2, 0x9E3779B1, 0x7F4A7C15;
+  mad.lo.u32 %b0, %a3, 0x9E3779B1, 0x7F4A7C15;
+  mad.lo.u32 %b1, %b0, 0x9E3779B1, 0x7F4A7C15;
+  BITS
   ZEROS
 LOOP:
   MMAS
@@ -86,6 +88,11 @@ std::string expanded(std::string ptx) {
   }
   for (int c = 1; c < 32; ++c)
     sums += "add.f32 %c0, %c0, " + number("%c", c) + ";\n  ";
+  std::string bits;
+  for (const std::string word : {"%a0", "%a1", "%a2", "%a3", "%b0", "%b1"})
+    bits += "and.b32 " + word + ", " + word + ", 0x807F807F;\n  or.b32 " + word + ", " + word +
+            ", 0x3F803F80;\n  ";
+  replace(ptx, "BITS", bits);
   replace(ptx, "ZEROS", zeros);
   replace(ptx, "MMAS", products);
   replace(ptx, "SUMS", sums);

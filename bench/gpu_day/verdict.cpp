@@ -168,9 +168,10 @@ Lines slow(const Summary &summary) {
     };
     const std::string share = " (up to " + percent(range.share) + " of a run)";
     lines.push_back("  - **" + range.worst->kernel + "**" + share + ": " +
-                    (range.worst->roofline > 0
-                         ? "from " + reached(*range.worst) + " to " + reached(*range.best)
-                         : "of landmarks alone, held against no rate"));
+                    (range.worst->roofline == 0 ? "of landmarks alone, held against no rate"
+                     : range.worst == range.best
+                         ? reached(*range.worst)
+                         : "from " + reached(*range.worst) + " to " + reached(*range.best)));
   }
   if (!lines.empty())
     lines.insert(lines.begin(), "- **Kernels that take a tenth of a run or more, slowest first**, "

@@ -22,6 +22,31 @@ scan_learned scan_first_k""".split()
 STEPS = ["device", *(f"conformance {name}" for name in LAYOUTS)]
 STEPS += "rates times PyTorch launches long sweep emulator".split()
 BARE = {"PATH": "/usr/bin:/bin"}
+# A PyTorch that computes nothing, one of its backends refused.
+TORCH = {
+    "__init__.py": """
+__version__, bfloat16, float16 = "0", 0, 1
+class Tensor:
+    def to(self, dtype): return self
+    def __matmul__(self, other): return self
+def randn(*shape, device=None, generator=None): return Tensor()
+class Generator:
+    def __init__(self, device): pass
+    def manual_seed(self, seed): return self
+class cuda:
+    def is_available(): return False
+from . import nn
+""",
+    "nn/__init__.py": """
+class functional:
+    def scaled_dot_product_attention(q, k, v, is_causal): assert is_causal
+""",
+    "nn/attention.py": """
+import contextlib
+class SDPBackend: FLASH_ATTENTION = CUDNN_ATTENTION = MATH = 1
+def sdpa_kernel(backend): return contextlib.nullcontext()
+""",
+}
 
 
 class Results:
@@ -73,15 +98,33 @@ class GpuDay(unittest.TestCase):
         emulated = ["--device", "ptx-emulator", "--target", TARGET, "--small"]
         return [self.folder / "gpu_day.sh", "run", *emulated, "--out", self.out, *words]
 
-    def run_day(self, name, *words):
-        done = subprocess.run(self.command(name, *words), env=BARE, capture_output=True, text=True)
+    def run_day(self, name, *words, settings={}):
+        done = subprocess.run(
+            self.command(name, *words), env=BARE | settings, capture_output=True, text=True
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         return Results(self.out)
+
+    def still_running(self):
+        """Processes of the folder's gpu_day."""
+        left = []
+        for process in pathlib.Path("/proc").glob("[0-9]*/exe"):
+            try:
+                if os.readlink(process).startswith(str(self.folder)):
+                    left.append(process.parent.name)
+            except OSError:  # it ended, or is another user's
+                pass
+        return left
 
     def right(self):
         """The run in which nothing breaks, made once."""
         if not hasattr(GpuDay, "whole"):
-            GpuDay.whole = self.run_day("right")
+            for file, source in TORCH.items():
+                path = pathlib.Path(self.scratch.name) / "python/torch" / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(source)
+            settings = {"PYTHONPATH": f"{self.scratch.name}/python"}
+            GpuDay.whole = self.run_day("right", settings=settings)
         return GpuDay.whole
 
     def test_everything_is_reported_and_right(self):
@@ -110,6 +153,16 @@ class GpuDay(unittest.TestCase):
         for title in ("Times", "Kernels", "Checks", "Beside the emulator", "Block sizes", "Steps"):
             self.assertIn(f"\n## {title}\n", found.text)
         self.assertTrue(all("kernels" in one for one in found.of("sweep")), found.of("sweep"))
+
+    def test_is_held_beside_pytorch(self):
+        found = self.right()
+        backends = {one["backend"]: "ms" in one for one in found.of("sdpa")}
+        expected = dict.fromkeys(["flash_attention", "cudnn_attention", "math"], True)
+        self.assertEqual(backends, expected | {"efficient_attention": False})
+        self.assertRegex(
+            found.glance, r"\*\*exact_causal beside PyTorch's [^\n]*\n  - .* x its speed\*\*: exact"
+        )
+        self.assertIn("**Layouts with landmarks beside the same exact attention**", found.glance)
 
     def test_flops_are_four_d_a_pair_under_the_mask(self):
         found = self.right()
@@ -145,6 +198,10 @@ class GpuDay(unittest.TestCase):
             packed = case.replace("dense", "packed")
             self.assertTrue(found.passed("float64 reference", packed), packed)
         self.assertEqual([one["layout"] for one in found.of("time")], ["exact_causal"])
+        endings = {check["case"]: str(check["found"]) for check in found.report["failed_checks"]}
+        self.assertEqual(endings[hung], "killed after 5 s without an end")
+        self.assertEqual(endings[crashed], "crashed: Segmentation fault")
+        self.assertIn("CUDA_ERROR_ILLEGAL_ADDRESS", endings[faulted])
         self.assertIn("**WRONG: 1 of ", found.glance)
         self.assertIn("**DID NOT RUN: 3 cases:**", found.glance)
         for case in (hung, faulted, wrong, crashed):
@@ -164,6 +221,7 @@ class GpuDay(unittest.TestCase):
             time.sleep(0.05)
         running.send_signal(signal.SIGTERM)
         self.assertEqual(running.wait(), 0)
+        self.assertEqual(self.still_running(), [])
         found = Results(self.out)
         self.assertEqual(
             found.steps(),
