@@ -30,4 +30,7 @@ extern const char *const nothingPtx;
 /// fault(): writes to address 16.
 extern const char *const faultPtx;
 
+/// The PTX of all of them, as it is loaded.
+std::vector<std::string> ownKernels();
+
 } // namespace nysjit::gpu_day

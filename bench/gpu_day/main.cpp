@@ -1,5 +1,6 @@
 // gpu_day STEP [options]: one step of the day a GPU comes; bench/gpu_day.sh runs them in order.
 #include "bench/gpu_day/archive.h"
+#include "bench/gpu_day/kernels.h"
 #include "bench/gpu_day/steps.h"
 
 #include <cstdio>
@@ -17,7 +18,7 @@ constexpr const char *usage =
     "                    [--out RESULTS.jsonl] [--small] [--seconds S] [--layout NAME]\n"
     "                    [--case-seconds S] [--break KIND:CASE]...\n"
     "       gpu_day report --out RESULTS.jsonl --folder FOLDER\n"
-    "       gpu_day specs|sweeps|layouts [--small]\n"
+    "       gpu_day specs|sweeps|layouts|kernels [--small]\n"
     "       gpu_day pack ARCHIVE FILE... | unpack ARCHIVE FOLDER\n"
     "steps: device conformance long emulator rates times launches sweep\n";
 
@@ -70,7 +71,7 @@ bool readOptions(int count, char **words, Options &options) {
   return true;
 }
 
-/// What the bundles are made of: for bench/gpu_day.sh prepare.
+/// What the bundles are made of, for bench/gpu_day.sh prepare; the kernels' PTX.
 bool printLists(const Options &options) {
   if (options.step == "specs")
     printf("%s\n", allSpecs(options.isSmall).dump().c_str());
@@ -80,6 +81,9 @@ bool printLists(const Options &options) {
   else if (options.step == "layouts")
     for (const std::string &layout : conformanceLayouts())
       printf("%s\n", layout.c_str());
+  else if (options.step == "kernels")
+    for (const std::string &ptx : ownKernels())
+      printf("%s", ptx.c_str());
   else
     return false;
   return true;

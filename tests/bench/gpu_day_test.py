@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +183,21 @@ class GpuDay(unittest.TestCase):
         }
         for kernel, count in pairs.items():
             self.assertEqual(counted[kernel], 4 * d * heads * count, kernel)
+
+    @unittest.skipUnless(shutil.which("ptxas"), "there is no ptxas on PATH")
+    def test_ptxas_takes_its_own_kernels(self):
+        listed = subprocess.run(
+            [self.folder / "gpu_day", "kernels"], capture_output=True, text=True, check=True
+        )
+        kernels = listed.stdout.split(".version")[1:]
+        self.assertEqual(len(kernels), 3)
+        for number, ptx in enumerate(kernels):
+            file = pathlib.Path(self.scratch.name) / f"{number}.ptx"
+            file.write_text(".version" + ptx)
+            done = subprocess.run(
+                ["ptxas", "-arch=sm_80", file, "-o", os.devnull], capture_output=True, text=True
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_case_that_breaks_is_named_and_stops_no_other(self):
         hung, faulted = "streaming bfloat16 d16 dense", "segment_causal bfloat16 d16 dense"
