@@ -173,7 +173,7 @@ $(ls "$here/bundles" | tr '\n' ' ').\""
 allSteps() {
   local main=(--target "$target" "${bundles[@]:0:2}" "${options[@]}") layout
   for layout in $("$here/gpu_day" layouts); do
-    step "conformance $layout" 25 "$here/gpu_day" conformance --layout "$layout" "${main[@]}"
+    step "conformance $layout" 40 "$here/gpu_day" conformance --layout "$layout" "${main[@]}"
   done
   step rates 20 "$here/gpu_day" rates "${main[@]}"
   step times 120 "$here/gpu_day" times "${main[@]}"

@@ -26,8 +26,10 @@ std::string found(const json &check) {
 Lines listed(const RecordList &checks) {
   Lines lines;
   for (size_t i = 0; i < std::min<size_t>(checks.size(), 8); ++i)
-    lines.push_back("  - " + checks[i].value("case", "") + ": " + checks[i].value("check", "") +
-                    ": " + found(checks[i]));
+    lines.push_back(
+        "  - " + checks[i].value("case", "") + ": " +
+        (checks[i].value("check", "") == "runs" ? "" : checks[i].value("check", "") + ": ") +
+        found(checks[i]));
   if (checks.size() > 8)
     lines.push_back("  - … the others stand in the table of failed checks");
   return lines;
@@ -88,8 +90,7 @@ Lines incomplete(const Summary &summary) {
     else if (step.status != "ended" && step.status != "failed")
       lines.push_back("- **Step \"" + step.step + "\" " + step.status + "** after " +
                       text(step.seconds) + " s" +
-                      (step.during.empty() ? "" : ", during \"" + step.during + "\"") +
-                      "; what it had found until then is below.");
+                      (step.during.empty() ? "" : ", during \"" + step.during + "\""));
   }
   return lines;
 }
