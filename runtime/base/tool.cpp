@@ -33,12 +33,16 @@ std::string &namePart() {
   return part;
 }
 
-/// Removes a folder and the files in it.
+/// Removes a folder and the files in it. A link in its place is not followed: others may put names
+/// into a folder for temporary files, and what they lead to is not ours.
 void removeFolder(const std::string &path) {
-  if (DIR *open = opendir(path.c_str())) {
-    while (const dirent *file = readdir(open))
-      (void)unlinkat(dirfd(open), file->d_name, 0); // "." and ".." refuse
+  const int file = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (DIR *open = file < 0 ? nullptr : fdopendir(file)) {
+    while (const dirent *entry = readdir(open))
+      (void)unlinkat(file, entry->d_name, 0); // "." and ".." refuse
     closedir(open);
+  } else if (file >= 0) {
+    close(file);
   }
   (void)rmdir(path.c_str());
 }
