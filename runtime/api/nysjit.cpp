@@ -56,10 +56,9 @@ Status readBundles(const nysjit_context_options &given, ContextOptions &options)
 
 Result<ContextOptions> readOptions(const nysjit_context_options *from) {
   ContextOptions options;
-  if (!from)
-    return options;
-  nysjit_context_options given;
-  NYSJIT_RETURN_IF_ERROR(readStruct(from, "options", sizeof(size_t), given));
+  nysjit_context_options given = {};
+  if (from)
+    NYSJIT_RETURN_IF_ERROR(readStruct(from, "options", sizeof(size_t), given));
   if (given.sealed > 1)
     return Error::mismatch(ErrorKind::InvalidArgument, "options.sealed", "0 or 1",
                            std::to_string(given.sealed));

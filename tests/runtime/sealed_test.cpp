@@ -107,6 +107,26 @@ TEST_F(Bundled, the_environment_names_bundles_and_seals) {
   EXPECT_THAT(nysjit_last_error(), HasSubstr("NYSJIT_SEALED"));
 }
 
+TEST_F(Bundled, paths_in_the_environment_are_from_where_the_context_was_made) {
+  const nysjit_context_options given = options();
+  for (const nysjit_context_options *from : {&given, static_cast<decltype(&given)>(nullptr)})
+    EXPECT_EQ(inProcess([&]() -> std::string {
+                setenv("NYSJIT_BUNDLES", "programs", 1);
+                setenv("NYSJIT_CACHE_DIR", (folder / "other").c_str(), 1);
+                setenv("NYSJIT_COMPILER", "/nowhere/nysjit-compiler", 1);
+                nysjit_context *made = nullptr;
+                if (chdir(folder.path.c_str()) != 0 ||
+                    nysjit_context_create(from, &made) != NYSJIT_OK || chdir("/") != 0)
+                  return "no context";
+                std::swap(context, made);
+                if (prepare() != NYSJIT_OK)
+                  return nysjit_last_error();
+                return info().cache;
+              }),
+              "bundle")
+        << (from ? "options" : "NULL");
+}
+
 TEST_F(Bundled, a_bundle_may_lie_in_memory) {
   const std::string bytes = readAll(file);
   nysjit_context_options given = options();
