@@ -85,9 +85,10 @@ Result<Reply> verify(const Bundle &bundle) {
 }
 
 /// A configs.json's entry for the target, on whichever machine it won: the bundle is for others.
+/// What is found on this machine is not looked at, so that the same request gives the same bytes.
 ConfigChoice choiceFor(const ConfigChoice &given, const KernelSpec &spec, const Target &target) {
   if (!given.file)
-    return given;
+    return {.exact = given.exact.value_or(KernelConfig())};
   const TunedConfig *entry = given.file->findForTarget(canonicalJson(spec), targetName(target));
   return {.exact = entry ? entry->config : KernelConfig()};
 }

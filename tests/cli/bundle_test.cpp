@@ -1,5 +1,8 @@
 // `nysjit bundle`, `bundle show`, `bundle verify` and `run --bundle`, with the compiler.
 #include "runtime/bundle/bundle.h"
+#include "runtime/configs/configs_file.h"
+#include "runtime/configs/device_facts.h"
+#include "runtime/device/threads.h"
 #include "tests/cli/command.h"
 
 #include <cstdlib>
@@ -57,6 +60,27 @@ TEST_F(BundleCommand, TheSameSpecsGiveTheSameBytesAnywhere) {
   write("other/specs.json", "[" + read("causal.json") + ", " + read("exact.json") + " ]");
   json({"bundle", "other/specs.json", "--target", "cuda:sm_80,cpu:x86-64-v3", "-o", "other/b"});
   EXPECT_TRUE(read("other/b") == bytes);
+}
+
+// What was tuned on the machine that makes it is for that machine.
+TEST_F(BundleCommand, ConfigsThatAreFoundHereDoNotChangeIt) {
+  write("specs.json", "[" + read("exact.json") + "]");
+  make("b", "cpu:x86-64-v3");
+  const nysjit::TunedConfig entry = {
+      nysjit::canonicalJson(*nysjit::parseKernelSpec(std::string_view(read("exact.json")))),
+      "cpu:x86-64-v3",
+      nysjit::cpuFacts(nysjit::hostCpu(), nysjit::Threads(0).count()),
+      json({"bundle", "show", "b"})["entries"][0]["compiler"],
+      *nysjit::parseKernelConfig(std::string_view(R"({"exact_causal": {"block_m": 32}})")),
+      nysjit::Json::object()};
+  write("found.json", nysjit::configsText({{entry}}));
+  setenv("NYSJIT_CONFIGS", (folder / "found.json").c_str(), 1);
+  const std::string source =
+      json({"compile", "exact.json", "--target", "cpu:x86-64-v3"})["config_source"];
+  make("other", "cpu:x86-64-v3");
+  unsetenv("NYSJIT_CONFIGS");
+  EXPECT_EQ(source, folder / "found.json");
+  EXPECT_TRUE(read("other") == read("b"));
 }
 
 TEST_F(BundleCommand, RunsWithTheSameBitsAsACompiledProgram) {
