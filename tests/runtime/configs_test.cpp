@@ -183,6 +183,7 @@ TEST(StoreConfigs, what_is_no_configs_file_stays) {
 class FoundHere : public testing::Test {
 protected:
   FoundHere() {
+    unsetenv("NYSJIT_CONFIGS");
     setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
     std::filesystem::create_directories(folder / "config/nysjit");
   }
