@@ -55,6 +55,7 @@ struct Resolved {
   ProgramRequest request;
   // of the config: "given", "default", the path of the configs.json it was found in, "bundle PATH"
   std::string configSource;
+  bool isFound = false; // the config, in a configs.json that nobody gave
 };
 
 /// A compile that stops at a stage or starts from one; never cached.
@@ -93,6 +94,9 @@ public:
   /// $NYSJIT_CONFIGS, the bundle's, that of the user's or the system's configs.json, else {}.
   Result<Resolved> resolve(const KernelSpec &spec, const ConfigChoice &choice,
                            const std::optional<Target> &target);
+  /// Says where the config is from. One that was found and that the compiler refuses is a line in
+  /// the log, and the request resolved without it.
+  Result<PreparedProgram> prepare(Resolved resolved);
   /// resolve, then prepare.
   Result<PreparedProgram> prepare(const KernelSpec &spec, const ConfigChoice &choice,
                                   const std::optional<Target> &target);

@@ -1,5 +1,6 @@
 // What is left open in a request: the target, the block sizes.
 #include "runtime/api/context.h"
+#include "runtime/base/environment.h"
 #include "runtime/configs/device_facts.h"
 
 namespace nysjit {
@@ -20,7 +21,9 @@ Result<std::vector<Target>> RuntimeContext::runnableTargets() {
 /// programs are compiled for another machine.
 Result<std::optional<ConfigQuery>> RuntimeContext::configQuery(const KernelSpec &spec,
                                                                const Target &target) {
-  ConfigQuery query{canonicalJson(spec), targetName(target), Json(), ""};
+  Result<std::optional<int64_t>> stale = environmentNumber("NYSJIT_STALE_CONFIGS", 0, 1);
+  NYSJIT_RETURN_IF_ERROR(stale);
+  ConfigQuery query{canonicalJson(spec), targetName(target), Json(), "", stale->value_or(0) == 1};
   if (!target.isCuda()) {
     query.device = cpuFacts(hostCpu(), threads->count());
   } else {
@@ -90,7 +93,7 @@ Result<Resolved> RuntimeContext::resolve(const KernelSpec &spec, const ConfigCho
   ConfigMatch match = ConfigMatch::None;
   if (choice.file) {
     const TunedConfig *entry = query ? choice.file->find(*query, match) : nullptr;
-    if (match == ConfigMatch::Fits)
+    if (match == ConfigMatch::Fits || (entry && query->takesStale))
       return Resolved{ProgramRequest(spec, entry->config, first), "given"};
     options.log.line("the configs that were given have no entry for this spec, target, device and "
                      "compiler: the defaults are used");
@@ -98,7 +101,8 @@ Result<Resolved> RuntimeContext::resolve(const KernelSpec &spec, const ConfigCho
   }
   if (query)
     if (std::optional<FoundConfig> set = configs.findSet(*query))
-      return Resolved{ProgramRequest(spec, std::move(set->config), first), std::move(set->path)};
+      return Resolved{ProgramRequest(spec, std::move(set->config), first), std::move(set->path),
+                      /*isFound=*/true};
   Result<std::optional<Resolved>> bundled = resolveInBundles(spec, choice, targets);
   NYSJIT_RETURN_IF_ERROR(bundled);
   if (*bundled)
@@ -107,19 +111,34 @@ Result<Resolved> RuntimeContext::resolve(const KernelSpec &spec, const ConfigCho
     return Resolved{ProgramRequest(spec, *choice.exact, first), "given"};
   if (query)
     if (std::optional<FoundConfig> found = configs.findInstalled(*query))
-      return Resolved{ProgramRequest(spec, std::move(found->config), first),
-                      std::move(found->path)};
+      return Resolved{ProgramRequest(spec, std::move(found->config), first), std::move(found->path),
+                      /*isFound=*/true};
   return Resolved{ProgramRequest(spec, {}, first), "default"};
+}
+
+Result<PreparedProgram> RuntimeContext::prepare(Resolved resolved) {
+  while (true) {
+    Result<PreparedProgram> prepared = prepare(resolved.request);
+    if (prepared)
+      prepared->configSource = std::move(resolved.configSource);
+    // What keys a config may have is the compiler's to say.
+    if (prepared || !resolved.isFound || prepared.error().kind != ErrorKind::InvalidKey)
+      return prepared;
+    const ProgramRequest &request = resolved.request;
+    options.log.line(resolved.configSource + ": the config for " + request.specJson +
+                     " is not used: " + prepared.error().message);
+    configs.forget(resolved.configSource, request.specJson, targetName(request.target));
+    Result<Resolved> next = resolve(request.spec, {}, request.target);
+    NYSJIT_RETURN_IF_ERROR(next);
+    resolved = std::move(*next);
+  }
 }
 
 Result<PreparedProgram> RuntimeContext::prepare(const KernelSpec &spec, const ConfigChoice &choice,
                                                 const std::optional<Target> &target) {
   Result<Resolved> resolved = resolve(spec, choice, target);
   NYSJIT_RETURN_IF_ERROR(resolved);
-  Result<PreparedProgram> prepared = prepare(resolved->request);
-  if (prepared)
-    prepared->configSource = std::move(resolved->configSource);
-  return prepared;
+  return prepare(std::move(*resolved));
 }
 
 } // namespace nysjit

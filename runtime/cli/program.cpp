@@ -65,10 +65,7 @@ std::string compilingText(const ProgramRequest &request) {
 
 Result<PreparedProgram> prepare(RuntimeContext &context, const Resolved &resolved) {
   Progress progress(compilingText(resolved.request));
-  Result<PreparedProgram> prepared = context.prepare(resolved.request);
-  if (prepared)
-    prepared->configSource = resolved.configSource;
-  return prepared;
+  return context.prepare(resolved);
 }
 
 Result<Resolved> resolve(RuntimeContext &context, const RequestFiles &files,

@@ -31,7 +31,8 @@ struct ConfigQuery {
   std::string specJson;
   std::string target;
   Json device;
-  std::string compiler; // "": not known here, then any fits
+  std::string compiler;    // "": not known here, then any fits
+  bool takesStale = false; // another build's will do, too
 };
 
 enum class ConfigMatch { None, Stale, Fits }; // Stale: all but the compiler

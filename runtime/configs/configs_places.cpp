@@ -50,8 +50,7 @@ std::optional<FoundConfig> FoundConfigs::findIn(const std::vector<File> &files,
     const TunedConfig *entry = file.contents.find(query, match);
     if (!entry)
       continue;
-    const Result<std::optional<int64_t>> isTaken = environmentNumber("NYSJIT_STALE_CONFIGS", 0, 1);
-    if (match == ConfigMatch::Fits || (isTaken && isTaken->value_or(0) == 1))
+    if (match == ConfigMatch::Fits || query.takesStale)
       return FoundConfig{entry->config, file.path};
     if (!std::exchange(isStaleSaid, true))
       log.line(file.path + ": tuned by another build of the compiler, and not used; tune again, or "
@@ -76,6 +75,17 @@ std::optional<FoundConfig> FoundConfigs::findInstalled(const ConfigQuery &query)
   const std::lock_guard lock(mutex);
   readAll();
   return findIn(installed, query);
+}
+
+void FoundConfigs::forget(const std::string &path, const std::string &specJson,
+                          const std::string &target) {
+  const std::lock_guard lock(mutex);
+  for (std::vector<File> *files : {&set, &installed})
+    for (File &file : *files)
+      if (file.path == path)
+        std::erase_if(file.contents.entries, [&](const TunedConfig &entry) {
+          return entry.specJson == specJson && entry.target == target;
+        });
 }
 
 } // namespace nysjit

@@ -31,6 +31,8 @@ public:
   /// In $XDG_CONFIG_HOME/nysjit/configs.json (else ~/.config/nysjit/configs.json), then in
   /// /etc/nysjit/configs.json.
   std::optional<FoundConfig> findInstalled(const ConfigQuery &query);
+  /// From now on a file has nothing for a spec and target.
+  void forget(const std::string &path, const std::string &specJson, const std::string &target);
 
 private:
   struct File {

@@ -252,7 +252,7 @@ TEST_F(FoundHere, another_builds_entry_is_a_line_unless_it_is_wanted) {
   EXPECT_FALSE(found.findInstalled(other));
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_THAT(lines[0], HasSubstr("another build"));
-  const ScopedSetting taken("NYSJIT_STALE_CONFIGS", "1");
+  other.takesStale = true;
   EXPECT_EQ(blockIn(found.findInstalled(other)), 16);
 }
 
@@ -300,6 +300,30 @@ TEST_F(Configured, one_that_is_given_is_taken) {
   EXPECT_EQ(configOf(document.c_str()), R"(given {"exact_causal":{"block_m":128}})");
   EXPECT_EQ(configOf(R"({"entries": []})"), "default {}");
   EXPECT_THAT(configOf(R"({"entries": [1]})"), StartsWith("entries[0]: expected an object"));
+}
+
+TEST_F(Configured, one_that_is_found_and_that_the_compiler_refuses_is_none) {
+  const ScopedSetting refuse("FAKE_WORKER_MODE", "refuse-config");
+  createContext(FAKE_WORKER, 2);
+  EXPECT_EQ(configOf(nullptr), "default {}");
+  EXPECT_THAT(configOf(R"({"exact_causal": {"block_m": 16}})"), StartsWith("nonsense: expected"));
+  EXPECT_THAT(configOf(readAll(folder / "configs.json").c_str()), StartsWith("nonsense: expected"));
+}
+
+TEST_F(Configured, another_builds_is_taken_where_that_is_wanted) {
+  std::string document = readAll(folder / "configs.json");
+  document.replace(document.find("build-id "), 9, "build-id 0");
+  writeAll(folder / "configs.json", document);
+  createContext(FAKE_WORKER, 2);
+  EXPECT_EQ(configOf(nullptr), "default {}");
+  EXPECT_EQ(configOf(document.c_str()), "default {}");
+  {
+    const ScopedSetting taken("NYSJIT_STALE_CONFIGS", "1");
+    EXPECT_EQ(configOf(nullptr), folder / "configs.json" + R"( {"exact_causal":{"block_m":128}})");
+    EXPECT_EQ(configOf(document.c_str()), R"(given {"exact_causal":{"block_m":128}})");
+  }
+  const ScopedSetting wrong("NYSJIT_STALE_CONFIGS", "yes");
+  EXPECT_THAT(configOf(nullptr), StartsWith("NYSJIT_STALE_CONFIGS: expected a whole number"));
 }
 
 TEST_F(Configured, another_number_of_threads_is_another_machine) {

@@ -109,7 +109,7 @@ void appendTo(const std::string &path, const std::string &bytes) {
 /// ScratchFolder), "hang-with-child" (which hangs, too, in a session of its own), "sleep-MS",
 /// "once-PATH" (killed the first time, as the file at PATH remembers). After: changes the answer
 /// ("no-blobs", "bad-plan", "bad-object", "bad-ptx", "no-ptx", "note", "lasting-note", "cpu-plan",
-/// "refuse", "odd-status").
+/// "refuse", "refuse-config" (all but the defaults), "odd-status").
 void misbehave(const std::string &mode, Message &reply) {
   if (mode == "abort") {
     std::cerr << "something the compiler said\nLLVM ERROR: out of patience" << std::endl;
@@ -155,7 +155,8 @@ void misbehave(const std::string &mode, Message &reply) {
   }
   if (mode == "odd-status")
     reply.header["status"] = "perhaps";
-  if (mode == "refuse")
+  if (mode == "refuse" ||
+      (mode == "refuse-config" && !std::as_const(reply.header)["config"].empty()))
     reply = {{{"status", "error"},
               {"error", errorToJson(Error::mismatch(ErrorKind::InvalidKey, "nonsense",
                                                     "a kernel of causal", "'nonsense'"))}},
