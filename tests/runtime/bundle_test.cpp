@@ -131,6 +131,14 @@ TEST_F(BundleBytes, another_manifest_is_refused) {
   EXPECT_NE(reason(summed(changed)).find("a manifest with the SHA-256"), std::string::npos);
 }
 
+TEST_F(BundleBytes, a_manifest_outside_of_the_file_is_refused) {
+  for (const auto &[byte, value] : {std::pair(7, 0x40), std::pair(2, 0x10)}) { // of its length
+    std::string changed = bytes;
+    changed[16 + byte] = static_cast<char>(value);
+    EXPECT_NE(reason(summed(changed)).find("a manifest inside of it"), std::string::npos);
+  }
+}
+
 TEST_F(BundleBytes, another_version_is_refused_by_name) {
   for (const size_t at : {8, 12}) {
     std::string changed = bytes;

@@ -213,6 +213,24 @@ TEST_F(Bundled, one_that_is_damaged_or_not_there_is_an_error_until_it_is_mended)
   expectFromBundle();
 }
 
+TEST_F(Bundled, one_that_is_replaced_or_gone_after_it_was_opened_is_an_error) {
+  nysjit_context_options given = options();
+  given.compiler = FAKE_WORKER; // which would do
+  const char *paths[] = {file.c_str()};
+  given.bundles = paths;
+  given.bundle_count = 1;
+  create(given);
+  ASSERT_EQ(prepare(R"({"head_dim":32,"layout":"exact_causal"})"), NYSJIT_OK); // opens it
+  CacheEntry other = v3;
+  other.object = "another" + other.object;
+  writeAll(file, bundleToBytes({other}, "0.0"));
+  EXPECT_EQ(prepare(), NYSJIT_INVALID_FILE);
+  EXPECT_THAT(nysjit_last_error(), HasSubstr("bundle " + file));
+  std::filesystem::remove(file);
+  EXPECT_EQ(prepare(), NYSJIT_IO);
+  EXPECT_THAT(nysjit_last_error(), HasSubstr("bundle " + file));
+}
+
 TEST_F(Bundled, no_file_stays_open) {
   createWithBundle();
   EXPECT_EQ(inProcess([&]() -> std::string {
