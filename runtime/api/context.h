@@ -138,6 +138,8 @@ private:
   Result<std::optional<Resolved>> resolveInBundles(const KernelSpec &spec,
                                                    const ConfigChoice &choice,
                                                    const std::vector<Target> &targets);
+  Result<Resolved> resolveInGiven(const KernelSpec &spec, const ConfigsFile &file,
+                                  const std::vector<Target> &targets);
   Result<bool> isSealed() const;
   Result<std::vector<Source>> sources();
   std::optional<Error> whyNotCompiled(const ProgramRequest &request);

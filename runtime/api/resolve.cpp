@@ -60,13 +60,47 @@ RuntimeContext::resolveInBundles(const KernelSpec &spec, const ConfigChoice &cho
       if (!text)
         continue;
       Result<KernelConfig> config = parseKernelConfig(std::string_view(*text));
-      NYSJIT_RETURN_IF_ERROR(config);
+      if (!config)
+        return Error::mismatch(ErrorKind::InvalidFile, "bundle " + bundle->name(),
+                               "a config in each program's key", config.error().message);
       const bool isDefault = config->kernels.empty();
       return std::optional(Resolved{ProgramRequest(spec, std::move(*config), target),
                                     isDefault ? "default" : "bundle " + bundle->name()});
     }
   }
   return std::optional<Resolved>();
+}
+
+/// By a configs.json that was given: the first target of which a bundle has the program with the
+/// target's own entry, else the default with its own; without an entry the defaults.
+Result<Resolved> RuntimeContext::resolveInGiven(const KernelSpec &spec, const ConfigsFile &file,
+                                                const std::vector<Target> &targets) {
+  std::optional<KernelConfig> own;
+  for (const Target &target : targets) {
+    Result<std::optional<ConfigQuery>> query = configQuery(spec, target);
+    NYSJIT_RETURN_IF_ERROR(query);
+    ConfigMatch match = ConfigMatch::None;
+    const TunedConfig *entry = *query ? file.find(**query, match) : nullptr;
+    if (!entry || (match == ConfigMatch::Stale && !(*query)->takesStale))
+      continue;
+    Result<std::optional<Resolved>> bundled =
+        resolveInBundles(spec, {.exact = entry->config}, {target});
+    NYSJIT_RETURN_IF_ERROR(bundled);
+    if (*bundled)
+      return std::move(**bundled);
+    if (target == targets.front())
+      own = entry->config;
+  }
+  if (own)
+    return Resolved{ProgramRequest(spec, std::move(*own), targets.front()), "given"};
+  options.log.line("the configs that were given have no entry for this spec, target, device and "
+                   "compiler: the defaults are used");
+  Result<std::optional<Resolved>> bundled =
+      resolveInBundles(spec, {.exact = KernelConfig()}, targets);
+  NYSJIT_RETURN_IF_ERROR(bundled);
+  ProgramRequest request =
+      *bundled ? std::move((*bundled)->request) : ProgramRequest(spec, {}, targets.front());
+  return Resolved{std::move(request), "default"};
 }
 
 Result<Resolved> RuntimeContext::resolve(const KernelSpec &spec, const ConfigChoice &choice,
@@ -83,21 +117,14 @@ Result<Resolved> RuntimeContext::resolve(const KernelSpec &spec, const ConfigCho
     NYSJIT_RETURN_IF_ERROR(all);
     targets = std::move(*all);
   }
+  if (choice.file)
+    return resolveInGiven(spec, *choice.file, targets);
   const Target &first = targets.front();
   std::optional<ConfigQuery> query;
-  if (choice.file || (!choice.exact && !configs.isEmpty())) {
+  if (!choice.exact && !configs.isEmpty()) {
     Result<std::optional<ConfigQuery>> made = configQuery(spec, first);
     NYSJIT_RETURN_IF_ERROR(made);
     query = std::move(*made);
-  }
-  ConfigMatch match = ConfigMatch::None;
-  if (choice.file) {
-    const TunedConfig *entry = query ? choice.file->find(*query, match) : nullptr;
-    if (match == ConfigMatch::Fits || (entry && query->takesStale))
-      return Resolved{ProgramRequest(spec, entry->config, first), "given"};
-    options.log.line("the configs that were given have no entry for this spec, target, device and "
-                     "compiler: the defaults are used");
-    return Resolved{ProgramRequest(spec, {}, first), "default"};
   }
   if (query)
     if (std::optional<FoundConfig> set = configs.findSet(*query))

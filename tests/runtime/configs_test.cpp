@@ -1,4 +1,5 @@
 // configs.json: read, written, merged; and found in the files of a machine.
+#include "runtime/bundle/write_bundle.h"
 #include "runtime/cache/disk_cache.h"
 #include "runtime/configs/configs_places.h"
 #include "runtime/configs/device_facts.h"
@@ -308,6 +309,25 @@ TEST_F(Configured, one_that_is_found_and_that_the_compiler_refuses_is_none) {
   EXPECT_EQ(configOf(nullptr), "default {}");
   EXPECT_THAT(configOf(R"({"exact_causal": {"block_m": 16}})"), StartsWith("nonsense: expected"));
   EXPECT_THAT(configOf(readAll(folder / "configs.json").c_str()), StartsWith("nonsense: expected"));
+}
+
+// Of a bundle the target that runs here, as with any other config.
+TEST_F(Configured, one_that_is_given_is_looked_for_in_a_bundle_for_each_target) {
+  ASSERT_THAT(configOf(nullptr), HasSubstr("128"));
+  const CacheEntry entry = *DiskCache(folder / "cache").read(info().key).entry;
+  writeAll(folder / "programs", bundleToBytes({entry}, "0.0"));
+  const std::string document = readAll(folder / "configs.json");
+  std::filesystem::remove_all(folder / "cache");
+  const ScopedSetting bundles("NYSJIT_BUNDLES", folder / "programs");
+  const ScopedSetting sealed("NYSJIT_SEALED", "1");
+  createContext(FAKE_WORKER, 2);
+  nysjit_program_release(program);
+  program = nullptr;
+  ASSERT_EQ(nysjit_prepare(context, fakeSpec(), document.c_str(), nullptr, &program), NYSJIT_OK)
+      << nysjit_last_error();
+  EXPECT_STREQ(info().cache, "bundle");
+  EXPECT_STREQ(info().target, "cpu:x86-64-v3");
+  EXPECT_STREQ(info().config_source, "given");
 }
 
 TEST_F(Configured, another_builds_is_taken_where_that_is_wanted) {
