@@ -217,6 +217,17 @@ TEST_F(FoundHere, in_the_users_folder) {
   EXPECT_EQ(blockIn(found.findInstalled(query)), 16);
 }
 
+TEST_F(FoundHere, in_the_home_folder_without_a_folder_of_configs) {
+  const char *set = getenv("HOME");
+  const std::string before = set ? set : "";
+  std::filesystem::create_directories(folder / "home/.config/nysjit");
+  write("home/.config/nysjit/configs.json", 32);
+  setenv("XDG_CONFIG_HOME", "relative", 1); // its specification: then it is ignored
+  setenv("HOME", (folder / "home").c_str(), 1);
+  EXPECT_EQ(blockIn(found.findInstalled(query)), 32);
+  set ? setenv("HOME", before.c_str(), 1) : unsetenv("HOME");
+}
+
 TEST_F(FoundHere, in_the_environments_files_in_their_order) {
   write("config/nysjit/configs.json", 16);
   writeAll(folder / "first", configsText({{tuned(32, 64)}}));
@@ -309,6 +320,27 @@ TEST_F(Configured, one_that_is_found_and_that_the_compiler_refuses_is_none) {
   EXPECT_EQ(configOf(nullptr), "default {}");
   EXPECT_THAT(configOf(R"({"exact_causal": {"block_m": 16}})"), StartsWith("nonsense: expected"));
   EXPECT_THAT(configOf(readAll(folder / "configs.json").c_str()), StartsWith("nonsense: expected"));
+}
+
+TEST_F(Configured, one_that_is_found_is_the_environments_then_the_bundles_then_the_users) {
+  ASSERT_THAT(configOf(R"({"exact_causal": {"block_m": 32}})"), StartsWith("given"));
+  const std::string bundle = folder / "programs";
+  writeAll(bundle, bundleToBytes({*DiskCache(folder / "cache").read(info().key).entry}, "0.0"));
+  std::string document = readAll(folder / "configs.json");
+  document.replace(document.find("128"), 3, "64");
+  std::filesystem::create_directories(folder / "config/nysjit");
+  writeAll(folder / "config/nysjit/configs.json", document);
+  const ScopedSetting bundles("NYSJIT_BUNDLES", bundle);
+  const ScopedSetting user("XDG_CONFIG_HOME", folder / "config");
+  createContext(FAKE_WORKER, 2);
+  EXPECT_THAT(configOf(nullptr), StartsWith(folder / "configs.json "));
+  unsetenv("NYSJIT_CONFIGS");
+  createContext(FAKE_WORKER, 2);
+  EXPECT_EQ(configOf(nullptr), "bundle " + bundle + R"( {"exact_causal":{"block_m":32}})");
+  unsetenv("NYSJIT_BUNDLES");
+  createContext(FAKE_WORKER, 2);
+  EXPECT_EQ(configOf(nullptr),
+            folder / "config/nysjit/configs.json" + R"( {"exact_causal":{"block_m":64}})");
 }
 
 // Of a bundle the target that runs here, as with any other config.

@@ -22,6 +22,7 @@ const char *fake_driver_called();
 void fake_driver_inject(const char *name, int after, CUresult result);
 /// Cubins are refused as for another GPU.
 void fake_driver_refuse_cubins(bool refuse);
+inline constexpr int fake_multiprocessors = 132; // of each device
 /// From now on devices say they are of this capability; for drivers opened later.
 void fake_driver_capability(int capability);
 /// From now on the driver says it is of this version, 13000 for 13.0; for drivers opened later.

@@ -137,6 +137,31 @@ TEST_F(Bundled, a_bundle_may_lie_in_memory) {
   expectFromBundle();
 }
 
+TEST_F(Bundled, the_one_in_memory_is_asked_first_then_the_files_in_their_order) {
+  const auto madeBy = [&](const char *maker) {
+    CacheEntry entry = v3;
+    entry.keyText += std::string("compiler ") + maker + "\n";
+    return entry;
+  };
+  const auto askedFor = [&](const CacheEntry &entry) { return hashHex(entry.keyText); };
+  writeAll(file, bundleToBytes({madeBy("first")}, "0.0"));
+  writeAll(folder / "second", bundleToBytes({madeBy("second")}, "0.0"));
+  const std::string bytes = bundleToBytes({madeBy("memory")}, "0.0");
+  const std::string second = folder / "second";
+  const char *paths[] = {file.c_str(), second.c_str()};
+  nysjit_context_options given = options();
+  given.bundles = paths;
+  given.bundle_count = 2;
+  create(given);
+  ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();
+  EXPECT_EQ(info().key, askedFor(madeBy("first")));
+  given.bundle_data = bytes.data();
+  given.bundle_size = bytes.size();
+  create(given);
+  ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();
+  EXPECT_EQ(info().key, askedFor(madeBy("memory")));
+}
+
 TEST_F(Bundled, a_sealed_context_says_what_is_missing_and_what_is_nearest) {
   createWithBundle(1);
   ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();
