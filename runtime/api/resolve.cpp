@@ -48,6 +48,8 @@ Result<std::optional<ConfigQuery>> RuntimeContext::configQuery(const KernelSpec 
 Result<std::optional<Resolved>>
 RuntimeContext::resolveInBundles(const KernelSpec &spec, const ConfigChoice &choice,
                                  const std::vector<Target> &targets) {
+  if (bundles.isEmpty()) // each nysjit_prepare comes here
+    return std::optional<Resolved>();
   Result<std::vector<std::shared_ptr<Bundle>>> opened = bundles.open();
   NYSJIT_RETURN_IF_ERROR(opened);
   for (const Target &target : targets) {
