@@ -41,7 +41,9 @@ def main():
         "exact_causal": Case("exact_causal"),
     }
     calls = {
-        name: runtime.bind(runtime.prepare(case.spec(n, HEAD_DIM), target=arguments.target), q, k, v, o)
+        name: runtime.bind(
+            runtime.prepare(case.spec(n, HEAD_DIM), target=arguments.target), q, k, v, o
+        )
         for name, case in cases.items()
     }
     scaled = torch.nn.functional.scaled_dot_product_attention

@@ -1,7 +1,7 @@
 """How far the defaults of a CPU's block sizes are from the best, kernel by kernel.
 
-Each program has one candidate for all kernels: block_m x block_n of 16, 32, 64 and 128, split 0. The
-programs, and the defaults, run in turn in random order; a kernel's figure is the median over the
+Each program has one candidate for all kernels: block_m x block_n of 16, 32, 64 and 128, split 0.
+The programs, and the defaults, run in turn in random order; a kernel's figure is the median over the
 rounds of its time by the defaults' of the same round. One thread, float32, B1, 8 heads. What the
 sums over landmarks cost hangs on how many landmarks the *spec* allows and how many a length has:
 both many and few are measured.

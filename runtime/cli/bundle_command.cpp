@@ -53,17 +53,21 @@ json entryJson(const Bundle &bundle, const BundleEntry &entry) {
   return facts;
 }
 
+std::string programs(size_t count) {
+  return std::to_string(count) + (count == 1 ? " program" : " programs");
+}
+
 Reply describe(const Bundle &bundle) {
   const BundleManifest &manifest = bundle.manifest();
-  const std::string count = std::to_string(manifest.entries.size());
+  const std::string count = programs(manifest.entries.size());
   Reply reply{{{"bundle", bundle.name()},
                {"bytes", bundle.bytes()},
                {"sha256", bundle.sha256()},
                {"nysjit", manifest.version},
                {"entries", json::array()}},
-              bundle.name() + ": " + count + (count == "1" ? " program, " : " programs, ") +
-                  std::to_string(bundle.bytes()) + " bytes, by nysjit " + manifest.version +
-                  ", manifest SHA-256 " + bundle.sha256() + "\n"};
+              bundle.name() + ": " + count + ", " + std::to_string(bundle.bytes()) +
+                  " bytes, by nysjit " + manifest.version + ", manifest SHA-256 " +
+                  bundle.sha256() + "\n"};
   for (const BundleEntry &entry : manifest.entries) {
     reply.json["entries"].push_back(entryJson(bundle, entry));
     reply.text += "  " + keyTextLine(entry.keyText, "target") + "  " +
@@ -75,13 +79,13 @@ Reply describe(const Bundle &bundle) {
 Result<Reply> verify(const Bundle &bundle) {
   for (const BundleEntry &entry : bundle.manifest().entries)
     NYSJIT_RETURN_IF_ERROR(bundle.read(entry));
-  const std::string count = std::to_string(bundle.manifest().entries.size());
+  const std::string count = programs(bundle.manifest().entries.size());
   return Reply{{{"bundle", bundle.name()},
                 {"bytes", bundle.bytes()},
                 {"sha256", bundle.sha256()},
                 {"entries", bundle.manifest().entries.size()}},
-               bundle.name() + ": whole, " + count + " programs, manifest SHA-256 " +
-                   bundle.sha256() + "\n"};
+               bundle.name() + ": whole, " + count + ", manifest SHA-256 " + bundle.sha256() +
+                   "\n"};
 }
 
 /// A configs.json's entry for the target, on whichever machine it won: the bundle is for others.
