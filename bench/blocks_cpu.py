@@ -1,10 +1,10 @@
 """How far the defaults of a CPU's block sizes are from the best, kernel by kernel.
 
 Each program has one candidate for all kernels: block_m x block_n of 16, 32, 64 and 128, split 0.
-The programs, and the defaults, run in turn in random order; a kernel's figure is the median over the
-rounds of its time by the defaults' of the same round. One thread, float32, B1, 8 heads. What the
-sums over landmarks cost hangs on how many landmarks the *spec* allows and how many a length has:
-both many and few are measured.
+The programs, and the defaults, run in turn in random order; a kernel's figure is the median over
+the rounds of its time by the defaults' of the same round. One thread, float32, B1, 8 heads. What
+the sums over landmarks cost hangs on how many landmarks the *spec* allows and how many a length
+has: both many and few are measured.
 usage: blocks_cpu.py [--targets cpu:x86-64-v3,cpu:x86-64-v4] [--lengths 512,2048,8192]
   [--cases causal-256,...] [--rounds 12] [--seed 1] [--save FILE]
 """
