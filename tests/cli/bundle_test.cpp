@@ -130,7 +130,8 @@ TEST_F(BundleCommand, AConfigsFileGivesEachSpecAndTargetItsOwn) {
                             R"(, "target": "cpu:x86-64-v3", "device": {"kind": "another"},
       "compiler": "another", "config": {"exact_causal": {"block_m": 32}}}]})");
   json({"bundle", "specs.json", "--target", cpus, "--config", "configs.json", "-o", "b"});
-  for (const nlohmann::json &entry : json({"bundle", "show", "b"})["entries"]) {
+  const nlohmann::json shown = json({"bundle", "show", "b"});
+  for (const nlohmann::json &entry : shown["entries"]) {
     const bool isIts =
         entry["spec"]["layout"] == "exact_causal" && entry["target"] == "cpu:x86-64-v3";
     EXPECT_EQ(entry["config"].empty(), !isIts) << entry;

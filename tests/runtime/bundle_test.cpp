@@ -81,7 +81,8 @@ TEST_F(BundleBytes, its_own_config_is_the_default) {
   // Who asks for a config gets that one or none, the defaults included.
   for (const char *config : {R"({"kernel":{"block_m":64}})", "{}"})
     EXPECT_EQ((*bundle)->find(asked(request("2", config))).state, EntryState::Absent);
-  const auto both = opened(bundleToBytes({entry(two), entry(request("2"))}, "0.0"));
+  const std::string twice = bundleToBytes({entry(two), entry(request("2"))}, "0.0");
+  const auto both = opened(twice);
   EXPECT_EQ((*both)->configFor(asked(request("2"))), "{}");
 }
 
@@ -113,7 +114,8 @@ TEST_F(BundleBytes, parts_that_are_not_the_manifests_are_refused) {
   for (const std::string &text : {"plan of " + one, "object of " + two}) {
     std::string changed = bytes;
     changed[changed.rfind(text)] ^= 1;
-    const auto bundle = opened(summed(changed));
+    const std::string whole = summed(changed);
+    const auto bundle = opened(whole);
     ASSERT_TRUE(bundle) << bundle.error().message;
     int refused = 0;
     for (const std::string &request : {one, two}) {
