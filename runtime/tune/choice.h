@@ -1,0 +1,33 @@
+// Which candidate of a group is put against the default.
+#pragma once
+#include "runtime/tune/space.h"
+
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace nysjit::tune {
+
+/// What is known of a group: by Space::candidates, its time over the default's at each shape.
+struct GroupScores {
+  std::map<size_t, std::vector<double>> ratios;
+  double share = 0; // of the default's time
+  double noise = 0; // spread of the default's runs
+  int rounds = 1;   // that the ratios are of
+};
+
+struct Choice {
+  std::optional<size_t> candidate; // of Space::candidates; nothing: the default
+  std::vector<size_t> tied;        // with the best, itself included
+  double ratio = 1;                // the candidate's, over the weighted shapes
+};
+
+/// The best; what is within 2 % of it, or within what the rounds can tell, is tied: then the
+/// default, else the least scratch, smaller blocks, the smaller text.
+Choice choose(const Space &space, size_t group, const GroupScores &scores,
+              const std::vector<TuneShape> &shapes);
+
+/// A candidate's ratio over the weighted shapes.
+double weightedOver(const std::vector<double> &ratios, const std::vector<TuneShape> &shapes);
+
+} // namespace nysjit::tune

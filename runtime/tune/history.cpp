@@ -1,0 +1,118 @@
+// From the journal's lines.
+#include "runtime/tune/history.h"
+#include "runtime/spec/json_text.h"
+
+#include <algorithm>
+
+namespace nysjit::tune {
+
+namespace {
+
+std::string textOf(const Json &object, const char *name) {
+  const Json *found = object.find(name);
+  return found && found->is_string() ? found->text() : "";
+}
+
+double numberOf(const Json &object, const char *name, double otherwise) {
+  const Json *found = object.find(name);
+  return found && found->is_number() ? found->get<double>() : otherwise;
+}
+
+std::vector<double> numbersOf(const Json &list) {
+  std::vector<double> numbers;
+  for (const Json &number : list.elements())
+    numbers.push_back(number.get<double>());
+  return numbers;
+}
+
+/// The device without the number of threads, which a file may list.
+Json machineOf(const Json &facts) {
+  Json device = facts["device"];
+  device.erase("threads");
+  return device;
+}
+
+void addCandidate(const Json &line, History &history) {
+  History::Known known{int(numberOf(line, "id", 0)), textOf(line, "invalidity"),
+                       textOf(line, "reason"), numberOf(line, "compile_ms", 0), 0};
+  if (const Json *resources = line.find("resources"))
+    known.scratchBytes = int64_t(numberOf(*resources, "scratch_bytes", 0));
+  history.lastId = std::max(history.lastId, known.id);
+  history.candidates[line["config"].dump()] = std::move(known);
+}
+
+void addGroup(const Json &line, size_t shapes, History &history) {
+  History::Timed timed{.share = numberOf(line, "share", 0),
+                       .noise = numberOf(line, "noise", 0),
+                       .rounds = std::max(int(numberOf(line, "rounds", 1)), 1),
+                       .clock = textOf(line, "clock"),
+                       .defaultRatios = numbersOf(line["aa"])};
+  for (const auto &[id, ratios] : line["ratios"].items())
+    if (std::vector<double> numbers = numbersOf(ratios); numbers.size() == shapes)
+      timed.ratios.emplace(std::atoi(id.c_str()), std::move(numbers));
+  history.groups[textOf(line, "group")] = std::move(timed);
+}
+
+} // namespace
+
+Json sessionFacts(const KernelSpec &spec, const Place &place, const TuneFile &file) {
+  Json shapes = Json::array();
+  for (const TuneShape &shape : file.shapes)
+    shapes.push_back(shapeObject(shape));
+  return {{"schema", 1},
+          {"spec", canonicalObject(spec)},
+          {"target", place.target},
+          {"device", place.device},
+          {"compiler", place.compiler},
+          {"measure",
+           {{"shapes", std::move(shapes)},
+            {"clock", clockName(file.clock)},
+            {"cold", file.isCold},
+            {"rounds", file.rounds},
+            {"pairs", file.pairs},
+            {"min_gain", file.minGain},
+            {"check", file.check},
+            {"seed", file.seed}}}};
+}
+
+Status checkSessions(const Journal &journal, const Json &facts) {
+  for (const Json &line : journal.lines()) {
+    if (textOf(line, "kind") != "session")
+      continue;
+    for (const char *name : {"target", "compiler", "measure"})
+      if (!(line[name] == facts[name]))
+        return Error::mismatch(ErrorKind::Unavailable, journal.name(),
+                               std::string("a journal of ") + name + " " + facts[name].dump() +
+                                   " (--restart begins anew)",
+                               line[name].dump());
+    if (!(machineOf(line) == machineOf(facts)))
+      return Error::mismatch(ErrorKind::Unavailable, journal.name(),
+                             "a journal of device " + machineOf(facts).dump() +
+                                 " (--restart begins anew)",
+                             machineOf(line).dump());
+  }
+  return {};
+}
+
+History History::of(const Journal &journal, const Json &facts) {
+  History history;
+  bool isOwn = false;
+  for (const Json &line : journal.lines()) {
+    const std::string kind = textOf(line, "kind");
+    if (kind == "session")
+      isOwn = line["spec"] == facts["spec"] && line["device"] == facts["device"];
+    if (!isOwn)
+      continue;
+    if (kind == "candidate")
+      addCandidate(line, history);
+    else if (kind == "group")
+      addGroup(line, facts["measure"]["shapes"].size(), history);
+    else if (kind == "verify")
+      history.verdicts[line["configs"].dump()] = line["shapes"];
+    else if (kind == "done")
+      history.done = line;
+  }
+  return history;
+}
+
+} // namespace nysjit::tune

@@ -1,0 +1,47 @@
+// What a journal already knows of a spec with a number of threads.
+#pragma once
+#include "runtime/tune/choice.h"
+#include "runtime/tune/journal.h"
+#include "runtime/tune/lab.h"
+#include "runtime/tune/verification.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nysjit::tune {
+
+/// The part of a session's line that says what its measurements are of.
+Json sessionFacts(const KernelSpec &spec, const Place &place, const TuneFile &file);
+
+/// Unavailable unless all sessions of the journal are of this place and these shapes, whatever
+/// their spec and number of threads.
+Status checkSessions(const Journal &journal, const Json &facts);
+
+struct History {
+  int lastId = 0; // of candidates
+  struct Known {
+    int id = 0;
+    std::string invalidity; // "correct" where it is none
+    std::string reason;
+    double compileMs = 0;
+    int64_t scratchBytes = 0;
+  };
+  std::map<std::string, Known> candidates; // by their config's text
+  struct Timed {
+    std::map<int, std::vector<double>> ratios; // by id
+    double share = 0;
+    double noise = 0;
+    int rounds = 1;
+    std::string clock;
+    std::vector<double> defaultRatios;
+  };
+  std::map<std::string, Timed> groups;  // by name
+  std::map<std::string, Json> verdicts; // by config's text: shapes of `verify`
+  std::optional<Json> done;             // the last
+
+  static History of(const Journal &journal, const Json &facts);
+};
+
+} // namespace nysjit::tune

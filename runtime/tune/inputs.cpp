@@ -1,0 +1,130 @@
+// Tensors by the table of tensors.
+#include "runtime/tune/inputs.h"
+#include "runtime/npy/half.h"
+#include "runtime/reference/accuracy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+namespace nysjit::tune {
+
+RunInputs::RunInputs(const KernelSpec &given, const TuneShape &sizes, uint64_t seed)
+    : spec(given), shape(sizes) {
+  own.size = sizeof own;
+  for (const TensorRow &row : tensorTable())
+    if (row.element == TensorElement::SpecDtype && !isOutput(row) && usesTensor(row, spec))
+      addFloats(row, seed + size_t(&row - tensorTable().data()));
+  const std::vector<int64_t> outputShape = shapeOf(tensorRow("o"));
+  size_t count = 1;
+  for (const int64_t extent : outputShape)
+    count *= size_t(extent);
+  o.resize(count);
+  own.o = add(outputShape, {kDLFloat, 32, 1}, o.data());
+  if (!shape.sequences.empty()) {
+    std::vector<int64_t> offsets = {0};
+    for (const int64_t length : shape.sequences)
+      offsets.push_back(offsets.back() + length);
+    addIntegers("cu_seqlens", offsets);
+    own.max_length = *std::ranges::max_element(shape.sequences);
+  }
+  if (usesTensor(tensorRow("source_len"), spec)) {
+    const size_t batch = shape.sequences.empty() ? size_t(shape.batch) : shape.sequences.size();
+    addIntegers("source_len", std::vector(batch, shape.sourceLen));
+  }
+}
+
+std::vector<int64_t> RunInputs::shapeOf(const TensorRow &row) const {
+  std::vector<int64_t> extents;
+  for (const std::string_view name : dimensionNames(row, !shape.sequences.empty()))
+    extents.push_back(name == "B"                      ? shape.batch
+                      : name == "Hq"                   ? shape.heads
+                      : name == "Hkv"                  ? shape.kvHeads
+                      : name == "n" || name == "total" ? shape.length
+                                                       : *specDimension(name, spec));
+  return extents;
+}
+
+DLTensor *RunInputs::add(std::vector<int64_t> extents, DLDataType type, void *data) {
+  Tensor &tensor = tensors.emplace_back();
+  tensor.shape = std::move(extents);
+  tensor.view.data = data;
+  tensor.view.device = {kDLCPU, 0};
+  tensor.view.ndim = int32_t(tensor.shape.size());
+  tensor.view.dtype = type;
+  tensor.view.shape = tensor.shape.data();
+  return &tensor.view;
+}
+
+void RunInputs::addFloats(const TensorRow &row, uint64_t seed) {
+  std::vector<int64_t> extents = shapeOf(row);
+  size_t count = 1;
+  for (const int64_t extent : extents)
+    count *= size_t(extent);
+  std::vector<double> &numbers = values[row.name];
+  numbers.resize(count);
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  const size_t size = spec.dtype == DType::Float32 ? 4 : 2;
+  std::vector<char> bytes(count * size);
+  for (size_t i = 0; i < count; ++i) {
+    float value = normal(random);
+    if (spec.dtype == DType::Float32) {
+      std::memcpy(bytes.data() + 4 * i, &value, 4);
+    } else {
+      const bool isFloat16 = spec.dtype == DType::Float16;
+      const uint16_t bits = isFloat16 ? floatToFloat16(value) : floatToBfloat16(value);
+      std::memcpy(bytes.data() + 2 * i, &bits, 2);
+      value = isFloat16 ? float16ToFloat(bits) : bfloat16ToFloat(bits);
+    }
+    numbers[i] = value;
+  }
+  const DLDataType type = {uint8_t(spec.dtype == DType::BFloat16 ? kDLBfloat : kDLFloat),
+                           uint8_t(8 * size), 1};
+  own.*row.field = add(std::move(extents), type, nullptr);
+  tensors.back().bytes = std::move(bytes);
+  tensors.back().view.data = tensors.back().bytes.data();
+}
+
+void RunInputs::addIntegers(const char *name, const std::vector<int64_t> &numbers) {
+  std::vector<char> bytes(4 * numbers.size());
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const auto value = int32_t(numbers[i]);
+    std::memcpy(bytes.data() + 4 * i, &value, 4);
+  }
+  own.*tensorRow(name).field = add({int64_t(numbers.size())}, {kDLInt, 32, 1}, nullptr);
+  tensors.back().bytes = std::move(bytes);
+  tensors.back().view.data = tensors.back().bytes.data();
+}
+
+void RunInputs::clearOutput() { std::ranges::fill(o, std::numeric_limits<float>::quiet_NaN()); }
+
+double RunInputs::errorBound() const {
+  reference::ReferenceInput input;
+  input.spec = spec;
+  input.scale = 1 / std::sqrt(double(spec.headDim));
+  input.packed = !shape.sequences.empty();
+  input.batch = input.packed ? 1 : shape.batch;
+  input.queryHeads = shape.heads;
+  input.keyHeads = shape.kvHeads;
+  input.length = shape.length;
+  for (const auto &[name, numbers] : values)
+    if (const auto member = reference::inputTensor(name))
+      input.*member = numbers.data();
+  if (!input.packed) {
+    input.starts.assign(size_t(shape.batch), 0);
+    input.lengths.assign(size_t(shape.batch), shape.length);
+  }
+  for (int64_t start = 0; const int64_t length : shape.sequences) {
+    input.starts.push_back(start);
+    input.lengths.push_back(length);
+    start += length;
+  }
+  if (spec.layout == Layout::PrefixLm)
+    input.sourceLengths.assign(input.lengths.size(), shape.sourceLen);
+  return reference::errorBound(input, /*isGpu=*/false);
+}
+
+} // namespace nysjit::tune

@@ -1,0 +1,169 @@
+// Reading and appending lines.
+#include "runtime/tune/journal.h"
+#include "runtime/base/quiet_write.h"
+#include "runtime/spec/json_text.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace nysjit::tune {
+
+namespace {
+
+std::string textOf(const Json &line, const char *name) {
+  const Json *found = line.find(name);
+  return found && found->is_string() ? found->text() : "";
+}
+
+/// All of a file; false if it cannot be read.
+bool readAll(int file, std::string &text) {
+  char buffer[1 << 16];
+  for (off_t at = 0;;) {
+    const ssize_t count = pread(file, buffer, sizeof buffer, at);
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count <= 0)
+      return count == 0;
+    text.append(buffer, size_t(count));
+    at += count;
+  }
+}
+
+/// The last line of a kind; null if there is none.
+const Json *lastOf(const std::vector<Json> &lines, const char *kind) {
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line)
+    if (textOf(*line, "kind") == kind)
+      return &*line;
+  return nullptr;
+}
+
+/// Leaves out rounds, and groups of which not all are there: they say nothing alone.
+std::vector<Json> wholeParts(std::vector<Json> lines) {
+  std::vector<Json> kept;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const std::string kind = textOf(lines[i], "kind");
+    if (kind == "round")
+      continue;
+    if (kind != "group") {
+      kept.push_back(std::move(lines[i]));
+      continue;
+    }
+    const Json *of = lines[i].find("of");
+    const size_t count = of && of->is_number_integer() ? of->get<size_t>() : 1;
+    size_t there = 0;
+    while (there < count && i + there < lines.size() && textOf(lines[i + there], "kind") == "group")
+      ++there;
+    for (size_t j = i; there == count && j < i + count; ++j)
+      kept.push_back(std::move(lines[j]));
+    i += there ? there - 1 : 0;
+  }
+  return kept;
+}
+
+} // namespace
+
+Error Journal::failed(const char *what) const {
+  return Error::plain(ErrorKind::Io, path,
+                      path + ": the journal cannot be " + what + ": " + std::strerror(errno));
+}
+
+Result<std::unique_ptr<Journal>> Journal::open(const std::string &path, JournalStart start) {
+  Descriptor file(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
+  std::unique_ptr<Journal> journal(new Journal(path, std::move(file)));
+  if (!journal->file.isOpen())
+    return journal->failed("written");
+  NYSJIT_RETURN_IF_ERROR(journal->lock());
+  if (start == JournalStart::Restart) {
+    NYSJIT_RETURN_IF_ERROR(journal->cutOff(0));
+    return journal;
+  }
+  NYSJIT_RETURN_IF_ERROR(journal->read());
+  if (start == JournalStart::Resume || journal->old.empty())
+    return journal;
+  const Json &session = *lastOf(journal->old, "session");
+  if (textOf(journal->old.back(), "kind") != "end")
+    return Error::mismatch(ErrorKind::Unavailable, path,
+                           "--resume, which goes on with what is there, or --restart, which begins "
+                           "anew",
+                           "a tune of " + textOf(session, "session") + " that did not end");
+  journal->old.clear();
+  NYSJIT_RETURN_IF_ERROR(journal->cutOff(0));
+  return journal;
+}
+
+Status Journal::lock() {
+  if (flock(file.get(), LOCK_EX | LOCK_NB) == 0)
+    return {};
+  if (errno != EWOULDBLOCK)
+    return failed("locked");
+  // Its holder's session is the last.
+  std::string text;
+  std::string who = "one of another process";
+  (void)readAll(file.get(), text);
+  for (size_t end = text.rfind('\n'); end != std::string::npos && end > 0;) {
+    const size_t before = text.rfind('\n', end - 1);
+    const size_t begin = before == std::string::npos ? 0 : before + 1;
+    Result<Json> line = parseJsonObject(std::string_view(text).substr(begin, end - begin));
+    const Json *pid = line && textOf(*line, "kind") == "session" ? line->find("pid") : nullptr;
+    if (pid) {
+      who = "process " + pid->dump() + " since " + textOf(*line, "session");
+      break;
+    }
+    end = before;
+  }
+  return Error::mismatch(ErrorKind::Unavailable, path, "a journal that no other tune writes", who);
+}
+
+Status Journal::cutOff(size_t size) {
+  return ftruncate(file.get(), off_t(size)) == 0 ? Status() : failed("cut off");
+}
+
+Status Journal::read() {
+  std::string text;
+  if (!readAll(file.get(), text))
+    return failed("read");
+  const size_t last = text.rfind('\n');
+  const size_t whole = last == std::string::npos ? 0 : last + 1;
+  if (whole != text.size())
+    NYSJIT_RETURN_IF_ERROR(cutOff(whole));
+  std::vector<Json> lines;
+  for (size_t begin = 0; begin < whole;) {
+    const size_t end = text.find('\n', begin);
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    Result<Json> object = parseJsonObject(line);
+    const bool isFirst = lines.empty();
+    if (!object || textOf(*object, "kind").empty() ||
+        (isFirst && textOf(*object, "kind") != "session"))
+      return Error::mismatch(ErrorKind::Unavailable, path,
+                             std::string(isFirst ? "a session" : "a journal's") + " in line " +
+                                 std::to_string(lines.size() + 1) + " (--restart begins anew)",
+                             object ? "\"" + describeName(line) + "\"" : object.error().found);
+    lines.push_back(std::move(*object));
+    begin = end + 1;
+  }
+  old = wholeParts(std::move(lines));
+  return {};
+}
+
+Status Journal::append(const std::vector<Json> &lines, bool isVerdict) {
+  std::string text;
+  for (const Json &line : lines)
+    text += line.dump() + "\n";
+  struct stat before = {};
+  const bool isKnown = fstat(file.get(), &before) == 0;
+  if (!writeQuietly(file.get(), text)) {
+    Error error = failed("written");
+    if (isKnown)
+      (void)cutOff(size_t(before.st_size));
+    return error;
+  }
+  if (isVerdict && fsync(file.get()) != 0 && errno != EINVAL && errno != EROFS)
+    return failed("brought to the disk");
+  return {};
+}
+
+} // namespace nysjit::tune

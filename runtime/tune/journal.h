@@ -1,0 +1,54 @@
+// The journal of a tune, beside TUNE.json: JSON lines, only ever appended, so that what ends a tune
+// costs the measurements that were under way and no more. While it is open it is locked.
+//
+// Kinds of lines, in the order in which a tune of one spec with one number of threads writes them:
+//   session    the spec and the place; what follows is about it, up to the next session
+//   candidate  one was compiled and checked, or why it cannot be used
+//   round      times of all arms at one shape: "0" and "0'" are the default's, by group
+//   group      what the rounds say of a group; one line of each of `of` groups, all or none
+//   verify     the choice against the default, in fresh pairs
+//   done       the verdict, and the entry of configs.json
+#pragma once
+#include "runtime/base/descriptor.h"
+#include "runtime/base/json.h"
+#include "runtime/base/result.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace nysjit::tune {
+
+enum class JournalStart {
+  New,     // there is none, or one that came to its end and is begun anew
+  Resume,  // goes on where one stopped, if there is one
+  Restart, // begins anew whatever is there
+};
+
+class Journal {
+public:
+  /// Opens and locks. What follows the last whole line is cut off. InvalidFile where another line
+  /// is damaged, by its number; Unavailable where another process has it (which, and since when),
+  /// or where it is unfinished and a new one was asked for; Io where it cannot be written.
+  static Result<std::unique_ptr<Journal>> open(const std::string &path, JournalStart start);
+
+  /// The lines there were, without those of rounds that no group's line followed.
+  const std::vector<Json> &lines() const { return old; }
+  /// Appends lines in one write; a failure leaves none of them. `isVerdict`: they are on the disk
+  /// when it returns.
+  Status append(const std::vector<Json> &lines, bool isVerdict = false);
+  const std::string &name() const { return path; }
+
+private:
+  Journal(std::string path, Descriptor file) : path(std::move(path)), file(std::move(file)) {}
+  Status lock();
+  Status read();
+  Status cutOff(size_t size);
+  Error failed(const char *what) const;
+
+  std::string path;
+  Descriptor file;
+  std::vector<Json> old;
+};
+
+} // namespace nysjit::tune

@@ -1,0 +1,121 @@
+// A program that fails is taken apart: each of its candidates gets one of its own.
+#include "runtime/tune/preparation.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace nysjit::tune {
+
+Result<std::vector<Arm>> Preparation::prepare(const std::vector<size_t> &candidates) {
+  for (Packed &packed : pack(space, candidates))
+    open.push_back(std::move(packed));
+  size_t number = 0;
+  while (!open.empty()) {
+    NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+    ++number;
+    measuring.progress.update("[compile " + std::to_string(number) + "/" +
+                                  std::to_string(number - 1 + open.size()) + "] " + measuring.name,
+                              measuring.lab.seconds());
+    const Packed packed = std::move(open.front());
+    open.pop_front();
+    NYSJIT_RETURN_IF_ERROR(prepareOne(packed));
+  }
+  return std::move(arms);
+}
+
+Status Preparation::prepareOne(const Packed &packed) {
+  Result<Compiled> compiled = measuring.lab.compile(packed.config);
+  if (!compiled) {
+    NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+    const bool isLate = compiled.error().kind == ErrorKind::Cancelled;
+    return failed(packed, isLate ? "timeout" : "compile", compiled.error().message);
+  }
+  Arm arm{compiled->number, {}};
+  for (const size_t index : packed.candidates) {
+    Candidate &candidate = space.candidates[index];
+    candidate.compileMs = compiled->ms;
+    if (!isTooLarge(candidate, *compiled))
+      arm.candidates.push_back(index);
+  }
+  if (!arm.candidates.empty()) {
+    Result<std::string> wrong = whatIsWrong(arm.program);
+    if (!wrong || !wrong->empty()) {
+      measuring.lab.release(arm.program);
+      NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+      return failed(packed, wrong ? "correctness" : "runtime",
+                    wrong ? *wrong : wrong.error().message);
+    }
+  }
+  if (arm.candidates.empty())
+    measuring.lab.release(arm.program);
+  else
+    arms.push_back(std::move(arm));
+  return journalCandidates(packed.candidates);
+}
+
+/// Of several candidates one is at fault, or more.
+Status Preparation::failed(const Packed &packed, const std::string &invalidity,
+                           const std::string &reason) {
+  if (packed.candidates.size() > 1) {
+    for (const size_t index : packed.candidates)
+      open.push_back({configWith(space, {&space.candidates[index]}), {index}});
+    return {};
+  }
+  Candidate &candidate = space.candidates[packed.candidates.front()];
+  candidate.invalidity = invalidity;
+  candidate.reason = reason;
+  if (invalidity == "correctness")
+    measuring.progress.say(space.groups[candidate.group].name + " " + blocksText(candidate.blocks) +
+                           ": " + reason);
+  return journalCandidates(packed.candidates);
+}
+
+/// Scratch beyond the L2 loses everywhere; and is not worth a run.
+bool Preparation::isTooLarge(Candidate &candidate, const Compiled &compiled) const {
+  for (const std::string &kernel : space.groups[candidate.group].kernels)
+    if (const auto own = compiled.scratchBytes.find(kernel); own != compiled.scratchBytes.end())
+      candidate.scratchBytes = std::max(candidate.scratchBytes, own->second);
+  if (place.l2Bytes == 0 || candidate.scratchBytes <= place.l2Bytes)
+    return false;
+  candidate.invalidity = "constraints";
+  candidate.reason = "scratch of " + std::to_string(candidate.scratchBytes) + " bytes, over the " +
+                     std::to_string(place.l2Bytes) + " of the L2";
+  return true;
+}
+
+Result<std::string> Preparation::whatIsWrong(size_t program) {
+  if (!measuring.file.check) {
+    NYSJIT_RETURN_IF_ERROR(measuring.lab.run(program, 0)); // that it runs
+    return std::string();
+  }
+  Result<Difference> difference = measuring.lab.difference(program, measuring.defaultProgram);
+  NYSJIT_RETURN_IF_ERROR(difference);
+  if (difference->isWithin())
+    return std::string();
+  char text[120];
+  std::snprintf(text, sizeof text,
+                "its output differs from the default's by %.3g, more than the bound %.3g",
+                difference->error, difference->bound);
+  return std::string(text);
+}
+
+Status Preparation::journalCandidates(const std::vector<size_t> &candidates) {
+  std::vector<Json> lines;
+  for (const size_t index : candidates) {
+    const Candidate &candidate = space.candidates[index];
+    const bool isGood = candidate.invalidity.empty();
+    Json line = {{"kind", "candidate"},
+                 {"id", candidate.id},
+                 {"group", space.groups[candidate.group].name},
+                 {"config", blocksObject(candidate.blocks)},
+                 {"invalidity", isGood ? "correct" : candidate.invalidity},
+                 {"compile_ms", candidate.compileMs},
+                 {"resources", {{"scratch_bytes", candidate.scratchBytes}}}};
+    if (!isGood)
+      line["reason"] = candidate.reason;
+    lines.push_back(std::move(line));
+  }
+  return journal.append(lines);
+}
+
+} // namespace nysjit::tune

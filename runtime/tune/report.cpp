@@ -1,0 +1,172 @@
+// Tables in text.
+#include "runtime/tune/report.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+namespace nysjit::tune {
+
+namespace {
+
+template <typename... Values> std::string format(const char *pattern, Values... values) {
+  char text[160];
+  std::snprintf(text, sizeof text, pattern, values...);
+  return text;
+}
+
+constexpr size_t mostRows = 8; // of a group's table
+
+std::string candidateLine(const CandidateReport &one) {
+  std::string line = format("    %-22s", blocksText(one.candidate.blocks).c_str());
+  if (one.ratios.empty())
+    return line + (one.candidate.invalidity.empty()
+                       ? "not timed\n"
+                       : one.candidate.invalidity + ": " + one.candidate.reason + "\n");
+  line += format("%6.3f  ", one.ratio);
+  if (one.ratios.size() > 1)
+    for (const double ratio : one.ratios)
+      line += format(" %6.3f", ratio);
+  return line + (one.isChosen ? "  *\n" : "\n");
+}
+
+std::string groupText(const GroupReport &group) {
+  std::string text = "  " + group.group.name + "\n";
+  text += format("    %-22s%6.3f    default\n", blocksText(group.group.defaults).c_str(), 1.0);
+  size_t rows = 0;
+  size_t left = 0;
+  for (const CandidateReport &one : group.candidates)
+    if (rows < mostRows || !one.candidate.invalidity.empty()) {
+      text += candidateLine(one);
+      ++rows;
+    } else {
+      ++left;
+    }
+  if (left)
+    text += "    and " + std::to_string(left) + " more\n";
+  for (const auto &[kernel, block] : group.group.defaults)
+    text += heatMap(group, kernel);
+  return text;
+}
+
+std::string verdictText(const SpecReport &report, const TuneFile &file) {
+  const bool isFaster = report.entry.config != KernelConfig();
+  std::string text = isFaster ? "  faster than the default: " : "  the default stands";
+  if (!isFaster && !report.verdict)
+    return text + ": nothing was worth a comparison\n";
+  if (!isFaster)
+    text += ": the choice was not faster beyond doubt: ";
+  text += format("%.3f of its time\n", report.verdict->ratio);
+  for (size_t i = 0; i < report.verdict->shapes.size(); ++i) {
+    const ShapeVerdict &shape = report.verdict->shapes[i];
+    text += format("    %-22s%6.3f   %.3f ms, default %.3f ms, %d of %d pairs won\n",
+                   shapeText(file.shapes[i]).c_str(), shape.ratio, shape.ms, shape.defaultMs,
+                   shape.wins, shape.pairs);
+  }
+  return text;
+}
+
+Json groupObject(const GroupReport &group) {
+  Json candidates = Json::array();
+  for (const CandidateReport &one : group.candidates) {
+    Json object = {{"id", one.candidate.id},
+                   {"config", blocksObject(one.candidate.blocks)},
+                   {"invalidity", one.candidate.invalidity.empty() ? std::string("correct")
+                                                                   : one.candidate.invalidity},
+                   {"is_chosen", one.isChosen}};
+    if (!one.candidate.reason.empty())
+      object["reason"] = one.candidate.reason;
+    if (!one.ratios.empty()) {
+      object["ratio"] = one.ratio;
+      object["ratios"] = Json::array({one.ratios.begin(), one.ratios.end()});
+    }
+    candidates.push_back(std::move(object));
+  }
+  return {{"group", group.group.name},
+          {"default", blocksObject(group.group.defaults)},
+          {"candidates", std::move(candidates)}};
+}
+
+} // namespace
+
+std::string heatMap(const GroupReport &group, const std::string &kernel) {
+  const BlockConfig &own = group.group.defaults.at(kernel);
+  if (!own.blockM || !own.blockN)
+    return "";
+  using Cell = std::pair<int, int>;
+  std::map<Cell, double> ratios = {{{*own.blockM, *own.blockN}, 1.0}};
+  std::set<Cell> chosen;
+  for (const CandidateReport &one : group.candidates) {
+    const auto block = one.candidate.blocks.find(kernel);
+    if (one.ratios.empty() || block == one.candidate.blocks.end())
+      continue;
+    const Cell cell(block->second.blockM.value_or(0), block->second.blockN.value_or(0));
+    const auto [at, isNew] = ratios.emplace(cell, one.ratio);
+    at->second = std::min(at->second, one.ratio);
+    if (one.isChosen)
+      chosen.insert(cell);
+  }
+  std::set<int> columns;
+  std::set<int> rows;
+  for (const auto &[cell, ratio] : ratios) {
+    rows.insert(cell.first);
+    columns.insert(cell.second);
+  }
+  std::string text = format("    %-14s", kernel.c_str());
+  for (const int n : columns)
+    text += format("%9d", n);
+  text += "\n";
+  for (const int m : rows) {
+    text += format("    %14d", m);
+    for (const int n : columns) {
+      const auto ratio = ratios.find({m, n});
+      const bool isDefault = m == *own.blockM && n == *own.blockN;
+      const std::string number = ratio == ratios.end() ? "." : format("%.3f", ratio->second);
+      text += format(
+          "%9s", ((isDefault ? "[" + number + "]" : number) + (chosen.contains({m, n}) ? "*" : " "))
+                     .c_str());
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string reportText(const TuneReport &report, const TuneFile &file) {
+  std::string text;
+  for (const SpecReport &one : report.specs) {
+    text += std::string(layoutName(one.spec.layout)) + " " + dtypeName(one.spec.dtype) + " for " +
+            one.entry.target + ", " + one.entry.device["threads"].dump() + " threads";
+    if (one.rounds)
+      text += format(": time over the default's, %d rounds, %s clock, noise %.1f %%", one.rounds,
+                     one.clock.c_str(), 100 * one.noise);
+    text += one.isFromJournal ? " (from the journal)\n" : "\n";
+    for (const GroupReport &group : one.groups)
+      text += groupText(group);
+    text += verdictText(one, file);
+  }
+  return text;
+}
+
+Json reportObject(const TuneReport &report) {
+  Json specs = Json::array();
+  for (const SpecReport &one : report.specs) {
+    Json groups = Json::array();
+    for (const GroupReport &group : one.groups)
+      groups.push_back(groupObject(group));
+    specs.push_back({{"spec", canonicalObject(one.spec)},
+                     {"target", one.entry.target},
+                     {"device", one.entry.device},
+                     {"config", canonicalObject(one.entry.config)},
+                     {"tuned", one.entry.tuned},
+                     {"clock", one.clock},
+                     {"rounds", one.rounds},
+                     {"from_journal", one.isFromJournal},
+                     {"groups", std::move(groups)}});
+  }
+  Json wrong = Json::array();
+  for (const std::string &each : report.wrong)
+    wrong.push_back(each);
+  return {{"specs", std::move(specs)}, {"wrong", std::move(wrong)}, {"seconds", report.seconds}};
+}
+
+} // namespace nysjit::tune

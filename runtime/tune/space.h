@@ -1,0 +1,78 @@
+// The space of a program's block sizes: which kernels are tuned together, and what is to be tried.
+//
+//   groups      kernels whose times depend on each other's block sizes: a group's time is that of
+//               all its launches. Groups do not depend on each other.
+//   candidates  of a group: every combination of the values listed for its kernels' keys, without
+//               the default; those near the default first
+//   programs    candidate i of every group in program i, whose launches are timed apart: as many
+//               programs as the largest group has candidates, not their product
+#pragma once
+#include "runtime/plan/plan.h"
+#include "runtime/tune/tune_file.h"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace nysjit::tune {
+
+/// The plan of a program with these block sizes, the rest being defaults; no code is made.
+using PlanMaker = std::function<Result<Plan>(const KernelConfig &)>;
+
+/// Kernels that have block sizes, with those in use.
+using KernelBlocks = std::map<std::string, BlockConfig>;
+
+/// What the compiler says of a spec's kernels.
+struct Kernels {
+  KernelBlocks defaults;
+  std::string splitKernel;            // the one that has `split`; "": none
+  std::map<int, KernelBlocks> splits; // with each value of `split` to try; the default's, too
+};
+/// Asks the compiler, once and once more for each other value of `split` that is listed.
+Result<Kernels> kernelsOf(const ParameterLists &parameters, const PlanMaker &planOf);
+
+/// Each kernel and key of `parameters` is one of some spec's.
+Status checkParameters(const ParameterLists &parameters, const std::vector<Kernels> &specs);
+
+struct Candidate {
+  int id = 0; // from 1; 0 is the default
+  size_t group = 0;
+  KernelBlocks blocks;      // of all the group's kernels that have block sizes
+  std::string invalidity;   // "": none is known; "compile", "timeout", "runtime", "correctness",
+                            // "constraints"
+  std::string reason;       // of an invalidity, a sentence
+  double compileMs = 0;     // of the program it is in
+  int64_t scratchBytes = 0; // of its kernels, the most
+};
+
+struct Group {
+  std::string name;                 // of its first kernel that has block sizes
+  std::vector<std::string> kernels; // whose launches are the group's, those without block sizes too
+  KernelBlocks defaults;
+};
+
+struct Space {
+  KernelConfig defaults; // complete
+  std::vector<Group> groups;
+  std::vector<Candidate> candidates; // by group, those near the default first; ids not set
+};
+Result<Space> spaceOf(const ParameterLists &parameters, const Kernels &kernels);
+
+/// A config: the defaults but for these candidates, of groups that differ. Every kernel and key is
+/// there.
+KernelConfig configWith(const Space &space, const std::vector<const Candidate *> &chosen);
+
+/// A program to be compiled, and whose candidates it has: indices of Space::candidates.
+struct Packed {
+  KernelConfig config;
+  std::vector<size_t> candidates;
+};
+/// Packs these candidates, as few programs as can be.
+std::vector<Packed> pack(const Space &space, const std::vector<size_t> &candidates);
+
+/// "16x32", "16", "16x32 split 256"; several kernels by " + ".
+std::string blocksText(const KernelBlocks &blocks);
+Json blocksObject(const KernelBlocks &blocks);
+
+} // namespace nysjit::tune

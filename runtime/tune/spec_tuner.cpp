@@ -1,0 +1,373 @@
+// One spec: each step asks the journal first.
+#include "runtime/tune/spec_tuner.h"
+
+#include <algorithm>
+#include <tuple>
+#include <unistd.h>
+
+namespace nysjit::tune {
+
+namespace {
+
+/// The first choice and two with a group less.
+constexpr int mostAttempts = 3;
+
+double gainOf(const GroupScores &scores, const Choice &choice) {
+  return (1 - choice.ratio) * scores.share;
+}
+
+} // namespace
+
+SpecTuner::SpecTuner(const TuneRequest &request, const KernelSpec &spec, Lab &lab, Journal &journal,
+                     ProgressLine &progress, double deadline)
+    : request(request), spec(spec), lab(lab), journal(journal),
+      measuring{lab,
+                request.file,
+                space,
+                0,
+                deadline,
+                progress,
+                std::string(layoutName(spec.layout)) + " " + dtypeName(spec.dtype)},
+      place(lab.place()), facts(sessionFacts(spec, place, request.file)),
+      history(History::of(journal, facts)) {}
+
+Result<SpecReport> SpecTuner::run() {
+  // What there is to try, and what is known of it.
+  NYSJIT_RETURN_IF_ERROR(describe());
+  recall();
+  const std::vector<size_t> candidates = open();
+  if (candidates.empty() && recallVerdict(choiceObject(chosen())))
+    return report(true);
+
+  // What is new, then the verdict.
+  NYSJIT_RETURN_IF_ERROR(beginSession());
+  NYSJIT_RETURN_IF_ERROR(compileDefault());
+  if (!candidates.empty())
+    NYSJIT_RETURN_IF_ERROR(measure(candidates));
+  NYSJIT_RETURN_IF_ERROR(decide(chosen()));
+  return report(false);
+}
+
+/// The space, with the ids that the journal gave its candidates.
+Status SpecTuner::describe() {
+  const auto planOf = [&](const KernelConfig &config) { return lab.plan(config); };
+  Result<Kernels> kernels = kernelsOf(request.file.parameters, planOf);
+  NYSJIT_RETURN_IF_ERROR(kernels);
+  Result<Space> made = spaceOf(request.file.parameters, *kernels);
+  NYSJIT_RETURN_IF_ERROR(made);
+  space = std::move(*made);
+  scores.resize(space.groups.size());
+  return {};
+}
+
+void SpecTuner::recall() {
+  int next = history.lastId;
+  for (size_t i = 0; i < space.candidates.size(); ++i) {
+    Candidate &candidate = space.candidates[i];
+    const auto known = history.candidates.find(blocksObject(candidate.blocks).dump());
+    if (known == history.candidates.end()) {
+      candidate.id = ++next;
+      continue;
+    }
+    candidate.id = known->second.id;
+    candidate.compileMs = known->second.compileMs;
+    candidate.scratchBytes = known->second.scratchBytes;
+    if (known->second.invalidity != "correct") {
+      candidate.invalidity = known->second.invalidity;
+      candidate.reason = known->second.reason;
+    }
+    const auto timed = history.groups.find(space.groups[candidate.group].name);
+    if (timed == history.groups.end())
+      continue;
+    if (const auto own = timed->second.ratios.find(candidate.id); own != timed->second.ratios.end())
+      scores[candidate.group].ratios.emplace(i, own->second);
+  }
+  for (size_t g = 0; g < scores.size(); ++g)
+    if (const auto timed = history.groups.find(space.groups[g].name);
+        timed != history.groups.end()) {
+      scores[g].share = timed->second.share;
+      scores[g].noise = timed->second.noise;
+      scores[g].rounds = timed->second.rounds;
+    }
+}
+
+/// Candidates of which nothing is known yet, as many of a group as the budget has.
+std::vector<size_t> SpecTuner::open() const {
+  std::vector<size_t> candidates;
+  std::vector<int> ofGroup(space.groups.size());
+  const int most = request.file.configurations;
+  for (size_t i = 0; i < space.candidates.size(); ++i) {
+    const Candidate &candidate = space.candidates[i];
+    if (++ofGroup[candidate.group] > most && most > 0)
+      continue;
+    if (candidate.invalidity.empty() && !scores[candidate.group].ratios.contains(i))
+      candidates.push_back(i);
+  }
+  return candidates;
+}
+
+Status SpecTuner::beginSession() {
+  Json line = facts;
+  line["kind"] = "session";
+  line["session"] = lab.date();
+  line["pid"] = getpid();
+  line["tune"] = {{"file", request.fileName}, {"hash", request.fileHash}};
+  line["about"] = place.about;
+  line["default"] = canonicalObject(space.defaults);
+  return journal.append({line});
+}
+
+/// Without the default there is nothing to compare with.
+Status SpecTuner::compileDefault() {
+  Result<Compiled> compiled = lab.compile(space.defaults);
+  if (!compiled) {
+    NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+    return Error::plain(compiled.error().kind, "default",
+                        "the default cannot be compiled: " + compiled.error().message);
+  }
+  measuring.defaultProgram = compiled->number;
+  Result<RunTime> ran = lab.run(compiled->number, 0);
+  return ran ? Status()
+             : Error::plain(ran.error().kind, "default",
+                            "the default cannot be run: " + ran.error().message);
+}
+
+Status SpecTuner::measure(const std::vector<size_t> &candidates) {
+  measuring.progress.beginPhase("tuning " + measuring.name + ", " +
+                                std::to_string(candidates.size()) + " candidates in " +
+                                std::to_string(space.groups.size()) + " groups");
+  Preparation preparation(measuring, space, place, journal);
+  Result<std::vector<Arm>> arms = preparation.prepare(candidates);
+  NYSJIT_RETURN_IF_ERROR(arms);
+  const auto isFailed = [&](size_t i) {
+    const std::string &invalidity = space.candidates[i].invalidity;
+    return !invalidity.empty() && invalidity != "constraints";
+  };
+  if (std::ranges::all_of(candidates, isFailed) && candidates.size() > 0 &&
+      std::ranges::all_of(scores, [](const GroupScores &own) { return own.ratios.empty(); }))
+    return Error::plain(ErrorKind::CompileFailed, "tune",
+                        "tune: every candidate failed; the first: " +
+                            space.candidates[candidates.front()].reason);
+  if (arms->empty())
+    return {};
+  Screening screening(measuring, *arms, journal);
+  Result<Screened> screened = screening.run();
+  NYSJIT_RETURN_IF_ERROR(screened);
+  for (const Arm &arm : *arms)
+    lab.release(arm.program);
+  return journalGroups(*screened);
+}
+
+/// What was measured beside what was known: all that the choice is made from.
+Status SpecTuner::journalGroups(const Screened &screened) {
+  for (const auto &[index, ratios] : screened.ratios)
+    scores[space.candidates[index].group].ratios[index] = ratios;
+  std::vector<Json> lines;
+  for (size_t g = 0; g < space.groups.size(); ++g) {
+    GroupScores &own = scores[g];
+    own.share = screened.shares[g];
+    own.noise = screened.noise;
+    own.rounds = screened.rounds;
+    const Choice choice = choose(space, g, own, request.file.shapes);
+    Json tied = Json::array();
+    for (const size_t index : choice.tied)
+      tied.push_back(space.candidates[index].id);
+    // Those of values that the file has no longer stay known.
+    Json ratios = Json::object();
+    if (const auto before = history.groups.find(space.groups[g].name);
+        before != history.groups.end())
+      for (const auto &[id, numbers] : before->second.ratios)
+        ratios[std::to_string(id)] = Json::array({numbers.begin(), numbers.end()});
+    for (const auto &[index, numbers] : own.ratios)
+      ratios[std::to_string(space.candidates[index].id)] =
+          Json::array({numbers.begin(), numbers.end()});
+    Json aa = Json::array({screened.defaultRatios.begin(), screened.defaultRatios.end()});
+    lines.push_back({{"kind", "group"},
+                     {"group", space.groups[g].name},
+                     {"of", space.groups.size()},
+                     {"best", choice.candidate ? space.candidates[*choice.candidate].id : 0},
+                     {"tied", std::move(tied)},
+                     {"ratio", choice.ratio},
+                     {"ratios", std::move(ratios)},
+                     {"share", own.share},
+                     {"noise", own.noise},
+                     {"clock", clockName(screened.clock)},
+                     {"rounds", own.rounds},
+                     {"aa", std::move(aa)}});
+    history.groups[space.groups[g].name].clock = clockName(screened.clock);
+  }
+  return journal.append(lines, /*isVerdict=*/true);
+}
+
+std::vector<SpecTuner::Chosen> SpecTuner::chosen() const {
+  std::vector<Chosen> all;
+  for (size_t g = 0; g < space.groups.size(); ++g)
+    if (Choice choice = choose(space, g, scores[g], request.file.shapes); choice.candidate)
+      all.push_back({g, std::move(choice)});
+  return all;
+}
+
+std::vector<const Candidate *> SpecTuner::candidatesOf(const std::vector<Chosen> &choices) const {
+  std::vector<const Candidate *> candidates;
+  for (const Chosen &one : choices)
+    candidates.push_back(&space.candidates[*one.choice.candidate]);
+  return candidates;
+}
+
+Json SpecTuner::choiceObject(const std::vector<Chosen> &choices) const {
+  return canonicalObject(configWith(space, candidatesOf(choices)));
+}
+
+/// The choice against the default, unless the journal has that already.
+Result<bool> SpecTuner::isBetter(const std::vector<Chosen> &choices, int attempt) {
+  const KernelConfig config = configWith(space, candidatesOf(choices));
+  const Json object = canonicalObject(config);
+  if (const auto known = history.verdicts.find(object.dump()); known != history.verdicts.end())
+    if ((verdict = verdictFrom(known->second, request.file)))
+      return verdict->isFaster;
+  Result<Compiled> compiled = lab.compile(config);
+  if (!compiled) {
+    NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+    measuring.progress.say("the choice cannot be compiled: " + compiled.error().message);
+    return false;
+  }
+  // Candidates that are right one by one might not be so together.
+  Preparation preparation(measuring, space, place, journal);
+  Result<std::string> wrong = preparation.whatIsWrong(compiled->number);
+  NYSJIT_RETURN_IF_ERROR(wrong);
+  if (!wrong->empty()) {
+    measuring.progress.say("the choice " + object.dump() + ": " + *wrong);
+    lab.release(compiled->number);
+    return false;
+  }
+  measuring.progress.beginPhase("comparing the choice for " + measuring.name + " with the default");
+  Result<Verdict> made = verify(measuring, compiled->number, attempt);
+  lab.release(compiled->number);
+  NYSJIT_RETURN_IF_ERROR(made);
+  verdict = std::move(*made);
+  NYSJIT_RETURN_IF_ERROR(journal.append({{{"kind", "verify"},
+                                          {"configs", object},
+                                          {"shapes", verdictObject(*verdict, request.file)},
+                                          {"ratio", verdict->ratio},
+                                          {"verdict", verdict->isFaster ? "faster" : "default"}}},
+                                        /*isVerdict=*/true));
+  return verdict->isFaster;
+}
+
+/// A choice that is refused is tried again without the group that it gains least of.
+Status SpecTuner::decide(std::vector<Chosen> choices) {
+  const Json first = choiceObject(choices);
+  bool isFaster = false;
+  double last = 0; // seconds of the last comparison
+  for (int attempt = 0; attempt < mostAttempts && !choices.empty() && !isFaster; ++attempt) {
+    const double start = lab.seconds();
+    if (attempt > 0 && start + last > measuring.deadline)
+      break;
+    Result<bool> better = isBetter(choices, attempt);
+    NYSJIT_RETURN_IF_ERROR(better);
+    isFaster = *better;
+    last = lab.seconds() - start;
+    if (!isFaster)
+      choices.erase(std::ranges::min_element(
+          choices, {}, [&](const Chosen &one) { return gainOf(scores[one.group], one.choice); }));
+  }
+  NYSJIT_RETURN_IF_ERROR(finish(isFaster, choices));
+  Json line = {{"kind", "done"},
+               {"verdict", isFaster ? "faster" : "default"},
+               {"choice", first},
+               {"seconds", lab.seconds()},
+               {"entry",
+                {{"spec", facts["spec"]},
+                 {"target", entry.target},
+                 {"device", entry.device},
+                 {"compiler", entry.compiler},
+                 {"config", canonicalObject(entry.config)},
+                 {"tuned", entry.tuned}}}};
+  return journal.append({line}, /*isVerdict=*/true);
+}
+
+Status SpecTuner::finish(bool isFaster, const std::vector<Chosen> &choices) {
+  size_t timed = 0;
+  for (const GroupScores &own : scores)
+    timed = std::max(timed, own.ratios.size());
+  Json tuned = {{"verdict", isFaster ? "faster" : "default"},
+                {"date", lab.date()},
+                {"version", request.version},
+                {"objective", "time"},
+                {"noise", noise()},
+                {"configurations", timed},
+                {"about", place.about}};
+  if (isFaster)
+    tuned["shapes"] = verdictObject(*verdict, request.file);
+  entry = {canonicalJson(spec),
+           place.target,
+           place.device,
+           place.compiler,
+           isFaster ? configWith(space, candidatesOf(choices)) : KernelConfig(),
+           std::move(tuned)};
+  return {};
+}
+
+/// The verdict that the journal has on this choice.
+bool SpecTuner::recallVerdict(const Json &choice) {
+  if (!history.done || !((*history.done)["choice"] == choice))
+    return false;
+  Json document = {{"schema", 1}, {"entries", Json::array({(*history.done)["entry"]})}};
+  Result<ConfigsFile> file = parseConfigsFile(document);
+  if (!file || file->entries.size() != 1)
+    return false;
+  entry = file->entries.front();
+  if (const Json *shapes = entry.tuned.find("shapes"))
+    verdict = verdictFrom(*shapes, request.file);
+  return true;
+}
+
+double SpecTuner::noise() const {
+  double most = 0;
+  for (const GroupScores &own : scores)
+    most = std::max(most, own.noise);
+  return most;
+}
+
+std::vector<std::string> SpecTuner::wrong() const {
+  std::vector<std::string> all;
+  for (const Candidate &candidate : space.candidates)
+    if (candidate.invalidity == "correctness")
+      all.push_back(measuring.name + ": " + space.groups[candidate.group].name + " " +
+                    blocksText(candidate.blocks) + ": " + candidate.reason);
+  return all;
+}
+
+SpecReport SpecTuner::report(bool isFromJournal) const {
+  SpecReport report{.spec = spec,
+                    .entry = entry,
+                    .verdict = verdict,
+                    .noise = noise(),
+                    .isFromJournal = isFromJournal};
+  const std::vector<Chosen> choices = chosen();
+  for (size_t g = 0; g < space.groups.size(); ++g) {
+    report.rounds = std::max(report.rounds, scores[g].ratios.empty() ? 0 : scores[g].rounds);
+    if (const auto known = history.groups.find(space.groups[g].name); known != history.groups.end())
+      report.clock = known->second.clock;
+    GroupReport group{space.groups[g], {}};
+    for (size_t i = 0; i < space.candidates.size(); ++i) {
+      if (space.candidates[i].group != g)
+        continue;
+      CandidateReport one{space.candidates[i], {}, 0, false};
+      if (const auto ratios = scores[g].ratios.find(i); ratios != scores[g].ratios.end()) {
+        one.ratios = ratios->second;
+        one.ratio = weightedOver(one.ratios, request.file.shapes);
+      }
+      one.isChosen = std::ranges::any_of(
+          choices, [&](const Chosen &each) { return each.choice.candidate == i; });
+      group.candidates.push_back(std::move(one));
+    }
+    std::ranges::sort(group.candidates, {}, [](const CandidateReport &one) {
+      return std::tuple(one.ratios.empty(), one.ratio, one.candidate.id);
+    });
+    report.groups.push_back(std::move(group));
+  }
+  return report;
+}
+
+} // namespace nysjit::tune

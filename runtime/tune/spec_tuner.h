@@ -1,0 +1,54 @@
+// The tune of one spec with one number of threads: prepare, screen, choose, verify. What the
+// journal has of it is not done again.
+#pragma once
+#include "runtime/tune/history.h"
+#include "runtime/tune/preparation.h"
+#include "runtime/tune/tuner.h"
+
+namespace nysjit::tune {
+
+class SpecTuner {
+public:
+  SpecTuner(const TuneRequest &request, const KernelSpec &spec, Lab &lab, Journal &journal,
+            ProgressLine &progress, double deadline);
+  Result<SpecReport> run();
+  /// Candidates that compute something else.
+  std::vector<std::string> wrong() const;
+
+private:
+  struct Chosen {
+    size_t group;
+    Choice choice;
+  };
+  Status describe();
+  void recall();
+  std::vector<size_t> open() const;
+  Status beginSession();
+  Status compileDefault();
+  Status measure(const std::vector<size_t> &candidates);
+  Status journalGroups(const Screened &screened);
+  std::vector<Chosen> chosen() const;
+  std::vector<const Candidate *> candidatesOf(const std::vector<Chosen> &choices) const;
+  Json choiceObject(const std::vector<Chosen> &choices) const;
+  Result<bool> isBetter(const std::vector<Chosen> &choices, int attempt);
+  Status decide(std::vector<Chosen> choices);
+  Status finish(bool isFaster, const std::vector<Chosen> &choices);
+  bool recallVerdict(const Json &choice);
+  SpecReport report(bool isFromJournal) const;
+  double noise() const;
+
+  const TuneRequest &request;
+  const KernelSpec &spec;
+  Lab &lab;
+  Journal &journal;
+  Measuring measuring;
+  Place place;
+  Json facts;
+  Space space;
+  History history;
+  std::vector<GroupScores> scores; // by group
+  std::optional<Verdict> verdict;  // the last
+  TunedConfig entry;
+};
+
+} // namespace nysjit::tune
