@@ -15,7 +15,7 @@ namespace nysjit::cli {
 
 namespace {
 
-constexpr std::array commands = {"compile", "run", "bundle", "devices", "cache"};
+constexpr std::array commands = {"compile", "run", "tune", "bundle", "devices", "cache"};
 const std::string versionText = std::string("nysjit ") + version;
 
 /// Insertions, removals and exchanges of letters that make one text of the other.
@@ -144,6 +144,23 @@ void addRun(CLI::App &app, Given &given) {
   addJson(run, given);
 }
 
+void addTune(CLI::App &app, Given &given) {
+  CLI::App *tune = app.add_subcommand(
+      "tune", "find the block sizes that are fastest on this machine, and write them down");
+  tune->add_option("TUNE", given.spec, "what to tune, a JSON file")->type_name("FILE")->required();
+  tune->add_option("--device", given.device, "cpu (default)")->type_name("NAME");
+  tune->add_flag("--resume", given.resume, "go on where a tune of this file stopped")
+      ->disable_flag_override();
+  tune->add_flag("--restart", given.restart, "begin anew, whatever the journal has")
+      ->disable_flag_override();
+  tune->add_option("-o", given.output,
+                   "the file that what won is written to, beside what it has; default "
+                   "nysjit/configs.json in $XDG_CONFIG_HOME, else in ~/.config")
+      ->type_name("FILE");
+  tune->add_flag("--quiet", given.quiet, "no progress on standard error")->disable_flag_override();
+  addJson(tune, given);
+}
+
 void addCache(CLI::App &app, Given &given) {
   CLI::App *cache = app.add_subcommand("cache", "look after the compiled programs on disk");
   cache->require_subcommand(1);
@@ -200,6 +217,8 @@ Result<Options> optionsOf(const CLI::App &app, const Given &given) {
     return compileOptions(given);
   if (app.got_subcommand("run"))
     return runOptions(given);
+  if (app.got_subcommand("tune"))
+    return tuneOptions(given);
   if (app.got_subcommand("bundle")) {
     const CLI::App *bundle = app.get_subcommand("bundle");
     using Action = BundleOptions::Action;
@@ -210,7 +229,7 @@ Result<Options> optionsOf(const CLI::App &app, const Given &given) {
   if (app.got_subcommand("devices"))
     return Options{DevicesOptions{}};
   if (!app.got_subcommand("cache"))
-    return argumentError("command", "compile, run, bundle, devices or cache", "nothing");
+    return argumentError("command", "compile, run, tune, bundle, devices or cache", "nothing");
   using Action = CacheOptions::Action;
   const CLI::App *cache = app.get_subcommand("cache");
   const Action action = cache->got_subcommand("show")       ? Action::Show
@@ -236,6 +255,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   app.set_version_flag("--version", versionText);
   addCompile(app, given);
   addRun(app, given);
+  addTune(app, given);
   addBundle(app, given);
   addJson(app.add_subcommand("devices", "list devices and their targets"), given);
   addCache(app, given);
@@ -244,7 +264,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   std::string first = argc > 1 ? argv[1] : "";
   bool isText = first == "--help" || first == "-h" || first == "--version";
   if (!isText && std::ranges::find(commands, first) == commands.end())
-    return argumentError("command", "compile, run, bundle, devices or cache",
+    return argumentError("command", "compile, run, tune, bundle, devices or cache",
                          argc > 1 ? inQuotes(first) : "nothing");
   try {
     app.parse(argc, argv);

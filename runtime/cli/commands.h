@@ -16,8 +16,13 @@ struct Reply {
   bool isOutputTaken = false; // standard output holds a tensor or a stage: the text goes elsewhere
 };
 
+/// The signal that asked for the command's end, SIGINT or SIGTERM; 0: none did. Only a tune hears
+/// them, others just end.
+int endingSignal();
+
 Result<Reply> runCompile(const CompileOptions &options);
 Result<Reply> runTensors(const RunOptions &options);
+Result<Reply> runTune(const TuneOptions &options);
 Result<Reply> runBundle(const BundleOptions &options);
 Result<Reply> runDevices(const DevicesOptions &options);
 Result<Reply> runCache(const CacheOptions &options);

@@ -33,7 +33,10 @@ struct Given {
   Text maxEntries;
   std::vector<std::string> from;
   std::vector<std::string> bundles;
-  Text bundle; // of bundle show and verify
+  Text bundle;         // of bundle show and verify
+  bool resume = false; // of tune, as are the next two
+  bool restart = false;
+  bool quiet = false;
   bool check = false;
   bool sealed = false;
   bool configRequired = false;
@@ -46,6 +49,7 @@ std::string inQuotes(const std::string &text);
 /// Converts and checks all values; an Error names the flag.
 Result<Options> compileOptions(const Given &given);
 Result<Options> runOptions(const Given &given);
+Result<Options> tuneOptions(const Given &given);
 Result<Options> bundleOptions(const Given &given, BundleOptions::Action action);
 Result<Options> cacheOptions(const Given &given, CacheOptions::Action action);
 

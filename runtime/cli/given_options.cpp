@@ -270,6 +270,25 @@ Result<Options> runOptions(const Given &given) {
   return Options{options};
 }
 
+Result<Options> tuneOptions(const Given &given) {
+  TuneOptions options{.file = given.spec,
+                      .isResumed = given.resume,
+                      .isRestarted = given.restart,
+                      .output = given.output,
+                      .isQuiet = given.quiet};
+  if (given.device) {
+    Result<DeviceKind> device = parseDevice(*given.device);
+    if (!device)
+      return under("--device", device.error());
+    options.device = *given.device;
+  }
+  if (given.resume && given.restart)
+    return argumentError("--restart", "no such flag beside --resume", "both");
+  if (given.output && given.output->empty())
+    return argumentError("-o", "a file to write", "an empty text");
+  return Options{options};
+}
+
 Result<Options> bundleOptions(const Given &given, BundleOptions::Action action) {
   BundleOptions options{.action = action, .config = given.config};
   if (action != BundleOptions::Action::Make) {

@@ -25,6 +25,7 @@ template <typename... F> Overloaded(F...) -> Overloaded<F...>;
 Result<Reply> runCommand(const Options &options) {
   return std::visit(Overloaded{[](const CompileOptions &given) { return runCompile(given); },
                                [](const RunOptions &given) { return runTensors(given); },
+                               [](const TuneOptions &given) { return runTune(given); },
                                [](const BundleOptions &given) { return runBundle(given); },
                                [](const DevicesOptions &given) { return runDevices(given); },
                                [](const CacheOptions &given) { return runCache(given); },
@@ -69,6 +70,8 @@ int fail(const Error &error, bool isJson) {
   std::fprintf(stderr, "nysjit: %s\n", object["message"].get_ref<const std::string &>().c_str());
   if (isJson)
     (void)writeStandardOutput(line({{"error", object}}));
+  if (error.kind == ErrorKind::Cancelled && endingSignal())
+    return 128 + endingSignal();
   return isRequestError(error.kind) ? 2 : 1;
 }
 

@@ -59,6 +59,15 @@ struct BundleOptions {
   std::string output;
 };
 
+struct TuneOptions {
+  std::string file;   // TUNE.json, a path
+  std::string device; // "": what the file says
+  bool isResumed = false;
+  bool isRestarted = false;
+  std::optional<std::string> output; // a path
+  bool isQuiet = false;
+};
+
 struct DevicesOptions {};
 
 struct CacheOptions {
@@ -79,7 +88,8 @@ struct TextOptions {
 };
 
 struct Options {
-  std::variant<CompileOptions, RunOptions, BundleOptions, DevicesOptions, CacheOptions, TextOptions>
+  std::variant<CompileOptions, RunOptions, TuneOptions, BundleOptions, DevicesOptions, CacheOptions,
+               TextOptions>
       command;
 };
 

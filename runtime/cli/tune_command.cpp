@@ -1,0 +1,155 @@
+// `nysjit tune`: reads the file, takes the locks, tunes, and merges what won into configs.json.
+#include "runtime/base/environment.h"
+#include "runtime/cache/key.h"
+#include "runtime/cli/commands.h"
+#include "runtime/cli/files.h"
+#include "runtime/cli/program.h"
+#include "runtime/cli/progress.h"
+#include "runtime/cli/version.h"
+#include "runtime/configs/store_config.h"
+#include "runtime/tune/cpu_lab.h"
+#include "runtime/tune/machine_lock.h"
+#include "runtime/tune/report.h"
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <unistd.h>
+
+namespace nysjit::cli {
+
+namespace {
+
+std::atomic<int> ending{0};
+
+/// While it lives SIGINT and SIGTERM ask for the end; a second one ends at once.
+class EndingSignals {
+public:
+  EndingSignals() {
+    struct sigaction action = {};
+    action.sa_handler = [](int signal) { ending = signal; };
+    action.sa_flags = int(SA_RESETHAND) | SA_RESTART;
+    sigaction(SIGINT, &action, &interrupt);
+    sigaction(SIGTERM, &action, &terminate);
+  }
+  ~EndingSignals() {
+    sigaction(SIGINT, &interrupt, nullptr);
+    sigaction(SIGTERM, &terminate, nullptr);
+  }
+  EndingSignals(const EndingSignals &) = delete;
+  EndingSignals &operator=(const EndingSignals &) = delete;
+
+private:
+  struct sigaction interrupt = {};
+  struct sigaction terminate = {};
+};
+
+/// Beside TUNE.json: TUNE.jsonl.
+std::string journalOf(const std::string &file) {
+  return (file.ends_with(".json") ? file.substr(0, file.size() - 5) : file) + ".jsonl";
+}
+
+std::string folderOf(const std::string &file) {
+  const size_t slash = file.find_last_of('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : file.substr(0, slash);
+}
+
+/// Where runs find it.
+Result<std::string> outputOf(const TuneOptions &options) {
+  if (options.output)
+    return *options.output;
+  std::string home = environmentSetting("XDG_CONFIG_HOME");
+  if (!home.starts_with('/')) {
+    home = environmentSetting("HOME");
+    home += home.empty() ? "" : "/.config";
+  }
+  if (!home.empty())
+    return home + "/nysjit/configs.json";
+  return Error::mismatch(ErrorKind::InvalidArgument, "-o", "a file to write",
+                         "no such flag, and neither XDG_CONFIG_HOME nor HOME is set");
+}
+
+/// A file that is there and is none of configs would be found out only at the end.
+Status checkOutput(const std::string &path) {
+  if (access(path.c_str(), F_OK) != 0)
+    return {};
+  const Result<ConfigsFile> there = readConfigsFile(path);
+  if (there)
+    return {};
+  return Error::mismatch(ErrorKind::InvalidFile, "-o", "a file of configs, or none yet",
+                         there.error().message);
+}
+
+Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::string &text) {
+  Result<tune::TuneFile> file = tune::parseTuneFile(text, folderOf(options.file), options.device);
+  if (!file)
+    return inFile(options.file, file.takeError());
+  if (file->device != "cpu")
+    return Error::mismatch(ErrorKind::Unavailable, options.device.empty() ? "device" : "--device",
+                           "cpu, the one device that is tuned", file->device);
+  return file;
+}
+
+tune::JournalStart startOf(const TuneOptions &options) {
+  return options.isResumed     ? tune::JournalStart::Resume
+         : options.isRestarted ? tune::JournalStart::Restart
+                               : tune::JournalStart::New;
+}
+
+Reply replyOf(const tune::TuneReport &report, const tune::TuneFile &file, const std::string &output,
+              const std::string &journal) {
+  Reply reply{parsed(tune::reportObject(report).dump()), tune::reportText(report, file)};
+  reply.json["configs"] = output;
+  reply.json["journal"] = journal;
+  reply.text += "written to " + output + "\n";
+  return reply;
+}
+
+} // namespace
+
+int endingSignal() { return ending; }
+
+Result<Reply> runTune(const TuneOptions &options) {
+  // The file, whole; then what only the compiler knows of it.
+  Result<std::string> text = readFile("TUNE", options.file);
+  NYSJIT_RETURN_IF_ERROR(text);
+  Result<tune::TuneFile> file = readTuneFile(options, *text);
+  NYSJIT_RETURN_IF_ERROR(file);
+  Result<std::string> output = outputOf(options);
+  NYSJIT_RETURN_IF_ERROR(output);
+  NYSJIT_RETURN_IF_ERROR(checkOutput(*output));
+  const tune::LabMaker labFor = [&](const KernelSpec &spec, int threads) {
+    return tune::CpuLab::create(spec, *file, threads, ending, standardErrorLog());
+  };
+  const EndingSignals signals;
+  if (Status fits = tune::checkAgainstCompiler(*file, labFor); !fits)
+    return inFile(options.file, fits.takeError());
+
+  // One tune a machine, and one a journal.
+  const std::string name = environmentSetting("NYSJIT_TUNE_LOCK");
+  Result<tune::MachineLock> machine = tune::MachineLock::take(name.empty() ? "cpu" : name);
+  NYSJIT_RETURN_IF_ERROR(machine);
+  const std::string journalPath = journalOf(options.file);
+  Result<std::unique_ptr<tune::Journal>> journal =
+      tune::Journal::open(journalPath, startOf(options));
+  NYSJIT_RETURN_IF_ERROR(journal);
+
+  // The tune, and what came of it where runs find it.
+  tune::ProgressLine progress(options.isQuiet ? nullptr : stderr);
+  Result<tune::TuneReport> report =
+      tune::tuneSpecs({*file, options.file, hashHex(*text), version}, labFor, **journal, progress);
+  NYSJIT_RETURN_IF_ERROR(report);
+  ConfigsFile entries;
+  for (const tune::SpecReport &one : report->specs)
+    entries.entries.push_back(one.entry);
+  NYSJIT_RETURN_IF_ERROR(storeConfigs(*output, entries));
+  if (!report->wrong.empty())
+    return Error::plain(ErrorKind::CheckFailed, "tune",
+                        "tune: a program computed something else than the default, which is a bug "
+                        "of nysjit: " +
+                            report->wrong.front() + "; the rest was tuned, and written to " +
+                            *output);
+  return replyOf(*report, *file, *output, journalPath);
+}
+
+} // namespace nysjit::cli

@@ -1,0 +1,188 @@
+// `nysjit tune`: what it refuses before it begins, a small tune from its file to the run that takes
+// what won, and its end from outside.
+#include "runtime/tune/journal.h"
+#include "runtime/tune/machine_lock.h"
+#include "tests/cli/command.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+namespace {
+
+class Tune : public CommandTest {
+protected:
+  void SetUp() override {
+    CommandTest::SetUp();
+    // Tests run side by side, and beside whoever tunes here.
+    lockName = "test-" + std::to_string(getpid());
+    setenv("NYSJIT_TUNE_LOCK", lockName.c_str(), 1);
+    setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
+  }
+  void TearDown() override {
+    unsetenv("NYSJIT_TUNE_LOCK");
+    unsetenv("XDG_CONFIG_HOME");
+    CommandTest::TearDown();
+  }
+  /// A tune of exact.json with two candidates, as few rounds and pairs as may be.
+  void writeSmall(const std::string &more = "") {
+    write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 12, "heads": 2}],
+      "parameters": {"exact_causal": {"block_m": [16, 32], "block_n": [64]}},
+      "measure": {"rounds": 4, "pairs": 10})" +
+                        more + "}");
+  }
+  std::string lockName;
+};
+
+TEST_F(Tune, AWrongFileIsARequestErrorThatNamesTheKey) {
+  struct {
+    const char *text;
+    const char *kind;
+    const char *where;
+  } const all[] = {
+      {"{", "invalid_json", "JSON"},
+      {R"({"specs": ["exact.json"], "shapes": [{"length": 12}, {"length": 0}]})", "invalid_key",
+       "shapes[1].length"},
+      {R"({"specs": [{"layout": "exact_causal", "head_dim": 7}], "shapes": [{"length": 12}]})",
+       "invalid_key", "specs[0].head_dim"},
+      {R"({"specs": ["absent.json"], "shapes": [{"length": 12}]})", "invalid_file", "specs[0]"},
+      {R"({"specs": ["exact.json"], "shapes": [{"length": 12}], "budget": {"configurations": 0}})",
+       "invalid_key", "budget.configurations"},
+  };
+  for (const auto &[text, kind, where] : all) {
+    write("t.json", text);
+    const nlohmann::json error = expectFailure({"tune", "t.json", "-o", "o.npy"}, 2, kind);
+    EXPECT_EQ(error["where"], where);
+    EXPECT_NE(error["message"].get<std::string>().find("t.json"), std::string::npos);
+    EXPECT_FALSE(exists("t.jsonl"));
+  }
+  EXPECT_EQ(expectFailure({"tune", "absent.json"}, 2, "invalid_file")["where"], "TUNE");
+}
+
+TEST_F(Tune, WrongFlagsAreNamed) {
+  writeSmall();
+  EXPECT_EQ(
+      expectFailure({"tune", "t.json", "--resume", "--restart"}, 2, "invalid_argument")["where"],
+      "--restart");
+  EXPECT_EQ(expectFailure({"tune", "t.json", "--device", "gpu"}, 2, "unknown_device")["where"],
+            "--device");
+  EXPECT_EQ(expectFailure({"tune", "t.json", "--device", "cuda"}, 1, "unavailable")["where"],
+            "--device");
+  EXPECT_EQ(expectFailure({"tune", "t.json", "-o", "exact.json"}, 2, "invalid_file")["where"],
+            "-o");
+  EXPECT_EQ(read("exact.json"), R"({"layout":"exact_causal","head_dim":16})");
+}
+
+TEST_F(Tune, AKernelThatTheLayoutHasNotIsNamed) {
+  NYSJIT_NEEDS_COMPILER();
+  write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 12}],
+                      "parameters": {"landmark_past": {"block_m": [16]}}})");
+  EXPECT_EQ(expectFailure({"tune", "t.json"}, 2, "invalid_key")["where"],
+            "parameters.landmark_past");
+  write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 12}],
+                      "parameters": {"exact_causal": {"num_warps": [4]}}})");
+  EXPECT_EQ(expectFailure({"tune", "t.json"}, 2, "invalid_key")["where"],
+            "parameters.exact_causal.num_warps");
+  EXPECT_FALSE(exists("t.jsonl"));
+}
+
+TEST_F(Tune, RunsTakeWhatItWroteDown) {
+  NYSJIT_NEEDS_COMPILER();
+  writeSmall();
+  const nlohmann::json reply = json({"tune", "t.json"});
+  ASSERT_EQ(reply["specs"].size(), 1u);
+  const std::string path = (folder / "config/nysjit/configs.json").string();
+  EXPECT_EQ(reply["configs"], path);
+  EXPECT_EQ(reply["specs"][0]["groups"][0]["candidates"].size(), 2u);
+  EXPECT_TRUE(exists("t.jsonl"));
+  const nlohmann::json configs = nlohmann::json::parse(read("config/nysjit/configs.json"));
+  EXPECT_EQ(configs["entries"][0]["config"], reply["specs"][0]["config"]);
+  const nlohmann::json report = nlohmann::json::parse(run("exact.json", {"--json"}).out);
+  EXPECT_EQ(report["config_source"], path);
+  // Another file beside it, and again: what is finished is begun anew or taken from the journal.
+  EXPECT_EQ(nysjit({"tune", "t.json", "-o", "c.json"}).exitCode, 0);
+  EXPECT_TRUE(exists("c.json"));
+  const std::string journal = read("t.jsonl");
+  const nlohmann::json resumed = json({"tune", "t.json", "--resume", "--quiet"});
+  EXPECT_EQ(resumed["specs"][0]["from_journal"], true);
+  EXPECT_EQ(read("t.jsonl"), journal);
+}
+
+TEST_F(Tune, ASpecOfEachLayoutIsTuned) {
+  NYSJIT_NEEDS_COMPILER();
+  const char *specs[] = {
+      R"({"layout": "causal", "head_dim": 16, "landmarks": 4, "segment_len": 4, "conv_kernel": 3})",
+      R"({"layout": "bidirectional", "head_dim": 16, "landmarks": 4, "dtype": "float16"})",
+      R"({"layout": "segment_causal", "head_dim": 16, "landmarks": 4, "dtype": "bfloat16"})",
+      R"({"layout": "scan", "head_dim": 16, "landmarks": 4, "landmark_source": "learned"})"};
+  for (const char *spec : specs) {
+    write("t.json", std::string(R"({"specs": [)") + spec +
+                        R"(], "shapes": [{"length": 12, "heads": 2, "kv_heads": 1, "batch": 2},
+                           {"sequences": [5, 7]}],
+              "budget": {"configurations": 2}, "measure": {"rounds": 4, "pairs": 10}})");
+    const nlohmann::json reply = json({"tune", "t.json", "-o", "c.json", "--quiet"});
+    ASSERT_EQ(reply["specs"].size(), 1u) << spec;
+    for (const nlohmann::json &group : reply["specs"][0]["groups"])
+      for (const nlohmann::json &one : group["candidates"])
+        EXPECT_EQ(one["invalidity"], "correct") << spec;
+  }
+  write("t.json", R"({"specs": [{"layout": "prefix_lm", "head_dim": 16, "landmarks": 4}],
+      "shapes": [{"length": 12, "source_len": 5}], "budget": {"configurations": 1},
+      "measure": {"rounds": 4, "pairs": 10}})");
+  EXPECT_EQ(nysjit({"tune", "t.json", "-o", "c.json"}).exitCode, 0);
+}
+
+TEST_F(Tune, ASecondOneSaysWhoTunes) {
+  NYSJIT_NEEDS_COMPILER();
+  writeSmall();
+  const std::string own = "process " + std::to_string(getpid());
+  {
+    nysjit::Result<nysjit::tune::MachineLock> machine = nysjit::tune::MachineLock::take(lockName);
+    ASSERT_TRUE(machine.ok()) << machine.error().message;
+    EXPECT_EQ(expectFailure({"tune", "t.json", "-o", "c.json"}, 1, "unavailable")["found"], own);
+  }
+  nysjit::Result<std::unique_ptr<nysjit::tune::Journal>> journal =
+      nysjit::tune::Journal::open((folder / "t.jsonl").string(), nysjit::tune::JournalStart::New);
+  ASSERT_TRUE(journal.ok()) << journal.error().message;
+  ASSERT_TRUE((*journal)
+                  ->append({{{"kind", "session"}, {"session", "2026-11-28"}, {"pid", getpid()}}})
+                  .ok());
+  EXPECT_EQ(expectFailure({"tune", "t.json", "-o", "c.json"}, 1, "unavailable")["found"],
+            own + " since 2026-11-28");
+  EXPECT_FALSE(exists("c.json"));
+}
+
+TEST_F(Tune, ASignalEndsItAndLeavesTheJournal) {
+  NYSJIT_NEEDS_COMPILER();
+  // Long enough not to be over before the signal comes.
+  write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 16384, "heads": 4}],
+                      "measure": {"rounds": 1000, "pairs": 1000}, "check": false})");
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      _exit(runCommand(folder, {"tune", "t.json", "-o", "c.json", "--restart"}).exitCode);
+    }
+    while (read("t.jsonl").find("\"session\"") == std::string::npos)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    // The command is the child's child; the journal knows it.
+    const std::string line = read("t.jsonl");
+    const nlohmann::json session = nlohmann::json::parse(line.substr(0, line.find('\n')));
+    ASSERT_EQ(kill(session["pid"].get<pid_t>(), signal), 0);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 128 + signal);
+    EXPECT_FALSE(exists("c.json"));
+    // The next asks what is to be done with it.
+    EXPECT_NE(expectFailure({"tune", "t.json", "-o", "c.json"}, 1, "unavailable")["expected"]
+                  .get<std::string>()
+                  .find("--resume"),
+              std::string::npos);
+    std::filesystem::remove(folder / "t.jsonl");
+  }
+}
+
+} // namespace
