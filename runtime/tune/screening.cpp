@@ -40,42 +40,47 @@ Screening::Screening(const Measuring &measuring, std::vector<Arm> given, Journal
     for (const size_t candidate : arm.candidates)
       groups[measuring.space.candidates[candidate].group].candidates.push_back(candidate);
   for (GroupTimes &group : groups) {
-    group.rounds.resize(shapes);
+    group.times.wall.resize(shapes);
+    group.times.cpu.resize(shapes);
     group.isDropped.resize(group.candidates.size());
   }
-  whole.resize(shapes);
+  whole.wall.resize(shapes);
+  whole.cpu.resize(shapes);
   for (const TuneShape &shape : measuring.file.shapes)
     weights.push_back(shape.weight);
 }
 
-/// The wall's clock where it is quiet enough; else the CPUs'.
-Status Screening::chooseClock() {
-  clock = measuring.file.clock;
-  if (clock != Clock::Auto)
-    return {};
-  measuring.lab.beginSeries("clock");
-  std::vector<Round> pairs;
-  for (size_t shape = 0; shape < whole.size(); ++shape)
-    for (int pair = 0; pair < 8; ++pair) {
-      Round round;
-      for (int i = 0; i < 2; ++i) {
-        NYSJIT_RETURN_IF_ERROR(goOn(measuring));
-        Result<RunTime> time = measuring.lab.run(measuring.defaultProgram, shape);
-        NYSJIT_RETURN_IF_ERROR(time);
-        round.push_back(time->whole.wallMs);
-      }
-      if (pair > 0) // the first runs find nothing where they left it
-        pairs.push_back(round);
-    }
-  clock = spreadOfDefault(pairs) < quiet ? Clock::Wall : Clock::Cpu;
-  return {};
+void Screening::Times::beginRound(size_t shape, size_t arms) {
+  wall[shape].emplace_back(arms);
+  cpu[shape].emplace_back(arms);
+}
+
+/// A clock that stood still tells nothing.
+void Screening::Times::record(size_t shape, size_t arm, const Time &time) {
+  if (time.wallMs > 0)
+    wall[shape].back()[arm] = time.wallMs;
+  if (time.cpuMs > 0)
+    cpu[shape].back()[arm] = time.cpuMs;
+}
+
+/// The wall's where it has been quiet enough in these rounds; else the CPUs'.
+Clock Screening::clock() const {
+  if (measuring.file.clock != Clock::Auto)
+    return measuring.file.clock;
+  const auto isQuiet = [](const std::vector<Round> &rounds) {
+    return spreadOfDefault(rounds) < quiet;
+  };
+  return std::ranges::all_of(whole.wall, isQuiet) ? Clock::Wall : Clock::Cpu;
+}
+
+const std::vector<std::vector<Round>> &Screening::roundsOf(const Times &times) const {
+  return clock() == Clock::Cpu ? times.cpu : times.wall;
 }
 
 Result<Screened> Screening::run() {
-  NYSJIT_RETURN_IF_ERROR(chooseClock());
   measuring.lab.beginSeries("screening");
   // Each once unmeasured: its pages, and the threads' memory.
-  for (size_t shape = 0; shape < whole.size(); ++shape)
+  for (size_t shape = 0; shape < weights.size(); ++shape)
     for (size_t number = 0; number < defaults + arms.size(); ++number) {
       NYSJIT_RETURN_IF_ERROR(goOn(measuring));
       const size_t program =
@@ -109,15 +114,15 @@ Result<Screened> Screening::run() {
 
 Status Screening::runRound(int round) {
   measuring.progress.update(progressText(round), measuring.lab.seconds());
-  for (size_t shape = 0; shape < whole.size(); ++shape)
+  for (size_t shape = 0; shape < weights.size(); ++shape)
     NYSJIT_RETURN_IF_ERROR(runShape(round, shape));
   return {};
 }
 
 Status Screening::runShape(int round, size_t shape) {
   for (GroupTimes &group : groups)
-    group.rounds[shape].emplace_back(defaults + group.candidates.size());
-  whole[shape].emplace_back(defaults);
+    group.times.beginRound(shape, defaults + group.candidates.size());
+  whole.beginRound(shape, defaults);
   std::vector<size_t> order;
   for (size_t number = 0; number < defaults + arms.size(); ++number) {
     const auto isIn = [&](size_t candidate) {
@@ -149,7 +154,7 @@ Status Screening::runArm(size_t number, size_t shape) {
 void Screening::record(size_t number, size_t shape, const RunTime &time) {
   const bool isDefault = number < defaults;
   if (isDefault)
-    whole[shape].back()[number] = timeOf(time.whole);
+    whole.record(shape, number, time.whole);
   for (size_t g = 0; g < groups.size(); ++g) {
     size_t place = number;
     if (!isDefault) {
@@ -160,22 +165,23 @@ void Screening::record(size_t number, size_t shape, const RunTime &time) {
         continue;
       place = defaults + size_t(at - groups[g].candidates.begin());
     }
-    double sum = 0;
+    Time sum;
     for (const std::string &kernel : measuring.space.groups[g].kernels)
-      if (const auto launch = time.kernels.find(kernel); launch != time.kernels.end())
-        sum += timeOf(launch->second);
-    // A clock that stood still tells nothing.
-    if (sum > 0)
-      groups[g].rounds[shape].back()[place] = sum;
+      if (const auto launch = time.kernels.find(kernel); launch != time.kernels.end()) {
+        sum.wallMs += launch->second.wallMs;
+        sum.cpuMs += launch->second.cpuMs;
+      }
+    groups[g].times.record(shape, place, sum);
   }
 }
 
-Status Screening::journalRound(int round, size_t shape) {
+/// The last round's times at a shape, by arm.
+Json Screening::roundObject(size_t shape, Clock by) const {
   Json first = Json::array();
   Json second = Json::array();
   Json times = Json::object();
   for (const GroupTimes &group : groups) {
-    const Round &last = group.rounds[shape].back();
+    const Round &last = (by == Clock::Cpu ? group.times.cpu : group.times.wall)[shape].back();
     first.push_back(last[0] ? Json(*last[0]) : Json());
     second.push_back(last[1] ? Json(*last[1]) : Json());
     for (size_t i = 0; i < group.candidates.size(); ++i)
@@ -185,17 +191,21 @@ Status Screening::journalRound(int round, size_t shape) {
   }
   times["0"] = std::move(first);
   times["0'"] = std::move(second);
+  return times;
+}
+
+Status Screening::journalRound(int round, size_t shape) {
   return journal.append({{{"kind", "round"},
                           {"round", round},
                           {"shape", shape},
-                          {"clock", clockName(clock)},
-                          {"ms", std::move(times)},
-                          {"noise", spreadOfDefault(whole[shape])}}});
+                          {"ms", roundObject(shape, Clock::Wall)},
+                          {"cpu_ms", roundObject(shape, Clock::Cpu)},
+                          {"noise", spreadOfDefault(whole.wall[shape])}}});
 }
 
 std::optional<double> Screening::ratio(const GroupTimes &times, size_t arm) const {
   std::vector<double> ratios;
-  for (const std::vector<Round> &rounds : times.rounds) {
+  for (const std::vector<Round> &rounds : roundsOf(times.times)) {
     const std::optional<double> one = ratioToDefault(rounds, arm);
     if (!one)
       return std::nullopt;
@@ -218,7 +228,7 @@ void Screening::drop(double over) {
 /// What all pairs of a comparison take.
 double Screening::verdictSeconds() const {
   double ms = 0;
-  for (const std::vector<Round> &rounds : whole)
+  for (const std::vector<Round> &rounds : whole.wall)
     ms += rounds.back()[0].value_or(0) + rounds.back()[1].value_or(0);
   return measuring.file.pairs * ms / 1e3;
 }
@@ -283,12 +293,14 @@ std::string Screening::progressText(int round) const {
 double Screening::shareOf(const GroupTimes &times) const {
   double sum = 0;
   double total = 0;
-  for (size_t shape = 0; shape < whole.size(); ++shape) {
+  for (size_t shape = 0; shape < weights.size(); ++shape) {
+    const std::vector<Round> &own = roundsOf(times.times)[shape];
+    const std::vector<Round> &all = roundsOf(whole)[shape];
     std::vector<double> parts;
-    for (size_t round = 0; round < whole[shape].size(); ++round)
+    for (size_t round = 0; round < all.size(); ++round)
       for (size_t arm = 0; arm < defaults; ++arm)
-        if (times.rounds[shape][round][arm] && whole[shape][round][arm].value_or(0) > 0)
-          parts.push_back(*times.rounds[shape][round][arm] / *whole[shape][round][arm]);
+        if (own[round][arm] && all[round][arm])
+          parts.push_back(*own[round][arm] / *all[round][arm]);
     if (!parts.empty())
       sum += weights[shape] * median(std::move(parts));
     total += weights[shape];
@@ -297,19 +309,19 @@ double Screening::shareOf(const GroupTimes &times) const {
 }
 
 Screened Screening::result() const {
-  Screened screened{.clock = clock, .rounds = roundsDone};
+  Screened screened{.clock = clock(), .rounds = roundsDone};
   for (const GroupTimes &group : groups)
     for (size_t i = 0; i < group.candidates.size(); ++i) {
       std::vector<double> ratios;
-      for (const std::vector<Round> &rounds : group.rounds)
+      for (const std::vector<Round> &rounds : roundsOf(group.times))
         if (const std::optional<double> one = ratioToDefault(rounds, defaults + i))
           ratios.push_back(*one);
-      if (ratios.size() == group.rounds.size())
+      if (ratios.size() == weights.size())
         screened.ratios.emplace(group.candidates[i], std::move(ratios));
     }
   for (const GroupTimes &group : groups)
     screened.shares.push_back(shareOf(group));
-  for (const std::vector<Round> &rounds : whole) {
+  for (const std::vector<Round> &rounds : roundsOf(whole)) {
     screened.defaultRatios.push_back(ratioOfDefaults(rounds));
     screened.noise = std::max(screened.noise, spreadOfDefault(rounds));
   }

@@ -51,13 +51,19 @@ public:
   Result<Screened> run();
 
 private:
+  /// Rounds by shape, by either clock.
+  struct Times {
+    std::vector<std::vector<Round>> wall;
+    std::vector<std::vector<Round>> cpu;
+    void beginRound(size_t shape, size_t arms);
+    void record(size_t shape, size_t arm, const Time &time);
+  };
   /// Both runs of the default, then one entry each candidate of the group.
   struct GroupTimes {
     std::vector<size_t> candidates;
     std::vector<bool> isDropped;
-    std::vector<std::vector<Round>> rounds; // by shape
+    Times times;
   };
-  Status chooseClock();
   Status runRound(int round);
   Status runShape(int round, size_t shape);
   Status runArm(size_t number, size_t shape);
@@ -67,18 +73,19 @@ private:
   void fitBudget(double roundSeconds);
   double verdictSeconds() const;
   std::vector<size_t> leaders() const;
+  Json roundObject(size_t shape, Clock by) const;
   std::optional<double> ratio(const GroupTimes &times, size_t arm) const;
+  Clock clock() const;
+  const std::vector<std::vector<Round>> &roundsOf(const Times &times) const;
   std::string progressText(int round) const;
   Screened result() const;
   double shareOf(const GroupTimes &times) const;
-  double timeOf(const Time &time) const { return clock == Clock::Cpu ? time.cpuMs : time.wallMs; }
 
   const Measuring &measuring;
   std::vector<Arm> arms;
   Journal &journal;
-  Clock clock = Clock::Wall;
   std::vector<GroupTimes> groups;
-  std::vector<std::vector<Round>> whole; // by shape: the default's whole runs
+  Times whole; // the default's whole runs
   std::vector<double> weights;
   int roundsDone = 0;
 };

@@ -1,6 +1,7 @@
 // Kernels of a causal program, and their times.
 #include "tests/tune/fake_lab.h"
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <functional>
@@ -62,7 +63,7 @@ Result<Compiled> FakeLab::compile(const KernelConfig &config) {
 }
 
 void FakeLab::beginSeries(const std::string &name) {
-  series = name;
+  world.series = name;
   counts.clear();
   inSeries = 0;
 }
@@ -74,19 +75,21 @@ Result<RunTime> FakeLab::run(size_t program, size_t shape) {
   const std::string text = canonicalJson(config);
   const std::string key = text + " " + std::to_string(shape);
   const int count = counts[key]++;
-  if (series == "screening")
+  if (world.series == "screening")
     ++world.timings[text];
-  std::mt19937_64 random(std::hash<std::string>()(key + " " + series) + uint64_t(count) * 7919 +
-                         world.seed * 104729);
+  std::mt19937_64 random(std::hash<std::string>()(key + " " + world.series) +
+                         uint64_t(count) * 7919 + world.seed * 104729);
   std::normal_distribution<double> normal(0, world.noise);
   const double slowness = world.slowness(inSeries++);
   RunTime time;
   Result<Plan> made = plan(config);
+  const auto target = std::ranges::find(made->kernels, "landmark_target", &PlanKernel::name);
   for (const PlanKernel &kernel : made->kernels) {
     const auto factor = world.factors.find(kernel.name);
     double ms = shape == 0 ? 1 : 4;
     if (factor != world.factors.end())
-      ms *= factor->second(kernel.config, shape, count);
+      ms *= factor->second(kernel.name == "segment_summary" ? target->config : kernel.config, shape,
+                           count);
     ms *= slowness * std::exp(normal(random));
     time.kernels[kernel.name] = {ms, ms};
     time.whole.wallMs += ms;

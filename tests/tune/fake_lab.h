@@ -12,8 +12,8 @@ namespace nysjit::tune {
 
 /// What programs are like, and what was done with them.
 struct FakeWorld {
-  /// A kernel's time over that of its default; 1 unless planted. `run`: how often this program ran
-  /// at this shape in this series, from 0.
+  /// A kernel's time over that of its default; 1 unless planted. `block`: of segment_summary, that
+  /// of landmark_target. `run`: how often this program ran at this shape in this series, from 0.
   using Factor = std::function<double(const BlockConfig &block, size_t shape, int run)>;
   std::map<std::string, Factor> factors; // by kernel
   /// Of the whole machine, by the number of runs so far in the series.
@@ -28,7 +28,8 @@ struct FakeWorld {
   int killAtRun = 0; // the process kills itself at this run; 0: never
   int endAtRun = 0;  // the user wants the end
 
-  double clock = 0; // seconds
+  double clock = 0;   // seconds
+  std::string series; // of the last run
   int runs = 0;
   std::map<std::string, int> timings; // runs in screening, by program's config
   std::vector<std::string> compiled;  // configs
@@ -52,7 +53,6 @@ private:
   FakeWorld &world;
   int threads;
   std::vector<KernelConfig> programs;
-  std::string series;
   std::map<std::string, int> counts; // runs in this series, by program and shape
   int inSeries = 0;
 };

@@ -103,6 +103,12 @@ TEST_F(Resume, NothingThatIsFinishedIsTimedAgain) {
   EXPECT_TRUE(world.timings.empty());
   EXPECT_EQ(world.compiled.size(), 2u); // the default and the choice
   EXPECT_GT(world.runs, 0);             // the comparison
+  // A comparison that was made is not made again.
+  writeAll(folder / "verified.jsonl",
+           whole.substr(0, whole.rfind("\n", whole.rfind("\"done\"")) + 1));
+  FakeWorld verified = someWorld();
+  EXPECT_EQ(configs(tuned(verified, twoParts(), folder / "verified.jsonl")), undisturbed);
+  EXPECT_EQ(verified.runs, 1); // that the default runs
   // And of a whole one nothing at all.
   FakeWorld again = someWorld();
   Result<TuneReport> report = tuned(again, twoParts(), folder / "cut.jsonl");
