@@ -62,23 +62,25 @@ Json aboutMachine() {
 } // namespace
 
 CpuLab::CpuLab(const KernelSpec &given, const TuneFile &file, size_t threads,
-               const std::atomic<int> &isEnding, Log log)
-    : spec(given), file(file), target(file.target.value_or(Target())), ending(isEnding),
-      context({.cacheFolder = "",
-               .threads = threads,
-               .bundles = GivenBundles{},
-               .log = log,
-               .progress = &report,
-               .progressContext = this}) {
+               const std::atomic<int> &isEnding, Log log, size_t jobs)
+    : spec(given), file(file), target(file.target.value_or(Target())), ending(isEnding), log(log),
+      ahead(jobs), context({.cacheFolder = ahead.folder(),
+                            .threads = threads,
+                            .bundles = GivenBundles{},
+                            .log = log,
+                            .progress = &report,
+                            .progressContext = this}) {
   inputs.resize(file.shapes.size());
   smallest = size_t(std::ranges::min_element(file.shapes, {}, sizeOf) - file.shapes.begin());
 }
 
 Result<std::unique_ptr<Lab>> CpuLab::create(const KernelSpec &spec, const TuneFile &file,
-                                            int threads, const std::atomic<int> &isEnding,
-                                            Log log) {
+                                            int threads, const std::atomic<int> &isEnding, Log log,
+                                            size_t jobs) {
+  constexpr size_t cpusOfWorker = 4; // which generates a program's functions side by side
   const size_t count = threads ? size_t(threads) : availableCpus();
-  std::unique_ptr<CpuLab> lab(new CpuLab(spec, file, count, isEnding, log));
+  std::unique_ptr<CpuLab> lab(
+      new CpuLab(spec, file, count, isEnding, log, jobs ? jobs : availableCpus() / cpusOfWorker));
   Result<ProgramKey> key = lab->context.keyOf(ProgramRequest(spec, {}, lab->target));
   NYSJIT_RETURN_IF_ERROR(key);
   lab->own = {targetName(lab->target), cpuFacts(hostCpu(), count),
@@ -100,11 +102,22 @@ Result<Plan> CpuLab::plan(const KernelConfig &config) {
   return planFromJson(reply->blobs.front());
 }
 
+void CpuLab::compileAhead(const std::vector<KernelConfig> &configs) {
+  std::vector<ProgramRequest> requests;
+  for (const KernelConfig &config : configs)
+    requests.emplace_back(spec, config, target);
+  ahead.compile(requests, log, &report, this);
+}
+
 Result<Compiled> CpuLab::compile(const KernelConfig &config) {
+  const ProgramRequest request(spec, config, target);
+  const std::optional<Result<double>> known = ahead.outcomeOf(request);
+  if (known && !*known)
+    return known->error();
   const Stopwatch watch;
-  Result<PreparedProgram> prepared = context.prepare(ProgramRequest(spec, config, target));
+  Result<PreparedProgram> prepared = context.prepare(request);
   NYSJIT_RETURN_IF_ERROR(prepared);
-  Compiled compiled{programs.size(), watch.ms(), {}};
+  Compiled compiled{programs.size(), known ? known->value() : watch.ms(), {}};
   for (const PlanKernel &kernel : prepared->program->plan().kernels)
     compiled.scratchBytes[kernel.name] = kernel.scratchBytes;
   programs.push_back(std::move(prepared->program));

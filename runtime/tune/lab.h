@@ -53,6 +53,8 @@ public:
   virtual Place place() = 0;
   /// The plan of a program with these block sizes, which need not be complete. No code is made.
   virtual Result<Plan> plan(const KernelConfig &config) = 0;
+  /// These will be asked for: a lab with cores to spare compiles them side by side.
+  virtual void compileAhead(const std::vector<KernelConfig> &configs) = 0;
   /// CompileFailed; Cancelled past the time limit of a compile, and where the user wants the end.
   virtual Result<Compiled> compile(const KernelConfig &config) = 0;
   /// Forgets a program.

@@ -9,6 +9,12 @@ namespace nysjit::tune {
 Result<std::vector<Arm>> Preparation::prepare(const std::vector<size_t> &candidates) {
   for (Packed &packed : pack(space, candidates))
     open.push_back(std::move(packed));
+  std::vector<KernelConfig> configs;
+  for (const Packed &packed : open)
+    configs.push_back(packed.config);
+  measuring.progress.update("[compile 0/" + std::to_string(open.size()) + "] " + measuring.name,
+                            measuring.lab.seconds());
+  measuring.lab.compileAhead(configs);
   size_t number = 0;
   while (!open.empty()) {
     NYSJIT_RETURN_IF_ERROR(goOn(measuring));

@@ -282,11 +282,11 @@ std::string Screening::progressText(int round) const {
     char number[32];
     std::snprintf(number, sizeof number, "%.2f", *ratio(groups[g], best[g]));
     text +=
-        " · " + measuring.space.groups[g].name + " " +
+        ", " + measuring.space.groups[g].name + " " +
         blocksText(measuring.space.candidates[groups[g].candidates[best[g] - defaults]].blocks) +
         " " + number + " of default";
   }
-  return text + " · " + minutes(measuring.lab.seconds()) + " of " + minutes(measuring.file.seconds);
+  return text + ", " + minutes(measuring.lab.seconds()) + " of " + minutes(measuring.file.seconds);
 }
 
 /// The group's part of the default's runs.

@@ -1,5 +1,6 @@
 // TUNE.json, key by key.
 #include "runtime/tune/tune_file.h"
+#include "runtime/cache/file.h"
 #include "runtime/spec/config_table.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/spec/schema.h"
@@ -8,10 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 
 namespace nysjit::tune {
 
@@ -33,13 +30,14 @@ Result<KernelSpec> readSpec(const Json &value, const std::string &path, const st
     return keyError(path, expected, describeJson(value));
   const std::string name =
       value.text().starts_with('/') ? value.text() : folder + "/" + value.text();
-  std::ifstream file(name, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
+  constexpr uint64_t mostBytes = uint64_t(1) << 20;
+  OpenFile file(name);
+  const std::optional<std::string> text =
+      file.isOpen() ? file.readAll(mostBytes) : std::optional<std::string>();
+  if (!text)
     return Error::mismatch(ErrorKind::InvalidFile, path, expected,
-                           describeJson(value) + ": " +
-                               (errno ? std::strerror(errno) : "it cannot be read"));
-  Result<KernelSpec> spec = parseKernelSpec(text.str());
+                           describeJson(value) + ": " + file.failure());
+  Result<KernelSpec> spec = parseKernelSpec(std::string_view(*text));
   if (spec)
     return spec;
   Error error = errorUnder(path, spec.error());

@@ -49,7 +49,7 @@ Result<ShapeVerdict> verifyShape(const Measuring &measuring, size_t program, siz
   while (verdict.pairs < measuring.file.pairs && verdict.judgement == Judgement::Open) {
     measuring.progress.update(
         "[pair " + std::to_string(verdict.pairs + 1) + "/" + std::to_string(measuring.file.pairs) +
-            "] " + measuring.name + " " + shapeText(measuring.file.shapes[shape]) + " · " +
+            "] " + measuring.name + " " + shapeText(measuring.file.shapes[shape]) + ", " +
             minutes(measuring.lab.seconds()) + " of " + minutes(measuring.file.seconds),
         measuring.lab.seconds());
     NYSJIT_RETURN_IF_ERROR(runPair(measuring, program, shape, coin() & 1, pairs));

@@ -1,5 +1,6 @@
 // `nysjit tune`: what it refuses before it begins, a small tune from its file to the run that takes
 // what won, and its end from outside.
+#include "runtime/tune/cpu_lab.h"
 #include "runtime/tune/journal.h"
 #include "runtime/tune/machine_lock.h"
 #include "tests/cli/command.h"
@@ -133,6 +134,61 @@ TEST_F(Tune, ASpecOfEachLayoutIsTuned) {
       "shapes": [{"length": 12, "source_len": 5}], "budget": {"configurations": 1},
       "measure": {"rounds": 4, "pairs": 10}})");
   EXPECT_EQ(nysjit({"tune", "t.json", "-o", "c.json"}).exitCode, 0);
+}
+
+TEST_F(Tune, ProgramsThatAreCompiledSideBySideAreTheSame) {
+  NYSJIT_NEEDS_COMPILER();
+  setenv("NYSJIT_COMPILER", NYSJIT_BINARY_DIR "/bin/nysjit-compiler", 1);
+  nysjit::Result<nysjit::tune::TuneFile> file = nysjit::tune::parseTuneFile(
+      R"({"specs": [{"layout": "exact_causal", "head_dim": 16}], "shapes": [{"length": 12}]})",
+      ".");
+  const std::atomic<int> isEnding = 0;
+  const auto configOf = [](int rows) {
+    return nysjit::KernelConfig{{{"exact_causal", {.blockM = rows, .blockN = 32}}}};
+  };
+  nysjit::KernelConfig wrong = configOf(16);
+  wrong.kernels["no_such_kernel"].blockM = 16;
+  {
+    auto lab = nysjit::tune::CpuLab::create(file->specs[0], *file, 1, isEnding, {}, /*jobs=*/3);
+    ASSERT_TRUE(lab.ok()) << lab.error().message;
+    (*lab)->compileAhead({configOf(16), configOf(32), wrong, configOf(64), configOf(128)});
+    nysjit::Result<nysjit::tune::Compiled> first = (*lab)->compile(configOf(128));
+    ASSERT_TRUE(first.ok()) << first.error().message;
+    for (const int rows : {16, 32, 64, 256}) { // the last was not asked for
+      nysjit::Result<nysjit::tune::Compiled> other = (*lab)->compile(configOf(rows));
+      ASSERT_TRUE(other.ok()) << other.error().message;
+      EXPECT_GT(other->ms, 0);
+      EXPECT_TRUE((*lab)->difference(other->number, first->number)->isWithin()) << rows;
+    }
+    EXPECT_EQ((*lab)->compile(wrong).error().where, "no_such_kernel");
+  }
+  unsetenv("NYSJIT_COMPILER");
+}
+
+TEST_F(Tune, WhatIsCompiledAheadIsFoundAndLeftNowhere) {
+  NYSJIT_NEEDS_COMPILER();
+  setenv("NYSJIT_COMPILER", NYSJIT_BINARY_DIR "/bin/nysjit-compiler", 1);
+  const nysjit::KernelSpec spec = *nysjit::parseKernelSpec(std::string_view(read("exact.json")));
+  std::vector<nysjit::ProgramRequest> requests;
+  for (const int rows : {16, 32, 64})
+    requests.emplace_back(spec,
+                          nysjit::KernelConfig{{{"exact_causal", {.blockM = rows, .blockN = 32}}}},
+                          nysjit::Target());
+  std::string left;
+  {
+    nysjit::tune::CompileAhead ahead(2);
+    left = ahead.folder();
+    ASSERT_TRUE(std::filesystem::exists(left));
+    ahead.compile(requests, {}, nullptr, nullptr);
+    nysjit::RuntimeContext context({.cacheFolder = left});
+    for (const nysjit::ProgramRequest &request : requests) {
+      EXPECT_TRUE(ahead.outcomeOf(request).has_value() && ahead.outcomeOf(request)->ok());
+      EXPECT_EQ(context.prepare(request)->cache, nysjit::CacheState::Disk);
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(left));
+  EXPECT_EQ(nysjit::tune::CompileAhead(1).folder(), "");
+  unsetenv("NYSJIT_COMPILER");
 }
 
 TEST_F(Tune, ASecondOneSaysWhoTunes) {

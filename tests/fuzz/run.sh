@@ -9,7 +9,7 @@ build=$root/build/fuzz
 seconds=${1:?expected a number of seconds}
 shift
 targets=("$@")
-[ $# -gt 0 ] || targets=(spec config npy entry bundle plan wire ptx)
+[ $# -gt 0 ] || targets=(spec config npy entry bundle plan wire tune ptx)
 
 cd "$root"
 cmake --preset fuzz

@@ -40,6 +40,7 @@ public:
   explicit FakeLab(FakeWorld &world, int threads = 2) : world(world), threads(threads) {}
   Place place() override;
   Result<Plan> plan(const KernelConfig &config) override;
+  void compileAhead(const std::vector<KernelConfig> &) override {}
   Result<Compiled> compile(const KernelConfig &config) override;
   void release(size_t) override {}
   Result<RunTime> run(size_t program, size_t shape) override;

@@ -114,6 +114,8 @@ const std::vector<Wrong> wrongFiles = {
     {fileWith("", R"({"length": 4})", std::string(causal) + ", " + causal), "specs[1]"},
     {fileWith("", R"({"length": 4})", R"("is_not_there.json")"), "specs[0]",
      ErrorKind::InvalidFile},
+    {fileWith("", R"({"length": 4})", R"("/dev/zero")"), "specs[0]", ErrorKind::InvalidFile},
+    {fileWith("", R"({"length": 4})", R"("/")"), "specs[0]", ErrorKind::InvalidFile},
     {fileWith(R"("device": "gpu")"), "device", ErrorKind::UnknownDevice},
     {fileWith(R"("device": 1)"), "device"},
     {fileWith(R"("target": "cpu:x86-64-v9")"), "target", ErrorKind::UnknownDevice},

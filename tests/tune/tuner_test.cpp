@@ -78,12 +78,14 @@ TEST(Tuner, GainsOfGroupsThatArePackedTogetherAreFoundTogether) {
 
 TEST(Tuner, AGroupsTimeIsThatOfAllItsKernels) {
   FakeWorld world{.factors = {{"landmark_target", fastAt(64, 16, 0.7, 1.0)}}};
-  KernelConfig config = configOf(world, fakeTune());
-  EXPECT_EQ(config.kernels.at("landmark_target").blockN, 16);
+  Result<TuneReport> report = tuned(world, fakeTune());
+  EXPECT_NEAR(candidateOf(report->specs[0], "landmark_target", "64x16")->ratio, 1.7 / 2, 0.05);
+  EXPECT_EQ(report->specs[0].entry.config.kernels.at("landmark_target").blockN, 16);
   // What landmark_target gains with blocks of 16 columns the summary loses twice.
   world.factors["segment_summary"] = fastAt(64, 16, 1.6, 1.0);
-  config = configOf(world, fakeTune());
-  EXPECT_EQ(config, KernelConfig());
+  report = tuned(world, fakeTune());
+  EXPECT_NEAR(candidateOf(report->specs[0], "landmark_target", "64x16")->ratio, 2.3 / 2, 0.05);
+  EXPECT_EQ(report->specs[0].entry.config, KernelConfig());
 }
 
 TEST(Tuner, AWrongResultIsCaught) {
@@ -112,6 +114,17 @@ TEST(Tuner, ASlowStartOfTheMachineDoesNotMakeAWinner) {
     world.slowness = [](int run) { return run < 60 ? 4.0 - run / 20.0 : 1.0; };
     EXPECT_EQ(configOf(world, fakeTune()), KernelConfig()) << seed;
   }
+}
+
+TEST(Tuner, NoArmHasAPlaceOfItsOwnInTheRounds) {
+  // The last of the ten runs of a round at a shape is always twice as fast.
+  FakeWorld world;
+  world.slowness = [](int run) { return run % 10 == 9 ? 0.5 : 1.0; };
+  Result<TuneReport> report = tuned(world, fakeTune());
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  for (const GroupReport &group : report->specs[0].groups)
+    for (const CandidateReport &one : group.candidates)
+      EXPECT_NEAR(one.ratio, 1, 0.2) << blocksText(one.candidate.blocks);
 }
 
 TEST(Tuner, ACandidateThatIsFastOnlyAtFirstDoesNotWin) {

@@ -1,0 +1,38 @@
+// Compiles side by side what will be asked for, into a cache folder that goes with this object.
+// Compiling is done before anything is timed.
+#pragma once
+#include "runtime/api/context.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nysjit::tune {
+
+class CompileAhead {
+public:
+  /// `jobs`: workers at once; with one, or without a folder for what they compile, nothing is done.
+  explicit CompileAhead(size_t jobs);
+  ~CompileAhead();
+  CompileAhead(const CompileAhead &) = delete;
+  CompileAhead &operator=(const CompileAhead &) = delete;
+
+  /// For the contexts that use what was compiled; "": there is none.
+  const std::string &folder() const { return path; }
+  /// Compiles them all. What fails or is cancelled by `progress` is known by its error.
+  void compile(const std::vector<ProgramRequest> &requests, Log log, Progress::Report progress,
+               void *progressContext);
+
+  /// How a request came out: the time it took, or why it failed. Nothing if it was not compiled.
+  std::optional<Result<double>> outcomeOf(const ProgramRequest &request) const;
+
+private:
+  size_t jobs;
+  std::string path;
+  std::mutex mutex;                               // guards `outcomes` while `compile` is under way
+  std::map<std::string, Result<double>> outcomes; // by config
+};
+
+} // namespace nysjit::tune
