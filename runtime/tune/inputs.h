@@ -1,7 +1,6 @@
 // Tensors of a run at a shape: random numbers of the spec's dtype, made from a seed.
 #pragma once
 #include "runtime/include/nysjit.h"
-#include "runtime/reference/reference.h"
 #include "runtime/spec/tensor_table.h"
 #include "runtime/tune/tune_file.h"
 
@@ -25,7 +24,8 @@ public:
   const std::vector<float> &output() const { return o; }
   /// Nothing of an earlier run is left in the output: NaN.
   void clearOutput();
-  /// How far a program's output may be from the exact one (reference/accuracy.h).
+  /// How far a program's output may be from the exact one (reference/accuracy.h). Of the scores only
+  /// a bound is looked at, by Cauchy and Schwarz.
   double errorBound() const;
 
 private:
@@ -42,7 +42,7 @@ private:
   const KernelSpec spec;
   const TuneShape shape;
   std::list<Tensor> tensors;
-  std::map<std::string, std::vector<double>> values; // as rounded
+  std::map<std::string, double> norms; // of the floating inputs, their longest row's
   std::vector<float> o;
   nysjit_run_args own{};
 };
