@@ -95,10 +95,19 @@ int32_t CpuLab::report(void *self, const char *, double elapsedMs) {
   return lab.ending != 0 || elapsedMs > lab.file.compileSeconds * 1e3;
 }
 
+/// A compile's error, by its reason where this lab cancelled it.
+Error CpuLab::inTime(Error error) const {
+  if (error.kind != ErrorKind::Cancelled || ending != 0)
+    return error;
+  return Error::plain(ErrorKind::Cancelled, "budget.compile_seconds",
+                      "the compile took longer than budget.compile_seconds");
+}
+
 Result<Plan> CpuLab::plan(const KernelConfig &config) {
   Result<StageReply> reply =
       context.compileStage({.program = ProgramRequest(spec, config, target), .emit = "plan"});
-  NYSJIT_RETURN_IF_ERROR(reply);
+  if (!reply)
+    return inTime(reply.takeError());
   return planFromJson(reply->blobs.front());
 }
 
@@ -113,10 +122,11 @@ Result<Compiled> CpuLab::compile(const KernelConfig &config) {
   const ProgramRequest request(spec, config, target);
   const std::optional<Result<double>> known = ahead.outcomeOf(request);
   if (known && !*known)
-    return known->error();
+    return inTime(known->error());
   const Stopwatch watch;
   Result<PreparedProgram> prepared = context.prepare(request);
-  NYSJIT_RETURN_IF_ERROR(prepared);
+  if (!prepared)
+    return inTime(prepared.takeError());
   Compiled compiled{programs.size(), known ? known->value() : watch.ms(), {}};
   for (const PlanKernel &kernel : prepared->program->plan().kernels)
     compiled.scratchBytes[kernel.name] = kernel.scratchBytes;

@@ -40,6 +40,7 @@ private:
   CpuLab(const KernelSpec &spec, const TuneFile &file, size_t threads,
          const std::atomic<int> &isEnding, Log log, size_t jobs);
   static int32_t report(void *lab, const char *stage, double elapsedMs);
+  Error inTime(Error error) const;
   RunInputs &inputsOf(size_t shape);
   void coolCaches();
   Result<std::vector<float>> outputOf(size_t program);

@@ -24,8 +24,8 @@ public:
   const std::vector<float> &output() const { return o; }
   /// Nothing of an earlier run is left in the output: NaN.
   void clearOutput();
-  /// How far a program's output may be from the exact one (reference/accuracy.h). Of the scores only
-  /// a bound is looked at, by Cauchy and Schwarz.
+  /// How far a program's output may be from the exact one (reference/accuracy.h). The scores' size
+  /// is not computed but bounded, by Cauchy and Schwarz.
   double errorBound() const;
 
 private:

@@ -122,14 +122,14 @@ Status SpecTuner::compileDefault() {
   Result<Compiled> compiled = lab.compile(space.defaults);
   if (!compiled) {
     NYSJIT_RETURN_IF_ERROR(goOn(measuring));
-    return Error::plain(compiled.error().kind, "default",
-                        "the default cannot be compiled: " + compiled.error().message);
+    return Error::plain(ErrorKind::CompileFailed, "default",
+                        "default: the default cannot be compiled: " + compiled.error().message);
   }
   measuring.defaultProgram = compiled->number;
   Result<RunTime> ran = lab.run(compiled->number, 0);
   return ran ? Status()
              : Error::plain(ran.error().kind, "default",
-                            "the default cannot be run: " + ran.error().message);
+                            "default: the default cannot be run: " + ran.error().message);
 }
 
 Status SpecTuner::measure(const std::vector<size_t> &candidates) {

@@ -15,6 +15,7 @@ constexpr const char *shapeKeys[] = {"length",     "batch",     "heads", "kv_hea
                                      "source_len", "sequences", "weight"};
 constexpr int64_t mostPositions = int64_t(1) << 30;
 constexpr int64_t mostHeads = 65536;
+constexpr int64_t mostRows = int64_t(1) << 36; // of all sequences and heads
 
 /// Lengths of packed sequences; the rows are theirs together.
 Status readSequences(const Keys &keys, TuneShape &shape) {
@@ -34,6 +35,10 @@ Status readSequences(const Keys &keys, TuneShape &shape) {
     shape.sequences.push_back(value.get<int64_t>());
   }
   const int64_t total = std::accumulate(shape.sequences.begin(), shape.sequences.end(), int64_t(0));
+  if (total > mostPositions)
+    return keyError(keys.pathOf("sequences"),
+                    "at most " + std::to_string(mostPositions) + " positions together",
+                    std::to_string(total));
   if (keys.find("length") && shape.length != total)
     return keyError(keys.pathOf("length"),
                     std::to_string(total) + ", the sum of sequences, or no such key",
@@ -60,6 +65,9 @@ Result<TuneShape> readShape(const Json &object, const std::string &path) {
   if (shape.length == 0)
     return keyError(keys.pathOf("length"), "an integer, 1 to " + std::to_string(mostPositions),
                     "no such key");
+  if (const int64_t rows = shape.length * shape.batch; rows > mostRows / shape.heads)
+    return keyError(path, "length * batch * heads of at most " + std::to_string(mostRows),
+                    std::to_string(rows) + " * " + std::to_string(shape.heads));
   NYSJIT_RETURN_IF_ERROR(keys.integer("source_len", 0, shape.length, shape.sourceLen));
   return shape;
 }

@@ -75,6 +75,7 @@ struct Wrong {
 };
 
 const std::string prefixLm = R"({"layout": "prefix_lm", "head_dim": 16, "landmarks": 8})";
+const std::string openEnded = R"({"layout": "exact_causal", "head_dim": 16})";
 const std::vector<Wrong> wrongFiles = {
     {"nonsense", "JSON", ErrorKind::InvalidJson},
     {"[]", "JSON", ErrorKind::InvalidJson},
@@ -96,6 +97,9 @@ const std::vector<Wrong> wrongFiles = {
     {fileWith("", R"({"sequences": [513]})"), "shapes[0].sequences"},
     {fileWith("", R"({"sequences": [5, 0]})"), "shapes[0].sequences[1]"},
     {fileWith("", R"({"sequences": []})"), "shapes[0].sequences"},
+    {fileWith("", R"({"sequences": [1073741823, 2]})", openEnded), "shapes[0].sequences"},
+    {fileWith("", R"({"length": 1073741824, "batch": 65536, "heads": 65536})", openEnded),
+     "shapes[0]"},
     {fileWith("", R"({"sequences": [5, 6], "length": 12})"), "shapes[0].length"},
     {fileWith("", R"({"sequences": [5, 6], "batch": 2})"), "shapes[0].batch"},
     {fileWith("", R"({"length": 4, "batch": 0})"), "shapes[0].batch"},
