@@ -22,6 +22,7 @@ protected:
     lockName = "test-" + std::to_string(getpid());
     setenv("NYSJIT_TUNE_LOCK", lockName.c_str(), 1);
     setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
+    unsetenv("NYSJIT_CONFIGS");
   }
   void TearDown() override {
     unsetenv("NYSJIT_TUNE_LOCK");
