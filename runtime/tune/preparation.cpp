@@ -15,13 +15,18 @@ Result<std::vector<Arm>> Preparation::prepare(const std::vector<size_t> &candida
   measuring.progress.update("[compile 0/" + std::to_string(open.size()) + "] " + measuring.name,
                             measuring.lab.seconds());
   measuring.lab.compileAhead(configs);
+  const double start = measuring.lab.seconds();
   size_t number = 0;
   while (!open.empty()) {
     NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+    const double now = measuring.lab.seconds();
+    std::string text = "[compile " + std::to_string(number + 1) + "/" +
+                       std::to_string(number + open.size()) + "] " + measuring.name;
+    if (number > 0)
+      text += ", " + minutes(now) + ", " +
+              minutes((now - start) / double(number) * double(open.size())) + " left to compile";
+    measuring.progress.update(text, now);
     ++number;
-    measuring.progress.update("[compile " + std::to_string(number) + "/" +
-                                  std::to_string(number - 1 + open.size()) + "] " + measuring.name,
-                              measuring.lab.seconds());
     const Packed packed = std::move(open.front());
     open.pop_front();
     NYSJIT_RETURN_IF_ERROR(prepareOne(packed));

@@ -67,4 +67,8 @@ std::string minutes(double seconds) {
   return text;
 }
 
+std::string timesText(double passed, double left) {
+  return minutes(passed) + ", at most " + minutes(left) + " left";
+}
+
 } // namespace nysjit::tune

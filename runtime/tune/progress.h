@@ -34,5 +34,7 @@ private:
 std::string elide(const std::string &text, size_t width);
 /// "0:41"
 std::string minutes(double seconds);
+/// "0:41, at most 1:20 left"
+std::string timesText(double passed, double left);
 
 } // namespace nysjit::tune

@@ -92,9 +92,9 @@ Result<Screened> Screening::run() {
     const double start = measuring.lab.seconds();
     NYSJIT_RETURN_IF_ERROR(runRound(round));
     roundsDone = round;
-    const double took = measuring.lab.seconds() - start;
+    roundSeconds = measuring.lab.seconds() - start;
     if (round == 1)
-      fitBudget(took);
+      fitBudget();
     for (const auto &[rounds, over] : drops)
       if (round == rounds)
         drop(over);
@@ -106,7 +106,7 @@ Result<Screened> Screening::run() {
       before = std::move(now);
     }
     if (round >= leastRounds &&
-        measuring.lab.seconds() + took + verdictSeconds() > measuring.deadline)
+        measuring.lab.seconds() + roundSeconds + verdictSeconds() > measuring.deadline)
       break;
   }
   return result();
@@ -235,7 +235,7 @@ double Screening::verdictSeconds() const {
 
 /// Leaves out the candidates that are farthest from the default, where the rounds that there must
 /// be would not fit the budget otherwise.
-void Screening::fitBudget(double roundSeconds) {
+void Screening::fitBudget() {
   // A half of what is left is for the verdict.
   const double left = (measuring.deadline - measuring.lab.seconds()) / 2;
   const double perArm = roundSeconds / double(defaults + arms.size());
@@ -286,7 +286,10 @@ std::string Screening::progressText(int round) const {
         blocksText(measuring.space.candidates[groups[g].candidates[best[g] - defaults]].blocks) +
         " " + number + " of default";
   }
-  return text + ", " + minutes(measuring.lab.seconds()) + " of " + minutes(measuring.file.seconds);
+  if (!roundsDone)
+    return text;
+  const double left = (measuring.file.rounds - roundsDone) * roundSeconds + verdictSeconds();
+  return text + ", " + timesText(measuring.lab.seconds(), left);
 }
 
 /// The group's part of the default's runs.

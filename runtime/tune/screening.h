@@ -70,7 +70,7 @@ private:
   void record(size_t number, size_t shape, const RunTime &time);
   Status journalRound(int round, size_t shape);
   void drop(double over);
-  void fitBudget(double roundSeconds);
+  void fitBudget();
   double verdictSeconds() const;
   std::vector<size_t> leaders() const;
   Json roundObject(size_t shape, Clock by) const;
@@ -88,6 +88,7 @@ private:
   Times whole; // the default's whole runs
   std::vector<double> weights;
   int roundsDone = 0;
+  double roundSeconds = 0; // of the last
 };
 
 } // namespace nysjit::tune

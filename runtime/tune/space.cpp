@@ -266,6 +266,8 @@ std::string blocksText(const KernelBlocks &blocks) {
   for (const auto &[kernel, block] : blocks) {
     if (!text.empty())
       text += " + ";
+    if (blocks.size() > 1)
+      text += kernel + " ";
     if (block.blockM)
       text += std::to_string(*block.blockM);
     if (block.blockN)

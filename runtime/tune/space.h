@@ -71,7 +71,7 @@ struct Packed {
 /// Packs these candidates, as few programs as can be.
 std::vector<Packed> pack(const Space &space, const std::vector<size_t> &candidates);
 
-/// "16x32", "16", "16x32 split 256"; several kernels by " + ".
+/// "16x32", "16", "16x32 split 256"; of several kernels "scan_inverse 16 + scan_output 64x64".
 std::string blocksText(const KernelBlocks &blocks);
 Json blocksObject(const KernelBlocks &blocks);
 

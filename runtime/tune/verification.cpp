@@ -36,6 +36,18 @@ Status runPair(const Measuring &measuring, size_t program, size_t shape, bool is
   return {};
 }
 
+/// After so many pairs at a shape.
+std::string progressText(const Measuring &measuring, size_t shape, int pairs, double start) {
+  const double now = measuring.lab.seconds();
+  std::string text = "[pair " + std::to_string(pairs + 1) + "/" +
+                     std::to_string(measuring.file.pairs) + "] " + measuring.name + " " +
+                     shapeText(measuring.file.shapes[shape]) + ", " + minutes(now);
+  if (pairs > 0)
+    text += ", at most " + minutes((now - start) / pairs * (measuring.file.pairs - pairs)) +
+            " left at this shape";
+  return text;
+}
+
 Result<ShapeVerdict> verifyShape(const Measuring &measuring, size_t program, size_t shape,
                                  int attempt) {
   const std::vector<Look> looks = looksOf(measuring.file.pairs);
@@ -43,15 +55,13 @@ Result<ShapeVerdict> verifyShape(const Measuring &measuring, size_t program, siz
   // Once each, unmeasured.
   for (const size_t each : {measuring.defaultProgram, program})
     NYSJIT_RETURN_IF_ERROR(timeOnce(measuring, each, shape));
+  const double start = measuring.lab.seconds();
   Pairs pairs;
   ShapeVerdict verdict;
   int losses = 0;
   while (verdict.pairs < measuring.file.pairs && verdict.judgement == Judgement::Open) {
-    measuring.progress.update(
-        "[pair " + std::to_string(verdict.pairs + 1) + "/" + std::to_string(measuring.file.pairs) +
-            "] " + measuring.name + " " + shapeText(measuring.file.shapes[shape]) + ", " +
-            minutes(measuring.lab.seconds()) + " of " + minutes(measuring.file.seconds),
-        measuring.lab.seconds());
+    measuring.progress.update(progressText(measuring, shape, verdict.pairs, start),
+                              measuring.lab.seconds());
     NYSJIT_RETURN_IF_ERROR(runPair(measuring, program, shape, coin() & 1, pairs));
     ++verdict.pairs;
     verdict.wins += pairs.choices.back() < pairs.defaults.back();

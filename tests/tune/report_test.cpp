@@ -66,6 +66,7 @@ TEST(Progress, ALongLineLosesItsMiddle) {
   EXPECT_EQ(elide("abcdefghijk", 3), "abc");
   EXPECT_EQ(minutes(41), "0:41");
   EXPECT_EQ(minutes(600), "10:00");
+  EXPECT_EQ(timesText(41, 80), "0:41, at most 1:20 left");
 }
 
 TEST(Progress, WithoutATerminalPhasesAloneAreLines) {
