@@ -113,6 +113,18 @@ TEST_F(Tune, RunsTakeWhatItWroteDown) {
   EXPECT_EQ(read("t.jsonl"), journal);
 }
 
+TEST_F(Tune, TheExampleEndsWithAConfigThatRunsTake) {
+  NYSJIT_NEEDS_COMPILER();
+  for (const char *name : {"tune.json", "causal.json"})
+    std::filesystem::copy_file(std::filesystem::path(NYSJIT_SOURCE_DIR) / "examples" / name,
+                               folder / name, std::filesystem::copy_options::overwrite_existing);
+  const Outcome outcome = nysjit({"tune", "tune.json"});
+  EXPECT_EQ(outcome.exitCode, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("landmark_target"), std::string::npos) << outcome.out;
+  EXPECT_EQ(json({"compile", "causal.json"})["config_source"],
+            (folder / "config/nysjit/configs.json").string());
+}
+
 TEST_F(Tune, ASpecOfEachLayoutIsTuned) {
   NYSJIT_NEEDS_COMPILER();
   const char *specs[] = {
