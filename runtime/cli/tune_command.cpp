@@ -3,6 +3,7 @@
 #include "runtime/cache/key.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/files.h"
+#include "runtime/cli/given.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/version.h"
@@ -12,8 +13,10 @@
 #include "runtime/tune/report.h"
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <unistd.h>
 
 namespace nysjit::cli {
@@ -69,15 +72,22 @@ Result<std::string> outputOf(const TuneOptions &options) {
                          "no such flag, and neither XDG_CONFIG_HOME nor HOME is set");
 }
 
-/// A file that is there and is none of configs would be found out only at the end.
+/// What would be found out only at the end: a file that is there and has no configs, a folder that
+/// cannot be written or made.
 Status checkOutput(const std::string &path) {
-  if (access(path.c_str(), F_OK) != 0)
+  if (access(path.c_str(), F_OK) == 0) {
+    const Result<ConfigsFile> there = readConfigsFile(path);
+    if (!there)
+      return Error::mismatch(ErrorKind::InvalidFile, "-o", "a file of configs, or none yet",
+                             there.error().message);
+  }
+  std::string folder = folderOf(path);
+  while (access(folder.c_str(), F_OK) != 0 && errno == ENOENT && folder != "." && folder != "/")
+    folder = folderOf(folder);
+  if (access((folder + "/.").c_str(), W_OK) == 0)
     return {};
-  const Result<ConfigsFile> there = readConfigsFile(path);
-  if (there)
-    return {};
-  return Error::mismatch(ErrorKind::InvalidFile, "-o", "a file of configs, or none yet",
-                         there.error().message);
+  return Error::mismatch(ErrorKind::InvalidFile, "-o", "a file in a folder that can be written",
+                         inQuotes(folder) + ": " + std::strerror(errno));
 }
 
 Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::string &text) {

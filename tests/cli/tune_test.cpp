@@ -76,6 +76,10 @@ TEST_F(Tune, WrongFlagsAreNamed) {
   EXPECT_EQ(expectFailure({"tune", "t.json", "-o", "exact.json"}, 2, "invalid_file")["where"],
             "-o");
   EXPECT_EQ(read("exact.json"), R"({"layout":"exact_causal","head_dim":16})");
+  EXPECT_EQ(
+      expectFailure({"tune", "t.json", "-o", "exact.json/c.json"}, 2, "invalid_file")["where"],
+      "-o");
+  EXPECT_FALSE(exists("t.jsonl"));
 }
 
 TEST_F(Tune, AKernelThatTheLayoutHasNotIsNamed) {
