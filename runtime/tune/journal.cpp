@@ -85,7 +85,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string &path, JournalS
   if (start == JournalStart::Resume || journal->old.empty())
     return journal;
   const Json &session = *lastOf(journal->old, "session");
-  if (textOf(journal->old.back(), "kind") != "end")
+  if (lastOf(journal->old, "group") && textOf(journal->old.back(), "kind") != "end")
     return Error::mismatch(ErrorKind::Unavailable, path,
                            "--resume, which goes on with what is there, or --restart, which begins "
                            "anew",

@@ -20,16 +20,16 @@
 namespace nysjit::tune {
 
 enum class JournalStart {
-  New,     // there is none, or one that came to its end and is begun anew
+  New,     // begins one, in place of one that came to its end or has no measurements
   Resume,  // goes on where one stopped, if there is one
   Restart, // begins anew whatever is there
 };
 
 class Journal {
 public:
-  /// Opens and locks. What follows the last whole line is cut off. InvalidFile where another line
-  /// is damaged, by its number; Unavailable where another process has it (which, and since when),
-  /// or where it is unfinished and a new one was asked for; Io where it cannot be written.
+  /// Opens and locks. What follows the last whole line is cut off. Unavailable where another line
+  /// is damaged, by its number; where another process has it (which, and since when); where it is
+  /// unfinished, has measurements, and a new one was asked for. Io where it cannot be written.
   static Result<std::unique_ptr<Journal>> open(const std::string &path, JournalStart start);
 
   /// The lines there were, without those of rounds that no group's line followed.

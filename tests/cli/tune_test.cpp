@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <sstream>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -249,11 +250,10 @@ TEST_F(Tune, ASignalEndsItAndLeavesTheJournal) {
     ASSERT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 128 + signal);
     EXPECT_FALSE(exists("c.json"));
-    // The next asks what is to be done with it.
-    EXPECT_NE(expectFailure({"tune", "t.json", "-o", "c.json"}, 1, "unavailable")["expected"]
-                  .get<std::string>()
-                  .find("--resume"),
-              std::string::npos);
+    std::istringstream lines(read("t.jsonl"));
+    for (std::string each; std::getline(lines, each);)
+      EXPECT_TRUE(nlohmann::json::accept(each)) << each;
+    EXPECT_TRUE(read("t.jsonl").ends_with("\n"));
     std::filesystem::remove(folder / "t.jsonl");
   }
 }

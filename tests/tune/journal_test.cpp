@@ -96,6 +96,13 @@ TEST(Journal, AnUnfinishedOneIsNotBegunAnewByItself) {
   EXPECT_NE(journal.error().message.find("--resume"), std::string::npos);
   EXPECT_NE(journal.error().message.find("2026-11-28T13:40:08Z"), std::string::npos);
   EXPECT_EQ(readAll(path), unfinished);
+  // Nothing is lost with one that has no measurements.
+  writeAll(path, session().dump() + "\n" + R"({"kind":"candidate"})" + "\n");
+  journal = Journal::open(path, JournalStart::New);
+  ASSERT_TRUE(journal.ok()) << journal.error().message;
+  EXPECT_TRUE((*journal)->lines().empty());
+  EXPECT_EQ(readAll(path), "");
+  journal->reset();
   writeAll(path, unfinished + "{\"kind\":\"end\"}\n");
   journal = Journal::open(path, JournalStart::New);
   ASSERT_TRUE(journal.ok()) << journal.error().message;
