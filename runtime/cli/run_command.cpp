@@ -23,6 +23,7 @@ namespace {
 
 std::string format(const char *pattern, double value) {
   char text[64];
+  value = std::isnan(value) ? std::abs(value) : value; // no "-nan"
   std::snprintf(text, sizeof text, pattern, value);
   return text;
 }
