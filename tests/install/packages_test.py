@@ -46,7 +46,7 @@ class Packages(unittest.TestCase):
         compiler = re.sub(r" \([^)]*\)", "", self.field("nysjit-compiler", "Depends"))
         self.assertEqual(compiler, "libc6")
         runtime = re.sub(r" \([^)]*\)", "", self.field("nysjit-runtime", "Depends"))
-        self.assertEqual(runtime, "libc6")
+        self.assertEqual(runtime, "libc6, libgcc-s1, libstdc++6")
         self.assertEqual(self.field("nysjit-dev", "Depends"), f"nysjit-runtime (= {VERSION})")
 
     def test_the_runtime_refuses_another_versions_compiler(self):
@@ -68,14 +68,14 @@ class Packages(unittest.TestCase):
 
 
 class Unpacked(unittest.TestCase):
-    """In a root with libc alone: dpkg-deb -x, no maintainer's script."""
+    """In a root with libc and libstdc++ alone: dpkg-deb -x, no maintainer's script."""
 
     def setUp(self):
         if why := bare_root.missing():
             skip("Debian packages in a bare root", why)
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
-        self.root = bare_root.BareRoot(pathlib.Path(temporary.name) / "root", bare_root.LIBC)
+        self.root = bare_root.BareRoot(pathlib.Path(temporary.name) / "root")
         shutil.copytree(SOURCE / "examples/data", self.root.path / "data")
         shutil.copy(SOURCE / "examples/causal.json", self.root.path)
 
