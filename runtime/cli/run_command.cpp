@@ -1,6 +1,5 @@
 // `nysjit run`: tensors in, the program over them, the output, the check's verdict. Nothing is
 // written before the run went well; what the check says of it is apart from that.
-#include "runtime/cli/check.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/gpu.h"
 #include "runtime/cli/inputs.h"
@@ -83,7 +82,7 @@ Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs,
   Result<std::vector<double>> reference = reference::compute(exact.input());
   NYSJIT_RETURN_IF_ERROR(reference);
   Checked checked;
-  checked.error = relativeError(o->tensor.toFloats(), *reference);
+  checked.error = reference::relativeError(o->tensor.toFloats(), *reference);
   checked.bound = reference::errorBound(exact.input(), isGpu);
   return checked;
 }

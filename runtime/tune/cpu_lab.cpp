@@ -4,9 +4,9 @@
 #include "runtime/cache/key.h"
 #include "runtime/configs/device_facts.h"
 #include "runtime/device/cpus.h"
+#include "runtime/reference/accuracy.h"
 
 #include <algorithm>
-#include <cmath>
 #include <ctime>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -38,18 +38,6 @@ struct Recorder {
 
 /// Positions of a shape's tensors, all heads.
 int64_t sizeOf(const TuneShape &shape) { return shape.length * shape.batch * shape.heads; }
-
-/// The norm of the difference over that of the reference.
-double relativeError(const std::vector<float> &o, const std::vector<float> &reference) {
-  double difference = 0;
-  double norm = 0;
-  for (size_t i = 0; i < o.size(); ++i) {
-    const double error = double(o[i]) - double(reference[i]);
-    difference += error * error;
-    norm += double(reference[i]) * double(reference[i]);
-  }
-  return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
-}
 
 Json aboutMachine() {
   utsname system = {};
@@ -182,7 +170,7 @@ Result<Difference> CpuLab::difference(size_t program, size_t reference) {
   }
   Result<std::vector<float>> output = outputOf(program);
   NYSJIT_RETURN_IF_ERROR(output);
-  return Difference{relativeError(*output, referenceOutput->second), *bound};
+  return Difference{reference::relativeError(*output, referenceOutput->second), *bound};
 }
 
 double CpuLab::seconds() {

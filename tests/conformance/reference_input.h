@@ -1,9 +1,7 @@
 // A run's inputs as the float64 reference takes them, and how far outputs are apart.
 #pragma once
-#include "runtime/reference/reference.h"
+#include "runtime/reference/accuracy.h"
 #include "tests/conformance/inputs.h"
-
-#include <cmath>
 
 namespace nysjit::conformance {
 
@@ -35,15 +33,6 @@ inline reference::ReferenceInput referenceInput(const KernelSpec &spec, const In
   return input;
 }
 
-/// ||x - y|| / ||y||, absolute where y is 0.
-inline double relativeError(const std::vector<double> &x, const std::vector<double> &y) {
-  double error = 0;
-  double norm = 0;
-  for (size_t i = 0; i < y.size(); ++i) {
-    error += (x[i] - y[i]) * (x[i] - y[i]);
-    norm += y[i] * y[i];
-  }
-  return x.size() != y.size() ? INFINITY : norm > 0 ? std::sqrt(error / norm) : std::sqrt(error);
-}
+using reference::relativeError;
 
 } // namespace nysjit::conformance

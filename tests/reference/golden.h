@@ -2,13 +2,12 @@
 // the kernels.
 #pragma once
 #include "runtime/npy/npy.h"
-#include "runtime/reference/reference.h"
+#include "runtime/reference/accuracy.h"
 #include "runtime/spec/tensor_table.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -99,15 +98,6 @@ inline reference::ReferenceInput inputOf(const Case &c,
   return input;
 }
 
-/// ||x - y|| / ||y||
-inline double relativeError(const std::vector<double> &x, const std::vector<double> &y) {
-  double error = 0;
-  double norm = 0;
-  for (size_t i = 0; i < y.size(); ++i) {
-    error += (x[i] - y[i]) * (x[i] - y[i]);
-    norm += y[i] * y[i];
-  }
-  return norm > 0 ? std::sqrt(error / norm) : std::sqrt(error);
-}
+using reference::relativeError;
 
 } // namespace nysjit::golden
