@@ -7,6 +7,7 @@
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/version.h"
+#include "runtime/configs/configs_places.h"
 #include "runtime/configs/store_config.h"
 #include "runtime/tune/cpu_lab.h"
 #include "runtime/tune/machine_lock.h"
@@ -61,13 +62,8 @@ std::string folderOf(const std::string &file) {
 Result<std::string> outputOf(const TuneOptions &options) {
   if (options.output)
     return *options.output;
-  std::string home = environmentSetting("XDG_CONFIG_HOME");
-  if (!home.starts_with('/')) {
-    home = environmentSetting("HOME");
-    home += home.empty() ? "" : "/.config";
-  }
-  if (!home.empty())
-    return home + "/nysjit/configs.json";
+  if (const std::string path = userConfigsPath(); !path.empty())
+    return path;
   return Error::mismatch(ErrorKind::InvalidArgument, "-o", "a file to write",
                          "no such flag, and neither XDG_CONFIG_HOME nor HOME is set");
 }

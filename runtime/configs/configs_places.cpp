@@ -9,6 +9,15 @@
 
 namespace nysjit {
 
+std::string userConfigsPath() {
+  std::string home = environmentSetting("XDG_CONFIG_HOME");
+  if (!home.starts_with('/')) { // its specification: then it is ignored
+    home = environmentSetting("HOME");
+    home += home.empty() ? "" : "/.config";
+  }
+  return home.empty() ? "" : home + "/nysjit/configs.json";
+}
+
 void FoundConfigs::readInto(const std::string &path, std::vector<File> &files, bool isNamed) {
   if (!isNamed && access(path.c_str(), F_OK) != 0)
     return;
@@ -33,13 +42,8 @@ void FoundConfigs::readAll() {
     if (paths.empty())
       return;
   }
-  std::string home = environmentSetting("XDG_CONFIG_HOME");
-  if (!home.starts_with('/')) { // its specification: then it is ignored
-    home = environmentSetting("HOME");
-    home += home.empty() ? "" : "/.config";
-  }
-  if (!home.empty())
-    readInto(home + "/nysjit/configs.json", installed, /*isNamed=*/false);
+  if (const std::string path = userConfigsPath(); !path.empty())
+    readInto(path, installed, /*isNamed=*/false);
   readInto("/etc/nysjit/configs.json", installed, /*isNamed=*/false);
 }
 

@@ -10,6 +10,10 @@
 
 namespace nysjit {
 
+/// The user's configs.json: in $XDG_CONFIG_HOME if that is an absolute path, else in ~/.config, in
+/// the folder nysjit; "" where there is no home.
+std::string userConfigsPath();
+
 /// A config that was found, and where.
 struct FoundConfig {
   KernelConfig config;
