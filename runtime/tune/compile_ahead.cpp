@@ -1,11 +1,8 @@
 // Threads, each with a context and so a worker of its own.
 #include "runtime/tune/compile_ahead.h"
 #include "runtime/api/stopwatch.h"
-#include "runtime/base/temporary_places.h"
 
 #include <atomic>
-#include <cstdlib>
-#include <filesystem>
 #include <system_error>
 #include <thread>
 
@@ -14,28 +11,17 @@ namespace nysjit::tune {
 CompileAhead::CompileAhead(size_t jobs) : jobs(jobs) {
   if (jobs < 2)
     return;
-  for (const char *place : temporaryPlaces()) {
-    std::string name = std::string(place) + "/nysjit-tune-XXXXXX";
-    if (mkdtemp(name.data())) {
-      path = name;
-      return;
-    }
-  }
-}
-
-CompileAhead::~CompileAhead() {
-  std::error_code ignored;
-  if (!path.empty())
-    std::filesystem::remove_all(path, ignored);
+  if (Result<ScratchFolder> made = ScratchFolder::create())
+    scratch.emplace(std::move(*made));
 }
 
 void CompileAhead::compile(const std::vector<ProgramRequest> &requests, Log log,
                            Progress::Report progress, void *progressContext) {
-  if (path.empty())
+  if (!scratch)
     return;
   std::atomic<size_t> next = 0;
   const auto work = [&] {
-    RuntimeContext context({.cacheFolder = path,
+    RuntimeContext context({.cacheFolder = folder(),
                             .threads = 1,
                             .isForCompiling = true,
                             .log = log,

@@ -2,6 +2,7 @@
 // Compiling is done before anything is timed.
 #pragma once
 #include "runtime/api/context.h"
+#include "runtime/base/tool.h"
 
 #include <map>
 #include <mutex>
@@ -15,12 +16,9 @@ class CompileAhead {
 public:
   /// `jobs`: workers at once; with one, or without a folder for what they compile, nothing is done.
   explicit CompileAhead(size_t jobs);
-  ~CompileAhead();
-  CompileAhead(const CompileAhead &) = delete;
-  CompileAhead &operator=(const CompileAhead &) = delete;
 
   /// For the contexts that use what was compiled; "": there is none.
-  const std::string &folder() const { return path; }
+  std::string folder() const { return scratch ? scratch->name() : ""; }
   /// Compiles them all. What fails or is cancelled by `progress` is known by its error.
   void compile(const std::vector<ProgramRequest> &requests, Log log, Progress::Report progress,
                void *progressContext);
@@ -30,7 +28,7 @@ public:
 
 private:
   size_t jobs;
-  std::string path;
+  std::optional<ScratchFolder> scratch;
   std::mutex mutex;                               // guards `outcomes` while `compile` is under way
   std::map<std::string, Result<double>> outcomes; // by config
 };
