@@ -76,15 +76,21 @@ Status TimedRun::fill(const DeviceMemory &memory, size_t known) const {
   return session.synchronize();
 }
 
-nysjit_run_args TimedRun::arguments() const {
+namespace {
+
+nysjit_run_args argumentsOf(const DLTensor (&tensors)[4]) {
   nysjit_run_args args = {};
   args.size = sizeof args;
-  args.q = &all[0];
-  args.k = &all[1];
-  args.v = &all[2];
-  args.o = &all[3];
+  args.q = &tensors[0];
+  args.k = &tensors[1];
+  args.v = &tensors[2];
+  args.o = &tensors[3];
   return args;
 }
+
+} // namespace
+
+nysjit_run_args TimedRun::arguments() const { return argumentsOf(all); }
 
 Status TimedRun::enqueue(std::vector<nysjit_launch_timing> *timings) const {
   nysjit_run_args args = arguments();
@@ -92,12 +98,7 @@ Status TimedRun::enqueue(std::vector<nysjit_launch_timing> *timings) const {
 }
 
 Status TimedRun::enqueueLastHead() const {
-  nysjit_run_args args = {};
-  args.size = sizeof args;
-  args.q = &last[0];
-  args.k = &last[1];
-  args.v = &last[2];
-  args.o = &last[3];
+  nysjit_run_args args = argumentsOf(last);
   return session.run(program.get(), args);
 }
 

@@ -45,10 +45,13 @@ protected:
   }
   void createWithBundle(uint32_t sealed = 0) {
     nysjit_context_options given = options();
+    given.sealed = sealed;
+    createWithBundle(given);
+  }
+  void createWithBundle(nysjit_context_options given) {
     const char *paths[] = {file.c_str()};
     given.bundles = paths;
     given.bundle_count = 1;
-    given.sealed = sealed;
     create(given);
   }
   void expectFromBundle() {
@@ -77,15 +80,12 @@ TEST_F(Bundled, the_bundle_is_asked_before_the_disk_and_the_disk_before_a_compil
   const std::string cache = folder / "cache";
   given.cache_dir = cache.c_str();
   given.compiler = FAKE_WORKER;
-  const char *paths[] = {file.c_str()};
-  given.bundles = paths;
-  given.bundle_count = 1;
-  create(given);
+  createWithBundle(given);
   ASSERT_EQ(prepare(), NYSJIT_OK);
   EXPECT_STREQ(info().cache, "bundle");
   ASSERT_EQ(prepare(R"({"head_dim":32,"layout":"exact_causal"})"), NYSJIT_OK);
   EXPECT_STREQ(info().cache, "compiled");
-  create(given);
+  createWithBundle(given);
   ASSERT_EQ(prepare(R"({"head_dim":32,"layout":"exact_causal"})"), NYSJIT_OK);
   EXPECT_STREQ(info().cache, "disk");
 }
@@ -224,10 +224,7 @@ TEST_F(Bundled, one_that_is_damaged_or_not_there_is_an_error_until_it_is_mended)
   writeAll(file, changed);
   nysjit_context_options given = options();
   given.compiler = FAKE_WORKER; // which would do
-  const char *paths[] = {file.c_str()};
-  given.bundles = paths;
-  given.bundle_count = 1;
-  create(given);
+  createWithBundle(given);
   EXPECT_EQ(prepare(), NYSJIT_INVALID_FILE);
   EXPECT_THAT(nysjit_last_error(), HasSubstr("bundle " + file));
   std::filesystem::remove(file);
@@ -241,10 +238,7 @@ TEST_F(Bundled, one_that_is_damaged_or_not_there_is_an_error_until_it_is_mended)
 TEST_F(Bundled, one_that_is_replaced_or_gone_after_it_was_opened_is_an_error) {
   nysjit_context_options given = options();
   given.compiler = FAKE_WORKER; // which would do
-  const char *paths[] = {file.c_str()};
-  given.bundles = paths;
-  given.bundle_count = 1;
-  create(given);
+  createWithBundle(given);
   ASSERT_EQ(prepare(R"({"head_dim":32,"layout":"exact_causal"})"), NYSJIT_OK); // opens it
   CacheEntry other = v3;
   other.object = "another" + other.object;
