@@ -112,6 +112,28 @@ TEST(Compile, ConfigChangesBlocksAndIsReported) {
   EXPECT_EQ(output.error().where, "causal_output");
 }
 
+// A tile's rows are computed whether they are there or not. How many landmarks there are hangs on
+// the length where segments have one of their own; a GPU has its own rules.
+TEST(Compile, KernelsOfFewLandmarksTakeFewRowsOnTheCpu) {
+  const auto rowsOf = [](const char *segmentLen, const char *target, const char *kernel) {
+    CompileRequest request =
+        requestFor(std::string(R"({"layout": "prefix_lm", "head_dim": 64, "landmarks": 256)") +
+                       segmentLen + "}",
+                   *parseTarget(target));
+    request.emit = Stage::Plan;
+    const Plan plan = compiled(request).plan;
+    const auto found = std::ranges::find(plan.kernels, kernel, &PlanKernel::name);
+    return found == plan.kernels.end() ? 0 : found->config.blockM.value_or(0);
+  };
+  for (const char *kernel : {"source_past", "source_inverse", "landmark_target"}) {
+    EXPECT_EQ(rowsOf(R"(, "segment_len": 64)", "cpu:x86-64-v3", kernel), 16) << kernel;
+    EXPECT_EQ(rowsOf("", "cpu:x86-64-v3", kernel), 32) << kernel;
+    EXPECT_EQ(rowsOf(R"(, "segment_len": 64)", "cuda:sm_80", kernel), 32) << kernel;
+  }
+  EXPECT_EQ(rowsOf("", "cpu:x86-64-v3", "landmark_solve"), 16);
+  EXPECT_EQ(rowsOf("", "cuda:sm_80", "landmark_solve"), 64);
+}
+
 TEST(Compile, EveryKernelsSpaceHoldsWhatIsInUse) {
   CompileRequest request = requestFor(smallCausal);
   request.config.kernels["landmark_target"].split = 256;

@@ -33,6 +33,8 @@ TEST(RelativeError, WhatIsNotFiniteIsNoSmallError) {
 TEST(RelativeError, HugeAndTinyValuesNeitherOverflowNorVanish) {
   EXPECT_NEAR(relativeError(Floats{1.5e38f}, Doubles{1e38}), 0.5, 1e-6);
   EXPECT_NEAR(relativeError(Floats{1.5e-40f}, Doubles{1e-40}), 0.5, 1e-4);
+  EXPECT_NEAR(relativeError(Doubles{1.5e200}, Doubles{1e200}), 0.5, 1e-6);
+  EXPECT_NEAR(relativeError(Doubles{1.5e-200}, Doubles{1e-200}), 0.5, 1e-6);
 }
 
 TEST(RelativeError, OtherSizesAreNoSmallError) {
