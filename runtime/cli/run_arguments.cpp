@@ -32,11 +32,12 @@ Result<std::unique_ptr<RunArguments>> RunArguments::create(const Inputs &inputs,
 }
 
 Status RunArguments::add(const TensorRow &row, const Tensor &tensor, const GpuSession *gpu) {
+  const TensorView &view = views.emplace_back(tensor);
   if (!gpu) {
-    own.*row.field = views.emplace_back(tensor).get();
+    own.*row.field = view.get();
     return {};
   }
-  Result<std::unique_ptr<GpuTensor>> copy = GpuTensor::create(*gpu, tensor);
+  Result<std::unique_ptr<GpuTensor>> copy = GpuTensor::create(*gpu, *view.get());
   NYSJIT_RETURN_IF_ERROR(copy);
   own.*row.field = copies.emplace_back(std::move(*copy))->get();
   return {};
@@ -46,7 +47,7 @@ Status RunArguments::fetch(std::vector<RunOutput> &outputs) const {
   auto copy = copies.begin();
   for (RunOutput &output : outputs)
     if (copy != copies.end())
-      NYSJIT_RETURN_IF_ERROR((*copy++)->copyTo(output.tensor));
+      NYSJIT_RETURN_IF_ERROR((*copy++)->copyTo(output.tensor.bytes.data()));
   return {};
 }
 

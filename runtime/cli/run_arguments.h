@@ -1,8 +1,8 @@
 // What a run writes, and its arguments as the library takes them.
 #pragma once
 #include "runtime/cli/files.h"
-#include "runtime/cli/gpu.h"
 #include "runtime/cli/inputs.h"
+#include "runtime/gpu/gpu_session.h"
 
 #include <list>
 #include <memory>

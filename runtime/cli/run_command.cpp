@@ -1,12 +1,12 @@
 // `nysjit run`: tensors in, the program over them, the output, the check's verdict. Nothing is
 // written before the run went well; what the check says of it is apart from that.
 #include "runtime/cli/commands.h"
-#include "runtime/cli/gpu.h"
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/launches.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/run_arguments.h"
+#include "runtime/gpu/gpu_session.h"
 #include "runtime/reference/accuracy.h"
 #include "runtime/spec/json_text.h"
 
@@ -209,7 +209,8 @@ Result<Reply> runTensors(const RunOptions &options) {
   Result<Resolved> resolved = resolve(context, *files, options.target, options.isConfigRequired);
   NYSJIT_RETURN_IF_ERROR(resolved);
   if (*gpu)
-    NYSJIT_RETURN_IF_ERROR((*gpu)->configure(options, resolved->request.target));
+    NYSJIT_RETURN_IF_ERROR(
+        (*gpu)->configure({options.isLazy, options.seed}, resolved->request.target));
 
   // The program, its runs, and what they computed.
   Result<PreparedProgram> prepared = prepare(context, *resolved);

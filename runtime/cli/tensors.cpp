@@ -139,11 +139,6 @@ TensorView::TensorView(const Tensor &tensor) : shape(tensor.shape) {
   view.shape = shape.data();
 }
 
-TensorView::TensorView(const Tensor &tensor, uint64_t gpuAddress) : TensorView(tensor) {
-  view.data = reinterpret_cast<void *>(gpuAddress);
-  view.device = {kDLCUDA, 0};
-}
-
 std::string npyFile(const Tensor &tensor) {
   const DType dtype = tensor.type.bits == 32          ? DType::Float32
                       : tensor.type.code == kDLBfloat ? DType::BFloat16

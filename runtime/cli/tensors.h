@@ -28,8 +28,6 @@ struct Tensor {
 class TensorView {
 public:
   explicit TensorView(const Tensor &tensor);
-  /// The same tensor in memory of the first GPU.
-  TensorView(const Tensor &tensor, uint64_t gpuAddress);
   TensorView(const TensorView &) = delete;
   TensorView &operator=(const TensorView &) = delete;
   const DLTensor *get() const { return &view; }

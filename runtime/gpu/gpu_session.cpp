@@ -1,7 +1,9 @@
 // Through the driver that the runtime has opened.
-#include "runtime/cli/gpu.h"
+#include "runtime/gpu/gpu_session.h"
 
-namespace nysjit::cli {
+#include <algorithm>
+
+namespace nysjit {
 
 Result<std::unique_ptr<GpuSession>> GpuSession::open(std::shared_ptr<CudaDevice> device) {
   Result<CUcontext> context = device->primaryContext(0);
@@ -16,15 +18,15 @@ GpuSession::~GpuSession() {
   (void)driver().api().cuCtxPopCurrent(&popped);
 }
 
-Status GpuSession::configure(const RunOptions &options, const Target &target) const {
+Status GpuSession::configure(const EmulatorSchedule &schedule, const Target &target) const {
   const auto configure = reinterpret_cast<decltype(&nysjit_emulator_configure)>(
       driver().symbol("nysjit_emulator_configure"));
   if (!device->isEmulator() || !configure)
     return {};
   nysjit_emulator_options given = {};
   given.size = sizeof given;
-  given.lazy = options.isLazy;
-  given.seed = options.seed;
+  given.lazy = schedule.isLazy;
+  given.seed = schedule.seed;
   given.compute_capability = target.sm;
   if (configure(&given) == 0)
     return {};
@@ -32,11 +34,10 @@ Status GpuSession::configure(const RunOptions &options, const Target &target) co
                          driver().library());
 }
 
-LaunchRecorder::LastCounts GpuSession::lastCounts() const {
+GpuSession::LastCounts GpuSession::lastCounts() const {
   if (!device->isEmulator())
     return nullptr;
-  return reinterpret_cast<LaunchRecorder::LastCounts>(
-      driver().symbol("nysjit_emulator_last_counts"));
+  return reinterpret_cast<LastCounts>(driver().symbol("nysjit_emulator_last_counts"));
 }
 
 Status GpuSession::checkLaunches() const {
@@ -49,18 +50,27 @@ Status GpuSession::checkLaunches() const {
 }
 
 Result<std::unique_ptr<GpuTensor>> GpuTensor::create(const GpuSession &session,
-                                                     const Tensor &tensor) {
-  std::unique_ptr<GpuTensor> result(new GpuTensor(session));
+                                                     const DLTensor &host) {
+  std::unique_ptr<GpuTensor> tensor(new GpuTensor(session));
   const CudaDriver &driver = session.driver();
-  const size_t bytes = tensor.bytes.size();
+  tensor->shape.assign(host.shape, host.shape + host.ndim);
+  tensor->size = size_t(host.dtype.bits) / 8;
+  for (const int64_t extent : tensor->shape)
+    tensor->size *= size_t(extent);
   NYSJIT_RETURN_IF_ERROR(
-      driver.check(driver.api().cuMemAlloc(&result->memory, std::max<size_t>(bytes, 1)),
-                   "cuMemAlloc of " + std::to_string(bytes) + " bytes"));
-  if (bytes > 0)
+      driver.check(driver.api().cuMemAlloc(&tensor->memory, std::max<size_t>(tensor->size, 1)),
+                   "cuMemAlloc of " + std::to_string(tensor->size) + " bytes"));
+  const char *data = static_cast<const char *>(host.data) + host.byte_offset;
+  if (tensor->size > 0)
     NYSJIT_RETURN_IF_ERROR(driver.check(
-        driver.api().cuMemcpyHtoD(result->memory, tensor.bytes.data(), bytes), "cuMemcpyHtoD"));
-  result->view.emplace(tensor, result->memory);
-  return result;
+        driver.api().cuMemcpyHtoD(tensor->memory, data, tensor->size), "cuMemcpyHtoD"));
+  tensor->view = host;
+  tensor->view.data = reinterpret_cast<void *>(tensor->memory);
+  tensor->view.byte_offset = 0;
+  tensor->view.device = {kDLCUDA, 0};
+  tensor->view.shape = tensor->shape.data();
+  tensor->view.strides = nullptr;
+  return tensor;
 }
 
 GpuTensor::~GpuTensor() {
@@ -68,12 +78,20 @@ GpuTensor::~GpuTensor() {
     (void)session.driver().api().cuMemFree(memory);
 }
 
-Status GpuTensor::copyTo(Tensor &tensor) const {
+Status GpuTensor::copyTo(void *host) const {
   const CudaDriver &driver = session.driver();
-  if (tensor.bytes.empty())
+  if (size == 0)
     return {};
-  return driver.check(driver.api().cuMemcpyDtoH(tensor.bytes.data(), memory, tensor.bytes.size()),
-                      "cuMemcpyDtoH");
+  return driver.check(driver.api().cuMemcpyDtoH(host, memory, size), "cuMemcpyDtoH");
 }
 
-} // namespace nysjit::cli
+Status GpuTensor::fill(unsigned char byte) const {
+  const CudaDriver &driver = session.driver();
+  if (size == 0)
+    return {};
+  NYSJIT_RETURN_IF_ERROR(
+      driver.check(driver.api().cuMemsetD8Async(memory, byte, size, nullptr), "cuMemsetD8Async"));
+  return driver.check(driver.api().cuCtxSynchronize(), "cuCtxSynchronize");
+}
+
+} // namespace nysjit
