@@ -9,7 +9,7 @@
 #include "runtime/cli/version.h"
 #include "runtime/configs/configs_places.h"
 #include "runtime/configs/store_config.h"
-#include "runtime/tune/cpu_lab.h"
+#include "runtime/tune/gpu_lab.h"
 #include "runtime/tune/machine_lock.h"
 #include "runtime/tune/report.h"
 
@@ -90,10 +90,21 @@ Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::strin
   Result<tune::TuneFile> file = tune::parseTuneFile(text, folderOf(options.file), options.device);
   if (!file)
     return inFile(options.file, file.takeError());
-  if (file->device != "cpu")
-    return Error::mismatch(ErrorKind::Unavailable, options.device.empty() ? "device" : "--device",
-                           "cpu, the one device that is tuned", file->device);
   return file;
+}
+
+/// Nothing where the device is nobody's, as the emulator.
+Result<std::optional<tune::MachineLock>> lockDevice(const tune::LabMaker &labFor,
+                                                    const tune::TuneFile &file) {
+  Result<std::unique_ptr<tune::Lab>> lab = labFor(file.specs.front(), file.threads.front());
+  NYSJIT_RETURN_IF_ERROR(lab);
+  const std::string own = (*lab)->place().lock;
+  if (own.empty())
+    return std::optional<tune::MachineLock>();
+  const std::string name = environmentSetting("NYSJIT_TUNE_LOCK");
+  Result<tune::MachineLock> taken = tune::MachineLock::take(name.empty() ? own : name);
+  NYSJIT_RETURN_IF_ERROR(taken);
+  return std::optional(std::move(*taken));
 }
 
 tune::JournalStart startOf(const TuneOptions &options) {
@@ -125,15 +136,14 @@ Result<Reply> runTune(const TuneOptions &options) {
   NYSJIT_RETURN_IF_ERROR(output);
   NYSJIT_RETURN_IF_ERROR(checkOutput(*output));
   const tune::LabMaker labFor = [&](const KernelSpec &spec, int threads) {
-    return tune::CpuLab::create(spec, *file, threads, ending, standardErrorLog());
+    return tune::createLab(spec, *file, threads, ending, {.log = standardErrorLog()});
   };
   const EndingSignals signals;
   if (Status fits = tune::checkAgainstCompiler(*file, labFor); !fits)
     return inFile(options.file, fits.takeError());
 
   // One tune a machine, and one a journal.
-  const std::string name = environmentSetting("NYSJIT_TUNE_LOCK");
-  Result<tune::MachineLock> machine = tune::MachineLock::take(name.empty() ? "cpu" : name);
+  Result<std::optional<tune::MachineLock>> machine = lockDevice(labFor, *file);
   NYSJIT_RETURN_IF_ERROR(machine);
   const std::string journalPath = journalOf(options.file);
   Result<std::unique_ptr<tune::Journal>> journal =

@@ -100,6 +100,8 @@ CUresult checkDevice(const Driver &state, const void *out, CUdevice device) {
   return device == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
+constexpr int l2Bytes = 1 << 20; // there is none: small, so that walking over it is quick
+
 std::optional<int> deviceAttribute(int attribute, int capability) {
   const Device &device = deviceFacts(capability);
   switch (attribute) {
@@ -125,6 +127,7 @@ std::optional<int> deviceAttribute(int attribute, int capability) {
   case 31: // CONCURRENT_KERNELS
   case 41: // UNIFIED_ADDRESSING
     return 1;
+  case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: return l2Bytes;
   case 39: // MAX_THREADS_PER_MULTIPROCESSOR
     return device.threadsPerMultiprocessor;
   case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: return capability / 10;
@@ -191,6 +194,17 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
       return CUDA_ERROR_INVALID_VALUE;
     std::strncpy(name, "nysjit PTX emulator", size_t(length));
     name[length - 1] = '\0';
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDeviceGetPCIBusId(char *id, int length, CUdevice device) {
+  return call(Symbol::cuDeviceGetPCIBusId, [&](Driver &state) {
+    NYSJIT_TRY(checkDevice(state, id, device));
+    constexpr char own[] = "0000:00:00.0";
+    if (length < int(sizeof own))
+      return CUDA_ERROR_INVALID_VALUE;
+    std::memcpy(id, own, sizeof own);
     return CUDA_SUCCESS;
   });
 }

@@ -18,6 +18,25 @@ GpuSession::~GpuSession() {
   (void)driver().api().cuCtxPopCurrent(&popped);
 }
 
+std::string GpuSession::pciBusId() const {
+  char id[32] = {};
+  const CUresult found = driver().api().cuDeviceGetPCIBusId(id, int(sizeof id) - 1, gpu().handle);
+  return found == CUDA_SUCCESS ? id : "";
+}
+
+size_t GpuSession::l2Bytes() const {
+  int bytes = 0;
+  const CUresult found =
+      driver().api().cuDeviceGetAttribute(&bytes, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, gpu().handle);
+  return found == CUDA_SUCCESS ? size_t(bytes) : 0;
+}
+
+void GpuSession::forgetFaults() const {
+  if (const auto reset = reinterpret_cast<decltype(&nysjit_emulator_reset)>(
+          driver().symbol("nysjit_emulator_reset")))
+    reset();
+}
+
 Status GpuSession::configure(const EmulatorSchedule &schedule, const Target &target) const {
   const auto configure = reinterpret_cast<decltype(&nysjit_emulator_configure)>(
       driver().symbol("nysjit_emulator_configure"));

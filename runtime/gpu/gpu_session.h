@@ -5,6 +5,7 @@
 
 #include <dlpack/dlpack.h>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace nysjit {
@@ -26,6 +27,12 @@ public:
   bool isEmulator() const { return device->isEmulator(); }
   const CudaDriver &driver() const { return device->driver(); }
 
+  CudaGpu gpu() const { return driver().gpus().front(); }
+  /// "0000:0a:00.0", of the GPU wherever a process sees it; "" if the driver does not say.
+  std::string pciBusId() const;
+  /// 0 if the driver does not say.
+  size_t l2Bytes() const;
+
   /// On the emulator: options for the launches to come.
   Status configure(const EmulatorSchedule &schedule, const Target &target) const;
   /// nysjit_emulator_last_counts, null where nothing is counted.
@@ -34,6 +41,8 @@ public:
   /// Waits for all launches. CheckFailed with the emulator's report if it found races or anything
   /// else.
   Status checkLaunches() const;
+  /// What the emulator found, and refuses all calls for, is forgotten. A GPU's fault stays.
+  void forgetFaults() const;
 
 private:
   explicit GpuSession(std::shared_ptr<CudaDevice> device) : device(std::move(device)) {}

@@ -11,6 +11,8 @@ namespace nysjit::tune {
 namespace {
 
 constexpr double tieBand = 0.02;
+/// The first choice and two with a group less.
+constexpr size_t mostAttempts = 3;
 
 int64_t blockElements(const KernelBlocks &blocks) {
   int64_t sum = 0;
@@ -47,11 +49,40 @@ Choice choose(const Space &space, size_t group, const GroupScores &scores,
     return choice;
   choice.candidate = *std::ranges::min_element(choice.tied, {}, [&](size_t index) {
     const Candidate &candidate = space.candidates[index];
-    return std::tuple(candidate.scratchBytes, blockElements(candidate.blocks),
+    return std::tuple(candidate.resources.nearBytes(), blockElements(candidate.blocks),
                       blocksObject(candidate.blocks).dump());
   });
   choice.ratio = totals[*choice.candidate];
   return choice;
+}
+
+std::vector<Chosen> chooseAll(const Space &space, const std::vector<GroupScores> &scores,
+                              const std::vector<TuneShape> &shapes) {
+  std::vector<Chosen> all;
+  for (size_t g = 0; g < space.groups.size(); ++g)
+    if (Choice choice = choose(space, g, scores[g], shapes); choice.candidate)
+      all.push_back({g, std::move(choice)});
+  return all;
+}
+
+std::vector<std::vector<Chosen>> attemptsOf(std::vector<Chosen> choices,
+                                            const std::vector<GroupScores> &scores) {
+  const auto gain = [&](const Chosen &one) {
+    return (1 - one.choice.ratio) * scores[one.group].share;
+  };
+  std::vector<std::vector<Chosen>> attempts;
+  while (attempts.size() < mostAttempts && !choices.empty()) {
+    attempts.push_back(choices);
+    choices.erase(std::ranges::min_element(choices, {}, gain));
+  }
+  return attempts;
+}
+
+KernelConfig configOf(const Space &space, const std::vector<Chosen> &choices) {
+  std::vector<const Candidate *> candidates;
+  for (const Chosen &one : choices)
+    candidates.push_back(&space.candidates[*one.choice.candidate]);
+  return configWith(space, candidates);
 }
 
 } // namespace nysjit::tune

@@ -27,6 +27,20 @@ struct Choice {
 Choice choose(const Space &space, size_t group, const GroupScores &scores,
               const std::vector<TuneShape> &shapes);
 
+/// A group and what is to take the default's place there.
+struct Chosen {
+  size_t group;
+  Choice choice;
+};
+/// Of all groups those where it is not the default. `scores`: by group.
+std::vector<Chosen> chooseAll(const Space &space, const std::vector<GroupScores> &scores,
+                              const std::vector<TuneShape> &shapes);
+/// What is compared with the default, one after the other until one is faster: all choices, and then
+/// twice without the group that was to gain least.
+std::vector<std::vector<Chosen>> attemptsOf(std::vector<Chosen> choices,
+                                            const std::vector<GroupScores> &scores);
+KernelConfig configOf(const Space &space, const std::vector<Chosen> &choices);
+
 /// A candidate's ratio over the weighted shapes.
 double weightedOver(const std::vector<double> &ratios, const std::vector<TuneShape> &shapes);
 

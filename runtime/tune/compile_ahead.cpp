@@ -15,14 +15,15 @@ CompileAhead::CompileAhead(size_t jobs) : jobs(jobs) {
     scratch.emplace(std::move(*made));
 }
 
-void CompileAhead::compile(const std::vector<ProgramRequest> &requests, Log log,
+void CompileAhead::compile(const std::vector<ProgramRequest> &requests, DeviceKind device, Log log,
                            Progress::Report progress, void *progressContext) {
-  if (!scratch)
+  if (jobs < 2 || folder().empty())
     return;
   std::atomic<size_t> next = 0;
   const auto work = [&] {
     RuntimeContext context({.cacheFolder = folder(),
                             .threads = 1,
+                            .device = device,
                             .isForCompiling = true,
                             .log = log,
                             .progress = progress,

@@ -16,12 +16,14 @@ class CompileAhead {
 public:
   /// `jobs`: workers at once; with one, or without a folder for what they compile, nothing is done.
   explicit CompileAhead(size_t jobs);
+  /// Into this folder, a cache's, which stays.
+  CompileAhead(size_t jobs, std::string folder) : jobs(jobs), kept(std::move(folder)) {}
 
   /// For the contexts that use what was compiled; "": there is none.
-  std::string folder() const { return scratch ? scratch->name() : ""; }
+  std::string folder() const { return scratch ? scratch->name() : kept; }
   /// Compiles them all. What fails or is cancelled by `progress` is known by its error.
-  void compile(const std::vector<ProgramRequest> &requests, Log log, Progress::Report progress,
-               void *progressContext);
+  void compile(const std::vector<ProgramRequest> &requests, DeviceKind device, Log log,
+               Progress::Report progress, void *progressContext);
 
   /// How a request came out: the time it took, or why it failed. Nothing if it was not compiled.
   std::optional<Result<double>> outcomeOf(const ProgramRequest &request) const;
@@ -29,6 +31,7 @@ public:
 private:
   size_t jobs;
   std::optional<ScratchFolder> scratch;
+  std::string kept;
   std::mutex mutex;                               // guards `outcomes` while `compile` is under way
   std::map<std::string, Result<double>> outcomes; // by config
 };

@@ -33,10 +33,13 @@ Json machineOf(const Json &facts) {
 }
 
 void addCandidate(const Json &line, History &history) {
-  History::Known known{int(numberOf(line, "id", 0)), textOf(line, "invalidity"),
-                       textOf(line, "reason"), numberOf(line, "compile_ms", 0), 0};
+  History::Known known{int(numberOf(line, "id", 0)),
+                       textOf(line, "invalidity"),
+                       textOf(line, "reason"),
+                       numberOf(line, "compile_ms", 0),
+                       {}};
   if (const Json *resources = line.find("resources"))
-    known.scratchBytes = int64_t(numberOf(*resources, "scratch_bytes", 0));
+    known.resources = resourcesFrom(*resources);
   history.lastId = std::max(history.lastId, known.id);
   history.candidates[line["config"].dump()] = std::move(known);
 }
@@ -94,10 +97,10 @@ Status checkSessions(const Journal &journal, const Json &facts) {
   return {};
 }
 
-History History::of(const Journal &journal, const Json &facts) {
+History History::of(const std::vector<Json> &journal, const Json &facts) {
   History history;
   bool isOwn = false;
-  for (const Json &line : journal.lines()) {
+  for (const Json &line : journal) {
     const std::string kind = textOf(line, "kind");
     if (kind == "session")
       isOwn = line["spec"] == facts["spec"] && line["device"] == facts["device"];
@@ -113,6 +116,39 @@ History History::of(const Journal &journal, const Json &facts) {
       history.done = line;
   }
   return history;
+}
+
+std::vector<GroupScores> recall(const History &history, Space &space) {
+  std::vector<GroupScores> scores(space.groups.size());
+  int next = history.lastId;
+  for (size_t i = 0; i < space.candidates.size(); ++i) {
+    Candidate &candidate = space.candidates[i];
+    const auto known = history.candidates.find(blocksObject(candidate.blocks).dump());
+    if (known == history.candidates.end()) {
+      candidate.id = ++next;
+      continue;
+    }
+    candidate.id = known->second.id;
+    candidate.compileMs = known->second.compileMs;
+    candidate.resources = known->second.resources;
+    if (known->second.invalidity != "correct") {
+      candidate.invalidity = known->second.invalidity;
+      candidate.reason = known->second.reason;
+    }
+    const auto timed = history.groups.find(space.groups[candidate.group].name);
+    if (timed == history.groups.end())
+      continue;
+    if (const auto own = timed->second.ratios.find(candidate.id); own != timed->second.ratios.end())
+      scores[candidate.group].ratios.emplace(i, own->second);
+  }
+  for (size_t g = 0; g < scores.size(); ++g)
+    if (const auto timed = history.groups.find(space.groups[g].name);
+        timed != history.groups.end()) {
+      scores[g].share = timed->second.share;
+      scores[g].noise = timed->second.noise;
+      scores[g].rounds = timed->second.rounds;
+    }
+  return scores;
 }
 
 } // namespace nysjit::tune

@@ -26,7 +26,7 @@ struct History {
     std::string invalidity; // "correct" where it is none
     std::string reason;
     double compileMs = 0;
-    int64_t scratchBytes = 0;
+    KernelResources resources;
   };
   std::map<std::string, Known> candidates; // by their config's text
   struct Timed {
@@ -41,7 +41,11 @@ struct History {
   std::map<std::string, Json> verdicts; // by config's text: shapes of `verify`
   std::optional<Json> done;             // the last
 
-  static History of(const Journal &journal, const Json &facts);
+  static History of(const std::vector<Json> &journal, const Json &facts);
 };
+
+/// Gives the candidates of a space the ids that the journal knows them by, new ones to the others,
+/// and what is known of how they came out. Returns the scores, by group.
+std::vector<GroupScores> recall(const History &history, Space &space);
 
 } // namespace nysjit::tune

@@ -104,7 +104,7 @@ void RunInputs::addIntegers(const char *name, const std::vector<int64_t> &number
 
 void RunInputs::clearOutput() { std::ranges::fill(o, std::numeric_limits<float>::quiet_NaN()); }
 
-double RunInputs::errorBound() const {
+double RunInputs::errorBound(bool isGpu) const {
   const auto longest = [&](const char *rows, const char *landmarks) {
     const auto other = norms.find(landmarks);
     return std::max(norms.at(rows), other == norms.end() ? 0 : other->second);
@@ -112,7 +112,7 @@ double RunInputs::errorBound() const {
   // Landmarks that are means of rows are no longer than those.
   const double size =
       longest("q", "landmark_q") * longest("k", "landmark_k") / std::sqrt(double(spec.headDim));
-  return reference::errorBound(spec, /*isGpu=*/false, size);
+  return reference::errorBound(spec, isGpu, size);
 }
 
 } // namespace nysjit::tune

@@ -22,11 +22,13 @@ public:
   const nysjit_run_args &args() const { return own; }
   /// What the last run wrote.
   const std::vector<float> &output() const { return o; }
+  /// The output's elements, to be written by a run or from a device's memory.
+  std::vector<float> &output() { return o; }
   /// Nothing of an earlier run is left in the output: NaN.
   void clearOutput();
   /// How far a program's output may be from the exact one (reference/accuracy.h). The scores' size
   /// is not computed but bounded, by Cauchy and Schwarz.
-  double errorBound() const;
+  double errorBound(bool isGpu) const;
 
 private:
   struct Tensor {

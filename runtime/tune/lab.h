@@ -1,9 +1,11 @@
 // Lab: where candidates are compiled, run and timed. The tuner decides what, a lab does it: one on
-// the CPU (cpu_lab.h), one with a clock of its own in the tests.
+// the CPU (cpu_lab.h), one on a GPU or the emulator (gpu_lab.h), one with a clock of its own in the
+// tests.
 #pragma once
 #include "runtime/base/json.h"
 #include "runtime/plan/plan.h"
 #include "runtime/spec/block_config.h"
+#include "runtime/tune/resources.h"
 
 #include <map>
 #include <string>
@@ -15,7 +17,7 @@ namespace nysjit::tune {
 struct Compiled {
   size_t number = 0;
   double ms = 0;
-  std::map<std::string, int64_t> scratchBytes; // of a thread, by kernel
+  std::map<std::string, KernelResources> kernels;
 };
 
 /// A time by the wall's clock, and that of all the process's threads on their CPUs.
@@ -40,10 +42,15 @@ struct Difference {
 /// What the programs are for, as configs.json says it.
 struct Place {
   std::string target;
-  Json device;          // cpuFacts
+  Json device;          // device_facts.h
   std::string compiler; // its build
   Json about;           // of people's interest only
-  int64_t l2Bytes = 0;  // 0: unknown
+  /// What only one tune at a time may use: a MachineLock's name; "": nothing that matters.
+  std::string lock;
+  int64_t l2Bytes = 0; // of the CPU that scratch is to fit; 0: unknown
+  /// Whether what a run is said to take is computed, and the same each time, rather than measured.
+  bool isModel = false;
+  const char *objective() const { return isModel ? "model" : "time"; }
 };
 
 /// For one spec and a number of threads. Of one thread.
@@ -53,6 +60,9 @@ public:
   virtual Place place() = 0;
   /// The plan of a program with these block sizes, which need not be complete. No code is made.
   virtual Result<Plan> plan(const KernelConfig &config) = 0;
+  /// The complete configs that programs are there of, where that is not for the lab to make them;
+  /// empty: it compiles what is asked for.
+  virtual std::vector<KernelConfig> offered() { return {}; }
   /// These will be asked for: a lab with cores to spare compiles them side by side.
   virtual void compileAhead(const std::vector<KernelConfig> &configs) = 0;
   /// CompileFailed; Cancelled past the time limit of a compile, and where the user wants the end.
@@ -65,6 +75,9 @@ public:
   virtual Result<Difference> difference(size_t program, size_t reference) = 0;
   /// A new series of measurements begins, which has nothing to do with earlier ones.
   virtual void beginSeries(const std::string &name) = 0;
+  /// What has been seen of the device in this series that may matter: {"sm_clock_mhz": [least,
+  /// most]}.
+  virtual Json conditions() { return Json::object(); }
   /// Seconds that passed.
   virtual double seconds() = 0;
   /// "2026-11-28T13:40:08Z"

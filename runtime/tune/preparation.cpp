@@ -7,7 +7,12 @@
 namespace nysjit::tune {
 
 Result<std::vector<Arm>> Preparation::prepare(const std::vector<size_t> &candidates) {
-  for (Packed &packed : pack(space, candidates))
+  const std::vector<KernelConfig> offered = measuring.lab.offered();
+  std::vector<size_t> fitting = candidates;
+  NYSJIT_RETURN_IF_ERROR(leaveOutIdle(fitting));
+  if (offered.empty())
+    NYSJIT_RETURN_IF_ERROR(leaveOutTooLarge(fitting));
+  for (Packed &packed : offered.empty() ? pack(space, fitting) : pick(space, fitting, offered))
     open.push_back(std::move(packed));
   std::vector<KernelConfig> configs;
   for (const Packed &packed : open)
@@ -32,6 +37,46 @@ Result<std::vector<Arm>> Preparation::prepare(const std::vector<size_t> &candida
     NYSJIT_RETURN_IF_ERROR(prepareOne(packed));
   }
   return std::move(arms);
+}
+
+/// Kernels that these shapes do not launch have no time.
+Status Preparation::leaveOutIdle(std::vector<size_t> &candidates) {
+  std::vector<size_t> left;
+  std::vector<size_t> out;
+  for (const size_t index : candidates) {
+    Candidate &candidate = space.candidates[index];
+    const bool runs =
+        std::ranges::any_of(space.groups[candidate.group].kernels, [&](const std::string &kernel) {
+          return measuring.launched.contains(kernel);
+        });
+    (runs ? left : out).push_back(index);
+    if (runs)
+      continue;
+    candidate.invalidity = "constraints";
+    candidate.reason = "it is not launched at these shapes";
+  }
+  candidates = std::move(left);
+  return journalCandidates(out);
+}
+
+/// What a GPU's block has not the memory for is known from its plan, which is no work.
+Status Preparation::leaveOutTooLarge(std::vector<size_t> &candidates) {
+  if (!place.target.starts_with("cuda:"))
+    return {};
+  std::vector<size_t> left;
+  std::vector<size_t> out;
+  for (const size_t index : candidates) {
+    NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+    Candidate &candidate = space.candidates[index];
+    const Result<Plan> plan = measuring.lab.plan(configWith(space, {&candidate}));
+    (plan ? left : out).push_back(index);
+    if (plan)
+      continue;
+    candidate.invalidity = "constraints";
+    candidate.reason = plan.error().message;
+  }
+  candidates = std::move(left);
+  return journalCandidates(out);
 }
 
 Status Preparation::prepareOne(const Packed &packed) {
@@ -84,12 +129,13 @@ Status Preparation::failed(const Packed &packed, const std::string &invalidity,
 /// Scratch beyond the L2 loses everywhere; and is not worth a run.
 bool Preparation::isTooLarge(Candidate &candidate, const Compiled &compiled) const {
   for (const std::string &kernel : space.groups[candidate.group].kernels)
-    if (const auto own = compiled.scratchBytes.find(kernel); own != compiled.scratchBytes.end())
-      candidate.scratchBytes = std::max(candidate.scratchBytes, own->second);
-  if (place.l2Bytes == 0 || candidate.scratchBytes <= place.l2Bytes)
+    if (const auto own = compiled.kernels.find(kernel); own != compiled.kernels.end())
+      candidate.resources = most(candidate.resources, own->second);
+  const int64_t bytes = candidate.resources.scratchBytes;
+  if (place.l2Bytes == 0 || bytes <= place.l2Bytes)
     return false;
   candidate.invalidity = "constraints";
-  candidate.reason = "scratch of " + std::to_string(candidate.scratchBytes) + " bytes, over the " +
+  candidate.reason = "scratch of " + std::to_string(bytes) + " bytes, over the " +
                      std::to_string(place.l2Bytes) + " of the L2";
   return true;
 }
@@ -111,6 +157,8 @@ Result<std::string> Preparation::whatIsWrong(size_t program) {
 }
 
 Status Preparation::journalCandidates(const std::vector<size_t> &candidates) {
+  if (candidates.empty())
+    return {};
   std::vector<Json> lines;
   for (const size_t index : candidates) {
     const Candidate &candidate = space.candidates[index];
@@ -121,7 +169,7 @@ Status Preparation::journalCandidates(const std::vector<size_t> &candidates) {
                  {"config", blocksObject(candidate.blocks)},
                  {"invalidity", isGood ? "correct" : candidate.invalidity},
                  {"compile_ms", candidate.compileMs},
-                 {"resources", {{"scratch_bytes", candidate.scratchBytes}}}};
+                 {"resources", resourcesObject(candidate.resources)}};
     if (!isGood)
       line["reason"] = candidate.reason;
     lines.push_back(std::move(line));

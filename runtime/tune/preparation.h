@@ -21,6 +21,8 @@ public:
   Result<std::string> whatIsWrong(size_t program);
 
 private:
+  Status leaveOutIdle(std::vector<size_t> &candidates);
+  Status leaveOutTooLarge(std::vector<size_t> &candidates);
   Status prepareOne(const Packed &packed);
   Status failed(const Packed &packed, const std::string &invalidity, const std::string &reason);
   bool isTooLarge(Candidate &candidate, const Compiled &compiled) const;

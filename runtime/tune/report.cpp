@@ -35,8 +35,12 @@ std::string groupText(const GroupReport &group) {
   text += format("    %-22s%6.3f    default\n", blocksText(group.group.defaults).c_str(), 1.0);
   size_t rows = 0;
   size_t left = 0;
+  size_t unfit = 0;
+  std::string reason; // of the first of those
   for (const CandidateReport &one : group.candidates)
-    if (rows < mostRows || !one.candidate.invalidity.empty()) {
+    if (one.candidate.invalidity == "constraints") {
+      reason = unfit++ == 0 ? one.candidate.reason : reason;
+    } else if (rows < mostRows || !one.candidate.invalidity.empty()) {
       text += candidateLine(one);
       ++rows;
     } else {
@@ -44,6 +48,9 @@ std::string groupText(const GroupReport &group) {
     }
   if (left)
     text += "    and " + std::to_string(left) + " more\n";
+  if (unfit)
+    text += "    left out: " + std::to_string(unfit) + (unfit > 1 ? ", the first: " : ": ") +
+            reason + "\n";
   for (const auto &[kernel, block] : group.group.defaults)
     text += heatMap(group, kernel);
   return text;
@@ -59,7 +66,7 @@ std::string verdictText(const SpecReport &report, const TuneFile &file) {
   text += format("%.3f of its time\n", report.verdict->ratio);
   for (size_t i = 0; i < report.verdict->shapes.size(); ++i) {
     const ShapeVerdict &shape = report.verdict->shapes[i];
-    text += format("    %-22s%6.3f   %.3f ms, default %.3f ms, %d of %d pairs won\n",
+    text += format("    %-22s%6.3f   %.4g ms, default %.4g ms, %d of %d pairs won\n",
                    shapeText(file.shapes[i]).c_str(), shape.ratio, shape.ms, shape.defaultMs,
                    shape.wins, shape.pairs);
   }
@@ -85,6 +92,32 @@ Json groupObject(const GroupReport &group) {
   return {{"group", group.group.name},
           {"default", blocksObject(group.group.defaults)},
           {"candidates", std::move(candidates)}};
+}
+
+/// Where it was tuned: "cpu:native, 2 threads", "cuda:sm_90 on NVIDIA H100".
+std::string placeText(const TunedConfig &entry) {
+  if (const Json *threads = entry.device.find("threads"))
+    return entry.target + ", " + threads->dump() + " threads";
+  const Json *about = entry.tuned.find("about");
+  const Json *gpu = about ? about->find("gpu") : nullptr;
+  return entry.target + " on " +
+         (gpu && gpu->is_string() ? gpu->text() : entry.device["kind"].text());
+}
+
+bool isModel(const TunedConfig &entry) {
+  const Json *objective = entry.tuned.find("objective");
+  return objective && *objective == Json("model");
+}
+
+/// What the numbers of the tables are.
+std::string measureText(const SpecReport &one) {
+  if (one.rounds == 0)
+    return "";
+  if (isModel(one.entry))
+    return ": time over the default's, of a model of the counts. num_stages, occupancy and balance "
+           "were not measured";
+  return format(": time over the default's, %d rounds, %s clock, noise %.1f %%", one.rounds,
+                one.clock.c_str(), 100 * one.noise);
 }
 
 } // namespace
@@ -135,10 +168,7 @@ std::string reportText(const TuneReport &report, const TuneFile &file) {
   std::string text;
   for (const SpecReport &one : report.specs) {
     text += std::string(layoutName(one.spec.layout)) + " " + dtypeName(one.spec.dtype) + " for " +
-            one.entry.target + ", " + one.entry.device["threads"].dump() + " threads";
-    if (one.rounds)
-      text += format(": time over the default's, %d rounds, %s clock, noise %.1f %%", one.rounds,
-                     one.clock.c_str(), 100 * one.noise);
+            placeText(one.entry) + measureText(one);
     text += one.isFromJournal ? " (from the journal)\n" : "\n";
     for (const GroupReport &group : one.groups)
       text += groupText(group);

@@ -79,14 +79,7 @@ const std::vector<std::vector<Round>> &Screening::roundsOf(const Times &times) c
 
 Result<Screened> Screening::run() {
   measuring.lab.beginSeries("screening");
-  // Each once unmeasured: its pages, and the threads' memory.
-  for (size_t shape = 0; shape < weights.size(); ++shape)
-    for (size_t number = 0; number < defaults + arms.size(); ++number) {
-      NYSJIT_RETURN_IF_ERROR(goOn(measuring));
-      const size_t program =
-          number < defaults ? measuring.defaultProgram : arms[number - defaults].program;
-      NYSJIT_RETURN_IF_ERROR(measuring.lab.run(program, shape));
-    }
+  NYSJIT_RETURN_IF_ERROR(runUnmeasured());
   std::vector<size_t> before;
   for (int round = 1; round <= measuring.file.rounds; ++round) {
     const double start = measuring.lab.seconds();
@@ -110,6 +103,30 @@ Result<Screened> Screening::run() {
       break;
   }
   return result();
+}
+
+/// Each once: its pages, and the threads' memory. Where that computes what a run takes, it is all
+/// the work there is, and a half of the budget is for the verdict.
+Status Screening::runUnmeasured() {
+  const double start = measuring.lab.seconds();
+  const bool isAll = measuring.lab.place().isModel;
+  for (size_t number = 0; number < defaults + arms.size(); ++number) {
+    if (isAll && number > defaults &&
+        measuring.lab.seconds() > start + (measuring.deadline - start) / 2) {
+      leaveOut(number - defaults);
+      break;
+    }
+    const size_t program =
+        number < defaults ? measuring.defaultProgram : arms[number - defaults].program;
+    for (size_t shape = 0; shape < weights.size(); ++shape) {
+      NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+      measuring.progress.update("[run " + std::to_string(number + 1) + "/" +
+                                    std::to_string(defaults + arms.size()) + "] " + measuring.name,
+                                measuring.lab.seconds());
+      NYSJIT_RETURN_IF_ERROR(measuring.lab.run(program, shape));
+    }
+  }
+  return {};
 }
 
 Status Screening::runRound(int round) {
@@ -242,10 +259,13 @@ void Screening::fitBudget() {
   const double most = left / (perArm * (leastRounds - 1)) - double(defaults);
   if (perArm <= 0 || most >= double(arms.size()))
     return;
-  const auto kept = size_t(std::max(most, 1.0));
+  leaveOut(size_t(std::max(most, 1.0)));
+}
+
+/// All arms but the first `kept`. Of each group those far from the default come last.
+void Screening::leaveOut(size_t kept) {
   measuring.progress.say("the budget has room for " + std::to_string(kept) + " of " +
                          std::to_string(arms.size()) + " programs");
-  // Of each group those far from the default come last.
   for (size_t i = kept; i < arms.size(); ++i)
     for (const size_t candidate : arms[i].candidates) {
       GroupTimes &group = groups[measuring.space.candidates[candidate].group];

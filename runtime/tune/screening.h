@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace nysjit::tune {
@@ -39,7 +40,8 @@ struct Measuring {
   size_t defaultProgram = 0;
   double deadline = 0; // Lab::seconds
   ProgressLine &progress;
-  std::string name; // "causal float32", in progress
+  std::string name;               // "causal float32", in progress
+  std::set<std::string> launched; // kernels that the default launches at some shape
 };
 
 /// Cancelled where the user wants the end; Unavailable where the budget is used up.
@@ -64,6 +66,7 @@ private:
     std::vector<bool> isDropped;
     Times times;
   };
+  Status runUnmeasured();
   Status runRound(int round);
   Status runShape(int round, size_t shape);
   Status runArm(size_t number, size_t shape);
@@ -71,6 +74,7 @@ private:
   Status journalRound(int round, size_t shape);
   void drop(double over);
   void fitBudget();
+  void leaveOut(size_t kept);
   double verdictSeconds() const;
   std::vector<size_t> leaders() const;
   Json roundObject(size_t shape, Clock by) const;

@@ -21,8 +21,12 @@ const std::array<std::vector<std::string>, 2> couplings = {
     {{"segment_summary", "source_past", "landmark_target", "landmark_past"},
      {"scan_output", "scan_inverse", "scan_sums", "scan_states"}}};
 
-/// Blocks beyond these lose everywhere on CPUs (their scratch leaves the L2): only if asked for.
-constexpr int usualBlocks[] = {16, 32, 64};
+/// What is tried of a key where nothing is listed. On CPUs larger blocks lose everywhere (their
+/// scratch leaves the L2), and only block sizes matter.
+const std::vector<int> cpuBlocks = {16, 32, 64};
+const std::vector<int> gpuBlocks = {16, 32, 64, 128};
+const std::vector<int> gpuWarps = {1, 2, 4, 8};
+const std::vector<int> gpuStages = {2, 3, 4};
 constexpr size_t mostCandidates = 4096;
 
 /// A kernel for tensors that are not aligned is the same as the one it stands in for.
@@ -45,35 +49,54 @@ const std::vector<std::string> *couplingOf(const std::string &kernel) {
 
 /// The values to try of a kernel's key.
 std::vector<int> valuesOf(const ParameterLists &parameters, const std::string &kernel,
-                          const BlockKey &key, int inUse) {
+                          const BlockKey &key, int inUse, bool isGpu) {
   if (const auto lists = parameters.find(kernel); lists != parameters.end()) {
     const auto list = lists->second.find(key.name);
     return list == lists->second.end() ? std::vector{inUse} : list->second;
   }
   const bool isBlock = key.member == &BlockConfig::blockM || key.member == &BlockConfig::blockN;
-  if (!isBlock)
-    return {inUse};
-  std::vector<int> values(std::begin(usualBlocks), std::end(usualBlocks));
+  std::vector<int> values;
+  if (isBlock)
+    values = isGpu ? gpuBlocks : cpuBlocks;
+  else if (isGpu && key.member == &BlockConfig::numWarps)
+    values = gpuWarps;
+  else if (isGpu && key.member == &BlockConfig::numStages)
+    values = gpuStages;
   if (!std::ranges::count(values, inUse))
     values.push_back(inUse);
   return values;
 }
 
+/// Whether a GPU has the registers for it and no warp computes what another does: each has one or
+/// two slabs of 16 rows, of wide heads one.
+bool isSensible(const BlockConfig &block, int gpuHeadDim) {
+  constexpr int slabRows = 16;
+  if (!block.blockM || !block.numWarps)
+    return true;
+  const int slabs = *block.blockM / slabRows;
+  return *block.numWarps <= slabs && slabs <= *block.numWarps * (gpuHeadDim > 64 ? 1 : 2);
+}
+
 /// Every combination of a kernel's values but those of `split`, which is as in `inUse`.
 std::vector<BlockConfig> combinations(const ParameterLists &parameters, const std::string &kernel,
-                                      const BlockConfig &inUse) {
+                                      const BlockConfig &inUse, int gpuHeadDim) {
   std::vector<BlockConfig> all = {inUse};
   for (const BlockKey &key : blockSpaceOf(kernel, inUse).keys) {
     if (key.member == &BlockConfig::split)
       continue;
     std::vector<BlockConfig> longer;
     for (const BlockConfig &block : all)
-      for (const int value : valuesOf(parameters, kernel, key, *(inUse.*key.member))) {
+      for (const int value :
+           valuesOf(parameters, kernel, key, *(inUse.*key.member), gpuHeadDim > 0)) {
         longer.push_back(block);
         longer.back().*key.member = value;
       }
     all = std::move(longer);
   }
+  if (gpuHeadDim > 0 && !parameters.contains(kernel))
+    std::erase_if(all, [&](const BlockConfig &block) {
+      return block != inUse && !isSensible(block, gpuHeadDim);
+    });
   return all;
 }
 
@@ -87,10 +110,43 @@ BlockConfig following(const BlockConfig &own, const BlockConfig &leader) {
   return block;
 }
 
+/// Each kernel's own combinations.
+using Choices = std::map<std::string, std::vector<BlockConfig>>;
+
+std::vector<KernelBlocks> allOf(const Choices &choices) {
+  std::vector<KernelBlocks> all = {{}};
+  for (const auto &[kernel, own] : choices) {
+    std::vector<KernelBlocks> longer;
+    for (const KernelBlocks &blocks : all)
+      for (const BlockConfig &each : own) {
+        longer.push_back(blocks);
+        longer.back().emplace(kernel, each);
+      }
+    all = std::move(longer);
+    if (all.size() > mostCandidates)
+      break;
+  }
+  return all;
+}
+
+/// The blocks in use with one kernel's changed.
+std::vector<KernelBlocks> oneByOne(const Choices &choices, const KernelBlocks &inUse) {
+  std::vector<KernelBlocks> all;
+  for (const auto &[kernel, own] : choices)
+    for (const BlockConfig &each : own) {
+      KernelBlocks blocks;
+      for (const auto &[name, list] : choices)
+        blocks.emplace(name, name == kernel ? each : inUse.at(name));
+      if (!std::ranges::count(all, blocks))
+        all.push_back(std::move(blocks));
+    }
+  return all;
+}
+
 /// Every combination of a group's kernels with one value of `split`.
 std::vector<KernelBlocks> combinations(const ParameterLists &parameters, const Kernels &kernels,
                                        const Group &group, const KernelBlocks &inUse) {
-  std::vector<KernelBlocks> all = {{}};
+  Choices choices;
   std::vector<std::string> followers;
   for (const auto &[kernel, block] : inUse) {
     if (!std::ranges::count(group.kernels, kernel))
@@ -99,16 +155,12 @@ std::vector<KernelBlocks> combinations(const ParameterLists &parameters, const K
       followers.push_back(kernel);
       continue;
     }
-    std::vector<KernelBlocks> longer;
-    for (const KernelBlocks &blocks : all)
-      for (const BlockConfig &each : combinations(parameters, kernel, block)) {
-        longer.push_back(blocks);
-        longer.back().emplace(kernel, each);
-      }
-    all = std::move(longer);
-    if (all.size() > mostCandidates)
-      break;
+    choices.emplace(kernel, combinations(parameters, kernel, block, kernels.gpuHeadDim));
   }
+  std::vector<KernelBlocks> all = allOf(choices);
+  const auto isListed = [&](const auto &choice) { return parameters.contains(choice.first); };
+  if (all.size() > mostCandidates && std::ranges::none_of(choices, isListed))
+    all = oneByOne(choices, inUse);
   for (KernelBlocks &blocks : all)
     for (const std::string &kernel : followers)
       blocks.emplace(kernel, following(inUse.at(kernel), blocks.at(kernels.splitKernel)));
@@ -151,6 +203,11 @@ Result<Kernels> kernelsOf(const ParameterLists &parameters, const PlanMaker &pla
   Result<Plan> plan = planOf({});
   NYSJIT_RETURN_IF_ERROR(plan);
   Kernels kernels{blocksOf(*plan), "", {}};
+  if (isGpuPlan(*plan)) {
+    Result<KernelSpec> spec = parseKernelSpec(std::string_view(plan->specJson));
+    NYSJIT_RETURN_IF_ERROR(spec);
+    kernels.gpuHeadDim = spec->headDim;
+  }
   for (const auto &[kernel, block] : kernels.defaults) {
     if (!block.split)
       continue;
@@ -261,23 +318,49 @@ std::vector<Packed> pack(const Space &space, const std::vector<size_t> &candidat
   return programs;
 }
 
+bool has(const KernelConfig &config, const Space &space, const Candidate &candidate) {
+  KernelBlocks own;
+  for (const std::string &kernel : space.groups[candidate.group].kernels)
+    if (const auto block = config.kernels.find(kernel); block != config.kernels.end())
+      own.insert(*block);
+  return own == candidate.blocks;
+}
+
+std::vector<Packed> pick(const Space &space, const std::vector<size_t> &candidates,
+                         const std::vector<KernelConfig> &configs) {
+  std::vector<Packed> programs;
+  std::set<size_t> seen;
+  for (const KernelConfig &config : configs) {
+    Packed program{config, {}};
+    for (const size_t index : candidates)
+      if (has(config, space, space.candidates[index]) && seen.insert(index).second)
+        program.candidates.push_back(index);
+    if (!program.candidates.empty())
+      programs.push_back(std::move(program));
+  }
+  return programs;
+}
+
 std::string blocksText(const KernelBlocks &blocks) {
   std::string text;
+  const auto add = [&](const std::string &word) {
+    text += (text.empty() || text.ends_with(' ') ? "" : " ") + word;
+  };
   for (const auto &[kernel, block] : blocks) {
     if (!text.empty())
       text += " + ";
     if (blocks.size() > 1)
-      text += kernel + " ";
-    if (block.blockM)
-      text += std::to_string(*block.blockM);
-    if (block.blockN)
-      text += (block.blockM ? "x" : "") + std::to_string(*block.blockN);
+      add(kernel);
+    if (block.blockM || block.blockN)
+      add((block.blockM ? std::to_string(*block.blockM) : "") +
+          (block.blockM && block.blockN ? "x" : "") +
+          (block.blockN ? std::to_string(*block.blockN) : ""));
     if (block.numWarps)
-      text += " warps " + std::to_string(*block.numWarps);
+      add("warps " + std::to_string(*block.numWarps));
     if (block.numStages)
-      text += " stages " + std::to_string(*block.numStages);
+      add("stages " + std::to_string(*block.numStages));
     if (block.split.value_or(0))
-      text += " split " + std::to_string(*block.split);
+      add("split " + std::to_string(*block.split));
   }
   return text;
 }

@@ -2,12 +2,14 @@
 //
 //   groups      kernels whose times depend on each other's block sizes: a group's time is that of
 //               all its launches. Groups do not depend on each other.
-//   candidates  of a group: every combination of the values listed for its kernels' keys, without
-//               the default; those near the default first
+//   candidates  of a group: every combination of the values for its kernels' keys, without the
+//               default; those near the default first. Where nothing is listed and they are too
+//               many, one kernel is changed at a time
 //   programs    candidate i of every group in program i, whose launches are timed apart: as many
 //               programs as the largest group has candidates, not their product
 #pragma once
 #include "runtime/plan/plan.h"
+#include "runtime/tune/resources.h"
 #include "runtime/tune/tune_file.h"
 
 #include <functional>
@@ -28,6 +30,7 @@ struct Kernels {
   KernelBlocks defaults;
   std::string splitKernel;            // the one that has `split`; "": none
   std::map<int, KernelBlocks> splits; // with each value of `split` to try; the default's, too
+  int gpuHeadDim = 0;                 // head_dim where they are a GPU's kernels
 };
 /// Asks the compiler, once and once more for each other value of `split` that is listed.
 Result<Kernels> kernelsOf(const ParameterLists &parameters, const PlanMaker &planOf);
@@ -38,12 +41,12 @@ Status checkParameters(const ParameterLists &parameters, const std::vector<Kerne
 struct Candidate {
   int id = 0; // from 1; 0 is the default
   size_t group = 0;
-  KernelBlocks blocks;      // of all the group's kernels that have block sizes
-  std::string invalidity;   // "": none is known; "compile", "timeout", "runtime", "correctness",
-                            // "constraints"
-  std::string reason;       // of an invalidity, a sentence
-  double compileMs = 0;     // of the program it is in
-  int64_t scratchBytes = 0; // of its kernels, the most
+  KernelBlocks blocks;       // of all the group's kernels that have block sizes
+  std::string invalidity;    // "": none is known; "compile", "timeout", "runtime", "correctness",
+                             // "constraints"
+  std::string reason;        // of an invalidity, a sentence
+  double compileMs = 0;      // of the program it is in
+  KernelResources resources; // of its kernels, the most of each
 };
 
 struct Group {
@@ -70,6 +73,12 @@ struct Packed {
 };
 /// Packs these candidates, as few programs as can be.
 std::vector<Packed> pack(const Space &space, const std::vector<size_t> &candidates);
+/// Picks of these complete configs, in their order, those that have candidates which none before
+/// has.
+std::vector<Packed> pick(const Space &space, const std::vector<size_t> &candidates,
+                         const std::vector<KernelConfig> &configs);
+/// Whether the config has the candidate's blocks in all of its group's kernels.
+bool has(const KernelConfig &config, const Space &space, const Candidate &candidate);
 
 /// "16x32", "16", "16x32 split 256"; of several kernels "scan_inverse 16 + scan_output 64x64".
 std::string blocksText(const KernelBlocks &blocks);

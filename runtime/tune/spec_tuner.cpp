@@ -7,17 +7,6 @@
 
 namespace nysjit::tune {
 
-namespace {
-
-/// The first choice and two with a group less.
-constexpr int mostAttempts = 3;
-
-double gainOf(const GroupScores &scores, const Choice &choice) {
-  return (1 - choice.ratio) * scores.share;
-}
-
-} // namespace
-
 SpecTuner::SpecTuner(const TuneRequest &request, const KernelSpec &spec, Lab &lab, Journal &journal,
                      ProgressLine &progress, double deadline)
     : request(request), spec(spec), lab(lab), journal(journal),
@@ -29,14 +18,15 @@ SpecTuner::SpecTuner(const TuneRequest &request, const KernelSpec &spec, Lab &la
                 progress,
                 std::string(layoutName(spec.layout)) + " " + dtypeName(spec.dtype)},
       place(lab.place()), facts(sessionFacts(spec, place, request.file)),
-      history(History::of(journal, facts)) {}
+      history(History::of(journal.lines(), facts)) {}
 
 Result<SpecReport> SpecTuner::run() {
   // What there is to try, and what is known of it.
   NYSJIT_RETURN_IF_ERROR(describe());
-  recall();
+  scores = recall(history, space);
   const std::vector<size_t> candidates = open();
-  if (candidates.empty() && recallVerdict(choiceObject(chosen())))
+  const auto chosen = [&] { return chooseAll(space, scores, request.file.shapes); };
+  if (candidates.empty() && recallVerdict(canonicalObject(configOf(space, chosen()))))
     return report(true);
 
   // What is new, then the verdict.
@@ -48,7 +38,6 @@ Result<SpecReport> SpecTuner::run() {
   return report(false);
 }
 
-/// The space, with the ids that the journal gave its candidates.
 Status SpecTuner::describe() {
   const auto planOf = [&](const KernelConfig &config) { return lab.plan(config); };
   Result<Kernels> kernels = kernelsOf(request.file.parameters, planOf);
@@ -56,39 +45,12 @@ Status SpecTuner::describe() {
   Result<Space> made = spaceOf(request.file.parameters, *kernels);
   NYSJIT_RETURN_IF_ERROR(made);
   space = std::move(*made);
-  scores.resize(space.groups.size());
+  if (const std::vector<KernelConfig> offered = lab.offered(); !offered.empty())
+    std::erase_if(space.candidates, [&](const Candidate &candidate) {
+      return std::ranges::none_of(
+          offered, [&](const KernelConfig &config) { return has(config, space, candidate); });
+    });
   return {};
-}
-
-void SpecTuner::recall() {
-  int next = history.lastId;
-  for (size_t i = 0; i < space.candidates.size(); ++i) {
-    Candidate &candidate = space.candidates[i];
-    const auto known = history.candidates.find(blocksObject(candidate.blocks).dump());
-    if (known == history.candidates.end()) {
-      candidate.id = ++next;
-      continue;
-    }
-    candidate.id = known->second.id;
-    candidate.compileMs = known->second.compileMs;
-    candidate.scratchBytes = known->second.scratchBytes;
-    if (known->second.invalidity != "correct") {
-      candidate.invalidity = known->second.invalidity;
-      candidate.reason = known->second.reason;
-    }
-    const auto timed = history.groups.find(space.groups[candidate.group].name);
-    if (timed == history.groups.end())
-      continue;
-    if (const auto own = timed->second.ratios.find(candidate.id); own != timed->second.ratios.end())
-      scores[candidate.group].ratios.emplace(i, own->second);
-  }
-  for (size_t g = 0; g < scores.size(); ++g)
-    if (const auto timed = history.groups.find(space.groups[g].name);
-        timed != history.groups.end()) {
-      scores[g].share = timed->second.share;
-      scores[g].noise = timed->second.noise;
-      scores[g].rounds = timed->second.rounds;
-    }
 }
 
 /// Candidates of which nothing is known yet, as many of a group as the budget has.
@@ -126,16 +88,27 @@ Status SpecTuner::compileDefault() {
                         "default: the default cannot be compiled: " + compiled.error().message);
   }
   measuring.defaultProgram = compiled->number;
-  Result<RunTime> ran = lab.run(compiled->number, 0);
-  return ran ? Status()
-             : Error::plain(ran.error().kind, "default",
-                            "default: the default cannot be run: " + ran.error().message);
+  return runDefault(0);
+}
+
+/// And notes what it launches.
+Status SpecTuner::runDefault(size_t shape) {
+  NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+  const Result<RunTime> ran = lab.run(measuring.defaultProgram, shape);
+  if (!ran)
+    return Error::plain(ran.error().kind, "default",
+                        "default: the default cannot be run: " + ran.error().message);
+  for (const auto &[kernel, time] : ran->kernels)
+    measuring.launched.insert(kernel);
+  return {};
 }
 
 Status SpecTuner::measure(const std::vector<size_t> &candidates) {
   measuring.progress.beginPhase("tuning " + measuring.name + ", " +
                                 std::to_string(candidates.size()) + " candidates in " +
                                 std::to_string(space.groups.size()) + " groups");
+  for (size_t shape = 1; shape < request.file.shapes.size(); ++shape)
+    NYSJIT_RETURN_IF_ERROR(runDefault(shape));
   Preparation preparation(measuring, space, place, journal);
   Result<std::vector<Arm>> arms = preparation.prepare(candidates);
   NYSJIT_RETURN_IF_ERROR(arms);
@@ -199,28 +172,9 @@ Status SpecTuner::journalGroups(const Screened &screened) {
   return journal.append(lines, /*isVerdict=*/true);
 }
 
-std::vector<SpecTuner::Chosen> SpecTuner::chosen() const {
-  std::vector<Chosen> all;
-  for (size_t g = 0; g < space.groups.size(); ++g)
-    if (Choice choice = choose(space, g, scores[g], request.file.shapes); choice.candidate)
-      all.push_back({g, std::move(choice)});
-  return all;
-}
-
-std::vector<const Candidate *> SpecTuner::candidatesOf(const std::vector<Chosen> &choices) const {
-  std::vector<const Candidate *> candidates;
-  for (const Chosen &one : choices)
-    candidates.push_back(&space.candidates[*one.choice.candidate]);
-  return candidates;
-}
-
-Json SpecTuner::choiceObject(const std::vector<Chosen> &choices) const {
-  return canonicalObject(configWith(space, candidatesOf(choices)));
-}
-
 /// The choice against the default, unless the journal has that already.
 Result<bool> SpecTuner::isBetter(const std::vector<Chosen> &choices, int attempt) {
-  const KernelConfig config = configWith(space, candidatesOf(choices));
+  const KernelConfig config = configOf(space, choices);
   const Json object = canonicalObject(config);
   if (const auto known = history.verdicts.find(object.dump()); known != history.verdicts.end())
     if ((verdict = verdictFrom(known->second, request.file)))
@@ -228,6 +182,12 @@ Result<bool> SpecTuner::isBetter(const std::vector<Chosen> &choices, int attempt
   Result<Compiled> compiled = lab.compile(config);
   if (!compiled) {
     NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+    if (compiled.error().kind == ErrorKind::Unavailable && !lab.offered().empty())
+      return Error::plain(
+          ErrorKind::Unavailable, "--bundle",
+          "the bundle has not the choice, " + object.dump() +
+              ", and there is no compiler here: `nysjit tune --compile-only` beside "
+              "this journal adds it, then `--resume` goes on");
     measuring.progress.say("the choice cannot be compiled: " + compiled.error().message);
     return false;
   }
@@ -245,36 +205,47 @@ Result<bool> SpecTuner::isBetter(const std::vector<Chosen> &choices, int attempt
   lab.release(compiled->number);
   NYSJIT_RETURN_IF_ERROR(made);
   verdict = std::move(*made);
+  sayIfClockMoved();
   NYSJIT_RETURN_IF_ERROR(journal.append({{{"kind", "verify"},
                                           {"configs", object},
                                           {"shapes", verdictObject(*verdict, request.file)},
                                           {"ratio", verdict->ratio},
+                                          {"conditions", lab.conditions()},
                                           {"verdict", verdict->isFaster ? "faster" : "default"}}},
                                         /*isVerdict=*/true));
   return verdict->isFaster;
 }
 
+/// Then the default and the choice were not run under the same conditions.
+void SpecTuner::sayIfClockMoved() const {
+  constexpr double much = 1.1;
+  const Json conditions = lab.conditions();
+  const Json *clock = conditions.find("sm_clock_mhz");
+  if (clock && clock->elements()[1].get<double>() > much * clock->elements()[0].get<double>())
+    measuring.progress.say("the GPU's clock was between " + clock->elements()[0].dump() + " and " +
+                           clock->elements()[1].dump() + " MHz while the choice was compared");
+}
+
 /// A choice that is refused is tried again without the group that it gains least of.
-Status SpecTuner::decide(std::vector<Chosen> choices) {
-  const Json first = choiceObject(choices);
+Status SpecTuner::decide(const std::vector<Chosen> &first) {
+  std::vector<Chosen> choices;
   bool isFaster = false;
   double last = 0; // seconds of the last comparison
-  for (int attempt = 0; attempt < mostAttempts && !choices.empty() && !isFaster; ++attempt) {
+  int attempt = 0;
+  for (const std::vector<Chosen> &each : attemptsOf(first, scores)) {
     const double start = lab.seconds();
-    if (attempt > 0 && start + last > measuring.deadline)
+    if (isFaster || (attempt > 0 && start + last > measuring.deadline))
       break;
-    Result<bool> better = isBetter(choices, attempt);
+    Result<bool> better = isBetter(each, attempt++);
     NYSJIT_RETURN_IF_ERROR(better);
     isFaster = *better;
+    choices = each;
     last = lab.seconds() - start;
-    if (!isFaster)
-      choices.erase(std::ranges::min_element(
-          choices, {}, [&](const Chosen &one) { return gainOf(scores[one.group], one.choice); }));
   }
   NYSJIT_RETURN_IF_ERROR(finish(isFaster, choices));
   Json line = {{"kind", "done"},
                {"verdict", isFaster ? "faster" : "default"},
-               {"choice", first},
+               {"choice", canonicalObject(configOf(space, first))},
                {"seconds", lab.seconds()},
                {"entry",
                 {{"spec", facts["spec"]},
@@ -293,17 +264,19 @@ Status SpecTuner::finish(bool isFaster, const std::vector<Chosen> &choices) {
   Json tuned = {{"verdict", isFaster ? "faster" : "default"},
                 {"date", lab.date()},
                 {"version", request.version},
-                {"objective", "time"},
+                {"objective", place.objective()},
                 {"noise", noise()},
                 {"configurations", timed},
                 {"about", place.about}};
+  if (const Json conditions = lab.conditions(); conditions.size() > 0)
+    tuned["conditions"] = conditions;
   if (isFaster)
     tuned["shapes"] = verdictObject(*verdict, request.file);
   entry = {canonicalJson(spec),
            place.target,
            place.device,
            place.compiler,
-           isFaster ? configWith(space, candidatesOf(choices)) : KernelConfig(),
+           isFaster ? configOf(space, choices) : KernelConfig(),
            std::move(tuned)};
   return {};
 }
@@ -344,7 +317,7 @@ SpecReport SpecTuner::report(bool isFromJournal) const {
                     .verdict = verdict,
                     .noise = noise(),
                     .isFromJournal = isFromJournal};
-  const std::vector<Chosen> choices = chosen();
+  const std::vector<Chosen> choices = chooseAll(space, scores, request.file.shapes);
   for (size_t g = 0; g < space.groups.size(); ++g) {
     report.rounds = std::max(report.rounds, scores[g].ratios.empty() ? 0 : scores[g].rounds);
     if (const auto known = history.groups.find(space.groups[g].name); known != history.groups.end())

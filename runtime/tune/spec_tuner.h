@@ -16,22 +16,16 @@ public:
   std::vector<std::string> wrong() const;
 
 private:
-  struct Chosen {
-    size_t group;
-    Choice choice;
-  };
   Status describe();
-  void recall();
   std::vector<size_t> open() const;
   Status beginSession();
   Status compileDefault();
+  Status runDefault(size_t shape);
   Status measure(const std::vector<size_t> &candidates);
   Status journalGroups(const Screened &screened);
-  std::vector<Chosen> chosen() const;
-  std::vector<const Candidate *> candidatesOf(const std::vector<Chosen> &choices) const;
-  Json choiceObject(const std::vector<Chosen> &choices) const;
   Result<bool> isBetter(const std::vector<Chosen> &choices, int attempt);
-  Status decide(std::vector<Chosen> choices);
+  Status decide(const std::vector<Chosen> &first);
+  void sayIfClockMoved() const;
   Status finish(bool isFaster, const std::vector<Chosen> &choices);
   bool recallVerdict(const Json &choice);
   SpecReport report(bool isFromJournal) const;

@@ -187,6 +187,8 @@ Status readMeasure(const Keys &keys, TuneFile &file) {
   if (named == clockNames.end())
     return keyError("measure.clock", "auto, wall or cpu", "\"" + describeName(clock) + "\"");
   file.clock = Clock(named - clockNames.begin());
+  if (file.clock == Clock::Cpu && file.device != deviceName(DeviceKind::Cpu))
+    return keyError("measure.clock", "auto or wall with device " + file.device, "\"cpu\"");
   NYSJIT_RETURN_IF_ERROR((*measure)->boolean("cold", file.isCold));
   NYSJIT_RETURN_IF_ERROR((*measure)->integer("rounds", 4, 1000, file.rounds));
   NYSJIT_RETURN_IF_ERROR((*measure)->integer("pairs", 10, 1000, file.pairs));
@@ -218,6 +220,8 @@ Result<TuneFile> parseTuneFile(std::string_view text, const std::string &folder,
   NYSJIT_RETURN_IF_ERROR(readSearch(keys, file));
   NYSJIT_RETURN_IF_ERROR(readBudget(keys, file));
   NYSJIT_RETURN_IF_ERROR(readMeasure(keys, file));
+  if (file.device != deviceName(DeviceKind::Cpu))
+    file.clock = Clock::Wall;
   NYSJIT_RETURN_IF_ERROR(keys.boolean("check", file.check));
   return file;
 }

@@ -167,7 +167,7 @@ TEST_F(Tune, ProgramsThatAreCompiledSideBySideAreTheSame) {
   nysjit::KernelConfig wrong = configOf(16);
   wrong.kernels["no_such_kernel"].blockM = 16;
   {
-    auto lab = nysjit::tune::CpuLab::create(file->specs[0], *file, 1, isEnding, {}, /*jobs=*/3);
+    auto lab = nysjit::tune::CpuLab::create(file->specs[0], *file, 1, isEnding, {.jobs = 3});
     ASSERT_TRUE(lab.ok()) << lab.error().message;
     (*lab)->compileAhead({configOf(16), configOf(32), wrong, configOf(64), configOf(128)});
     nysjit::Result<nysjit::tune::Compiled> first = (*lab)->compile(configOf(128));
@@ -197,7 +197,7 @@ TEST_F(Tune, WhatIsCompiledAheadIsFoundAndLeftNowhere) {
     nysjit::tune::CompileAhead ahead(2);
     left = ahead.folder();
     ASSERT_TRUE(std::filesystem::exists(left));
-    ahead.compile(requests, {}, nullptr, nullptr);
+    ahead.compile(requests, nysjit::DeviceKind::Cpu, {}, nullptr, nullptr);
     nysjit::RuntimeContext context({.cacheFolder = left});
     for (const nysjit::ProgramRequest &request : requests) {
       EXPECT_TRUE(ahead.outcomeOf(request).has_value() && ahead.outcomeOf(request)->ok());

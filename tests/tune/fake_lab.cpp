@@ -16,6 +16,7 @@ Place FakeLab::place() {
           {{"kind", "cpu"}, {"vendor", "Fake"}, {"threads", threads}},
           world.compiler,
           Json::object(),
+          "",
           world.l2Bytes};
 }
 
@@ -58,7 +59,7 @@ Result<Compiled> FakeLab::compile(const KernelConfig &config) {
   for (const auto &[kernel, block] : config.kernels)
     if (const auto bytes = world.scratchBytes.find(kernel + " " + blocksText({{kernel, block}}));
         bytes != world.scratchBytes.end())
-      compiled.scratchBytes[kernel] = bytes->second;
+      compiled.kernels[kernel].scratchBytes = bytes->second;
   return compiled;
 }
 
