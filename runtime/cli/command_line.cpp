@@ -147,7 +147,7 @@ void addRun(CLI::App &app, Given &given) {
 void addTune(CLI::App &app, Given &given) {
   CLI::App *tune = app.add_subcommand(
       "tune", "find the block sizes that are fastest on this machine, and write them down");
-  tune->add_option("TUNE", given.spec, "what to tune, a JSON file")->type_name("FILE")->required();
+  tune->add_option("TUNE", given.spec, "what to tune, a JSON file")->type_name("FILE");
   tune->add_option("--device", given.device, "cpu (default)")->type_name("NAME");
   tune->add_flag("--resume", given.resume, "go on where a tune of this file stopped")
       ->disable_flag_override();
@@ -157,6 +157,10 @@ void addTune(CLI::App &app, Given &given) {
                    "the file that what won is written to, beside what it has; default "
                    "nysjit/configs.json in $XDG_CONFIG_HOME, else in ~/.config")
       ->type_name("FILE");
+  tune->add_option("--merge", given.merge,
+                   "put the entries of these configs.json files into that of -o, and tune nothing")
+      ->expected(1, 1000)
+      ->type_name("FILE...");
   tune->add_flag("--quiet", given.quiet, "no progress on standard error")->disable_flag_override();
   addJson(tune, given);
 }

@@ -36,6 +36,7 @@ struct Given {
   Text bundle;         // of bundle show and verify
   bool resume = false; // of tune, as are the next two
   bool restart = false;
+  std::vector<std::string> merge;
   bool quiet = false;
   bool check = false;
   bool sealed = false;
@@ -45,6 +46,9 @@ struct Given {
 
 Error argumentError(const std::string &flag, std::string expected, std::string found);
 std::string inQuotes(const std::string &text);
+
+/// What else tune does with files: --merge. Nothing without such a flag.
+std::optional<Result<Options>> tuneFileOptions(const Given &given);
 
 /// Converts and checks all values; an Error names the flag.
 Result<Options> compileOptions(const Given &given);

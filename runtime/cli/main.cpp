@@ -26,6 +26,7 @@ Result<Reply> runCommand(const Options &options) {
   return std::visit(Overloaded{[](const CompileOptions &given) { return runCompile(given); },
                                [](const RunOptions &given) { return runTensors(given); },
                                [](const TuneOptions &given) { return runTune(given); },
+                               [](const TuneMergeOptions &given) { return runTuneMerge(given); },
                                [](const BundleOptions &given) { return runBundle(given); },
                                [](const DevicesOptions &given) { return runDevices(given); },
                                [](const CacheOptions &given) { return runCache(given); },

@@ -68,6 +68,12 @@ struct TuneOptions {
   bool isQuiet = false;
 };
 
+/// tune --merge: the entries of all files into one.
+struct TuneMergeOptions {
+  std::vector<std::string> files; // paths
+  std::string output;             // a path
+};
+
 struct DevicesOptions {};
 
 struct CacheOptions {
@@ -88,8 +94,8 @@ struct TextOptions {
 };
 
 struct Options {
-  std::variant<CompileOptions, RunOptions, TuneOptions, BundleOptions, DevicesOptions, CacheOptions,
-               TextOptions>
+  std::variant<CompileOptions, RunOptions, TuneOptions, TuneMergeOptions, BundleOptions,
+               DevicesOptions, CacheOptions, TextOptions>
       command;
 };
 

@@ -2,23 +2,20 @@
 #include "runtime/base/environment.h"
 #include "runtime/cache/key.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/configs_output.h"
 #include "runtime/cli/files.h"
 #include "runtime/cli/given.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/version.h"
-#include "runtime/configs/configs_places.h"
 #include "runtime/configs/store_config.h"
 #include "runtime/tune/gpu_lab.h"
 #include "runtime/tune/machine_lock.h"
 #include "runtime/tune/report.h"
 
 #include <atomic>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
-#include <unistd.h>
 
 namespace nysjit::cli {
 
@@ -51,39 +48,6 @@ private:
 /// Beside TUNE.json: TUNE.jsonl.
 std::string journalOf(const std::string &file) {
   return (file.ends_with(".json") ? file.substr(0, file.size() - 5) : file) + ".jsonl";
-}
-
-std::string folderOf(const std::string &file) {
-  const size_t slash = file.find_last_of('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : file.substr(0, slash);
-}
-
-/// Where runs find it.
-Result<std::string> outputOf(const TuneOptions &options) {
-  if (options.output)
-    return *options.output;
-  if (const std::string path = userConfigsPath(); !path.empty())
-    return path;
-  return Error::mismatch(ErrorKind::InvalidArgument, "-o", "a file to write",
-                         "no such flag, and neither XDG_CONFIG_HOME nor HOME is set");
-}
-
-/// What would be found out only at the end: a file that is there and has no configs, a folder that
-/// cannot be written or made.
-Status checkOutput(const std::string &path) {
-  if (access(path.c_str(), F_OK) == 0) {
-    const Result<ConfigsFile> there = readConfigsFile(path);
-    if (!there)
-      return Error::mismatch(ErrorKind::InvalidFile, "-o", "a file of configs, or none yet",
-                             there.error().message);
-  }
-  std::string folder = folderOf(path);
-  while (access(folder.c_str(), F_OK) != 0 && errno == ENOENT && folder != "." && folder != "/")
-    folder = folderOf(folder);
-  if (access((folder + "/.").c_str(), W_OK) == 0)
-    return {};
-  return Error::mismatch(ErrorKind::InvalidFile, "-o", "a file in a folder that can be written",
-                         inQuotes(folder) + ": " + std::strerror(errno));
 }
 
 Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::string &text) {
@@ -132,9 +96,9 @@ Result<Reply> runTune(const TuneOptions &options) {
   NYSJIT_RETURN_IF_ERROR(text);
   Result<tune::TuneFile> file = readTuneFile(options, *text);
   NYSJIT_RETURN_IF_ERROR(file);
-  Result<std::string> output = outputOf(options);
+  Result<std::string> output = configsOutput(options.output);
   NYSJIT_RETURN_IF_ERROR(output);
-  NYSJIT_RETURN_IF_ERROR(checkOutput(*output));
+  NYSJIT_RETURN_IF_ERROR(checkConfigsOutput(*output));
   const tune::LabMaker labFor = [&](const KernelSpec &spec, int threads) {
     return tune::createLab(spec, *file, threads, ending, {.log = standardErrorLog()});
   };

@@ -111,6 +111,11 @@ const TunedConfig *ConfigsFile::findForTarget(const std::string &specJson,
   return best;
 }
 
+const TunedConfig *ConfigsFile::findKey(const std::string &key) const {
+  const auto found = std::ranges::find(entries, key, &TunedConfig::key);
+  return found == entries.end() ? nullptr : &*found;
+}
+
 Result<ConfigChoice> parseConfigChoice(std::string_view text) {
   Result<Json> document = parseJsonObject(text);
   NYSJIT_RETURN_IF_ERROR(document);

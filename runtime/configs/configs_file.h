@@ -24,6 +24,7 @@ struct TunedConfig {
   /// What it is for: two entries with the same key are one entry's older and newer state.
   std::string key() const;
   std::string date() const; // "" if there is none
+  bool operator==(const TunedConfig &) const = default;
 };
 
 /// What a config is looked for: all of a TunedConfig's key.
@@ -44,6 +45,8 @@ struct ConfigsFile {
   const TunedConfig *find(const ConfigQuery &query, ConfigMatch &match) const;
   /// The newest for a spec and target, of whichever machine: for programs that are to run there.
   const TunedConfig *findForTarget(const std::string &specJson, const std::string &target) const;
+  /// The one with this key, or null.
+  const TunedConfig *findKey(const std::string &key) const;
 };
 
 /// What a caller says of block sizes: a KernelConfig, {} being the defaults exactly; a configs.json

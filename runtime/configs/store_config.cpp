@@ -29,7 +29,7 @@ Result<ConfigsFile> readConfigsFile(const std::string &path) {
   return read ? std::move(read) : named(path, read.takeError());
 }
 
-Result<MergeReport> storeConfigs(const std::string &path, const ConfigsFile &entries) {
+Result<StoredConfigs> storeConfigs(const std::string &path, const ConfigsFile &entries) {
   const size_t slash = path.find_last_of('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
@@ -42,18 +42,19 @@ Result<MergeReport> storeConfigs(const std::string &path, const ConfigsFile &ent
     return Error::mismatch(ErrorKind::Io, folder, "a folder", std::strerror(open.errorNumber()));
   constexpr int lockMs = 60000;
   const FileLock lock(open, name + ".lock", lockMs);
-  ConfigsFile all;
+  StoredConfigs stored;
   OpenFile there(path);
   if (there.isOpen() || there.errorNumber() != ENOENT) {
     Result<ConfigsFile> read = readConfigsFile(path);
     NYSJIT_RETURN_IF_ERROR(read);
-    all = std::move(*read);
+    stored.before = std::move(*read);
   }
-  const MergeReport report = mergeConfigs(all, entries);
-  if (const int failure = publishFile(open, name, configsText(all)); failure != 0)
+  stored.after = stored.before;
+  mergeConfigs(stored.after, entries);
+  if (const int failure = publishFile(open, name, configsText(stored.after)); failure != 0)
     return Error::mismatch(ErrorKind::Io, path, "a file that can be written",
                            std::strerror(failure));
-  return report;
+  return stored;
 }
 
 } // namespace nysjit
