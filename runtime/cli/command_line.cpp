@@ -148,7 +148,16 @@ void addTune(CLI::App &app, Given &given) {
   CLI::App *tune = app.add_subcommand(
       "tune", "find the block sizes that are fastest on this machine, and write them down");
   tune->add_option("TUNE", given.spec, "what to tune, a JSON file")->type_name("FILE");
-  tune->add_option("--device", given.device, "cpu (default)")->type_name("NAME");
+  tune->add_option("--device", given.device, "cpu (default), cuda or ptx-emulator")
+      ->type_name("NAME");
+  tune->add_option("--target", given.target, "in place of the file's; default the device's own")
+      ->type_name("NAME");
+  tune->add_flag("--compile-only", given.compileOnly,
+                 "compile the programs of the tune for the target into the bundle of -o, for a "
+                 "machine that has no compiler, and tune nothing")
+      ->disable_flag_override();
+  tune->add_option("--bundle", given.bundles, "the programs to tune with, made by --compile-only")
+      ->type_name("FILE");
   tune->add_flag("--resume", given.resume, "go on where a tune of this file stopped")
       ->disable_flag_override();
   tune->add_flag("--restart", given.restart, "begin anew, whatever the journal has")

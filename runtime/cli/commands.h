@@ -23,6 +23,7 @@ int endingSignal();
 Result<Reply> runCompile(const CompileOptions &options);
 Result<Reply> runTensors(const RunOptions &options);
 Result<Reply> runTune(const TuneOptions &options);
+Result<Reply> runTuneCompile(const TuneOptions &options);
 Result<Reply> runTuneMerge(const TuneMergeOptions &options);
 Result<Reply> runBundle(const BundleOptions &options);
 Result<Reply> runDevices(const DevicesOptions &options);

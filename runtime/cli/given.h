@@ -34,8 +34,9 @@ struct Given {
   std::vector<std::string> from;
   std::vector<std::string> bundles;
   Text bundle;         // of bundle show and verify
-  bool resume = false; // of tune, as are the next two
+  bool resume = false; // of tune, as are the next three
   bool restart = false;
+  bool compileOnly = false;
   std::vector<std::string> merge;
   bool quiet = false;
   bool check = false;

@@ -285,8 +285,23 @@ Result<Options> tuneOptions(const Given &given) {
       return under("--device", device.error());
     options.device = *given.device;
   }
+  if (given.target) {
+    Result<Target> target = parseTarget(*given.target);
+    if (!target)
+      return under("--target", target.error());
+    options.target = *target;
+  }
+  options.bundles = given.bundles;
+  options.isCompileOnly = given.compileOnly;
   if (given.resume && given.restart)
     return argumentError("--restart", "no such flag beside --resume", "both");
+  for (const auto &[isGiven, flag] : {std::pair(given.resume, "--resume"),
+                                      {given.restart, "--restart"},
+                                      {!given.bundles.empty(), "--bundle"}})
+    if (given.compileOnly && isGiven)
+      return argumentError(flag, "no such flag beside --compile-only", "both");
+  if (given.compileOnly && !given.output)
+    return argumentError("-o", "a file to write, the bundle", "no such flag");
   if (given.output && given.output->empty())
     return argumentError("-o", "a file to write", "an empty text");
   return Options{options};

@@ -62,9 +62,12 @@ struct BundleOptions {
 struct TuneOptions {
   std::string file;   // TUNE.json, a path
   std::string device; // "": what the file says
+  std::optional<Target> target;
+  std::vector<std::string> bundles; // paths
+  bool isCompileOnly = false;       // into a bundle
   bool isResumed = false;
   bool isRestarted = false;
-  std::optional<std::string> output; // a path
+  std::optional<std::string> output; // a path; of isCompileOnly the bundle
   bool isQuiet = false;
 };
 

@@ -7,55 +7,18 @@
 #include "runtime/cli/given.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
+#include "runtime/cli/tune_request.h"
 #include "runtime/cli/version.h"
 #include "runtime/configs/store_config.h"
 #include "runtime/tune/gpu_lab.h"
 #include "runtime/tune/machine_lock.h"
 #include "runtime/tune/report.h"
 
-#include <atomic>
-#include <csignal>
 #include <cstdio>
 
 namespace nysjit::cli {
 
 namespace {
-
-std::atomic<int> ending{0};
-
-/// While it lives SIGINT and SIGTERM ask for the end; a second one ends at once.
-class EndingSignals {
-public:
-  EndingSignals() {
-    struct sigaction action = {};
-    action.sa_handler = [](int signal) { ending = signal; };
-    action.sa_flags = int(SA_RESETHAND) | SA_RESTART;
-    sigaction(SIGINT, &action, &interrupt);
-    sigaction(SIGTERM, &action, &terminate);
-  }
-  ~EndingSignals() {
-    sigaction(SIGINT, &interrupt, nullptr);
-    sigaction(SIGTERM, &terminate, nullptr);
-  }
-  EndingSignals(const EndingSignals &) = delete;
-  EndingSignals &operator=(const EndingSignals &) = delete;
-
-private:
-  struct sigaction interrupt = {};
-  struct sigaction terminate = {};
-};
-
-/// Beside TUNE.json: TUNE.jsonl.
-std::string journalOf(const std::string &file) {
-  return (file.ends_with(".json") ? file.substr(0, file.size() - 5) : file) + ".jsonl";
-}
-
-Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::string &text) {
-  Result<tune::TuneFile> file = tune::parseTuneFile(text, folderOf(options.file), options.device);
-  if (!file)
-    return inFile(options.file, file.takeError());
-  return file;
-}
 
 /// Nothing where the device is nobody's, as the emulator.
 Result<std::optional<tune::MachineLock>> lockDevice(const tune::LabMaker &labFor,
@@ -88,9 +51,9 @@ Reply replyOf(const tune::TuneReport &report, const tune::TuneFile &file, const 
 
 } // namespace
 
-int endingSignal() { return ending; }
-
 Result<Reply> runTune(const TuneOptions &options) {
+  if (options.isCompileOnly)
+    return runTuneCompile(options);
   // The file, whole; then what only the compiler knows of it.
   Result<std::string> text = readFile("TUNE", options.file);
   NYSJIT_RETURN_IF_ERROR(text);
@@ -100,7 +63,8 @@ Result<Reply> runTune(const TuneOptions &options) {
   NYSJIT_RETURN_IF_ERROR(output);
   NYSJIT_RETURN_IF_ERROR(checkConfigsOutput(*output));
   const tune::LabMaker labFor = [&](const KernelSpec &spec, int threads) {
-    return tune::createLab(spec, *file, threads, ending, {.log = standardErrorLog()});
+    return tune::createLab(spec, *file, threads, endingFlag(),
+                           {.bundles = options.bundles, .log = standardErrorLog()});
   };
   const EndingSignals signals;
   if (Status fits = tune::checkAgainstCompiler(*file, labFor); !fits)

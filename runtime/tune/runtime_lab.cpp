@@ -36,28 +36,6 @@ std::map<std::string, KernelResources> resourcesOf(const LoadedProgram &program)
 
 } // namespace
 
-Result<std::vector<KernelConfig>> configsIn(const std::vector<std::string> &paths,
-                                            const KernelSpec &spec, const Target &target) {
-  std::vector<KernelConfig> configs;
-  for (const std::string &path : paths) {
-    Result<std::shared_ptr<Bundle>> bundle = Bundle::open(path);
-    NYSJIT_RETURN_IF_ERROR(bundle);
-    for (const std::string &text : (*bundle)->keyTexts()) {
-      if (keyTextLine(text, "spec") != canonicalJson(spec) ||
-          keyTextLine(text, "target") != targetName(target))
-        continue;
-      Result<KernelConfig> config =
-          parseKernelConfig(std::string_view(keyTextLine(text, "config")));
-      if (!config)
-        return Error::mismatch(ErrorKind::InvalidFile, "bundle " + path,
-                               "a config in each program's key", config.error().message);
-      if (!config->kernels.empty())
-        configs.push_back(std::move(*config));
-    }
-  }
-  return configs;
-}
-
 RuntimeLab::RuntimeLab(const KernelSpec &given, const TuneFile &file, DeviceKind device,
                        size_t threads, const std::atomic<int> &isEnding, const LabOptions &chosen)
     : options(chosen), ahead(options.jobs ? options.jobs : availableCpus() / cpusOfWorker),
@@ -81,14 +59,41 @@ Status RuntimeLab::open(const Target &given, Json device, Json about) {
   own.device = std::move(device);
   own.about = std::move(about);
   own.compiler = keyTextLine(key->text, "compiler");
-  Result<std::vector<KernelConfig>> configs = configsIn(options.bundles, spec, target);
-  NYSJIT_RETURN_IF_ERROR(configs);
-  bundled = std::move(*configs);
+  return openBundles();
+}
+
+/// The complete configs of which the bundles have programs of this spec and target, all of one
+/// build.
+Status RuntimeLab::openBundles() {
+  const auto wrong = [&](std::string expected, std::string found) {
+    return Error::mismatch(ErrorKind::Unavailable, "--bundle", std::move(expected),
+                           std::move(found));
+  };
+  for (const std::string &path : options.bundles) {
+    Result<std::shared_ptr<Bundle>> bundle = Bundle::open(path);
+    NYSJIT_RETURN_IF_ERROR(bundle);
+    for (const std::string &text : (*bundle)->keyTexts()) {
+      if (keyTextLine(text, "spec") != canonicalJson(spec) ||
+          keyTextLine(text, "target") != own.target)
+        continue;
+      const std::string compiler = keyTextLine(text, "compiler");
+      if (own.compiler.empty())
+        own.compiler = compiler;
+      if (compiler != own.compiler)
+        return wrong("programs of compiler " + own.compiler, path + ", with some of " + compiler);
+      const std::string config = keyTextLine(text, "config");
+      Result<KernelConfig> read = parseKernelConfig(std::string_view(config));
+      if (!read)
+        return Error::mismatch(ErrorKind::InvalidFile, "bundle " + path,
+                               "a config in each program's key", read.error().message);
+      if (!read->kernels.empty())
+        bundled.push_back(std::move(*read));
+    }
+  }
   if (bundled.empty() && !options.bundles.empty())
-    return Error::mismatch(ErrorKind::Unavailable, "--bundle",
-                           "programs of " + canonicalJson(spec) + " for " + own.target +
-                               ", as `nysjit tune --compile-only` makes them",
-                           "none in " + options.bundles.front());
+    return wrong("programs of " + canonicalJson(spec) + " for " + own.target +
+                     ", as `nysjit tune --compile-only` makes them",
+                 "none in " + options.bundles.front());
   return {};
 }
 

@@ -60,6 +60,7 @@ protected:
   Place own;
 
 private:
+  Status openBundles();
   static int32_t report(void *lab, const char *stage, double elapsedMs);
   Error inTime(Error error) const;
   ProgramRequest requestOf(const KernelConfig &config) const {
@@ -77,9 +78,5 @@ private:
   std::optional<double> bound;
   std::optional<std::pair<size_t, std::vector<float>>> referenceOutput; // and of which program
 };
-
-/// The complete configs of which these bundles have programs of this spec and target.
-Result<std::vector<KernelConfig>> configsIn(const std::vector<std::string> &bundles,
-                                            const KernelSpec &spec, const Target &target);
 
 } // namespace nysjit::tune

@@ -49,12 +49,14 @@ const std::vector<std::string> *couplingOf(const std::string &kernel) {
 
 /// The values to try of a kernel's key.
 std::vector<int> valuesOf(const ParameterLists &parameters, const std::string &kernel,
-                          const BlockKey &key, int inUse, bool isGpu) {
+                          const BlockKey &key, const BlockConfig &used, int gpuHeadDim) {
+  const int inUse = *(used.*key.member);
   if (const auto lists = parameters.find(kernel); lists != parameters.end()) {
     const auto list = lists->second.find(key.name);
     return list == lists->second.end() ? std::vector{inUse} : list->second;
   }
   const bool isBlock = key.member == &BlockConfig::blockM || key.member == &BlockConfig::blockN;
+  const bool isGpu = gpuHeadDim > 0 && used.blockM; // those without rows of their own are short
   std::vector<int> values;
   if (isBlock)
     values = isGpu ? gpuBlocks : cpuBlocks;
@@ -86,8 +88,7 @@ std::vector<BlockConfig> combinations(const ParameterLists &parameters, const st
       continue;
     std::vector<BlockConfig> longer;
     for (const BlockConfig &block : all)
-      for (const int value :
-           valuesOf(parameters, kernel, key, *(inUse.*key.member), gpuHeadDim > 0)) {
+      for (const int value : valuesOf(parameters, kernel, key, inUse, gpuHeadDim)) {
         longer.push_back(block);
         longer.back().*key.member = value;
       }

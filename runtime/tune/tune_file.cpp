@@ -65,10 +65,12 @@ Status readSpecs(const Keys &keys, const std::string &folder, TuneFile &file) {
 }
 
 /// Where it is to run, and with how many threads.
-Status readPlace(const Keys &keys, const std::string &device, TuneFile &file) {
+Status readPlace(const Keys &keys, const AskedPlace &asked, TuneFile &file) {
   NYSJIT_RETURN_IF_ERROR(keys.text("device", file.device));
-  if (!device.empty())
-    file.device = device;
+  if (!asked.device.empty())
+    file.device = asked.device;
+  else if (asked.target && asked.target->isCuda() && !keys.find("device"))
+    file.device = deviceName(DeviceKind::Cuda);
   Result<DeviceKind> kind = parseDevice(file.device);
   NYSJIT_RETURN_IF_ERROR(kind);
   std::string target;
@@ -78,6 +80,10 @@ Status readPlace(const Keys &keys, const std::string &device, TuneFile &file) {
     NYSJIT_RETURN_IF_ERROR(named);
     NYSJIT_RETURN_IF_ERROR(checkTargetFits(*named, *kind));
     file.target = *named;
+  }
+  if (asked.target) {
+    file.target = asked.target;
+    NYSJIT_RETURN_IF_ERROR(checkTargetFits(*asked.target, *kind));
   }
   Result<const Json *> threads = keys.array("threads", 1, 64);
   NYSJIT_RETURN_IF_ERROR(threads);
@@ -200,7 +206,7 @@ Status readMeasure(const Keys &keys, TuneFile &file) {
 const char *clockName(Clock clock) { return clockNames[size_t(clock)]; }
 
 Result<TuneFile> parseTuneFile(std::string_view text, const std::string &folder,
-                               const std::string &device) {
+                               const AskedPlace &asked) {
   Result<Json> object = parseJsonObject(text);
   NYSJIT_RETURN_IF_ERROR(object);
   NYSJIT_RETURN_IF_ERROR(checkSchema(*object));
@@ -208,7 +214,7 @@ Result<TuneFile> parseTuneFile(std::string_view text, const std::string &folder,
   NYSJIT_RETURN_IF_ERROR(keys.check(fileKeys));
   TuneFile file;
   NYSJIT_RETURN_IF_ERROR(readSpecs(keys, folder, file));
-  NYSJIT_RETURN_IF_ERROR(readPlace(keys, device, file));
+  NYSJIT_RETURN_IF_ERROR(readPlace(keys, asked, file));
   Result<const Json *> shapes = keys.array("shapes", 1, 64);
   NYSJIT_RETURN_IF_ERROR(shapes);
   if (!*shapes)

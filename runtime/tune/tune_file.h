@@ -55,9 +55,15 @@ struct TuneFile {
   bool check = true;
 };
 
+/// What was asked for beside the file, and goes before it.
+struct AskedPlace {
+  std::string device = ""; // "": what the file says; else, of a target of CUDA's alone, cuda
+  std::optional<Target> target = std::nullopt;
+};
+
 /// An error names the key: `shapes[1].length`, `specs[0].head_dim`. Paths of specs are relative to
-/// `folder`. `device`: what was asked for beside the file; "": what the file says.
+/// `folder`.
 Result<TuneFile> parseTuneFile(std::string_view text, const std::string &folder,
-                               const std::string &device = "");
+                               const AskedPlace &asked = {});
 
 } // namespace nysjit::tune

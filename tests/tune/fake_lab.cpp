@@ -17,7 +17,8 @@ Place FakeLab::place() {
           world.compiler,
           Json::object(),
           "",
-          world.l2Bytes};
+          world.l2Bytes,
+          world.isModel};
 }
 
 Result<Plan> FakeLab::plan(const KernelConfig &config) {
@@ -51,6 +52,8 @@ Result<Plan> FakeLab::plan(const KernelConfig &config) {
 
 Result<Compiled> FakeLab::compile(const KernelConfig &config) {
   world.clock += 0.2;
+  if (!world.offered.empty() && !std::ranges::count(world.offered, config))
+    return Error::plain(ErrorKind::Unavailable, "program", "program: not offered");
   if (world.failsToCompile(config))
     return Error::plain(ErrorKind::CompileFailed, "compiler", "compiler: planted");
   world.compiled.push_back(canonicalJson(config));
@@ -86,17 +89,23 @@ Result<RunTime> FakeLab::run(size_t program, size_t shape) {
   Result<Plan> made = plan(config);
   const auto target = std::ranges::find(made->kernels, "landmark_target", &PlanKernel::name);
   for (const PlanKernel &kernel : made->kernels) {
+    if (world.idle.contains(kernel.name))
+      continue;
     const auto factor = world.factors.find(kernel.name);
     double ms = shape == 0 ? 1 : 4;
     if (factor != world.factors.end())
       ms *= factor->second(kernel.name == "segment_summary" ? target->config : kernel.config, shape,
                            count);
-    ms *= slowness * std::exp(normal(random));
+    ms *= world.isModel ? 1 : slowness * std::exp(normal(random));
     time.kernels[kernel.name] = {ms, ms};
     time.whole.wallMs += ms;
     time.whole.cpuMs += ms;
   }
-  world.clock += time.whole.wallMs / 1e3;
+  constexpr double modelSeconds = 60;
+  if (!world.isModel)
+    world.clock += time.whole.wallMs / 1e3;
+  else if (world.modelled.insert(key).second)
+    world.clock += modelSeconds;
   return time;
 }
 

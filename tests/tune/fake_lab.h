@@ -25,11 +25,16 @@ struct FakeWorld {
   std::map<std::string, int64_t> scratchBytes; // by kernel and blocks: "causal_output 64x64"
   int64_t l2Bytes = 0;
   std::string compiler = "build-id 1";
+  std::set<std::string> idle;        // kernels that are not launched
+  std::vector<KernelConfig> offered; // all that can be compiled, if there are any
+  bool isModel = false;              // the clock takes a minute a first run, and times are exact
+  Json conditions = Json::object();
   int killAtRun = 0; // the process kills itself at this run; 0: never
   int endAtRun = 0;  // the user wants the end
 
-  double clock = 0;   // seconds
-  std::string series; // of the last run
+  double clock = 0;               // seconds
+  std::set<std::string> modelled; // programs and shapes
+  std::string series;             // of the last run
   int runs = 0;
   std::map<std::string, int> timings; // runs in screening, by program's config
   std::vector<std::string> compiled;  // configs
@@ -40,6 +45,8 @@ public:
   explicit FakeLab(FakeWorld &world, int threads = 2) : world(world), threads(threads) {}
   Place place() override;
   Result<Plan> plan(const KernelConfig &config) override;
+  std::vector<KernelConfig> offered() override { return world.offered; }
+  Json conditions() override { return world.conditions; }
   void compileAhead(const std::vector<KernelConfig> &) override {}
   Result<Compiled> compile(const KernelConfig &config) override;
   void release(size_t) override {}

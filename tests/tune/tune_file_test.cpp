@@ -180,10 +180,29 @@ TEST(TuneFile, SpecsAreReadFromFilesBesideIt) {
 }
 
 TEST(TuneFile, TheDeviceAskedForBesideItGoesFirst) {
-  Result<TuneFile> file = parseTuneFile(fileWith(R"("device": "cpu")"), ".", "cuda");
+  Result<TuneFile> file = parseTuneFile(fileWith(R"("device": "cpu")"), ".", {.device = "cuda"});
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(file->device, "cuda");
-  EXPECT_FALSE(parseTuneFile(fileWith(R"("threads": [1])"), ".", "cuda").ok());
+  EXPECT_FALSE(parseTuneFile(fileWith(R"("threads": [1])"), ".", {.device = "cuda"}).ok());
+  // So does the target, which says the device where nothing else does.
+  const Target gpu = *parseTarget("cuda:sm_90");
+  file = parseTuneFile(fileWith(R"("target": "cuda:sm_80", "device": "ptx-emulator")"), ".",
+                       {.target = gpu});
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ(file->device, "ptx-emulator");
+  EXPECT_EQ(file->target, gpu);
+  EXPECT_EQ(parseTuneFile(fileWith(""), ".", {.target = gpu})->device, "cuda");
+  EXPECT_FALSE(parseTuneFile(fileWith(R"("device": "cpu")"), ".", {.target = gpu}).ok());
+  EXPECT_FALSE(parseTuneFile(fileWith(""), ".", {.device = "cpu", .target = gpu}).ok());
+}
+
+TEST(TuneFile, TheClockOfCpusIsOnlyTheirs) {
+  const std::string text = fileWith(R"("measure": {"clock": "cpu"})");
+  EXPECT_EQ(parseTuneFile(text, ".")->clock, Clock::Cpu);
+  const Result<TuneFile> file = parseTuneFile(text, ".", {.device = "cuda"});
+  ASSERT_FALSE(file.ok());
+  EXPECT_EQ(file.error().where, "measure.clock");
+  EXPECT_EQ(parseTuneFile(fileWith(""), ".", {.device = "cuda"})->clock, Clock::Wall);
 }
 
 } // namespace
