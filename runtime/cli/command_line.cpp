@@ -170,6 +170,10 @@ void addTune(CLI::App &app, Given &given) {
                    "put the entries of these configs.json files into that of -o, and tune nothing")
       ->expected(1, 1000)
       ->type_name("FILE...");
+  tune->add_option("--export", given.exported,
+                   "write a journal's results as other tuners read them (t4) into the folder of -o")
+      ->expected(2)
+      ->type_name("t4 JOURNAL");
   tune->add_flag("--quiet", given.quiet, "no progress on standard error")->disable_flag_override();
   addJson(tune, given);
 }

@@ -38,6 +38,7 @@ struct Given {
   bool restart = false;
   bool compileOnly = false;
   std::vector<std::string> merge;
+  std::vector<std::string> exported; // a format and a journal
   bool quiet = false;
   bool check = false;
   bool sealed = false;
@@ -48,7 +49,7 @@ struct Given {
 Error argumentError(const std::string &flag, std::string expected, std::string found);
 std::string inQuotes(const std::string &text);
 
-/// What else tune does with files: --merge. Nothing without such a flag.
+/// What else tune does with files: --merge, --export. Nothing without such a flag.
 std::optional<Result<Options>> tuneFileOptions(const Given &given);
 
 /// Converts and checks all values; an Error names the flag.

@@ -31,9 +31,22 @@ Result<Options> mergeOptions(const Given &given) {
   return Options{TuneMergeOptions{given.merge, *given.output}};
 }
 
+Result<Options> exportOptions(const Given &given) {
+  NYSJIT_RETURN_IF_ERROR(checkAlone(given, "--export"));
+  if (!given.merge.empty())
+    return argumentError("--merge", "no such argument beside --export", "both");
+  if (given.exported[0] != "t4")
+    return argumentError("--export", "t4", inQuotes(given.exported[0]));
+  if (!given.output || given.output->empty())
+    return argumentError("-o", "a folder", given.output ? "an empty text" : "no such flag");
+  return Options{TuneExportOptions{given.exported[1], *given.output}};
+}
+
 } // namespace
 
 std::optional<Result<Options>> tuneFileOptions(const Given &given) {
+  if (!given.exported.empty())
+    return exportOptions(given);
   if (!given.merge.empty())
     return mergeOptions(given);
   return std::nullopt;

@@ -77,6 +77,12 @@ struct TuneMergeOptions {
   std::string output;             // a path
 };
 
+/// tune --export: a journal's results as files.
+struct TuneExportOptions {
+  std::string journal; // a path
+  std::string output;  // a folder
+};
+
 struct DevicesOptions {};
 
 struct CacheOptions {
@@ -97,8 +103,8 @@ struct TextOptions {
 };
 
 struct Options {
-  std::variant<CompileOptions, RunOptions, TuneOptions, TuneMergeOptions, BundleOptions,
-               DevicesOptions, CacheOptions, TextOptions>
+  std::variant<CompileOptions, RunOptions, TuneOptions, TuneMergeOptions, TuneExportOptions,
+               BundleOptions, DevicesOptions, CacheOptions, TextOptions>
       command;
 };
 

@@ -3,9 +3,11 @@
 #include "runtime/base/quiet_write.h"
 #include "runtime/spec/json_text.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <iterator>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,14 +43,24 @@ const Json *lastOf(const std::vector<Json> &lines, const char *kind) {
   return nullptr;
 }
 
-/// Leaves out rounds, and groups of which not all are there: they say nothing alone.
-std::vector<Json> wholeParts(std::vector<Json> lines) {
+/// Leaves out groups of which not all are there, and rounds that no group followed: they say
+/// nothing alone. With `keepsRounds` those of whole groups stay, and the last, to be followed.
+std::vector<Json> wholeParts(std::vector<Json> lines, bool keepsRounds) {
   std::vector<Json> kept;
+  std::vector<Json> rounds;
+  const auto keepRounds = [&] {
+    if (keepsRounds)
+      std::ranges::move(rounds, std::back_inserter(kept));
+    rounds.clear();
+  };
   for (size_t i = 0; i < lines.size(); ++i) {
     const std::string kind = textOf(lines[i], "kind");
-    if (kind == "round")
+    if (kind == "round") {
+      rounds.push_back(std::move(lines[i]));
       continue;
+    }
     if (kind != "group") {
+      rounds.clear();
       kept.push_back(std::move(lines[i]));
       continue;
     }
@@ -57,11 +69,41 @@ std::vector<Json> wholeParts(std::vector<Json> lines) {
     size_t there = 0;
     while (there < count && i + there < lines.size() && textOf(lines[i + there], "kind") == "group")
       ++there;
+    if (there == count)
+      keepRounds();
+    rounds.clear();
     for (size_t j = i; there == count && j < i + count; ++j)
       kept.push_back(std::move(lines[j]));
     i += there ? there - 1 : 0;
   }
+  keepRounds();
   return kept;
+}
+
+/// Up to the last end of a line.
+size_t wholeSize(std::string_view text) {
+  const size_t last = text.rfind('\n');
+  return last == std::string_view::npos ? 0 : last + 1;
+}
+
+/// The lines of a text that ends with one.
+Result<std::vector<Json>> linesOf(std::string_view text, const std::string &path) {
+  std::vector<Json> lines;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    const std::string_view line = text.substr(begin, end - begin);
+    Result<Json> object = parseJsonObject(line);
+    const bool isFirst = lines.empty();
+    if (!object || textOf(*object, "kind").empty() ||
+        (isFirst && textOf(*object, "kind") != "session"))
+      return Error::mismatch(ErrorKind::Unavailable, path,
+                             std::string(isFirst ? "a session" : "a journal's") + " in line " +
+                                 std::to_string(lines.size() + 1) + " (--restart begins anew)",
+                             object ? "\"" + describeName(line) + "\"" : object.error().found);
+    lines.push_back(std::move(*object));
+    begin = end + 1;
+  }
+  return lines;
 }
 
 } // namespace
@@ -126,27 +168,19 @@ Status Journal::read() {
   std::string text;
   if (!readAll(file.get(), text))
     return failed("read");
-  const size_t last = text.rfind('\n');
-  const size_t whole = last == std::string::npos ? 0 : last + 1;
+  const size_t whole = wholeSize(text);
   if (whole != text.size())
     NYSJIT_RETURN_IF_ERROR(cutOff(whole));
-  std::vector<Json> lines;
-  for (size_t begin = 0; begin < whole;) {
-    const size_t end = text.find('\n', begin);
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    Result<Json> object = parseJsonObject(line);
-    const bool isFirst = lines.empty();
-    if (!object || textOf(*object, "kind").empty() ||
-        (isFirst && textOf(*object, "kind") != "session"))
-      return Error::mismatch(ErrorKind::Unavailable, path,
-                             std::string(isFirst ? "a session" : "a journal's") + " in line " +
-                                 std::to_string(lines.size() + 1) + " (--restart begins anew)",
-                             object ? "\"" + describeName(line) + "\"" : object.error().found);
-    lines.push_back(std::move(*object));
-    begin = end + 1;
-  }
-  old = wholeParts(std::move(lines));
+  Result<std::vector<Json>> lines = linesOf(std::string_view(text).substr(0, whole), path);
+  NYSJIT_RETURN_IF_ERROR(lines);
+  old = wholeParts(std::move(*lines), /*keepsRounds=*/false);
   return {};
+}
+
+Result<std::vector<Json>> readJournal(std::string_view text, const std::string &path) {
+  Result<std::vector<Json>> lines = linesOf(text.substr(0, wholeSize(text)), path);
+  NYSJIT_RETURN_IF_ERROR(lines);
+  return wholeParts(std::move(*lines), /*keepsRounds=*/true);
 }
 
 Status Journal::append(const std::vector<Json> &lines, bool isVerdict) {

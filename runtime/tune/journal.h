@@ -15,6 +15,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nysjit::tune {
@@ -50,5 +51,10 @@ private:
   Descriptor file;
   std::vector<Json> old;
 };
+
+/// A journal's text, whoever writes it: its whole lines, with the rounds of groups that came to
+/// their end and those after the last line that is none, which are under way. The error of a
+/// damaged line is Journal::open's.
+Result<std::vector<Json>> readJournal(std::string_view text, const std::string &path);
 
 } // namespace nysjit::tune

@@ -94,7 +94,10 @@ Status Preparation::prepareOne(const Packed &packed) {
       arm.candidates.push_back(index);
   }
   if (!arm.candidates.empty()) {
+    const double start = measuring.lab.seconds();
     Result<std::string> wrong = whatIsWrong(arm.program);
+    for (const size_t index : packed.candidates)
+      space.candidates[index].checkMs = (measuring.lab.seconds() - start) * 1e3;
     if (!wrong || !wrong->empty()) {
       measuring.lab.release(arm.program);
       NYSJIT_RETURN_IF_ERROR(goOn(measuring));
@@ -169,6 +172,7 @@ Status Preparation::journalCandidates(const std::vector<size_t> &candidates) {
                  {"config", blocksObject(candidate.blocks)},
                  {"invalidity", isGood ? "correct" : candidate.invalidity},
                  {"compile_ms", candidate.compileMs},
+                 {"check_ms", candidate.checkMs},
                  {"resources", resourcesObject(candidate.resources)}};
     if (!isGood)
       line["reason"] = candidate.reason;

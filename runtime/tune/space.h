@@ -46,6 +46,7 @@ struct Candidate {
                              // "constraints"
   std::string reason;        // of an invalidity, a sentence
   double compileMs = 0;      // of the program it is in
+  double checkMs = 0;        // that its output was compared in
   KernelResources resources; // of its kernels, the most of each
 };
 

@@ -76,6 +76,9 @@ Status SpecTuner::beginSession() {
   line["tune"] = {{"file", request.fileName}, {"hash", request.fileHash}};
   line["about"] = place.about;
   line["default"] = canonicalObject(space.defaults);
+  line["groups"] = Json::array();
+  for (const Group &group : space.groups)
+    line["groups"].push_back(group.name);
   return journal.append({line});
 }
 
