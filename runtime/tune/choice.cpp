@@ -45,8 +45,11 @@ Choice choose(const Space &space, size_t group, const GroupScores &scores,
   for (const auto &[index, total] : totals)
     if (total <= best * (1 + band))
       choice.tied.push_back(index);
-  if (choice.tied.empty() || 1 <= best * (1 + band))
+  if (choice.tied.empty() || 1 <= best * (1 + band)) {
+    if (1 > best * (1 + tieBand))
+      choice.hidden = best;
     return choice;
+  }
   choice.candidate = *std::ranges::min_element(choice.tied, {}, [&](size_t index) {
     const Candidate &candidate = space.candidates[index];
     return std::tuple(candidate.resources.nearBytes(), blockElements(candidate.blocks),

@@ -12,14 +12,16 @@ namespace nysjit::tune {
 struct GroupScores {
   std::map<size_t, std::vector<double>> ratios;
   double share = 0; // of the default's time
-  double noise = 0; // spread of the default's runs
-  int rounds = 1;   // that the ratios are of
+  double noise = 0; // spread of the default's runs, by the clock of the ratios
+  double wallNoise = 0;
+  int rounds = 1; // that the ratios are of
 };
 
 struct Choice {
   std::optional<size_t> candidate; // of Space::candidates; nothing: the default
   std::vector<size_t> tied;        // with the best, itself included
   double ratio = 1;                // the candidate's, over the weighted shapes
+  double hidden = 1;               // the best's, where the noise alone ties it with the default
 };
 
 /// The best; what is within 2 % of it, or within what the rounds can tell, is tied: then the

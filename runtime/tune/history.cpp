@@ -47,6 +47,7 @@ void addCandidate(const Json &line, History &history) {
 void addGroup(const Json &line, size_t shapes, History &history) {
   History::Timed timed{.share = numberOf(line, "share", 0),
                        .noise = numberOf(line, "noise", 0),
+                       .wallNoise = numberOf(line, "wall_noise", 0),
                        .rounds = std::max(int(numberOf(line, "rounds", 1)), 1),
                        .clock = textOf(line, "clock"),
                        .defaultRatios = numbersOf(line["aa"])};
@@ -146,6 +147,7 @@ std::vector<GroupScores> recall(const History &history, Space &space) {
         timed != history.groups.end()) {
       scores[g].share = timed->second.share;
       scores[g].noise = timed->second.noise;
+      scores[g].wallNoise = timed->second.wallNoise;
       scores[g].rounds = timed->second.rounds;
     }
   return scores;

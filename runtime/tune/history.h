@@ -33,6 +33,7 @@ struct History {
     std::map<int, std::vector<double>> ratios; // by id
     double share = 0;
     double noise = 0;
+    double wallNoise = 0;
     int rounds = 1;
     std::string clock;
     std::vector<double> defaultRatios;

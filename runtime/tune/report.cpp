@@ -56,14 +56,33 @@ std::string groupText(const GroupReport &group) {
   return text;
 }
 
+/// "the default stands: ...", a line.
+std::string refusalText(const SpecReport &report) {
+  const std::string &reason = report.entry.tuned["reason"].text();
+  const std::string text = "  the default stands: ";
+  const std::string ratio = report.verdict ? format("%.3f of its time", report.verdict->ratio) : "";
+  if (reason == "noise")
+    return text +
+           format("the noise is too high for a verdict, two of its runs differ by %.1f %%",
+                  100 * report.wallNoise) +
+           (ratio.empty() ? "; what seems faster is within that\n"
+                          : "; the choice seems to take " + ratio + "\n");
+  if (!report.verdict)
+    return text + (reason == "failed" ? "the choice cannot be used\n"
+                                      : "nothing was worth a comparison\n");
+  return text +
+         (reason == "slower" ? "the choice is slower at a shape: "
+                             : "the choice was not faster beyond doubt: ") +
+         ratio + "\n";
+}
+
 std::string verdictText(const SpecReport &report, const TuneFile &file) {
   const bool isFaster = report.entry.config != KernelConfig();
-  std::string text = isFaster ? "  faster than the default: " : "  the default stands";
-  if (!isFaster && !report.verdict)
-    return text + ": nothing was worth a comparison\n";
-  if (!isFaster)
-    text += ": the choice was not faster beyond doubt: ";
-  text += format("%.3f of its time\n", report.verdict->ratio);
+  std::string text = isFaster ? format("  faster than the default: %.3f of its time\n",
+                                       report.verdict ? report.verdict->ratio : 0)
+                              : refusalText(report);
+  if (!report.verdict)
+    return text;
   for (size_t i = 0; i < report.verdict->shapes.size(); ++i) {
     const ShapeVerdict &shape = report.verdict->shapes[i];
     text += format("    %-22s%6.3f   %.4g ms, default %.4g ms, %d of %d pairs won\n",

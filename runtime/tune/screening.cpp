@@ -348,6 +348,8 @@ Screened Screening::result() const {
     screened.defaultRatios.push_back(ratioOfDefaults(rounds));
     screened.noise = std::max(screened.noise, spreadOfDefault(rounds));
   }
+  for (const std::vector<Round> &rounds : whole.wall)
+    screened.wallNoise = std::max(screened.wallNoise, spreadOfDefault(rounds));
   return screened;
 }
 

@@ -28,6 +28,7 @@ struct Screened {
   std::vector<double> shares;        // by group: of the default's time, all shapes together
   std::vector<double> defaultRatios; // A/A, by shape: of whole runs
   double noise = 0;                  // spread of the default's runs, the worst shape's
+  double wallNoise = 0;              // the same by the wall's clock
   Clock clock = Clock::Wall;
   int rounds = 0;
 };

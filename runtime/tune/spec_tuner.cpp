@@ -143,6 +143,7 @@ Status SpecTuner::journalGroups(const Screened &screened) {
     GroupScores &own = scores[g];
     own.share = screened.shares[g];
     own.noise = screened.noise;
+    own.wallNoise = screened.wallNoise;
     own.rounds = screened.rounds;
     const Choice choice = choose(space, g, own, request.file.shapes);
     Json tied = Json::array();
@@ -167,6 +168,7 @@ Status SpecTuner::journalGroups(const Screened &screened) {
                      {"ratios", std::move(ratios)},
                      {"share", own.share},
                      {"noise", own.noise},
+                     {"wall_noise", own.wallNoise},
                      {"clock", clockName(screened.clock)},
                      {"rounds", own.rounds},
                      {"aa", std::move(aa)}});
@@ -192,6 +194,7 @@ Result<bool> SpecTuner::isBetter(const std::vector<Chosen> &choices, int attempt
               ", and there is no compiler here: `nysjit tune --compile-only` beside "
               "this journal adds it, then `--resume` goes on");
     measuring.progress.say("the choice cannot be compiled: " + compiled.error().message);
+    isChoiceFailed = true;
     return false;
   }
   // Candidates that are right one by one might not be so together.
@@ -201,6 +204,7 @@ Result<bool> SpecTuner::isBetter(const std::vector<Chosen> &choices, int attempt
   if (!wrong->empty()) {
     measuring.progress.say("the choice " + object.dump() + ": " + *wrong);
     lab.release(compiled->number);
+    isChoiceFailed = true;
     return false;
   }
   measuring.progress.beginPhase("comparing the choice for " + measuring.name + " with the default");
@@ -234,6 +238,7 @@ Status SpecTuner::decide(const std::vector<Chosen> &first) {
   std::vector<Chosen> choices;
   bool isFaster = false;
   double last = 0; // seconds of the last comparison
+  std::optional<Verdict> open;
   int attempt = 0;
   for (const std::vector<Chosen> &each : attemptsOf(first, scores)) {
     const double start = lab.seconds();
@@ -244,8 +249,12 @@ Status SpecTuner::decide(const std::vector<Chosen> &first) {
     isFaster = *better;
     choices = each;
     last = lab.seconds() - start;
+    if (!isFaster && !open && verdict && refusalOf(*verdict, request.file) == Refusal::Noise)
+      open = verdict;
   }
-  NYSJIT_RETURN_IF_ERROR(finish(isFaster, choices));
+  if (!isFaster && open)
+    verdict = std::move(open);
+  finish(isFaster, choices);
   Json line = {{"kind", "done"},
                {"verdict", isFaster ? "faster" : "default"},
                {"choice", canonicalObject(configOf(space, first))},
@@ -258,92 +267,6 @@ Status SpecTuner::decide(const std::vector<Chosen> &first) {
                  {"config", canonicalObject(entry.config)},
                  {"tuned", entry.tuned}}}};
   return journal.append({line}, /*isVerdict=*/true);
-}
-
-Status SpecTuner::finish(bool isFaster, const std::vector<Chosen> &choices) {
-  size_t timed = 0;
-  for (const GroupScores &own : scores)
-    timed = std::max(timed, own.ratios.size());
-  Json tuned = {{"verdict", isFaster ? "faster" : "default"},
-                {"date", lab.date()},
-                {"version", request.version},
-                {"objective", place.objective()},
-                {"noise", noise()},
-                {"configurations", timed},
-                {"about", place.about}};
-  if (const Json conditions = lab.conditions(); conditions.size() > 0)
-    tuned["conditions"] = conditions;
-  if (isFaster)
-    tuned["shapes"] = verdictObject(*verdict, request.file);
-  entry = {canonicalJson(spec),
-           place.target,
-           place.device,
-           place.compiler,
-           isFaster ? configOf(space, choices) : KernelConfig(),
-           std::move(tuned)};
-  return {};
-}
-
-/// The verdict that the journal has on this choice.
-bool SpecTuner::recallVerdict(const Json &choice) {
-  if (!history.done || !((*history.done)["choice"] == choice))
-    return false;
-  Json document = {{"schema", 1}, {"entries", Json::array({(*history.done)["entry"]})}};
-  Result<ConfigsFile> file = parseConfigsFile(document);
-  if (!file || file->entries.size() != 1)
-    return false;
-  entry = file->entries.front();
-  if (const Json *shapes = entry.tuned.find("shapes"))
-    verdict = verdictFrom(*shapes, request.file);
-  return true;
-}
-
-double SpecTuner::noise() const {
-  double most = 0;
-  for (const GroupScores &own : scores)
-    most = std::max(most, own.noise);
-  return most;
-}
-
-std::vector<std::string> SpecTuner::wrong() const {
-  std::vector<std::string> all;
-  for (const Candidate &candidate : space.candidates)
-    if (candidate.invalidity == "correctness")
-      all.push_back(measuring.name + ": " + space.groups[candidate.group].name + " " +
-                    blocksText(candidate.blocks) + ": " + candidate.reason);
-  return all;
-}
-
-SpecReport SpecTuner::report(bool isFromJournal) const {
-  SpecReport report{.spec = spec,
-                    .entry = entry,
-                    .verdict = verdict,
-                    .noise = noise(),
-                    .isFromJournal = isFromJournal};
-  const std::vector<Chosen> choices = chooseAll(space, scores, request.file.shapes);
-  for (size_t g = 0; g < space.groups.size(); ++g) {
-    report.rounds = std::max(report.rounds, scores[g].ratios.empty() ? 0 : scores[g].rounds);
-    if (const auto known = history.groups.find(space.groups[g].name); known != history.groups.end())
-      report.clock = known->second.clock;
-    GroupReport group{space.groups[g], {}};
-    for (size_t i = 0; i < space.candidates.size(); ++i) {
-      if (space.candidates[i].group != g)
-        continue;
-      CandidateReport one{space.candidates[i], {}, 0, false};
-      if (const auto ratios = scores[g].ratios.find(i); ratios != scores[g].ratios.end()) {
-        one.ratios = ratios->second;
-        one.ratio = weightedOver(one.ratios, request.file.shapes);
-      }
-      one.isChosen = std::ranges::any_of(
-          choices, [&](const Chosen &each) { return each.choice.candidate == i; });
-      group.candidates.push_back(std::move(one));
-    }
-    std::ranges::sort(group.candidates, {}, [](const CandidateReport &one) {
-      return std::tuple(one.ratios.empty(), one.ratio, one.candidate.id);
-    });
-    report.groups.push_back(std::move(group));
-  }
-  return report;
 }
 
 } // namespace nysjit::tune

@@ -26,10 +26,13 @@ private:
   Result<bool> isBetter(const std::vector<Chosen> &choices, int attempt);
   Status decide(const std::vector<Chosen> &first);
   void sayIfClockMoved() const;
-  Status finish(bool isFaster, const std::vector<Chosen> &choices);
+  void finish(bool isFaster, const std::vector<Chosen> &choices);
+  const char *reason() const;
+  Json shapesObject() const;
   bool recallVerdict(const Json &choice);
   SpecReport report(bool isFromJournal) const;
   double noise() const;
+  double wallNoise() const;
 
   const TuneRequest &request;
   const KernelSpec &spec;
@@ -41,7 +44,8 @@ private:
   Space space;
   History history;
   std::vector<GroupScores> scores; // by group
-  std::optional<Verdict> verdict;  // the last
+  std::optional<Verdict> verdict;  // the last, or the first that the noise left open
+  bool isChoiceFailed = false;     // it does not compile, or is wrong
   TunedConfig entry;
 };
 

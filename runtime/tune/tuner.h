@@ -44,7 +44,8 @@ struct SpecReport {
   std::vector<GroupReport> groups;
   TunedConfig entry;
   std::optional<Verdict> verdict; // nothing: no candidate was worth it
-  double noise = 0;
+  double noise = 0;               // spread of the default's own runs, by the clock of screening
+  double wallNoise = 0;           // by the wall's, which the verdict is of
   std::string clock;
   int rounds = 0;
   bool isFromJournal = false; // nothing was left to do

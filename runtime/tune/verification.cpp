@@ -99,6 +99,12 @@ Verdict verdictOf(std::vector<ShapeVerdict> shapes, const TuneFile &file) {
   return verdict;
 }
 
+Refusal refusalOf(const Verdict &verdict, const TuneFile &file) {
+  if (std::ranges::count(verdict.shapes, Judgement::Slower, &ShapeVerdict::judgement) > 0)
+    return Refusal::Slower;
+  return verdict.ratio <= 1 - file.minGain ? Refusal::Noise : Refusal::NoGain;
+}
+
 Result<Verdict> verify(const Measuring &measuring, size_t program, int attempt) {
   measuring.lab.beginSeries("verify " + std::to_string(attempt));
   std::vector<ShapeVerdict> shapes;

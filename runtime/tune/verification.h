@@ -22,12 +22,18 @@ struct Verdict {
   bool isFaster = false;
 };
 
+/// Why a verdict is not "faster": it gains less than the least gain; is slower at some shape; or
+/// seems to gain, and no test was sure at any shape: the noise is too high for so many pairs.
+enum class Refusal { NoGain, Slower, Noise };
+Refusal refusalOf(const Verdict &verdict, const TuneFile &file);
+
 /// From what is known of the shapes.
 Verdict verdictOf(std::vector<ShapeVerdict> shapes, const TuneFile &file);
 
 /// Runs the pairs. `attempt`: for the order's random numbers.
 Result<Verdict> verify(const Measuring &measuring, size_t program, int attempt);
 
+/// The shapes, each with its pairs.
 Json verdictObject(const Verdict &verdict, const TuneFile &file);
 /// The reverse; nothing where the object is not one of so many shapes.
 std::optional<Verdict> verdictFrom(const Json &shapes, const TuneFile &file);

@@ -1,5 +1,6 @@
 // Kernels of a causal program, and their times.
 #include "tests/tune/fake_lab.h"
+#include "tests/runtime/temporary_folder.h"
 
 #include <algorithm>
 #include <cmath>
@@ -117,6 +118,14 @@ LabMaker fakeLabs(FakeWorld &world) {
   return [&world](const KernelSpec &, int threads) -> Result<std::unique_ptr<Lab>> {
     return std::unique_ptr<Lab>(std::make_unique<FakeLab>(world, threads ? threads : 2));
   };
+}
+
+Result<TuneReport> tuned(FakeWorld &world, const TuneFile &file) {
+  TemporaryFolder folder;
+  Result<std::unique_ptr<Journal>> journal = Journal::open(folder / "t.jsonl", JournalStart::New);
+  EXPECT_TRUE(journal.ok());
+  ProgressLine silent(nullptr);
+  return tuneSpecs({file, "t.json", "0", "0.1.0"}, fakeLabs(world), **journal, silent);
 }
 
 TuneFile fakeTune(const std::string &more) {

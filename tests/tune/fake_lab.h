@@ -67,6 +67,9 @@ private:
 
 LabMaker fakeLabs(FakeWorld &world);
 
+/// A tune with a journal of its own, which goes with it.
+Result<TuneReport> tuned(FakeWorld &world, const TuneFile &file);
+
 /// One causal spec at n 512 and 2048, which may be changed.
 TuneFile fakeTune(const std::string &more = "");
 

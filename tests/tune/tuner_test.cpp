@@ -1,5 +1,4 @@
 // What the tuner concludes, with times that are planted.
-#include "tests/runtime/temporary_folder.h"
 #include "tests/tune/fake_lab.h"
 
 #include <gtest/gtest.h>
@@ -10,14 +9,6 @@ using namespace nysjit;
 using namespace nysjit::tune;
 
 namespace {
-
-Result<TuneReport> tuned(FakeWorld &world, const TuneFile &file) {
-  TemporaryFolder folder;
-  Result<std::unique_ptr<Journal>> journal = Journal::open(folder / "t.jsonl", JournalStart::New);
-  EXPECT_TRUE(journal.ok());
-  ProgressLine silent(nullptr);
-  return tuneSpecs({file, "t.json", "0", "0.1.0"}, fakeLabs(world), **journal, silent);
-}
 
 /// The config of the one entry that a tune with this seed wrote.
 KernelConfig configOf(FakeWorld &world, const TuneFile &file) {
@@ -112,6 +103,16 @@ TEST(Tuner, ASlowStartOfTheMachineDoesNotMakeAWinner) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {
     FakeWorld world{.noise = 0.05, .seed = seed};
     world.slowness = [](int run) { return run < 60 ? 4.0 - run / 20.0 : 1.0; };
+    EXPECT_EQ(configOf(world, fakeTune()), KernelConfig()) << seed;
+  }
+}
+
+TEST(Tuner, ADefaultThatStartsSlowlyIsNotBeatenByThat) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    FakeWorld world{.noise = 0.05, .seed = seed};
+    world.factors["causal_output"] = [](const BlockConfig &block, size_t, int run) {
+      return block.blockM == 64 && block.blockN == 64 && run < 5 ? 3.0 : 1.0;
+    };
     EXPECT_EQ(configOf(world, fakeTune()), KernelConfig()) << seed;
   }
 }
