@@ -37,8 +37,8 @@ struct Chosen {
 /// Of all groups those where it is not the default. `scores`: by group.
 std::vector<Chosen> chooseAll(const Space &space, const std::vector<GroupScores> &scores,
                               const std::vector<TuneShape> &shapes);
-/// What is compared with the default, one after the other until one is faster: all choices, and then
-/// twice without the group that was to gain least.
+/// What is compared with the default, one after the other until one is faster: all choices, and
+/// then twice without the group that was to gain least.
 std::vector<std::vector<Chosen>> attemptsOf(std::vector<Chosen> choices,
                                             const std::vector<GroupScores> &scores);
 KernelConfig configOf(const Space &space, const std::vector<Chosen> &choices);

@@ -72,8 +72,10 @@ TEST_F(Tune, WrongFlagsAreNamed) {
       "--restart");
   EXPECT_EQ(expectFailure({"tune", "t.json", "--device", "gpu"}, 2, "unknown_device")["where"],
             "--device");
+  setenv("NYSJIT_CUDA_DRIVER", "/absent/libcuda.so.1", 1);
   EXPECT_EQ(expectFailure({"tune", "t.json", "--device", "cuda"}, 1, "unavailable")["where"],
-            "--device");
+            "device cuda");
+  unsetenv("NYSJIT_CUDA_DRIVER");
   EXPECT_EQ(expectFailure({"tune", "t.json", "-o", "exact.json"}, 2, "invalid_file")["where"],
             "-o");
   EXPECT_EQ(read("exact.json"), R"({"layout":"exact_causal","head_dim":16})");

@@ -1,5 +1,5 @@
-// Labs that are not this machine's CPU: kernels that do not run, programs made elsewhere, times that
-// are a model's, clocks that move.
+// Labs that are not this machine's CPU: kernels that do not run, programs made elsewhere, times
+// that are a model's, clocks that move.
 #include "tests/tune/fake_lab.h"
 
 #include <gtest/gtest.h>
