@@ -1,12 +1,14 @@
 /* What a call costs beside its arithmetic: nysjit_prepare that finds the program in memory, and
  * nysjit_run on no position (its tensors are checked, nothing is launched), on one and on 17,
  * medians. Each on the calling thread, through a host's inline parallel-for, and on the library's
- * threads.
+ * threads. Then the same for the defaults and for the config that is found on this machine
+ * (NYSJIT_CONFIGS), in turns.
  *   overhead [THREADS] */
 #include "nysjit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { head_dim = 16, heads = 8, rounds = 20001 };
@@ -50,11 +52,11 @@ static void inline_for(void *context, nysjit_task task, void *task_context, size
 
 static double times[rounds];
 
-static double prepare_us(nysjit_context *context, const char *spec) {
+static double prepare_us(nysjit_context *context, const char *spec, const char *config) {
   for (int i = 0; i < rounds; ++i) {
     nysjit_program *program = NULL;
     const double start = now_us();
-    must(nysjit_prepare(context, spec, NULL, NULL, &program));
+    must(nysjit_prepare(context, spec, config, NULL, &program));
     times[i] = now_us() - start;
     nysjit_program_release(program);
   }
@@ -90,6 +92,39 @@ static double run_us(nysjit_program *program, int64_t length, size_t *launches) 
   return median(times);
 }
 
+/* The defaults and what is found, `turns` times each in turn: the least median of each. */
+static void measure_found(const char *name, const char *spec) {
+  enum { turns = 3 };
+  static const char *const configs[] = {"{}", NULL};
+  double prepare[2] = {1e9, 1e9};
+  double run[2] = {1e9, 1e9};
+  nysjit_context_options options = {.size = sizeof options, .threads = 1};
+  nysjit_context *context = NULL;
+  nysjit_program *programs[2];
+  nysjit_program_info infos[2];
+  must(nysjit_context_create(&options, &context));
+  for (int i = 0; i < 2; ++i) {
+    must(nysjit_prepare(context, spec, configs[i], NULL, &programs[i]));
+    infos[i].size = sizeof infos[i];
+    must(nysjit_program_get_info(programs[i], &infos[i]));
+  }
+  for (int turn = 0; turn < turns; ++turn)
+    for (int i = 0; i < 2; ++i) {
+      size_t launches = 0;
+      const double of_prepare = prepare_us(context, spec, configs[i]);
+      const double of_run = run_us(programs[i], 1, &launches);
+      prepare[i] = of_prepare < prepare[i] ? of_prepare : prepare[i];
+      run[i] = of_run < run[i] ? of_run : run[i];
+    }
+  for (int i = 0; i < 2; ++i) {
+    const char *slash = strrchr(infos[i].config_source, '/');
+    printf("| %s | %s | %.1f | %.2f |\n", name, slash ? slash + 1 : infos[i].config_source,
+           prepare[i], run[i]);
+    nysjit_program_release(programs[i]);
+  }
+  nysjit_context_destroy(context);
+}
+
 int main(int count, char **arguments) {
   const uint32_t threads = count > 1 ? (uint32_t)atoi(arguments[1]) : 0;
   const struct {
@@ -109,7 +144,7 @@ int main(int count, char **arguments) {
       size_t launches = 0;
       must(nysjit_context_create(&ways[w].options, &context));
       must(nysjit_prepare(context, specs[s][1], NULL, NULL, &program));
-      const double prepare = prepare_us(context, specs[s][1]);
+      const double prepare = prepare_us(context, specs[s][1], NULL);
       const double none = run_us(program, 0, &launches);
       const double one = run_us(program, 1, &launches);
       const double more = run_us(program, 17, &launches);
@@ -118,5 +153,8 @@ int main(int count, char **arguments) {
       nysjit_program_release(program);
       nysjit_context_destroy(context);
     }
+  printf("\n| program | config | prepare, in memory, us | run, n 1, us |\n|---|---|---|---|\n");
+  for (size_t s = 0; s < sizeof specs / sizeof *specs; ++s)
+    measure_found(specs[s][0], specs[s][1]);
   return 0;
 }
