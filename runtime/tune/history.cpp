@@ -32,6 +32,12 @@ Json machineOf(const Json &facts) {
   return device;
 }
 
+/// Whether a session is about what these facts are about.
+bool isOfSame(const Json &session, const Json &facts) {
+  return session["spec"] == facts["spec"] && session["target"] == facts["target"] &&
+         session["device"] == facts["device"];
+}
+
 void addCandidate(const Json &line, History &history) {
   History::Known known{int(numberOf(line, "id", 0)),
                        textOf(line, "invalidity"),
@@ -83,8 +89,10 @@ Status checkSessions(const Journal &journal, const Json &facts) {
   for (const Json &line : journal.lines()) {
     if (textOf(line, "kind") != "session")
       continue;
-    for (const char *name : {"target", "compiler", "measure"})
-      if (!(line[name] == facts[name]))
+    // Another spec, target or number of threads may have been measured otherwise.
+    const bool isOwn = isOfSame(line, facts);
+    for (const char *name : {"compiler", "measure"})
+      if (!(line[name] == facts[name]) && (isOwn || name == std::string_view("compiler")))
         return Error::mismatch(ErrorKind::Unavailable, journal.name(),
                                std::string("a journal of ") + name + " " + facts[name].dump() +
                                    " (--restart begins anew)",
@@ -104,7 +112,7 @@ History History::of(const std::vector<Json> &journal, const Json &facts) {
   for (const Json &line : journal) {
     const std::string kind = textOf(line, "kind");
     if (kind == "session")
-      isOwn = line["spec"] == facts["spec"] && line["device"] == facts["device"];
+      isOwn = isOfSame(line, facts);
     if (!isOwn)
       continue;
     if (kind == "candidate")

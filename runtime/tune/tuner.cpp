@@ -19,11 +19,13 @@ Status checkAgainstCompiler(const TuneFile &file, const LabMaker &labFor) {
   return checkParameters(file.parameters, all);
 }
 
-Result<TuneReport> tuneSpecs(const TuneRequest &request, const LabMaker &labFor, Journal &journal,
-                             ProgressLine &progress) {
+namespace {
+
+/// `isNew`: something was measured, in this part or before.
+Result<TuneReport> tunePart(const TuneRequest &request, const LabMaker &labFor, Journal &journal,
+                            ProgressLine &progress, bool &isNew) {
   TuneReport report;
   double left = request.file.seconds;
-  bool isNew = journal.lines().empty() || !(journal.lines().back()["kind"] == Json("end"));
   for (const KernelSpec &spec : request.file.specs)
     for (const int threads : request.file.threads) {
       Result<std::unique_ptr<Lab>> lab = labFor(spec, threads);
@@ -42,9 +44,32 @@ Result<TuneReport> tuneSpecs(const TuneRequest &request, const LabMaker &labFor,
       for (std::string &text : tuner.wrong())
         report.wrong.push_back(std::move(text));
     }
-  if (isNew)
-    NYSJIT_RETURN_IF_ERROR(journal.append({{{"kind", "end"}, {"seconds", report.seconds}}}, true));
   return report;
+}
+
+} // namespace
+
+Result<std::vector<TuneReport>> tuneParts(const std::vector<TunePart> &parts, Journal &journal,
+                                          ProgressLine &progress) {
+  std::vector<TuneReport> reports;
+  double seconds = 0;
+  bool isNew = journal.lines().empty() || !(journal.lines().back()["kind"] == Json("end"));
+  for (const TunePart &part : parts) {
+    Result<TuneReport> report = tunePart(part.request, part.labFor, journal, progress, isNew);
+    NYSJIT_RETURN_IF_ERROR(report);
+    seconds += report->seconds;
+    reports.push_back(std::move(*report));
+  }
+  if (isNew)
+    NYSJIT_RETURN_IF_ERROR(journal.append({{{"kind", "end"}, {"seconds", seconds}}}, true));
+  return reports;
+}
+
+Result<TuneReport> tuneSpecs(const TuneRequest &request, const LabMaker &labFor, Journal &journal,
+                             ProgressLine &progress) {
+  Result<std::vector<TuneReport>> reports = tuneParts({{request, labFor}}, journal, progress);
+  NYSJIT_RETURN_IF_ERROR(reports);
+  return std::move(reports->front());
 }
 
 } // namespace nysjit::tune

@@ -63,6 +63,15 @@ struct TuneReport {
 Result<TuneReport> tuneSpecs(const TuneRequest &request, const LabMaker &labFor, Journal &journal,
                              ProgressLine &progress);
 
+/// What is tuned in one journal: files of their own.
+struct TunePart {
+  TuneRequest request;
+  LabMaker labFor;
+};
+/// The same for each, one after the other; a report a part.
+Result<std::vector<TuneReport>> tuneParts(const std::vector<TunePart> &parts, Journal &journal,
+                                          ProgressLine &progress);
+
 /// Asked before a journal is opened: kernels and keys of TUNE.json are those of its specs.
 Status checkAgainstCompiler(const TuneFile &file, const LabMaker &labFor);
 
