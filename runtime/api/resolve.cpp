@@ -78,12 +78,15 @@ RuntimeContext::resolveInBundles(const KernelSpec &spec, const ConfigChoice &cho
 Result<Resolved> RuntimeContext::resolveInGiven(const KernelSpec &spec, const ConfigsFile &file,
                                                 const std::vector<Target> &targets) {
   std::optional<KernelConfig> own;
+  bool isStale = false;
   for (const Target &target : targets) {
     Result<std::optional<ConfigQuery>> query = configQuery(spec, target);
     NYSJIT_RETURN_IF_ERROR(query);
     ConfigMatch match = ConfigMatch::None;
     const TunedConfig *entry = *query ? file.find(**query, match) : nullptr;
-    if (!entry || (match == ConfigMatch::Stale && !(*query)->takesStale))
+    const bool isOther = match == ConfigMatch::Stale && !(*query)->takesStale;
+    isStale = isStale || isOther;
+    if (!entry || isOther)
       continue;
     Result<std::optional<Resolved>> bundled =
         resolveInBundles(spec, {.exact = entry->config}, {target});
@@ -95,8 +98,11 @@ Result<Resolved> RuntimeContext::resolveInGiven(const KernelSpec &spec, const Co
   }
   if (own)
     return Resolved{ProgramRequest(spec, std::move(*own), targets.front()), "given"};
-  options.log.line("the configs that were given have no entry for this spec, target, device and "
-                   "compiler: the defaults are used");
+  options.log.line(std::string("the configs that were given have no entry for this spec, target, "
+                               "device and compiler: the defaults are used") +
+                   (isStale ? "; `nysjit tune --stale -o FILE` tunes again what another build of "
+                              "the compiler won"
+                            : ""));
   Result<std::optional<Resolved>> bundled =
       resolveInBundles(spec, {.exact = KernelConfig()}, targets);
   NYSJIT_RETURN_IF_ERROR(bundled);

@@ -166,6 +166,9 @@ void addTune(CLI::App &app, Given &given) {
                    "the file that what won is written to, beside what it has; default "
                    "nysjit/configs.json in $XDG_CONFIG_HOME, else in ~/.config")
       ->type_name("FILE");
+  tune->add_flag("--stale", given.stale,
+                 "tune again what the configs.json of -o, or the user's, has of another build")
+      ->disable_flag_override();
   tune->add_option("--merge", given.merge,
                    "put the entries of these configs.json files into that of -o, and tune nothing")
       ->expected(1, 1000)

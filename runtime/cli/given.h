@@ -34,9 +34,10 @@ struct Given {
   std::vector<std::string> from;
   std::vector<std::string> bundles;
   Text bundle;         // of bundle show and verify
-  bool resume = false; // of tune, as are the next three
+  bool resume = false; // of tune, as are the next six
   bool restart = false;
   bool compileOnly = false;
+  bool stale = false;
   std::vector<std::string> merge;
   std::vector<std::string> exported; // a format and a journal
   bool quiet = false;
@@ -49,8 +50,8 @@ struct Given {
 Error argumentError(const std::string &flag, std::string expected, std::string found);
 std::string inQuotes(const std::string &text);
 
-/// What else tune does with files: --merge, --export. Nothing without such a flag.
-std::optional<Result<Options>> tuneFileOptions(const Given &given);
+/// What else tune does: --merge, --export, --stale. Nothing without such a flag.
+std::optional<Result<Options>> otherTuneOptions(const Given &given);
 
 /// Converts and checks all values; an Error names the flag.
 Result<Options> compileOptions(const Given &given);

@@ -271,7 +271,7 @@ Result<Options> runOptions(const Given &given) {
 }
 
 Result<Options> tuneOptions(const Given &given) {
-  if (std::optional<Result<Options>> other = tuneFileOptions(given))
+  if (std::optional<Result<Options>> other = otherTuneOptions(given))
     return std::move(*other);
   NYSJIT_RETURN_IF_ERROR(needed("TUNE", Text(given.spec), "what to tune, a JSON file"));
   TuneOptions options{.file = given.spec,

@@ -1,23 +1,33 @@
-// What tune does with files alone, from its flags.
+// What tune does beside tuning a TUNE.json, from its flags.
 #include "runtime/cli/given.h"
 
 namespace nysjit::cli {
 
 namespace {
 
-/// Of a tune's own arguments none beside one that says to do something else.
+Error bothError(const char *other, const char *flag) {
+  return argumentError(other, std::string("no such argument beside ") + flag, "both");
+}
+
+/// Of the arguments that say which programs are tuned where, none beside another action.
+Status checkNoFile(const Given &given, const char *flag) {
+  for (const auto &[isGiven, other] : {std::pair(!given.spec.empty(), "TUNE"),
+                                       {given.target.has_value(), "--target"},
+                                       {!given.bundles.empty(), "--bundle"},
+                                       {given.compileOnly, "--compile-only"}})
+    if (isGiven)
+      return bothError(other, flag);
+  return {};
+}
+
+/// Nor of those that say how.
 Status checkAlone(const Given &given, const char *flag) {
-  const auto refuse = [&](const char *other) {
-    return argumentError(other, std::string("no such argument beside ") + flag, "both");
-  };
-  if (!given.spec.empty())
-    return refuse("TUNE");
-  if (given.device)
-    return refuse("--device");
-  if (given.resume)
-    return refuse("--resume");
-  if (given.restart)
-    return refuse("--restart");
+  NYSJIT_RETURN_IF_ERROR(checkNoFile(given, flag));
+  for (const auto &[isGiven, other] : {std::pair(given.device.has_value(), "--device"),
+                                       {given.resume, "--resume"},
+                                       {given.restart, "--restart"}})
+    if (isGiven)
+      return bothError(other, flag);
   return {};
 }
 
@@ -34,7 +44,7 @@ Result<Options> mergeOptions(const Given &given) {
 Result<Options> exportOptions(const Given &given) {
   NYSJIT_RETURN_IF_ERROR(checkAlone(given, "--export"));
   if (!given.merge.empty())
-    return argumentError("--merge", "no such argument beside --export", "both");
+    return bothError("--merge", "--export");
   if (given.exported[0] != "t4")
     return argumentError("--export", "t4", inQuotes(given.exported[0]));
   if (!given.output || given.output->empty())
@@ -42,9 +52,35 @@ Result<Options> exportOptions(const Given &given) {
   return Options{TuneExportOptions{given.exported[1], *given.output}};
 }
 
+Result<Options> staleOptions(const Given &given) {
+  NYSJIT_RETURN_IF_ERROR(checkNoFile(given, "--stale"));
+  if (!given.merge.empty())
+    return bothError("--merge", "--stale");
+  if (!given.exported.empty())
+    return bothError("--export", "--stale");
+  if (given.resume && given.restart)
+    return bothError("--restart", "--resume");
+  if (given.output && given.output->empty())
+    return argumentError("-o", "a file of configs", "an empty text");
+  TuneStaleOptions options{.output = given.output,
+                           .isResumed = given.resume,
+                           .isRestarted = given.restart,
+                           .isQuiet = given.quiet};
+  if (given.device) {
+    Result<DeviceKind> device = parseDevice(*given.device);
+    if (!device)
+      return Error::mismatch(device.error().kind, "--device", device.error().expected,
+                             device.error().found);
+    options.device = *given.device;
+  }
+  return Options{options};
+}
+
 } // namespace
 
-std::optional<Result<Options>> tuneFileOptions(const Given &given) {
+std::optional<Result<Options>> otherTuneOptions(const Given &given) {
+  if (given.stale)
+    return staleOptions(given);
   if (!given.exported.empty())
     return exportOptions(given);
   if (!given.merge.empty())

@@ -28,6 +28,7 @@ Result<Reply> runCommand(const Options &options) {
                                [](const TuneOptions &given) { return runTune(given); },
                                [](const TuneMergeOptions &given) { return runTuneMerge(given); },
                                [](const TuneExportOptions &given) { return runTuneExport(given); },
+                               [](const TuneStaleOptions &given) { return runTuneStale(given); },
                                [](const BundleOptions &given) { return runBundle(given); },
                                [](const DevicesOptions &given) { return runDevices(given); },
                                [](const CacheOptions &given) { return runCache(given); },

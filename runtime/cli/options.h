@@ -83,6 +83,15 @@ struct TuneExportOptions {
   std::string output;  // a folder
 };
 
+/// tune --stale: again what another build won.
+struct TuneStaleOptions {
+  std::string device = "cpu";
+  std::optional<std::string> output; // a configs.json; absent: the user's
+  bool isResumed = false;
+  bool isRestarted = false;
+  bool isQuiet = false;
+};
+
 struct DevicesOptions {};
 
 struct CacheOptions {
@@ -104,7 +113,7 @@ struct TextOptions {
 
 struct Options {
   std::variant<CompileOptions, RunOptions, TuneOptions, TuneMergeOptions, TuneExportOptions,
-               BundleOptions, DevicesOptions, CacheOptions, TextOptions>
+               TuneStaleOptions, BundleOptions, DevicesOptions, CacheOptions, TextOptions>
       command;
 };
 

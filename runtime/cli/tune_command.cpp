@@ -1,17 +1,14 @@
 // `nysjit tune`: reads the file, takes the locks, tunes, and merges what won into configs.json.
-#include "runtime/base/environment.h"
 #include "runtime/cache/key.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/configs_output.h"
 #include "runtime/cli/files.h"
-#include "runtime/cli/given.h"
 #include "runtime/cli/program.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/tune_request.h"
+#include "runtime/cli/tune_steps.h"
 #include "runtime/cli/version.h"
-#include "runtime/configs/store_config.h"
 #include "runtime/tune/gpu_lab.h"
-#include "runtime/tune/machine_lock.h"
 #include "runtime/tune/report.h"
 
 #include <cstdio>
@@ -19,26 +16,6 @@
 namespace nysjit::cli {
 
 namespace {
-
-/// Nothing where the device is nobody's, as the emulator.
-Result<std::optional<tune::MachineLock>> lockDevice(const tune::LabMaker &labFor,
-                                                    const tune::TuneFile &file) {
-  Result<std::unique_ptr<tune::Lab>> lab = labFor(file.specs.front(), file.threads.front());
-  NYSJIT_RETURN_IF_ERROR(lab);
-  const std::string own = (*lab)->place().lock;
-  if (own.empty())
-    return std::optional<tune::MachineLock>();
-  const std::string name = environmentSetting("NYSJIT_TUNE_LOCK");
-  Result<tune::MachineLock> taken = tune::MachineLock::take(name.empty() ? own : name);
-  NYSJIT_RETURN_IF_ERROR(taken);
-  return std::optional(std::move(*taken));
-}
-
-tune::JournalStart startOf(const TuneOptions &options) {
-  return options.isResumed     ? tune::JournalStart::Resume
-         : options.isRestarted ? tune::JournalStart::Restart
-                               : tune::JournalStart::New;
-}
 
 Reply replyOf(const tune::TuneReport &report, const tune::TuneFile &file, const std::string &output,
               const std::string &journal) {
@@ -75,7 +52,7 @@ Result<Reply> runTune(const TuneOptions &options) {
   NYSJIT_RETURN_IF_ERROR(machine);
   const std::string journalPath = journalOf(options.file);
   Result<std::unique_ptr<tune::Journal>> journal =
-      tune::Journal::open(journalPath, startOf(options));
+      tune::Journal::open(journalPath, startOf(options.isResumed, options.isRestarted));
   NYSJIT_RETURN_IF_ERROR(journal);
 
   // The tune, and what came of it where runs find it.
@@ -83,16 +60,7 @@ Result<Reply> runTune(const TuneOptions &options) {
   Result<tune::TuneReport> report =
       tune::tuneSpecs({*file, options.file, hashHex(*text), version}, labFor, **journal, progress);
   NYSJIT_RETURN_IF_ERROR(report);
-  ConfigsFile entries;
-  for (const tune::SpecReport &one : report->specs)
-    entries.entries.push_back(one.entry);
-  NYSJIT_RETURN_IF_ERROR(storeConfigs(*output, entries));
-  if (!report->wrong.empty())
-    return Error::plain(ErrorKind::CheckFailed, "tune",
-                        "tune: a program computed something else than the default, which is a bug "
-                        "of nysjit: " +
-                            report->wrong.front() + "; the rest was tuned, and written to " +
-                            *output);
+  NYSJIT_RETURN_IF_ERROR(storeResults(*output, {*report}));
   return replyOf(*report, *file, *output, journalPath);
 }
 

@@ -47,6 +47,15 @@ void FoundConfigs::readAll() {
   readInto("/etc/nysjit/configs.json", installed, /*isNamed=*/false);
 }
 
+/// What tunes again, for the query's device; the user's file need not be named.
+static std::string staleCommand(const std::string &path, const ConfigQuery &query) {
+  const Json *kind = query.device.find("kind");
+  std::string command = "nysjit tune --stale";
+  if (kind && !(*kind == Json("cpu")))
+    command += " --device " + kind->text();
+  return path == userConfigsPath() ? command : command + " -o " + path;
+}
+
 std::optional<FoundConfig> FoundConfigs::findIn(const std::vector<File> &files,
                                                 const ConfigQuery &query) {
   for (const File &file : files) {
@@ -57,8 +66,8 @@ std::optional<FoundConfig> FoundConfigs::findIn(const std::vector<File> &files,
     if (match == ConfigMatch::Fits || query.takesStale)
       return FoundConfig{entry->config, file.path};
     if (!std::exchange(isStaleSaid, true))
-      log.line(file.path + ": tuned by another build of the compiler, and not used; tune again, or "
-                           "set NYSJIT_STALE_CONFIGS=1");
+      log.line(file.path + ": tuned by another build of the compiler, and not used; `" +
+               staleCommand(file.path, query) + "` tunes again, NYSJIT_STALE_CONFIGS=1 uses it");
   }
   return std::nullopt;
 }

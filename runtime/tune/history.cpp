@@ -85,14 +85,13 @@ Json sessionFacts(const KernelSpec &spec, const Place &place, const TuneFile &fi
             {"seed", file.seed}}}};
 }
 
-Status checkSessions(const Journal &journal, const Json &facts) {
+Status checkSessions(const Journal &journal, const Json &facts, bool isShared) {
   for (const Json &line : journal.lines()) {
     if (textOf(line, "kind") != "session")
       continue;
-    // Another spec, target or number of threads may have been measured otherwise.
-    const bool isOwn = isOfSame(line, facts);
-    for (const char *name : {"compiler", "measure"})
-      if (!(line[name] == facts[name]) && (isOwn || name == std::string_view("compiler")))
+    const bool isOther = isShared && !isOfSame(line, facts);
+    for (const char *name : {"target", "compiler", "measure"})
+      if (!(line[name] == facts[name]) && (!isOther || name == std::string_view("compiler")))
         return Error::mismatch(ErrorKind::Unavailable, journal.name(),
                                std::string("a journal of ") + name + " " + facts[name].dump() +
                                    " (--restart begins anew)",

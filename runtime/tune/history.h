@@ -15,9 +15,10 @@ namespace nysjit::tune {
 /// The part of a session's line that says what its measurements are of.
 Json sessionFacts(const KernelSpec &spec, const Place &place, const TuneFile &file);
 
-/// Unavailable unless all sessions of the journal are of this machine and build, and those of this
-/// spec, target and number of threads of these shapes and measures.
-Status checkSessions(const Journal &journal, const Json &facts);
+/// Unavailable unless all sessions of the journal are of this place and these shapes, whatever
+/// their spec and number of threads. In one that `isShared` those of another spec, target or number
+/// of threads have shapes and measures of their own.
+Status checkSessions(const Journal &journal, const Json &facts, bool isShared);
 
 struct History {
   int lastId = 0; // of candidates

@@ -30,8 +30,8 @@ Result<TuneReport> tunePart(const TuneRequest &request, const LabMaker &labFor, 
     for (const int threads : request.file.threads) {
       Result<std::unique_ptr<Lab>> lab = labFor(spec, threads);
       NYSJIT_RETURN_IF_ERROR(lab);
-      NYSJIT_RETURN_IF_ERROR(
-          checkSessions(journal, sessionFacts(spec, (*lab)->place(), request.file)));
+      NYSJIT_RETURN_IF_ERROR(checkSessions(
+          journal, sessionFacts(spec, (*lab)->place(), request.file), request.isJournalShared));
       const double start = (*lab)->seconds();
       SpecTuner tuner(request, spec, **lab, journal, progress, start + left);
       Result<SpecReport> one = tuner.run();

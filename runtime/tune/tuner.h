@@ -22,7 +22,8 @@ struct TuneRequest {
   TuneFile file;
   std::string fileName; // for the journal
   std::string fileHash;
-  std::string version; // nysjit's
+  std::string version;          // nysjit's
+  bool isJournalShared = false; // with other files
 };
 
 /// A candidate as it came out.

@@ -167,6 +167,9 @@ TEST_F(TuneMerge, WrongFlagsAreNamed) {
   EXPECT_EQ(where({"-o", "c.json", "--restart"}), "--restart");
   EXPECT_EQ(where({"-o", "c.json", "--device", "cpu"}), "--device");
   EXPECT_EQ(where({"-o", "c.json", "t.json"}), "TUNE");
+  EXPECT_EQ(where({"-o", "c.json", "--compile-only"}), "--compile-only");
+  EXPECT_EQ(where({"-o", "c.json", "--bundle", "b"}), "--bundle");
+  EXPECT_EQ(where({"-o", "c.json", "--target", "cpu:native"}), "--target");
   EXPECT_EQ(expectFailure({"tune", "-o", "c.json"}, 2, "invalid_argument")["where"], "TUNE");
   EXPECT_FALSE(exists("c.json"));
 }

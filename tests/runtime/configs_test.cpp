@@ -264,8 +264,20 @@ TEST_F(FoundHere, another_builds_entry_is_a_line_unless_it_is_wanted) {
   EXPECT_FALSE(found.findInstalled(other));
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_THAT(lines[0], HasSubstr("another build"));
+  EXPECT_THAT(lines[0], HasSubstr("`nysjit tune --stale`")); // the user's file
   other.takesStale = true;
   EXPECT_EQ(blockIn(found.findInstalled(other)), 16);
+}
+
+TEST_F(FoundHere, what_tunes_another_builds_entry_again_is_said_with_its_file_and_device) {
+  TunedConfig entry = tuned(64, 16);
+  entry.device = {{"kind", "cuda"}, {"multiprocessors", 132}};
+  entry.target = "cuda:sm_90";
+  writeAll(folder / "named", configsText({{entry}}));
+  setenv("NYSJIT_CONFIGS", (folder / "named").c_str(), 1);
+  EXPECT_FALSE(found.findSet({entry.specJson, entry.target, entry.device, "build-id 2"}));
+  EXPECT_THAT(lines.at(0),
+              HasSubstr("`nysjit tune --stale --device cuda -o " + folder / "named" + "`"));
 }
 
 // Through the C API: which config a program is prepared with, and what is said of it.

@@ -157,7 +157,7 @@ TEST(Stale, APlaceThatCannotBeHadIsAnErrorOnTheCpuAndAReasonElsewhere) {
 std::string tunedAgain(FakeWorld &world, const StaleConfigs &stale, const std::string &path) {
   std::vector<TunePart> parts;
   for (const StalePart &part : stale.parts)
-    parts.push_back({{part.file, "configs.json", "0", "0.1.0"}, fakeLabs(world)});
+    parts.push_back({{part.file, "configs.json", "0", "0.1.0", true}, fakeLabs(world)});
   Result<std::unique_ptr<Journal>> journal = Journal::open(path, JournalStart::Resume);
   if (!journal)
     return journal.error().message;
