@@ -15,7 +15,8 @@ namespace nysjit::cli {
 
 namespace {
 
-constexpr std::array commands = {"compile", "run", "tune", "bundle", "devices", "cache"};
+constexpr std::array commands = {"compile", "run", "tune", "bench", "bundle", "devices", "cache"};
+constexpr const char *commandsText = "compile, run, tune, bench, bundle, devices or cache";
 const std::string versionText = std::string("nysjit ") + version;
 
 /// Insertions, removals and exchanges of letters that make one text of the other.
@@ -177,8 +178,39 @@ void addTune(CLI::App &app, Given &given) {
                    "write a journal's results as other tuners read them (t4) into the folder of -o")
       ->expected(2)
       ->type_name("t4 JOURNAL");
+  tune->add_option("--svg", given.svg, "heat maps of what was timed")->type_name("FILE");
   tune->add_flag("--quiet", given.quiet, "no progress on standard error")->disable_flag_override();
   addJson(tune, given);
+}
+
+void addBench(CLI::App &app, Given &given) {
+  CLI::App *bench = app.add_subcommand(
+      "bench", "time a spec over sizes, against the machine's own rates and another program");
+  addSpec(bench, given);
+  bench->add_option("--device", given.device, "cpu (default)")->type_name("NAME");
+  bench
+      ->add_option("--vs", given.vs,
+                   "what to compare with, a JSON file: another spec, or another KernelConfig or "
+                   "configs.json for the same one; {}: the defaults")
+      ->type_name("FILE");
+  bench
+      ->add_option("--sizes", given.sizes,
+                   "positions of a sequence, by commas; default five sizes, each twice the one "
+                   "before, up to 16384 or the longest that the spec has")
+      ->type_name("N,N,..");
+  bench->add_option("--batch", given.batch, "sequences, default 1")->type_name("N");
+  bench->add_option("--heads", given.heads, "query heads, default 8")->type_name("N");
+  bench->add_option("--kv-heads", given.kvHeads, "heads of keys and values, default --heads")
+      ->type_name("N");
+  bench->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");
+  bench
+      ->add_option("--seconds", given.seconds,
+                   "about how long to time, default 30; what that cuts is said")
+      ->type_name("N");
+  bench->add_option("--svg", given.svg, "a picture of time over size, and the roofline")
+      ->type_name("FILE");
+  bench->add_flag("--quiet", given.quiet, "no progress on standard error")->disable_flag_override();
+  addJson(bench, given);
 }
 
 void addCache(CLI::App &app, Given &given) {
@@ -239,6 +271,8 @@ Result<Options> optionsOf(const CLI::App &app, const Given &given) {
     return runOptions(given);
   if (app.got_subcommand("tune"))
     return tuneOptions(given);
+  if (app.got_subcommand("bench"))
+    return benchOptions(given);
   if (app.got_subcommand("bundle")) {
     const CLI::App *bundle = app.get_subcommand("bundle");
     using Action = BundleOptions::Action;
@@ -249,7 +283,7 @@ Result<Options> optionsOf(const CLI::App &app, const Given &given) {
   if (app.got_subcommand("devices"))
     return Options{DevicesOptions{}};
   if (!app.got_subcommand("cache"))
-    return argumentError("command", "compile, run, tune, bundle, devices or cache", "nothing");
+    return argumentError("command", commandsText, "nothing");
   using Action = CacheOptions::Action;
   const CLI::App *cache = app.get_subcommand("cache");
   const Action action = cache->got_subcommand("show")       ? Action::Show
@@ -276,6 +310,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   addCompile(app, given);
   addRun(app, given);
   addTune(app, given);
+  addBench(app, given);
   addBundle(app, given);
   addJson(app.add_subcommand("devices", "list devices and their targets"), given);
   addCache(app, given);
@@ -284,8 +319,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   std::string first = argc > 1 ? argv[1] : "";
   bool isText = first == "--help" || first == "-h" || first == "--version";
   if (!isText && std::ranges::find(commands, first) == commands.end())
-    return argumentError("command", "compile, run, tune, bundle, devices or cache",
-                         argc > 1 ? inQuotes(first) : "nothing");
+    return argumentError("command", commandsText, argc > 1 ? inQuotes(first) : "nothing");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp &) {

@@ -27,6 +27,7 @@ Result<Reply> runTuneCompile(const TuneOptions &options);
 Result<Reply> runTuneMerge(const TuneMergeOptions &options);
 Result<Reply> runTuneExport(const TuneExportOptions &options);
 Result<Reply> runTuneStale(const TuneStaleOptions &options);
+Result<Reply> runBench(const BenchOptions &options);
 Result<Reply> runBundle(const BundleOptions &options);
 Result<Reply> runDevices(const DevicesOptions &options);
 Result<Reply> runCache(const CacheOptions &options);

@@ -187,6 +187,14 @@ Status OutputFile::write(const std::string &bytes) const {
   return {};
 }
 
+Result<std::optional<OutputFile>> pictureFile(const std::optional<std::string> &path) {
+  if (!path)
+    return std::optional<OutputFile>();
+  Result<OutputFile> file = OutputFile::create("--svg", *path);
+  NYSJIT_RETURN_IF_ERROR(file);
+  return std::optional(std::move(*file));
+}
+
 Status writeStandardOutput(const std::string &text) {
   if (int failure = writeAll(STDOUT_FILENO, text))
     return Error::mismatch(ErrorKind::Io, "standard output", "a place that takes the result",

@@ -3,6 +3,7 @@
 #pragma once
 #include "runtime/base/result.h"
 
+#include <optional>
 #include <string>
 #include <sys/types.h>
 
@@ -47,6 +48,9 @@ private:
   uid_t owner = 0;
   gid_t group = 0;
 };
+
+/// The file of --svg, where it was given.
+Result<std::optional<OutputFile>> pictureFile(const std::optional<std::string> &path);
 
 /// Writes to standard output, all or an error.
 Status writeStandardOutput(const std::string &text);

@@ -33,7 +33,14 @@ struct Given {
   Text maxEntries;
   std::vector<std::string> from;
   std::vector<std::string> bundles;
-  Text bundle;         // of bundle show and verify
+  Text bundle; // of bundle show and verify
+  Text vs;     // of bench, as are the next five
+  Text sizes;
+  Text batch;
+  Text heads;
+  Text kvHeads;
+  Text seconds;
+  Text svg;            // of tune and bench
   bool resume = false; // of tune, as are the next six
   bool restart = false;
   bool compileOnly = false;
@@ -57,6 +64,7 @@ std::optional<Result<Options>> otherTuneOptions(const Given &given);
 Result<Options> compileOptions(const Given &given);
 Result<Options> runOptions(const Given &given);
 Result<Options> tuneOptions(const Given &given);
+Result<Options> benchOptions(const Given &given);
 Result<Options> bundleOptions(const Given &given, BundleOptions::Action action);
 Result<Options> cacheOptions(const Given &given, CacheOptions::Action action);
 

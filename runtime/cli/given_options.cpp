@@ -1,6 +1,7 @@
 // From the flags' texts to values: every message has one form.
 #include "runtime/cli/files.h"
 #include "runtime/cli/given.h"
+#include "runtime/cli/values.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/spec/scale.h"
 #include "runtime/spec/stage.h"
@@ -13,11 +14,6 @@
 
 namespace nysjit::cli {
 
-Error argumentError(const std::string &flag, std::string expected, std::string found) {
-  return Error::mismatch(ErrorKind::InvalidArgument, flag, std::move(expected), std::move(found));
-}
-std::string inQuotes(const std::string &text) { return '"' + describeName(text) + '"'; }
-
 namespace {
 
 // What a disassembler makes of a cubin: to be shown alone.
@@ -27,22 +23,6 @@ Status needed(const char *flag, const Text &value, const char *what) {
   if (!value || value->empty())
     return argumentError(flag, what, value ? "an empty text" : "no such flag");
   return {};
-}
-
-/// A whole number in [minimum, maximum]; nothing without the flag.
-template <typename Integer>
-Result<std::optional<Integer>> integer(const char *flag, const Text &value, Integer minimum,
-                                       Integer maximum) {
-  if (!value)
-    return std::optional<Integer>();
-  Integer number = 0;
-  const char *end = value->data() + value->size();
-  std::from_chars_result read = std::from_chars(value->data(), end, number);
-  if (read.ec == std::errc() && read.ptr == end && number >= minimum && number <= maximum)
-    return std::optional<Integer>(number);
-  return argumentError(flag,
-                       "an integer, " + std::to_string(minimum) + " to " + std::to_string(maximum),
-                       inQuotes(*value));
 }
 
 Result<std::optional<float>> readScale(const Text &value) {
@@ -113,33 +93,14 @@ Result<std::string> stage(const char *flag, const std::string &name, const Targe
                        inQuotes(name));
 }
 
-Error under(const char *flag, const Error &error) {
-  return Error::mismatch(error.kind, flag, error.expected, error.found);
-}
-
-Result<Target> target(const Text &name) {
-  Result<Target> parsed = name ? parseTarget(*name) : Target();
-  return parsed ? parsed : under("--target", parsed.error());
-}
-
 /// --device and the flags that depend on it.
 Status readDevice(const Given &given, RunOptions &options) {
-  Result<DeviceKind> device = given.device ? parseDevice(*given.device) : DeviceKind::Cpu;
-  if (!device)
-    return under("--device", device.error());
-  options.device = *device;
-  if (given.target) {
-    Result<Target> named = target(given.target);
-    NYSJIT_RETURN_IF_ERROR(named);
-    if (Status fits = checkTargetFits(*named, *device); !fits)
-      return under("--target", fits.error());
-    options.target = *named;
-  }
+  NYSJIT_RETURN_IF_ERROR(readPlace(given, options.device, options.target));
   for (const auto &[flag, value] :
        {std::pair("--async", &given.async), std::pair("--seed", &given.seed)})
-    if (*value && *device != DeviceKind::PtxEmulator)
+    if (*value && options.device != DeviceKind::PtxEmulator)
       return argumentError(flag, "--device ptx-emulator beside it",
-                           std::string("device ") + deviceName(*device));
+                           std::string("device ") + deviceName(options.device));
   if (given.async && *given.async != "eager" && *given.async != "lazy")
     return argumentError("--async", "eager or lazy", inQuotes(*given.async));
   options.isLazy = given.async == "lazy";
@@ -147,14 +108,6 @@ Status readDevice(const Given &given, RunOptions &options) {
       integer<uint64_t>("--seed", given.seed, 0, std::numeric_limits<uint64_t>::max());
   NYSJIT_RETURN_IF_ERROR(seed);
   options.seed = seed->value_or(0);
-  return {};
-}
-
-/// With --json standard output holds one object and nothing else.
-Status checkStandardOutput(const Given &given, const char *flag, const Text &path) {
-  if (given.json && path && isStandardOutput(*path))
-    return argumentError(flag, "a file other than standard output, which --json takes",
-                         inQuotes(*path));
   return {};
 }
 
@@ -278,7 +231,9 @@ Result<Options> tuneOptions(const Given &given) {
                       .isResumed = given.resume,
                       .isRestarted = given.restart,
                       .output = given.output,
+                      .svg = given.svg,
                       .isQuiet = given.quiet};
+  NYSJIT_RETURN_IF_ERROR(checkPicture(given));
   if (given.device) {
     Result<DeviceKind> device = parseDevice(*given.device);
     if (!device)

@@ -29,6 +29,7 @@ Result<Reply> runCommand(const Options &options) {
                                [](const TuneMergeOptions &given) { return runTuneMerge(given); },
                                [](const TuneExportOptions &given) { return runTuneExport(given); },
                                [](const TuneStaleOptions &given) { return runTuneStale(given); },
+                               [](const BenchOptions &given) { return runBench(given); },
                                [](const BundleOptions &given) { return runBundle(given); },
                                [](const DevicesOptions &given) { return runDevices(given); },
                                [](const CacheOptions &given) { return runCache(given); },

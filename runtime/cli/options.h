@@ -68,6 +68,7 @@ struct TuneOptions {
   bool isResumed = false;
   bool isRestarted = false;
   std::optional<std::string> output; // a path; of isCompileOnly the bundle
+  std::optional<std::string> svg;    // a path
   bool isQuiet = false;
 };
 
@@ -92,6 +93,22 @@ struct TuneStaleOptions {
   bool isQuiet = false;
 };
 
+struct BenchOptions {
+  std::string spec; // a path, as are config, vs and svg
+  DeviceKind device = DeviceKind::Cpu;
+  std::optional<Target> target; // absent: the device's own
+  std::optional<std::string> config;
+  std::optional<std::string> vs;
+  std::vector<int64_t> sizes; // ascending; none: what suits the spec
+  int64_t batch = 1;
+  int64_t heads = 8;
+  std::optional<int64_t> kvHeads; // absent: heads
+  int threads = 0;                // 0: all CPUs
+  int seconds = 30;
+  std::optional<std::string> svg;
+  bool isQuiet = false;
+};
+
 struct DevicesOptions {};
 
 struct CacheOptions {
@@ -113,7 +130,8 @@ struct TextOptions {
 
 struct Options {
   std::variant<CompileOptions, RunOptions, TuneOptions, TuneMergeOptions, TuneExportOptions,
-               TuneStaleOptions, BundleOptions, DevicesOptions, CacheOptions, TextOptions>
+               TuneStaleOptions, BenchOptions, BundleOptions, DevicesOptions, CacheOptions,
+               TextOptions>
       command;
 };
 

@@ -9,6 +9,7 @@
 #include "runtime/cli/tune_steps.h"
 #include "runtime/cli/version.h"
 #include "runtime/tune/gpu_lab.h"
+#include "runtime/tune/picture.h"
 #include "runtime/tune/report.h"
 
 #include <cstdio>
@@ -39,6 +40,8 @@ Result<Reply> runTune(const TuneOptions &options) {
   Result<std::string> output = configsOutput(options.output);
   NYSJIT_RETURN_IF_ERROR(output);
   NYSJIT_RETURN_IF_ERROR(checkConfigsOutput(*output));
+  Result<std::optional<OutputFile>> picture = pictureFile(options.svg);
+  NYSJIT_RETURN_IF_ERROR(picture);
   const tune::LabMaker labFor = [&](const KernelSpec &spec, int threads) {
     return tune::createLab(spec, *file, threads, endingFlag(),
                            {.bundles = options.bundles, .log = standardErrorLog()});
@@ -60,8 +63,12 @@ Result<Reply> runTune(const TuneOptions &options) {
   Result<tune::TuneReport> report =
       tune::tuneSpecs({*file, options.file, hashHex(*text), version}, labFor, **journal, progress);
   NYSJIT_RETURN_IF_ERROR(report);
+  if (*picture)
+    NYSJIT_RETURN_IF_ERROR((*picture)->write(tune::pictureOf(*report)));
   NYSJIT_RETURN_IF_ERROR(storeResults(*output, {*report}));
-  return replyOf(*report, *file, *output, journalPath);
+  Reply reply = replyOf(*report, *file, *output, journalPath);
+  reply.isOutputTaken = *picture && (*picture)->isStandardOutput();
+  return reply;
 }
 
 } // namespace nysjit::cli

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <set>
 
 namespace nysjit::tune {
 
@@ -141,42 +140,47 @@ std::string measureText(const SpecReport &one) {
 
 } // namespace
 
-std::string heatMap(const GroupReport &group, const std::string &kernel) {
+std::optional<HeatMap> heatMapOf(const GroupReport &group, const std::string &kernel) {
   const BlockConfig &own = group.group.defaults.at(kernel);
   if (!own.blockM || !own.blockN)
-    return "";
-  using Cell = std::pair<int, int>;
-  std::map<Cell, double> ratios = {{{*own.blockM, *own.blockN}, 1.0}};
-  std::set<Cell> chosen;
+    return std::nullopt;
+  HeatMap map;
+  map.ofDefault = {*own.blockM, *own.blockN};
+  map.ratios[map.ofDefault] = 1;
   for (const CandidateReport &one : group.candidates) {
     const auto block = one.candidate.blocks.find(kernel);
     if (one.ratios.empty() || block == one.candidate.blocks.end())
       continue;
-    const Cell cell(block->second.blockM.value_or(0), block->second.blockN.value_or(0));
-    const auto [at, isNew] = ratios.emplace(cell, one.ratio);
+    const HeatMap::Cell cell(block->second.blockM.value_or(0), block->second.blockN.value_or(0));
+    const auto [at, isNew] = map.ratios.emplace(cell, one.ratio);
     at->second = std::min(at->second, one.ratio);
     if (one.isChosen)
-      chosen.insert(cell);
+      map.chosen = cell;
   }
-  std::set<int> columns;
-  std::set<int> rows;
-  for (const auto &[cell, ratio] : ratios) {
-    rows.insert(cell.first);
-    columns.insert(cell.second);
+  for (const auto &[cell, ratio] : map.ratios) {
+    map.rows.insert(cell.first);
+    map.columns.insert(cell.second);
   }
+  return map;
+}
+
+std::string heatMap(const GroupReport &group, const std::string &kernel) {
+  const std::optional<HeatMap> map = heatMapOf(group, kernel);
+  if (!map)
+    return "";
   std::string text = format("    %-14s", kernel.c_str());
-  for (const int n : columns)
+  for (const int n : map->columns)
     text += format("%9d", n);
   text += "\n";
-  for (const int m : rows) {
+  for (const int m : map->rows) {
     text += format("    %14d", m);
-    for (const int n : columns) {
-      const auto ratio = ratios.find({m, n});
-      const bool isDefault = m == *own.blockM && n == *own.blockN;
-      const std::string number = ratio == ratios.end() ? "." : format("%.3f", ratio->second);
-      text += format(
-          "%9s", ((isDefault ? "[" + number + "]" : number) + (chosen.contains({m, n}) ? "*" : " "))
-                     .c_str());
+    for (const int n : map->columns) {
+      const HeatMap::Cell cell(m, n);
+      const auto ratio = map->ratios.find(cell);
+      const std::string number = ratio == map->ratios.end() ? "." : format("%.3f", ratio->second);
+      text += format("%9s", ((cell == map->ofDefault ? "[" + number + "]" : number) +
+                             (cell == map->chosen ? "*" : " "))
+                                .c_str());
     }
     text += "\n";
   }

@@ -79,6 +79,12 @@ TEST_F(Tune, WrongFlagsAreNamed) {
   EXPECT_EQ(expectFailure({"tune", "t.json", "-o", "exact.json"}, 2, "invalid_file")["where"],
             "-o");
   EXPECT_EQ(read("exact.json"), R"({"layout":"exact_causal","head_dim":16})");
+  EXPECT_EQ(expectFailure({"tune", "t.json", "--svg", ""}, 2, "invalid_argument")["where"],
+            "--svg");
+  EXPECT_EQ(expectFailure({"tune", "t.json", "--svg", "-"}, 2, "invalid_argument")["where"],
+            "--svg"); // beside --json
+  EXPECT_EQ(expectFailure({"tune", "t.json", "--svg", "absent/t.svg"}, 2, "invalid_file")["where"],
+            "--svg");
   EXPECT_EQ(
       expectFailure({"tune", "t.json", "-o", "exact.json/c.json"}, 2, "invalid_file")["where"],
       "-o");

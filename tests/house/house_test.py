@@ -14,11 +14,11 @@ SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 
 # A folder includes only itself and what stands before it here.
 LAYERS = """
-runtime/include runtime/base runtime/spec runtime/plan runtime/cuda runtime/emulator runtime/npy
-runtime/reference runtime/worker runtime/device runtime/cache runtime/configs runtime/bundle
-runtime/api runtime/gpu runtime/tune runtime/cli compiler/tile/dialect compiler/tile/builder
-compiler/lowering compiler/lowering/cpu compiler/lowering/gpu templates compiler/worker examples
-tests
+runtime/include runtime/base runtime/picture runtime/spec runtime/plan runtime/cuda runtime/emulator
+runtime/npy runtime/reference runtime/worker runtime/device runtime/cache runtime/configs
+runtime/bundle runtime/api runtime/gpu runtime/tune runtime/bench runtime/cli compiler/tile/dialect
+compiler/tile/builder compiler/lowering compiler/lowering/cpu compiler/lowering/gpu templates
+compiler/worker examples tests
 """.split()
 # What the compiler's side shares with the runtime, and all that a template may see.
 SHARED = ["runtime/base", "runtime/spec", "runtime/plan", "runtime/worker"]

@@ -1,0 +1,24 @@
+// The most that this machine's CPUs do, measured: the roof over what a program reaches.
+#pragma once
+#include "runtime/base/result.h"
+#include "runtime/spec/target.h"
+
+#include <cstddef>
+
+namespace nysjit::bench {
+
+struct Rates {
+  double copyGbS = 0;       // bytes read and bytes written, 1e9 a second, beyond the last cache
+  double productGflopS = 0; // float32 multiply-adds in registers, two operations each
+  int vectorBits = 0;       // of those multiply-adds
+};
+
+/// The larger of each.
+Rates best(const Rates &a, const Rates &b);
+
+/// Takes some tenths of a second on so many threads. Multiply-adds are of the width that code for
+/// `target` has, on cpu:native the machine's. Unavailable for a GPU's target; Io without the memory
+/// for the buffers, 64 MiB to 512 MiB.
+Result<Rates> takeCpuRates(const Target &target, size_t threads);
+
+} // namespace nysjit::bench
