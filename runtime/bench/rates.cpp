@@ -1,17 +1,22 @@
-// Threads that begin together and do the same amount each. Of several takes the best counts: what
-// others on the machine take away is not the roof's fault.
+// The work is cut into shares that the threads of a pool take, as a program's cells are. Many short
+// takes, of which the best counts: what others on the machine take away is not the roof's fault.
 #include "runtime/bench/rates.h"
 #include "runtime/api/stopwatch.h"
+#include "runtime/base/float_environment.h"
 #include "runtime/device/cpu_identity.h"
+#include "runtime/device/cpus.h"
+#include "runtime/device/threads.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <immintrin.h>
-#include <latch>
+#include <limits>
 #include <memory>
-#include <thread>
+#include <numeric>
 #include <unistd.h>
 #include <vector>
 
@@ -19,10 +24,11 @@ namespace nysjit::bench {
 
 namespace {
 
-constexpr int takes = 5;
+constexpr size_t takes = 32;
 // Enough to hide the latency of one (4 cycles, two at once), few enough for 16 registers.
 constexpr int accumulators = 12;
-constexpr int64_t turns = 1 << 20;
+constexpr int64_t turns = 1 << 16; // of a share
+constexpr size_t sharesOfThread = 8;
 
 /// Each sum tends to 1: no number grows or vanishes. None begins there, where it would be a
 /// constant.
@@ -52,36 +58,61 @@ __attribute__((target("avx2,fma"))) float multiplyAdd256() {
   return _mm256_cvtss_f32(sums[0]);
 }
 
-/// The time, in ms, that all threads take for their shares; the calling one has the first.
-double msOf(size_t threads, const std::function<void(size_t thread)> &share) {
-  std::latch ready{std::ptrdiff_t(threads)};
-  std::vector<std::jthread> others;
-  for (size_t i = 1; i < threads; ++i)
-    others.emplace_back([&, i] {
-      ready.arrive_and_wait();
-      share(i);
-    });
-  ready.arrive_and_wait();
-  const Stopwatch watch;
-  share(0);
-  others.clear(); // joins
-  return std::max(watch.ms(), 1e-6);
+/// Threads that measure.
+class Team {
+public:
+  explicit Team(size_t count) : threads(count), team(threads, 0, &environment), count(count) {}
+  size_t shares() const { return count * sharesOfThread; }
+  /// The time, in ms, in which all shares are done.
+  double msOf(const std::function<void(size_t share)> &work) {
+    Launch launch{work, shares()};
+    const Stopwatch watch;
+    team.launch(&Launch::run, &launch, count, /*isLast=*/false);
+    return std::max(watch.ms(), 1e-6);
+  }
+
+private:
+  struct Launch {
+    const std::function<void(size_t share)> &work;
+    size_t shares;
+    std::atomic<size_t> next{0};
+    static void run(void *self, void *) {
+      Launch &launch = *static_cast<Launch *>(self);
+      for (size_t share = launch.next++; share < launch.shares; share = launch.next++)
+        launch.work(share);
+    }
+  };
+  RunFloatEnvironment environment;
+  Threads threads;
+  ThreadTeam team;
+  size_t count;
+};
+
+double cpuMsOfThread() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return double(time.tv_sec) * 1e3 + double(time.tv_nsec) / 1e6;
 }
 
-double leastMs(size_t threads, const std::function<void(size_t thread)> &share) {
-  double least = msOf(threads, share);
-  for (int take = 1; take < takes; ++take)
-    least = std::min(least, msOf(threads, share));
-  return least;
-}
-
+/// By the threads' time on their CPUs, which nothing but the CPU itself makes longer: beside other
+/// processes two threads often have one CPU between them. (What a thread copies depends on what the
+/// others do meanwhile: copies are timed by the wall.)
 double productRate(int vectorBits, size_t threads) {
-  std::vector<float> results(threads); // so that they are computed
+  Team team(threads);
+  std::vector<float> results(team.shares()); // so that they are computed
+  std::vector<double> cpuMs(team.shares());
   const auto multiplyAdd = vectorBits == 512 ? &multiplyAdd512 : &multiplyAdd256;
-  const double ms = leastMs(threads, [&](size_t thread) {
-    *static_cast<volatile float *>(&results[thread]) = multiplyAdd();
-  });
-  return 2.0 * double(vectorBits) / 32 * accumulators * double(turns) * double(threads) / ms / 1e6;
+  double least = std::numeric_limits<double>::infinity(); // of all shares together
+  for (size_t take = 0; take < takes; ++take) {
+    team.msOf([&](size_t share) {
+      const double start = cpuMsOfThread();
+      *static_cast<volatile float *>(&results[share]) = multiplyAdd();
+      cpuMs[share] = cpuMsOfThread() - start;
+    });
+    least = std::min(least, std::accumulate(cpuMs.begin(), cpuMs.end(), 0.0));
+  }
+  const double flops = 2.0 * vectorBits / 32 * accumulators * double(turns) * double(team.shares());
+  return flops / std::max(least, 1e-6) / 1e6 * double(std::min(threads, availableCpus()));
 }
 
 /// Of both buffers together twice the last cache, as far as it is known.
@@ -102,13 +133,19 @@ Result<double> copyRate(size_t threads) {
   if (!from || !to)
     return Error::plain(ErrorKind::Io, "memory",
                         "memory: the system has not enough to measure how fast it copies");
-  const size_t each = bytes / threads;
-  // Memory that was never written is one page of zeros. The first take does so with `to`.
-  msOf(threads, [&](size_t thread) { std::memset(from.get() + thread * each, 1, each); });
-  const double ms = leastMs(threads, [&](size_t thread) {
-    std::memcpy(to.get() + thread * each, from.get() + thread * each, each);
-  });
-  return 2.0 * double(each * threads) / ms / 1e6;
+  Team team(threads);
+  // A take copies a part of the buffers, and comes back to it when the others have been through the
+  // caches. Memory that was never written is one page of zeros; the first takes do so with `to`.
+  constexpr size_t parts = 8;
+  const size_t each = bytes / (parts * team.shares());
+  std::memset(from.get(), 1, bytes);
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t take = 0; take < takes; ++take)
+    least = std::min(least, team.msOf([&](size_t share) {
+      const size_t start = (take % parts * team.shares() + share) * each;
+      std::memcpy(to.get() + start, from.get() + start, each);
+    }));
+  return 2.0 * double(each * team.shares()) / least / 1e6;
 }
 
 } // namespace
@@ -122,9 +159,12 @@ Result<Rates> takeCpuRates(const Target &target, size_t threads) {
   if (target.isCuda())
     return Error::mismatch(ErrorKind::Unavailable, "target", "a target of the CPU",
                            targetName(target));
-  const Target widest{.level = CpuLevel::V4};
-  const bool isWide = target.level == CpuLevel::V4 || (target.level == CpuLevel::Native &&
-                                                       checkTargetRunsOn(widest, hostCpu()).ok());
+  const auto runs = [](CpuLevel level) {
+    return checkTargetRunsOn(Target{.level = level}, hostCpu());
+  };
+  const bool isWide =
+      target.level == CpuLevel::V4 || (target.level == CpuLevel::Native && runs(CpuLevel::V4).ok());
+  NYSJIT_RETURN_IF_ERROR(runs(isWide ? CpuLevel::V4 : CpuLevel::V3));
   const int vectorBits = isWide ? 512 : 256;
   Result<double> copy = copyRate(threads);
   NYSJIT_RETURN_IF_ERROR(copy);

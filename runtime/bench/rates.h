@@ -17,8 +17,8 @@ struct Rates {
 Rates best(const Rates &a, const Rates &b);
 
 /// Takes some tenths of a second on so many threads. Multiply-adds are of the width that code for
-/// `target` has, on cpu:native the machine's. Unavailable for a GPU's target; Io without the memory
-/// for the buffers, 64 MiB to 512 MiB.
+/// `target` has, on cpu:native the machine's. Unavailable for a target that does not run here; Io
+/// without the memory for the buffers, 64 MiB to 512 MiB.
 Result<Rates> takeCpuRates(const Target &target, size_t threads);
 
 } // namespace nysjit::bench

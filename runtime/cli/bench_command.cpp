@@ -128,7 +128,8 @@ Result<Reply> runBench(const BenchOptions &options) {
   NYSJIT_RETURN_IF_ERROR(picture);
 
   // The programs.
-  RuntimeContext context({.threads = size_t(options.threads), .log = standardErrorLog()});
+  RuntimeContext context(
+      {.threads = size_t(options.threads), .device = options.device, .log = standardErrorLog()});
   std::optional<Target> target = options.target;
   bench::BenchRequest benched{
       .shapes = *shapes, .threads = options.threads, .seconds = double(options.seconds)};
