@@ -44,7 +44,7 @@ Panel panelOf(double left, const Range &x, const Range &y) {
           LogAxis(y.least, y.most, bottom, top)};
 }
 
-/// Its lines, with the values of x given, and what they are.
+/// Its lines, with the values of x given as far as there is room, and what they are.
 void drawGrid(Drawing &drawing, const Panel &panel, const std::vector<double> &across,
               const std::string &xName, const std::string &yName) {
   const double right = panel.left + panelWidth;
@@ -54,8 +54,13 @@ void drawGrid(Drawing &drawing, const Panel &panel, const std::vector<double> &a
     drawing.text({panel.left - 8, y + 4}, shortText(value),
                  {.size = 11, .fill = picture::grey, .anchor = "end"});
   }
+  constexpr double widthOfNumber = 44;
+  double last = -widthOfNumber;
   for (const double value : across) {
     const double x = panel.x.at(value);
+    if (x - last < widthOfNumber)
+      continue;
+    last = x;
     drawing.line({x, top}, {x, bottom}, {.stroke = picture::paleGrey});
     drawing.text({x, bottom + 17}, shortText(value),
                  {.size = 11, .fill = picture::grey, .anchor = "middle"});

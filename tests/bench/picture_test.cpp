@@ -90,6 +90,19 @@ TEST(BenchPicture, WithoutRatesHasTimesAlone) {
   EXPECT_EQ(countOf(bench::pictureOf(report), "<circle"), 2u + 2) << "one size will do";
 }
 
+TEST(BenchPicture, NumbersBelowItKeepApart) {
+  bench::BenchReport report = someReport();
+  report.rates.reset();
+  for (int64_t n = 1100; n < 2000; n += 20) {
+    report.sizes.insert(report.sizes.end() - 1, report.sizes.front());
+    report.sizes[report.sizes.size() - 2].shape.length = n;
+  }
+  const std::string svg = bench::pictureOf(report);
+  EXPECT_EQ(countOf(svg, ">1024</text>"), 1u);
+  EXPECT_EQ(countOf(svg, ">1100</text>"), 0u);
+  EXPECT_LE(countOf(svg, "text-anchor='middle'"), 420u / 44 + 1 + 2) << "and two names";
+}
+
 /// A tune of one group with a default of 64 x 64, 16 x 32 chosen.
 tune::TuneReport someTune() {
   tune::GroupReport group{{"causal_output", {"causal_output"}, {}}, {}};
