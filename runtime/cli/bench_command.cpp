@@ -14,6 +14,7 @@
 #include "runtime/tune/tune_shapes.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdio>
 
