@@ -25,7 +25,9 @@ void causal(Program &program) {
   attention.clearPadding(program);
   landmarks.writeKernels();
 
-  const BlockConfig blocks = program.blocks("causal_output", {.blockM = 64, .blockN = 64});
+  const BlockConfig blocks =
+      program.blocks("causal_output", {.blockM = 64, .blockN = 64},
+                     {.mayHaveFewColumns = landmarks.mayBeFew(), .hasDiagonal = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   // A few near tiles at most are not worth an unmasked loop.

@@ -11,8 +11,8 @@ namespace nysjit {
 
 void exactCausal(Program &program) {
   const Attention attention(program);
-  const BlockConfig blocks =
-      program.blocks("exact_causal", {.blockM = 64, .blockN = 64}, {.hasFloat32Operand = false});
+  const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 64, .blockN = 64},
+                                            {.hasFloat32Operand = false, .hasDiagonal = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   attention.clearPadding(program); // a kernel of its own, where rows are padded

@@ -30,7 +30,9 @@ void prefixLm(Program &program) {
   landmarks.writeKernels();
   writeSourceOutput(landmarks, convolution, 0);
 
-  const BlockConfig blocks = program.blocks("target_output", {.blockM = 64, .blockN = 64});
+  const BlockConfig blocks =
+      program.blocks("target_output", {.blockM = 64, .blockN = 64},
+                     {.mayHaveFewColumns = landmarks.mayBeFew(), .hasDiagonal = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   auto body = [&](Kernel &k, const Head &head, const Scalar &row0) { // counted from n1

@@ -88,7 +88,8 @@ void writeInverse(const Scan &scan, const InverseWorkspace &inverse, const Scala
 
 /// O_i = sum over t <= i of e^{tau q_i.k_t} v_t / sum over t <= i of e^{tau q_i.k_t}, i < k0
 void writeFirstRows(const Scan &scan) {
-  const BlockConfig blocks = scan.program.blocks("first_output", {.blockM = 64, .blockN = 64});
+  const BlockConfig blocks =
+      scan.program.blocks("first_output", {.blockM = 64, .blockN = 64}, {.hasDiagonal = true});
   const int blockM = *blocks.blockM;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Scalar count = min(head.length, scan.firstK);

@@ -16,7 +16,8 @@ void segmentCausal(Program &program) {
   attention.clearPadding(program);
   landmarks.writeKernels();
 
-  const BlockConfig blocks = program.blocks("segment_output", {.blockM = 64, .blockN = 64});
+  const BlockConfig blocks = program.blocks("segment_output", {.blockM = 64, .blockN = 64},
+                                            {.mayHaveFewColumns = landmarks.mayBeFew()});
   const int blockM = *blocks.blockM;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = landmarks.segmentation.of(k, head);

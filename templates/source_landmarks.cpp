@@ -51,8 +51,8 @@ void writeSourceInverse(const Landmarks &landmarks) {
 }
 
 void writeSourceOutput(const Landmarks &landmarks, const Convolution &convolution, int ahead) {
-  const BlockConfig blocks =
-      landmarks.program.blocks("source_output", {.blockM = 64, .blockN = 64});
+  const BlockConfig blocks = landmarks.program.blocks("source_output", {.blockM = 64, .blockN = 64},
+                                                      {.mayHaveFewColumns = landmarks.mayBeFew()});
   const int blockM = *blocks.blockM;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = landmarks.segmentation.of(k, head);

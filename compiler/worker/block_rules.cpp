@@ -50,14 +50,25 @@ int mostGpuRows(const KernelFacts &facts) {
 
 } // namespace
 
-/// Rows of a tile are computed whether they are there or not, and a triangle's one by one: the
-/// fewest there can be cost little where there are many, and are several times faster where there
-/// are few (bench/blocks_cpu.py).
+/// All measured (bench/blocks_cpu.py). Rows of a tile are computed whether they are there or not, and
+/// a triangle's one by one: the fewest there can be cost little where there are many, and are several
+/// times faster where there are few. Of columns 16 are too few where there are many. What is masked
+/// on the diagonal grows with the blocks; that is worth smaller ones where vectors are narrow and
+/// gain little from large ones.
 BlockConfig CpuBlocks::preferred(const std::string &, const KernelFacts &facts,
                                  const BlockConfig &defaults) const {
   constexpr int fewRows = 16;
-  const bool isFew = facts.mayHaveFewRows || facts.isSubstitution;
-  return atMost(isFew ? fewRows : mostRowsKept(facts), anySize, defaults);
+  constexpr int few = 32;
+  const bool isNarrow = vectorBits < 512;
+  int rows = mostRowsKept(facts);
+  int columns = facts.mayHaveFewColumns ? few : anySize;
+  if (facts.mayHaveFewRows || facts.isSubstitution)
+    rows = fewRows;
+  if (facts.hasDiagonal && isNarrow) {
+    rows = std::min(rows, few);
+    columns = few;
+  }
+  return atMost(rows, columns, defaults);
 }
 
 BlockConfig GpuBlocks::preferred(const std::string &kernel, const KernelFacts &facts,

@@ -9,8 +9,12 @@ namespace nysjit {
 
 class CpuBlocks : public BlockChooser {
 public:
+  explicit CpuBlocks(int vectorBits) : vectorBits(vectorBits) {}
   BlockConfig preferred(const std::string &kernel, const KernelFacts &facts,
                         const BlockConfig &defaults) const override;
+
+private:
+  int vectorBits;
 };
 
 /// A GPU's. Sizes of a kernel that does not fit a block's shared memory are halved by shrink(), and

@@ -14,7 +14,7 @@ namespace nysjit {
 
 namespace {
 
-Status writeTiles(Compilation &c) { return c.writeTiles(CpuBlocks()); }
+Status writeTiles(Compilation &c) { return c.writeTiles(CpuBlocks(c.cpu.vectorBits)); }
 
 /// Tiles become loops over vectors and a thread's scratch.
 Status lower(Compilation &c) {

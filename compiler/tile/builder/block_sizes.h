@@ -12,11 +12,13 @@ namespace nysjit {
 /// What of a kernel bears on the block sizes that suit a target.
 struct KernelFacts {
   // The template's to say.
-  bool hasFloat32Operand = true; // some dot's right operand is float32 whatever the spec's dtype
-  bool hasFewCells = false;      // with much to do each
-  bool mayHaveFewRows = false;   // far fewer than the spec allows, on short sequences
-  bool isSubstitution = false;   // a row of block_m waits for the one before
-  bool keepsMore = false;        // through its loop, than the tiles of one online softmax
+  bool hasFloat32Operand = true;  // some dot's right operand is float32 whatever the spec's dtype
+  bool hasFewCells = false;       // with much to do each
+  bool mayHaveFewRows = false;    // far fewer than the spec allows, on short sequences
+  bool mayHaveFewColumns = false; // they are landmarks, first or alone, as few
+  bool hasDiagonal = false;       // its rows meet their own positions, of which a half is masked
+  bool isSubstitution = false;    // a row of block_m waits for the one before
+  bool keepsMore = false;         // through its loop, than the tiles of one online softmax
   // Program fills these in.
   DType dtype = DType::Float32;
   int headDim = 0;
