@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <random>
 #include <sys/resource.h>
 
@@ -45,6 +47,22 @@ std::string configs(const Result<TuneReport> &report) {
   return configsText(file);
 }
 
+/// How often the groups of each part were measured to their end, at most.
+int measurements(const std::string &journalPath) {
+  const Result<std::vector<Json>> lines = readJournal(readAll(journalPath), journalPath);
+  EXPECT_TRUE(lines.ok());
+  std::map<std::string, int> counts;
+  std::string part;
+  int most = 0;
+  for (const Json &line : *lines) {
+    if (line["kind"].text() == "session")
+      part = line["device"].dump();
+    if (line["kind"].text() == "group")
+      most = std::max(most, ++counts[part + line["group"].text()]);
+  }
+  return most;
+}
+
 class Resume : public testing::Test {
 protected:
   void SetUp() override {
@@ -73,6 +91,7 @@ TEST_F(Resume, AfterAKillAtAnyMomentTheResultIsTheSame) {
     FakeWorld after = someWorld();
     EXPECT_EQ(configs(tuned(after, twoParts(), path)), undisturbed)
         << "killed at run " << world.killAtRun << " of " << runs;
+    EXPECT_EQ(measurements(path), 1) << "killed at run " << world.killAtRun;
   }
 }
 
