@@ -198,6 +198,9 @@ class T4(unittest.TestCase):
         before = path.read_bytes()
         subprocess.run(command, check=True, capture_output=True)
         self.assertEqual(path.read_bytes(), before)
+        # So its rounds are none either, and nothing is known of this group.
+        self.assertFalse((self.path / "torn" / CAUSAL).exists())
+        self.assertTrue((self.path / "torn" / SOLVE).exists())
 
     def test_keeps_numbers_of_threads_and_specs_apart(self):
         other = {**SESSION, "device": {**SESSION["device"], "threads": 4}}
