@@ -38,6 +38,8 @@ std::string textOf(const Json &object, const char *name) {
   return found && found->is_string() ? found->text() : "";
 }
 
+bool isOf(const Json &device, const char *kind) { return textOf(device, "kind") == kind; }
+
 int64_t integerOf(const Json &object, const char *name) {
   const Json *found = object.find(name);
   return found && found->is_number() ? found->get<int64_t>() : 0;
@@ -46,6 +48,11 @@ int64_t integerOf(const Json &object, const char *name) {
 double numberOf(const Json &object, const char *name) {
   const Json *found = object.find(name);
   return found && found->is_number() ? found->get<double>() : 0;
+}
+
+bool isOfSame(const Json &session, const Json &other) {
+  return session["spec"] == other["spec"] && session["target"] == other["target"] &&
+         session["device"] == other["device"];
 }
 
 void addRound(const Json &line, bool isWall, Part &part) {
@@ -59,7 +66,8 @@ void addRound(const Json &line, bool isWall, Part &part) {
     return list && list->is_array() && index < list->size() ? &(*list)[index] : nullptr;
   };
   size_t number = 0;
-  for (const Json &name : part.session["groups"].elements()) {
+  const Json &session = part.session;
+  for (const Json &name : session["groups"].elements()) {
     GroupResults &group = part.groups[name.text()];
     add(at(times.find("0"), number), group.defaults[0]);
     add(at(times.find("0'"), number), group.defaults[1]);
@@ -78,8 +86,7 @@ std::vector<Part> partsOf(const std::vector<Json> &lines) {
     if (kind == "session") {
       part = nullptr;
       for (Part &each : parts)
-        if (each.session["spec"] == line["spec"] && each.session["target"] == line["target"] &&
-            each.session["device"] == line["device"])
+        if (isOfSame(each.session, line))
           part = &each;
       if (!part)
         part = &parts.emplace_back();
@@ -182,13 +189,15 @@ std::vector<double> runtimesOf(const Samples &samples, const std::string &clock,
 Json resultsOf(const Part &part, const GroupResults &group, size_t shape) {
   const std::string named = textOf(group.last, "clock");
   const std::string clock = named.empty() ? "wall" : named;
+  // The emulator's times are a model's word.
+  const std::string shown = isOf(part.session["device"], "ptx-emulator") ? "model" : clock;
   const Json none;
   const std::string date = textOf(part.session, "session");
   Json results = Json::array();
   for (const Samples &arm : group.defaults)
     if (const std::vector<double> runtimes = runtimesOf(arm, clock, shape); !runtimes.empty())
       results.push_back(resultObject(
-          {defaultConfig(part, group), none, date, runtimes, std::optional(1.0), clock}));
+          {defaultConfig(part, group), none, date, runtimes, std::optional(1.0), shown}));
   for (const auto &[id, measured] : group.candidates) {
     const std::vector<double> runtimes = runtimesOf(measured.samples, clock, shape);
     if (runtimes.empty() && textOf(measured.line, "invalidity") == "correct")
@@ -198,22 +207,24 @@ Json resultsOf(const Part &part, const GroupResults &group, size_t shape) {
         list && list->is_array() && shape < list->size())
       ratio = (*list)[shape].get<double>();
     results.push_back(resultObject(
-        {measured.line["config"], measured.line, measured.date, runtimes, ratio, clock}));
+        {measured.line["config"], measured.line, measured.date, runtimes, ratio, shown}));
   }
   return results;
 }
 
-/// What Kernel Tuner's readers show; a GPU's facts have no name of it.
-std::string deviceText(const Json &device) {
-  return textOf(device, "kind") == "cpu"
-             ? textOf(device, "vendor") + " " + textOf(device, "signature")
-             : device.dump();
+/// What readers show; a GPU's facts have no name of it.
+std::string deviceText(const Json &session) {
+  const Json &device = session["device"];
+  if (isOf(device, "cpu"))
+    return textOf(device, "vendor") + " " + textOf(device, "signature");
+  const std::string name = textOf(session["about"], "gpu");
+  return name.empty() ? textOf(device, "kind") : name;
 }
 
 Json metadataOf(const Part &part, const std::string &group, const Json &shape,
                 const std::string &version) {
   const Json &device = part.session["device"];
-  Json metadata = {{"device", deviceText(device)},
+  Json metadata = {{"device", deviceText(part.session)},
                    {"platform", "nysjit " + textOf(part.session, "target")},
                    {"autotuner", "nysjit"},
                    {"autotuner_version", version},
@@ -225,7 +236,7 @@ Json metadataOf(const Part &part, const std::string &group, const Json &shape,
                    {"compiler", part.session["compiler"]},
                    {"group", group},
                    {"shape", shape}};
-  if (textOf(device, "kind") == "cuda")
+  if (isOf(device, "cuda"))
     metadata["compute_api"] = "CUDA";
   return metadata;
 }

@@ -175,6 +175,21 @@ class T4(unittest.TestCase):
         results = self.export([SESSION, *CANDIDATES, *ROUNDS, *groups])[CAUSAL]["results"]
         self.assertEqual([r["times"]["runtimes"][0] for r in results], [7, 7, 8])
 
+    def test_says_of_a_model_that_it_is_one_and_of_a_gpu_its_api_and_name(self):
+        emulator = {**SESSION, "device": {"kind": "ptx-emulator"}}
+        gpu = {**SESSION, "device": {"kind": "cuda"}, "about": {"gpu": "NVIDIA H200"}}
+        lines = [*CANDIDATES, *ROUNDS, *GROUPS]
+        documents = self.export([emulator, *lines, gpu, *lines])
+        for name, document in documents.items():
+            self.check(document)
+            is_model = name.startswith("0-")
+            clock = document["results"][0]["measurements"][1]
+            self.assertEqual(clock["name"], "clock")
+            self.assertEqual(clock["value"], "model" if is_model else "wall")
+            metadata = document["metadata"]
+            self.assertEqual(metadata.get("compute_api"), None if is_model else "CUDA")
+            self.assertEqual(metadata["device"], "ptx-emulator" if is_model else "NVIDIA H200")
+
     def test_is_the_same_for_the_same_journal(self):
         lines = [SESSION, *CANDIDATES, *ROUNDS, *GROUPS]
         self.export(lines)
