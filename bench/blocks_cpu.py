@@ -1,25 +1,24 @@
 """How far the defaults of a CPU's block sizes are from the best, kernel by kernel.
 
-Each program has one candidate for all kernels: block_m x block_n of 16, 32, 64 and 128, split 0.
-The programs, and the defaults, run in turn in random order; a kernel's figure is the median over
-the rounds of its time by the defaults' of the same round. One thread, float32, B1, 8 heads. What
-the sums over landmarks cost hangs on how many landmarks the *spec* allows and how many a length
-has: both many and few are measured.
+`nysjit tune` over a few specs at several lengths, one thread, float32, B1, 8 heads: every kernel
+with blocks of 16, 32 and 64, in rounds beside the defaults, kernels that depend on each other
+together; and the verdict on the fastest over all lengths, in fresh pairs of whole runs. What the
+sums over landmarks cost hangs on how many landmarks the *spec* allows and how many a length has:
+both many and few are measured.
 usage: blocks_cpu.py [--targets cpu:x86-64-v3,cpu:x86-64-v4] [--lengths 512,2048,8192]
-  [--cases causal-256,...] [--rounds 12] [--seed 1] [--save FILE]
+  [--cases causal-256,...] [--rounds 16] [--save FILE]
 """
 
 import argparse
-import itertools
-import random
-import statistics
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
 
-import numpy as np
-
-from harness import Runtime, table
+from harness import BUILD, table
 
 HEADS, HEAD_DIM = 8, 64
-SIZES = (16, 32, 64, 128)
 
 
 def spec(layout, landmarks, segment_len=64, **more):
@@ -57,72 +56,62 @@ CASES = {
 }
 
 
-def more_inputs(layout, n, landmarks):
-    if layout == "prefix_lm":
-        return {"source_len": np.array([n // 2], np.int32)}
-    if layout == "scan-learned":
-        numbers = np.random.default_rng(7)
-        return {
-            name: numbers.standard_normal((HEADS, landmarks, HEAD_DIM)).astype(np.float32)
-            for name in ("landmark_q", "landmark_k")
-        }
-    return {}
+def tuned(name, target, lengths, rounds, folder):
+    """The report of a tune of one case."""
+    spec = CASES[name]
+    shapes = [{"length": n, "heads": HEADS} for n in lengths]
+    if spec["layout"] == "prefix_lm":
+        for shape in shapes:
+            shape["source_len"] = shape["length"] // 2
+    document = {
+        "specs": [spec],
+        "target": target,
+        "threads": [1],
+        "shapes": shapes,
+        "measure": {"rounds": rounds},
+        "budget": {"seconds": 3600},
+    }
+    file = pathlib.Path(folder, f"{name}.json")
+    file.write_text(json.dumps(document))
+    command = [BUILD / "bin/nysjit", "tune", file, "-o", file.with_suffix(".configs.json")]
+    ran = subprocess.run(
+        [*command, "--json", "--quiet", "--restart"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(ran.stdout)["specs"][0]
 
 
-class Sweep:
-    """Programs of one case and target: the defaults and every candidate that compiles."""
+def blocks_text(config):
+    """"causal_output 64x32, landmark_solve 16"."""
+    return ", ".join(
+        kernel + " " + "x".join(str(block[k]) for k in ("block_m", "block_n") if k in block)
+        for kernel, block in config.items()
+    )
 
-    def __init__(self, runtime, name, target):
-        self.runtime, self.spec, self.target = runtime, CASES[name], target
-        default = runtime.prepare(self.spec, target=target)
-        self.defaults = runtime.config(default)
-        self.programs = {None: default}
-        for m, n in itertools.product(SIZES, SIZES):
-            config = {}
-            for kernel, block in self.defaults.items():
-                sizes = {"block_m": m, "block_n": n, "split": 0}
-                config[kernel] = {key: sizes[key] for key in block if key in sizes}
-            try:
-                self.programs[m, n] = runtime.prepare(self.spec, config, target)
-            except RuntimeError as error:
-                print(f"{name} {m}x{n}: {error}")
 
-    def measure(self, n, rounds):
-        """{kernel: {candidate: median of its time by the defaults'}}, and the defaults' ms."""
-        numbers = np.random.default_rng(3)
-        q, k, v = (
-            numbers.standard_normal((1, HEADS, n, HEAD_DIM)).astype(np.float32) for _ in range(3)
-        )
-        o = np.empty_like(q)
-        layout = self.spec["layout"]
-        if self.spec.get("landmark_source") == "learned":
-            layout = "scan-learned"
-        more = more_inputs(layout, n, self.spec.get("landmarks"))
-        calls = {
-            candidate: self.runtime.bind(program, q, k, v, o, **more)
-            for candidate, program in self.programs.items()
-        }
-        ratios, milliseconds = {}, {}
-        for call in calls.values():
-            call()
-        for _ in range(rounds):
-            order = list(calls)
-            random.shuffle(order)
-            times = {}
-            for candidate in order:
-                calls[candidate]()
-                times[candidate] = {kernel: ms for kernel, _, ms in calls[candidate].launches()}
-            for kernel, ms in times[None].items():
-                milliseconds.setdefault(kernel, []).append(ms)
-                for candidate, of_candidate in times.items():
-                    if candidate and kernel in of_candidate:
-                        ratio = of_candidate[kernel] / max(ms, 1e-6)
-                        ratios.setdefault(kernel, {}).setdefault(candidate, []).append(ratio)
-        medians = {
-            kernel: {candidate: statistics.median(r) for candidate, r in of_kernel.items()}
-            for kernel, of_kernel in ratios.items()
-        }
-        return medians, {k: statistics.median(ms) for k, ms in milliseconds.items()}
+def changed_text(config, default):
+    """A candidate's blocks, of several kernels those that are not the default's."""
+    return blocks_text({k: block for k, block in config.items() if block != default.get(k)})
+
+
+def rows_of(name, target, lengths, report):
+    verdict = report["tuned"]["verdict"]
+    if report["tuned"].get("reason") == "noise":
+        verdict = "noise"
+    for group in report["groups"]:
+        timed = [c for c in group["candidates"] if "ratio" in c]
+        for i, n in enumerate(lengths):
+            best = sorted(timed, key=lambda c: c["ratios"][i])[:3]
+            yield [
+                target.removeprefix("cpu:"),
+                name,
+                n,
+                blocks_text(group["default"]),
+                "; ".join(
+                    f"{changed_text(c['config'], group['default'])} {c['ratios'][i]:.2f}"
+                    for c in best
+                ),
+                verdict,
+            ]
 
 
 def main():
@@ -130,41 +119,22 @@ def main():
     parser.add_argument("--targets", default="cpu:x86-64-v3,cpu:x86-64-v4")
     parser.add_argument("--lengths", default="512,2048,8192")
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--save", help="for harness.publish")
     arguments = parser.parse_args()
-    random.seed(arguments.seed)
-    runtime = Runtime(threads=1)
     lengths = [int(n) for n in arguments.lengths.split(",")]
     rows = []
-    for target in arguments.targets.split(","):
-        for name in arguments.cases.split(","):
-            sweep = Sweep(runtime, name, target)
-            for n in lengths:
-                medians, milliseconds = sweep.measure(n, arguments.rounds)
-                total = sum(milliseconds.values())
-                for kernel, ratios in medians.items():
-                    if not any(key in sweep.defaults[kernel] for key in ("block_m", "block_n")):
-                        continue
-                    best = sorted(ratios, key=ratios.get)[:3]
-                    block = sweep.defaults[kernel]
-                    own = "x".join(str(block[k]) for k in ("block_m", "block_n") if k in block)
-                    rows.append(
-                        [
-                            target.removeprefix("cpu:"),
-                            name,
-                            n,
-                            kernel,
-                            f"{100 * milliseconds[kernel] / total:.0f} %",
-                            own,
-                            ", ".join(f"{m}x{b} {ratios[m, b]:.2f}" for m, b in best),
-                        ]
-                    )
-                    print(*rows[-1], sep="  ", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NYSJIT_TUNE_LOCK"] = f"blocks-{os.getpid()}"
+        for target in arguments.targets.split(","):
+            for name in arguments.cases.split(","):
+                report = tuned(name, target, lengths, arguments.rounds, folder)
+                for row in rows_of(name, target, lengths, report):
+                    rows.append(row)
+                    print(*row, sep="  ", flush=True)
     table(
         "Block sizes against the defaults, by the defaults' time",
-        ["target", "case", "n", "kernel", "of the run", "default", "best"],
+        ["target", "case", "n", "default", "fastest others", "verdict on the case"],
         rows,
     )
 

@@ -101,7 +101,9 @@ def main():
                 ]
             )
             print(*rows[-1], sep="  ", flush=True)
-    notes = [f"{count} of {arguments.times} ended with {text}." for text, count in ends.most_common()]
+    notes = [
+        f"{count} of {arguments.times} ended with {text}." for text, count in ends.most_common()
+    ]
     table(
         "Tunes of one spec, and their configs in fresh pairs against the defaults",
         ["tune", "verdict", "config", "noise", "time by the defaults' (pairs lost)"],
