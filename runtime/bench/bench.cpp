@@ -49,6 +49,8 @@ private:
   Result<double> timeEach(const std::vector<size_t> &order, Size &size, bool isMeasured);
   std::vector<size_t> shuffled(size_t count);
   void takeRates();
+  std::optional<double> othersNow() const;
+  Status timeAllBesideOthers();
   void showProgress(const Size &size);
   BenchReport report();
   int leastOf() const { return contenders.size() > 1 ? leastPairs : leastRounds; }
@@ -64,6 +66,7 @@ private:
   std::vector<Program> programs; // by contender
   std::vector<Size> sizes;
   std::optional<Rates> rates;
+  std::optional<double> othersShare;
   std::vector<std::string> notes;
   double start = 0;           // of timing
   double secondsOfRounds = 0; // what the trials left
@@ -235,8 +238,32 @@ void Bench::takeRates() {
     rates = rates ? best(*rates, *taken) : *taken;
 }
 
+std::optional<double> Bench::othersNow() const {
+  return request.takenByOthers ? request.takenByOthers() : std::nullopt;
+}
+
+/// Says how busy the machine was with other things, where it was.
+Status Bench::timeAllBesideOthers() {
+  const double began = seconds();
+  const std::optional<double> before = othersNow();
+  NYSJIT_RETURN_IF_ERROR(timeAll());
+  const std::optional<double> after = othersNow();
+  const double spent = (seconds() - began) * double(request.cpus);
+  if (!before || !after || spent <= 0)
+    return {};
+  othersShare = std::clamp((*after - *before) / spent, 0.0, 1.0);
+  constexpr double tolerable = 0.05;
+  if (*othersShare > tolerable) {
+    char text[96];
+    std::snprintf(text, sizeof text, "other processes took %.0f %% of the machine's CPUs meanwhile",
+                  100 * *othersShare);
+    notes.push_back(text);
+  }
+  return {};
+}
+
 BenchReport Bench::report() {
-  BenchReport report{contenders, labs.front()->place(), {}, rates, notes, seconds()};
+  BenchReport report{contenders, labs.front()->place(), {}, rates, othersShare, notes, seconds()};
   for (const Size &size : sizes) {
     SizeReport &one = report.sizes.emplace_back();
     one.shape = request.shapes[size.shape];
@@ -258,7 +285,7 @@ Result<BenchReport> Bench::run() {
   start = seconds();
   NYSJIT_RETURN_IF_ERROR(tryOnce());
   secondsOfRounds = request.seconds - passed();
-  NYSJIT_RETURN_IF_ERROR(timeAll());
+  NYSJIT_RETURN_IF_ERROR(timeAllBesideOthers());
   if (rates) // what could not be measured before is not tried again
     takeRates();
   return report();

@@ -33,6 +33,9 @@ struct BenchRequest {
   uint64_t seed = 1; // of the order
   /// Null: no roofline. Asked before and after the rounds, the best counts.
   std::function<Result<Rates>()> takeRates;
+  /// Seconds that others took of `cpus` CPUs, as othersCpuSeconds says it. Null: not known.
+  std::function<std::optional<double>()> takenByOthers;
+  size_t cpus = 1; // of the machine
 };
 
 /// A contender's times at a size.
@@ -56,8 +59,9 @@ struct BenchReport {
   tune::Place place;
   std::vector<SizeReport> sizes; // that were timed
   std::optional<Rates> rates;
-  std::vector<std::string> notes; // what was cut, and why
-  double seconds = 0;             // in all
+  std::optional<double> othersShare; // of the machine's CPUs, while rounds went on
+  std::vector<std::string> notes;    // what was cut, and why
+  double seconds = 0;                // in all
 };
 
 /// The least time that the rates allow, and by which.

@@ -125,10 +125,15 @@ Json reportObject(const BenchReport &report) {
     rates = {{"copy_gb_s", report.rates->copyGbS},
              {"product_gflop_s", report.rates->productGflopS},
              {"vector_bits", report.rates->vectorBits}};
-  return {{"target", report.place.target},     {"device", report.place.device},
-          {"compiler", report.place.compiler}, {"contenders", std::move(contenders)},
-          {"rates", std::move(rates)},         {"sizes", std::move(sizes)},
-          {"notes", std::move(notes)},         {"seconds", report.seconds}};
+  return {{"target", report.place.target},
+          {"device", report.place.device},
+          {"compiler", report.place.compiler},
+          {"contenders", std::move(contenders)},
+          {"rates", std::move(rates)},
+          {"sizes", std::move(sizes)},
+          {"others_share", report.othersShare ? Json(*report.othersShare) : Json()},
+          {"notes", std::move(notes)},
+          {"seconds", report.seconds}};
 }
 
 } // namespace nysjit::bench

@@ -1,5 +1,6 @@
 // `nysjit bench`: reads what is to be timed, asks for each program as `run` would, times them, and
 // draws the picture.
+#include "runtime/bench/others.h"
 #include "runtime/bench/picture.h"
 #include "runtime/bench/report.h"
 #include "runtime/cli/commands.h"
@@ -17,6 +18,7 @@
 #include <atomic>
 #include <bit>
 #include <cstdio>
+#include <unistd.h>
 
 namespace nysjit::cli {
 
@@ -152,6 +154,8 @@ Result<Reply> runBench(const BenchOptions &options) {
     return bench::takeCpuRates(*target,
                                options.threads ? size_t(options.threads) : availableCpus());
   };
+  benched.takenByOthers = &bench::othersCpuSeconds;
+  benched.cpus = size_t(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L));
   tune::ProgressLine progress(options.isQuiet ? nullptr : stderr);
   Result<bench::BenchReport> report = bench::bench(benched, labFor, progress);
   NYSJIT_RETURN_IF_ERROR(report);

@@ -1,5 +1,6 @@
 // What a bench concludes, with times that are planted (tests/tune/fake_lab.h).
 #include "runtime/bench/bench.h"
+#include "runtime/bench/others.h"
 #include "runtime/bench/report.h"
 #include "tests/tune/fake_lab.h"
 
@@ -173,6 +174,31 @@ TEST(Bench, WithoutRatesThereIsNoRooflineAndANoteSaysWhy) {
   EXPECT_TRUE(object["rates"].is_null());
   EXPECT_TRUE(object["sizes"][size_t(0)]["contenders"][size_t(0)]["roofline"].is_null());
   EXPECT_EQ(object["notes"][size_t(0)].text(), "no roofline: memory: planted");
+}
+
+TEST(Bench, WhatOthersTakeIsSaid) {
+  for (const double share : {0.03, 0.5}) {
+    tune::FakeWorld world;
+    BenchRequest request = requestOf({{}});
+    request.cpus = 4;
+    request.takenByOthers = [&] { return std::optional(7 + 4 * share * world.clock); };
+    Result<BenchReport> report = benched(world, request);
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    EXPECT_NEAR(reportObject(*report)["others_share"].get<double>(), share, 1e-9);
+    EXPECT_EQ(report->notes.size(), share < 0.05 ? 0u : 1u);
+    if (!report->notes.empty())
+      EXPECT_EQ(report->notes[0], "other processes took 50 % of the machine's CPUs meanwhile");
+  }
+  tune::FakeWorld world;
+  EXPECT_TRUE(reportObject(*benched(world, requestOf({{}})))["others_share"].is_null());
+}
+
+TEST(Others, AreWhatAllCpusDidButForThisProcess) {
+  // user nice system idle iowait irq softirq steal guest guest_nice
+  EXPECT_EQ(busySeconds("cpu  100 20 30 9000 800 4 5 1 50 0\ncpu0 1 2 3", 100), 1.6);
+  EXPECT_FALSE(busySeconds("cpu0 100 20 30 9000 800 4 5 1", 100));
+  EXPECT_FALSE(busySeconds("cpu  100 20 30", 100));
+  EXPECT_FALSE(busySeconds("", 100));
 }
 
 TEST(Rates, AreOfThisMachine) {
