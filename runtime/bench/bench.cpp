@@ -263,7 +263,14 @@ Status Bench::timeAllBesideOthers() {
 }
 
 BenchReport Bench::report() {
-  BenchReport report{contenders, labs.front()->place(), {}, rates, othersShare, notes, seconds()};
+  BenchReport report{.contenders = contenders,
+                     .place = labs.front()->place(),
+                     .sizes = {},
+                     .rates = rates,
+                     .conditions = labs.front()->conditions(),
+                     .othersShare = othersShare,
+                     .notes = notes,
+                     .seconds = seconds()};
   for (const Size &size : sizes) {
     SizeReport &one = report.sizes.emplace_back();
     one.shape = request.shapes[size.shape];

@@ -59,6 +59,7 @@ struct BenchReport {
   tune::Place place;
   std::vector<SizeReport> sizes; // that were timed
   std::optional<Rates> rates;
+  Json conditions;                   // Lab::conditions
   std::optional<double> othersShare; // of the machine's CPUs, while rounds went on
   std::vector<std::string> notes;    // what was cut, and why
   double seconds = 0;                // in all

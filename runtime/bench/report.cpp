@@ -131,6 +131,7 @@ Json reportObject(const BenchReport &report) {
           {"contenders", std::move(contenders)},
           {"rates", std::move(rates)},
           {"sizes", std::move(sizes)},
+          {"conditions", report.conditions},
           {"others_share", report.othersShare ? Json(*report.othersShare) : Json()},
           {"notes", std::move(notes)},
           {"seconds", report.seconds}};

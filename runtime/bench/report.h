@@ -11,8 +11,8 @@ std::string reportText(const BenchReport &report);
 
 /// {"target", "device", "compiler", "contenders": [{"name", "spec", "config", "config_source"}],
 ///  "rates", "sizes": [{"length", ..., "rounds", "contenders": [{"ms", ...}], "ratio",
-///  "verdict"}], "others_share", "notes", "seconds"}; docs/benchmarking.md has all of it. What is
-/// not known is null.
+///  "verdict"}], "conditions", "others_share", "notes", "seconds"}; docs/benchmarking.md has all of
+/// it. What is not known is null.
 Json reportObject(const BenchReport &report);
 
 } // namespace nysjit::bench

@@ -88,11 +88,10 @@ Result<std::vector<tune::TuneShape>> shapesOf(const BenchOptions &options,
 }
 
 Status checkDevice(DeviceKind device) {
-  if (device == DeviceKind::Cpu)
+  if (device != DeviceKind::PtxEmulator)
     return {};
-  return Error::mismatch(ErrorKind::Unavailable, "--device", "cpu, the one device that is timed",
-                         std::string(deviceName(device)) +
-                             (device == DeviceKind::PtxEmulator ? ", which has no clock" : ""));
+  return Error::mismatch(ErrorKind::Unavailable, "--device", "cpu or cuda",
+                         "ptx-emulator, which has no clock");
 }
 
 /// The program that `run` would take: its config whole, and where that is from.
@@ -144,16 +143,20 @@ Result<Reply> runBench(const BenchOptions &options) {
 
   // Their times.
   constexpr double unlimited = 1e9; // seconds of a compile: the worker has its own limit
-  const tune::TuneFile file{
-      .specs = specs, .target = target, .shapes = *shapes, .compileSeconds = unlimited};
+  const tune::TuneFile file{.specs = specs,
+                            .device = deviceName(options.device),
+                            .target = target,
+                            .shapes = *shapes,
+                            .compileSeconds = unlimited};
   static const std::atomic<int> noEnding{0}; // a signal ends the command
   const tune::LabMaker labFor = [&](const KernelSpec &spec, int threads) {
     return tune::createLab(spec, file, threads, noEnding, {.log = standardErrorLog(), .jobs = 1});
   };
-  benched.takeRates = [&] {
-    return bench::takeCpuRates(*target,
-                               options.threads ? size_t(options.threads) : availableCpus());
-  };
+  if (options.device == DeviceKind::Cpu)
+    benched.takeRates = [&] {
+      return bench::takeCpuRates(*target,
+                                 options.threads ? size_t(options.threads) : availableCpus());
+    };
   benched.takenByOthers = &bench::othersCpuSeconds;
   benched.cpus = size_t(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L));
   tune::ProgressLine progress(options.isQuiet ? nullptr : stderr);

@@ -187,7 +187,7 @@ void addBench(CLI::App &app, Given &given) {
   CLI::App *bench = app.add_subcommand(
       "bench", "time a spec over sizes, against the machine's own rates and another program");
   addSpec(bench, given);
-  bench->add_option("--device", given.device, "cpu (default)")->type_name("NAME");
+  bench->add_option("--device", given.device, "cpu (default) or cuda")->type_name("NAME");
   bench
       ->add_option("--vs", given.vs,
                    "what to compare with, a JSON file: another spec, or another KernelConfig or "

@@ -97,12 +97,31 @@ TEST_F(Bench, WhatCannotBeComparedIsSaid) {
               "--sizes");
 }
 
-TEST_F(Bench, DevicesThatAreNotTimedAreUnavailable) {
-  for (const char *device : {"cuda", "ptx-emulator"})
-    EXPECT_EQ(expectFailure({"bench", "exact.json", "--device", device}, 1, "unavailable")["where"],
-              "--device");
+TEST_F(Bench, ADeviceWithoutAClockIsUnavailable) {
+  EXPECT_EQ(
+      expectFailure({"bench", "exact.json", "--device", "ptx-emulator"}, 1, "unavailable")["where"],
+      "--device");
+  setenv("NYSJIT_CUDA_DRIVER", "/absent/libcuda.so", 1);
+  expectFailure({"bench", "exact.json", "--device", "cuda"}, 1, "unavailable");
+  unsetenv("NYSJIT_CUDA_DRIVER");
   EXPECT_EQ(expectFailure({"bench", "exact.json", "--device", "gpu"}, 2, "unknown_device")["where"],
             "--device");
+}
+
+TEST_F(Bench, OnAGpuThereAreTimesWithoutARoofline) {
+  NYSJIT_NEEDS_COMPILER();
+  // The emulator's library in the driver's place.
+  setenv("NYSJIT_CUDA_DRIVER", NYSJIT_BINARY_DIR "/lib/libnysjit_ptx_emulator.so", 1);
+  setenv("NYSJIT_PTXAS", "none", 1);
+  const nlohmann::json reply = json({"bench", "exact.json", "--vs", "causal.json", "--device",
+                                     "cuda", "--sizes", "16", "--heads", "1", "--seconds", "1"});
+  unsetenv("NYSJIT_CUDA_DRIVER");
+  unsetenv("NYSJIT_PTXAS");
+  EXPECT_EQ(reply["device"]["kind"], "cuda");
+  EXPECT_EQ(reply["target"], "cuda:sm_80");
+  EXPECT_TRUE(reply["rates"].is_null());
+  EXPECT_GT(reply["sizes"][0]["contenders"][1]["ms"], 0);
+  EXPECT_TRUE(reply["sizes"][0]["verdict"].is_string());
 }
 
 TEST_F(Bench, TheSizesAreThoseTheSpecHas) {
