@@ -1,13 +1,14 @@
 // Small kernels of the day's own, as PTX: what any GPU from sm_80 on runs and the emulator, too.
 #pragma once
 #include "bench/gpu_day/session.h"
+#include "runtime/gpu/mma_loop.h"
 
 namespace nysjit::gpu_day {
 
 /// A module with one kernel. The session outlives it.
 class Kernel {
 public:
-  static Result<std::unique_ptr<Kernel>> load(const Session &session, const char *ptx,
+  static Result<std::unique_ptr<Kernel>> load(const Session &session, const std::string &ptx,
                                               const char *name);
   ~Kernel() { (void)session.api().cuModuleUnload(module); }
   Kernel(const Kernel &) = delete;
@@ -21,10 +22,6 @@ private:
   CUfunction function = nullptr;
 };
 
-/// mma_loop(u64 out, u32 turns): each warp multiplies 8 pairs of 16 x 16 and 16 x 8 tiles of
-/// bfloat16 a turn, registers alone: the most that mma.sync gives.
-extern const char *const mmaLoopPtx;
-constexpr double mmaLoopFlops = 8 * 2.0 * 16 * 8 * 16; // of a warp and turn
 /// nothing(): what a launch costs by itself.
 extern const char *const nothingPtx;
 /// fault(): writes to address 16.

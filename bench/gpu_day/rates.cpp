@@ -41,7 +41,7 @@ Status copyRate(const Options &options, const Session &session, const Records &r
 }
 
 Status matrixRate(const Options &options, const Session &session, const Records &records) {
-  Result<std::unique_ptr<Kernel>> kernel = Kernel::load(session, mmaLoopPtx, "mma_loop");
+  Result<std::unique_ptr<Kernel>> kernel = Kernel::load(session, mmaLoopPtx(), "mma_loop");
   NYSJIT_RETURN_IF_ERROR(kernel);
   const int processors = session.attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
   const int blocks = options.isSmall ? 2 : 8 * std::max(processors, 1);

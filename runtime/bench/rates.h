@@ -1,4 +1,5 @@
-// The most that this machine's CPUs do, measured: the roof over what a program reaches.
+// The most that this machine's CPUs do, measured: the roof over what a program reaches. gpu_rates.h
+// is of a GPU.
 #pragma once
 #include "runtime/base/result.h"
 #include "runtime/spec/target.h"
@@ -9,8 +10,8 @@ namespace nysjit::bench {
 
 struct Rates {
   double copyGbS = 0;       // bytes read and bytes written, 1e9 a second, beyond the last cache
-  double productGflopS = 0; // float32 multiply-adds in registers, two operations each
-  int vectorBits = 0;       // of those multiply-adds
+  double productGflopS = 0; // multiply-adds in registers, two operations each
+  int vectorBits = 0;       // of those multiply-adds; 0: a GPU's tensor cores
 };
 
 /// The larger of each.

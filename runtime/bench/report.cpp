@@ -73,8 +73,10 @@ std::string reportText(const BenchReport &report) {
   if (const Json *threads = report.place.device.find("threads"))
     text += ", " + threads->dump() + " threads";
   if (report.rates)
-    text += format("; copies %.1f GB/s, products %.0f GFLOP/s (%d bits)", report.rates->copyGbS,
-                   report.rates->productGflopS, report.rates->vectorBits);
+    text += format("; copies %.1f GB/s, products %.0f GFLOP/s (", report.rates->copyGbS,
+                   report.rates->productGflopS) +
+            (report.rates->vectorBits ? std::to_string(report.rates->vectorBits) + " bits)"
+                                      : "mma.sync)");
   text += "\n\n" + format("%-34s%10s %16s %9s %7s%s\n", "", "median ms", "quartiles", "GFLOP/s",
                           "GB/s", report.rates ? "  of the roofline" : "");
   const bool isCompared = report.contenders.size() > 1;

@@ -1,5 +1,6 @@
 // `nysjit bench`: reads what is to be timed, asks for each program as `run` would, times them, and
 // draws the picture.
+#include "runtime/bench/gpu_rates.h"
 #include "runtime/bench/others.h"
 #include "runtime/bench/picture.h"
 #include "runtime/bench/report.h"
@@ -152,11 +153,14 @@ Result<Reply> runBench(const BenchOptions &options) {
   const tune::LabMaker labFor = [&](const KernelSpec &spec, int threads) {
     return tune::createLab(spec, file, threads, noEnding, {.log = standardErrorLog(), .jobs = 1});
   };
-  if (options.device == DeviceKind::Cpu)
-    benched.takeRates = [&] {
-      return bench::takeCpuRates(*target,
-                                 options.threads ? size_t(options.threads) : availableCpus());
-    };
+  const size_t threads = options.threads ? size_t(options.threads) : availableCpus();
+  benched.takeRates = [&]() -> Result<bench::Rates> {
+    if (options.device == DeviceKind::Cpu)
+      return bench::takeCpuRates(*target, threads);
+    Result<std::shared_ptr<CudaDevice>> device = context.cudaDevice();
+    NYSJIT_RETURN_IF_ERROR(device);
+    return bench::takeGpuRates(*device, specs.front());
+  };
   benched.takenByOthers = &bench::othersCpuSeconds;
   benched.cpus = size_t(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L));
   tune::ProgressLine progress(options.isQuiet ? nullptr : stderr);
