@@ -50,11 +50,11 @@ int mostGpuRows(const KernelFacts &facts) {
 
 } // namespace
 
-/// All measured (bench/blocks_cpu.py). Rows of a tile are computed whether they are there or not, and
-/// a triangle's one by one: the fewest there can be cost little where there are many, and are several
-/// times faster where there are few. Of columns 16 are too few where there are many. What is masked
-/// on the diagonal grows with the blocks; that is worth smaller ones where vectors are narrow and
-/// gain little from large ones.
+/// All measured (bench/blocks_cpu.py). Rows of a tile are computed whether they are there or not,
+/// and a triangle's one by one: the fewest there can be cost little where there are many, and are
+/// several times faster where there are few. Of columns 16 are too few where there are many. What
+/// is masked on the diagonal grows with the blocks; that is worth smaller ones where vectors are
+/// narrow and gain little from large ones.
 BlockConfig CpuBlocks::preferred(const std::string &, const KernelFacts &facts,
                                  const BlockConfig &defaults) const {
   constexpr int fewRows = 16;

@@ -63,14 +63,18 @@ Status GpuLab::openGpu(DeviceKind kind) {
 }
 
 void GpuLab::release(size_t program) {
-  RuntimeLab::release(program);
   std::erase_if(graphs, [&](const auto &one) { return one.first.first == program; });
   std::erase_if(models, [&](const auto &one) { return one.first.first == program; });
+  RuntimeLab::release(program); // its kernels, which the graphs hold on to
 }
 
 void GpuLab::beginSeries(const std::string &) {
   isWarm = false;
   megahertz.reset();
+}
+
+Status GpuLab::usable() {
+  return session->driver().check(session->driver().api().cuCtxSynchronize(), "cuCtxSynchronize");
 }
 
 void GpuLab::noteClock() {

@@ -21,6 +21,7 @@ public:
   Result<RunTime> run(size_t program, size_t shape) override;
   void beginSeries(const std::string &name) override;
   Json conditions() override;
+  Status usable() override;
 
 private:
   using Key = std::pair<size_t, size_t>; // program, shape

@@ -71,6 +71,9 @@ public:
   virtual void release(size_t program) = 0;
   /// Runs it once at a shape, by its index in TUNE.json.
   virtual Result<RunTime> run(size_t program, size_t shape) = 0;
+  /// Whether programs can be run at all; not, say, after a GPU's fault, which takes the process's
+  /// context with it.
+  virtual Status usable() { return {}; }
   /// Runs both at the smallest shape and compares.
   virtual Result<Difference> difference(size_t program, size_t reference) = 0;
   /// A new series of measurements begins, which has nothing to do with earlier ones.

@@ -101,6 +101,8 @@ Status Preparation::prepareOne(const Packed &packed) {
     if (!wrong || !wrong->empty()) {
       measuring.lab.release(arm.program);
       NYSJIT_RETURN_IF_ERROR(goOn(measuring));
+      if (!wrong)
+        NYSJIT_RETURN_IF_ERROR(endIfLost(packed, wrong.error().message));
       return failed(packed, wrong ? "correctness" : "runtime",
                     wrong ? *wrong : wrong.error().message);
     }
@@ -110,6 +112,22 @@ Status Preparation::prepareOne(const Packed &packed) {
   else
     arms.push_back(std::move(arm));
   return journalCandidates(packed.candidates);
+}
+
+/// What is run after a fault fails whatever it is: the tune ends, and of the candidates that were
+/// to blame one that was alone is known.
+Status Preparation::endIfLost(const Packed &packed, const std::string &reason) {
+  if (measuring.lab.usable())
+    return {};
+  if (packed.candidates.size() == 1)
+    NYSJIT_RETURN_IF_ERROR(failed(packed, "runtime", reason));
+  std::string names;
+  for (const size_t index : packed.candidates)
+    names += (names.empty() ? "" : " or ") + space.groups[space.candidates[index].group].name +
+             " " + blocksText(space.candidates[index].blocks);
+  return Error::plain(ErrorKind::Unavailable, "device",
+                      "device: it can do nothing more since " + names + " ran: " + reason +
+                          "; --resume goes on, with `parameters` that leave it out");
 }
 
 /// Of several candidates one is at fault, or more.

@@ -24,6 +24,7 @@ private:
   Status leaveOutIdle(std::vector<size_t> &candidates);
   Status leaveOutTooLarge(std::vector<size_t> &candidates);
   Status prepareOne(const Packed &packed);
+  Status endIfLost(const Packed &packed, const std::string &reason);
   Status failed(const Packed &packed, const std::string &invalidity, const std::string &reason);
   bool isTooLarge(Candidate &candidate, const Compiled &compiled) const;
   Status journalCandidates(const std::vector<size_t> &candidates);

@@ -110,7 +110,14 @@ Result<RunTime> FakeLab::run(size_t program, size_t shape) {
   return time;
 }
 
+Status FakeLab::usable() {
+  return world.isLost ? Error::plain(ErrorKind::Io, "device", "device: lost") : Status();
+}
+
 Result<Difference> FakeLab::difference(size_t program, size_t) {
+  world.isLost = world.isLost || world.breaksTheDevice(programs[program]);
+  if (Status usable = this->usable(); !usable)
+    return usable.takeError();
   return Difference{world.isWrong(programs[program]) ? 0.5 : 1e-7, 2e-5};
 }
 

@@ -27,7 +27,9 @@ struct FakeWorld {
   std::string compiler = "build-id 1";
   std::set<std::string> idle;        // kernels that are not launched
   std::vector<KernelConfig> offered; // all that can be compiled, if there are any
-  bool isModel = false;              // the clock takes a minute a first run, and times are exact
+  std::function<bool(const KernelConfig &)> breaksTheDevice = isWrong;
+  bool isLost = false;  // the device is
+  bool isModel = false; // the clock takes a minute a first run, and times are exact
   Json conditions = Json::object();
   int killAtRun = 0; // the process kills itself at this run; 0: never
   int endAtRun = 0;  // the user wants the end
@@ -46,6 +48,7 @@ public:
   Place place() override;
   Result<Plan> plan(const KernelConfig &config) override;
   std::vector<KernelConfig> offered() override { return world.offered; }
+  Status usable() override;
   Json conditions() override { return world.conditions; }
   void compileAhead(const std::vector<KernelConfig> &) override {}
   Result<Compiled> compile(const KernelConfig &config) override;

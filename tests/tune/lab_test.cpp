@@ -132,6 +132,33 @@ TEST_F(LabTest, AModelsBudgetIsForTheProgramsNearTheDefaultAndTheVerdict) {
   EXPECT_GT(left, 0u);
 }
 
+TEST_F(LabTest, AFaultEndsTheTuneAndIsNotTheNextProgramsFault) {
+  const auto isFast = [](const KernelConfig &config) {
+    return config.kernels.at("causal_output").blockM == 32;
+  };
+  // In a program alone, with the list of one candidate, and with others'.
+  for (const bool isAlone : {true, false}) {
+    const std::string lists = R"(, "parameters": {"causal_output": {"block_m": [32, 64]},
+        "landmark_target": {}, "landmark_solve": {)" +
+                              std::string(isAlone ? "" : R"("block_m": [32, 16])") + "}}";
+    FakeWorld world{.breaksTheDevice = isFast};
+    Result<TuneReport> report = tuned(world, fakeTune(lists), JournalStart::Restart);
+    ASSERT_FALSE(report.ok());
+    EXPECT_EQ(report.error().where, "device");
+    EXPECT_NE(report.error().message.find("causal_output 32x64"), std::string::npos);
+    // A new process has a device again. What is known to break it is not run any more.
+    FakeWorld again{.factors = {{"landmark_solve", halfAt(16, 0)}}, .breaksTheDevice = isFast};
+    report = tuned(again, fakeTune(lists), JournalStart::Resume);
+    EXPECT_EQ(report.ok(), isAlone) << (report ? "" : report.error().message);
+    const std::string without = R"(, "parameters": {"causal_output": {}, "landmark_target": {},
+        "landmark_solve": {"block_m": [32, 16]}})";
+    FakeWorld last{.factors = {{"landmark_solve", halfAt(16, 0)}}, .breaksTheDevice = isFast};
+    report = tuned(last, fakeTune(without), JournalStart::Resume);
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    EXPECT_EQ(report->specs[0].entry.config.kernels.at("landmark_solve").blockM, 16);
+  }
+}
+
 TEST_F(LabTest, AClockThatMovedIsSaidAndWrittenDown) {
   for (const int most : {1500, 1700}) { // MHz: a tenth is not much yet
     FakeWorld world{.factors = {{"causal_output", halfAt(32, 64)}}};
