@@ -1,6 +1,6 @@
-"""What else is promised of the CPU code: `bidirectional` beside the same in eager PyTorch, `scan`
-beside GEMM, `causal` in every dtype, over head dimensions, with grouped queries and on one thread,
-and short sequences beside SDPA. Peers alternate in one run.
+"""Layouts beside PyTorch on the CPU: `bidirectional` beside the same in eager PyTorch, `scan`
+beside GEMM, and short sequences beside SDPA. Peers alternate in one run. What needs no peer is
+measured by shapes_cpu.py.
 
 usage: layouts_cpu.py [--repeat R] [--save FILE]
 """
@@ -11,14 +11,12 @@ import torch
 
 import eager
 from harness import Runtime, markdown, median_ms, publish
-from layout_cases import Case, flops
 
 SDPA = torch.nn.functional.scaled_dot_product_attention
 
 
-def tensors(heads, n, d, dtype=torch.float32, key_heads=None):
-    q = torch.randn(1, heads, n, d).to(dtype)
-    k, v = (torch.randn(1, key_heads or heads, n, d).to(dtype) for _ in range(2))
+def tensors(heads, n, d):
+    q, k, v = (torch.randn(1, heads, n, d) for _ in range(3))
     return q, k, v, torch.empty_like(q)
 
 
@@ -29,7 +27,7 @@ def main():
     repeat = parser.parse_args().repeat
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
-    both, one = Runtime(threads=2), Runtime(threads=1)
+    both = Runtime(threads=2)
     lines = []
 
     # bidirectional
@@ -85,79 +83,6 @@ def main():
                     ", ".join(f"{n} {ms:.1f}" for n, _, ms in call.launches()),
                 ]
             ],
-        ),
-    ]
-
-    # causal over shapes
-    shapes = [
-        ("float32", 8, 8, 64, 16384),
-        ("bfloat16", 8, 8, 64, 16384),
-        ("float16", 8, 8, 64, 16384),
-        ("float32", 8, 2, 64, 16384),
-        ("float32", 8, 8, 32, 16384),
-        ("float32", 8, 8, 128, 16384),
-        ("float32", 2, 2, 256, 16384),
-        ("float32", 8, 8, 64, 8192),
-        ("float32", 8, 8, 256, 8192),
-    ]
-    calls = []
-    for dtype, heads, key_heads, d, n in shapes:
-        spec = {
-            "layout": "causal",
-            "head_dim": d,
-            "landmarks": n // 64,
-            "segment_len": 64,
-            "dtype": dtype,
-        }
-        x = tensors(heads, n, d, getattr(torch, dtype), key_heads)
-        calls.append(both.bind(both.prepare(spec), *x))
-    calls.append(
-        one.bind(
-            one.prepare({"layout": "causal", "head_dim": 64, "landmarks": 256, "segment_len": 64}),
-            *tensors(8, 16384, 64),
-        )
-    )
-    times = median_ms([*calls, eager.gemm()], repeat, seconds=90)
-    rows = []
-    for (dtype, heads, key_heads, d, n), ms, call in zip(shapes, times, calls):
-        rate = heads * flops(Case("causal", 64), n, d) / ms / 1e6
-        rows.append(
-            [
-                f"{dtype} H{heads} Hkv{key_heads} d{d} n{n}",
-                2,
-                f"{ms:.1f}",
-                f"{ms / times[0]:.2f}",
-                f"{rate:.0f}",
-                f"{100 * rate * times[-1] * 1e6 / eager.GEMM_FLOPS:.0f} %",
-                f"{call.workspace / heads / (n // 64) / 4:.0f} / {3 * d + 2}",
-            ]
-        )
-    ms = times[-2]
-    rows.append(
-        [
-            "float32 H8 Hkv8 d64 n16384",
-            1,
-            f"{ms:.1f}",
-            f"{ms / times[0]:.2f}",
-            f"{8 * flops(Case('causal', 64), 16384, 64) / ms / 1e6:.0f}",
-            "",
-            "",
-        ]
-    )
-    lines += [
-        "",
-        *markdown(
-            "causal, B1 segment_len 64: GFLOP/s by exact pairs; GEMM on 2 threads",
-            [
-                "shape",
-                "threads",
-                "ms",
-                "of the first",
-                "GFLOP/s",
-                "of GEMM",
-                "workspace, floats a landmark / 3 d + 3",
-            ],
-            rows,
         ),
     ]
 
