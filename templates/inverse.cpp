@@ -5,6 +5,11 @@
 
 namespace nysjit {
 
+BlockConfig inverseBlocks(Program &program, const char *kernel, int landmarks, bool mayBeFew) {
+  return program.blocks(kernel, {.blockM = landmarks > 32 ? 64 : 32},
+                        {.hasFewCells = true, .mayHaveFewRows = mayBeFew});
+}
+
 static int roundUp(int number, int step) { return (number + step - 1) / step * step; }
 
 InverseWorkspace::InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity,

@@ -6,6 +6,9 @@
 
 namespace nysjit {
 
+/// Blocks of a kernel that inverts matrices of up to `landmarks` rows.
+BlockConfig inverseBlocks(Program &program, const char *kernel, int landmarks, bool mayBeFew);
+
 /// Memory for the inverses of `heads` matrices of up to `capacity` rows: five matrices each, and
 /// what computes them.
 struct InverseWorkspace {

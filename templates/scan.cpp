@@ -33,7 +33,7 @@ Scan::Scan(Program &p)
   // All landmarks at once, where a tile of theirs is not too large.
   const int whole = static_cast<int>(std::bit_ceil(static_cast<unsigned>(landmarks)));
   const int landmarkTile = landmarks > 256 ? 64 : std::max(16, whole);
-  blocks = program.blocks("scan_output", {.blockM = 64, .blockN = landmarkTile, .split = 0});
+  blocks = program.blocks("scan_output", {.blockM = 32, .blockN = landmarkTile, .split = 0});
   if (split()) // many cells side by side, each with less memory of its own
     blocks = program.blocks("scan_output", {.blockM = 32, .blockN = 32, .split = 0});
   isKept = landmarks <= *blocks.blockN;
@@ -109,9 +109,9 @@ void writeFirstRows(const Scan &scan) {
 void scan(Program &program) {
   Scan scan(program);
   const Attention &attention = scan.attention;
-  const BlockConfig inverseBlocks = program.blocks("scan_inverse", {.blockM = 32});
+  const BlockConfig blocks = inverseBlocks(program, "scan_inverse", scan.landmarks, false);
   const Scalar inverses = scan.isFirstK ? attention.heads() : attention.queryHeads;
-  const InverseWorkspace inverse(program, inverses, scan.landmarks, *inverseBlocks.blockM,
+  const InverseWorkspace inverse(program, inverses, scan.landmarks, *blocks.blockM,
                                  *scan.blocks.blockN);
   if (!scan.isCarried())
     scan.states = PartialSums(program, "state", attention.heads(),

@@ -27,8 +27,8 @@ void writeSourcePast(const Landmarks &landmarks) {
 }
 
 void writeSourceInverse(const Landmarks &landmarks) {
-  const BlockConfig blocks = landmarks.program.blocks("source_inverse", {.blockM = 32},
-                                                      {.mayHaveFewRows = landmarks.mayBeFew()});
+  const BlockConfig blocks = inverseBlocks(landmarks.program, "source_inverse",
+                                           landmarks.spec.landmarks, landmarks.mayBeFew());
   const int block = *blocks.blockM;
   const Scalar heads = landmarks.attention.heads();
   const Scalar &capacity = landmarks.segmentation.capacity();
