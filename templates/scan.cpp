@@ -21,7 +21,7 @@ namespace nysjit {
 
 Scan::Scan(Program &p)
     : program(p), spec(p.spec()), attention(p), convolution(p),
-      isFirstK(*spec.landmarkSource == LandmarkSource::FirstK), landmarks(spec.landmarks),
+      isFirstK(spec.landmarkSource == LandmarkSource::FirstK), landmarks(spec.landmarks),
       headDim(spec.headDim), firstK(isFirstK ? spec.firstK : 0) {
   if (isFirstK) {
     landmarkQuery = program.buffer("landmark_query", {attention.heads(), landmarks, headDim});

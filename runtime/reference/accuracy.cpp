@@ -83,7 +83,7 @@ double growth(const KernelSpec &spec, bool isGpu) {
 
 double scoreSize(const ReferenceInput &input, double enough) {
   const int64_t headDim = input.spec.headDim;
-  const int64_t landmarks = input.spec.landmarks;
+  const int64_t learned = learnedQueries(input.spec);
   const double scale = std::abs(input.scale);
   const double enoughUnscaled = scale > 0 ? enough / scale : INFINITY;
   // Rows `start` to `start + length` of head h of sequence b.
@@ -106,12 +106,14 @@ double scoreSize(const ReferenceInput &input, double enough) {
       const Rows queries = rowsOf(input.q, input.queryHeads, b, h);
       const Rows keys = rowsOf(input.k, input.keyHeads, b, keyHead);
       const int64_t length = keys.count;
-      if (input.landmarkQ) { // then no query meets a key
-        const int64_t size = landmarks * headDim;
-        const Rows landmarkQueries{input.landmarkQ + h * size, headDim, landmarks, headDim};
-        const Rows landmarkKeys{input.landmarkK + keyHead * size, headDim, landmarks, headDim};
-        look(queries, landmarkKeys, [&](int64_t) { return landmarks; });
-        look(landmarkQueries, keys, [&](int64_t) { return length; });
+      const int64_t size = learned * headDim;
+      if (input.landmarkQ) {
+        const Rows learnedRows{input.landmarkQ + h * size, headDim, learned, headDim};
+        look(learnedRows, keys, [&](int64_t) { return length; });
+      }
+      if (input.landmarkK) { // then no query meets a key
+        const Rows landmarkKeys{input.landmarkK + keyHead * size, headDim, learned, headDim};
+        look(queries, landmarkKeys, [&](int64_t) { return learned; });
         continue;
       }
       const int64_t sourceLength = input.sourceLengths.empty() ? 0 : input.sourceLengths[b];

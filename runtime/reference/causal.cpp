@@ -76,6 +76,8 @@ CausalWeights causalWeights(const Head &head, const KernelSpec &spec, int64_t se
 Matrix causal(const LayoutInput &input) {
   const Head &head = input.head;
   const KernelSpec &spec = input.spec;
+  if (spec.landmarkSource == LandmarkSource::Learned)
+    return causalOfProbes(input);
   const int64_t segmentLen = input.segmentLen;
   const int64_t n = head.length();
   const int64_t d = head.q.columns;

@@ -11,7 +11,7 @@ struct LayoutInput {
   const KernelSpec &spec;
   int64_t segmentLen = 1;
   int64_t sourceLen = 0; // prefix_lm
-  Matrix learnedQ;       // scan, learned: [m, d]
+  Matrix learnedQ;       // scan, learned: [m, d]; causal, learned: the probes [r, d]
   Matrix learnedK;
 };
 
@@ -26,6 +26,9 @@ struct LayoutInput {
 #define NYSJIT_LAYOUT(id, name, function, landmarks, inverse, reach)                               \
   Matrix function(const LayoutInput &input);
 #include "runtime/spec/layouts.def"
+
+/// `causal` with landmark_source learned: far blocks are seen through probes.
+Matrix causalOfProbes(const LayoutInput &input);
 
 /// The weights that make up row i of `causal`: near [n, n] and far [n, landmarks], each row's total
 /// 1.

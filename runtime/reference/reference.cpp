@@ -28,11 +28,12 @@ Matrix gather(const ReferenceInput &input, const double *tensor, int64_t b, int6
   return rows;
 }
 
+/// [m, d] of head h; in `causal` the r probes.
 Matrix learned(const double *tensor, int64_t h, const KernelSpec &spec) {
-  Matrix rows(tensor ? spec.landmarks : 0, spec.headDim);
+  const int64_t count = learnedQueries(spec);
+  Matrix rows(tensor ? count : 0, spec.headDim);
   if (tensor)
-    std::copy_n(tensor + h * spec.landmarks * spec.headDim, spec.landmarks * spec.headDim,
-                rows.values.begin());
+    std::copy_n(tensor + h * count * spec.headDim, count * spec.headDim, rows.values.begin());
   return rows;
 }
 

@@ -24,8 +24,8 @@ struct ReferenceInput {
   const double *q = nullptr;
   const double *k = nullptr;
   const double *v = nullptr;
-  const double *landmarkQ = nullptr;
-  const double *landmarkK = nullptr; // scan learned: [Hq, m, d], [Hkv, m, d]
+  const double *landmarkQ = nullptr; // scan learned: [Hq, m, d]; causal learned: [Hq, r, d]
+  const double *landmarkK = nullptr; // scan learned: [Hkv, m, d]
   const double *conv = nullptr;      // [Hq, conv_kernel]
   std::vector<int64_t> starts;
   std::vector<int64_t>

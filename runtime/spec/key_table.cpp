@@ -28,14 +28,11 @@ constexpr LayoutSet all = allLayouts;
 constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
 constexpr LayoutSet withInverse = layoutsWithInverse;
 
-// Access to one member of KernelSpec, by its type: int, double, enum, or an optional of int or
-// enum.
+// Access to one member of KernelSpec, by its type: int, double, enum, or an optional int.
 template <auto member> void setMember(KernelSpec &spec, const Json &value) {
   using T = std::remove_reference_t<decltype(spec.*member)>;
   if constexpr (std::is_enum_v<T>)
     spec.*member = T(value.get<int>());
-  else if constexpr (std::is_same_v<T, std::optional<LandmarkSource>>)
-    spec.*member = LandmarkSource(value.get<int>());
   else if constexpr (std::is_same_v<T, double>)
     spec.*member = value.get<double>() + 0.0; // -0 and 0 are one value
   else

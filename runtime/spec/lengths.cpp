@@ -19,4 +19,10 @@ int64_t segmentLength(const KernelSpec &spec, int64_t length) {
   return spec.landmarks ? (length + spec.landmarks - 1) / spec.landmarks : 1;
 }
 
+int64_t learnedQueries(const KernelSpec &spec) {
+  const bool isProbes =
+      spec.layout == Layout::Causal && spec.landmarkSource == LandmarkSource::Learned;
+  return isProbes ? spec.probes : spec.landmarks;
+}
+
 } // namespace nysjit

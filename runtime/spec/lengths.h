@@ -19,4 +19,7 @@ std::string expectedLength(int64_t maximum);
 /// 1 in a layout without landmarks.
 int64_t segmentLength(const KernelSpec &spec, int64_t length);
 
+/// Queries of `landmark_q` for a head, where the spec has them: landmarks, in `causal` probes.
+int64_t learnedQueries(const KernelSpec &spec);
+
 } // namespace nysjit

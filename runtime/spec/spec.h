@@ -24,7 +24,8 @@ enum class Layout {
 enum class DType { Float32, Float16, BFloat16 };
 enum class LandmarkWeight { Tangent, Count };
 enum class LandmarkValue { Nystrom, Streaming };
-enum class LandmarkSource { Learned, FirstK };
+enum class LandmarkSource { Learned, FirstK, SegmentMean };
+enum class LandmarkSpacing { Uniform, Dyadic };
 enum class Float32Math { Tf32x3, Tf32 };
 
 /// One program's mathematics. Keys a layout does not use keep the values below and are absent from
@@ -39,8 +40,11 @@ struct KernelSpec {
   LandmarkValue landmarkValue = LandmarkValue::Nystrom;
   double stabilizer = 0.25; // lambda of the stabilized solve
   int inverseIterations = 6;
-  std::optional<LandmarkSource> landmarkSource;
+  LandmarkSource landmarkSource = LandmarkSource::SegmentMean;
   int firstK = 0;
+  int probes = 0; // of causal with landmark_source learned, a head
+  LandmarkSpacing landmarkSpacing = LandmarkSpacing::Uniform;
+  int levelWidth = 1;
   int convKernel = 0;
   DType dtype = DType::Float32;
   Float32Math float32Math = Float32Math::Tf32x3;
