@@ -112,26 +112,65 @@ TEST(Compile, ConfigChangesBlocksAndIsReported) {
   EXPECT_EQ(output.error().where, "causal_output");
 }
 
+/// The default blocks of a kernel; {} if there is none.
+BlockConfig blocksOf(const std::string &spec, const char *target, const char *kernel) {
+  CompileRequest request = requestFor(spec, *parseTarget(target));
+  request.emit = Stage::Plan;
+  const Plan plan = compiled(request).plan;
+  const auto found = std::ranges::find(plan.kernels, kernel, &PlanKernel::name);
+  return found == plan.kernels.end() ? BlockConfig() : found->config;
+}
+
 // A tile's rows are computed whether they are there or not. How many landmarks there are hangs on
 // the length where segments have one of their own; a GPU has its own rules.
 TEST(Compile, KernelsOfFewLandmarksTakeFewRowsOnTheCpu) {
   const auto rowsOf = [](const char *segmentLen, const char *target, const char *kernel) {
-    CompileRequest request =
-        requestFor(std::string(R"({"layout": "prefix_lm", "head_dim": 64, "landmarks": 256)") +
-                       segmentLen + "}",
-                   *parseTarget(target));
-    request.emit = Stage::Plan;
-    const Plan plan = compiled(request).plan;
-    const auto found = std::ranges::find(plan.kernels, kernel, &PlanKernel::name);
-    return found == plan.kernels.end() ? 0 : found->config.blockM.value_or(0);
+    return blocksOf(std::string(R"({"layout": "prefix_lm", "head_dim": 64, "landmarks": 256)") +
+                        segmentLen + "}",
+                    target, kernel)
+        .blockM.value_or(0);
   };
   for (const char *kernel : {"source_past", "source_inverse", "landmark_target"}) {
     EXPECT_EQ(rowsOf(R"(, "segment_len": 64)", "cpu:x86-64-v3", kernel), 16) << kernel;
-    EXPECT_EQ(rowsOf("", "cpu:x86-64-v3", kernel), 32) << kernel;
+    EXPECT_EQ(rowsOf("", "cpu:x86-64-v3", kernel),
+              kernel == std::string("source_inverse") ? 64 : 32)
+        << kernel;
     EXPECT_EQ(rowsOf(R"(, "segment_len": 64)", "cuda:sm_80", kernel), 32) << kernel;
   }
   EXPECT_EQ(rowsOf("", "cpu:x86-64-v3", "landmark_solve"), 16);
   EXPECT_EQ(rowsOf("", "cuda:sm_80", "landmark_solve"), 64);
+}
+
+// What is masked on the diagonal grows with the blocks; columns of landmarks that are not there are
+// computed, too.
+TEST(Compile, KernelsOverADiagonalOrFewLandmarksTakeFewColumnsOnTheCpu) {
+  const auto sizes = [](const char *layout, const char *more, const char *target,
+                        const char *kernel) {
+    const BlockConfig blocks =
+        blocksOf(std::string(R"({"layout": ")") + layout + R"(", "head_dim": 64)" + more + "}",
+                 target, kernel);
+    return std::pair(blocks.blockM.value_or(0), blocks.blockN.value_or(0));
+  };
+  const char *few = R"(, "landmarks": 256, "segment_len": 64)";
+  const char *many = R"(, "landmarks": 64)";
+  constexpr struct {
+    const char *layout;
+    const char *kernel;
+    bool isFew;
+    std::pair<int, int> narrow; // on x86-64-v3
+    std::pair<int, int> wide;   // on x86-64-v4
+  } all[] = {{"exact_causal", "exact_causal", false, {32, 32}, {64, 64}},
+             {"causal", "causal_output", true, {32, 32}, {64, 32}},
+             {"segment_causal", "segment_output", true, {64, 32}, {64, 32}},
+             {"prefix_lm", "target_output", true, {32, 32}, {64, 32}},
+             {"prefix_lm", "source_output", true, {64, 32}, {64, 32}},
+             {"bidirectional", "source_output", false, {64, 64}, {64, 64}}};
+  for (const auto &one : all) {
+    const char *more = one.isFew ? few : one.layout == std::string("exact_causal") ? "" : many;
+    EXPECT_EQ(sizes(one.layout, more, "cpu:x86-64-v3", one.kernel), one.narrow) << one.kernel;
+    EXPECT_EQ(sizes(one.layout, more, "cpu:x86-64-v4", one.kernel), one.wide) << one.kernel;
+    EXPECT_EQ(sizes(one.layout, more, "cuda:sm_80", one.kernel), std::pair(64, 32)) << one.kernel;
+  }
 }
 
 TEST(Compile, EveryKernelsSpaceHoldsWhatIsInUse) {
