@@ -101,10 +101,10 @@ TEST(Compile, ObjectsCallNothingOutside) {
 
 TEST(Compile, ConfigChangesBlocksAndIsReported) {
   CompileRequest request = requestFor(R"({"layout": "exact_causal", "head_dim": 32})");
-  request.config.kernels["exact_causal"].blockM = 32;
+  request.config.kernels["exact_causal"].blockM = 16;
   const Plan plan = compiled(request).plan;
   ASSERT_EQ(plan.kernels.back().name, "exact_causal");
-  EXPECT_EQ(canonicalJson(plan.kernels.back().config), R"({"block_m":32,"block_n":64})");
+  EXPECT_EQ(canonicalJson(plan.kernels.back().config), R"({"block_m":16,"block_n":32})");
   request.config.kernels["causal_output"].blockM = 32;
   auto output = compile(request);
   ASSERT_FALSE(output.ok());
