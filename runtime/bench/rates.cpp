@@ -28,7 +28,7 @@ constexpr size_t takes = 32;
 // Enough to hide the latency of one (4 cycles, two at once), few enough for 16 registers.
 constexpr int accumulators = 12;
 constexpr int64_t turns = 1 << 16; // of a share
-constexpr size_t sharesOfThread = 8;
+constexpr size_t sharesOfCpu = 8;
 
 /// Each sum tends to 1: no number grows or vanishes. None begins there, where it would be a
 /// constant.
@@ -62,7 +62,7 @@ __attribute__((target("avx2,fma"))) float multiplyAdd256() {
 class Team {
 public:
   explicit Team(size_t count) : threads(count), team(threads, 0, &environment), count(count) {}
-  size_t shares() const { return count * sharesOfThread; }
+  size_t shares() const { return sharesOf(count, availableCpus()); }
   /// The time, in ms, in which all shares are done.
   double msOf(const std::function<void(size_t share)> &work) {
     Launch launch{work, shares()};
@@ -149,6 +149,10 @@ Result<double> copyRate(size_t threads) {
 }
 
 } // namespace
+
+size_t sharesOf(size_t threads, size_t cpus) {
+  return std::clamp<size_t>(threads, 1, std::max<size_t>(cpus, 1)) * sharesOfCpu;
+}
 
 Rates best(const Rates &a, const Rates &b) {
   return {std::max(a.copyGbS, b.copyGbS), std::max(a.productGflopS, b.productGflopS),

@@ -17,6 +17,9 @@ struct Rates {
 /// The larger of each.
 Rates best(const Rates &a, const Rates &b);
 
+/// Parts of equal work that a take is cut into: threads beyond the CPUs add none.
+size_t sharesOf(size_t threads, size_t cpus);
+
 /// Takes some tenths of a second on so many threads. Multiply-adds are of the width that code for
 /// `target` has, on cpu:native the machine's. Unavailable for a target that does not run here; Io
 /// without the memory for the buffers, 64 MiB to 512 MiB.

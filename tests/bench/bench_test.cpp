@@ -201,6 +201,12 @@ TEST(Others, AreWhatAllCpusDidButForThisProcess) {
   EXPECT_FALSE(busySeconds("", 100));
 }
 
+TEST(Rates, ThreadsBeyondTheCpusAddNoWork) {
+  EXPECT_EQ(sharesOf(4, 4), 2 * sharesOf(2, 4));
+  EXPECT_EQ(sharesOf(1024, 4), sharesOf(4, 4));
+  EXPECT_GT(sharesOf(1, 1), 0u);
+}
+
 TEST(Rates, AreOfThisMachine) {
   const Result<Rates> rates = takeCpuRates(Target{.level = CpuLevel::V3}, 2);
   ASSERT_TRUE(rates.ok()) << rates.error().message;
