@@ -214,9 +214,7 @@ Result<Options> runOptions(const Given &given) {
   options.repeat = repeat->value_or(1);
   options.threads = threads->value_or(0);
   options.check = given.check;
-  for (const std::string &path : given.bundles)
-    if (path.empty())
-      return argumentError("--bundle", "a file", "an empty text");
+  NYSJIT_RETURN_IF_ERROR(checkBundles(given));
   options.bundles = given.bundles;
   options.isSealed = given.sealed;
   options.isConfigRequired = given.configRequired;
@@ -246,12 +244,14 @@ Result<Options> tuneOptions(const Given &given) {
       return under("--target", target.error());
     options.target = *target;
   }
+  NYSJIT_RETURN_IF_ERROR(checkBundles(given));
   options.bundles = given.bundles;
   options.isCompileOnly = given.compileOnly;
   if (given.resume && given.restart)
     return argumentError("--restart", "no such flag beside --resume", "both");
   for (const auto &[isGiven, flag] : {std::pair(given.resume, "--resume"),
                                       {given.restart, "--restart"},
+                                      {given.svg.has_value(), "--svg"},
                                       {!given.bundles.empty(), "--bundle"}})
     if (given.compileOnly && isGiven)
       return argumentError(flag, "no such flag beside --compile-only", "both");
@@ -259,6 +259,8 @@ Result<Options> tuneOptions(const Given &given) {
     return argumentError("-o", "a file to write, the bundle", "no such flag");
   if (given.output && given.output->empty())
     return argumentError("-o", "a file to write", "an empty text");
+  NYSJIT_RETURN_IF_ERROR(given.compileOnly ? checkStandardOutput(given, "-o", given.output)
+                                           : checkNamed("-o", given.output));
   return Options{options};
 }
 

@@ -1,5 +1,6 @@
 // What tune does beside tuning a TUNE.json, from its flags.
 #include "runtime/cli/given.h"
+#include "runtime/cli/values.h"
 
 namespace nysjit::cli {
 
@@ -14,6 +15,7 @@ Status checkNoFile(const Given &given, const char *flag) {
   for (const auto &[isGiven, other] : {std::pair(!given.spec.empty(), "TUNE"),
                                        {given.target.has_value(), "--target"},
                                        {!given.bundles.empty(), "--bundle"},
+                                       {given.svg.has_value(), "--svg"},
                                        {given.compileOnly, "--compile-only"}})
     if (isGiven)
       return bothError(other, flag);
@@ -38,6 +40,7 @@ Result<Options> mergeOptions(const Given &given) {
       return argumentError("--merge", "files of configs", "an empty text");
   if (!given.output || given.output->empty())
     return argumentError("-o", "a file to write", given.output ? "an empty text" : "no such flag");
+  NYSJIT_RETURN_IF_ERROR(checkNamed("-o", given.output));
   return Options{TuneMergeOptions{given.merge, *given.output}};
 }
 
@@ -49,6 +52,7 @@ Result<Options> exportOptions(const Given &given) {
     return argumentError("--export", "t4", inQuotes(given.exported[0]));
   if (!given.output || given.output->empty())
     return argumentError("-o", "a folder", given.output ? "an empty text" : "no such flag");
+  NYSJIT_RETURN_IF_ERROR(checkNamed("-o", given.output));
   return Options{TuneExportOptions{given.exported[1], *given.output}};
 }
 
@@ -62,6 +66,7 @@ Result<Options> staleOptions(const Given &given) {
     return bothError("--restart", "--resume");
   if (given.output && given.output->empty())
     return argumentError("-o", "a file of configs", "an empty text");
+  NYSJIT_RETURN_IF_ERROR(checkNamed("-o", given.output));
   TuneStaleOptions options{.output = given.output,
                            .isResumed = given.resume,
                            .isRestarted = given.restart,

@@ -41,6 +41,19 @@ Status checkStandardOutput(const Given &given, const char *flag, const Text &pat
   return {};
 }
 
+Status checkNamed(const char *flag, const Text &path) {
+  if (path && isStandardOutput(*path))
+    return argumentError(flag, "a name other than that of standard output", inQuotes(*path));
+  return {};
+}
+
+Status checkBundles(const Given &given) {
+  for (const std::string &path : given.bundles)
+    if (path.empty())
+      return argumentError("--bundle", "a file", "an empty text");
+  return {};
+}
+
 Status checkPicture(const Given &given) {
   if (given.svg && given.svg->empty())
     return argumentError("--svg", "a file to write", "an empty text");

@@ -32,6 +32,10 @@ Result<Target> target(const Text &name);
 Status readPlace(const Given &given, DeviceKind &device, std::optional<Target> &target);
 /// With --json standard output holds one object and nothing else.
 Status checkStandardOutput(const Given &given, const char *flag, const Text &path);
+/// What is written beside what is there has a name of its own.
+Status checkNamed(const char *flag, const Text &path);
+/// --bundle
+Status checkBundles(const Given &given);
 /// --svg
 Status checkPicture(const Given &given);
 

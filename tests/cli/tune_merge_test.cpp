@@ -163,6 +163,8 @@ TEST_F(TuneMerge, WrongFlagsAreNamed) {
   };
   EXPECT_EQ(where({}), "-o");
   EXPECT_EQ(where({"-o", ""}), "-o");
+  EXPECT_EQ(where({"-o", "-"}), "-o");
+  EXPECT_EQ(where({"-o", "c.json", "--svg", "s.svg"}), "--svg");
   EXPECT_EQ(where({"-o", "c.json", "--resume"}), "--resume");
   EXPECT_EQ(where({"-o", "c.json", "--restart"}), "--restart");
   EXPECT_EQ(where({"-o", "c.json", "--device", "cpu"}), "--device");
@@ -172,6 +174,7 @@ TEST_F(TuneMerge, WrongFlagsAreNamed) {
   EXPECT_EQ(where({"-o", "c.json", "--target", "cpu:native"}), "--target");
   EXPECT_EQ(expectFailure({"tune", "-o", "c.json"}, 2, "invalid_argument")["where"], "TUNE");
   EXPECT_FALSE(exists("c.json"));
+  EXPECT_FALSE(exists("-"));
 }
 
 } // namespace

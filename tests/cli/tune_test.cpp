@@ -91,6 +91,25 @@ TEST_F(Tune, WrongFlagsAreNamed) {
   EXPECT_FALSE(exists("t.jsonl"));
 }
 
+TEST_F(Tune, AFlagThatWouldDoNothingOrWriteBesideTheReplyIsNamed) {
+  writeSmall();
+  const auto where = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), "tune");
+    return expectFailure(more, 2, "invalid_argument")["where"].get<std::string>();
+  };
+  EXPECT_EQ(where({"t.json", "-o", "-"}), "-o");
+  EXPECT_EQ(where({"t.json", "--compile-only", "-o", "-"}), "-o"); // beside --json
+  EXPECT_EQ(where({"t.json", "--compile-only", "-o", "b", "--svg", "t.svg"}), "--svg");
+  EXPECT_EQ(where({"t.json", "--bundle", ""}), "--bundle");
+  EXPECT_EQ(where({"--stale", "-o", "-"}), "-o");
+  EXPECT_EQ(where({"--stale", "--svg", "t.svg"}), "--svg");
+  write("t.jsonl", "");
+  EXPECT_EQ(where({"--export", "t4", "t.jsonl", "-o", "-"}), "-o");
+  EXPECT_EQ(where({"--export", "t4", "t.jsonl", "-o", "d", "--svg", "t.svg"}), "--svg");
+  EXPECT_FALSE(exists("-"));
+  EXPECT_FALSE(exists("d"));
+}
+
 TEST_F(Tune, AKernelThatTheLayoutHasNotIsNamed) {
   NYSJIT_NEEDS_COMPILER();
   write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 12}],
