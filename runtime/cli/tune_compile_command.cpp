@@ -14,14 +14,13 @@
 
 namespace nysjit::cli {
 
-/// What a journal has, if there is one.
+/// What a journal has, if there is one. It may be another's, who writes it.
 static Result<std::vector<Json>> linesOf(const std::string &path) {
   if (access(path.c_str(), F_OK) != 0)
     return std::vector<Json>();
-  Result<std::unique_ptr<tune::Journal>> journal =
-      tune::Journal::open(path, tune::JournalStart::Resume);
-  NYSJIT_RETURN_IF_ERROR(journal);
-  return (*journal)->lines();
+  Result<std::string> text = readFile("TUNE", path);
+  NYSJIT_RETURN_IF_ERROR(text);
+  return tune::readJournal(*text, path);
 }
 
 Result<Reply> runTuneCompile(const TuneOptions &options) {
@@ -34,10 +33,10 @@ Result<Reply> runTuneCompile(const TuneOptions &options) {
                            "a target, as there is no device here to ask", "no such flag");
   if (!file->target)
     file->target = Target();
-  Result<OutputFile> output = OutputFile::create("-o", *options.output);
-  NYSJIT_RETURN_IF_ERROR(output);
   Result<std::vector<Json>> journal = linesOf(journalOf(options.file));
   NYSJIT_RETURN_IF_ERROR(journal);
+  Result<OutputFile> output = OutputFile::create("-o", *options.output);
+  NYSJIT_RETURN_IF_ERROR(output);
 
   const EndingSignals signals;
   tune::ProgressLine progress(options.isQuiet ? nullptr : stderr);

@@ -86,6 +86,19 @@ size_t wholeSize(std::string_view text) {
   return last == std::string_view::npos ? 0 : last + 1;
 }
 
+/// Whether a text that ends no line may be a session's that was being written.
+bool mayBeginSession(std::string_view text) {
+  constexpr std::string_view begin = R"({"about":)";
+  return text.substr(0, begin.size()) == begin.substr(0, text.size());
+}
+
+Error wrongLine(const std::string &path, size_t number, std::string found) {
+  return Error::mismatch(ErrorKind::Unavailable, path,
+                         std::string(number == 1 ? "a session" : "a journal's") + " in line " +
+                             std::to_string(number) + " (--restart begins anew)",
+                         std::move(found));
+}
+
 /// The lines of a text that ends with one.
 Result<std::vector<Json>> linesOf(std::string_view text, const std::string &path) {
   std::vector<Json> lines;
@@ -96,10 +109,8 @@ Result<std::vector<Json>> linesOf(std::string_view text, const std::string &path
     const bool isFirst = lines.empty();
     if (!object || textOf(*object, "kind").empty() ||
         (isFirst && textOf(*object, "kind") != "session"))
-      return Error::mismatch(ErrorKind::Unavailable, path,
-                             std::string(isFirst ? "a session" : "a journal's") + " in line " +
-                                 std::to_string(lines.size() + 1) + " (--restart begins anew)",
-                             object ? "\"" + describeName(line) + "\"" : object.error().found);
+      return wrongLine(path, lines.size() + 1,
+                       object ? "\"" + describeName(line) + "\"" : object.error().found);
     lines.push_back(std::move(*object));
     begin = end + 1;
   }
@@ -168,11 +179,14 @@ Status Journal::read() {
   std::string text;
   if (!readAll(file.get(), text))
     return failed("read");
+  // What is no journal is left as it is.
   const size_t whole = wholeSize(text);
-  if (whole != text.size())
-    NYSJIT_RETURN_IF_ERROR(cutOff(whole));
+  if (whole == 0 && !mayBeginSession(text))
+    return wrongLine(path, 1, "\"" + describeName(text) + "\"");
   Result<std::vector<Json>> lines = linesOf(std::string_view(text).substr(0, whole), path);
   NYSJIT_RETURN_IF_ERROR(lines);
+  if (whole != text.size())
+    NYSJIT_RETURN_IF_ERROR(cutOff(whole));
   old = wholeParts(std::move(*lines), /*keepsRounds=*/false);
   return {};
 }

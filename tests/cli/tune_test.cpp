@@ -110,6 +110,15 @@ TEST_F(Tune, AFlagThatWouldDoNothingOrWriteBesideTheReplyIsNamed) {
   EXPECT_FALSE(exists("d"));
 }
 
+TEST_F(Tune, CompilingOnlyReadsTheJournalAndNoMore) {
+  NYSJIT_NEEDS_COMPILER();
+  writeSmall();
+  const std::string journal = "{\"kind\":\"session\",\"spec\":{},\"device\":{}}\n{\"kind\":\"ro";
+  write("t.jsonl", journal);
+  json({"tune", "t.json", "--compile-only", "-o", "p.nysjit"});
+  EXPECT_EQ(read("t.jsonl"), journal);
+}
+
 TEST_F(Tune, AKernelThatTheLayoutHasNotIsNamed) {
   NYSJIT_NEEDS_COMPILER();
   write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 12}],

@@ -55,6 +55,25 @@ TEST(Journal, TheLineThatWasBeingWrittenIsCutOff) {
   }
 }
 
+TEST(Journal, AFileThatIsNoneIsLeftAsItIs) {
+  TemporaryFolder folder;
+  const std::string path = folder / "t.jsonl";
+  for (const std::string text : {"{\"of\": 1}", "my notes", "one line\nand half a"}) {
+    for (const JournalStart start : {JournalStart::New, JournalStart::Resume}) {
+      writeAll(path, text);
+      const Result<std::unique_ptr<Journal>> journal = Journal::open(path, start);
+      ASSERT_FALSE(journal.ok()) << text;
+      EXPECT_NE(journal.error().message.find("a session in line 1"), std::string::npos);
+      EXPECT_EQ(readAll(path), text);
+    }
+  }
+  for (const std::string torn : {"", "{", "{\"abo", "{\"about\":{\"cpu\""}) {
+    writeAll(path, torn);
+    EXPECT_TRUE(Journal::open(path, JournalStart::Resume).ok()) << torn;
+    EXPECT_EQ(readAll(path), "");
+  }
+}
+
 TEST(Journal, RoundsAndPartsOfGroupsAreLeftOut) {
   TemporaryFolder folder;
   const std::string path = folder / "t.jsonl";
