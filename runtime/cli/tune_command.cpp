@@ -48,7 +48,7 @@ Result<Reply> runTune(const TuneOptions &options) {
   };
   const EndingSignals signals;
   if (Status fits = tune::checkAgainstCompiler(*file, labFor); !fits)
-    return inFile(options.file, fits.takeError());
+    return inTune(options.file, fits.takeError());
 
   // One tune a machine, and one a journal.
   Result<std::optional<tune::MachineLock>> machine = lockDevice(labFor, *file);

@@ -43,7 +43,7 @@ Result<Reply> runTuneCompile(const TuneOptions &options) {
   Result<std::vector<CacheEntry>> entries =
       tune::compileCandidates(*file, *journal, endingFlag(), standardErrorLog(), progress);
   if (!entries)
-    return inFile(options.file, entries.takeError());
+    return inTune(options.file, entries.takeError());
   const size_t count = entries->size();
   const std::string bytes = bundleToBytes(std::move(*entries), version);
   NYSJIT_RETURN_IF_ERROR(output->write(bytes));

@@ -37,4 +37,9 @@ Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::strin
   return file;
 }
 
+Error inTune(const std::string &file, Error error) {
+  return error.kind == ErrorKind::Cancelled && endingSignal() != 0 ? error
+                                                                   : inFile(file, std::move(error));
+}
+
 } // namespace nysjit::cli

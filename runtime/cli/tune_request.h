@@ -31,4 +31,7 @@ std::string journalOf(const std::string &file);
 /// The file whose text this is, with what the flags say in its keys' place; an error names it.
 Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::string &text);
 
+/// An error of the compiler about the file, which it names; the wish to end is none of it.
+Error inTune(const std::string &file, Error error);
+
 } // namespace nysjit::cli

@@ -89,4 +89,10 @@ public:
   virtual bool isEnding() = 0;
 };
 
+/// What a tune ends with that is to end.
+inline Error endedFromOutside() {
+  return Error::plain(ErrorKind::Cancelled, "tune",
+                      "tune: ended from outside; --resume goes on where it stopped");
+}
+
 } // namespace nysjit::tune

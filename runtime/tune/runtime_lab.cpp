@@ -105,8 +105,10 @@ int32_t RuntimeLab::report(void *self, const char *, double elapsedMs) {
 
 /// A compile's error, by its reason where this lab cancelled it.
 Error RuntimeLab::inTime(Error error) const {
-  if (error.kind != ErrorKind::Cancelled || ending != 0)
+  if (error.kind != ErrorKind::Cancelled)
     return error;
+  if (ending != 0)
+    return endedFromOutside();
   return Error::plain(ErrorKind::Cancelled, "budget.compile_seconds",
                       "the compile took longer than budget.compile_seconds");
 }

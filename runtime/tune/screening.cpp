@@ -23,8 +23,7 @@ constexpr double quiet = 0.03;
 
 Status goOn(const Measuring &measuring) {
   if (measuring.lab.isEnding())
-    return Error::plain(ErrorKind::Cancelled, "tune",
-                        "tune: ended from outside; --resume goes on where it stopped");
+    return endedFromOutside();
   if (measuring.lab.seconds() > measuring.deadline)
     return Error::plain(ErrorKind::Unavailable, "budget.seconds",
                         "budget.seconds: the budget is used up before there is a verdict; "

@@ -265,6 +265,25 @@ TEST_F(Tune, ASecondOneSaysWhoTunes) {
   EXPECT_FALSE(exists("c.json"));
 }
 
+TEST_F(Tune, AnEndWhileItCompilesIsTheTunesEnd) {
+  NYSJIT_NEEDS_COMPILER();
+  writeSmall();
+  setenv("NYSJIT_COMPILER", NYSJIT_BINARY_DIR "/bin/nysjit-compiler", 1);
+  const nysjit::Result<nysjit::tune::TuneFile> file =
+      nysjit::tune::parseTuneFile(read("t.json"), folder.string());
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  std::atomic<int> ending{0};
+  auto lab = nysjit::tune::CpuLab::create(file->specs.front(), *file, 1, ending, {.jobs = 1});
+  ASSERT_TRUE(lab.ok()) << lab.error().message;
+  ending = SIGINT;
+  const nysjit::Result<nysjit::tune::Compiled> ended = (*lab)->compile({});
+  unsetenv("NYSJIT_COMPILER");
+  ASSERT_FALSE(ended.ok());
+  EXPECT_EQ(ended.error().kind, nysjit::ErrorKind::Cancelled);
+  EXPECT_EQ(ended.error().where, "tune");
+  EXPECT_NE(ended.error().message.find("--resume"), std::string::npos) << ended.error().message;
+}
+
 TEST_F(Tune, ASignalEndsItAndLeavesTheJournal) {
   NYSJIT_NEEDS_COMPILER();
   // Long enough not to be over before the signal comes.
