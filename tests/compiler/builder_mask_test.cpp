@@ -64,6 +64,19 @@ TEST_F(MaskedLoops, AMaskSaysWhetherItsEndIsSeen) {
   EXPECT_EQ(inclusive(true), 1);
 }
 
+TEST_F(Builder, WhereRowsCountALimitIsAColumns) {
+  auto over = [&](int limits) {
+    return errorOf([&](Kernel &k, const TensorRef &) {
+      const Mask mask = Mask::rowsBelow(positions(k, limits)).from(k.iota(limits));
+      const Tile seen = TileMask(mask, k.cell()).over(k, 8, 16);
+      EXPECT_EQ(valueOf(seen.irValue()).getDefiningOp<tile::MaskOp>().getAxis(), 0u);
+    });
+  };
+  EXPECT_EQ(over(16), "");
+  EXPECT_NE(over(8).find("expected a mask's limit for each of 16 columns, found 8"),
+            std::string::npos);
+}
+
 TEST_F(Builder, ALimitForOtherRowsIsAnErrorWithItsLine) {
   const int line = __LINE__ + 2;
   const std::string message = errorOf([](Kernel &k, const TensorRef &) {

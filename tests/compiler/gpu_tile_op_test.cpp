@@ -358,4 +358,27 @@ TEST_F(GpuTileOp, GathersInRegisters) {
   }
 }
 
+// A vector's elements, along rows and along columns.
+TEST_F(GpuTileOp, GathersOfAVector) {
+  const Array v = random("v", 40, 0);
+  const Array y = random("y", 32, 64);
+  const std::string line = "tensor<64xi32>";
+  const std::string body =
+      "  %t = arith.addi %i1, %i16 : i32\n" + gatherOf("f32", "tensor<32x64xf32>") +
+      "  %r = tile.gather %v_rows[%index] : <0 x f32>, tensor<32xi32> -> tensor<32xf32>\n"
+      "  %j = tile.iota : " +
+      line + "\n  %c = tile.gather %v_rows[%j] : <0 x f32>, " + line +
+      " -> tensor<64xf32>\n"
+      "  %rows = tile.broadcast %r axis 0 : tensor<32xf32> -> tensor<32x64xf32>\n"
+      "  %cols = tile.broadcast %c axis 1 : tensor<64xf32> -> tensor<32x64xf32>\n"
+      "  %y = arith.addf %rows, %cols : tensor<32x64xf32>\n" +
+      storeY;
+  const Array x = random("x", 40, 64);
+  const std::vector<float> result = run({v, x, y}, body);
+  auto element = [&](int i) { return i >= 0 && i < 40 ? v.values[size_t(i)] : 0.0f; };
+  for (int i = 0; i < 32; ++i)
+    for (int j = 0; j < 64; ++j)
+      ASSERT_EQ(result[size_t(i * 64 + j)], element(gathered(i, 17)) + element(j)) << i << j;
+}
+
 } // namespace

@@ -225,6 +225,34 @@ TEST_P(TileOp, GatheredRowsAreZerosWhereThereAreNone) {
   }
 }
 
+// Elements inside, negative and beyond the vector, in whole vectors and what is left.
+TEST_P(TileOp, GatheredElementsAreZerosWhereThereAreNone) {
+  for (const int count : {8, 24, 80}) {
+    const std::string ints = "tensor<" + std::to_string(count) + "xi32>";
+    const std::string floats = "tensor<" + std::to_string(count) + "xf32>";
+    std::vector<float> memory = random(400);
+    std::vector<float> y(size_t(count), 5.0f);
+    const std::string ir =
+        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>) attributes "
+        "{tile.kernel} {\n  %zero = arith.constant 0 : i64\n  %one = arith.constant 1 : i64\n"
+        "  %first = arith.constant 0 : i32\n  %length = arith.constant 100 : i32\n"
+        "  %in = tile.view %p[%zero] length %length stride %one : <f32> -> <0 x f32>\n"
+        "  %out = tile.view %o[%zero] length %length stride %one : <f32> -> <0 x f32>\n"
+        "  %i = tile.iota : " +
+        ints + "\n  %five = arith.constant dense<5> : " + ints +
+        "\n  %ten = arith.constant dense<10> : " + ints +
+        "\n  %far = arith.muli %i, %five : " + ints +
+        "\n  %index = arith.subi %far, %ten : " + ints +
+        "\n  %x = tile.gather %in[%index] : <0 x f32>, " + ints + " -> " + floats +
+        "\n  tile.store %x, %out[%first] : " + floats + ", <0 x f32>\n  return\n}\n";
+    runTiles(ir, {slot(memory.data()), slot(y.data())}, GetParam());
+    for (int i = 0; i < count; ++i) {
+      const int from = 5 * i - 10;
+      ASSERT_EQ(y[size_t(i)], from >= 0 && from < 100 ? memory[size_t(from)] : 0) << count << i;
+    }
+  }
+}
+
 // Factors of 1 leave a row as it is, whether the product is scaled where it lies, for another to be
 // added, or not.
 TEST_P(TileOp, ScaledRows) {

@@ -91,3 +91,22 @@ func.func @gathered(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i6
   tile.store %x, %out[%first] : tensor<16x16xf32>, <16 x f32>
   return
 }
+
+// Of a vector each element by its own number, tested against the vector's length.
+// CHECK-LABEL: func.func @gathered_elements
+// CHECK: %[[INSIDE:.*]] = arith.cmpi ult, %[[INDEX:.*]], %{{.*}} : vector<16xi32>
+// CHECK: %[[FROM:.*]] = llvm.getelementptr %{{.*}}[%[[INDEX]]] : {{.*}} -> vector<16x!llvm.ptr>, f32
+// CHECK: llvm.intr.masked.gather %[[FROM]], %[[INSIDE]]
+// CHECK: return
+func.func @gathered_elements(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <0 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <0 x f32>
+  %count = tile.iota : tensor<16xi32>
+  %apart = tensor.splat %n : tensor<16xi32>
+  %rows = arith.muli %count, %apart : tensor<16xi32>
+  %x = tile.gather %in[%rows] : <0 x f32>, tensor<16xi32> -> tensor<16xf32>
+  tile.store %x, %out[%first] : tensor<16xf32>, <0 x f32>
+  return
+}

@@ -146,15 +146,15 @@ func.func @gather_element(%v: !tile.view<32 x bf16>, %i: tensor<16xi32>) {
 // -----
 
 func.func @gather_vector(%v: !tile.view<0 x f32>, %i: tensor<16xi32>) {
-  // expected-error @+1 {{expects a view of rows and one number a row, found '!tile.view<0 x f32>' and 'tensor<16xi32>'}}
-  %x = tile.gather %v[%i] : <0 x f32>, tensor<16xi32> -> tensor<16xf32>
+  // expected-error @+1 {{expects a tile that fits '!tile.view<0 x f32>', found 'tensor<16x8xf32>'}}
+  %x = tile.gather %v[%i] : <0 x f32>, tensor<16xi32> -> tensor<16x8xf32>
   return
 }
 
 // -----
 
 func.func @gather_index(%v: !tile.view<32 x f32>, %i: tensor<16x32xi32>) {
-  // expected-error @+1 {{expects a view of rows and one number a row, found '!tile.view<32 x f32>' and 'tensor<16x32xi32>'}}
+  // expected-error @+1 {{expects one number a row, found 'tensor<16x32xi32>'}}
   %x = tile.gather %v[%i] : <32 x f32>, tensor<16x32xi32> -> tensor<16x32xf32>
   return
 }

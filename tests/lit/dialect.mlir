@@ -51,7 +51,9 @@ func.func @masks(%x: tensor<16x32xf32>, %first: i32, %rows: tensor<16xi32>, %col
 }
 
 // CHECK-LABEL: func.func @rows_and_columns
-func.func @rows_and_columns(%x: tensor<16x32xf32>, %s: tensor<16x16xf32>, %f: tensor<16xf32>, %i: tensor<16xi32>, %v: !tile.view<32 x bf16>, %l: !tile.view<0 x i32>, %n: i32) {
+func.func @rows_and_columns(%x: tensor<16x32xf32>, %s: tensor<16x16xf32>, %f: tensor<16xf32>, %i: tensor<16xi32>, %v: !tile.view<32 x bf16>, %l: !tile.view<0 x i32>, %n: i32, %numbers: !tile.view<0 x f32>) {
+  // CHECK: tile.gather %{{.*}}[%{{.*}}] : <0 x f32>, tensor<16xi32> -> tensor<16xf32>
+  %elements = tile.gather %numbers[%i] : <0 x f32>, tensor<16xi32> -> tensor<16xf32>
   // CHECK: tile.gather %{{.*}}[%{{.*}}] : <32 x bf16>, tensor<16xi32> -> tensor<16x32xbf16>
   %g = tile.gather %v[%i] : <32 x bf16>, tensor<16xi32> -> tensor<16x32xbf16>
   // CHECK: tile.load_scalar %{{.*}}[%{{.*}}] : <0 x i32> -> i32

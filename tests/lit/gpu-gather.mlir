@@ -87,3 +87,21 @@ func.func @in_registers(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {t
   tile.store %x, %in[%first] : tensor<16x64xf32>, <64 x f32>
   return
 }
+
+// Elements of a vector: by the numbers that the thread holds, where it needs them.
+// CHECK-LABEL: func.func @elements(
+// CHECK-NOT: cp.async
+// CHECK: arith.muli
+// CHECK: arith.cmpi ult
+// CHECK: scf.if
+// CHECK: llvm.load {{.*}} !llvm.ptr<1> -> f32
+func.func @elements(%p: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <0 x f32>
+  %iota = tile.iota : tensor<16xi32>
+  %rows = arith.muli %iota, %iota : tensor<16xi32>
+  %x = tile.gather %in[%rows] : <0 x f32>, tensor<16xi32> -> tensor<16xf32>
+  tile.store %x, %in[%first] : tensor<16xf32>, <0 x f32>
+  return
+}

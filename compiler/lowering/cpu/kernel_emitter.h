@@ -82,6 +82,7 @@ private:
   mlir::Value lanesInside(const MemoryView &view, mlir::Value first, int64_t start, int64_t width);
   mlir::Value elementAddress(const MemoryView &view, mlir::Value first);
   void emitVector(mlir::Operation *op);
+  Pieces emitVectorGather(tile::GatherOp gather);
   Ahead tileOf(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead tileAfter(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead nextTile(mlir::Value tile);

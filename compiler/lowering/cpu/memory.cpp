@@ -100,6 +100,29 @@ Value KernelEmitter::elementAddress(const MemoryView &view, Value first) {
   return e.offset(view.address, e.mul(index, e.i64(bytesOf(view))));
 }
 
+/// Elements of a vector view, each by its own number.
+Pieces KernelEmitter::emitVectorGather(tile::GatherOp gather) {
+  OpBuilder &b = e.builder;
+  const MemoryView &view = views.find(gather.getView())->second;
+  const bool isWide = view.element.isF32();
+  const Type element = isWide ? Type(b.getF32Type()) : Type(b.getI16Type());
+  Pieces result;
+  for (Value index : wholeTile(gather.getRows())) {
+    const int64_t width = cast<VectorType>(index.getType()).getDimSize(0);
+    const auto type = VectorType::get({width}, element);
+    const auto pointers = VectorType::get({width}, view.address.getType());
+    Value inside = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, index,
+                                         e.splat(view.length, width));
+    Value from = LLVM::GEPOp::create(b, e.loc, pointers, element, view.address,
+                                     ArrayRef<LLVM::GEPArg>{index});
+    Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
+    Value loaded = LLVM::masked_gather::create(b, e.loc, type, from, inside, zeros,
+                                               static_cast<unsigned>(bytesOf(view)));
+    result.push_back(isWide ? loaded : emitWiden(e, loaded, view.element));
+  }
+  return result;
+}
+
 void KernelEmitter::emitVector(Operation *op) {
   OpBuilder &b = e.builder;
   if (auto store = dyn_cast<tile::StoreOp>(op)) {
@@ -132,6 +155,8 @@ void KernelEmitter::emitVector(Operation *op) {
                                                     static_cast<unsigned>(bytesOf(view)));
           return isWide ? loaded : emitWiden(e, loaded, view.element);
         });
+  } else if (auto gather = dyn_cast<tile::GatherOp>(op)) {
+    result = emitVectorGather(gather);
   } else {
     result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });
   }

@@ -258,7 +258,7 @@ private:
       flush();
     if (isa<tile::ReduceOp>(op))
       addStep(StepKind::Reduce, {op});
-    else if (isElementwise(op) || isa<tile::LoadOp, tile::StoreOp>(op))
+    else if (isElementwise(op) || loads(op) || stores(op))
       addStep(StepKind::Vector, {op});
     else
       return op->emitOpError("expected an operation that the cpu lowering knows");

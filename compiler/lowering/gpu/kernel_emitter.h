@@ -56,6 +56,7 @@ private:
                          const Registers &outside);
   Registers loadRows(Load load);
   Registers loadSpread(Load load, mlir::Value start, Spread spread);
+  Registers gatherSpread(Load load, Spread spread);
 
   // copies.cpp
   /// All threads arrive, and nothing that may be under way is.

@@ -63,10 +63,12 @@ void KernelEmitter::emitLoad(Load load) {
   underWay.loads.insert(load);
   if (type.getRank() == 2)
     return setRegisters(load.getResult(), loadRows(load));
-  Value row = scalars.lookup(load.getRow());
   for (Spread spread : {OverRows, OverColumns})
     if (plan.spreads(load.getResult()) & spread)
-      setRegisters(load.getResult(), loadSpread(load, row, spread), spread);
+      setRegisters(load.getResult(),
+                   load.isGather() ? gatherSpread(load, spread)
+                                   : loadSpread(load, scalars.lookup(load.getRow()), spread),
+                   spread);
 }
 
 /// A 16-bit tile in shared memory as an accumulator's registers, float32 from here on: a matrix of
@@ -146,6 +148,21 @@ Registers KernelEmitter::loadRows(Load load) {
           values[((band * (view.columns / 8) + piece) * warpRows.halves + half) * 2 + element] =
               loaded[piece * 2 + element];
     }
+  return values;
+}
+
+/// The elements of a vector view whose numbers this thread holds.
+Registers KernelEmitter::gatherSpread(Load load, Spread spread) {
+  const MemoryView &view = views[load.getView()];
+  Registers values;
+  for (Value at : SmallVector<Value>(registersOf(load.getRow(), spread)))
+    values.append(valuesInside(load, at,
+                               [&] {
+                                 Value bytes = e.mul(e.widen(at), bytesOf(view.element));
+                                 return Registers{
+                                     loadElement(e, view.element, e.offset(view.address, bytes))};
+                               },
+                               {e.f32(0)}));
   return values;
 }
 

@@ -24,7 +24,7 @@ static unsigned naturalSpread(Value value, unsigned depth = 0) {
       last = loop.getYieldOp().getOperand(carried.getArgNumber());
     return naturalSpread(last, depth + 1);
   }
-  if (isa<tile::LoadOp, tile::IotaOp, tensor::SplatOp, arith::ConstantOp>(op))
+  if (isa<tile::LoadOp, tile::GatherOp, tile::IotaOp, tensor::SplatOp, arith::ConstantOp>(op))
     return 0;
   for (Value operand : op->getOperands())
     if (isOneDimensional(operand))

@@ -244,10 +244,11 @@ Tile Kernel::loadNumber(const View &view, ScalarOperand index) {
 }
 
 Tile Kernel::gather(const View &view, const Tile &index, SourceLocation loc) {
-  if (!view.columns || index.rank() != 1 || index.element() != Element::I32)
+  if (index.rank() != 1 || index.element() != Element::I32)
     failTemplate(loc, "expected rows of a view by a 1-D tile of whole numbers");
   const Type element = emit->irType(view.tensor.element);
-  const auto type = RankedTensorType::get({index.rows(), view.columns}, element);
+  const auto type = view.columns ? RankedTensorType::get({index.rows(), view.columns}, element)
+                                 : RankedTensorType::get({index.rows()}, element);
   return emit->tile(tile::GatherOp::create(emit->builder, emit->at(loc), type,
                                            emit->visible(view.irValue, loc),
                                            emit->visible(index.irValue(), loc)));

@@ -59,7 +59,8 @@ public:
   /// Element `index` of a vector view of integers, or of floats; 0 outside it.
   Scalar loadInteger(const View &view, ScalarOperand index);
   Tile loadNumber(const View &view, ScalarOperand index);
-  /// Rows `index`[i], zeros where there is no such row. `index` is computed from iotas and scalars.
+  /// Rows (of a vector view: elements) `index`[i], zeros where there is no such row. `index` is
+  /// computed from iotas and scalars.
   Tile gather(const View &view, const Tile &index, SourceLocation loc = SourceLocation::current());
   /// Columns [start, start + count) of a view's rows, all of which exist.
   View columns(const View &view, ScalarOperand start, int count);

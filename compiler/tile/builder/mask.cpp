@@ -30,9 +30,11 @@ Tile TileMask::over(Kernel &kernel, int rows, int columns) const {
       return Value();
     if (!limit->isTile())
       return emitter.integer(limit->all, false, limit->where);
-    if (limit->each.rank() != 1 || limit->each.rows() != rows)
-      failTemplate(limit->where, "expected a mask's limit for each of " + std::to_string(rows) +
-                                     " rows, found " + std::to_string(limit->each.rows()));
+    const int others = mask.countsRows ? columns : rows;
+    if (limit->each.rank() != 1 || limit->each.rows() != others)
+      failTemplate(limit->where, "expected a mask's limit for each of " + std::to_string(others) +
+                                     (mask.countsRows ? " columns" : " rows") + ", found " +
+                                     std::to_string(limit->each.rows()));
     return emitter.visible(limit->each.irValue(), limit->where);
   };
   OpBuilder &builder = emitter.builder;
@@ -41,7 +43,7 @@ Tile TileMask::over(Kernel &kernel, int rows, int columns) const {
   const auto type = RankedTensorType::get({rows, columns}, builder.getI1Type());
   return emitter.tile(tile::MaskOp::create(builder, emitter.at(where), type, start,
                                            valueOf(mask.end), valueOf(mask.begin), mask.isInclusive,
-                                           /*axis=*/1));
+                                           /*axis=*/mask.countsRows ? 0 : 1));
 }
 
 Tile where(const TileMask &seen, TileOperand value, NumberOperand otherwise) {

@@ -19,7 +19,7 @@ struct Range {
   Scalar end;
 };
 
-/// A number for all rows, or one a row (a 1-D integer tile).
+/// A number for all rows, or one a row (a 1-D integer tile); where rows count, for columns.
 struct RowLimit {
   Tile each;
   Scalar all;
@@ -37,6 +37,13 @@ public:
   /// Row i sees positions below end_i, or up to and with last_i.
   static Mask below(RowLimit end) { return Mask(std::move(end), false); }
   static Mask upTo(RowLimit last) { return Mask(std::move(last), true); }
+  /// The other way round: column j is seen by the rows below end_j, whose numbers count from where
+  /// the TileMask begins. Not for forTiles.
+  static Mask rowsBelow(RowLimit end) {
+    Mask mask(std::move(end), false);
+    mask.countsRows = true;
+    return mask;
+  }
   /// The same from begin_i on.
   Mask from(RowLimit begin) const;
   /// Positions that all rows see: a tile within them is not masked. Without: none are known to be.
@@ -51,10 +58,12 @@ private:
   std::optional<RowLimit> end;
   std::optional<RowLimit> begin;
   bool isInclusive = false;
+  bool countsRows = false;
   Range all{0, 0};
 };
 
-/// Which elements a Mask lets be seen of the tile of positions from `first` on.
+/// Which elements a Mask lets be seen of the tile of positions (rows, where those count) from
+/// `first` on.
 class TileMask {
 public:
   /// All.

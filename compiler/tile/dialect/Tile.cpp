@@ -64,9 +64,8 @@ LogicalResult GatherOp::verify() {
   if (getResult().getType().getElementType() != getView().getType().getElement())
     return emitOpError("expects elements of ")
            << getView().getType() << ", found " << getResult().getType();
-  if (!getView().getType().getColumns() || getRows().getType().getRank() != 1)
-    return emitOpError("expects a view of rows and one number a row, found ")
-           << getView().getType() << " and " << getRows().getType();
+  if (getRows().getType().getRank() != 1)
+    return emitOpError("expects one number a row, found ") << getRows().getType();
   if (getRows().getType().getDimSize(0) != getResult().getType().getDimSize(0))
     return emitOpError("expects ")
            << getRows().getType().getDimSize(0) << " rows, found " << getResult().getType();

@@ -96,7 +96,7 @@ def LoadOp : TileOp<"load"> {
 }
 
 def GatherOp : TileOp<"gather"> {
-  let summary = "row i is row `rows`[i] of a view; zeros where that lies outside it";
+  let summary = "row i is row `rows`[i] of a view (element i of a vector); zeros outside it";
   let description = [{
     `rows` is computed from iotas and numbers by integer arithmetic: it is computed again where a
     row is read.
