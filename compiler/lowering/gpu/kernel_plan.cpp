@@ -8,17 +8,25 @@ using namespace mlir;
 namespace nysjit::gpu {
 
 FailureOr<KernelPlan> KernelPlan::create(func::FuncOp kernel, const KernelOptions &options) {
-  // Rows that registers take through shared memory can do without it, dots cannot.
-  for (bool isGenerous : {true, false}) {
+  // Rows that registers take through shared memory can do without it, dots cannot, but they can
+  // take turns.
+  struct Attempt {
+    bool registersThroughShared;
+    bool sharesMemory;
+  };
+  FailureOr<KernelPlan> last = failure();
+  for (const Attempt &attempt : {Attempt{true, false}, {false, false}, {false, true}}) {
     KernelPlan plan;
     plan.options = options;
-    plan.registersThroughShared = isGenerous;
+    plan.registersThroughShared = attempt.registersThroughShared;
+    plan.sharesMemory = attempt.sharesMemory;
     if (failed(plan.decide(kernel)))
       return failure();
-    if (plan.totalShared <= options.sharedLimit || !isGenerous)
-      return plan;
+    last = plan;
+    if (plan.totalShared <= options.sharedLimit)
+      break;
   }
-  return failure();
+  return last;
 }
 
 LogicalResult KernelPlan::decide(func::FuncOp kernel) {

@@ -127,12 +127,15 @@ private:
   mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
   int64_t scratchBytes(mlir::Operation *op) const;
   int64_t allocate(mlir::Block *block, int64_t base);
+  int64_t placeInTurn(mlir::Block *block, int64_t base);
   bool canPipeline(mlir::scf::ForOp loop) const;
 
   KernelOptions options;
   int64_t warps = 1;
   int stages = 2;
   bool registersThroughShared = true;
+  // Many loads of one block, one after the other, have each its memory for as long as it is read.
+  bool sharesMemory = false;
   llvm::SmallVector<unsigned> aligned;
   llvm::MapVector<mlir::Operation *, SharedLoad> loads;
   llvm::MapVector<mlir::Operation *, PipelinedLoop> loops;

@@ -25,19 +25,20 @@ static bool dependsOnInductionOnly(Value value, scf::ForOp loop) {
 }
 
 bool KernelPlan::canPipeline(scf::ForOp loop) const {
-  bool hasLoad = false;
+  constexpr int many = 4; // of a loop whose loads take turns
+  int count = 0;
   for (Operation &op : *loop.getBody()) {
     if (isa<scf::ForOp, scf::WhileOp, scf::IfOp, tile::StoreOp, tile::SyncOp>(op))
       return false;
     if (!loads.count(&op))
       continue;
-    hasLoad = true;
+    ++count;
     const Load load = Load::of(&op);
     if (load.getView().getParentRegion() == &loop.getRegion() ||
         !dependsOnInductionOnly(load.getRow(), loop))
       return false;
   }
-  return hasLoad;
+  return count > 0 && !(sharesMemory && count > many);
 }
 
 /// Puts loads that stand one after another together, as far as nothing between them writes memory
@@ -61,7 +62,8 @@ void KernelPlan::groupCopies(Block *block) {
     if (found == loads.end() || found->second.loop)
       continue;
     const Load load = Load::of(&op);
-    if (!first || !isKnown(isKnown, load.getView()) || !isKnown(isKnown, load.getRow()))
+    if (!first || sharesMemory || !isKnown(isKnown, load.getView()) ||
+        !isKnown(isKnown, load.getRow()))
       first = &op;
     loads[first].startsWith.push_back(load);
   }
@@ -149,35 +151,77 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
   return 0;
 }
 
+/// `bytes` from `top` on, which moves behind them.
+static int64_t place(int64_t &top, int64_t bytes) {
+  constexpr int64_t alignment = 128;
+  const int64_t offset = top;
+  top += (bytes + alignment - 1) / alignment * alignment;
+  return offset;
+}
+
+static void placeLoad(SharedLoad &load, int64_t &top) {
+  load.raw.offset = place(top, load.raw.bytes() * load.stages);
+  for (SharedTile &term : load.terms)
+    term.offset = place(top, term.bytes());
+  if (load.widened)
+    load.widened->offset = place(top, load.widened->bytes());
+}
+
+/// Gives each load of the block the first place from `base` on that nothing has which is still to
+/// be read. Returns the end of what was used.
+int64_t KernelPlan::placeInTurn(Block *block, int64_t base) {
+  struct Taken {
+    SharedRange range;
+    Operation *lastReader; // null: a loop's, in all iterations
+  };
+  SmallVector<Taken> taken; // in the order of their places
+  int64_t end = base;
+  for (Operation &op : *block) {
+    auto found = loads.find(&op);
+    if (found == loads.end())
+      continue;
+    Operation *last = &op;
+    for (Operation *user : op.getUsers())
+      if (Operation *reader = block->findAncestorOpInBlock(*user); last->isBeforeInBlock(reader))
+        last = reader;
+    llvm::erase_if(taken, [&](const Taken &other) {
+      return other.lastReader && other.lastReader->isBeforeInBlock(&op);
+    });
+    int64_t begin = base;
+    auto endFrom = [&] {
+      int64_t top = begin;
+      placeLoad(found->second, top);
+      return top;
+    };
+    for (const Taken &other : taken)
+      if (SharedRange{begin, endFrom()}.meets(other.range))
+        begin = other.range.end;
+    const SharedRange range{begin, endFrom()};
+    taken.push_back({range, found->second.loop ? nullptr : last});
+    llvm::sort(taken, [](const Taken &a, const Taken &b) { return a.range.begin < b.range.begin; });
+    end = std::max(end, range.end);
+  }
+  return end;
+}
+
 /// Gives each load of the block its place from `base` on, then what lies inside, which may use
 /// again what is no longer needed. Returns the end of what was used.
 int64_t KernelPlan::allocate(Block *block, int64_t base) {
-  constexpr int64_t alignment = 128;
-  auto place = [&](int64_t &top, int64_t bytes) {
-    const int64_t offset = top;
-    top += (bytes + alignment - 1) / alignment * alignment;
-    return offset;
-  };
-  auto placeLoad = [&](SharedLoad &load, int64_t &top) {
-    load.raw.offset = place(top, load.raw.bytes() * load.stages);
-    for (SharedTile &term : load.terms)
-      term.offset = place(top, term.bytes());
-    if (load.widened)
-      load.widened->offset = place(top, load.widened->bytes());
-  };
   // A load whose fragments go to registers at once leaves its memory to others, unless it arrives
   // together with them.
   auto isBrief = [](const SharedLoad &load) {
     return load.onlyPreloaded && load.pending == 0 && load.startsWith.size() == 1;
   };
-  int64_t kept = base;
+  int64_t kept = sharesMemory ? placeInTurn(block, base) : base;
   for (Operation &op : *block)
-    if (auto found = loads.find(&op); found != loads.end() && !isBrief(found->second))
+    if (auto found = loads.find(&op);
+        found != loads.end() && !sharesMemory && !isBrief(found->second))
       placeLoad(found->second, kept);
   int64_t end = kept;
   for (Operation &op : *block) {
     int64_t top = kept;
-    if (auto found = loads.find(&op); found != loads.end() && isBrief(found->second))
+    if (auto found = loads.find(&op);
+        found != loads.end() && !sharesMemory && isBrief(found->second))
       placeLoad(found->second, top);
     if (int64_t bytes = scratchBytes(&op))
       scratchRanges[&op].end = (scratchRanges[&op].begin = place(top, bytes)) + bytes;
