@@ -3,19 +3,21 @@
 //   l_j(q) = tau q.khat_j + c_j
 // is the tangent, at the segment's mean query, of the logarithm of the segment's mass
 // (landmark_weight tangent), or its tangent at q = 0 (count). Only complete segments make
-// landmarks. All logits are base 2, c included.
+// landmarks. All logits are base 2, c included. (Learned probes: causal_probes.cpp.)
 //
 // Kernels: segment_summary, (landmark_past,) landmark_target, landmark_solve (see landmarks.h;
 // landmark_value streaming needs the first only), and
 //   causal_output  a cell for block_m query rows: one softmax over near positions and far
 //                  landmarks, block_n at a time
-#include "templates/query_sums.h"
+#include "templates/probes.h"
 #include "templates/templates.h"
 
 namespace nysjit {
 
 void causal(Program &program) {
   const KernelSpec &spec = program.spec();
+  if (spec.landmarkSource == LandmarkSource::Learned)
+    return causalOfProbes(program);
   const Attention attention(program);
   const Convolution convolution(program);
   const bool isTangent = spec.landmarkWeight == LandmarkWeight::Tangent;

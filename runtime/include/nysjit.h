@@ -347,7 +347,7 @@ typedef struct nysjit_run_args {
 
   /* For layouts that have them; NULL for a program that has no such argument (anything else is an
    * error). */
-  const DLTensor *landmark_q; /* [Hq, m, d] */
+  const DLTensor *landmark_q; /* [Hq, m, d]; causal: the probes, [Hq, r, d] */
   const DLTensor *landmark_k; /* [Hkv, m, d] */
   const DLTensor *conv;       /* [Hq, c] */
   /* Sequences of their own lengths, in every layout; both NULL: each has all n positions.

@@ -4,6 +4,7 @@
 #include <array>
 #include <climits>
 #include <cmath>
+#include <vector>
 
 namespace nysjit {
 
@@ -16,7 +17,8 @@ constexpr std::array layoutNames = {
 constexpr std::array dtypeNames = {"float32", "float16", "bfloat16"};
 constexpr std::array weightNames = {"tangent", "count"};
 constexpr std::array valueNames = {"nystrom", "streaming"};
-constexpr std::array sourceNames = {"learned", "first_k"};
+constexpr std::array sourceNames = {"learned", "first_k", "segment_mean"};
+constexpr std::array spacingNames = {"uniform", "dyadic"};
 constexpr std::array mathNames = {"tf32x3", "tf32"};
 
 constexpr LayoutSet causal = layoutBit(Layout::Causal);
@@ -27,6 +29,7 @@ constexpr LayoutSet scan = layoutBit(Layout::Scan);
 constexpr LayoutSet all = allLayouts;
 constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
 constexpr LayoutSet withInverse = layoutsWithInverse;
+constexpr std::array sourceLayouts = {scan | causal, scan, causal};
 
 // Access to one member of KernelSpec, by its type: int, double, enum, or an optional int.
 template <auto member> void setMember(KernelSpec &spec, const Json &value) {
@@ -74,6 +77,41 @@ constexpr KeyRow rows[] = {
                        .maximum = 256,
                        .multipleOf = 8,
                        .meaning = "d, the size of a query, a key or a value."}),
+    with<&S::landmarkSource>(
+        {.name = "landmark_source",
+         .type = Choice,
+         .layouts = scan | causal,
+         .isNeeded = true,
+         .optionalIn = causal,
+         .choices = sourceNames,
+         .choiceLayouts = sourceLayouts,
+         .meaning = "Where landmarks come from: each segment's means; queries that are a tensor of "
+                    "the run (in `scan` with keys, in `causal` the probes); segment means of the "
+                    "first positions."}),
+    with<&S::probes>({.name = "probes",
+                      .type = Integer,
+                      .layouts = causal,
+                      .condition = Condition::Probes,
+                      .isNeeded = true,
+                      .minimum = 1,
+                      .maximum = 16,
+                      .meaning = "r, the learned queries of a head through which a block of "
+                                 "segments is seen."}),
+    with<&S::landmarkSpacing>(
+        {.name = "landmark_spacing",
+         .type = Choice,
+         .layouts = causal,
+         .condition = Condition::Probes,
+         .choices = spacingNames,
+         .meaning = "The blocks that are seen from afar: each segment, or blocks that double with "
+                    "distance."}),
+    with<&S::levelWidth>({.name = "level_width",
+                          .type = Integer,
+                          .layouts = causal,
+                          .condition = Condition::Dyadic,
+                          .minimum = 1,
+                          .maximum = 16,
+                          .meaning = "b: of each size of blocks a position sees b or b + 1."}),
     with<&S::landmarks>(
         {.name = "landmarks",
          .type = Integer,
@@ -82,12 +120,14 @@ constexpr KeyRow rows[] = {
          .minimum = 1,
          .maximum = 1024,
          .maximumWithInverse = 512,
+         .maximumIfDyadic = 65536,
          .meaning =
              "The most segments a sequence may have, each seen from afar through one landmark; "
              "in `scan` the number of landmarks."}),
     with<&S::segmentLen>({.name = "segment_len",
                           .type = Integer,
                           .layouts = causal | segmentCausal | bidirectional | prefixLm,
+                          .neededIf = Condition::Dyadic,
                           .minimum = 1,
                           .maximum = 65536,
                           .meaning = "s, the positions of a segment; a sequence has at most "
@@ -98,12 +138,13 @@ constexpr KeyRow rows[] = {
          .type = Integer,
          .layouts = causal,
          .minimum = 0,
-         .maximum = 1024,
+         .maximum = 65536,
          .relation = Relation::AtMostLandmarks,
          .meaning = "Earlier segments that are seen position by position, as the own one is."}),
     with<&S::landmarkWeight>({.name = "landmark_weight",
                               .type = Choice,
                               .layouts = causal | prefixLm,
+                              .condition = Condition::SegmentMeans,
                               .choices = weightNames,
                               .meaning =
                                   "A landmark's logit: the tangent of the logarithm of its "
@@ -113,6 +154,7 @@ constexpr KeyRow rows[] = {
         {.name = "landmark_value",
          .type = Choice,
          .layouts = causal | prefixLm,
+         .condition = Condition::SegmentMeans,
          .choices = valueNames,
          .meaning = "What a landmark stands for: a row of the Nyström system's solution, or the "
                     "softmax value of its own segment."}),
@@ -134,13 +176,6 @@ constexpr KeyRow rows[] = {
          .maximum = 32,
          .meaning =
              "Newton–Schulz steps towards the inverse of the softmax matrix among the landmarks."}),
-    with<&S::landmarkSource>({.name = "landmark_source",
-                              .type = Choice,
-                              .layouts = scan,
-                              .isNeeded = true,
-                              .choices = sourceNames,
-                              .meaning = "The landmarks' queries and keys: tensors of the run, or "
-                                         "segment means of the first positions."}),
     with<&S::firstK>(
         {.name = "first_k",
          .type = Integer,
@@ -177,18 +212,24 @@ constexpr KeyRow rows[] = {
                                       "split numbers, or one; the CPU's are float32."}),
 };
 
+bool isLearned(const KernelSpec &spec) { return spec.landmarkSource == LandmarkSource::Learned; }
+
 bool holds(Condition condition, const KernelSpec &spec) {
   switch (condition) {
   case Condition::None: return true;
-  case Condition::NotStreaming: return spec.landmarkValue != LandmarkValue::Streaming;
+  case Condition::NotStreaming:
+    return spec.landmarkValue != LandmarkValue::Streaming && !isLearned(spec);
+  case Condition::SegmentMeans: return !isLearned(spec);
   case Condition::FromFirstK: return spec.landmarkSource == LandmarkSource::FirstK;
+  case Condition::Probes: return isLearned(spec);
+  case Condition::Dyadic: return spec.landmarkSpacing == LandmarkSpacing::Dyadic;
   case Condition::Float32: return spec.dtype == DType::Float32;
   }
   return false;
 }
 
 /// "a", "b" or "c".
-std::string alternatives(std::span<const char *const> names) {
+std::string alternatives(const std::vector<const char *> &names) {
   std::string text;
   for (size_t i = 0; i < names.size(); ++i) {
     text += i == 0 ? "" : i + 1 == names.size() ? " or " : ", ";
@@ -210,8 +251,12 @@ bool usesKey(const KeyRow &row, const KernelSpec &spec) {
 const char *conditionText(Condition condition) {
   switch (condition) {
   case Condition::None: break;
-  case Condition::NotStreaming: return "unless landmark_value is streaming";
+  case Condition::NotStreaming:
+    return "unless landmark_value is streaming or landmark_source is learned";
+  case Condition::SegmentMeans: return "unless landmark_source is learned";
   case Condition::FromFirstK: return "if landmark_source is first_k";
+  case Condition::Probes: return "if landmark_source is learned";
+  case Condition::Dyadic: return "if landmark_spacing is dyadic";
   case Condition::Float32: return "if dtype is float32";
   }
   return "";
@@ -220,23 +265,49 @@ const char *conditionText(Condition condition) {
 std::string reasonUnused(const KeyRow &row, const KernelSpec &spec) {
   if ((row.layouts & layoutBit(spec.layout)) == 0)
     return std::string("layout ") + layoutName(spec.layout);
+  const std::string source =
+      std::string("landmark_source ") + landmarkSourceName(spec.landmarkSource);
   switch (row.condition) {
-  case Condition::NotStreaming: return "landmark_value streaming";
-  case Condition::FromFirstK: return "landmark_source learned";
+  case Condition::NotStreaming: return isLearned(spec) ? source : "landmark_value streaming";
+  case Condition::SegmentMeans:
+  case Condition::FromFirstK:
+  case Condition::Probes: return source;
+  case Condition::Dyadic: return isLearned(spec) ? std::string("landmark_spacing uniform") : source;
   case Condition::Float32: return std::string("dtype ") + dtypeName(spec.dtype);
   case Condition::None: break;
   }
   return "";
 }
 
+bool isNeeded(const KeyRow &row, const KernelSpec &spec) {
+  if (row.neededIf != Condition::None)
+    return holds(row.neededIf, spec);
+  return row.isNeeded && (row.optionalIn & layoutBit(spec.layout)) == 0;
+}
+
+bool hasChoice(const KeyRow &row, size_t index, Layout layout) {
+  return row.choiceLayouts.empty() || (row.choiceLayouts[index] & layoutBit(layout)) != 0;
+}
+
+double maximumOf(const KeyRow &row, const KernelSpec &spec) {
+  if (row.relation == Relation::AtMostLandmarks)
+    return spec.landmarks;
+  if (row.maximumWithInverse != 0 && iteratesInverse(spec.layout))
+    return row.maximumWithInverse;
+  return row.maximumIfDyadic != 0 && holds(Condition::Dyadic, spec) ? row.maximumIfDyadic
+                                                                    : row.maximum;
+}
+
 std::string expectedValue(const KeyRow &row, const KernelSpec &spec) {
-  if (row.type == ValueType::Choice)
-    return alternatives(row.choices);
-  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout)
-                       ? row.maximumWithInverse
-                       : row.maximum;
-  std::string range =
-      std::to_string(std::lround(row.minimum)) + " to " + std::to_string(std::lround(maximum));
+  if (row.type == ValueType::Choice) {
+    std::vector<const char *> names;
+    for (size_t i = 0; i < row.choices.size(); ++i)
+      if (hasChoice(row, i, spec.layout))
+        names.push_back(row.choices[i]);
+    return alternatives(names);
+  }
+  std::string range = std::to_string(std::lround(row.minimum)) + " to " +
+                      std::to_string(std::lround(maximumOf(row, spec)));
   if (row.relation == Relation::AtMostLandmarks)
     range = std::to_string(std::lround(row.minimum)) + " to landmarks (" +
             std::to_string(spec.landmarks) + ")";
@@ -250,5 +321,6 @@ std::string expectedValue(const KeyRow &row, const KernelSpec &spec) {
 
 const char *layoutName(Layout layout) { return layoutRow(layout).name; }
 const char *dtypeName(DType dtype) { return dtypeNames[size_t(dtype)]; }
+const char *landmarkSourceName(LandmarkSource source) { return sourceNames[size_t(source)]; }
 
 } // namespace nysjit

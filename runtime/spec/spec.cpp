@@ -38,7 +38,7 @@ std::optional<Json> acceptedValue(const KeyRow &row, const KernelSpec &spec, con
     if (!value.is_string())
       return std::nullopt;
     for (size_t i = 0; i < row.choices.size(); ++i)
-      if (value.text() == row.choices[i])
+      if (value.text() == row.choices[i] && hasChoice(row, i, spec.layout))
         return Json(int(i));
     return std::nullopt;
   }
@@ -46,12 +46,7 @@ std::optional<Json> acceptedValue(const KeyRow &row, const KernelSpec &spec, con
     return std::nullopt;
   // As a double an integer beyond 2^53 is rounded, which no bound of the table is near.
   double number = value.get<double>();
-  double maximum = row.maximumWithInverse != 0 && iteratesInverse(spec.layout)
-                       ? row.maximumWithInverse
-                       : row.maximum;
-  if (row.relation == Relation::AtMostLandmarks)
-    maximum = spec.landmarks;
-  if (!(number >= row.minimum && number <= maximum))
+  if (!(number >= row.minimum && number <= maximumOf(row, spec)))
     return std::nullopt;
   if (row.type == ValueType::Integer && std::fmod(number, row.multipleOf) != 0)
     return std::nullopt;
@@ -92,7 +87,7 @@ template <std::same_as<Json> Object> Result<KernelSpec> parseKernelSpec(const Ob
       continue;
     }
     if (!isPresent) {
-      if (row.isNeeded)
+      if (isNeeded(row, spec))
         return keyError(row.name, expectedValue(row, spec), "no such key");
       continue;
     }

@@ -63,5 +63,6 @@ std::string canonicalText(const Json &object);
 
 const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);
+const char *landmarkSourceName(LandmarkSource source);
 
 } // namespace nysjit

@@ -1,5 +1,6 @@
 // The table itself and what is read off a row.
 #include "runtime/spec/tensor_table.h"
+#include "runtime/spec/lengths.h"
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,7 @@ constexpr std::array sequenceEnds = {"B + 1"};
 constexpr std::array sequences = {"B"};
 
 constexpr LayoutSet scan = layoutBit(Layout::Scan);
+constexpr LayoutSet causal = layoutBit(Layout::Causal);
 constexpr LayoutSet prefixLm = layoutBit(Layout::PrefixLm);
 constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
 constexpr LayoutSet noneYet = 0; // a field of the C API that no program has
@@ -71,12 +73,13 @@ constexpr TensorRow rows[] = {
      .role = Role::Input,
      .element = Element::SpecDtype,
      .shape = queryLandmarks,
-     .layouts = scan,
+     .layouts = scan | causal,
      .condition = TensorCondition::LearnedLandmarks,
      .field = &Args::landmark_q,
      .flag = "--landmark-q",
-     .flagHelp = "landmarks' queries [Hq, m, d]; needed with landmark_source learned",
-     .meaning = "The landmarks' queries."},
+     .flagHelp = "landmarks' queries [Hq, m, d], in causal the probes [Hq, r, d]; needed with "
+                 "landmark_source learned",
+     .meaning = "The landmarks' queries; in `causal` the probes, m then being `probes`."},
     {.name = "landmark_k",
      .role = Role::Input,
      .element = Element::SpecDtype,
@@ -201,7 +204,7 @@ bool usesTensor(const TensorRow &row, const KernelSpec &spec) {
 std::string tensorReason(const TensorRow &row, const KernelSpec &spec) {
   const bool isLayouts = (row.layouts & layoutBit(spec.layout)) != 0;
   if (isLayouts && row.condition == TensorCondition::LearnedLandmarks)
-    return std::string("landmark_source ") + (holds(row.condition, spec) ? "learned" : "first_k");
+    return std::string("landmark_source ") + landmarkSourceName(spec.landmarkSource);
   if (isLayouts && row.condition == TensorCondition::Convolution)
     return "conv_kernel " + std::to_string(spec.convKernel);
   return std::string("layout ") + layoutName(spec.layout);
@@ -232,7 +235,7 @@ std::optional<int64_t> specDimension(std::string_view name, const KernelSpec &sp
   if (name == "d")
     return spec.headDim;
   if (name == "m")
-    return spec.landmarks;
+    return learnedQueries(spec);
   if (name == "c")
     return spec.convKernel;
   return std::nullopt;

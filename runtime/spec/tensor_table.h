@@ -86,8 +86,8 @@ bool isAlwaysNeeded(const TensorRow &row);
 /// A dimension's name where sequences are packed: {"total", "Hq", "d"} instead of
 /// {"B", "Hq", "n", "d"}. The same names otherwise.
 std::vector<std::string_view> dimensionNames(const TensorRow &row, bool isPacked);
-/// What the spec says of a dimension: "d", "m" (landmarks), "c" (taps); nothing of the others,
-/// which a run's tensors bind.
+/// What the spec says of a dimension: "d", "m" (landmarks; in `causal` probes), "c" (taps); nothing
+/// of the others, which a run's tensors bind.
 std::optional<int64_t> specDimension(std::string_view name, const KernelSpec &spec);
 
 } // namespace nysjit

@@ -1,6 +1,7 @@
 // Runs kernels alone, between the workspaces that a right run of the whole program gives.
 #include "tests/conformance/kernel_under_mutation.h"
 
+#include "runtime/spec/lengths.h"
 #include "tests/conformance/conformance.h"
 
 #include <algorithm>
@@ -87,10 +88,10 @@ Inputs KernelUnderMutation::inputs(const Trial &trial) const {
     for (int64_t i = 0; i < count; ++i)
       numbers.push_back(rounded(normal(generator), dtype));
   };
-  if (spec.landmarkSource == LandmarkSource::Learned) {
-    fill(in.landmarkQ, spec.landmarks * spec.headDim);
+  if (spec.landmarkSource == LandmarkSource::Learned)
+    fill(in.landmarkQ, learnedQueries(spec) * spec.headDim);
+  if (spec.landmarkSource == LandmarkSource::Learned && spec.layout == Layout::Scan)
     fill(in.landmarkK, spec.landmarks * spec.headDim);
-  }
   fill(in.conv, spec.convKernel);
   if (spec.layout == Layout::PrefixLm)
     for (const Sequence &sequence : in.sequences())

@@ -88,6 +88,35 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
                  "source_output source_output_unaligned", outputLengths});
 }
 
+/// Tiles of queries within a segment, over several, and uniform blocks; merges in two kernels.
+void addProbes(std::vector<Program> &all) {
+  const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
+  const std::string dyadic = learned + R"(, "landmark_spacing": "dyadic", "segment_len": )";
+  const std::string outputs = "causal_output causal_output_unaligned";
+  const std::string summaries = "probe_summary probe_summary_unaligned";
+  const std::string output = "{" + blocks("causal_output", queries, 4) + "}";
+  const std::string own = "{" + blocks("probe_summary", R"("block_m": 16, "block_n": 16)") + "}";
+  all.push_back({"causal_probes",
+                 spec("causal", 256, dyadic + "64"),
+                 output,
+                 outputs,
+                 {382, 391, 66, 385, 129, 1}});
+  all.push_back({"causal_probes_across",
+                 spec("causal", 256, dyadic + "5"),
+                 output,
+                 outputs,
+                 {382, 391, 66, 385, 129, 1}});
+  all.push_back(
+      {"causal_probes_uniform", spec("causal", 84, learned), output, outputs, outputLengths});
+  all.push_back(
+      {"causal_probes", spec("causal", 256, dyadic + "23"), own, summaries, summaryLengths});
+  all.push_back({"causal_probes",
+                 spec("causal", 256, dyadic + "2"),
+                 own,
+                 "probe_merge probe_merge_5",
+                 {411, 383, 130, 256}});
+}
+
 void addScan(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "inverse_iterations": 2)";
   const std::string first =
@@ -144,6 +173,7 @@ std::vector<Program> programs() {
                  "target_output target_output_unaligned", outputLengths});
   all.push_back({"prefix_lm_streaming", spec("prefix_lm", 3, streaming), summary,
                  "segment_summary segment_summary_unaligned", summaryLengths});
+  addProbes(all);
   addScan(all);
   return all;
 }
@@ -159,7 +189,8 @@ std::string replaced(std::string text, const Variant &variant) {
 /// What a run of all mutations has shown.
 bool isExplained(const Program &program, const std::string &kernel, const Variant &variant) {
   const bool isSummary = kernel == "segment_summary";
-  if (kernel.starts_with("clear_padding") || (program.name == "causal_streaming" && !isSummary))
+  if (kernel.starts_with("clear_padding") || program.name.starts_with("causal_probes") ||
+      (program.name == "causal_streaming" && !isSummary))
     return false;
   // These look for what is not finite in several loops, not all of which meet some everywhere.
   for (const char *several : {"causal_output", "landmark_past", "landmark_target"})

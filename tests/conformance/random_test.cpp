@@ -13,8 +13,22 @@ bool hasInverse(const std::string &layout) {
   return layout == "bidirectional" || layout == "prefix_lm";
 }
 
-/// A spec of any options that the layout has.
-nlohmann::json randomSpec(Seeded &random, const std::string &layout, const std::string &dtype) {
+/// What `causal` has instead of landmarks' values with learned probes.
+void addProbes(Seeded &random, nlohmann::json &spec) {
+  spec["landmark_source"] = "learned";
+  spec["probes"] = random.oneOf<int>({1, 2, 4, int(random.between(3, 16))});
+  spec["window"] = std::min(int64_t(spec["landmarks"]), random.oneOf<int64_t>({0, 0, 1, 3}));
+  if (!spec.contains("segment_len") || random.between(0, 2) == 0)
+    return;
+  spec["landmark_spacing"] = "dyadic";
+  spec["level_width"] = random.oneOf<int>({1, 1, 2, int(random.between(1, 16))});
+  spec["landmarks"] = random.oneOf<int64_t>({spec["landmarks"], 1500, 65536});
+}
+
+/// A spec of any options that the layout has; "learned" is `causal` with learned probes.
+nlohmann::json randomSpec(Seeded &random, const std::string &name, const std::string &dtype) {
+  const bool isLearned = name == "learned";
+  const std::string layout = isLearned ? "causal" : name;
   nlohmann::json spec = {
       {"layout", layout},
       {"dtype", dtype},
@@ -29,6 +43,12 @@ nlohmann::json randomSpec(Seeded &random, const std::string &layout, const std::
   if (random.between(0, 2))
     spec["segment_len"] =
         random.oneOf<int64_t>({1, random.between(2, 9), 16, 64, random.between(65, 130)});
+  if (random.between(0, 2) == 0)
+    spec["conv_kernel"] = random.oneOf<int64_t>({1, 2, random.between(3, 33), 129});
+  if (isLearned) {
+    addProbes(random, spec);
+    return spec;
+  }
   if (layout == "causal")
     spec["window"] = std::min(landmarks, random.oneOf<int64_t>({0, 0, 1, 3}));
   if (layout == "causal" || layout == "prefix_lm") {
@@ -39,9 +59,18 @@ nlohmann::json randomSpec(Seeded &random, const std::string &layout, const std::
     spec["stabilizer"] = random.oneOf<double>({0.25, 0.125, 1, 30, 1e6});
   if (hasInverse(layout)) // more steps invert what rounding made of singular matrices
     spec["inverse_iterations"] = random.oneOf<int>({6, 6, 6, 0, 1, 3});
-  if (random.between(0, 2) == 0)
-    spec["conv_kernel"] = random.oneOf<int64_t>({1, 2, random.between(3, 33), 129});
   return spec;
+}
+
+/// Probes, with elements of about that size, and taps.
+void addLearned(Seeded &random, Inputs &in, const nlohmann::json &spec, double size) {
+  std::normal_distribution<double> normal;
+  auto fill = [&](std::vector<double> &numbers, int64_t count, double spread) {
+    while (int64_t(numbers.size()) < count)
+      numbers.push_back(rounded(spread * normal(random.generator), spec["dtype"]));
+  };
+  fill(in.landmarkQ, in.queryHeads * spec.value("probes", int64_t(0)) * in.headDim, size);
+  fill(in.conv, in.queryHeads * spec.value("conv_kernel", int64_t(0)), 0.5);
 }
 
 /// Inputs that the spec takes: sequences of one length, padded or packed, with NaNs outside them.
@@ -93,9 +122,7 @@ Inputs randomInputsOf(Seeded &random, const nlohmann::json &spec, bool isGpu) {
   if (spec["layout"] == "prefix_lm")
     for (int64_t n : lengths)
       in.sourceLen.push_back(random.oneOf<int64_t>({0, n, random.between(0, n)}));
-  std::normal_distribution<double> normal(0, 0.5);
-  for (int64_t tap = 0; tap < queryHeads * spec.value("conv_kernel", int64_t(0)); ++tap)
-    in.conv.push_back(rounded(normal(random.generator), dtype));
+  addLearned(random, in, spec, spread);
   const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
   if (form && (random.between(0, 1) || (isGpu && length > limit)))
     in.maxLength = std::max<int64_t>(std::min(longest + random.between(0, 3), limit), 1);
@@ -124,6 +151,8 @@ std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
   const std::string layout = spec["layout"];
   if (layout == "exact_causal")
     return nlohmann::json{{"exact_causal", blocks()}}.dump();
+  if (spec.contains("probes"))
+    return nlohmann::json{{"causal_output", blocks()}, {"probe_summary", blocks()}}.dump();
   const bool isSolved =
       layout != "bidirectional" && spec.value("landmark_value", "nystrom") == "nystrom";
   nlohmann::json config;
@@ -172,7 +201,7 @@ TEST_P(Random, SpecsAndShapes) {
   ConfigDraws draws(device);
   for (int round = 0; round < (device.gpu ? 1 : 2); ++round)
     for (const char *layout :
-         {"causal", "exact_causal", "bidirectional", "segment_causal", "prefix_lm"}) {
+         {"causal", "learned", "exact_causal", "bidirectional", "segment_causal", "prefix_lm"}) {
       const nlohmann::json spec = randomSpec(random, layout, dtype);
       const Inputs in = randomInputsOf(random, spec, bool(device.gpu));
       std::string config;

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
 using nlohmann::json;
 using namespace nysjit;
 
@@ -56,6 +59,10 @@ const std::vector<Row> rows = {
       std::numeric_limits<double>::infinity()}},
     {"inverse_iterations", "bidirectional prefix_lm scan", {0, 6, 32}, join(notIntegers, {-1, 33})},
     {"landmark_source", "scan", {"learned"}, join(notChoices, {"segment_mean"})},
+    {"landmark_source", "causal", {"segment_mean"}, join(notChoices, {"first_k"})},
+    {"probes", "", {}, {}}, // used only with landmark_source learned, as the next two: below
+    {"landmark_spacing", "", {}, {}},
+    {"level_width", "", {}, {}},
     {"first_k", "", {}, {}}, // used only with landmark_source first_k: below
     {"conv_kernel",
      "causal bidirectional segment_causal prefix_lm scan",
@@ -121,10 +128,17 @@ TEST(KeyTable, AKeyTheLayoutDoesNotUseIsAnErrorEvenAtItsDefault) {
                          {"inverse_iterations", 6},
                          {"landmark_source", "learned"},
                          {"first_k", 8},
+                         {"probes", 4},
+                         {"landmark_spacing", "uniform"},
+                         {"level_width", 1},
                          {"conv_kernel", 0}};
+  auto usesKey = [&](const std::string &key, const std::string &layout) {
+    return std::ranges::any_of(rows,
+                               [&](const Row &row) { return row.key == key && uses(row, layout); });
+  };
   for (const Row &row : rows)
     for (const std::string &layout : layouts)
-      if (!uses(row, layout) && defaults.contains(row.key))
+      if (!usesKey(row.key, layout) && defaults.contains(row.key))
         expectKeyError(with(minimal(layout), row.key, defaults[row.key]), row.key);
   expectKeyError(with(minimal("exact_causal"), "landmarks", 8), "landmarks",
                  "no such key with layout exact_causal");
@@ -177,6 +191,58 @@ TEST(KeyTable, FirstKGoesWithItsSourceOnly) {
                    "an integer, 1 to 2147483647, multiple of landmarks (8)");
   expectKeyError(with(minimal("scan"), "first_k", 8), "first_k",
                  "no such key with landmark_source learned");
+}
+
+/// causal with learned probes.
+json learned() { return with(with(minimal("causal"), "landmark_source", "learned"), "probes", 4); }
+/// The same whose blocks grow with distance.
+json dyadic() { return with(with(learned(), "segment_len", 64), "landmark_spacing", "dyadic"); }
+
+TEST(KeyTable, ProbesGoWithTheirSourceOnly) {
+  expectAccepted(learned());
+  for (int good : {1, 16})
+    expectAccepted(with(learned(), "probes", good));
+  for (const json &bad : join(notIntegers, {0, 17, -1}))
+    expectKeyError(with(learned(), "probes", bad), "probes", "an integer, 1 to 16");
+  json none = learned();
+  none.erase("probes");
+  expectKeyError(none, "probes", "an integer, 1 to 16");
+  expectKeyError(with(minimal("causal"), "probes", 4), "probes",
+                 "no such key with landmark_source segment_mean");
+  expectKeyError(with(minimal("scan"), "probes", 4), "probes", "no such key with layout scan");
+  expectKeyError(with(minimal("causal"), "landmark_source", "first_k"), "landmark_source",
+                 "\"learned\" or \"segment_mean\"");
+}
+
+TEST(KeyTable, ProbesTakeThePlaceOfLandmarksValues) {
+  for (const auto &[key, value] : std::map<std::string, json>{
+           {"landmark_weight", "tangent"}, {"landmark_value", "nystrom"}, {"stabilizer", 0.25}})
+    expectKeyError(with(learned(), key, value), key, "no such key with landmark_source learned");
+}
+
+TEST(KeyTable, BlocksThatGrowHaveTheirOwnKeys) {
+  expectAccepted(dyadic());
+  expectAccepted(with(learned(), "landmark_spacing", "uniform"));
+  for (const json &bad : join(notChoices, {"linear"}))
+    expectKeyError(with(learned(), "landmark_spacing", bad), "landmark_spacing",
+                   "\"uniform\" or \"dyadic\"");
+  expectKeyError(with(minimal("causal"), "landmark_spacing", "uniform"), "landmark_spacing",
+                 "no such key with landmark_source segment_mean");
+  for (int good : {1, 16})
+    expectAccepted(with(dyadic(), "level_width", good));
+  for (const json &bad : join(notIntegers, {0, 17}))
+    expectKeyError(with(dyadic(), "level_width", bad), "level_width", "an integer, 1 to 16");
+  expectKeyError(with(learned(), "level_width", 1), "level_width",
+                 "no such key with landmark_spacing uniform");
+}
+
+TEST(KeyTable, BlocksThatGrowTakeMoreLandmarksAndNeedTheirSegments) {
+  expectAccepted(with(with(dyadic(), "landmarks", 65536), "window", 65536));
+  expectKeyError(with(dyadic(), "landmarks", 65537), "landmarks", "an integer, 1 to 65536");
+  expectKeyError(with(learned(), "landmarks", 65536), "landmarks", "an integer, 1 to 1024");
+  json without = dyadic();
+  without.erase("segment_len");
+  expectKeyError(without, "segment_len", "an integer, 1 to 65536");
 }
 
 TEST(KeyTable, WindowIsAtMostLandmarks) {

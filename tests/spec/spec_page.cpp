@@ -45,8 +45,10 @@ std::string layoutsText(LayoutSet set) {
 std::string typeText(const KeyRow &row) {
   if (row.type == ValueType::Choice) {
     std::vector<std::string> names;
-    for (const char *name : row.choices)
-      names.push_back(code(name));
+    for (size_t i = 0; i < row.choices.size(); ++i)
+      names.push_back(
+          code(row.choices[i]) +
+          (row.choiceLayouts.empty() ? "" : " (" + layoutsText(row.choiceLayouts[i]) + ")"));
     return join(names);
   }
   std::string text = row.type == ValueType::Integer ? "integer, " : "number, ";
@@ -56,19 +58,30 @@ std::string typeText(const KeyRow &row) {
     text += ", multiple of " + std::to_string(row.multipleOf);
   if (row.relation == Relation::MultipleOfLandmarks)
     text += ", multiple of `landmarks`";
-  if (row.maximumWithInverse == 0)
-    return text;
-  return text + "; to " + number(row.maximumWithInverse) + " in " + layoutsText(layoutsWithInverse);
+  if (row.maximumWithInverse != 0)
+    text += "; to " + number(row.maximumWithInverse) + " in " + layoutsText(layoutsWithInverse);
+  if (row.maximumIfDyadic != 0)
+    text +=
+        std::string("; to ") + number(row.maximumIfDyadic) + " " + conditionText(Condition::Dyadic);
+  return text;
 }
 
-std::string defaultText(const KeyRow &row) {
-  if (row.isNeeded)
-    return "needed";
+/// Of a key that is left out.
+std::string ownDefaultText(const KeyRow &row) {
   if (row.absent)
     return row.absent;
   const Json value = row.get(KernelSpec());
   return code(row.type == ValueType::Choice ? row.choices[value.get<size_t>()]
                                             : number(value.get<double>()));
+}
+
+std::string defaultText(const KeyRow &row) {
+  if (row.neededIf != Condition::None)
+    return ownDefaultText(row) + "; needed " + conditionText(row.neededIf);
+  if (!row.isNeeded)
+    return ownDefaultText(row);
+  return row.optionalIn ? "needed; in " + layoutsText(row.optionalIn) + " " + ownDefaultText(row)
+                        : "needed";
 }
 
 std::string usedText(const KeyRow &row) {

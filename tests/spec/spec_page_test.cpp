@@ -39,12 +39,14 @@ TEST(SpecPage, ARowSaysWhatItsKeyTakes) {
   const std::string page = specPage();
   for (const char *row :
        {"| `head_dim` | integer, 16–256, multiple of 8 | needed | all | ",
-        "| `landmarks` | integer, 1–1024; to 512 in `bidirectional`, `prefix_lm`, `scan` | needed "
+        "| `landmarks` | integer, 1–1024; to 512 in `bidirectional`, `prefix_lm`, `scan`; to 65536 "
+        "if "
+        "landmark_spacing is dyadic | needed "
         "| "
         "all but `exact_causal` | ",
         "| `window` | integer, 0–`landmarks` | `0` | `causal` | ",
         "| `stabilizer` | number, 0–1000000 | `0.25` | `causal`, `segment_causal`, `prefix_lm`; "
-        "unless landmark_value is streaming | ",
+        "unless landmark_value is streaming or landmark_source is learned | ",
         "| `float32_math` | `tf32x3`, `tf32` | `tf32x3` | all; if dtype is float32 | ",
         "| `split` | 0, or integer, 256–1073741824, power of two | ",
         "| `k` | [B, Hkv, n, d], packed [total, Hkv, d] | `dtype` | input | all | `--k` | ",

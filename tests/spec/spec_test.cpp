@@ -33,7 +33,8 @@ TEST(Spec, DefaultsAreTheContracts) {
   EXPECT_EQ(
       canonical(R"({"layout":"causal","head_dim":64,"landmarks":4})"),
       R"({"conv_kernel":0,"dtype":"float32","float32_math":"tf32x3","head_dim":64,)"
-      R"("landmark_value":"nystrom","landmark_weight":"tangent","landmarks":4,"layout":"causal",)"
+      R"("landmark_source":"segment_mean","landmark_value":"nystrom","landmark_weight":"tangent",)"
+      R"("landmarks":4,"layout":"causal",)"
       R"("stabilizer":0.25,"window":0})");
   EXPECT_EQ(canonical(R"({"layout":"exact_causal","head_dim":64,"dtype":"float16"})"),
             R"({"dtype":"float16","head_dim":64,"layout":"exact_causal"})");
@@ -67,7 +68,10 @@ TEST(Spec, CanonicalTextParsesToItself) {
   for (const char *text :
        {R"({"layout":"causal","head_dim":64,"landmarks":4,"landmark_value":"streaming"})",
         R"({"layout":"scan","head_dim":64,"landmarks":4,"landmark_source":"first_k","first_k":8})",
-        R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"stabilizer":0.1,"conv_kernel":3})"})
+        R"({"layout":"prefix_lm","head_dim":16,"landmarks":4,"stabilizer":0.1,"conv_kernel":3})",
+        R"({"layout":"causal","head_dim":64,"landmarks":4,"landmark_source":"learned","probes":2})",
+        R"({"layout":"causal","head_dim":64,"landmarks":4000,"landmark_source":"learned",)"
+        R"("probes":2,"landmark_spacing":"dyadic","segment_len":8,"level_width":3})"})
     EXPECT_EQ(canonical(canonical(text)), canonical(text));
 }
 

@@ -90,6 +90,10 @@ TEST(TensorTable, ASpecHasTheTensorsItsLayoutAndKeysAskFor) {
   EXPECT_EQ(conditionalTensorsOf(R"({"layout":"scan","head_dim":16,"landmarks":4,)"
                                  R"("landmark_source":"first_k","first_k":8})"),
             Names());
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"causal","head_dim":16,"landmarks":4})"), Names());
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"causal","head_dim":16,"landmarks":4,)"
+                                 R"("landmark_source":"learned","probes":3})"),
+            (Names{"landmark_q"}));
 }
 
 TEST(TensorTable, TheReasonIsTheKeyThatDecides) {
@@ -101,6 +105,9 @@ TEST(TensorTable, TheReasonIsTheKeyThatDecides) {
   EXPECT_EQ(tensorReason(tensorRow("landmark_q"), exact), "layout exact_causal");
   EXPECT_EQ(tensorReason(tensorRow("landmark_q"), scan), "landmark_source learned");
   EXPECT_EQ(tensorReason(tensorRow("source_len"), scan), "layout scan");
+  const KernelSpec causal = specOf(R"({"layout":"causal","head_dim":16,"landmarks":4})");
+  EXPECT_EQ(tensorReason(tensorRow("landmark_q"), causal), "landmark_source segment_mean");
+  EXPECT_EQ(tensorReason(tensorRow("landmark_k"), causal), "layout causal");
 }
 
 TEST(TensorTable, OnlyQKVAndOAreAlwaysNeeded) {
@@ -129,6 +136,9 @@ TEST(TensorTable, TheSpecSaysItsOwnDimensions) {
   EXPECT_EQ(specDimension("m", spec), 4);
   EXPECT_EQ(specDimension("c", spec), 5);
   EXPECT_EQ(specDimension("n", spec), std::nullopt);
+  EXPECT_EQ(specDimension("m", specOf(R"({"layout":"causal","head_dim":16,"landmarks":4,)"
+                                      R"("landmark_source":"learned","probes":3})")),
+            3);
 }
 
 } // namespace

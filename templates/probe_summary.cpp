@@ -1,0 +1,104 @@
+// probe_summary: one cell a segment of a key head: what it is through the probes of all query heads
+// of the group, block_m of them at a time, in one pass over its keys and values.
+#include "templates/probes.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace nysjit {
+
+namespace {
+
+/// w = softmax over positions of x = tau p.k_t for each probe, and what it weighs; all relative to
+/// the running maximum of x.
+struct TangentSums {
+  Tile maximum;
+  Tile mass;   // sum 2^(x - maximum)
+  Tile excess; // sum 2^(x - maximum) (x - maximum)
+  Tile key;    // sum 2^(x - maximum) k
+  Tile value;  // sum 2^(x - maximum) v
+
+  TangentSums(Kernel &k, int count, int headDim)
+      : maximum(k.fill(count, lowestMaximum)), mass(k.fill(count, 0.0)), excess(k.fill(count, 0.0)),
+        key(k.fill(count, headDim, 0)), value(k.fill(count, headDim, 0)) {}
+  Carry carry() { return {&maximum, &mass, &excess, &key, &value}; }
+
+  /// `there`: the rows that are probes.
+  void add(const Tile &logits, const Tile &keys, const Tile &values, const TileMask &seen,
+           const TileMask &there) {
+    const Tile x = where(seen, logits, negativeInfinity);
+    const Tile newMaximum = max(maximum, rowMax(x));
+    const Tile shrink = exp2(maximum - newMaximum);
+    const Tile weight = exp2(x - rows(newMaximum));
+    // The excess moves with the maximum; what is not there adds 0 rather than 0 * infinity.
+    const Tile below = where(seen, x - rows(newMaximum), 0.0);
+    const Tile moved = max(maximum - newMaximum, -1e30);
+    excess = (excess + mass * moved) * shrink + rowSum(weight * below);
+    mass = mass * shrink + rowSum(weight);
+    key = dotAdd(key * rows(shrink), weight, keys, {DotPrecision::TwoTerms, there});
+    value = dotAdd(value * rows(shrink), weight, values, there);
+    maximum = newMaximum;
+  }
+
+  ProbeSums result() const {
+    // c = log2 z - sum w (x - max x), z the mass
+    const Tile entropy = max(log2(mass) - excess / mass, 0.0);
+    return {maximum, mass, entropy, quotient(key, rows(mass)), value * rows(1.0 / mass)};
+  }
+};
+
+/// Rows [row0, row0 + count) of the group's probes, 0 where there is none.
+Tile probeRows(Kernel &k, const Probes &probes, const Scalar &firstHead, const Scalar &row0,
+               int count) {
+  const int ofHead = probes.spec.probes;
+  Tile queries = k.fill(count, probes.spec.headDim, 0);
+  const Range heads{row0 / ofHead, min((row0 + count - 1) / ofHead + 1, probes.group)};
+  k.forRange(heads, 1, {&queries}, [&](Scalar h) {
+    const View own = k.view(probes.probes, {firstHead + h});
+    queries = queries + k.load(own, row0 - h * ofHead, count);
+  });
+  return queries;
+}
+
+} // namespace
+
+void writeProbeSummary(const Probes &probes) {
+  const KernelSpec &spec = probes.spec;
+  const int wanted = std::clamp<int>(std::bit_ceil(unsigned(spec.segmentLen.value_or(64))), 16, 64);
+  const BlockConfig blocks =
+      probes.program.blocks("probe_summary", {.blockM = 16, .blockN = wanted});
+  const int blockM = *blocks.blockM;
+  const Scalar capacity = probes.segmentation.capacity();
+  const Scalar tiles = ceilDiv(probes.rows, blockM);
+  probes.program.kernel("probe_summary", probes.keyHeads() * capacity * tiles, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Scalar row0 = cell % tiles * blockM;
+    const Scalar g = cell / tiles % capacity;
+    const Scalar keyPair = cell / (tiles * max(capacity, 1));
+    const Scalar sequence = keyPair / max(probes.attention.keyHeads, 1);
+    const Scalar firstHead = keyPair % max(probes.attention.keyHeads, 1) * probes.group;
+    const Head head =
+        headOf(k, probes.attention, sequence * probes.attention.queryHeads + firstHead);
+    const Segments segments = probes.segmentation.of(k, head);
+    const Scalar length = select(g < segments.count, segments.len, 0);
+    const View keys = k.slice(head.key, g * segments.len, length);
+    const View values = k.slice(head.value, g * segments.len, length);
+
+    const Tile queries = probeRows(k, probes, firstHead, row0, blockM);
+    const Mask inside = Mask::below(length).allSee({0, length});
+    const TileMask there(Mask::rowsBelow(probes.rows), row0);
+    TangentSums sums(k, blockM, spec.headDim);
+    k.forTiles({0, length}, inside, *blocks.blockN, sums.carry(),
+               [&](Scalar t0, const TileMask &seen) {
+                 const Tile key = k.load(keys, t0, *blocks.blockN);
+                 const Tile logits = dot(queries, transposed(key), there) * logitScale(k);
+                 sums.add(logits, key, k.load(values, t0, *blocks.blockN), seen, there);
+               });
+    // Segments that are not there leave nothing: nobody reads it.
+    const Scalar block = probes.rowOf(0, g);
+    k.forRange({0, min(length, 1)}, 1, {},
+               [&](Scalar) { probes.store(k, sums.result(), keyPair, block, row0); });
+  });
+}
+
+} // namespace nysjit

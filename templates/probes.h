@@ -1,0 +1,92 @@
+// Learned probes: blocks of segments seen through tangents at r queries a head that do not depend
+// on the sequence. Of each block and probe p, over the block's positions, with w = softmax of
+// tau p.k_t:
+//   khat = sum w k,   c = -sum w ln w,   U = sum w v;   l_p(q) = tau q.khat + c
+// and, for blocks of two halves, the largest x = tau p.k_t and sum e^{x - max x}. Each kernel has a
+// page of its own:
+//
+//   probe_summary   probe_summary.cpp   of each segment
+//   probe_merge     probe_merge.cpp     of blocks of two halves, from the halves (dyadic)
+//   causal_output   causal_probes.cpp   one softmax over far blocks and near positions
+#pragma once
+#include "templates/query_sums.h"
+
+namespace nysjit {
+
+/// What is known of one block through some probes, a row each; logarithms are base 2.
+struct ProbeSums {
+  Tile maximum; // of x
+  Tile mass;    // sum 2^(x - maximum)
+  Tile entropy; // c
+  Tile key;     // khat [rows, d]
+  Tile value;   // U
+};
+
+/// A block's memory: a row for each probe of a key head.
+struct ProbeRows {
+  View maximum;
+  View mass;
+  View entropy;
+  View key;
+  View value;
+};
+
+/// Rows of the blocks' memory that one probe of one query head has; and where its c lies.
+struct ProbeView {
+  View key; // by block
+  View value;
+  View entropy; // of all probes: that of block j is number j * entropyStep + entropyStart
+  Scalar entropyStart;
+  Scalar entropyStep;
+};
+
+/// The memory of blocks, and their kernels.
+///
+/// Block b of level l is segments [b 2^l, (b + 1) 2^l); it is row (2 b + 1) 2^l - 1, in the order
+/// of a walk through the tree of blocks: the rows of n segments are the first 2 n - 1, whatever n
+/// is. With uniform spacing there is level 0 only, and segment j is row j.
+class Probes {
+public:
+  Probes(Program &program, const Attention &attention);
+
+  bool isDyadic() const { return spec.landmarkSpacing == LandmarkSpacing::Dyadic; }
+  /// The largest level a block that is seen can have.
+  int topLevel() const;
+  Scalar rowOf(int level, const Scalar &block) const;
+  /// (sequence, key head) pairs.
+  Scalar keyHeads() const { return attention.batch * attention.keyHeads; }
+
+  ProbeRows rowsOf(Kernel &k, const Scalar &keyPair, const Scalar &blockRow) const;
+  void store(Kernel &k, const ProbeSums &sums, const Scalar &keyPair, const Scalar &blockRow,
+             const Scalar &row0) const;
+  /// Of blocks' rows [0, length).
+  ProbeView view(Kernel &k, const Head &head, int probe, const Scalar &length) const;
+
+  void writeKernels() const;
+
+  Program &program;
+  const KernelSpec &spec;
+  const Attention &attention;
+  const Segmentation segmentation;
+  const TensorRef probes; // [Hq, r, d]
+  const Scalar group;     // query heads of a key head
+  const Scalar rows;      // probes of a key head: those of the group's first query head come first
+  const Scalar blocks;    // rows of blocks
+
+private:
+  // [key heads, blocks, rows], and d where they are vectors
+  TensorRef key;
+  TensorRef value;
+  TensorRef maximum;
+  TensorRef mass;
+  TensorRef entropy;
+};
+
+/// The kernels' pages.
+void writeProbeSummary(const Probes &probes);
+void writeProbeMerges(const Probes &probes);
+
+/// The layout `causal` with landmark_source learned.
+void causalOfProbes(Program &program);
+
+} // namespace nysjit
