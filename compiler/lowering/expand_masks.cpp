@@ -33,13 +33,17 @@ static Value compare(tile::MaskOp mask, Value limit, arith::CmpIPredicate predic
   return arith::CmpIOp::create(b, loc, predicate, left, right);
 }
 
+bool skipsZeros(tile::DotOp dot) {
+  Operation *a = dot.getA().getDefiningOp();
+  const bool isComputed = !isa_and_nonnull<tile::LoadOp, tile::GatherOp>(a);
+  return dot.getSkipsZeros() ||
+         (dot.getNonzeroWhere() && isComputed && !dot.getTransposeA() && !dot.getTransposeB());
+}
+
 void forgetDotMasks(func::FuncOp kernel) {
   kernel.walk([](tile::DotOp dot) {
     dot.getReadWhereMutable().clear();
-    Operation *a = dot.getA().getDefiningOp();
-    const bool isComputed = !isa_and_nonnull<tile::LoadOp, tile::GatherOp>(a);
-    if (dot.getNonzeroWhere() && isComputed && !dot.getTransposeA() && !dot.getTransposeB())
-      dot.setSkipsZeros(true);
+    dot.setSkipsZeros(skipsZeros(dot));
     dot.getNonzeroWhereMutable().clear();
   });
 }

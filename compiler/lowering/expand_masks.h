@@ -8,12 +8,15 @@
 //
 // What a dot is told by a mask stays.
 #pragma once
+#include "compiler/tile/dialect/Tile.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace nysjit {
 
 /// Whether there were some.
 bool expandMasks(mlir::func::FuncOp kernel);
+/// Whether zeros of the dot's left operand hide its right one, once masks are forgotten.
+bool skipsZeros(tile::DotOp dot);
 /// For a lowering that leaves nothing out: dots forget what masks hide of them, all but
 /// skips_zeros.
 void forgetDotMasks(mlir::func::FuncOp kernel);

@@ -1,5 +1,6 @@
 // Which copies are under way together, and where in shared memory lies what is copied and what
 // warps exchange.
+#include "compiler/lowering/expand_masks.h"
 #include "compiler/lowering/gpu/kernel_plan.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -145,7 +146,7 @@ int64_t KernelPlan::scratchBytes(Operation *op) const {
     auto bytes = [](Value operand) {
       return loadOf(operand) ? 0 : tileType(operand).getNumElements() * 4;
     };
-    const int64_t flags = dot.getSkipsZeros() ? tileType(dot.getB()).getDimSize(0) * 4 : 0;
+    const int64_t flags = skipsZeros(dot) ? tileType(dot.getB()).getDimSize(0) * 4 : 0;
     return (dot.getTransposeA() ? bytes(dot.getA()) : 0) + bytes(dot.getB()) + flags;
   }
   return 0;
