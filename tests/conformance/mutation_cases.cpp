@@ -108,8 +108,11 @@ void addProbes(std::vector<Program> &all) {
                  {382, 391, 66, 385, 129, 1}});
   all.push_back(
       {"causal_probes_uniform", spec("causal", 84, learned), output, outputs, outputLengths});
-  all.push_back(
-      {"causal_probes", spec("causal", 256, dyadic + "23"), own, summaries, summaryLengths});
+  all.push_back({"causal_probes",
+                 spec("causal", 256, dyadic + "23"),
+                 own,
+                 summaries,
+                 {411, 327, 384, 135, 23}});
   all.push_back({"causal_probes",
                  spec("causal", 256, dyadic + "2"),
                  own,
