@@ -124,7 +124,8 @@ void causalOfProbes(Program &program) {
   attention.clearPadding(program);
   probes.writeKernels();
 
-  const BlockConfig blocks = program.blocks("causal_output", {.blockM = 64, .blockN = 64});
+  // Narrow tiles of keys: near positions are a triangle of a segment.
+  const BlockConfig blocks = program.blocks("causal_output", {.blockM = 64, .blockN = 32});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   constexpr int columns = 16; // far blocks at a time: those of 8 to 16 levels of width 1
