@@ -52,6 +52,41 @@ Count countTarget(const KernelSpec &spec, int64_t length, int64_t segmentLen, do
   return count;
 }
 
+/// How many blocks stand for so many segments.
+double blocksOf(const KernelSpec &spec, int64_t segments) {
+  if (spec.landmarkSpacing == LandmarkSpacing::Uniform)
+    return double(segments);
+  const int64_t width = spec.levelWidth;
+  int64_t blocks = 0;
+  while (segments > 0) {
+    const int64_t taken = std::min(segments, width + std::abs(segments - width) % 2);
+    blocks += taken;
+    segments = (segments - taken) / 2;
+  }
+  return double(blocks);
+}
+
+/// `causal` with learned probes.
+Count countProbes(const KernelSpec &spec, int64_t length, int64_t segmentLen) {
+  const double probes = spec.probes;
+  int64_t far = 0; // segments before the near ones
+  Count count;
+  for (int64_t start = 0; start < length; start += segmentLen) {
+    const auto rows = double(std::min(segmentLen, length - start));
+    const int64_t segment = start / segmentLen;
+    far = std::max<int64_t>(segment - spec.window, 0);
+    const double near = rows * double((segment - far) * segmentLen) + triangle(rows);
+    count.rows += 2 * (near + rows * probes * blocksOf(spec, far));
+  }
+  count.rows += 3 * probes * double(far * segmentLen);
+  if (spec.landmarkSpacing == LandmarkSpacing::Dyadic)
+    for (int64_t size = 2; size <= far; size *= 2) {
+      const int64_t merged = (far + spec.levelWidth) / size - spec.levelWidth;
+      count.rows += 4 * probes * double(std::max<int64_t>(merged, 0));
+    }
+  return count;
+}
+
 Count countInverse(const KernelSpec &spec, double m) {
   return {.squares = spec.inverseIterations * 4 * 2 * m * m * m};
 }
@@ -116,7 +151,10 @@ Count countSequence(const KernelSpec &spec, int64_t length, int64_t sourceLen) {
   const int64_t segmentLen = segmentLength(spec, length);
   switch (spec.layout) {
   case Layout::ExactCausal: return {.rows = 2 * triangle(double(length))};
-  case Layout::Causal: return countTarget(spec, length, segmentLen, 0, 0);
+  case Layout::Causal:
+    return spec.landmarkSource == LandmarkSource::Learned
+               ? countProbes(spec, length, segmentLen)
+               : countTarget(spec, length, segmentLen, 0, 0);
   case Layout::SegmentCausal: return countSegments(length, segmentLen);
   case Layout::Bidirectional:
     return countSource(spec, double(length), double((length + segmentLen - 1) / segmentLen));

@@ -1,12 +1,16 @@
 // Operations and bytes, by hand and by going through every pair of every mask.
 #include "runtime/bench/work.h"
 #include "runtime/reference/layouts.h"
+#include "runtime/reference/probes.h"
 #include "runtime/spec/lengths.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <random>
+#include <set>
+#include <utility>
 
 using namespace nysjit;
 using bench::Work;
@@ -112,6 +116,33 @@ void tallySegments(int64_t s, int64_t n, Tally &tally) {
   }
 }
 
+/// The blocks of a row are the reference's; each is merged of two halves, those of their own.
+void tallyProbes(const KernelSpec &spec, int64_t s, int64_t n, Tally &tally) {
+  std::set<std::pair<int64_t, int64_t>> blocks; // all that there must be
+  const std::function<void(int64_t, int64_t)> need = [&](int64_t first, int64_t end) {
+    if (!blocks.emplace(first, end).second)
+      return;
+    const int64_t half = (first + end) / 2;
+    for (int64_t p = 0; p < spec.probes; ++p)
+      if (end - first > 1)
+        tally.values += 4; // k-hat and U of both halves
+      else
+        tally.scores += s, tally.values += 2 * s;
+    if (end - first > 1)
+      need(first, half), need(half, end);
+  };
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t far = std::max<int64_t>(i / s - spec.window, 0);
+    for (int64_t t = far * s; t <= i; ++t)
+      tally.pair();
+    for (const reference::Block &block : reference::blocksBefore(far, spec)) {
+      for (int64_t p = 0; p < spec.probes; ++p)
+        tally.pair();
+      need(block.first, block.end);
+    }
+  }
+}
+
 Tally tallyOf(const KernelSpec &spec, int64_t n, int64_t source) {
   const int64_t s = segmentLength(spec, n);
   Tally tally;
@@ -121,7 +152,12 @@ Tally tallyOf(const KernelSpec &spec, int64_t n, int64_t source) {
       for (int64_t t = 0; t <= i; ++t)
         tally.pair();
     break;
-  case Layout::Causal: tallyTarget(spec, s, 0, n, 0, tally); break;
+  case Layout::Causal:
+    if (spec.landmarkSource == LandmarkSource::Learned)
+      tallyProbes(spec, s, n, tally);
+    else
+      tallyTarget(spec, s, 0, n, 0, tally);
+    break;
   case Layout::SegmentCausal: tallySegments(s, n, tally); break;
   case Layout::Bidirectional: tallySource(spec, s, n, tally); break;
   case Layout::PrefixLm:
@@ -168,6 +204,14 @@ TEST(Work, IsThatOfEveryPairUnderTheMasks) {
       R"("layout": "causal", "landmarks": 64, "segment_len": 4, "window": 2, "conv_kernel": 3)",
       R"("layout": "causal", "landmarks": 4, "landmark_value": "streaming")",
       R"("layout": "causal", "landmarks": 64, "segment_len": 3, "landmark_weight": "count")",
+      R"("layout": "causal", "landmarks": 64, "landmark_source": "learned", "probes": 3,
+         "segment_len": 2, "window": 1)",
+      R"("layout": "causal", "landmarks": 64, "landmark_source": "learned", "probes": 2,
+         "landmark_spacing": "dyadic", "segment_len": 1)",
+      R"("layout": "causal", "landmarks": 64, "landmark_source": "learned", "probes": 1,
+         "landmark_spacing": "dyadic", "level_width": 2, "segment_len": 1, "window": 2)",
+      R"("layout": "causal", "landmarks": 64, "landmark_source": "learned", "probes": 1,
+         "landmark_spacing": "dyadic", "level_width": 3, "segment_len": 1)",
       R"("layout": "segment_causal", "landmarks": 64, "segment_len": 5)",
       R"("layout": "bidirectional", "landmarks": 4, "inverse_iterations": 3, "conv_kernel": 4)",
       R"("layout": "prefix_lm", "landmarks": 64, "segment_len": 5)",
@@ -177,7 +221,7 @@ TEST(Work, IsThatOfEveryPairUnderTheMasks) {
       R"("layout": "scan", "landmarks": 4, "landmark_source": "learned", "conv_kernel": 9)"};
   for (const char *keys : specs) {
     const KernelSpec spec = specOf(std::string("{\"head_dim\": 16, ") + keys + "}");
-    for (const int64_t n : {1, 2, 4, 7, 8, 9, 20, 23})
+    for (const int64_t n : {1, 2, 4, 7, 8, 9, 20, 23, 40})
       for (const int64_t source : {int64_t(0), n / 2, n}) {
         const tune::TuneShape shape{
             .length = n, .batch = 1, .heads = 4, .kvHeads = 2, .sourceLen = source};
