@@ -15,8 +15,8 @@
 //                           (j <= g), 2 d each term of the solve's sum (j < g)
 //                    O      4 d each near position and far landmark
 //                    with learned probes, r a head and E segments before the last row's near ones:
-//                    6 d r s E for their k-hat and U, 8 d r each merge of two blocks (dyadic), O 4 d
-//                    each near position and 4 d r each far block
+//                    6 d r s E for their k-hat and U, 8 d r each merge of two blocks (dyadic), O
+//                    4 d each near position and 4 d r each far block
 //   segment_causal   means 2 d n, U as nystrom over m = ceil(n / s) segments, O 4 d each landmark
 //                    j <= seg(i)
 //   bidirectional    means 2 d n, B V 4 d m n, A 2 d m^2, its inverse 8 m^3 a step,
