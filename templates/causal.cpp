@@ -32,27 +32,17 @@ void causal(Program &program) {
                      {.mayHaveFewColumns = landmarks.mayBeFew(), .hasDiagonal = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
-  // A few near tiles at most are not worth an unmasked loop.
-  const bool isNearShort =
-      spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = landmarks.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);
-    // far: landmarks j < seg(i) - window; near: from the first position of that segment on, to i
-    auto farEnd = [&](const Scalar &position) {
-      return select(rows.isUsed, max(position / segments.len - spec.window, 0), 0);
-    };
-    const Tile farEnds = max(rows.i / segments.len - spec.window, 0);
-    const Mask far = Mask::below(farEnds).allSee({0, farEnd(i0)});
-    const Mask past = Mask::upTo(rows.i).from(farEnds * segments.len);
-    const Range seenByAll{farEnd(rows.last) * segments.len, i0 + 1};
-    const Mask near = isNearShort ? past : past.allSee(seenByAll);
+    const NearAndFar seen(spec, segments, rows);
+    const Mask far = seen.far();
+    const Mask near = seen.near(blockN);
 
     OnlineSoftmax softmax(k, blockM, spec.headDim);
     const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
-    addFar(k, softmax, rowsOfHead, rows.query, far, farEnd(rows.last), blockN);
-    const Range positions{farEnd(i0) * segments.len, rows.end};
-    addNear(k, softmax, head, rows.query, near, positions, blockN);
+    addFar(k, softmax, rowsOfHead, rows.query, far, seen.farEnd(rows.last), blockN);
+    addNear(k, softmax, head, rows.query, near, seen.positions(), blockN);
     k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
   };
   writeRowTiles(program, "causal_output", attention, attention.maxLength, blockM,

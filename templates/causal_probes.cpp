@@ -130,17 +130,10 @@ void causalOfProbes(Program &program) {
   const int blockN = *blocks.blockN;
   constexpr int columns = 16; // far blocks at a time: those of 8 to 16 levels of width 1
   const bool isOneSegment = spec.segmentLen && *spec.segmentLen % blockM == 0;
-  // A few near tiles at most are not worth an unmasked loop.
-  const bool isNearShort =
-      spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * blockN;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = probes.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);
-    // far: blocks of segments j < seg(i) - window; near: from the first position of that one on
-    auto farEnd = [&](const Scalar &position) {
-      return select(rows.isUsed, max(position / segments.len - spec.window, 0), 0);
-    };
-    const Tile farEnds = max(rows.i / segments.len - spec.window, 0);
+    const NearAndFar seen(spec, segments, rows);
     std::vector<ProbeView> views;
     for (int p = 0; p < spec.probes; ++p)
       views.push_back(probes.view(k, head, p, probes.rowOf(0, segments.count)));
@@ -148,24 +141,20 @@ void causalOfProbes(Program &program) {
     OnlineSoftmax softmax(k, blockM, spec.headDim);
     if (probes.isDyadic()) {
       // Whether the tile's last rows exist changes nothing for its first.
-      const DyadicColumns far(probes, farEnd(i0), farEnd(i0 + (blockM - 1)));
+      const DyadicColumns far(probes, seen.farEnd(i0), seen.farEnd(i0 + (blockM - 1)));
       const Scalar end = ceilDiv(far.count(), columns) * columns;
       k.forRange({0, end}, columns, softmax.carry(), [&](Scalar j0) {
         addBlocks(k, softmax, views, rows.query,
                   far.columns(k, j0, columns, isOneSegment, i0, segments, spec.window));
       });
     } else {
-      const Mask far = Mask::below(farEnds).allSee({0, farEnd(i0)});
-      k.forTiles({0, farEnd(rows.last)}, far, columns, softmax.carry(),
-                 [&](Scalar j0, const TileMask &seen) {
-                   addBlocks(k, softmax, views, rows.query, {k.iota(columns) + j0, seen});
+      const Mask far = seen.far();
+      k.forTiles({0, seen.farEnd(rows.last)}, far, columns, softmax.carry(),
+                 [&](Scalar j0, const TileMask &shown) {
+                   addBlocks(k, softmax, views, rows.query, {k.iota(columns) + j0, shown});
                  });
     }
-    const Mask past = Mask::upTo(rows.i).from(farEnds * segments.len);
-    const Range seenByAll{farEnd(rows.last) * segments.len, i0 + 1};
-    const Mask near = isNearShort ? past : past.allSee(seenByAll);
-    const Range positions{farEnd(i0) * segments.len, rows.end};
-    addNear(k, softmax, head, rows.query, near, positions, blockN);
+    addNear(k, softmax, head, rows.query, seen.near(blockN), seen.positions(), blockN);
     k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
   };
   writeRowTiles(program, "causal_output", attention, attention.maxLength, blockM,

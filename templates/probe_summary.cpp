@@ -9,41 +9,28 @@ namespace nysjit {
 
 namespace {
 
-/// w = softmax over positions of x = tau p.k_t for each probe, and what it weighs; all relative to
-/// the running maximum of x.
+/// w = softmax over positions of x = tau p.k_t for each probe, and what it weighs.
 struct TangentSums {
-  Tile maximum;
-  Tile mass;   // sum 2^(x - maximum)
-  Tile excess; // sum 2^(x - maximum) (x - maximum)
-  Tile key;    // sum 2^(x - maximum) k
-  Tile value;  // sum 2^(x - maximum) v
+  OnlineEntropy own;
+  Tile key;   // sum 2^(x - maximum) k
+  Tile value; // sum 2^(x - maximum) v
 
   TangentSums(Kernel &k, int count, int headDim)
-      : maximum(k.fill(count, lowestMaximum)), mass(k.fill(count, 0.0)), excess(k.fill(count, 0.0)),
-        key(k.fill(count, headDim, 0)), value(k.fill(count, headDim, 0)) {}
-  Carry carry() { return {&maximum, &mass, &excess, &key, &value}; }
+      : own(k, count), key(k.fill(count, headDim, 0)), value(k.fill(count, headDim, 0)) {}
+  Carry carry() { return {&own.maximum, &own.mass, &own.excess, &key, &value}; }
 
   /// `there`: the rows that are probes.
   void add(const Tile &logits, const Tile &keys, const Tile &values, const TileMask &seen,
            const TileMask &there) {
-    const Tile x = where(seen, logits, negativeInfinity);
-    const Tile newMaximum = max(maximum, rowMax(x));
-    const Tile shrink = exp2(maximum - newMaximum);
-    const Tile weight = exp2(x - rows(newMaximum));
-    // The excess moves with the maximum; what is not there adds 0 rather than 0 * infinity.
-    const Tile below = where(seen, x - rows(newMaximum), 0.0);
-    const Tile moved = max(maximum - newMaximum, -1e30);
-    excess = (excess + mass * moved) * shrink + rowSum(weight * below);
-    mass = mass * shrink + rowSum(weight);
+    const auto [weight, shrink] = own.add(logits, seen);
     key = dotAdd(key * rows(shrink), weight, keys, {DotPrecision::TwoTerms, there});
     value = dotAdd(value * rows(shrink), weight, values, there);
-    maximum = newMaximum;
   }
 
   ProbeSums result() const {
-    // c = log2 z - sum w (x - max x), z the mass
-    const Tile entropy = max(log2(mass) - excess / mass, 0.0);
-    return {maximum, mass, entropy, quotient(key, rows(mass)), value * rows(1.0 / mass)};
+    const Tile entropy = max(log2(own.mass) - own.excess / own.mass, 0.0);
+    return {own.maximum, own.mass, entropy, quotient(key, rows(own.mass)),
+            value * rows(1.0 / own.mass)};
   }
 };
 

@@ -21,4 +21,24 @@ void addNear(Kernel &k, OnlineSoftmax &softmax, const Head &head, const Tile &qu
   });
 }
 
+NearAndFar::NearAndFar(const KernelSpec &ofSpec, const Segments &ofRows, const QueryTile &given)
+    : spec(ofSpec), segments(ofRows), rows(given),
+      farEnds(max(rows.i / segments.len - spec.window, 0)) {}
+
+Scalar NearAndFar::farEnd(const Scalar &position) const {
+  return select(rows.isUsed, max(position / segments.len - spec.window, 0), 0);
+}
+
+Mask NearAndFar::far() const { return Mask::below(farEnds).allSee({0, farEnd(rows.i0)}); }
+
+Mask NearAndFar::near(int block) const {
+  // A few near tiles at most are not worth an unmasked loop.
+  const bool isShort = spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * block;
+  const Mask past = Mask::upTo(rows.i).from(farEnds * segments.len);
+  const Range seenByAll{farEnd(rows.last) * segments.len, rows.i0 + 1};
+  return isShort ? past : past.allSee(seenByAll);
+}
+
+Range NearAndFar::positions() const { return {farEnd(rows.i0) * segments.len, rows.end}; }
+
 } // namespace nysjit

@@ -14,4 +14,26 @@ void addFar(Kernel &k, OnlineSoftmax &softmax, const LandmarkRows &landmarks, co
 void addNear(Kernel &k, OnlineSoftmax &softmax, const Head &head, const Tile &query,
              const Mask &mask, const Range &positions, int block);
 
+/// What query rows of `causal` see: near positions one by one, from the segment `window` before
+/// their own on; the segments before that one from afar.
+class NearAndFar {
+public:
+  NearAndFar(const KernelSpec &spec, const Segments &segments, const QueryTile &rows);
+
+  /// Segments that the row at a position sees from afar: j < seg(i) - window. 0 where the tile is
+  /// not used.
+  Scalar farEnd(const Scalar &position) const;
+  /// Of what there is one a segment.
+  Mask far() const;
+  /// Near positions, in tiles of so many.
+  Mask near(int block) const;
+  Range positions() const;
+
+private:
+  const KernelSpec &spec;
+  const Segments &segments;
+  const QueryTile &rows;
+  Tile farEnds; // of each row
+};
+
 } // namespace nysjit

@@ -10,36 +10,23 @@ namespace nysjit {
 
 namespace {
 
-/// w = softmax over positions t < length of a segment of tau qtilde.k_t, and what it weighs; all
-/// relative to the running maximum of x = tau qtilde.k_t.
+/// w = softmax over positions t < length of a segment of tau qtilde.k_t, and what it weighs.
 struct OwnSoftmax {
-  Tile maximum;
-  Tile mass;        // sum 2^(x - maximum)
-  Tile excess;      // sum 2^(x - maximum) (x - maximum)
+  OnlineEntropy own;
   Tile weightedKey; // sum 2^(x - maximum) k
   Tile pool;        // sum 2^(x - maximum) v
 
   OwnSoftmax(Kernel &k, int headDim)
-      : maximum(k.number(lowestMaximum)), mass(k.number(0.0)), excess(k.number(0.0)),
-        weightedKey(k.fill(headDim, 0)), pool(k.fill(headDim, 0)) {}
-  Carry carry() { return {&maximum, &mass, &excess, &weightedKey, &pool}; }
+      : own(k), weightedKey(k.fill(headDim, 0)), pool(k.fill(headDim, 0)) {}
+  Carry carry() { return {&own.maximum, &own.mass, &own.excess, &weightedKey, &pool}; }
 
   /// `values` null: not needed.
   void add(const Tile &logits, const Tile &isThere, const Tile &keys,
            const std::function<Tile()> &values) {
-    const Tile x = where(isThere, logits, negativeInfinity);
-    const Tile newMaximum = max(maximum, maxOf(x));
-    const Tile shrink = exp2(maximum - newMaximum);
-    const Tile weight = exp2(x - newMaximum);
-    // The excess moves with the maximum; what is not there adds 0 rather than 0 * infinity.
-    const Tile below = where(isThere, x - newMaximum, 0.0);
-    const Tile moved = max(maximum - newMaximum, -1e30);
-    excess = (excess + mass * moved) * shrink + sumOf(weight * below);
-    mass = mass * shrink + sumOf(weight);
+    const auto [weight, shrink] = own.add(logits, isThere);
     weightedKey = weightedKey * shrink + columnSum(keys * rows(weight));
     if (values)
       pool = pool * shrink + columnSum(values() * rows(weight));
-    maximum = newMaximum;
   }
 };
 
@@ -123,17 +110,17 @@ void Segment::storeTangent() {
     softmax.add(logits, isThere, keys, needsPool ? values : std::function<Tile()>());
   });
   if (isTangent())
-    store(quotient(softmax.weightedKey, softmax.mass), landmarks.key);
+    store(quotient(softmax.weightedKey, softmax.own.mass), landmarks.key);
   if (kind != Landmarks::Weight::Plain) {
     // e^c = z e^{-sum w (x - max x)}: at most the number of positions, also where their keys are
     // not finite, which rows that may not see them must not notice
     const Tile positions = k.number(length);
-    const Tile count = softmax.mass * exp2(-1.0 * (softmax.excess / softmax.mass));
+    const Tile count = softmax.own.mass * exp2(-1.0 * (softmax.own.excess / softmax.own.mass));
     k.store(isTangent() ? where(count <= positions, count, positions) : positions,
             landmarks.rowsOf(k, landmarks.count, head, segments.count), g);
   }
   if (needsPool)
-    store(softmax.pool / softmax.mass, landmarks.value);
+    store(softmax.pool / softmax.own.mass, landmarks.value);
 }
 
 } // namespace

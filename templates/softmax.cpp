@@ -53,6 +53,41 @@ void OnlineMass::add(const Tile &logits, const std::optional<Tile> &counts) {
   maximum = newMaximum;
 }
 
+//===- OnlineEntropy --------------------------------------------------------------------------===//
+
+OnlineEntropy::OnlineEntropy(Kernel &k)
+    : maximum(k.number(lowestMaximum)), mass(k.number(0.0)), excess(k.number(0.0)) {}
+
+OnlineEntropy::OnlineEntropy(Kernel &k, int rowCount)
+    : maximum(k.fill(rowCount, lowestMaximum)), mass(k.fill(rowCount, 0.0)),
+      excess(k.fill(rowCount, 0.0)) {}
+
+template <typename Seen>
+OnlineEntropy::Step OnlineEntropy::addSeen(const Tile &logits, const Seen &seen) {
+  const bool isOne = logits.rank() == 1;
+  const Tile x = where(seen, logits, negativeInfinity);
+  const Tile newMaximum = max(maximum, isOne ? maxOf(x) : rowMax(x));
+  const Tile along = isOne ? newMaximum : rows(newMaximum);
+  const Tile shrink = exp2(maximum - newMaximum);
+  const Tile weight = exp2(x - along);
+  // The excess moves with the maximum; what is not there adds 0 rather than 0 * infinity.
+  const Tile below = where(seen, x - along, 0.0);
+  const Tile moved = max(maximum - newMaximum, -1e30);
+  const auto sum = [&](const Tile &each) { return isOne ? sumOf(each) : rowSum(each); };
+  excess = (excess + mass * moved) * shrink + sum(weight * below);
+  mass = mass * shrink + sum(weight);
+  maximum = newMaximum;
+  return {weight, shrink};
+}
+
+OnlineEntropy::Step OnlineEntropy::add(const Tile &logits, const TileMask &seen) {
+  return addSeen(logits, seen);
+}
+
+OnlineEntropy::Step OnlineEntropy::add(const Tile &logits, const Tile &seen) {
+  return addSeen(logits, seen);
+}
+
 //===- PartialSums ----------------------------------------------------------------------------===//
 
 PartialSums::PartialSums(Program &program, const std::string &name, const Scalar &heads,

@@ -52,6 +52,29 @@ struct OnlineMass {
   void add(const Tile &logits, const std::optional<Tile> &counts = {});
 };
 
+/// The same of weights w = 2^(x - maximum) / mass whose entropy is asked for, which is
+///   log mass - excess / mass,  excess = sum 2^(x - maximum) (x - maximum)
+/// Of each row of logits, or of logits that are a vector.
+struct OnlineEntropy {
+  Tile maximum;
+  Tile mass;
+  Tile excess;
+
+  /// What a sum that goes along with the mass takes: times `shrink`, plus what `weight` weighs.
+  struct Step {
+    Tile weight;
+    Tile shrink;
+  };
+  explicit OnlineEntropy(Kernel &k);
+  OnlineEntropy(Kernel &k, int rowCount);
+  /// `seen`: as where takes it; what is not counts as -infinity.
+  Step add(const Tile &logits, const TileMask &seen);
+  Step add(const Tile &logits, const Tile &seen);
+
+private:
+  template <typename Seen> Step addSeen(const Tile &logits, const Seen &seen);
+};
+
 /// Rows [row0, row0 + ...) of one head in one part of its positions. `count`: the rows there are,
 /// beyond which loads give 0.
 struct PartialRows {
