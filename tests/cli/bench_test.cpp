@@ -3,21 +3,14 @@
 #include "tests/cli/command.h"
 
 #include <cstdlib>
-#include <unistd.h>
 
 namespace {
 
-class Bench : public CommandTest {
+class Bench : public TuningTest {
 protected:
   void SetUp() override {
-    CommandTest::SetUp();
-    setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
-    unsetenv("NYSJIT_CONFIGS");
+    TuningTest::SetUp();
     write("defaults.json", "{}");
-  }
-  void TearDown() override {
-    unsetenv("XDG_CONFIG_HOME");
-    CommandTest::TearDown();
   }
 };
 
@@ -191,12 +184,10 @@ TEST_F(Bench, ASpecOfEachLayoutIsTimed) {
 
 TEST_F(Bench, ItTakesTheConfigThatRunTakes) {
   NYSJIT_NEEDS_COMPILER();
-  setenv("NYSJIT_TUNE_LOCK", ("bench-test-" + std::to_string(getpid())).c_str(), 1);
   write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 12}],
       "parameters": {"exact_causal": {"block_m": [16], "block_n": [16]}},
       "measure": {"rounds": 4, "pairs": 10}})");
   EXPECT_EQ(nysjit({"tune", "t.json"}).exitCode, 0);
-  unsetenv("NYSJIT_TUNE_LOCK");
   const std::string path = (folder / "config/nysjit/configs.json").string();
   const nlohmann::json reply =
       json({"bench", "exact.json", "--vs", "defaults.json", "--sizes", "12", "--seconds", "1"});

@@ -77,6 +77,20 @@ nlohmann::json CommandTest::json(std::vector<std::string> arguments) {
   return nlohmann::json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
 }
 
+void TuningTest::SetUp() {
+  CommandTest::SetUp();
+  lockName = "test-" + std::to_string(getpid());
+  setenv("NYSJIT_TUNE_LOCK", lockName.c_str(), 1);
+  setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
+  unsetenv("NYSJIT_CONFIGS");
+}
+
+void TuningTest::TearDown() {
+  unsetenv("NYSJIT_TUNE_LOCK");
+  unsetenv("XDG_CONFIG_HOME");
+  CommandTest::TearDown();
+}
+
 Outcome CommandTest::run(const std::string &spec, const std::vector<std::string> &more) {
   std::vector<std::string> arguments = {"run",   spec,  "--q",   "q.npy", "--k",
                                         "k.npy", "--v", "v.npy", "-o",    "o.npy"};

@@ -47,6 +47,15 @@ protected:
   std::filesystem::path folder;
 };
 
+/// The same for commands that tune: with a lock of its own, since tests run side by side and beside
+/// whoever tunes here, and configs.json of the user's in `folder`/config alone.
+class TuningTest : public CommandTest {
+protected:
+  void SetUp() override;
+  void TearDown() override;
+  std::string lockName;
+};
+
 /// The bytes of a version 1 .npy file: the header's dictionary as given, then the data.
 std::string npyBytes(const std::string &dictionary, const std::string &payload);
 

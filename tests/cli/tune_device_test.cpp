@@ -4,28 +4,23 @@
 
 #include <cstdlib>
 #include <functional>
-#include <unistd.h>
 
 namespace {
 
 using Object = nlohmann::json;
 
-class TuneDevice : public CommandTest {
+class TuneDevice : public TuningTest {
 protected:
   void SetUp() override {
-    CommandTest::SetUp();
-    setenv("NYSJIT_TUNE_LOCK", ("test-" + std::to_string(getpid())).c_str(), 1);
-    setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
+    TuningTest::SetUp();
     setenv("NYSJIT_PTXAS", "none", 1);
     setenv("NYSJIT_CUDA_DRIVER", emulator, 1);
-    unsetenv("NYSJIT_CONFIGS");
     write("t.json", tuneText(R"("block_m": [32, 64], "num_stages": [2, 3])"));
   }
   void TearDown() override {
-    for (const char *name : {"NYSJIT_TUNE_LOCK", "XDG_CONFIG_HOME", "NYSJIT_PTXAS",
-                             "NYSJIT_CUDA_DRIVER", "NYSJIT_COMPILER"})
+    for (const char *name : {"NYSJIT_PTXAS", "NYSJIT_CUDA_DRIVER", "NYSJIT_COMPILER"})
       unsetenv(name);
-    CommandTest::TearDown();
+    TuningTest::TearDown();
   }
   static std::string tuneText(const std::string &lists) {
     return R"({"specs": [{"layout": "exact_causal", "head_dim": 16, "dtype": "float16"}],

@@ -3,7 +3,6 @@
 #include "tests/cli/command.h"
 
 #include <cstdlib>
-#include <unistd.h>
 
 namespace {
 
@@ -11,19 +10,8 @@ using nysjit::ConfigsFile;
 using nysjit::Json;
 using nysjit::TunedConfig;
 
-class TuneStale : public CommandTest {
+class TuneStale : public TuningTest {
 protected:
-  void SetUp() override {
-    CommandTest::SetUp();
-    setenv("NYSJIT_TUNE_LOCK", ("test-stale-" + std::to_string(getpid())).c_str(), 1);
-    setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
-    unsetenv("NYSJIT_CONFIGS");
-  }
-  void TearDown() override {
-    unsetenv("NYSJIT_TUNE_LOCK");
-    unsetenv("XDG_CONFIG_HOME");
-    CommandTest::TearDown();
-  }
   ConfigsFile readConfigs(const std::string &name) {
     nysjit::Result<ConfigsFile> file = nysjit::parseConfigsFile(std::string_view(read(name)));
     EXPECT_TRUE(file.ok()) << read(name);

@@ -15,21 +15,8 @@
 
 namespace {
 
-class Tune : public CommandTest {
+class Tune : public TuningTest {
 protected:
-  void SetUp() override {
-    CommandTest::SetUp();
-    // Tests run side by side, and beside whoever tunes here.
-    lockName = "test-" + std::to_string(getpid());
-    setenv("NYSJIT_TUNE_LOCK", lockName.c_str(), 1);
-    setenv("XDG_CONFIG_HOME", (folder / "config").c_str(), 1);
-    unsetenv("NYSJIT_CONFIGS");
-  }
-  void TearDown() override {
-    unsetenv("NYSJIT_TUNE_LOCK");
-    unsetenv("XDG_CONFIG_HOME");
-    CommandTest::TearDown();
-  }
   /// A tune of exact.json with two candidates, as few rounds and pairs as may be.
   void writeSmall(const std::string &more = "") {
     write("t.json", R"({"specs": ["exact.json"], "shapes": [{"length": 12, "heads": 2}],
@@ -37,7 +24,6 @@ protected:
       "measure": {"rounds": 4, "pairs": 10})" +
                         more + "}");
   }
-  std::string lockName;
 };
 
 TEST_F(Tune, AWrongFileIsARequestErrorThatNamesTheKey) {
