@@ -52,7 +52,7 @@ Status Arguments::pass(Field field, Tensor made) {
   Result<std::unique_ptr<DeviceMemory>> bytes =
       DeviceMemory::allocate(session.driver(), tensor.bytes.size());
   NYSJIT_RETURN_IF_ERROR(bytes);
-  NYSJIT_RETURN_IF_ERROR((*bytes)->write(tensor.bytes));
+  NYSJIT_RETURN_IF_ERROR((*bytes)->write(tensor.bytes.data(), tensor.bytes.size()));
   DLTensor &view = views.emplace_back(tensor.view());
   view.data = reinterpret_cast<void *>((*bytes)->address);
   view.device = {kDLCUDA, 0};
@@ -64,10 +64,10 @@ Status Arguments::pass(Field field, Tensor made) {
 Result<std::vector<double>> Arguments::run(const nysjit_program *program) {
   Tensor &o = tensors.back();
   std::fill(o.bytes.begin(), o.bytes.end(), char(0xff));
-  NYSJIT_RETURN_IF_ERROR(memory.back()->write(o.bytes));
+  NYSJIT_RETURN_IF_ERROR(memory.back()->write(o.bytes.data(), o.bytes.size()));
   NYSJIT_RETURN_IF_ERROR(session.run(program, args));
   NYSJIT_RETURN_IF_ERROR(session.synchronize());
-  NYSJIT_RETURN_IF_ERROR(memory.back()->read(o.bytes));
+  NYSJIT_RETURN_IF_ERROR(memory.back()->read(o.bytes.data(), o.bytes.size()));
   return conformance::numbersOf(o);
 }
 

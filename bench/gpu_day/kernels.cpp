@@ -1,6 +1,8 @@
 // The PTX of the day's own kernels, and what goes wrong on purpose.
 #include "bench/gpu_day/kernels.h"
 #include "bench/gpu_day/steps.h"
+#include "runtime/gpu/gpu_kernel.h"
+#include "runtime/gpu/gpu_peaks.h"
 
 #include <csignal>
 #include <unistd.h>
@@ -32,25 +34,6 @@ const char *const faultPtx = R"(.version 7.0
 
 std::vector<std::string> ownKernels() { return {mmaLoopPtx(), nothingPtx, faultPtx}; }
 
-Result<std::unique_ptr<Kernel>> Kernel::load(const Session &session, const std::string &ptx,
-                                             const char *name) {
-  std::unique_ptr<Kernel> kernel(new Kernel(session));
-  NYSJIT_RETURN_IF_ERROR(session.driver().check(
-      session.api().cuModuleLoadData(&kernel->module, ptx.c_str()), "cuModuleLoadData"));
-  NYSJIT_RETURN_IF_ERROR(session.driver().check(
-      session.api().cuModuleGetFunction(&kernel->function, kernel->module, name),
-      "cuModuleGetFunction"));
-  return kernel;
-}
-
-Status Kernel::launch(int blocks, int threads, std::vector<void *> parameters) const {
-  return session.driver().check(
-      session.api().cuLaunchKernel(function, static_cast<unsigned>(blocks), 1, 1,
-                                   static_cast<unsigned>(threads), 1, 1, 0, session.stream,
-                                   parameters.data(), nullptr),
-      "cuLaunchKernel");
-}
-
 bool isBrokenHere(const Options &options, const Session &session, const std::string &name) {
   std::string kind;
   for (const std::string &one : options.breaks)
@@ -63,8 +46,8 @@ bool isBrokenHere(const Options &options, const Session &session, const std::str
   if (kind == "crash")
     (void)raise(SIGSEGV);
   if (kind == "fault")
-    if (const auto kernel = Kernel::load(session, faultPtx, "fault"))
-      (void)(*kernel)->launch(1, 1, {});
+    if (const auto kernel = GpuKernel::load(session.driver(), faultPtx, "fault"))
+      (void)(*kernel)->launch(session.stream, 1, 1, {});
   return kind == "wrong";
 }
 

@@ -4,6 +4,7 @@
 #include "bench/gpu_day/steps.h"
 #include "bench/gpu_day/timed_run.h"
 #include "runtime/device/cuda_program.h"
+#include "runtime/gpu/gpu_kernel.h"
 
 #include <chrono>
 #include <cmath>
@@ -35,9 +36,11 @@ Result<double> hostUs(const Session &session, int rounds, const std::function<St
 Status hostTimes(const Options &options, const Session &session, const Records &records,
                  const TimedCase &one) {
   const int rounds = options.isSmall ? 1 : 200;
-  Result<std::unique_ptr<Kernel>> nothing = Kernel::load(session, nothingPtx, "nothing");
+  Result<std::unique_ptr<GpuKernel>> nothing =
+      GpuKernel::load(session.driver(), nothingPtx, "nothing");
   NYSJIT_RETURN_IF_ERROR(nothing);
-  Result<double> bare = hostUs(session, rounds, [&] { return (*nothing)->launch(1, 32, {}); });
+  Result<double> bare =
+      hostUs(session, rounds, [&] { return (*nothing)->launch(session.stream, 1, 32, {}); });
   NYSJIT_RETURN_IF_ERROR(bare);
   Result<std::unique_ptr<TimedRun>> run = TimedRun::create(session, one);
   NYSJIT_RETURN_IF_ERROR(run);

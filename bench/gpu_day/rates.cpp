@@ -1,9 +1,8 @@
 // What the device is, and the most it does: the roofline that kernels are held against.
-#include "bench/gpu_day/kernels.h"
 #include "bench/gpu_day/steps.h"
+#include "runtime/gpu/gpu_peaks.h"
 #include "runtime/spec/target.h"
 
-#include <algorithm>
 #include <thread>
 
 namespace nysjit::gpu_day {
@@ -16,48 +15,6 @@ constexpr int clockRateKHz = 13; // numbers of CUdevice_attribute that only this
 constexpr int memoryClockKHz = 36;
 constexpr int memoryBusBits = 37;
 constexpr int l2Bytes = 38;
-
-Status copyRate(const Options &options, const Session &session, const Records &records) {
-  // As much as the L2 cannot hold, and a small GPU has.
-  const size_t bytes = options.isSmall ? size_t(1) << 16 : size_t(1) << 30;
-  Result<std::unique_ptr<DeviceMemory>> from = DeviceMemory::allocate(session.driver(), bytes);
-  NYSJIT_RETURN_IF_ERROR(from);
-  Result<std::unique_ptr<DeviceMemory>> to = DeviceMemory::allocate(session.driver(), bytes);
-  NYSJIT_RETURN_IF_ERROR(to);
-  NYSJIT_RETURN_IF_ERROR(session.driver().check(
-      session.api().cuMemsetD8Async((*from)->address, 1, bytes, session.stream),
-      "cuMemsetD8Async"));
-  Result<double> ms = session.medianMs(options.seconds, [&] {
-    return session.driver().check(
-        session.api().cuMemcpyDtoDAsync((*to)->address, (*from)->address, bytes, session.stream),
-        "cuMemcpyDtoDAsync");
-  });
-  NYSJIT_RETURN_IF_ERROR(ms);
-  records.add("rate", {{"rate", "copy"},
-                       {"meaning", "device to device by the driver, bytes read and written"},
-                       {"tb_s", 2.0 * static_cast<double>(bytes) / *ms / 1e9},
-                       {"ms", *ms}});
-  return {};
-}
-
-Status matrixRate(const Options &options, const Session &session, const Records &records) {
-  Result<std::unique_ptr<Kernel>> kernel = Kernel::load(session, mmaLoopPtx(), "mma_loop");
-  NYSJIT_RETURN_IF_ERROR(kernel);
-  const int processors = session.attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
-  const int blocks = options.isSmall ? 2 : 8 * std::max(processors, 1);
-  const int threads = 128;
-  uint32_t turns = options.isSmall ? 4 : 4096;
-  CUdeviceptr out = 0;
-  Result<double> ms = session.medianMs(
-      options.seconds, [&] { return (*kernel)->launch(blocks, threads, {&out, &turns}); });
-  NYSJIT_RETURN_IF_ERROR(ms);
-  const double flops = mmaLoopFlops * turns * blocks * (threads / 32);
-  records.add("rate", {{"rate", "mma"},
-                       {"meaning", "mma.sync of bfloat16 with float32 sums, registers alone"},
-                       {"tflop_s", flops / *ms / 1e9},
-                       {"ms", *ms}});
-  return {};
-}
 
 } // namespace
 
@@ -89,11 +46,25 @@ Status describeDevice(const Options &options, const Records &records) {
 }
 
 Status measureRates(const Options &options, const Records &records) {
-  Result<std::unique_ptr<Session>> session = Session::open(options);
-  NYSJIT_RETURN_IF_ERROR(session);
-  if (const Status copied = copyRate(options, **session, records); !copied)
-    records.failed("copy rate", copied.error());
-  return matrixRate(options, **session, records);
+  Result<std::unique_ptr<Session>> opened = Session::open(options);
+  NYSJIT_RETURN_IF_ERROR(opened);
+  const Session &session = **opened;
+  // As much as the L2 cannot hold, and a small GPU has.
+  const size_t bytes = options.isSmall ? size_t(1) << 16 : size_t(1) << 30;
+  if (Result<double> copies = copyRate(session.driver(), session.stream, bytes); copies)
+    records.add("rate", {{"rate", "copy"},
+                         {"meaning", "device to device by the driver, bytes read and written"},
+                         {"tb_s", *copies / 1e3}});
+  else
+    records.failed("copy rate", copies.error());
+  const int processors = session.attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  Result<double> products =
+      mmaRate(session.driver(), session.stream, options.isSmall ? 1 : processors);
+  NYSJIT_RETURN_IF_ERROR(products);
+  records.add("rate", {{"rate", "mma"},
+                       {"meaning", "mma.sync of bfloat16 with float32 sums, registers alone"},
+                       {"tflop_s", *products / 1e3}});
+  return {};
 }
 
 } // namespace nysjit::gpu_day

@@ -1,5 +1,6 @@
 // Opening a device, running programs on it and timing them by events.
 #include "bench/gpu_day/session.h"
+#include "runtime/gpu/gpu_timer.h"
 #include "runtime/spec/target.h"
 
 #include <algorithm>
@@ -12,24 +13,6 @@ Error lastError() { return Error::plain(ErrorKind::CheckFailed, "nysjit", nysjit
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values.empty() ? 0 : values[values.size() / 2];
-}
-
-Result<std::unique_ptr<DeviceMemory>> DeviceMemory::allocate(const CudaDriver &driver,
-                                                             size_t bytes) {
-  std::unique_ptr<DeviceMemory> memory(new DeviceMemory(driver, std::max<size_t>(bytes, 1)));
-  NYSJIT_RETURN_IF_ERROR(driver.check(driver.api().cuMemAlloc(&memory->address, memory->bytes),
-                                      "cuMemAlloc (" + std::to_string(memory->bytes) + " bytes)"));
-  return memory;
-}
-
-Status DeviceMemory::write(const std::vector<char> &from) const {
-  return driver.check(driver.api().cuMemcpyHtoD(address, from.data(), std::min(bytes, from.size())),
-                      "cuMemcpyHtoD");
-}
-
-Status DeviceMemory::read(std::vector<char> &to) const {
-  return driver.check(driver.api().cuMemcpyDtoH(to.data(), address, std::min(bytes, to.size())),
-                      "cuMemcpyDtoH");
 }
 
 namespace {
@@ -137,23 +120,11 @@ Status Session::synchronize() const {
 }
 
 Result<double> Session::elapsedMs(int count, const std::function<Status()> &enqueue) const {
-  struct Event {
-    explicit Event(const CudaSymbols &api) : api(api) { (void)api.cuEventCreate(&event, 0); }
-    ~Event() { (void)api.cuEventDestroy(event); }
-    const CudaSymbols &api;
-    CUevent event = nullptr;
-  };
-  const Event start(api());
-  const Event end(api());
-  NYSJIT_RETURN_IF_ERROR(library->check(api().cuEventRecord(start.event, stream), "cuEventRecord"));
-  for (int i = 0; i < count; ++i)
-    NYSJIT_RETURN_IF_ERROR(enqueue());
-  NYSJIT_RETURN_IF_ERROR(library->check(api().cuEventRecord(end.event, stream), "cuEventRecord"));
-  NYSJIT_RETURN_IF_ERROR(library->check(api().cuEventSynchronize(end.event), "cuEventSynchronize"));
-  float ms = 0;
-  NYSJIT_RETURN_IF_ERROR(
-      library->check(api().cuEventElapsedTime(&ms, start.event, end.event), "cuEventElapsedTime"));
-  return static_cast<double>(ms);
+  return nysjit::elapsedMs(driver(), stream, [&]() -> Status {
+    for (int i = 0; i < count; ++i)
+      NYSJIT_RETURN_IF_ERROR(enqueue());
+    return Status();
+  });
 }
 
 Result<double> Session::medianMs(double seconds, const std::function<Status()> &enqueue) const {

@@ -1,32 +1,16 @@
-// Session: the device of a step, its context current on this thread, a stream, memory, clocks, and
+// Session: the device of a step, its context current on this thread, a stream, clocks, and
 // programs out of the bundles.
 #pragma once
 #include "bench/gpu_day/options.h"
 #include "runtime/cuda/driver.h"
 #include "runtime/emulator/emulator.h"
+#include "runtime/gpu/device_memory.h"
 #include "runtime/include/nysjit.h"
 
 #include <functional>
 #include <memory>
 
 namespace nysjit::gpu_day {
-
-/// Device memory. The session outlives it.
-class DeviceMemory {
-public:
-  static Result<std::unique_ptr<DeviceMemory>> allocate(const CudaDriver &driver, size_t bytes);
-  ~DeviceMemory() { (void)driver.api().cuMemFree(address); }
-  DeviceMemory(const DeviceMemory &) = delete;
-  Status write(const std::vector<char> &bytes) const;
-  Status read(std::vector<char> &bytes) const;
-
-  CUdeviceptr address = 0;
-  const size_t bytes;
-
-private:
-  DeviceMemory(const CudaDriver &driver, size_t bytes) : bytes(bytes), driver(driver) {}
-  const CudaDriver &driver;
-};
 
 struct ReleaseProgram {
   void operator()(nysjit_program *program) const { nysjit_program_release(program); }

@@ -54,7 +54,7 @@ Result<std::unique_ptr<TimedRun>> TimedRun::create(const Session &session, const
     if (i < 3) { // the output is only written
       const size_t count = std::min(period, bytes / run->width);
       const std::vector<char> numbers = randomNumbers(count, dtype, i + 1);
-      NYSJIT_RETURN_IF_ERROR(run->memory[i]->write(numbers));
+      NYSJIT_RETURN_IF_ERROR(run->memory[i]->write(numbers.data(), numbers.size()));
       NYSJIT_RETURN_IF_ERROR(run->fill(*run->memory[i], count * run->width));
     }
     void *data = reinterpret_cast<void *>(run->memory[i]->address);

@@ -71,20 +71,18 @@ Status GpuSession::checkLaunches() const {
 Result<std::unique_ptr<GpuTensor>> GpuTensor::create(const GpuSession &session,
                                                      const DLTensor &host) {
   std::unique_ptr<GpuTensor> tensor(new GpuTensor(session));
-  const CudaDriver &driver = session.driver();
   tensor->shape.assign(host.shape, host.shape + host.ndim);
   tensor->size = size_t(host.dtype.bits) / 8;
   for (const int64_t extent : tensor->shape)
     tensor->size *= size_t(extent);
-  NYSJIT_RETURN_IF_ERROR(
-      driver.check(driver.api().cuMemAlloc(&tensor->memory, std::max<size_t>(tensor->size, 1)),
-                   "cuMemAlloc of " + std::to_string(tensor->size) + " bytes"));
+  Result<std::unique_ptr<DeviceMemory>> memory =
+      DeviceMemory::allocate(session.driver(), tensor->size);
+  NYSJIT_RETURN_IF_ERROR(memory);
+  tensor->memory = std::move(*memory);
   const char *data = static_cast<const char *>(host.data) + host.byte_offset;
-  if (tensor->size > 0)
-    NYSJIT_RETURN_IF_ERROR(driver.check(
-        driver.api().cuMemcpyHtoD(tensor->memory, data, tensor->size), "cuMemcpyHtoD"));
+  NYSJIT_RETURN_IF_ERROR(tensor->memory->write(data, tensor->size));
   tensor->view = host;
-  tensor->view.data = reinterpret_cast<void *>(tensor->memory);
+  tensor->view.data = reinterpret_cast<void *>(tensor->memory->address);
   tensor->view.byte_offset = 0;
   tensor->view.device = {kDLCUDA, 0};
   tensor->view.shape = tensor->shape.data();
@@ -92,24 +90,14 @@ Result<std::unique_ptr<GpuTensor>> GpuTensor::create(const GpuSession &session,
   return tensor;
 }
 
-GpuTensor::~GpuTensor() {
-  if (memory)
-    (void)session.driver().api().cuMemFree(memory);
-}
-
-Status GpuTensor::copyTo(void *host) const {
-  const CudaDriver &driver = session.driver();
-  if (size == 0)
-    return {};
-  return driver.check(driver.api().cuMemcpyDtoH(host, memory, size), "cuMemcpyDtoH");
-}
+Status GpuTensor::copyTo(void *host) const { return memory->read(host, size); }
 
 Status GpuTensor::fill(unsigned char byte) const {
   const CudaDriver &driver = session.driver();
   if (size == 0)
     return {};
-  NYSJIT_RETURN_IF_ERROR(
-      driver.check(driver.api().cuMemsetD8Async(memory, byte, size, nullptr), "cuMemsetD8Async"));
+  NYSJIT_RETURN_IF_ERROR(driver.check(
+      driver.api().cuMemsetD8Async(memory->address, byte, size, nullptr), "cuMemsetD8Async"));
   return driver.check(driver.api().cuCtxSynchronize(), "cuCtxSynchronize");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "runtime/device/cuda_device.h"
 #include "runtime/emulator/emulator.h"
+#include "runtime/gpu/device_memory.h"
 
 #include <dlpack/dlpack.h>
 #include <memory>
@@ -54,7 +55,6 @@ private:
 class GpuTensor {
 public:
   static Result<std::unique_ptr<GpuTensor>> create(const GpuSession &session, const DLTensor &host);
-  ~GpuTensor();
   GpuTensor(const GpuTensor &) = delete;
   GpuTensor &operator=(const GpuTensor &) = delete;
   const DLTensor *get() const { return &view; }
@@ -67,7 +67,7 @@ public:
 private:
   explicit GpuTensor(const GpuSession &session) : session(session) {}
   const GpuSession &session;
-  CUdeviceptr memory = 0;
+  std::unique_ptr<DeviceMemory> memory;
   size_t size = 0;
   std::vector<int64_t> shape;
   DLTensor view{};

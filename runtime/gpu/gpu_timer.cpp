@@ -35,6 +35,16 @@ private:
 
 } // namespace
 
+Result<double> elapsedMs(const CudaDriver &driver, CUstream stream,
+                         const std::function<Status()> &enqueue) {
+  Event start(driver);
+  Event end(driver);
+  NYSJIT_RETURN_IF_ERROR(start.record(stream));
+  NYSJIT_RETURN_IF_ERROR(enqueue());
+  NYSJIT_RETURN_IF_ERROR(end.record(stream));
+  return end.msSince(start);
+}
+
 Result<std::unique_ptr<GpuStream>> GpuStream::create(const GpuSession &session) {
   std::unique_ptr<GpuStream> stream(new GpuStream(session));
   const CudaDriver &driver = session.driver();
@@ -83,13 +93,9 @@ GpuGraph::~GpuGraph() {
 
 Result<double> GpuGraph::ms() const {
   const CudaDriver &driver = stream.session.driver();
-  Event start(driver);
-  Event end(driver);
-  NYSJIT_RETURN_IF_ERROR(start.record(stream.get()));
-  NYSJIT_RETURN_IF_ERROR(
-      driver.check(driver.api().cuGraphLaunch(executable, stream.get()), "cuGraphLaunch"));
-  NYSJIT_RETURN_IF_ERROR(end.record(stream.get()));
-  Result<double> ms = end.msSince(start);
+  Result<double> ms = elapsedMs(driver, stream.get(), [&] {
+    return driver.check(driver.api().cuGraphLaunch(executable, stream.get()), "cuGraphLaunch");
+  });
   NYSJIT_RETURN_IF_ERROR(ms);
   return *ms / calls;
 }

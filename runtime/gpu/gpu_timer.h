@@ -24,6 +24,10 @@ private:
   CUstream stream = nullptr;
 };
 
+/// Milliseconds between events before and after what the call enqueues. Waits.
+Result<double> elapsedMs(const CudaDriver &driver, CUstream stream,
+                         const std::function<Status()> &enqueue);
+
 /// So many calls of a function that enqueues work on the stream, as one graph.
 class GpuGraph {
 public:
