@@ -1,5 +1,6 @@
 // Pairs by closed forms a segment; the header has the formulas.
 #include "runtime/bench/work.h"
+#include "runtime/reference/probes.h"
 #include "runtime/spec/lengths.h"
 #include "runtime/spec/tensor_table.h"
 
@@ -52,20 +53,6 @@ Count countTarget(const KernelSpec &spec, int64_t length, int64_t segmentLen, do
   return count;
 }
 
-/// How many blocks stand for so many segments.
-double blocksOf(const KernelSpec &spec, int64_t segments) {
-  if (spec.landmarkSpacing == LandmarkSpacing::Uniform)
-    return double(segments);
-  const int64_t width = spec.levelWidth;
-  int64_t blocks = 0;
-  while (segments > 0) {
-    const int64_t taken = std::min(segments, width + std::abs(segments - width) % 2);
-    blocks += taken;
-    segments = (segments - taken) / 2;
-  }
-  return double(blocks);
-}
-
 /// `causal` with learned probes.
 Count countProbes(const KernelSpec &spec, int64_t length, int64_t segmentLen) {
   const double probes = spec.probes;
@@ -76,7 +63,7 @@ Count countProbes(const KernelSpec &spec, int64_t length, int64_t segmentLen) {
     const int64_t segment = start / segmentLen;
     far = std::max<int64_t>(segment - spec.window, 0);
     const double near = rows * double((segment - far) * segmentLen) + triangle(rows);
-    count.rows += 2 * (near + rows * probes * blocksOf(spec, far));
+    count.rows += 2 * (near + rows * probes * double(reference::blocksBefore(far, spec).size()));
   }
   count.rows += 3 * probes * double(far * segmentLen);
   if (spec.landmarkSpacing == LandmarkSpacing::Dyadic)
