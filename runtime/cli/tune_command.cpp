@@ -63,9 +63,10 @@ Result<Reply> runTune(const TuneOptions &options) {
   Result<tune::TuneReport> report =
       tune::tuneSpecs({*file, options.file, hashHex(*text), version}, labFor, **journal, progress);
   NYSJIT_RETURN_IF_ERROR(report);
+  Status stored = storeResults(*output, {*report});
   if (*picture)
     NYSJIT_RETURN_IF_ERROR((*picture)->write(tune::pictureOf(*report)));
-  NYSJIT_RETURN_IF_ERROR(storeResults(*output, {*report}));
+  NYSJIT_RETURN_IF_ERROR(stored);
   Reply reply = replyOf(*report, *file, *output, journalPath);
   reply.isOutputTaken = *picture && (*picture)->isStandardOutput();
   return reply;

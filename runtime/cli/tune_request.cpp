@@ -38,8 +38,7 @@ Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::strin
 }
 
 Error inTune(const std::string &file, Error error) {
-  return error.kind == ErrorKind::Cancelled && endingSignal() != 0 ? error
-                                                                   : inFile(file, std::move(error));
+  return error.kind == ErrorKind::InvalidKey ? inFile(file, std::move(error)) : error;
 }
 
 } // namespace nysjit::cli

@@ -31,7 +31,8 @@ std::string journalOf(const std::string &file);
 /// The file whose text this is, with what the flags say in its keys' place; an error names it.
 Result<tune::TuneFile> readTuneFile(const TuneOptions &options, const std::string &text);
 
-/// An error of the compiler about the file, which it names; the wish to end is none of it.
+/// An error of a tune: of the file where a key of it is wrong; not of what flags or this machine
+/// lack.
 Error inTune(const std::string &file, Error error);
 
 } // namespace nysjit::cli
