@@ -1,10 +1,10 @@
 // Compile, try each size once, share the time out, then rounds.
 #include "runtime/bench/bench.h"
+#include "runtime/base/format.h"
 #include "runtime/bench/rounds.h"
 #include "runtime/tune/statistics.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <random>
 
 namespace nysjit::bench {
@@ -72,11 +72,7 @@ private:
   double secondsOfRounds = 0; // what the trials left
 };
 
-std::string secondsText(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g s", seconds);
-  return text;
-}
+std::string secondsText(double seconds) { return format("%.3g s", seconds); }
 
 Status Bench::compileAll() {
   for (const Contender &contender : contenders) {
@@ -185,12 +181,9 @@ std::vector<int> Bench::roundsToCome() {
 void Bench::showProgress(const Size &size) {
   std::string text = "[round " + std::to_string(size.done() + 1) + "/" +
                      std::to_string(request.rounds) + "] " + shapeText(request.shapes[size.shape]);
-  if (contenders.size() > 1 && size.done() > 0) {
-    char ratio[32];
-    std::snprintf(ratio, sizeof ratio, ", %.3f of the other's time",
-                  compare(size.ms[0], size.ms[1], request.leastEffect).ratio);
-    text += ratio;
-  }
+  if (contenders.size() > 1 && size.done() > 0)
+    text += format(", %.3f of the other's time",
+                   compare(size.ms[0], size.ms[1], request.leastEffect).ratio);
   const double left = std::max(request.seconds - passed(), 0.0);
   progress.update(text + ", " + tune::timesText(passed(), left), seconds());
 }
@@ -253,12 +246,9 @@ Status Bench::timeAllBesideOthers() {
     return {};
   othersShare = std::clamp((*after - *before) / spent, 0.0, 1.0);
   constexpr double tolerable = 0.05;
-  if (*othersShare > tolerable) {
-    char text[96];
-    std::snprintf(text, sizeof text, "other processes took %.0f %% of the machine's CPUs meanwhile",
-                  100 * *othersShare);
-    notes.push_back(text);
-  }
+  if (*othersShare > tolerable)
+    notes.push_back(
+        format("other processes took %.0f %% of the machine's CPUs meanwhile", 100 * *othersShare));
   return {};
 }
 

@@ -1,17 +1,10 @@
 // Lines of a table, members of objects.
 #include "runtime/bench/report.h"
-
-#include <cstdio>
+#include "runtime/base/format.h"
 
 namespace nysjit::bench {
 
 namespace {
-
-template <typename... Values> std::string format(const char *pattern, Values... values) {
-  char text[200];
-  std::snprintf(text, sizeof text, pattern, values...);
-  return text;
-}
 
 std::string contenderText(const Contender &contender) {
   return contender.name + ": " + layoutName(contender.spec.layout) + " " +

@@ -1,5 +1,6 @@
 // `nysjit compile`: a spec into the cache, its binary into a file, or one stage of the compiler
 // shown or started from. Stages go straight to the compiler worker and past the cache.
+#include "runtime/base/format.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/disassembler.h"
 #include "runtime/cli/files.h"
@@ -7,19 +8,13 @@
 #include "runtime/cli/progress.h"
 #include "runtime/cuda/find_ptxas.h"
 
-#include <cstdio>
-
 namespace nysjit::cli {
 
 using nlohmann::json;
 
 namespace {
 
-std::string milliseconds(double ms) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f ms", ms);
-  return text;
-}
+std::string milliseconds(double ms) { return format("%.1f ms", ms); }
 
 /// " causal_output 12345 bytes" for each kernel, on GPUs "96 registers, 0 spill_bytes, ..."; from
 /// either source's JSON.

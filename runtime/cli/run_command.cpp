@@ -1,5 +1,6 @@
 // `nysjit run`: tensors in, the program over them, the output, the check's verdict. Nothing is
 // written before the run went well; what the check says of it is apart from that.
+#include "runtime/base/format.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/inputs.h"
 #include "runtime/cli/launches.h"
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 namespace nysjit::cli {
 
@@ -20,12 +20,8 @@ using nlohmann::json;
 
 namespace {
 
-std::string format(const char *pattern, double value) {
-  char text[64];
-  value = std::isnan(value) ? std::abs(value) : value; // no "-nan"
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
+/// No "-nan".
+double withoutSign(double error) { return std::isnan(error) ? std::abs(error) : error; }
 
 /// What the runs came to.
 struct Measured {
@@ -94,7 +90,7 @@ Status verdict(const Checked &checked, const RunOptions &options) {
   Error error =
       Error::mismatch(ErrorKind::CheckFailed, "--check",
                       "a relative error of at most " + format("%g", checked.bound) + " for o",
-                      format("%.3g", checked.error));
+                      format("%.3g", withoutSign(checked.error)));
   const TensorRow &o = tensorRow("o");
   error.message += std::string("; ") + o.flag + " " +
                    describeName(options.tensors.find(o.name)->second) + " was written";
@@ -131,7 +127,8 @@ std::string reportText(const RunOptions &options, const KernelSpec &spec,
     text += "    " + launch.kernel + " x " + std::to_string(launch.grid) +
             format("  %.3f ms\n", launch.ms);
   if (checked)
-    text += "  error     " + format("%.3g against the float64 reference", checked->error) +
+    text += "  error     " +
+            format("%.3g against the float64 reference", withoutSign(checked->error)) +
             format(" (bound %g)\n", checked->bound);
   for (const TensorRow &row : tensorTable())
     if (const auto path = options.tensors.find(row.name);

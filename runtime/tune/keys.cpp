@@ -1,21 +1,15 @@
 // Checks of JSON values.
 #include "runtime/tune/keys.h"
+#include "runtime/base/format.h"
 #include "runtime/spec/json_text.h"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace nysjit::tune {
 
 namespace {
 
-std::string shortest(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
-
-std::string range(double least, double most) { return shortest(least) + " to " + shortest(most); }
+std::string range(double least, double most) { return format("%g to %g", least, most); }
 
 std::string range(int64_t least, int64_t most) {
   return std::to_string(least) + " to " + std::to_string(most);

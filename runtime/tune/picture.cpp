@@ -1,10 +1,10 @@
 // Heat maps side by side, a row of them for each spec.
 #include "runtime/tune/picture.h"
+#include "runtime/base/format.h"
 #include "runtime/picture/drawing.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 namespace nysjit::tune {
 
@@ -59,13 +59,10 @@ std::string colourOf(double ratio) {
   constexpr int orange[] = {0xf0, 0x8c, 0x32};
   const double octaves = std::clamp(std::log2(ratio), -1.0, 1.0);
   const int *end = octaves < 0 ? blue : orange;
-  char text[16];
   const auto mixed = [&](int i) {
     return int(std::lround(255 + std::abs(octaves) * (end[i] - 255)));
   };
-  std::snprintf(text, sizeof text, "#%02x%02x%02x", unsigned(mixed(0)), unsigned(mixed(1)),
-                unsigned(mixed(2)));
-  return text;
+  return format("#%02x%02x%02x", unsigned(mixed(0)), unsigned(mixed(1)), unsigned(mixed(2)));
 }
 
 void drawCell(Drawing &drawing, Point corner, const HeatMap &map, HeatMap::Cell cell) {
@@ -75,11 +72,9 @@ void drawCell(Drawing &drawing, Point corner, const HeatMap &map, HeatMap::Cell 
     drawing.text(middle, ".", {.fill = picture::grey, .anchor = "middle"});
     return;
   }
-  char number[16];
-  std::snprintf(number, sizeof number, "%.3f", ratio->second);
   const bool isChosen = cell == map.chosen;
   drawing.box(corner, cellWidth, cellHeight, colourOf(ratio->second));
-  drawing.text(middle, number, {.anchor = "middle", .isBold = isChosen});
+  drawing.text(middle, format("%.3f", ratio->second), {.anchor = "middle", .isBold = isChosen});
   if (cell == map.ofDefault)
     drawing.frame(corner, cellWidth, cellHeight,
                   {.stroke = picture::ink, .thickness = 2, .isDashed = true});
@@ -115,10 +110,8 @@ std::string lineOf(const SpecReport &spec) {
     text += ", " + threads->dump() + " threads";
   if (spec.entry.config == KernelConfig())
     return text + ": the default stands";
-  char ratio[32] = "";
-  if (spec.verdict)
-    std::snprintf(ratio, sizeof ratio, ", %.3f of its time", spec.verdict->ratio);
-  return text + ": faster than the default" + ratio;
+  return text + ": faster than the default" +
+         (spec.verdict ? format(", %.3f of its time", spec.verdict->ratio) : "");
 }
 
 } // namespace

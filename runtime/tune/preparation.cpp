@@ -1,8 +1,8 @@
 // A program that fails is taken apart: each of its candidates gets one of its own.
 #include "runtime/tune/preparation.h"
+#include "runtime/base/format.h"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace nysjit::tune {
 
@@ -170,11 +170,8 @@ Result<std::string> Preparation::whatIsWrong(size_t program) {
   NYSJIT_RETURN_IF_ERROR(difference);
   if (difference->isWithin())
     return std::string();
-  char text[120];
-  std::snprintf(text, sizeof text,
-                "its output differs from the default's by %.3g, more than the bound %.3g",
+  return format("its output differs from the default's by %.3g, more than the bound %.3g",
                 difference->error, difference->bound);
-  return std::string(text);
 }
 
 Status Preparation::journalCandidates(const std::vector<size_t> &candidates) {

@@ -1,5 +1,6 @@
 // A line on standard error.
 #include "runtime/tune/progress.h"
+#include "runtime/base/format.h"
 
 #include <cmath>
 #include <cstdlib>
@@ -62,9 +63,7 @@ std::string elide(const std::string &text, size_t width) {
 
 std::string minutes(double seconds) {
   const auto whole = static_cast<long>(std::lround(seconds));
-  char text[32];
-  std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
-  return text;
+  return format("%ld:%02ld", whole / 60, whole % 60);
 }
 
 std::string timesText(double passed, double left) {

@@ -1,18 +1,12 @@
 // Tables in text.
 #include "runtime/tune/report.h"
+#include "runtime/base/format.h"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace nysjit::tune {
 
 namespace {
-
-template <typename... Values> std::string format(const char *pattern, Values... values) {
-  char text[160];
-  std::snprintf(text, sizeof text, pattern, values...);
-  return text;
-}
 
 constexpr size_t mostRows = 8; // of a group's table
 

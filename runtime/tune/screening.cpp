@@ -1,5 +1,6 @@
 // Rounds. Arms 0 and 1 are the default's, arm 2 + i is arms[i].
 #include "runtime/tune/screening.h"
+#include "runtime/base/format.h"
 
 #include <algorithm>
 #include <cmath>
@@ -298,12 +299,10 @@ std::string Screening::progressText(int round) const {
   for (size_t g = 0; g < best.size(); ++g) {
     if (best[g] < defaults)
       continue;
-    char number[32];
-    std::snprintf(number, sizeof number, "%.2f", *ratio(groups[g], best[g]));
     text +=
         ", " + measuring.space.groups[g].name + " " +
         blocksText(measuring.space.candidates[groups[g].candidates[best[g] - defaults]].blocks) +
-        " " + number + " of default";
+        format(" %.2f of default", *ratio(groups[g], best[g]));
   }
   if (!roundsDone)
     return text;
