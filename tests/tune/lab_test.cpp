@@ -95,6 +95,25 @@ TEST_F(LabTest, OnlyProgramsThatAreThereAreTuned) {
   EXPECT_EQ(report->specs[0].entry.config, configsOf({fast})[1]);
 }
 
+// Whatever candidates stand together there: a pack of the tuner's own would pair them by their
+// distance from the default.
+TEST_F(LabTest, ProgramsAreTakenAsTheyAreThere) {
+  const BlockConfig near = {.blockM = 64, .blockN = 32};
+  const BlockConfig far = {.blockM = 16, .blockN = 16};
+  FakeWorld world{.offered =
+                      configsOf({{{"causal_output", near}, {"landmark_solve", {.blockM = 16}}},
+                                 {{"causal_output", far}, {"landmark_solve", {.blockM = 32}}}})};
+  Result<TuneReport> report = tuned(world, fakeTune(), JournalStart::New);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  size_t timed = 0;
+  for (const GroupReport &group : report->specs[0].groups)
+    for (const CandidateReport &one : group.candidates) {
+      EXPECT_EQ(one.candidate.invalidity, "") << one.candidate.reason;
+      timed += !one.ratios.empty();
+    }
+  EXPECT_EQ(timed, 4u);
+}
+
 TEST_F(LabTest, AChoiceThatIsNotThereEndsTheTuneAndIsResumed) {
   const KernelBlocks first = {{"causal_output", {.blockM = 32, .blockN = 64}}};
   const KernelBlocks second = {{"landmark_solve", {.blockM = 16}}};
