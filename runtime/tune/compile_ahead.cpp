@@ -1,12 +1,18 @@
 // Threads, each with a context and so a worker of its own.
 #include "runtime/tune/compile_ahead.h"
 #include "runtime/api/stopwatch.h"
+#include "runtime/device/cpus.h"
 
 #include <atomic>
 #include <system_error>
 #include <thread>
 
 namespace nysjit::tune {
+
+size_t CompileAhead::usualJobs() {
+  constexpr size_t cpusOfWorker = 4;
+  return availableCpus() / cpusOfWorker;
+}
 
 CompileAhead::CompileAhead(size_t jobs) : jobs(jobs) {
   if (jobs < 2)

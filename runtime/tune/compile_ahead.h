@@ -19,6 +19,8 @@ public:
   /// Into this folder, a cache's, which stays.
   CompileAhead(size_t jobs, std::string folder) : jobs(jobs), kept(std::move(folder)) {}
 
+  /// As many as there are CPUs for: a worker generates a program's functions side by side.
+  static size_t usualJobs();
   /// For the contexts that use what was compiled; "": there is none.
   std::string folder() const { return scratch ? scratch->name() : kept; }
   /// Compiles them all. What fails or is cancelled by `progress` is known by its error.

@@ -1,6 +1,5 @@
 // Spec after spec; the packing is the tuner's.
 #include "runtime/tune/compile_only.h"
-#include "runtime/device/cpus.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/tune/history.h"
 
@@ -148,11 +147,10 @@ Status SpecCompiler::run(const std::vector<Json> &journal, std::vector<CacheEntr
                       std::to_string(candidates.size()) + " candidates in " +
                       std::to_string(open.size()) + " programs");
 
-  constexpr size_t cpusOfWorker = 4; // which generates a program's functions side by side
   std::vector<ProgramRequest> requests;
   for (const Packed &packed : open)
     requests.push_back(requestOf(packed.config));
-  CompileAhead(availableCpus() / cpusOfWorker, context.cache().folder())
+  CompileAhead(CompileAhead::usualJobs(), context.cache().folder())
       .compile(requests, file.target->isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu, log, &report,
                this);
   return compileAll(std::move(open), entries);

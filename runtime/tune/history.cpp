@@ -8,16 +8,6 @@ namespace nysjit::tune {
 
 namespace {
 
-std::string textOf(const Json &object, const char *name) {
-  const Json *found = object.find(name);
-  return found && found->is_string() ? found->text() : "";
-}
-
-double numberOf(const Json &object, const char *name, double otherwise) {
-  const Json *found = object.find(name);
-  return found && found->is_number() ? found->get<double>() : otherwise;
-}
-
 std::vector<double> numbersOf(const Json &list) {
   std::vector<double> numbers;
   for (const Json &number : list.elements())

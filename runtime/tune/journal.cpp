@@ -16,11 +16,6 @@ namespace nysjit::tune {
 
 namespace {
 
-std::string textOf(const Json &line, const char *name) {
-  const Json *found = line.find(name);
-  return found && found->is_string() ? found->text() : "";
-}
-
 /// All of a file; false if it cannot be read.
 bool readAll(int file, std::string &text) {
   char buffer[1 << 16];
@@ -212,6 +207,16 @@ Status Journal::append(const std::vector<Json> &lines, bool isVerdict) {
   if (isVerdict && fsync(file.get()) != 0 && errno != EINVAL && errno != EROFS)
     return failed("brought to the disk");
   return {};
+}
+
+std::string textOf(const Json &line, const char *name) {
+  const Json *found = line.find(name);
+  return found && found->is_string() ? found->text() : "";
+}
+
+double numberOf(const Json &line, const char *name, double otherwise) {
+  const Json *found = line.find(name);
+  return found && found->is_number() ? found->get<double>() : otherwise;
 }
 
 } // namespace nysjit::tune

@@ -57,4 +57,8 @@ private:
 /// damaged line is Journal::open's.
 Result<std::vector<Json>> readJournal(std::string_view text, const std::string &path);
 
+// Members of a line, whatever it is: "" and `otherwise` where there is no such text or number.
+std::string textOf(const Json &line, const char *name);
+double numberOf(const Json &line, const char *name, double otherwise = 0);
+
 } // namespace nysjit::tune

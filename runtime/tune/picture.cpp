@@ -2,6 +2,7 @@
 #include "runtime/tune/picture.h"
 #include "runtime/base/format.h"
 #include "runtime/picture/drawing.h"
+#include "runtime/tune/report.h"
 
 #include <algorithm>
 #include <cmath>
@@ -105,9 +106,7 @@ void drawMap(Drawing &drawing, Point at, const Named &named) {
 
 std::string lineOf(const SpecReport &spec) {
   std::string text = std::string(layoutName(spec.spec.layout)) + " " + dtypeName(spec.spec.dtype) +
-                     " for " + spec.entry.target;
-  if (const Json *threads = spec.entry.device.find("threads"))
-    text += ", " + threads->dump() + " threads";
+                     " for " + placeText(spec.entry);
   if (spec.entry.config == KernelConfig())
     return text + ": the default stands";
   return text + ": faster than the default" +

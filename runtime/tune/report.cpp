@@ -106,16 +106,6 @@ Json groupObject(const GroupReport &group) {
           {"candidates", std::move(candidates)}};
 }
 
-/// Where it was tuned: "cpu:native, 2 threads", "cuda:sm_90 on NVIDIA H100".
-std::string placeText(const TunedConfig &entry) {
-  if (const Json *threads = entry.device.find("threads"))
-    return entry.target + ", " + threads->dump() + " threads";
-  const Json *about = entry.tuned.find("about");
-  const Json *gpu = about ? about->find("gpu") : nullptr;
-  return entry.target + " on " +
-         (gpu && gpu->is_string() ? gpu->text() : entry.device["kind"].text());
-}
-
 bool isModel(const TunedConfig &entry) {
   const Json *objective = entry.tuned.find("objective");
   return objective && *objective == Json("model");
@@ -133,6 +123,15 @@ std::string measureText(const SpecReport &one) {
 }
 
 } // namespace
+
+std::string placeText(const TunedConfig &entry) {
+  if (const Json *threads = entry.device.find("threads"))
+    return entry.target + ", " + threads->dump() + " threads";
+  const Json *about = entry.tuned.find("about");
+  const Json *gpu = about ? about->find("gpu") : nullptr;
+  return entry.target + " on " +
+         (gpu && gpu->is_string() ? gpu->text() : entry.device["kind"].text());
+}
 
 std::optional<HeatMap> heatMapOf(const GroupReport &group, const std::string &kernel) {
   const BlockConfig &own = group.group.defaults.at(kernel);

@@ -26,6 +26,9 @@ struct HeatMap {
 /// Nothing where the kernel has not both keys.
 std::optional<HeatMap> heatMapOf(const GroupReport &group, const std::string &kernel);
 
+/// Where an entry was tuned: "cpu:native, 2 threads", "cuda:sm_90 on NVIDIA H100".
+std::string placeText(const TunedConfig &entry);
+
 /// One kernel's block_m (down) and block_n (across); the default in brackets, the chosen one with a
 /// star. "" where it has not both keys.
 std::string heatMap(const GroupReport &group, const std::string &kernel);

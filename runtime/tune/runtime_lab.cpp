@@ -2,7 +2,6 @@
 #include "runtime/tune/runtime_lab.h"
 #include "runtime/api/stopwatch.h"
 #include "runtime/cache/key.h"
-#include "runtime/device/cpus.h"
 #include "runtime/reference/accuracy.h"
 #include "runtime/spec/json_text.h"
 
@@ -12,8 +11,6 @@
 namespace nysjit::tune {
 
 namespace {
-
-constexpr size_t cpusOfWorker = 4; // which generates a program's functions side by side
 
 /// Positions of a shape's tensors, all heads.
 int64_t sizeOf(const TuneShape &shape) { return shape.length * shape.batch * shape.heads; }
@@ -38,14 +35,14 @@ std::map<std::string, KernelResources> resourcesOf(const LoadedProgram &program)
 
 RuntimeLab::RuntimeLab(const KernelSpec &given, const TuneFile &file, DeviceKind device,
                        size_t threads, const std::atomic<int> &isEnding, const LabOptions &chosen)
-    : options(chosen), ahead(options.jobs ? options.jobs : availableCpus() / cpusOfWorker),
-      spec(given), file(file), context({.cacheFolder = ahead.folder(),
-                                        .threads = threads,
-                                        .device = device,
-                                        .bundles = GivenBundles{options.bundles, {}},
-                                        .log = options.log,
-                                        .progress = &report,
-                                        .progressContext = this}),
+    : options(chosen), ahead(options.jobs ? options.jobs : CompileAhead::usualJobs()), spec(given),
+      file(file), context({.cacheFolder = ahead.folder(),
+                           .threads = threads,
+                           .device = device,
+                           .bundles = GivenBundles{options.bundles, {}},
+                           .log = options.log,
+                           .progress = &report,
+                           .progressContext = this}),
       kind(device), ending(isEnding) {
   inputs.resize(file.shapes.size());
   smallest = size_t(std::ranges::min_element(file.shapes, {}, sizeOf) - file.shapes.begin());

@@ -1,5 +1,6 @@
 // First the journal's lines by spec and place, then a document for each group and shape.
 #include "runtime/tune/t4.h"
+#include "runtime/tune/journal.h"
 #include "runtime/tune/statistics.h"
 
 #include <map>
@@ -33,22 +34,7 @@ struct Part {
   std::map<std::string, GroupResults> groups;
 };
 
-std::string textOf(const Json &object, const char *name) {
-  const Json *found = object.find(name);
-  return found && found->is_string() ? found->text() : "";
-}
-
 bool isOf(const Json &device, const char *kind) { return textOf(device, "kind") == kind; }
-
-int64_t integerOf(const Json &object, const char *name) {
-  const Json *found = object.find(name);
-  return found && found->is_number() ? found->get<int64_t>() : 0;
-}
-
-double numberOf(const Json &object, const char *name) {
-  const Json *found = object.find(name);
-  return found && found->is_number() ? found->get<double>() : 0;
-}
 
 bool isOfSame(const Json &session, const Json &other) {
   return session["spec"] == other["spec"] && session["target"] == other["target"] &&
@@ -56,7 +42,7 @@ bool isOfSame(const Json &session, const Json &other) {
 }
 
 void addRound(const Json &line, bool isWall, Part &part) {
-  const auto shape = size_t(integerOf(line, "shape"));
+  const auto shape = size_t(numberOf(line, "shape"));
   const Json &times = line[isWall ? "ms" : "cpu_ms"];
   const auto add = [&](const Json *time, Samples &samples) {
     if (time && time->is_number())
@@ -92,7 +78,7 @@ std::vector<Part> partsOf(const std::vector<Json> &lines) {
         part = &parts.emplace_back();
       part->session = line;
     } else if (part && kind == "candidate") {
-      const auto id = int(integerOf(line, "id"));
+      const auto id = int(numberOf(line, "id"));
       part->groups[textOf(line, "group")].candidates[id] = {
           line, textOf(part->session, "session"), {}};
     } else if (part && kind == "round") {
