@@ -76,23 +76,45 @@ Sequence sequenceOf(Kernel &k, const Attention &a, const Scalar &b) {
 } // namespace
 
 void Attention::clearPadding(Program &program) const {
+  if (program.spec().pass != Pass::Backward)
+    clearPadding(program, "clear_padding", {output}, queryHeads);
+}
+
+void Attention::clearPadding(Program &program, const std::string &kernel,
+                             const std::vector<TensorRef> &tensors, const Scalar &heads) const {
   constexpr int block = 64;
-  const Scalar pairs = program.symbol("B") * queryHeads; // packed: one for all sequences
+  const Scalar pairs = program.symbol("B") * heads; // packed: one for all sequences
   auto body = [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Scalar pair = cell % pairs;
-    const Scalar b = pair / queryHeads;
+    const Scalar b = pair / heads;
     const Scalar i0 = cell / pairs * block;
-    const View all = k.view(output, {b, pair % queryHeads});
     const View ends = k.view(offsets, {});
     const Sequence padded = sequenceOf(k, *this, b); // of packed rows the first sequence
     const Scalar packedEnd = min(max(k.loadInteger(ends, ends.length - 1), padded.start), rows);
     const Scalar end = select(isPacked, packedEnd, padded.start + padded.length);
     const Tile zeros = k.fill(block, program.spec().headDim, 0);
-    k.store(zeros, k.slice(all, 0, padded.start), i0);
-    k.store(zeros, k.slice(all, end, rows - end), i0 - end);
+    for (const TensorRef &tensor : tensors) {
+      const View all = k.view(tensor, {b, pair % heads});
+      k.store(zeros, k.slice(all, 0, padded.start), i0);
+      k.store(zeros, k.slice(all, end, rows - end), i0 - end);
+    }
   };
-  program.kernel("clear_padding", pairs * ceilDiv(rows, block), body, isVariable());
+  program.kernel(kernel, pairs * ceilDiv(rows, block), body, isVariable());
+}
+
+TensorRef Attention::savedNumbers(Program &program, const std::string &name) const {
+  return program.savedBuffer(name, {program.symbol("B"), queryHeads, rows});
+}
+
+TensorRef Attention::numbers(Program &program, const std::string &name) const {
+  return program.buffer(name, {program.symbol("B"), queryHeads, rows});
+}
+
+View Attention::rowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const {
+  // Packed tensors have one row of sequences, with a stride of 0 where the caller passes them.
+  const Scalar sequence = select(isPacked, 0, head.sequence);
+  return k.slice(k.view(tensor, {sequence, head.queryHead}), head.start, head.length);
 }
 
 Head headOf(Kernel &k, const Attention &attention, const Scalar &pair) {
@@ -102,6 +124,7 @@ Head headOf(Kernel &k, const Attention &attention, const Scalar &pair) {
   head.queryHead = pair % attention.queryHeads;
   head.keyHead = head.queryHead / (attention.queryHeads / max(attention.keyHeads, 1));
   const Sequence rows = sequenceOf(k, attention, head.sequence);
+  head.start = rows.start;
   head.length = rows.length;
   auto rowsOf = [&](const TensorRef &tensor, const Scalar &number) {
     return k.slice(k.view(tensor, {head.sequence, number}), rows.start, rows.length);

@@ -5,6 +5,8 @@
 
 namespace nysjit {
 
+struct Head;
+
 /// q [B, Hq, n, d], k and v [B, Hkv, n, d], o like q; Hkv divides Hq. A sequence is rows (start,
 /// length) of them: all of one length, padded, or packed one after the other.
 struct Attention {
@@ -30,8 +32,18 @@ struct Attention {
   Scalar isVariable() const { return isPacked | hasLengths; }
   /// The argument with each sequence's source length (see PlanSequences).
   TensorRef addSourceLengths(Program &program, const std::string &name);
-  /// A kernel that writes 0 to the output's rows outside all sequences, where there can be some.
+  /// A kernel that writes 0 to the output's rows outside all sequences, where there can be some. Of
+  /// a backward program the gradients' rows are (gradients.h).
   void clearPadding(Program &program) const;
+  /// The same of any tensors that have rows of `heads` heads.
+  void clearPadding(Program &program, const std::string &kernel,
+                    const std::vector<TensorRef> &tensors, const Scalar &heads) const;
+  /// A number for each row of a query head, [B, Hq, n], kept for the backward: see
+  /// Program::savedBuffer.
+  TensorRef savedNumbers(Program &program, const std::string &name) const;
+  TensorRef numbers(Program &program, const std::string &name) const;
+  /// The rows of a head in a tensor of queries' shape, or of `numbers`.
+  View rowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const;
 
 private:
   void requireSequences(Program &program) const;
@@ -47,6 +59,7 @@ struct Head {
   Scalar sequence;
   Scalar queryHead;
   Scalar keyHead;
+  Scalar start; // of its sequence, in the tensors' rows
   Scalar length;
 };
 /// `pair` counts sequences first, query heads within; query head h reads key/value head

@@ -4,13 +4,15 @@
 // Kernel exact_causal, a cell for each tile of block_m query rows:
 //   block_m  query rows of a cell
 //   block_n  keys of an iteration
-#include "templates/attention.h"
+#include "templates/gradients.h"
 #include "templates/templates.h"
 
 namespace nysjit {
 
 void exactCausal(Program &program) {
   const Attention attention(program);
+  const SavedRows saved(program, attention);
+  const bool isBackward = program.spec().pass == Pass::Backward;
   const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 64, .blockN = 64},
                                             {.hasFloat32Operand = false, .hasDiagonal = true});
   const int blockM = *blocks.blockM;
@@ -29,10 +31,16 @@ void exactCausal(Program &program) {
       const Tile logits = dot(rows.query, transposed(key), seen) * scale;
       softmax.add(logits, k.load(head.value, t0, blockN), seen);
     });
-    k.store(softmax.result(), head.output, i0);
+    if (!isBackward)
+      k.store(softmax.result(), head.output, i0);
+    saved.store(k, softmax, attention, head, i0);
   };
-  writeRowTiles(program, "exact_causal", attention, attention.maxLength, blockM,
-                RowOrder::LastRowFirst, body);
+  program.writeForward([&] {
+    writeRowTiles(program, "exact_causal", attention, attention.maxLength, blockM,
+                  RowOrder::LastRowFirst, body);
+  });
+  if (isBackward)
+    exactCausalGradient(program, attention, saved);
 }
 
 } // namespace nysjit

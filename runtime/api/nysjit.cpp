@@ -91,6 +91,23 @@ Result<ContextOptions> readOptions(const nysjit_context_options *from) {
   return options;
 }
 
+nysjit_status askSize(const nysjit_program *program, const nysjit_run_args *args, size_t *bytes,
+                      size_t MemorySizes::*which) {
+  return atBorder([&]() -> Status {
+    if (!program)
+      return isNull("program");
+    if (!bytes)
+      return isNull("bytes");
+    nysjit_run_args whole;
+    NYSJIT_RETURN_IF_ERROR(readStruct(args, "args", offsetof(nysjit_run_args, scale), whole));
+    Result<MemorySizes> sizes = program->prepared.program->sizes(whole);
+    if (!sizes)
+      return sizes.takeError();
+    *bytes = (*sizes).*which;
+    return {};
+  });
+}
+
 } // namespace
 
 extern "C" {
@@ -185,19 +202,12 @@ nysjit_status nysjit_program_get_info(const nysjit_program *program, nysjit_prog
 
 nysjit_status nysjit_workspace_size(const nysjit_program *program, const nysjit_run_args *args,
                                     size_t *bytes) {
-  return atBorder([&]() -> Status {
-    if (!program)
-      return isNull("program");
-    if (!bytes)
-      return isNull("bytes");
-    nysjit_run_args whole;
-    NYSJIT_RETURN_IF_ERROR(readStruct(args, "args", offsetof(nysjit_run_args, scale), whole));
-    Result<size_t> size = program->prepared.program->workspaceBytes(whole);
-    if (!size)
-      return size.takeError();
-    *bytes = *size;
-    return {};
-  });
+  return askSize(program, args, bytes, &MemorySizes::workspace);
+}
+
+nysjit_status nysjit_saved_size(const nysjit_program *program, const nysjit_run_args *args,
+                                size_t *bytes) {
+  return askSize(program, args, bytes, &MemorySizes::saved);
 }
 
 nysjit_status nysjit_run(const nysjit_program *program, const nysjit_run_args *args, void *stream) {

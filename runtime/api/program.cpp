@@ -109,10 +109,10 @@ Status LoadedProgram::gather(const nysjit_run_args &args, const DLTensor **tenso
   return {};
 }
 
-Result<size_t> LoadedProgram::workspaceBytes(const nysjit_run_args &args) const {
+Result<MemorySizes> LoadedProgram::sizes(const nysjit_run_args &args) const {
   const DLTensor *tensors[maxPlanArguments];
   NYSJIT_RETURN_IF_ERROR(gather(args, tensors));
-  return program->workspaceBytes(tensors, args.max_length);
+  return program->sizes(tensors, args.max_length, args.saved != nullptr);
 }
 
 Status LoadedProgram::run(const nysjit_run_args &args, void *stream,
@@ -137,6 +137,11 @@ Status LoadedProgram::run(const nysjit_run_args &args, void *stream,
                            "0 where workspace is NULL", std::to_string(args.workspace_size));
   run.workspace = args.workspace;
   run.workspaceBytes = args.workspace_size;
+  if (!args.saved && args.saved_size != 0)
+    return Error::mismatch(ErrorKind::InvalidArgument, "saved_size", "0 where saved is NULL",
+                           std::to_string(args.saved_size));
+  run.saved = args.saved;
+  run.savedBytes = args.saved_size;
   if (!args.timings && args.timing_capacity != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, "timings",
                            "room for timing_capacity launches", "NULL");

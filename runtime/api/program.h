@@ -42,7 +42,7 @@ public:
   size_t scratchBytes() const { return program->scratchBytes(); }
 
   /// `args` is whole: the C border has filled in what its caller left out.
-  Result<size_t> workspaceBytes(const nysjit_run_args &args) const;
+  Result<MemorySizes> sizes(const nysjit_run_args &args) const;
   /// `observer`, if there is one, is told of the launches instead of args.timings.
   Status run(const nysjit_run_args &args, void *stream,
              const LaunchObserver *observer = nullptr) const;

@@ -119,7 +119,8 @@ void addRun(CLI::App &app, Given &given) {
          "with --cu-seqlens or --seqlens: no sequence is longer; default the longest one's")
       ->type_name("N");
   run->add_option("--o-dtype", given.outputDtype,
-                  "elements of -o: float32 (default), or the spec's dtype, float16 or bfloat16")
+                  "elements of -o and of gradients: float32 (default), or the spec's dtype, "
+                  "float16 or bfloat16")
       ->type_name("NAME");
   run->add_option("--scale", given.scale,
                   "softmax scale, default 1/sqrt(d); finite, at most 2.35e38 in size")
@@ -139,6 +140,9 @@ void addRun(CLI::App &app, Given &given) {
       ->allow_extra_args(false);
   run->add_flag("--sealed", given.sealed,
                 "compile nothing: a program that is not there is an error")
+      ->disable_flag_override();
+  run->add_flag("--recompute", given.recompute,
+                "with --dout: keep nothing between forward and backward, which computes it again")
       ->disable_flag_override();
   run->add_flag("--check", given.check, "compare with the float64 reference")
       ->disable_flag_override();

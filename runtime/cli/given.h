@@ -49,6 +49,7 @@ struct Given {
   std::vector<std::string> exported; // a format and a journal
   bool quiet = false;
   bool check = false;
+  bool recompute = false;
   bool sealed = false;
   bool configRequired = false;
   bool json = false;

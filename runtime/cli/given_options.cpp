@@ -214,6 +214,9 @@ Result<Options> runOptions(const Given &given) {
   options.repeat = repeat->value_or(1);
   options.threads = threads->value_or(0);
   options.check = given.check;
+  options.isRecomputed = given.recompute;
+  if (given.recompute && !given.tensors.at("dout"))
+    return argumentError("--recompute", "--dout beside it", "no such flag");
   NYSJIT_RETURN_IF_ERROR(checkBundles(given));
   options.bundles = given.bundles;
   options.isSealed = given.sealed;

@@ -42,6 +42,7 @@ struct RunOptions {
   int repeat = 1;
   int threads = 0; // 0: all CPUs
   bool check = false;
+  bool isRecomputed = false;        // gradients without what a saving run keeps
   std::vector<std::string> bundles; // paths; none: $NYSJIT_BUNDLES
   bool isSealed = false;
   // Of the emulator: when asynchronous copies act, and the order of warps.

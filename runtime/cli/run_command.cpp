@@ -30,19 +30,24 @@ struct Measured {
   size_t workspaceBytes = 0;
 };
 
-/// Runs the program `repeat` times into `outputs`. Without `gpu` on the CPU.
-Result<Measured> runProgram(const LoadedProgram &program, const Inputs &inputs,
-                            std::vector<RunOutput> &outputs, float scale, int repeat,
-                            const GpuSession *gpu) {
-  Result<std::unique_ptr<RunArguments>> arguments =
-      RunArguments::create(inputs, outputs, scale, gpu);
-  NYSJIT_RETURN_IF_ERROR(arguments);
-  const nysjit_run_args &args = (*arguments)->get();
+/// One of the programs of a run.
+struct Step {
+  KernelSpec spec;
+  PreparedProgram prepared;
   Measured measured;
-  Result<size_t> workspace = program.workspaceBytes(args);
-  if (!workspace)
-    return namedByFlag(workspace.takeError());
-  measured.workspaceBytes = *workspace;
+};
+
+/// Runs the step's program `repeat` times. Without `gpu` on the CPU.
+Status runStep(Step &step, const RunArguments &arguments, const SavedMemory &saved, int repeat,
+               const GpuSession *gpu) {
+  const LoadedProgram &program = *step.prepared.program;
+  nysjit_run_args args = arguments.of(step.spec);
+  args.saved = step.spec.pass == Pass::Forward ? nullptr : saved.get();
+  args.saved_size = args.saved ? saved.bytes() : 0;
+  Result<MemorySizes> sizes = program.sizes(args);
+  if (!sizes)
+    return namedByFlag(sizes.takeError());
+  step.measured.workspaceBytes = sizes->workspace;
 
   Progress progress(repeat == 1 ? "running" : "running " + std::to_string(repeat) + " times");
   std::vector<std::vector<LaunchRecord>> runs;
@@ -55,11 +60,41 @@ Result<Measured> runProgram(const LoadedProgram &program, const Inputs &inputs,
       NYSJIT_RETURN_IF_ERROR(gpu->checkLaunches());
     runs.push_back(recorder.take());
   }
-  NYSJIT_RETURN_IF_ERROR((*arguments)->fetch(outputs));
   std::ranges::sort(runs, {}, totalMs);
-  measured.launches = runs[(runs.size() - 1) / 2];
-  measured.kernelMs = (totalMs(measured.launches) + totalMs(runs[runs.size() / 2])) / 2;
-  return measured;
+  step.measured.launches = runs[(runs.size() - 1) / 2];
+  step.measured.kernelMs = (totalMs(step.measured.launches) + totalMs(runs[runs.size() / 2])) / 2;
+  return {};
+}
+
+/// The programs of a run, in their order: of the spec, or with gradients of its forward and its
+/// backward.
+std::vector<KernelSpec> specsOf(const KernelSpec &spec, const RunOptions &options) {
+  if (spec.pass != Pass::Backward)
+    return {spec};
+  KernelSpec forward = spec;
+  forward.pass = options.isRecomputed ? Pass::Forward : Pass::Saving;
+  return {forward, spec};
+}
+
+/// Runs all steps into `outputs`; gives the bytes that were kept between them.
+Result<size_t> runSteps(std::vector<Step> &steps, const Inputs &inputs,
+                        std::vector<RunOutput> &outputs, float scale, const RunOptions &options,
+                        const GpuSession *gpu) {
+  Result<std::unique_ptr<RunArguments>> arguments =
+      RunArguments::create(inputs, outputs, scale, gpu);
+  NYSJIT_RETURN_IF_ERROR(arguments);
+  SavedMemory saved;
+  const Step &first = steps.front();
+  if (first.spec.pass == Pass::Saving) {
+    Result<MemorySizes> sizes = first.prepared.program->sizes((*arguments)->of(first.spec));
+    if (!sizes)
+      return namedByFlag(sizes.takeError());
+    NYSJIT_RETURN_IF_ERROR(saved.allocate(sizes->saved, gpu));
+  }
+  for (Step &step : steps)
+    NYSJIT_RETURN_IF_ERROR(runStep(step, **arguments, saved, options.repeat, gpu));
+  NYSJIT_RETURN_IF_ERROR((*arguments)->fetch(outputs));
+  return saved.bytes();
 }
 
 struct Checked {
@@ -110,9 +145,10 @@ Result<DType> outputDtype(const RunOptions &options, const KernelSpec &spec) {
       dtypeName(dtype));
 }
 
-std::string reportText(const RunOptions &options, const KernelSpec &spec,
-                       const PreparedProgram &prepared, const Inputs &inputs,
-                       const Measured &measured, const std::optional<Checked> &checked) {
+std::string reportText(const RunOptions &options, const std::vector<Step> &steps,
+                       const Inputs &inputs, const std::optional<Checked> &checked) {
+  const KernelSpec &spec = steps.front().spec;
+  const PreparedProgram &prepared = steps.front().prepared;
   const bool isCompiled = prepared.cache == CacheState::Compiled;
   const std::string cache = cacheStateName(prepared.cache);
   std::string text = std::string(layoutName(spec.layout)) + " " + dtypeName(spec.dtype) + " on " +
@@ -121,11 +157,14 @@ std::string reportText(const RunOptions &options, const KernelSpec &spec,
           format("%.1f ms\n", isCompiled ? prepared.compileMs : prepared.loadMs);
   text += "  tensors   q " + shapeText(inputs.at("q").shape) + ", k and v " +
           shapeText(inputs.at("k").shape) + "\n";
-  text += "  kernels   " + format("%.3f ms", measured.kernelMs) +
-          (options.repeat > 1 ? ", median of " + std::to_string(options.repeat) : "") + "\n";
-  for (const LaunchRecord &launch : measured.launches)
-    text += "    " + launch.kernel + " x " + std::to_string(launch.grid) +
-            format("  %.3f ms\n", launch.ms);
+  for (const Step &step : steps) {
+    text += "  kernels   " + format("%.3f ms", step.measured.kernelMs) +
+            (options.repeat > 1 ? ", median of " + std::to_string(options.repeat) : "") +
+            (steps.size() > 1 ? std::string(", ") + passName(step.spec.pass) : "") + "\n";
+    for (const LaunchRecord &launch : step.measured.launches)
+      text += "    " + launch.kernel + " x " + std::to_string(launch.grid) +
+              format("  %.3f ms\n", launch.ms);
+  }
   if (checked)
     text += "  error     " +
             format("%.3g against the float64 reference", withoutSign(checked->error)) +
@@ -137,24 +176,33 @@ std::string reportText(const RunOptions &options, const KernelSpec &spec,
   return text;
 }
 
-json reportJson(const RunOptions &options, const PreparedProgram &prepared,
-                const Measured &measured, const std::optional<Checked> &checked) {
-  const LoadedProgram &program = *prepared.program;
-  json report = {{"device", deviceName(options.device)},
-                 {"target", program.plan().target},
-                 {"cache", cacheStateName(prepared.cache)},
-                 {"load_ms", prepared.loadMs},
-                 {"compile_ms", prepared.compileMs},
-                 {"kernel_ms", measured.kernelMs},
-                 {"workspace_bytes", measured.workspaceBytes},
+json stepJson(const Step &step, const RunOptions &options) {
+  const LoadedProgram &program = *step.prepared.program;
+  json report = {{"target", program.plan().target},
+                 {"cache", cacheStateName(step.prepared.cache)},
+                 {"load_ms", step.prepared.loadMs},
+                 {"compile_ms", step.prepared.compileMs},
+                 {"kernel_ms", step.measured.kernelMs},
+                 {"workspace_bytes", step.measured.workspaceBytes},
                  {"scratch_bytes_per_thread", program.scratchBytes()},
                  {"config", parsed(program.configJson())},
-                 {"config_source", prepared.configSource},
-                 {"launches", launchesJson(measured.launches)}};
+                 {"config_source", step.prepared.configSource},
+                 {"launches", launchesJson(step.measured.launches)}};
   if (options.device == DeviceKind::PtxEmulator)
-    report["counts"] = totalCountsJson(measured.launches);
-  if (!prepared.note.empty())
-    report["note"] = prepared.note;
+    report["counts"] = totalCountsJson(step.measured.launches);
+  if (!step.prepared.note.empty())
+    report["note"] = step.prepared.note;
+  return report;
+}
+
+json reportJson(const RunOptions &options, const std::vector<Step> &steps, size_t savedBytes,
+                const std::optional<Checked> &checked) {
+  json report = stepJson(steps.front(), options);
+  report["device"] = deviceName(options.device);
+  if (steps.front().spec.pass == Pass::Saving)
+    report["saved_bytes"] = savedBytes;
+  if (steps.size() > 1)
+    report["backward"] = stepJson(steps.back(), options);
   if (checked) {
     report["rel_error"]["o"] = checked->error;
     report["bound"] = checked->bound;
@@ -178,12 +226,21 @@ Result<std::unique_ptr<GpuSession>> openDevice(const RunOptions &options, Runtim
   return GpuSession::open(*device);
 }
 
+/// A spec's pass is what the flags ask for: with --dout gradients, too.
+Status choosePass(const RunOptions &options, KernelSpec &spec) {
+  if (options.tensors.contains("dout"))
+    spec.pass = Pass::Backward;
+  Result<KernelSpec> known = parseKernelSpec(canonicalJson(spec));
+  return known ? Status() : Status(known.takeError());
+}
+
 } // namespace
 
 Result<Reply> runTensors(const RunOptions &options) {
   // The request, whole: a wrong one is known before anything is compiled.
   Result<RequestFiles> files = readRequest(options.spec, options.config);
   NYSJIT_RETURN_IF_ERROR(files);
+  NYSJIT_RETURN_IF_ERROR(choosePass(options, files->spec));
   const KernelSpec &spec = files->spec;
   Result<std::vector<RunOutput>> outputs = createOutputs(options.tensors);
   NYSJIT_RETURN_IF_ERROR(outputs);
@@ -203,18 +260,22 @@ Result<Reply> runTensors(const RunOptions &options) {
                           .log = standardErrorLog()});
   Result<std::unique_ptr<GpuSession>> gpu = openDevice(options, context);
   NYSJIT_RETURN_IF_ERROR(gpu);
-  Result<Resolved> resolved = resolve(context, *files, options.target, options.isConfigRequired);
-  NYSJIT_RETURN_IF_ERROR(resolved);
-  if (*gpu)
-    NYSJIT_RETURN_IF_ERROR(
-        (*gpu)->configure({options.isLazy, options.seed}, resolved->request.target));
 
-  // The program, its runs, and what they computed.
-  Result<PreparedProgram> prepared = prepare(context, *resolved);
-  NYSJIT_RETURN_IF_ERROR(prepared);
-  Result<Measured> measured =
-      runProgram(*prepared->program, *inputs, *outputs, scale, options.repeat, gpu->get());
-  NYSJIT_RETURN_IF_ERROR(measured);
+  // The programs, their runs, and what they computed.
+  std::vector<Step> steps;
+  for (const KernelSpec &stepSpec : specsOf(spec, options)) {
+    Result<Resolved> resolved =
+        resolve(context, {stepSpec, files->config}, options.target, options.isConfigRequired);
+    NYSJIT_RETURN_IF_ERROR(resolved);
+    if (*gpu)
+      NYSJIT_RETURN_IF_ERROR(
+          (*gpu)->configure({options.isLazy, options.seed}, resolved->request.target));
+    Result<PreparedProgram> prepared = prepare(context, *resolved);
+    NYSJIT_RETURN_IF_ERROR(prepared);
+    steps.push_back({stepSpec, std::move(*prepared), {}});
+  }
+  Result<size_t> savedBytes = runSteps(steps, *inputs, *outputs, scale, options, gpu->get());
+  NYSJIT_RETURN_IF_ERROR(savedBytes);
   std::optional<Checked> checked;
   if (options.check) {
     Result<Checked> result = check(spec, *gpu != nullptr, *inputs, *outputs, scale);
@@ -225,8 +286,8 @@ Result<Reply> runTensors(const RunOptions &options) {
     NYSJIT_RETURN_IF_ERROR(output.file.write(npyFile(output.tensor)));
   if (checked)
     NYSJIT_RETURN_IF_ERROR(verdict(*checked, options));
-  Reply reply{.json = reportJson(options, *prepared, *measured, checked),
-              .text = reportText(options, spec, *prepared, *inputs, *measured, checked)};
+  Reply reply{.json = reportJson(options, steps, *savedBytes, checked),
+              .text = reportText(options, steps, *inputs, checked)};
   reply.isOutputTaken = std::ranges::any_of(
       *outputs, [](const RunOutput &output) { return output.file.isStandardOutput(); });
   return reply;

@@ -64,8 +64,9 @@ Status CpuProgram::findKernels() {
   return {};
 }
 
-Result<size_t> CpuProgram::workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const {
-  return prepared.workspaceBytes(tensors, {}, maxLength);
+Result<MemorySizes> CpuProgram::sizes(const DLTensor *const *tensors, int64_t maxLength,
+                                      bool isSavedGiven) const {
+  return prepared.sizes(tensors, {}, maxLength, isSavedGiven);
 }
 
 Status CpuProgram::run(const ProgramRun &run) const {
@@ -74,7 +75,7 @@ Status CpuProgram::run(const ProgramRun &run) const {
                            "a pointer");
   // The numbers of this run, and what is wrong with them.
   RunNumbers numbers;
-  NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {}, run.maxLength, numbers));
+  NYSJIT_RETURN_IF_ERROR(prepared.bind(run, {}, numbers));
   if (numbers.last == SIZE_MAX)
     return {};
   // Memory, and with its address the parameters of every launch, before any of them runs.
@@ -87,7 +88,7 @@ Status CpuProgram::run(const ProgramRun &run) const {
     return Error::mismatch(ErrorKind::Io, "workspace",
                            std::to_string(numbers.workspaceBytes) + " bytes of memory",
                            "not enough");
-  NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run.scale, numbers));
+  NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run, numbers));
   ThreadTeam team(*threads, scratch, run.environment, lease.scratch());
   if (!team.hasScratch())
     return noScratch("scratch", scratch, "not enough");

@@ -24,7 +24,8 @@ public:
   const Plan &plan() const override { return prepared.plan(); }
   /// The largest scratch of any kernel.
   size_t scratchBytes() const override { return scratch; }
-  Result<size_t> workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const override;
+  Result<MemorySizes> sizes(const DLTensor *const *tensors, int64_t maxLength,
+                            bool isSavedGiven) const override;
   /// Without a workspace in `run` the calling thread's own. After a first run of the same size on a
   /// thread this allocates nothing and makes no system call but those that threads wait with.
   Status run(const ProgramRun &run) const override;

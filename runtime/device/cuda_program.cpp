@@ -83,9 +83,9 @@ CudaProgram::~CudaProgram() {
   }
 }
 
-Result<size_t> CudaProgram::workspaceBytes(const DLTensor *const *tensors,
-                                           int64_t maxLength) const {
-  return prepared.workspaceBytes(tensors, {kDLCUDA, -1}, maxLength);
+Result<MemorySizes> CudaProgram::sizes(const DLTensor *const *tensors, int64_t maxLength,
+                                       bool isSavedGiven) const {
+  return prepared.sizes(tensors, {kDLCUDA, -1}, maxLength, isSavedGiven);
 }
 
 Status CudaProgram::loadIntoCurrent() const {
@@ -188,7 +188,7 @@ Status CudaProgram::run(const ProgramRun &run) const {
                            "a context with a device for " + plan().target, "none");
   // The numbers of this run, and what is wrong with them.
   RunNumbers numbers;
-  NYSJIT_RETURN_IF_ERROR(prepared.bind(run.tensors, {kDLCUDA, -1}, run.maxLength, numbers));
+  NYSJIT_RETURN_IF_ERROR(prepared.bind(run, {kDLCUDA, -1}, numbers));
   if (numbers.last == SIZE_MAX)
     return {};
   if (run.workspace)
@@ -211,7 +211,7 @@ Status CudaProgram::run(const ProgramRun &run) const {
       run.workspace ? 0 : numbers.workspaceBytes);
   NYSJIT_RETURN_IF_ERROR(lease);
   void *workspace = run.workspace ? run.workspace : reinterpret_cast<void *>(lease->memory);
-  NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run.scale, numbers));
+  NYSJIT_RETURN_IF_ERROR(prepared.fill(workspace, run, numbers));
   return run.observer.observe ? measureAll(**loaded, numbers, run)
                               : launchAll(**loaded, numbers, run);
 }

@@ -24,7 +24,8 @@ public:
 
   const Plan &plan() const override { return prepared.plan(); }
   size_t scratchBytes() const override { return 0; }
-  Result<size_t> workspaceBytes(const DLTensor *const *tensors, int64_t maxLength) const override;
+  Result<MemorySizes> sizes(const DLTensor *const *tensors, int64_t maxLength,
+                            bool isSavedGiven) const override;
   /// After a first run of the same size in a context and on a stream this calls cuCtxGetCurrent and
   /// cuLaunchKernel(Ex), and nothing else of the driver's (with a context current and without an
   /// observer). Returns when all is enqueued. A kernel that may overlap is launched so behind

@@ -21,6 +21,9 @@ constexpr size_t gpuAlignment = 256;
 
 PreparedPlan::PreparedPlan(Plan plan)
     : own(std::move(plan)), binder(own), symbols(planSymbols(own)),
+      savedSymbol(own.saved.symbol.empty()
+                      ? SIZE_MAX
+                      : size_t(std::ranges::find(symbols, own.saved.symbol) - symbols.begin())),
       alignment(isGpuPlan(own) ? gpuAlignment : cpuAlignment) {}
 
 Result<PreparedPlan> PreparedPlan::create(Plan plan) {
@@ -104,19 +107,27 @@ Status PreparedPlan::checkPreconditions(const int64_t *values) const {
   return {};
 }
 
-Status PreparedPlan::layOutBuffers(RunNumbers &numbers) const {
+void PreparedPlan::bindSaved(bool isGiven, int64_t *values) const {
+  if (savedSymbol != SIZE_MAX)
+    values[savedSymbol] = isGiven;
+}
+
+Status PreparedPlan::layOutBuffers(bool isSavedGiven, RunNumbers &numbers) const {
   const int64_t step = static_cast<int64_t>(alignment);
-  int64_t end = 0;
+  int64_t ofWorkspace = 0;
+  int64_t ofSaved = 0;
   for (size_t i = 0; i < buffers.size(); ++i) {
     int64_t bytes = 0;
     int64_t padded = 0;
+    int64_t &end = own.buffers[i].isSaved && isSavedGiven ? ofSaved : ofWorkspace;
     const bool fits = buffers[i].tryEvaluate(numbers.values, bytes) && bytes >= 0 &&
                       !__builtin_add_overflow(bytes, step - 1, &padded);
     numbers.offsets[i] = static_cast<size_t>(end);
     if (!fits || __builtin_add_overflow(end, padded / step * step, &end))
       return arithmeticError("workspace." + own.buffers[i].name);
   }
-  numbers.workspaceBytes = static_cast<size_t>(end);
+  numbers.workspaceBytes = static_cast<size_t>(ofWorkspace);
+  numbers.savedBytes = static_cast<size_t>(ofSaved);
   return {};
 }
 
@@ -163,47 +174,73 @@ Status PreparedPlan::fillParameters(const Launch &launch, float scale, const Run
   return {};
 }
 
-Result<size_t> PreparedPlan::workspaceBytes(const DLTensor *const *tensors, TensorDevice device,
-                                            int64_t maxLength) const {
+Result<MemorySizes> PreparedPlan::sizes(const DLTensor *const *tensors, TensorDevice device,
+                                        int64_t maxLength, bool isSavedGiven) const {
   RunNumbers numbers;
   NYSJIT_RETURN_IF_ERROR(
       binder.bind(tensors, device, maxLength, numbers.values, nullptr, /*sizesOnly=*/true));
-  NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
-  NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
-  return numbers.workspaceBytes;
+  const auto layOut = [&](bool isGiven) -> Status {
+    bindSaved(isGiven, numbers.values);
+    NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
+    return layOutBuffers(isGiven, numbers);
+  };
+  NYSJIT_RETURN_IF_ERROR(layOut(isSavedGiven || own.saved.isNeeded));
+  MemorySizes sizes{numbers.workspaceBytes, 0};
+  NYSJIT_RETURN_IF_ERROR(layOut(true));
+  sizes.saved = numbers.savedBytes;
+  return sizes;
 }
 
-Status PreparedPlan::bind(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
-                          RunNumbers &numbers) const {
-  NYSJIT_RETURN_IF_ERROR(
-      binder.bind(tensors, device, maxLength, numbers.values, numbers.memory, /*sizesOnly=*/false));
+Status PreparedPlan::bind(const ProgramRun &run, TensorDevice device, RunNumbers &numbers) const {
+  NYSJIT_RETURN_IF_ERROR(binder.bind(run.tensors, device, run.maxLength, numbers.values,
+                                     numbers.memory, /*sizesOnly=*/false));
+  bindSaved(run.saved != nullptr, numbers.values);
   NYSJIT_RETURN_IF_ERROR(checkPreconditions(numbers.values));
-  NYSJIT_RETURN_IF_ERROR(layOutBuffers(numbers));
+  NYSJIT_RETURN_IF_ERROR(layOutBuffers(run.saved || own.saved.isNeeded, numbers));
+  NYSJIT_RETURN_IF_ERROR(checkSaved(run, numbers));
   return computeGrids(numbers);
+}
+
+Status PreparedPlan::checkMemory(const char *name, const void *memory, size_t bytes,
+                                 size_t needed) const {
+  if (reinterpret_cast<uintptr_t>(memory) % alignment != 0)
+    return Error::mismatch(ErrorKind::InvalidArgument, name,
+                           "memory at a " + std::to_string(alignment) + "-byte boundary",
+                           "memory that is not");
+  if (bytes < needed)
+    return Error::mismatch(ErrorKind::InvalidArgument, std::string(name) + "_size",
+                           "at least " + std::to_string(needed) + " bytes", std::to_string(bytes));
+  return {};
+}
+
+Status PreparedPlan::checkSaved(const ProgramRun &run, const RunNumbers &numbers) const {
+  if (!run.saved && own.saved.isNeeded && numbers.savedBytes > 0)
+    return Error::mismatch(ErrorKind::InvalidArgument, "saved",
+                           std::to_string(numbers.savedBytes) +
+                               " bytes of memory for what a backward run reads",
+                           "NULL");
+  if (run.saved && savedSymbol == SIZE_MAX)
+    return Error::mismatch(ErrorKind::InvalidArgument, "saved",
+                           "NULL (a program with pass forward keeps nothing)", "memory");
+  return run.saved ? checkMemory("saved", run.saved, run.savedBytes, numbers.savedBytes) : Status();
 }
 
 Status PreparedPlan::checkWorkspace(const void *workspace, size_t bytes,
                                     const RunNumbers &numbers) const {
-  if (reinterpret_cast<uintptr_t>(workspace) % alignment != 0)
-    return Error::mismatch(ErrorKind::InvalidArgument, "workspace",
-                           "memory at a " + std::to_string(alignment) + "-byte boundary",
-                           "memory that is not");
-  if (bytes < numbers.workspaceBytes)
-    return Error::mismatch(ErrorKind::InvalidArgument, "workspace_size",
-                           "at least " + std::to_string(numbers.workspaceBytes) + " bytes",
-                           std::to_string(bytes));
-  return {};
+  return checkMemory("workspace", workspace, bytes, numbers.workspaceBytes);
 }
 
-Status PreparedPlan::fill(void *workspace, float scale, RunNumbers &numbers) const {
-  for (size_t i = 0; i < buffers.size(); ++i)
+Status PreparedPlan::fill(void *workspace, const ProgramRun &run, RunNumbers &numbers) const {
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const void *base = own.buffers[i].isSaved && run.saved ? run.saved : workspace;
     numbers.memory[own.arguments.size() + i] =
-        reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(workspace) + numbers.offsets[i]);
+        reinterpret_cast<void *>(reinterpret_cast<uintptr_t>(base) + numbers.offsets[i]);
+  }
   uint64_t *values = numbers.parameters;
   for (size_t i = 0; i < launches.size(); ++i) {
     if (numbers.grids[i] == 0)
       continue;
-    NYSJIT_RETURN_IF_ERROR(fillParameters(launches[i], scale, numbers, values));
+    NYSJIT_RETURN_IF_ERROR(fillParameters(launches[i], run.scale, numbers, values));
     values += launches[i].parameters.size();
   }
   return {};

@@ -2,6 +2,7 @@
 // symbols, check the preconditions, lay out the workspace, compute grids, fill the parameters.
 // Immutable; nothing in a run allocates unless it fails.
 #pragma once
+#include "runtime/device/program.h"
 #include "runtime/device/tensors.h"
 #include "runtime/plan/plan.h"
 
@@ -16,8 +17,9 @@ constexpr size_t maxRunParameters = 2048;
 struct RunNumbers {
   int64_t values[maxPlanSymbols];                  // of the symbols
   void *memory[maxPlanArguments + maxPlanEntries]; // addresses of arguments, then of buffers
-  size_t offsets[maxPlanEntries];                  // of buffers in the workspace
+  size_t offsets[maxPlanEntries];                  // of buffers in their memory
   size_t workspaceBytes = 0;
+  size_t savedBytes = 0;         // 0 where the caller passes none
   int64_t grids[maxPlanEntries]; // of launches; 0: skipped
   size_t last = SIZE_MAX;        // the last launch that is not skipped; SIZE_MAX: there is none
   // parameters of the launches that are not skipped, one after the other
@@ -34,16 +36,15 @@ public:
   size_t kernelNumber(size_t launch) const { return launches[launch].kernel; }
 
   /// Looks at shapes, strides, dtypes and devices, not at the data.
-  Result<size_t> workspaceBytes(const DLTensor *const *tensors, TensorDevice device,
-                                int64_t maxLength) const;
-  /// Everything that can be wrong with the tensors: fills all of `numbers` but buffers' addresses
-  /// and parameters.
-  Status bind(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
-              RunNumbers &numbers) const;
+  Result<MemorySizes> sizes(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
+                            bool isSavedGiven) const;
+  /// Everything that can be wrong with the tensors and the saved memory: fills all of `numbers` but
+  /// buffers' addresses and parameters.
+  Status bind(const ProgramRun &run, TensorDevice device, RunNumbers &numbers) const;
   /// A caller's workspace is aligned and large enough.
   Status checkWorkspace(const void *workspace, size_t bytes, const RunNumbers &numbers) const;
   /// Buffers' addresses and the parameters.
-  Status fill(void *workspace, float scale, RunNumbers &numbers) const;
+  Status fill(void *workspace, const ProgramRun &run, RunNumbers &numbers) const;
 
 private:
   struct Parameter {
@@ -61,7 +62,10 @@ private:
   explicit PreparedPlan(Plan plan);
   Status compileExpressions();
   Status checkPreconditions(const int64_t *values) const;
-  Status layOutBuffers(RunNumbers &numbers) const;
+  Status checkMemory(const char *name, const void *memory, size_t bytes, size_t needed) const;
+  Status checkSaved(const ProgramRun &run, const RunNumbers &numbers) const;
+  void bindSaved(bool isGiven, int64_t *values) const;
+  Status layOutBuffers(bool isSavedGiven, RunNumbers &numbers) const;
   Status computeGrids(RunNumbers &numbers) const;
   Status fillParameters(const Launch &launch, float scale, const RunNumbers &numbers,
                         uint64_t *values) const;
@@ -73,7 +77,8 @@ private:
   std::vector<CompiledExpression> preconditions;
   std::vector<CompiledExpression> buffers;
   std::vector<Launch> launches;
-  size_t alignment; // between buffers
+  size_t savedSymbol; // its number; SIZE_MAX: none
+  size_t alignment;   // between buffers
 };
 
 } // namespace nysjit

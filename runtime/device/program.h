@@ -28,10 +28,18 @@ struct ProgramRun {
   float scale = 1;
   void *workspace = nullptr; // null: the device's own
   size_t workspaceBytes = 0;
+  void *saved = nullptr; // null: none
+  size_t savedBytes = 0;
   void *stream = nullptr;
   LaunchObserver observer;
   // what the run computes in; null: whatever the calling thread has
   RunFloatEnvironment *environment = nullptr;
+};
+
+/// Bytes that a run takes of the caller's memory.
+struct MemorySizes {
+  size_t workspace = 0;
+  size_t saved = 0; // where it is given
 };
 
 class DeviceProgram {
@@ -41,8 +49,8 @@ public:
   /// What a run takes for each thread of the CPU.
   virtual size_t scratchBytes() const = 0;
   /// Looks at shapes, strides, dtypes and devices, not at the data.
-  virtual Result<size_t> workspaceBytes(const DLTensor *const *tensors,
-                                        int64_t maxLength) const = 0;
+  virtual Result<MemorySizes> sizes(const DLTensor *const *tensors, int64_t maxLength,
+                                    bool isSavedGiven) const = 0;
   /// Checks everything, then launches.
   virtual Status run(const ProgramRun &run) const = 0;
 };

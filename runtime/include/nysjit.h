@@ -23,8 +23,8 @@
  *   lets a C++ exception out; a crash or a kill of the compiler worker is a status like any other.
  *   Outputs of a failed call (*context, *program, *bytes) are left untouched.
  *
- * Strings are NUL-terminated UTF-8. Those handed in are read during the call only; those handed out
- *   belong to the object they came from and live as long as it does.
+ * Strings are NUL-terminated UTF-8, read during the call only; those handed out belong to the
+ *   object they came from and live as long as it does.
  *
  * Threads. A context and a program may be used from any number of threads at once, without locks of
  *   the caller's; only destroy and release must come last. Two threads may run one program at the
@@ -362,10 +362,13 @@ typedef struct nysjit_run_args {
   const DLTensor *cu_seqlens; /* [B + 1], int32, ascending */
   const DLTensor *seqlens;    /* [B], int32 */
   const DLTensor *source_len; /* [B], int32: the source's positions of each sequence (prefix_lm) */
-  const DLTensor *row_log_sum_exp;    /* saved for a backward run */
-  const DLTensor *saved_landmark_key; /* saved for a backward run */
-  const DLTensor *saved_landmark_bias;
-  const DLTensor *saved_landmark_value;
+  /* Of a spec with "pass": "backward", which reads q, k, v, o, dout, the gradient of a loss by o,
+   * [B, Hq, n, d] of the spec's dtype, and writes the gradients by q, k, v and those below that are
+   * not NULL, in the shapes of what they are by: float32 or the spec's dtype. */
+  const DLTensor *dout;
+  const DLTensor *dq;
+  const DLTensor *dk;
+  const DLTensor *dv;
 
   /* No sequence is longer than this, where cu_seqlens or seqlens are given; it sizes grids and
    * workspace. 0: on the CPU what they say, on GPUs n (packed: total). */
@@ -374,13 +377,26 @@ typedef struct nysjit_run_args {
   uint64_t seed;
   uint64_t offset;
   const DLTensor *seq_starts; /* [B], int32, with seqlens; NULL: 0 */
+  const DLTensor *dlandmark_q;
+  const DLTensor *dlandmark_k;
+  const DLTensor *dconv;
+  /* What a "saving" run of the same spec and tensors writes for backward runs to read: at least
+   * nysjit_saved_size bytes, aligned as a workspace and apart from it. "saving" needs it; backward
+   * runs without (NULL, then saved_size is 0) compute it again, in their workspace. */
+  void *saved;
+  size_t saved_size;
 } nysjit_run_args;
 
 /* The bytes of workspace a run with these tensors takes; scale, workspace and data pointers are not
- * looked at, but on the CPU those of cu_seqlens, seqlens, seq_starts and source_len that are not
- * NULL. */
+ * looked at, but whether `saved` is NULL, and on the CPU those of cu_seqlens, seqlens, seq_starts
+ * and source_len that are not NULL. */
 NYSJIT_EXPORT nysjit_status nysjit_workspace_size(const nysjit_program *program,
                                                   const nysjit_run_args *args, size_t *bytes);
+
+/* The same of `saved`; 0 if "pass" is "forward" or nothing is kept. Equal for "saving" and
+ * "backward" programs of a spec, whatever their configs and targets. */
+NYSJIT_EXPORT nysjit_status nysjit_saved_size(const nysjit_program *program,
+                                              const nysjit_run_args *args, size_t *bytes);
 
 /* Runs the program. On the CPU it returns when o is written, and `stream` is NULL. On GPUs it
  * enqueues the launches on `stream`, a CUstream of the current context (NULL: the legacy default

@@ -13,6 +13,7 @@ std::vector<std::string> sizeSymbolsOf(const Plan &plan) {
   Plan withoutAddresses;
   withoutAddresses.arguments = plan.arguments;
   withoutAddresses.sequences = plan.sequences;
+  withoutAddresses.saved = plan.saved;
   for (PlanArgument &argument : withoutAddresses.arguments)
     argument.alignmentSymbol.clear();
   return planSymbols(withoutAddresses);
@@ -37,6 +38,7 @@ public:
                        std::to_string(symbols.size()));
     NYSJIT_RETURN_IF_ERROR(checkArguments());
     NYSJIT_RETURN_IF_ERROR(checkSequences());
+    NYSJIT_RETURN_IF_ERROR(checkSaved());
     NYSJIT_RETURN_IF_ERROR(checkSizes());
     for (const PlanKernel &kernel : plan.kernels)
       NYSJIT_RETURN_IF_ERROR(checkKernel(kernel));
@@ -46,6 +48,7 @@ public:
 private:
   Status checkArguments();
   Status checkSequences() const;
+  Status checkSaved() const;
   Status checkSizes();
   Status checkKernel(const PlanKernel &kernel);
   Status checkLaunches() const;
@@ -105,6 +108,18 @@ Status PlanCheck::checkSequences() const {
     return planError("sequences.rows", "a symbol of an argument's shape", "'" + s.rows + "'");
   if (dimensions.count(s.maxLength) || others.count(s.maxLength))
     return planError("sequences.max_length", "a symbol of its own", "'" + s.maxLength + "'");
+  return {};
+}
+
+/// Its symbol is new, and there is one if some buffer is saved.
+Status PlanCheck::checkSaved() const {
+  const std::string &symbol = plan.saved.symbol;
+  if (symbol.empty())
+    return std::ranges::none_of(plan.buffers, &PlanBuffer::isSaved)
+               ? Status()
+               : planError("saved", "a symbol, as there are saved buffers", "nothing");
+  if (dimensions.count(symbol) || others.count(symbol) || symbol == plan.sequences.maxLength)
+    return planError("saved.symbol", "a symbol of its own", "'" + symbol + "'");
   return {};
 }
 

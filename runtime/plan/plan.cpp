@@ -32,6 +32,8 @@ std::vector<std::string> planSymbols(const Plan &plan) {
       add(argument.packedSymbol);
   if (!plan.sequences.maxLength.empty())
     add(plan.sequences.maxLength);
+  if (!plan.saved.symbol.empty())
+    add(plan.saved.symbol);
   return symbols;
 }
 

@@ -80,6 +80,14 @@ struct PlanPrecondition {
 struct PlanBuffer {
   std::string name;
   Expression bytes;
+  bool isSaved = false; // in the caller's `saved` memory, where there is one
+};
+
+/// Memory of the caller's that a saving run writes and backward runs read: the buffers that are
+/// saved, in their order. Where it is left out they lie in the workspace.
+struct PlanSaved {
+  std::string symbol; // bound to 1 if the caller passes it, else to 0; "": nothing may be passed
+  bool isNeeded = false;
 };
 
 enum class ParameterType { Pointer, I32, I64, F32 };
@@ -118,6 +126,7 @@ struct Plan {
   PlanSequences sequences; // rows "": there are none
   std::vector<PlanPrecondition> preconditions;
   std::vector<PlanBuffer> buffers;
+  PlanSaved saved;
   std::vector<PlanKernel> kernels;
   std::vector<PlanLaunch> launches;
 };
@@ -137,7 +146,8 @@ constexpr int64_t maxTensorAlignment = 16;
 /// Whether the plan is a GPU's: its target is one.
 bool isGpuPlan(const Plan &plan);
 /// The symbols of a plan in binding order: shapes and strides of the arguments, then dtype symbols,
-/// then alignment symbols, then the packed symbol and the sequences' maximum length.
+/// then alignment symbols, then the packed symbol, the sequences' maximum length and whether there
+/// is saved memory.
 std::vector<std::string> planSymbols(const Plan &plan);
 /// Pretty JSON with a trailing newline; the same plan gives the same bytes.
 std::string planToJson(const Plan &plan);

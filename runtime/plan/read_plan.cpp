@@ -96,10 +96,20 @@ Status readPrecondition(const Json &json, const std::string &where, PlanPrecondi
 }
 
 Status readBuffer(const Json &json, const std::string &where, PlanBuffer &buffer) {
-  Result<PlanFields> fields = PlanFields::open(json, where, {"name", "bytes"});
+  Result<PlanFields> fields = PlanFields::open(json, where, {"name", "bytes", "saved"});
   NYSJIT_RETURN_IF_ERROR(fields);
   NYSJIT_READ(buffer.name, fields->name("name"));
   NYSJIT_READ(buffer.bytes, fields->expression("bytes"));
+  if (fields->has("saved"))
+    NYSJIT_READ(buffer.isSaved, fields->boolean("saved"));
+  return {};
+}
+
+Status readSaved(const Json &json, PlanSaved &saved) {
+  Result<PlanFields> fields = PlanFields::open(json, "saved", {"symbol", "needed"});
+  NYSJIT_RETURN_IF_ERROR(fields);
+  NYSJIT_READ(saved.symbol, fields->name("symbol"));
+  NYSJIT_READ(saved.isNeeded, fields->boolean("needed"));
   return {};
 }
 
@@ -167,7 +177,7 @@ Result<Plan> parsePlan(const Json &json) {
   Result<PlanFields> fields =
       PlanFields::open(json, "",
                        {"schema", "program", "target", "spec", "arguments", "sequences",
-                        "preconditions", "buffers", "kernels", "launches"});
+                        "preconditions", "buffers", "saved", "kernels", "launches"});
   if (!fields)
     return fields.takeError();
   if (!json.contains("schema") || json["schema"] != 1)
@@ -183,6 +193,8 @@ Result<Plan> parsePlan(const Json &json) {
   NYSJIT_RETURN_IF_ERROR(
       readList(*fields, "preconditions", maxPlanEntries, plan.preconditions, readPrecondition));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "buffers", maxPlanEntries, plan.buffers, readBuffer));
+  if (fields->has("saved"))
+    NYSJIT_RETURN_IF_ERROR(readSaved(json["saved"], plan.saved));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "kernels", maxPlanEntries, plan.kernels, readKernel));
   NYSJIT_RETURN_IF_ERROR(readList(*fields, "launches", maxPlanEntries, plan.launches, readLaunch));
   NYSJIT_RETURN_IF_ERROR(checkPlanReferences(plan));

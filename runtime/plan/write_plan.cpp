@@ -63,6 +63,13 @@ std::string sequencesLine(const PlanSequences &sequences) {
   return compact(json);
 }
 
+std::string bufferLine(const PlanBuffer &buffer) {
+  Line json = {{"name", buffer.name}, {"bytes", line(buffer.bytes)}};
+  if (buffer.isSaved)
+    json["saved"] = true;
+  return compact(json);
+}
+
 std::string parameterLine(const PlanParameter &parameter) {
   Line json = {{"name", parameter.name}};
   switch (parameter.type) {
@@ -111,7 +118,7 @@ std::string planToJson(const Plan &plan) {
                                      {"expected", condition.expected},
                                      {"found", condition.found}}));
   for (const PlanBuffer &buffer : plan.buffers)
-    buffers.push_back(compact({{"name", buffer.name}, {"bytes", line(buffer.bytes)}}));
+    buffers.push_back(bufferLine(buffer));
   for (const PlanKernel &kernel : plan.kernels)
     kernels.push_back(kernelText(kernel));
   for (const PlanLaunch &launch : plan.launches) {
@@ -129,6 +136,9 @@ std::string planToJson(const Plan &plan) {
     text += "  \"sequences\": " + sequencesLine(plan.sequences) + ",\n";
   text += "  \"preconditions\": " + block(preconditions, "  ") + ",\n";
   text += "  \"buffers\": " + block(buffers, "  ") + ",\n";
+  if (!plan.saved.symbol.empty())
+    text += "  \"saved\": " +
+            compact({{"symbol", plan.saved.symbol}, {"needed", plan.saved.isNeeded}}) + ",\n";
   text += "  \"kernels\": " + block(kernels, "  ") + ",\n";
   text += "  \"launches\": " + block(launches, "  ") + "\n}\n";
   return text;

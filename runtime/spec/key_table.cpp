@@ -20,6 +20,7 @@ constexpr std::array valueNames = {"nystrom", "streaming"};
 constexpr std::array sourceNames = {"learned", "first_k", "segment_mean"};
 constexpr std::array spacingNames = {"uniform", "dyadic"};
 constexpr std::array mathNames = {"tf32x3", "tf32"};
+constexpr std::array passNames = {"forward", "saving", "backward"};
 
 constexpr LayoutSet causal = layoutBit(Layout::Causal);
 constexpr LayoutSet bidirectional = layoutBit(Layout::Bidirectional);
@@ -30,6 +31,8 @@ constexpr LayoutSet all = allLayouts;
 constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
 constexpr LayoutSet withInverse = layoutsWithInverse;
 constexpr std::array sourceLayouts = {scan | causal, scan, causal};
+constexpr LayoutSet withGradients = layoutBit(Layout::ExactCausal);
+constexpr std::array passLayouts = {all, withGradients, withGradients};
 
 // Access to one member of KernelSpec, by its type: int, double, enum, or an optional int.
 template <auto member> void setMember(KernelSpec &spec, const Json &value) {
@@ -210,6 +213,13 @@ constexpr KeyRow rows[] = {
                            .choices = mathNames,
                            .meaning = "The least precise products allowed: three tf32 ones of "
                                       "split numbers, or one; the CPU's are float32."}),
+    with<&S::pass>({.name = "pass",
+                    .type = Choice,
+                    .layouts = all,
+                    .choices = passNames,
+                    .choiceLayouts = passLayouts,
+                    .meaning = "The output alone; the output, the same bit for bit, and what its "
+                               "gradients are computed from, in `saved`; the gradients."}),
 };
 
 bool isLearned(const KernelSpec &spec) { return spec.landmarkSource == LandmarkSource::Learned; }
@@ -322,5 +332,6 @@ std::string expectedValue(const KeyRow &row, const KernelSpec &spec) {
 const char *layoutName(Layout layout) { return layoutRow(layout).name; }
 const char *dtypeName(DType dtype) { return dtypeNames[size_t(dtype)]; }
 const char *landmarkSourceName(LandmarkSource source) { return sourceNames[size_t(source)]; }
+const char *passName(Pass pass) { return passNames[size_t(pass)]; }
 
 } // namespace nysjit

@@ -27,6 +27,8 @@ enum class LandmarkValue { Nystrom, Streaming };
 enum class LandmarkSource { Learned, FirstK, SegmentMean };
 enum class LandmarkSpacing { Uniform, Dyadic };
 enum class Float32Math { Tf32x3, Tf32 };
+/// Saving: a forward that also writes what the backward needs.
+enum class Pass { Forward, Saving, Backward };
 
 /// One program's mathematics. Keys a layout does not use keep the values below and are absent from
 /// the canonical form.
@@ -48,6 +50,7 @@ struct KernelSpec {
   int convKernel = 0;
   DType dtype = DType::Float32;
   Float32Math float32Math = Float32Math::Tf32x3;
+  Pass pass = Pass::Forward;
 };
 
 /// Parses and checks one KernelSpec. `text` is the JSON file's whole text. Errors name the key.
@@ -64,5 +67,6 @@ std::string canonicalText(const Json &object);
 const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);
 const char *landmarkSourceName(LandmarkSource source);
+const char *passName(Pass pass);
 
 } // namespace nysjit

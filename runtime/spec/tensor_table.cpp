@@ -22,7 +22,7 @@ constexpr LayoutSet scan = layoutBit(Layout::Scan);
 constexpr LayoutSet causal = layoutBit(Layout::Causal);
 constexpr LayoutSet prefixLm = layoutBit(Layout::PrefixLm);
 constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
-constexpr LayoutSet noneYet = 0; // a field of the C API that no program has
+constexpr PassSet backward = passBit(Pass::Backward);
 
 using Role = TensorRole;
 using Element = TensorElement;
@@ -59,7 +59,7 @@ constexpr TensorRow rows[] = {
      .flagHelp = "values in the shape of the keys; needed",
      .meaning = "The values."},
     {.name = "o",
-     .role = Role::Output,
+     .role = Role::Result,
      .element = Element::Output,
      .shape = queryRows,
      .isPackable = true,
@@ -68,7 +68,7 @@ constexpr TensorRow rows[] = {
      .flagHelp = "output in the shape of the queries, float32 unless --o-dtype says else, or - for "
                  "standard "
                  "output; needed",
-     .meaning = "The output; 0 at positions outside all sequences."},
+     .meaning = "The output; 0 at positions outside all sequences; a backward program reads it."},
     {.name = "landmark_q",
      .role = Role::Input,
      .element = Element::SpecDtype,
@@ -141,34 +141,89 @@ constexpr TensorRow rows[] = {
      .flagHelp = "the source's positions of each sequence [B], int32 or int64; needed with layout "
                  "prefix_lm",
      .meaning = "The source's positions of each sequence."},
-    {.name = "row_log_sum_exp",
-     .role = Role::Saved,
-     .element = Element::Float32,
-     .shape = {},
-     .layouts = noneYet,
-     .field = &Args::row_log_sum_exp,
-     .meaning = "Kept for later: the logarithm of each row's mass."},
-    {.name = "saved_landmark_key",
-     .role = Role::Saved,
-     .element = Element::Float32,
-     .shape = {},
-     .layouts = noneYet,
-     .field = &Args::saved_landmark_key,
-     .meaning = "Kept for later: the landmarks' keys."},
-    {.name = "saved_landmark_bias",
-     .role = Role::Saved,
-     .element = Element::Float32,
-     .shape = {},
-     .layouts = noneYet,
-     .field = &Args::saved_landmark_bias,
-     .meaning = "Kept for later: the constants of the landmarks' logits."},
-    {.name = "saved_landmark_value",
-     .role = Role::Saved,
-     .element = Element::Float32,
-     .shape = {},
-     .layouts = noneYet,
-     .field = &Args::saved_landmark_value,
-     .meaning = "Kept for later: the landmarks' values."},
+    {.name = "dout",
+     .role = Role::Input,
+     .element = Element::SpecDtype,
+     .shape = queryRows,
+     .isPackable = true,
+     .passes = backward,
+     .field = &Args::dout,
+     .flag = "--dout",
+     .flagHelp =
+         "the loss's gradient by the output, in its shape: the run then computes gradients, "
+         "too",
+     .meaning = "The gradient of a loss by the output."},
+    {.name = "dq",
+     .role = Role::OptionalOutput,
+     .element = Element::Output,
+     .shape = queryRows,
+     .isPackable = true,
+     .passes = backward,
+     .field = &Args::dq,
+     .flag = "--dq",
+     .flagHelp = "the loss's gradient by the queries, with --dout; float32 unless --o-dtype says "
+                 "else",
+     .meaning = "The loss's gradient by `q`."},
+    {.name = "dk",
+     .role = Role::OptionalOutput,
+     .element = Element::Output,
+     .shape = keyRows,
+     .isPackable = true,
+     .passes = backward,
+     .field = &Args::dk,
+     .flag = "--dk",
+     .flagHelp = "the loss's gradient by the keys, with --dout; float32 unless --o-dtype says "
+                 "else",
+     .meaning = "The loss's gradient by `k`."},
+    {.name = "dv",
+     .role = Role::OptionalOutput,
+     .element = Element::Output,
+     .shape = keyRows,
+     .isPackable = true,
+     .passes = backward,
+     .field = &Args::dv,
+     .flag = "--dv",
+     .flagHelp = "the loss's gradient by the values, with --dout; float32 unless --o-dtype says "
+                 "else",
+     .meaning = "The loss's gradient by `v`."},
+    {.name = "dlandmark_q",
+     .role = Role::OptionalOutput,
+     .element = Element::Output,
+     .shape = queryLandmarks,
+     .layouts = scan | causal,
+     .passes = backward,
+     .condition = TensorCondition::LearnedLandmarks,
+     .field = &Args::dlandmark_q,
+     .flag = "--dlandmark-q",
+     .flagHelp = "the loss's gradient by the landmarks' queries, with --dout; float32 unless "
+                 "--o-dtype says "
+                 "else",
+     .meaning = "The loss's gradient by `landmark_q`."},
+    {.name = "dlandmark_k",
+     .role = Role::OptionalOutput,
+     .element = Element::Output,
+     .shape = keyLandmarks,
+     .layouts = scan,
+     .passes = backward,
+     .condition = TensorCondition::LearnedLandmarks,
+     .field = &Args::dlandmark_k,
+     .flag = "--dlandmark-k",
+     .flagHelp =
+         "the loss's gradient by the landmarks' keys, with --dout; float32 unless --o-dtype says "
+         "else",
+     .meaning = "The loss's gradient by `landmark_k`."},
+    {.name = "dconv",
+     .role = Role::OptionalOutput,
+     .element = Element::Output,
+     .shape = taps,
+     .layouts = withLandmarks,
+     .passes = backward,
+     .condition = TensorCondition::Convolution,
+     .field = &Args::dconv,
+     .flag = "--dconv",
+     .flagHelp = "the loss's gradient by the taps, with --dout; float32 unless --o-dtype says "
+                 "else",
+     .meaning = "The loss's gradient by `conv`."},
 };
 static_assert(std::size(rows) <= maxTensors);
 
@@ -198,11 +253,14 @@ const TensorRow &tensorRow(std::string_view name) {
 }
 
 bool usesTensor(const TensorRow &row, const KernelSpec &spec) {
-  return (row.layouts & layoutBit(spec.layout)) != 0 && holds(row.condition, spec);
+  return (row.layouts & layoutBit(spec.layout)) != 0 && holds(row.condition, spec) &&
+         (row.passes & passBit(spec.pass)) != 0;
 }
 
 std::string tensorReason(const TensorRow &row, const KernelSpec &spec) {
   const bool isLayouts = (row.layouts & layoutBit(spec.layout)) != 0;
+  if (isLayouts && (row.passes & passBit(spec.pass)) == 0)
+    return std::string("pass ") + passName(spec.pass);
   if (isLayouts && row.condition == TensorCondition::LearnedLandmarks)
     return std::string("landmark_source ") + landmarkSourceName(spec.landmarkSource);
   if (isLayouts && row.condition == TensorCondition::Convolution)
@@ -211,16 +269,21 @@ std::string tensorReason(const TensorRow &row, const KernelSpec &spec) {
 }
 
 bool isOutput(const TensorRow &row) {
-  return row.role == Role::Output || row.role == Role::OptionalOutput || row.role == Role::InPlace;
+  return row.role == Role::Output || row.role == Role::OptionalOutput ||
+         row.role == Role::InPlace || row.role == Role::Result;
+}
+
+bool isWrittenBy(const TensorRow &row, Pass pass) {
+  return row.role == Role::Result ? pass != Pass::Backward : isOutput(row);
 }
 
 bool isOptional(const TensorRow &row) {
-  return row.role == Role::OptionalInput || row.role == Role::OptionalOutput ||
-         row.role == Role::Saved;
+  return row.role == Role::OptionalInput || row.role == Role::OptionalOutput;
 }
 
 bool isAlwaysNeeded(const TensorRow &row) {
-  return row.layouts == allLayouts && row.condition == TensorCondition::None && !isOptional(row);
+  return row.layouts == allLayouts && row.passes == allPasses &&
+         row.condition == TensorCondition::None && !isOptional(row);
 }
 
 std::vector<std::string_view> dimensionNames(const TensorRow &row, bool isPacked) {

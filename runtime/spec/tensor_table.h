@@ -29,7 +29,7 @@ enum class TensorRole {
   Output,         // needed where the spec has it, all of it written
   OptionalOutput, // written if it is given
   InPlace,        // read, then written
-  Saved           // written by a forward run that is given it, read by the backward run
+  Result          // written by a forward run, read by the backward run
 };
 
 enum class TensorElement {
@@ -38,6 +38,12 @@ enum class TensorElement {
   Float32,
   Int32
 };
+
+/// A set of passes: bit i for Pass i.
+using PassSet = unsigned;
+constexpr PassSet passBit(Pass pass) { return 1u << unsigned(pass); }
+inline constexpr PassSet allPasses =
+    passBit(Pass::Forward) | passBit(Pass::Saving) | passBit(Pass::Backward);
 
 /// What beside the layout decides that a program has a tensor.
 enum class TensorCondition { None, LearnedLandmarks, Convolution };
@@ -50,6 +56,7 @@ struct TensorRow {
   std::span<const char *const> shape;
   bool isPackable = false; // with packed sequences it is [total, H, d]
   LayoutSet layouts = allLayouts;
+  PassSet passes = allPasses;
   TensorCondition condition = TensorCondition::None;
   const char *notWith = nullptr; // a tensor that may not be passed beside this one
   // An int32 vector's extent in a plan: a symbol of its own, which preconditions compare with B, as
@@ -77,7 +84,10 @@ bool usesTensor(const TensorRow &row, const KernelSpec &spec);
 /// The key that decides usesTensor, and its value: "layout scan", "conv_kernel 0".
 std::string tensorReason(const TensorRow &row, const KernelSpec &spec);
 
+/// Some pass writes it.
 bool isOutput(const TensorRow &row);
+/// A program of this pass writes it.
+bool isWrittenBy(const TensorRow &row, Pass pass);
 /// The caller may pass NULL to a program that has it.
 bool isOptional(const TensorRow &row);
 /// Every run of every program has it: q, k, v, o.

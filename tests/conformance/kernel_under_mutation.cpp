@@ -159,7 +159,7 @@ Observation KernelUnderMutation::run(const LoadedProgram &program, const Trial &
                                      const Workspace &start, uint64_t limit) const {
   Arguments arguments(&gpu, inputs(trial), dtypeName(spec.dtype), trial.outputDtype, /*slack=*/0);
   nysjit_run_args &args = arguments.args;
-  args.workspace_size = *program.workspaceBytes(args);
+  args.workspace_size = program.sizes(args)->workspace;
   Observation observed;
   observed.workspace = start.bytes;
   observed.workspace.resize(args.workspace_size);

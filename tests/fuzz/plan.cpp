@@ -131,14 +131,22 @@ private:
 void bind(const PreparedPlan &prepared, Bytes &bytes) {
   const Tensors tensors(prepared.plan(), bytes);
   const int64_t maxLength = bytes.number();
-  if (auto size = prepared.workspaceBytes(tensors.data(), {}, maxLength); !size)
+  if (auto size = prepared.sizes(tensors.data(), {}, maxLength, maxLength % 2 != 0); !size)
     requireNamed(size.error());
   RunNumbers numbers;
-  if (Status bound = prepared.bind(tensors.data(), {}, maxLength, numbers); !bound) {
+  ProgramRun run;
+  run.tensors = tensors.data();
+  run.maxLength = maxLength;
+  if (maxLength % 2 != 0) {
+    run.saved = reinterpret_cast<void *>(uintptr_t(3) << 32);
+    run.savedBytes = size_t(bytes.number());
+  }
+  run.scale = 0.5f;
+  if (Status bound = prepared.bind(run, {}, numbers); !bound) {
     requireNamed(bound.error());
     return;
   }
-  if (Status filled = prepared.fill(reinterpret_cast<void *>(uintptr_t(1) << 32), 0.5f, numbers);
+  if (Status filled = prepared.fill(reinterpret_cast<void *>(uintptr_t(1) << 32), run, numbers);
       !filled)
     requireNamed(filled.error());
 }

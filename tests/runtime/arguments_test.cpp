@@ -117,6 +117,8 @@ class Border : public FakeRuntime {};
 TEST_F(Border, tensors_that_the_program_does_not_have_are_refused_by_name) {
   ASSERT_EQ(prepare(), NYSJIT_OK) << nysjit_last_error();
   size_t refused = 0;
+  KernelSpec exact;
+  exact.layout = Layout::ExactCausal;
   for (const TensorRow &row : tensorTable()) {
     FakeCall call(2, 2, 10);
     if (call.args.*row.field) // q, k, v or o
@@ -124,9 +126,9 @@ TEST_F(Border, tensors_that_the_program_does_not_have_are_refused_by_name) {
     ++refused;
     call.args.*row.field = &call.q.tensor;
     EXPECT_EQ(nysjit_run(program, &call.args, nullptr), NYSJIT_INVALID_ARGUMENT) << row.name;
-    EXPECT_EQ(nysjit_last_error(), std::string(row.name) +
-                                       ": expected NULL (a program with layout exact_causal has no "
-                                       "such argument), found a tensor");
+    EXPECT_EQ(nysjit_last_error(), std::string(row.name) + ": expected NULL (a program with " +
+                                       tensorReason(row, exact) +
+                                       " has no such argument), found a tensor");
   }
   EXPECT_EQ(refused + 4, tensorTable().size());
 }

@@ -104,7 +104,9 @@ int64_t alignmentOf(uint64_t address, std::vector<int64_t> strides,
                      0};
   const DLTensor *tensors[] = {&tensor};
   RunNumbers numbers;
-  Status status = prepared->bind(tensors, {kDLCUDA, -1}, 0, numbers);
+  ProgramRun run;
+  run.tensors = tensors;
+  Status status = prepared->bind(run, {kDLCUDA, -1}, numbers);
   EXPECT_TRUE(status.ok()) << status.error().message;
   return numbers.values[5]; // after a, b, c, x, y
 }
@@ -137,7 +139,9 @@ Result<int64_t> presenceOf(bool isOptional, const DLTensor *lse) {
   auto prepared = PreparedPlan::create(plan);
   NYSJIT_RETURN_IF_ERROR(prepared);
   RunNumbers numbers;
-  NYSJIT_RETURN_IF_ERROR(prepared->bind(&lse, {kDLCPU, -1}, 0, numbers));
+  ProgramRun run;
+  run.tensors = &lse;
+  NYSJIT_RETURN_IF_ERROR(prepared->bind(run, {kDLCPU, -1}, numbers));
   return numbers.values[0];
 }
 

@@ -133,13 +133,14 @@ const char *roleText(TensorRole role) {
   case TensorRole::Output: return "output";
   case TensorRole::OptionalOutput: return "output, optional";
   case TensorRole::InPlace: return "read and written";
-  case TensorRole::Saved: return "saved, optional";
+  case TensorRole::Result: return "output; of a backward program input";
   }
   return "";
 }
 
 std::string usedText(const TensorRow &row) {
-  const std::string text = layoutsText(row.layouts);
+  const std::string text =
+      layoutsText(row.layouts) + (row.passes == allPasses ? "" : "; if pass is backward");
   switch (row.condition) {
   case TensorCondition::None: break;
   case TensorCondition::LearnedLandmarks: return text + "; if landmark_source is learned";

@@ -53,7 +53,8 @@ TEST(SpecPage, ARowSaysWhatItsKeyTakes) {
         "| `conv` | [Hq, c] | `dtype` | input | all but `exact_causal`; if conv_kernel is not 0 | "
         "`--conv` | ",
         "| `seq_starts` | [B] | int32 | input, optional | all | `--seq-starts` | ",
-        "| `row_log_sum_exp` | – | float32 | saved, optional | none yet | – | "})
+        "| `dq` | [B, Hq, n, d], packed [total, Hq, d] | float32 or `dtype` | output, optional | "
+        "all; if pass is backward | `--dq` | "})
     EXPECT_NE(page.find(row), std::string::npos) << row;
 }
 

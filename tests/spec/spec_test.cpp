@@ -34,14 +34,14 @@ TEST(Spec, DefaultsAreTheContracts) {
       canonical(R"({"layout":"causal","head_dim":64,"landmarks":4})"),
       R"({"conv_kernel":0,"dtype":"float32","float32_math":"tf32x3","head_dim":64,)"
       R"("landmark_source":"segment_mean","landmark_value":"nystrom","landmark_weight":"tangent",)"
-      R"("landmarks":4,"layout":"causal",)"
+      R"("landmarks":4,"layout":"causal","pass":"forward",)"
       R"("stabilizer":0.25,"window":0})");
   EXPECT_EQ(canonical(R"({"layout":"exact_causal","head_dim":64,"dtype":"float16"})"),
-            R"({"dtype":"float16","head_dim":64,"layout":"exact_causal"})");
+            R"({"dtype":"float16","head_dim":64,"layout":"exact_causal","pass":"forward"})");
   EXPECT_EQ(
       canonical(R"({"layout":"bidirectional","head_dim":64,"landmarks":4,"dtype":"float16"})"),
       R"({"conv_kernel":0,"dtype":"float16","head_dim":64,)"
-      R"("inverse_iterations":6,"landmarks":4,"layout":"bidirectional"})");
+      R"("inverse_iterations":6,"landmarks":4,"layout":"bidirectional","pass":"forward"})");
 }
 
 TEST(Spec, EqualSpecsHaveEqualCanonicalText) {

@@ -40,7 +40,8 @@ KernelSpec specOf(const std::string &text) {
 std::set<std::string> conditionalTensorsOf(const std::string &spec) {
   std::set<std::string> names;
   for (const TensorRow &row : tensorTable())
-    if ((row.layouts != allLayouts || row.condition != TensorCondition::None) &&
+    if ((row.layouts != allLayouts || row.condition != TensorCondition::None ||
+         row.passes != allPasses) &&
         usesTensor(row, specOf(spec)))
       names.insert(row.name);
   return names;
@@ -94,6 +95,21 @@ TEST(TensorTable, ASpecHasTheTensorsItsLayoutAndKeysAskFor) {
   EXPECT_EQ(conditionalTensorsOf(R"({"layout":"causal","head_dim":16,"landmarks":4,)"
                                  R"("landmark_source":"learned","probes":3})"),
             (Names{"landmark_q"}));
+}
+
+TEST(TensorTable, ABackwardReadsTheOutputAndWritesGradients) {
+  using Names = std::set<std::string>;
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"exact_causal","head_dim":16,"pass":"saving"})"),
+            Names());
+  EXPECT_EQ(conditionalTensorsOf(R"({"layout":"exact_causal","head_dim":16,"pass":"backward"})"),
+            (Names{"dout", "dq", "dk", "dv"}));
+  EXPECT_TRUE(isWrittenBy(tensorRow("o"), Pass::Saving));
+  EXPECT_FALSE(isWrittenBy(tensorRow("o"), Pass::Backward));
+  EXPECT_TRUE(isWrittenBy(tensorRow("dk"), Pass::Backward));
+  EXPECT_TRUE(isOptional(tensorRow("dk")));
+  EXPECT_FALSE(isOptional(tensorRow("dout")));
+  const KernelSpec forward = specOf(R"({"layout":"exact_causal","head_dim":16})");
+  EXPECT_EQ(tensorReason(tensorRow("dq"), forward), "pass forward");
 }
 
 TEST(TensorTable, TheReasonIsTheKeyThatDecides) {

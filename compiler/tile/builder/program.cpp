@@ -11,6 +11,8 @@ Program::Program(Module &irModule, const KernelSpec &spec, const KernelConfig &g
   plan.layout = layoutName(spec.layout);
   plan.target = std::move(target);
   plan.specJson = canonicalJson(spec);
+  if (spec.pass != Pass::Forward)
+    plan.saved = {"saved_is_given", spec.pass == Pass::Saving};
 }
 
 Program::~Program() = default;
@@ -27,6 +29,19 @@ TensorRef Program::buffer(const std::string &name, std::vector<Scalar> shape) {
   }
   plan.buffers.push_back({name, Expression::make(Operator::Mul, {stride, Expression(4)})});
   return tensor;
+}
+
+TensorRef Program::savedBuffer(const std::string &name, std::vector<Scalar> shape) {
+  const TensorRef tensor = buffer(name, std::move(shape));
+  plan.buffers.back().isSaved = kernelSpec.pass != Pass::Forward;
+  return tensor;
+}
+
+void Program::writeForward(const std::function<void()> &write) {
+  if (kernelSpec.pass == Pass::Backward)
+    launches = symbol("saved_is_given") == 0;
+  write();
+  launches = 1;
 }
 
 void Program::require(const Scalar &holds, const std::string &where, const std::string &expected,
@@ -55,7 +70,8 @@ void Program::kernel(const std::string &name, const Scalar &grid,
   if (!used.contains(name))
     blocks(name, {});
   kernelSpaces.push_back(spaceOf[name]);
-  plan.launches.push_back({name, grid.expression(), when.expression()});
+  const Scalar isLaunched = launches.isConstant() ? when : launches & when;
+  plan.launches.push_back({name, grid.expression(), isLaunched.expression()});
   PlanKernel &entry = plan.kernels.emplace_back();
   entry.name = name;
   entry.config = used[name];

@@ -41,6 +41,12 @@ public:
   PlanSequences &sequences() { return plan.sequences; }
   /// float32 memory that lives during one run.
   TensorRef buffer(const std::string &name, std::vector<Scalar> shape);
+  /// The same, but of a spec whose pass is not forward it is written by the saving program and read
+  /// by the backward one: it lies in the run's saved memory where the caller passes that.
+  TensorRef savedBuffer(const std::string &name, std::vector<Scalar> shape);
+  /// Kernels that `write` writes fill what is saved: a backward program launches them only where
+  /// the caller has not passed it.
+  void writeForward(const std::function<void()> &write);
   /// Must hold before anything is launched; {n} in the sentences is replaced by symbol n's value.
   void require(const Scalar &holds, const std::string &where, const std::string &expected,
                const std::string &found);
@@ -67,6 +73,7 @@ private:
   std::map<std::string, BlockConfig> used;
   std::map<std::string, BlockSpace> spaceOf;
   std::vector<BlockSpace> kernelSpaces;
+  Scalar launches = 1; // condition of kernels that are written
 };
 
 } // namespace nysjit

@@ -28,7 +28,7 @@ TensorRef Program::tensor(const std::string &name) {
   tensor.name = name;
   PlanArgument argument;
   argument.name = name;
-  argument.isOutput = isOutput(row);
+  argument.isOutput = isWrittenBy(row, kernelSpec.pass);
   argument.isOptional = isOptional(row);
   for (const char *dimension : row.shape)
     tensor.shape.push_back(extentOf(row, dimension, kernelSpec));

@@ -1,0 +1,94 @@
+// What the backward of all layouts shares: a loss's gradients as tensors, what the forward keeps of
+// its rows, and the inner loops of a softmax's gradient.
+//
+// Row i's weights are P_it = 2^(x_it - maximum_i) share_i with share_i = 1 / mass_i, and
+//   dP_it = dO_i.v_t,  D_i = dO_i.(O_i less its convolution) = sum over t of P_it dP_it
+//   dX_it = P_it (dP_it - D_i)      by the natural logit tau q_i.k_t: no ln 2 appears
+//   dq_i = tau sum over t of dX_it k_t,  dk_t = tau sum over i of dX_it q_i,
+//   dv_t = sum over i of P_it dO_i
+// Sums have one order, of positions alone, and no tile is shortened: what is not seen is 0 by
+// select. A tile of logits has the rows that its program keeps sums of: queries for dq, keys for dk
+// and dv, so that each sum is a computed tile times a loaded one.
+#pragma once
+#include "templates/attention.h"
+
+namespace nysjit {
+
+/// What the softmax of each query row leaves for the backward, [B, Hq, n].
+struct SavedRows {
+  TensorRef maximum;
+  TensorRef share;
+
+  /// Without names where the spec's pass is forward.
+  SavedRows(Program &program, const Attention &attention);
+  void store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention, const Head &head,
+             const Scalar &i0) const;
+};
+
+/// Of the rows of one query head in a kernel of a backward program.
+struct GradientRows {
+  View dout;
+  View maximum;
+  View share;
+  View delta; // D
+  View dq;
+};
+
+/// A tile of rows, or of columns, of a softmax's weights: numbers of each.
+struct SoftmaxRows {
+  Tile maximum;
+  Tile share;
+  Tile delta;
+
+  SoftmaxRows(Kernel &k, const GradientRows &rows, const Scalar &i0, int count);
+};
+
+/// The weights P and the derivatives dX by the logits x, base 2, of a tile; 0 where not seen.
+struct SoftmaxGradient {
+  Tile weights;
+  Tile logits;
+
+  /// Queries are the tile's rows.
+  static SoftmaxGradient ofRows(const Tile &x, const Tile &dWeights, const SoftmaxRows &rows,
+                                const TileMask &seen);
+  /// Queries are its columns.
+  static SoftmaxGradient ofColumns(const Tile &x, const Tile &dWeights, const SoftmaxRows &columns,
+                                   const TileMask &seen);
+};
+
+/// The gradients of a backward program and the kernels that every layout has.
+class Gradients {
+public:
+  Gradients(Program &program, const Attention &attention, const SavedRows &saved);
+
+  GradientRows rowsOf(Kernel &k, const Head &head) const;
+  /// The head's rows of a tensor in the shape of the keys.
+  View keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const;
+  /// Writes the kernels clear_query_gradients, clear_key_gradients and output_delta.
+  void writeFirst() const;
+  /// Writes a kernel whose cells compute `rowsOfTile` positions of a key head.
+  void
+  writePositions(const std::string &kernel, int rowsOfTile,
+                 const std::function<void(Kernel &, const Head &, const Scalar &t0)> &body) const;
+  /// Calls `body` for each query head that reads the key head of `head`.
+  void forQueryHeads(Kernel &k, const Head &head, const Carry &carry,
+                     const std::function<void(const Head &)> &body) const;
+
+  TensorRef dout;
+  TensorRef dq;
+  TensorRef dk;
+  TensorRef dv;
+
+private:
+  void writeDelta(const std::string &kernel, const TensorRef &output, const Scalar &when) const;
+
+  Program &program;
+  const Attention &attention;
+  const SavedRows &saved;
+  TensorRef delta; // [B, Hq, n]
+};
+
+/// What a layout's backward program does after its forward's kernels.
+void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved);
+
+} // namespace nysjit
