@@ -123,23 +123,53 @@ double scoreSize(const ReferenceInput &input, double enough) {
   return largest;
 }
 
+static bool takesOneTf32Product(const KernelSpec &spec, bool isGpu) {
+  return isGpu && spec.dtype == DType::Float32 && spec.float32Math == Float32Math::Tf32;
+}
+
 static double boundOfSmallScores(const KernelSpec &spec, bool isGpu) {
   switch (spec.dtype) {
-  case DType::Float32: return isGpu && spec.float32Math == Float32Math::Tf32 ? 2e-3 : 1e-5;
+  case DType::Float32: return takesOneTf32Product(spec, isGpu) ? 2e-3 : 1e-5;
   case DType::Float16: return 2e-3;
   case DType::BFloat16: return 1e-2;
   }
   return 0;
 }
 
+static double gradientBoundOfSmallScores(const KernelSpec &spec, bool isGpu) {
+  switch (spec.dtype) {
+  case DType::Float32: return takesOneTf32Product(spec, isGpu) ? 2e-2 : 1e-5;
+  case DType::Float16:
+  case DType::BFloat16: return 2e-2;
+  }
+  return 0;
+}
+
+/// `small`, or what errors of scores of `size` come to.
+static double grown(double small, const KernelSpec &spec, bool isGpu, double size) {
+  return std::max(small, std::min(growth(spec, isGpu) * size, 1.0));
+}
+
+/// The same of the scores in `input`.
+static double grown(double small, const ReferenceInput &input, bool isGpu) {
+  const double enough = small / growth(input.spec, isGpu);
+  return grown(small, input.spec, isGpu, scoreSize(input, enough));
+}
+
 double errorBound(const KernelSpec &spec, bool isGpu, double size) {
-  const double grown = std::min(growth(spec, isGpu) * size, 1.0);
-  return std::max(boundOfSmallScores(spec, isGpu), grown);
+  return grown(boundOfSmallScores(spec, isGpu), spec, isGpu, size);
 }
 
 double errorBound(const ReferenceInput &input, bool isGpu) {
-  const double enough = boundOfSmallScores(input.spec, isGpu) / growth(input.spec, isGpu);
-  return errorBound(input.spec, isGpu, scoreSize(input, enough));
+  return grown(boundOfSmallScores(input.spec, isGpu), input, isGpu);
+}
+
+double gradientBound(const KernelSpec &spec, bool isGpu, double size) {
+  return grown(gradientBoundOfSmallScores(spec, isGpu), spec, isGpu, size);
+}
+
+double gradientBound(const ReferenceInput &input, bool isGpu) {
+  return grown(gradientBoundOfSmallScores(input.spec, isGpu), input, isGpu);
 }
 
 } // namespace nysjit::reference

@@ -1,5 +1,6 @@
-// How far a program's output may be from the float64 reference: the one bound of --check, the tests
-// and the README. docs/mathematics.md, section 10, derives it.
+// How far a program's output and gradients may be from the float64 reference: the bounds of
+// --check, the tests and the README. docs/mathematics.md derives them, section 10 that of outputs,
+// section 12 that of gradients.
 #pragma once
 #include "runtime/reference/reference.h"
 
@@ -33,6 +34,34 @@ double relativeError(const Output &o, const Reference &reference) {
   return norm == 0 ? std::sqrt(difference) * largest : std::sqrt(difference / norm);
 }
 
+/// The Frobenius norm; not finite if anything is not. No square overflows or vanishes.
+template <std::ranges::random_access_range Numbers> double norm(const Numbers &x) {
+  double largest = 0;
+  for (const auto value : x)
+    largest = std::max(largest, std::abs(double(value)));
+  if (largest == 0)
+    largest = 1;
+  double squares = 0;
+  for (const auto value : x)
+    squares += double(value) / largest * (double(value) / largest);
+  return std::sqrt(squares) * largest;
+}
+
+/// ||gradient - reference|| / max(||reference||, ||dout|| / 100), for a gradient may be 0 but for
+/// rounding; 0 where all of it is 0. Not finite if anything is not, or the sizes differ. `doutNorm`
+/// is that of Gradients.
+template <std::ranges::random_access_range Gradient, std::ranges::random_access_range Reference>
+double gradientError(const Gradient &gradient, const Reference &reference, double doutNorm) {
+  if (std::size(gradient) != std::size(reference))
+    return std::numeric_limits<double>::infinity();
+  std::vector<double> difference(std::size(gradient));
+  for (size_t i = 0; i < difference.size(); ++i)
+    difference[i] = double(gradient[i]) - double(reference[i]);
+  const double error = norm(difference);
+  const double scale = std::max(doutNorm / 100, norm(reference));
+  return error == 0 && scale == 0 ? 0 : error / scale;
+}
+
 /// The size of the largest score q_i . k_t that the layout has a use for: |scale| times the sum
 /// over its terms of |q_il k_tl|, which is what float32 errors of the sum are relative to. Exact
 /// where it is over `enough`; else some number up to that, found without a look at single scores.
@@ -46,5 +75,12 @@ double errorBound(const KernelSpec &spec, bool isGpu, double size);
 
 /// errorBound of the scores in `input`.
 double errorBound(const ReferenceInput &input, bool isGpu);
+
+/// The largest gradientError allowed: 1e-5 in float32 and 2e-2 in 16 bits and with tf32 on a GPU,
+/// for scores of `size` near 0; then it grows as errorBound.
+double gradientBound(const KernelSpec &spec, bool isGpu, double size);
+
+/// gradientBound of the scores in `input`.
+double gradientBound(const ReferenceInput &input, bool isGpu);
 
 } // namespace nysjit::reference

@@ -60,7 +60,14 @@ Landmarks makeLandmarks(const Head &head, int64_t first, int64_t last, int64_t s
   return result;
 }
 
-Matrix newtonSchulz(const Matrix &a, int iterations) {
+Matrix minusFrom(double diagonal, Matrix x) {
+  for (int64_t i = 0; i < x.rows; ++i)
+    for (int64_t j = 0; j < x.columns; ++j)
+      x(i, j) = (i == j ? diagonal : 0) - x(i, j);
+  return x;
+}
+
+std::vector<Matrix> newtonSchulzSteps(const Matrix &a, int iterations) {
   const int64_t m = a.rows;
   double largestRow = 0;
   double largestColumn = 0;
@@ -68,31 +75,31 @@ Matrix newtonSchulz(const Matrix &a, int iterations) {
     double row = 0;
     double column = 0;
     for (int64_t j = 0; j < m; ++j) {
-      row += std::abs(a(i, j));
-      column += std::abs(a(j, i));
+      row += a(i, j);
+      column += a(j, i);
     }
     largestRow = std::max(largestRow, row);
     largestColumn = std::max(largestColumn, column);
   }
-  // Z_0 = A^T / (largest column sum * largest row sum of |A|)
-  Matrix z(m, m);
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j)
-      z(i, j) = a(j, i) / (largestColumn * largestRow);
-  auto minusFrom = [m](double diagonal, Matrix x) { // diagonal I - x
-    for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = 0; j < m; ++j)
-        x(i, j) = (i == j ? diagonal : 0) - x(i, j);
-    return x;
-  };
+  // Z_0 = A^T / (largest column sum * largest row sum)
+  std::vector<Matrix> steps = {transpose(a)};
+  for (double &value : steps.back().values)
+    value /= largestColumn * largestRow;
   // Z <- 1/4 Z (13 I - A Z (15 I - A Z (7 I - A Z)))
   for (int step = 0; step < iterations; ++step) {
+    const Matrix &z = steps.back();
     const Matrix az = multiply(a, z);
-    z = multiply(z, minusFrom(13, multiply(az, minusFrom(15, multiply(az, minusFrom(7, az))))));
-    for (double &value : z.values)
+    Matrix next =
+        multiply(z, minusFrom(13, multiply(az, minusFrom(15, multiply(az, minusFrom(7, az))))));
+    for (double &value : next.values)
       value *= 0.25;
+    steps.push_back(std::move(next));
   }
-  return z;
+  return steps;
+}
+
+Matrix newtonSchulz(const Matrix &a, int iterations) {
+  return newtonSchulzSteps(a, iterations).back();
 }
 
 Matrix softmaxScores(const Matrix &a, const Matrix &b, double scale) {

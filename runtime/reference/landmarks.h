@@ -33,8 +33,13 @@ struct Landmarks {
 Landmarks makeLandmarks(const Head &head, int64_t first, int64_t last, int64_t segmentLen,
                         bool keepShort, LandmarkWeight weight);
 
-/// A+ by `iterations` steps of the order-3 Newton-Schulz iteration.
+/// Z_0 and what each of `iterations` steps of the order-3 Newton-Schulz iteration makes of it; the
+/// last is A+. No entry of A is below 0: Z_0 is divided by plain sums.
+std::vector<Matrix> newtonSchulzSteps(const Matrix &a, int iterations);
+/// The last of them alone.
 Matrix newtonSchulz(const Matrix &a, int iterations);
+/// `diagonal` I - x.
+Matrix minusFrom(double diagonal, Matrix x);
 
 /// softmax(tau a b^T), row by row, over all columns.
 Matrix softmaxScores(const Matrix &a, const Matrix &b, double scale);

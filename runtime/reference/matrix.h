@@ -45,6 +45,25 @@ inline Matrix multiply(const Matrix &a, const Matrix &b) {
   return result;
 }
 
+inline Matrix transpose(const Matrix &a) {
+  Matrix result(a.columns, a.rows);
+  for (int64_t i = 0; i < a.rows; ++i)
+    for (int64_t j = 0; j < a.columns; ++j)
+      result(j, i) = a(i, j);
+  return result;
+}
+
+/// to += factor x, `count` numbers.
+inline void addTo(double *to, double factor, const double *x, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    to[i] += factor * x[i];
+}
+
+/// to += factor x, of one shape.
+inline void addTo(Matrix &to, double factor, const Matrix &x) {
+  addTo(to.values.data(), factor, x.values.data(), to.rows * to.columns);
+}
+
 /// x becomes softmax(x); -infinity entries become 0. Nothing if x is empty.
 inline void softmax(std::vector<double> &x) {
   double maximum = -std::numeric_limits<double>::infinity();

@@ -27,6 +27,7 @@ struct ReferenceInput {
   const double *landmarkQ = nullptr; // scan learned: [Hq, m, d]; causal learned: [Hq, r, d]
   const double *landmarkK = nullptr; // scan learned: [Hkv, m, d]
   const double *conv = nullptr;      // [Hq, conv_kernel]
+  const double *dout = nullptr;      // as q: the gradient of the output, which gradients() reads
   std::vector<int64_t> starts;
   std::vector<int64_t>
       lengths; // one a sequence: rows [start, start + length); both empty: all of n

@@ -1,5 +1,6 @@
 // Every golden case through `nysjit run --check`: its tensors by their flags, its own dtype. On the
 // CPU, and those whose sequences have lengths of their own on the emulator, too.
+#include "runtime/spec/tensor_table.h"
 #include "tests/cli/command.h"
 #include "tests/reference/golden.h"
 

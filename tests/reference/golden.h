@@ -3,7 +3,7 @@
 #pragma once
 #include "runtime/npy/npy.h"
 #include "runtime/reference/accuracy.h"
-#include "runtime/spec/tensor_table.h"
+#include "runtime/spec/spec.h"
 
 #include <gtest/gtest.h>
 
@@ -77,10 +77,10 @@ inline reference::ReferenceInput inputOf(const Case &c,
   input.queryHeads = q[1];
   input.keyHeads = k[1];
   input.length = input.packed ? q[0] : q[2];
-  for (const TensorRow &row : tensorTable())
-    if (const auto member = reference::inputTensor(row.name); member && c.has(row.name)) {
-      storage[row.name] = c.arrays.at(row.name).toDouble();
-      input.*member = storage[row.name].data();
+  for (const auto &[name, array] : c.arrays)
+    if (const auto member = reference::inputTensor(name)) {
+      storage[name] = array.toDouble();
+      input.*member = storage[name].data();
     }
   if (c.has("cu_seqlens")) {
     const std::vector<int64_t> ends = c.arrays.at("cu_seqlens").toInt64();

@@ -1,4 +1,5 @@
 // The float64 reference against the golden cases and against facts of the mathematics.
+#include "runtime/spec/tensor_table.h"
 #include "tests/reference/golden.h"
 
 #include <random>
