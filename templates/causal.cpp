@@ -9,6 +9,7 @@
 // landmark_value streaming needs the first only), and
 //   causal_output  a cell for block_m query rows: one softmax over near positions and far
 //                  landmarks, block_n at a time
+#include "templates/gradients.h"
 #include "templates/probes.h"
 #include "templates/templates.h"
 
@@ -24,8 +25,10 @@ void causal(Program &program) {
   Landmarks landmarks(program, attention,
                       {.weight = isTangent ? Landmarks::Weight::Tangent : Landmarks::Weight::Count,
                        .isNystrom = spec.landmarkValue == LandmarkValue::Nystrom});
+  const SavedRows saved(program, attention);
+  const bool isBackward = spec.pass == Pass::Backward;
   attention.clearPadding(program);
-  landmarks.writeKernels();
+  program.writeForward([&] { landmarks.writeKernels(); });
 
   const BlockConfig blocks =
       program.blocks("causal_output", {.blockM = 64, .blockN = 64},
@@ -43,10 +46,16 @@ void causal(Program &program) {
     const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
     addFar(k, softmax, rowsOfHead, rows.query, far, seen.farEnd(rows.last), blockN);
     addNear(k, softmax, head, rows.query, near, seen.positions(), blockN);
-    k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
+    if (!isBackward)
+      k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
+    saved.store(k, softmax, attention, head, i0);
   };
-  writeRowTiles(program, "causal_output", attention, attention.maxLength, blockM,
-                RowOrder::LastRowFirst, body);
+  program.writeForward([&] {
+    writeRowTiles(program, "causal_output", attention, attention.maxLength, blockM,
+                  RowOrder::LastRowFirst, body);
+  });
+  if (isBackward)
+    causalGradient(program, landmarks, saved, convolution);
 }
 
 } // namespace nysjit

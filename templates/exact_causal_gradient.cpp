@@ -9,7 +9,8 @@
 namespace nysjit {
 
 void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved) {
-  const Gradients gradients(program, attention, saved);
+  const Convolution none(program);
+  const Gradients gradients(program, attention, saved, none);
   gradients.writeFirst();
   const BlockConfig blocks =
       program.blocks("position_gradient", {.blockM = 64, .blockN = 64},

@@ -26,30 +26,33 @@ SoftmaxRows::SoftmaxRows(Kernel &k, const GradientRows &rows, const Scalar &i0, 
     : maximum(k.load(rows.maximum, i0, count)), share(k.load(rows.share, i0, count)),
       delta(k.load(rows.delta, i0, count)) {}
 
-template <typename Spread>
-static SoftmaxGradient gradientOf(const Tile &x, const Tile &dWeights, const SoftmaxRows &numbers,
-                                  const TileMask &seen, Spread spread) {
-  // At most the share, however x was rounded.
-  const Tile weight = exp2(min(x - spread(numbers.maximum), 0.0)) * spread(numbers.share);
-  return {where(seen, weight, 0.0), where(seen, weight * (dWeights - spread(numbers.delta)), 0.0)};
-}
-
 SoftmaxGradient SoftmaxGradient::ofRows(const Tile &x, const Tile &dWeights, const SoftmaxRows &of,
-                                        const TileMask &seen) {
-  return gradientOf(x, dWeights, of, seen, [](const Tile &tile) { return rows(tile); });
+                                        const TileMask &seen, const std::optional<Tile> &counts) {
+  // At most the share, however x was rounded.
+  Tile weight = exp2(min(x - rows(of.maximum), 0.0)) * rows(of.share);
+  if (counts)
+    weight = weight * cols(*counts);
+  return {where(seen, weight, 0.0), where(seen, weight * (dWeights - rows(of.delta)), 0.0)};
 }
 
 SoftmaxGradient SoftmaxGradient::ofColumns(const Tile &x, const Tile &dWeights,
-                                           const SoftmaxRows &of, const TileMask &seen) {
-  return gradientOf(x, dWeights, of, seen, [](const Tile &tile) { return cols(tile); });
+                                           const SoftmaxRows &of, const TileMask &seen,
+                                           const std::optional<Tile> &counts) {
+  Tile weight = exp2(min(x - cols(of.maximum), 0.0)) * cols(of.share);
+  if (counts)
+    weight = weight * rows(*counts);
+  return {where(seen, weight, 0.0), where(seen, weight * (dWeights - cols(of.delta)), 0.0)};
 }
 
 //===- Gradients ------------------------------------------------------------------------------===//
 
-Gradients::Gradients(Program &p, const Attention &a, const SavedRows &rows)
-    : program(p), attention(a), saved(rows) {
+Gradients::Gradients(Program &p, const Attention &a, const SavedRows &rows, const Convolution &c,
+                     int taps)
+    : program(p), attention(a), saved(rows), convolution(c), ahead(taps) {
   for (auto &[name, tensor] : {std::pair("dout", &dout), {"dq", &dq}, {"dk", &dk}, {"dv", &dv}})
     *tensor = program.tensor(name);
+  if (convolution.count)
+    dconv = program.tensor("dconv");
   delta = attention.numbers(program, "output_delta");
 }
 
@@ -74,9 +77,11 @@ void Gradients::writeFirst() const {
   output.element = output.outputElement = other;
   if (hasOther)
     writeDelta("output_delta_16", output, program.symbol("o_dtype"));
+  if (convolution.count)
+    writeTaps();
 }
 
-/// D_i = dO_i.O_i, the diagonal of a product: summed in the order of dP_it = dO_i.v_t, so that a
+/// D_i = dO_i.(O_i less its convolution), the diagonal of a product: summed in the order of dP_it = dO_i.v_t, so that a
 /// row of one weight has dX = 0 to the bit.
 void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
                            const Scalar &when) const {
@@ -89,12 +94,66 @@ void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
     const Head head = headOf(k, attention, cell % heads);
     const Scalar i0 = cell / heads * block;
     const Tile dO = k.load(attention.rowsOf(k, dout, head), i0, block);
-    const Tile o = k.load(attention.rowsOf(k, output, head), i0, block);
+    Tile o = k.load(attention.rowsOf(k, output, head), i0, block);
+    if (convolution.count)
+      o = o - convolution.addTo(k, k.fill(block, program.spec().headDim, 0), head, i0, ahead);
     const Tile products = dot(dO, transposed(o), DotPrecision::Full);
     const Tile isOwn = cols(k.iota(block)) == rows(k.iota(block));
     k.store(rowSum(where(isOwn, products, 0.0)), attention.rowsOf(k, delta, head), i0);
   };
   program.kernel(kernel, heads * tiles, body, when);
+}
+
+/// dw_r = sum over i of dO_i.v_{i - r + ahead}: conv_gradient sums a part of a head's rows, a cell a
+/// part; conv_gradient_sum those of all parts and sequences, a cell a query head.
+void Gradients::writeTaps() const {
+  constexpr int part = 256;
+  constexpr int block = 32;
+  constexpr int tapsOfTile = 16;
+  const Scalar heads = attention.heads();
+  const Scalar parts = ceilDiv(attention.maxLength, part);
+  const int count = convolution.count;
+  const TensorRef partial = program.buffer("conv_gradient", {heads, parts, count});
+  program.kernel("conv_gradient", heads * parts, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Head head = headOf(k, attention, cell % heads);
+    const Scalar first = cell / heads * part;
+    const View rowsOfHead = attention.rowsOf(k, dout, head);
+    const View taps = k.view(partial, {head.pair, cell / heads});
+    k.forRange({0, count}, 1, {}, [&](Scalar r) {
+      Tile sum = k.fill(block, 0.0);
+      k.forRange({first, min(first + part, head.length)}, block, {&sum}, [&](Scalar i0) {
+        const Tile value = k.load(head.value, i0 - r + ahead, block);
+        sum = sum + rowSum(k.load(rowsOfHead, i0, block) * value);
+      });
+      k.store(sumOf(sum), taps, r);
+    });
+  });
+  program.kernel("conv_gradient_sum", attention.queryHeads, [&](Kernel &k) {
+    const Scalar h = k.cell();
+    k.forRange({0, count}, tapsOfTile, {}, [&](Scalar r0) {
+      Tile sum = k.fill(tapsOfTile, 0.0);
+      k.forRange({0, attention.batch}, 1, {&sum}, [&](Scalar b) {
+        k.forRange({0, parts}, 1, {&sum}, [&](Scalar p) {
+          sum = sum + k.load(k.view(partial, {b * attention.queryHeads + h, p}), r0, tapsOfTile);
+        });
+      });
+      k.store(sum, k.view(dconv, {h}), r0);
+    });
+  });
+}
+
+Tile Gradients::addConvolution(Kernel &k, const Tile &dv, const Head &head,
+                               const Scalar &t0) const {
+  Tile sum = dv;
+  if (!convolution.count)
+    return sum;
+  const View weights = k.view(convolution.taps, {head.queryHead});
+  const View rowsOfHead = attention.rowsOf(k, dout, head);
+  k.forRange({0, convolution.count}, 1, {&sum}, [&](Scalar r) {
+    sum = sum + k.load(rowsOfHead, t0 + r - ahead, dv.rows()) * k.loadNumber(weights, r);
+  });
+  return sum;
 }
 
 void Gradients::writePositions(

@@ -43,29 +43,35 @@ struct SoftmaxRows {
   SoftmaxRows(Kernel &k, const GradientRows &rows, const Scalar &i0, int count);
 };
 
-/// The weights P and the derivatives dX by the logits x, base 2, of a tile; 0 where not seen.
+/// The weights P and the derivatives dX by the logits x, base 2, of a tile; 0 where not seen. With
+/// `counts`, one for each of what is seen, it is seen so many times (OnlineSoftmax::add).
 struct SoftmaxGradient {
   Tile weights;
   Tile logits;
 
   /// Queries are the tile's rows.
   static SoftmaxGradient ofRows(const Tile &x, const Tile &dWeights, const SoftmaxRows &rows,
-                                const TileMask &seen);
+                                const TileMask &seen, const std::optional<Tile> &counts = {});
   /// Queries are its columns.
   static SoftmaxGradient ofColumns(const Tile &x, const Tile &dWeights, const SoftmaxRows &columns,
-                                   const TileMask &seen);
+                                   const TileMask &seen, const std::optional<Tile> &counts = {});
 };
 
 /// The gradients of a backward program and the kernels that every layout has.
 class Gradients {
 public:
-  Gradients(Program &program, const Attention &attention, const SavedRows &saved);
+  /// `ahead`: of the convolution, which outlives this, as the others do.
+  Gradients(Program &program, const Attention &attention, const SavedRows &saved,
+            const Convolution &convolution, int ahead = 0);
 
   GradientRows rowsOf(Kernel &k, const Head &head) const;
   /// The head's rows of a tensor in the shape of the keys.
   View keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const;
-  /// Writes the kernels clear_query_gradients, clear_key_gradients and output_delta.
+  /// Writes the kernels clear_query_gradients, clear_key_gradients, output_delta and, with a
+  /// convolution, conv_gradient and conv_gradient_sum.
   void writeFirst() const;
+  /// What the convolution makes of values from t0 on: dv + sum over r of w_r dO_{t + r - ahead}.
+  Tile addConvolution(Kernel &k, const Tile &dv, const Head &head, const Scalar &t0) const;
   /// Writes a kernel whose cells compute `rowsOfTile` positions of a key head.
   void
   writePositions(const std::string &kernel, int rowsOfTile,
@@ -78,17 +84,24 @@ public:
   TensorRef dq;
   TensorRef dk;
   TensorRef dv;
+  TensorRef dconv;
 
 private:
   void writeDelta(const std::string &kernel, const TensorRef &output, const Scalar &when) const;
+  void writeTaps() const;
 
   Program &program;
   const Attention &attention;
   const SavedRows &saved;
+  const Convolution &convolution;
+  const int ahead;
   TensorRef delta; // [B, Hq, n]
 };
 
+class Landmarks;
 /// What a layout's backward program does after its forward's kernels.
 void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved);
+void causalGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
+                    const Convolution &convolution);
 
 } // namespace nysjit

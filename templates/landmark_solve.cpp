@@ -44,10 +44,14 @@ void writeLandmarkTarget(const Landmarks &landmarks) {
     if (const std::optional<Tile> counts = rowsOfHead.counts(k, g0, blockM))
       a = a * *counts;
 
-    const Tile pool = k.load(rowsOfHead.value, g0, blockM);
+    const Tile pool = k.load(rowsOfHead.pool, g0, blockM);
     const Tile gain = a / (a * a + landmarks.spec.stabilizer);
     k.store(row.maximum, rowsOfHead.rowMaximum, g0);
     k.store(row.mass, rowsOfHead.rowMass, g0);
+    if (landmarks.isKept) {
+      k.store(sums.maximum, landmarks.rowsOf(k, landmarks.pastMaximum, head, segments.count), g0);
+      k.store(1.0 / sums.mass, landmarks.rowsOf(k, landmarks.pastShare, head, segments.count), g0);
+    }
     k.store(pool + (sums.result() - pool * rows(a)) * rows(gain), rowsOfHead.value, g0);
   });
 }

@@ -5,8 +5,8 @@ namespace nysjit {
 
 Landmarks::Landmarks(Program &p, const Attention &a, Options o)
     : program(p), spec(p.spec()), attention(a), options(std::move(o)),
-      segmentation(p, a, options.segments),
-      isSolved(segmentation.hasTarget() && options.isNystrom) {
+      segmentation(p, a, options.segments), isSolved(segmentation.hasTarget() && options.isNystrom),
+      isKept(spec.pass != Pass::Forward) {
   allocate();
   if (isSolved || segmentation.hasSource())
     past = PastSums(*this);
@@ -15,21 +15,30 @@ Landmarks::Landmarks(Program &p, const Attention &a, Options o)
 void Landmarks::allocate() {
   const Scalar &capacity = segmentation.capacity();
   auto vectors = [&](const char *name) {
-    return program.buffer(name, {attention.heads(), capacity, spec.headDim});
+    return program.savedBuffer(name, {attention.heads(), capacity, spec.headDim});
   };
   auto numbers = [&](const char *name) {
-    return program.buffer(name, {attention.heads(), capacity});
+    return program.savedBuffer(name, {attention.heads(), capacity});
   };
   const bool hasSource = segmentation.hasSource();
   key = vectors("landmark_key");
   value = vectors("landmark_value");
+  pool = isKept && isSolved ? vectors("landmark_pool") : value;
   if (options.weight != Weight::Plain)
     count = numbers("landmark_count");
-  if (isSolved || hasSource)
+  if (isSolved || hasSource || isKept)
     query = vectors("landmark_query");
   if (isSolved) {
     rowMaximum = numbers("landmark_row_maximum");
     rowMass = numbers("landmark_row_mass");
+  }
+  if (isKept) {
+    ownMaximum = numbers("segment_maximum");
+    ownShare = numbers("segment_share");
+  }
+  if (isKept && (isSolved || hasSource)) {
+    pastMaximum = numbers("past_maximum");
+    pastShare = numbers("past_share");
   }
   if (!hasSource)
     return;
@@ -52,6 +61,7 @@ LandmarkRows Landmarks::target(Kernel &k, const Head &head, const Segments &segm
   landmarks.key = rows(key);
   landmarks.count = rows(count);
   landmarks.value = rows(value);
+  landmarks.pool = isKept && isSolved ? rows(pool) : landmarks.value;
   landmarks.rowMaximum = rows(rowMaximum);
   landmarks.rowMass = rows(rowMass);
   landmarks.hasCounts = options.weight != Weight::Plain;

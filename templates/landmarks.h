@@ -24,6 +24,7 @@ struct LandmarkRows {
   View key;
   View count; // e^{c_j}: how many positions j stands for
   View value;
+  View pool;
   View rowMaximum; // of A's rows
   View rowMass;
   bool hasCounts = false;
@@ -59,6 +60,7 @@ public:
   const Options options;
   const Segmentation segmentation;
   const bool isSolved; // the target's values are, by the stabilized solve
+  const bool isKept;   // for a backward
   /// Whether a short sequence has far fewer than the spec allows.
   bool mayBeFew() const { return spec.segmentLen.has_value(); }
   // Memory of all landmarks, [heads, capacity] each, and d where they are vectors; without a name
@@ -69,9 +71,16 @@ public:
   TensorRef count;
   TensorRef rowMaximum; // of A's rows
   TensorRef rowMass;
-  TensorRef value;           // pool, then U of the target's
+  TensorRef pool;            // the segments' own values
+  TensorRef value;           // U of the target's; without a solve, or where nothing is kept, pool
   TensorRef sourcePastValue; // B V of the source's landmarks
   TensorRef sourceValue;     // their U: `value`, too, unless the target's are the segments' own
+  // Kept for the backward alone: the maximum and 1 / mass of each segment's own softmax, and of
+  // each row of B.
+  TensorRef ownMaximum;
+  TensorRef ownShare;
+  TensorRef pastMaximum;
+  TensorRef pastShare;
   PastSums past;
 
 private:

@@ -80,7 +80,7 @@ void PastSums::addPositions(Kernel &k, OnlineSoftmax &sums, const Head &head,
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   const Landmarks &l = *landmarks;
-  Rows rows{segments, g0, l.rowsOf(k, l.value, head, segments.count), View(),
+  Rows rows{segments, g0, l.rowsOf(k, l.pool, head, segments.count), View(),
             segments.pastEnds(g0 + k.iota(blockM))};
   if (poolsInPassing)
     rows.numbers = l.rowsOf(k, l.rowMass, head, segments.count);

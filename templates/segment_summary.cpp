@@ -101,7 +101,8 @@ void Segment::storeMeans() {
 /// the entropy of w
 void Segment::storeTangent() {
   OwnSoftmax softmax(k, landmarks.spec.headDim);
-  const Scalar weighed = isTangent() || needsPool ? length : Scalar(0);
+  const bool isWeighed = isTangent() || needsPool || landmarks.isKept;
+  const Scalar weighed = isWeighed ? length : Scalar(0);
   k.forRange({0, weighed}, block, softmax.carry(), [&](Scalar t0) {
     const Tile keys = k.load(key, t0, block);
     const Tile isThere = t0 + k.iota(block) < length;
@@ -120,7 +121,14 @@ void Segment::storeTangent() {
             landmarks.rowsOf(k, landmarks.count, head, segments.count), g);
   }
   if (needsPool)
-    store(softmax.pool / softmax.own.mass, landmarks.value);
+    store(softmax.pool / softmax.own.mass, landmarks.pool);
+  if (landmarks.isKept) {
+    const auto keep = [&](const Tile &number, const TensorRef &tensor) {
+      k.store(number, landmarks.rowsOf(k, tensor, head, segments.count), g);
+    };
+    keep(softmax.own.maximum, landmarks.ownMaximum);
+    keep(1.0 / softmax.own.mass, landmarks.ownShare);
+  }
 }
 
 } // namespace

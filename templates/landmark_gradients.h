@@ -1,0 +1,110 @@
+// Gradients through landmarks: what the kernels of a backward program make of the segments of a
+// sequence, one row of workspace a landmark, in the order in which they run:
+//
+//   far_gradient      far_gradient.cpp      of rows that see landmarks: G = sum of dX q, so that
+//                                           dkhat = tau G, dc = sum of dX, dU = sum of P dO
+//   solve_gradient    solve_gradient.cpp    Y = (I + D L)^-T dU, kappa = a / (a^2 + lambda)
+//   weight_rows       weight_gradient.cpp   through A and D(a), by rows: dpool, dqtilde
+//   weight_columns    weight_gradient.cpp   the same by columns: adds to G and dc
+//   segment_gradient  segment_gradient.cpp  adds to dqtilde through a segment's own softmax
+//   past_gradient     past_gradient.cpp     adds to dqtilde through B
+//
+// The kernel position_gradient takes them to the positions. Where values are the segments' own
+// (streaming), dpool is dU and only the first and segment_gradient run. All that multiplies tau is
+// kept without it.
+#pragma once
+#include "templates/landmarks.h"
+#include "templates/near_gradient.h"
+
+namespace nysjit {
+
+/// Rows of one head's landmarks in a backward program.
+struct LandmarkGradientRows {
+  View key;   // G
+  View bias;  // dc
+  View value; // dU, then Y of the target's
+  View query; // dqtilde
+  View pool;  // p = dpool
+  View kappa;
+  View diagonal; // a
+  View rowMean;  // D^A
+  View pastMean; // D^B
+  View ownMean;  // what the derivatives of the segment's own softmax are relative to
+};
+
+class LandmarkGradients {
+public:
+  /// `lead`: rows of segment g see landmarks j <= g - lead from afar.
+  LandmarkGradients(const Landmarks &landmarks, const Gradients &gradients, int lead);
+
+  LandmarkGradientRows rowsOf(Kernel &k, const Head &head, const Segments &segments) const;
+  /// Writes the kernels in their order.
+  void writeKernels();
+
+  const Landmarks &landmarks;
+  const Gradients &gradients;
+  const int lead;
+  Program &program;
+  const KernelSpec &spec;
+  const bool isSolved;
+  TensorRef key;
+  TensorRef bias;
+  TensorRef value;
+  TensorRef query;
+  TensorRef pool;
+  TensorRef kappa;
+  TensorRef diagonal;
+  TensorRef rowMean;
+  TensorRef pastMean;
+  TensorRef ownMean;
+
+  TensorRef vectors(const char *name) const;
+  TensorRef numbers(const char *name) const;
+};
+
+/// A_gj of logits x: of rows g of A along one side of a tile, landmarks j across. At most 1, as in
+/// the solve.
+struct LandmarkWeights {
+  Tile maximum; // of A's rows
+  Tile mass;
+  std::optional<Tile> counts; // of the landmarks
+  bool areRows = true;        // rows of A are the tile's rows
+
+  static LandmarkWeights ofRows(Kernel &k, const LandmarkRows &landmarks, const Scalar &g0,
+                                int count, const std::optional<Tile> &counts) {
+    return {k.load(landmarks.rowMaximum, g0, count), k.load(landmarks.rowMass, g0, count), counts,
+            true};
+  }
+  static LandmarkWeights ofColumns(Kernel &k, const LandmarkRows &landmarks, const Scalar &g0,
+                                   int count, const std::optional<Tile> &counts) {
+    LandmarkWeights weights = ofRows(k, landmarks, g0, count, counts);
+    weights.areRows = false;
+    return weights;
+  }
+  Tile along(const Tile &x) const { return areRows ? rows(x) : cols(x); }
+  Tile across(const Tile &x) const { return areRows ? cols(x) : rows(x); }
+  Tile of(const Tile &x) const;
+};
+
+/// The kernels' pages.
+void writeFarGradient(const LandmarkGradients &gradients);
+void writeSolveGradient(const LandmarkGradients &gradients);
+void writeWeightGradient(const LandmarkGradients &gradients);
+void writeSegmentGradient(const LandmarkGradients &gradients);
+void writePastGradient(const LandmarkGradients &gradients);
+
+/// Adds sum over j of dX_ij khat_j to `dq` over landmarks [0, end), each row's those that its mask
+/// lets it see.
+void addFarQueryGradient(Kernel &k, Tile &dq, const LandmarkRows &landmarks,
+                         const GradientRows &rows, const QueryTile &queries, const Mask &mask,
+                         const Scalar &end, int block);
+/// What the tile's own segments' means and softmax make of it.
+Tile addMeanQueryGradient(Kernel &k, const Tile &dq, const LandmarkGradientRows &of,
+                          const Segments &segments, const QueryTile &queries);
+void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &gradients,
+                       const Head &head, const Segments &segments, const Scalar &t0);
+/// What rows of B make of the tile.
+void addPastKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &gradients,
+                        const Head &head, const Segments &segments, const Scalar &t0, int block);
+
+} // namespace nysjit

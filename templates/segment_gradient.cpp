@@ -1,0 +1,133 @@
+// segment_gradient: through a segment's own softmax, w_t = 2^(x_t - L) with x_t of its mean query,
+// which pools v and, with tangents, k, and whose entropy is c:
+//   dx_t = w_t (tau G.(k_t - khat) + p.(v_t - pool) - gamma (ln w_t + c))
+// G = dkhat without its tau, p = dpool, gamma = dc. A cell: a segment; adds tau sum of dx_t k_t to
+// dqtilde, without its tau, and leaves the mean that dx_t is relative to.
+#include "templates/landmark_gradients.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace nysjit {
+
+namespace {
+
+constexpr double ln2 = 0.6931471805599453;
+/// Below, a weight is 0 and gamma ln w finite.
+constexpr double leastLogWeight = -200.0;
+
+Tile logWeight(const Tile &x, const Tile &maximum, const Tile &share) {
+  return max(x - maximum + log2(share), leastLogWeight);
+}
+
+} // namespace
+
+void writeSegmentGradient(const LandmarkGradients &of) {
+  const Landmarks &landmarks = of.landmarks;
+  const Scalar &capacity = landmarks.segmentation.capacity();
+  const bool isTangent = landmarks.options.weight == Landmarks::Weight::Tangent;
+  int block = 64;
+  if (const std::optional<int> s = of.spec.segmentLen)
+    block = std::clamp<int>(std::bit_ceil(unsigned(*s)), 8, 64);
+  of.program.kernel("segment_gradient", landmarks.attention.heads() * capacity, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Scalar g = cell % capacity;
+    const Head head = headOf(k, landmarks.attention, cell / capacity);
+    const Segments segments = landmarks.segmentation.of(k, head);
+    const Scalar start = segments.startOf(g);
+    const Scalar length =
+        max(select(g < segments.count, min(segments.endOf(g) - start, segments.len), 0), 0);
+    const View keys = k.slice(head.key, start, length);
+    const View values = k.slice(head.value, start, length);
+    const LandmarkGradientRows rowsOf = of.rowsOf(k, head, segments);
+    const Scalar dims = select(g < segments.count, of.spec.headDim, 0); // rows that there are
+    auto viewOf = [&](const TensorRef &tensor) {
+      return k.slice(k.view(tensor, {head.pair, g}), 0, dims);
+    };
+    auto vector = [&](const TensorRef &tensor) {
+      return k.load(viewOf(tensor), 0, of.spec.headDim);
+    };
+    auto number = [&](const TensorRef &tensor) {
+      return k.loadNumber(landmarks.rowsOf(k, tensor, head, segments.count), g);
+    };
+    const Tile query = vector(landmarks.query);
+    const Tile dPool = vector(of.pool);
+    const Tile maximum = number(landmarks.ownMaximum);
+    const Tile share = number(landmarks.ownShare);
+    Tile mean = sumOf(dPool * vector(landmarks.pool));
+    Tile dKey = k.fill(of.spec.headDim, 0);
+    Tile dBias = k.number(0.0);
+    Tile bias = k.number(0.0);
+    if (isTangent) {
+      dKey = vector(of.key) * k.scale();
+      dBias = number(of.bias) * ln2;
+      bias = log2(number(landmarks.count));
+      mean = mean + sumOf(dKey * vector(landmarks.key));
+    }
+    k.store(mean, rowsOf.ownMean, g);
+    Tile sum = of.isSolved ? vector(of.query) : k.fill(of.spec.headDim, 0);
+    k.forRange({0, length}, block, {&sum}, [&](Scalar t0) {
+      const Tile key = k.load(keys, t0, block);
+      const Tile x = rowSum(key * cols(query)) * logitScale(k);
+      const Tile logW = logWeight(x, maximum, share);
+      Tile e = rowSum(k.load(values, t0, block) * cols(dPool)) - mean;
+      if (isTangent)
+        e = e + rowSum(key * cols(dKey)) - dBias * (logW + bias);
+      const Tile isThere = t0 + k.iota(block) < length;
+      sum = sum + columnSum(key * rows(where(isThere, exp2(logW) * e, 0.0)));
+    });
+    k.store(sum, viewOf(of.query), 0);
+  });
+}
+
+Tile addMeanQueryGradient(Kernel &k, const Tile &dq, const LandmarkGradientRows &of,
+                          const Segments &segments, const QueryTile &queries) {
+  // Rows of the last, incomplete segment have none: zeros.
+  const Tile landmark = queries.i / segments.len;
+  return dq + k.gather(of.query, landmark) / k.number(segments.len);
+}
+
+/// Each row of the tile through the landmark of its own segment.
+void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of, const Head &head,
+                       const Segments &segments, const Scalar &t0) {
+  const Landmarks &landmarks = of.landmarks;
+  const LandmarkGradientRows rowsOf = of.rowsOf(k, head, segments);
+  const bool isTangent = landmarks.options.weight == Landmarks::Weight::Tangent;
+  const int count = sums.dk.rows();
+  constexpr int block = 16; // a tile of positions has few segments
+  const Tile segment = (t0 + k.iota(count)) / segments.len;
+  const Range own{t0 / segments.len, min((t0 + count - 1) / segments.len + 1, segments.count)};
+  auto rowsOfLandmarks = [&](const TensorRef &tensor) {
+    return landmarks.rowsOf(k, tensor, head, segments.count);
+  };
+  const View queries = rowsOfLandmarks(landmarks.query);
+  const View maxima = rowsOfLandmarks(landmarks.ownMaximum);
+  const View shares = rowsOfLandmarks(landmarks.ownShare);
+  // Rows of the last, incomplete segment see none.
+  const Mask mask = Mask::below(min(segment + 1, segments.count)).from(segment);
+  k.forTiles(own, mask, block, sums.carry(), [&](Scalar j0, const TileMask &seen) {
+    const Tile query = k.load(queries, j0, block);
+    const Tile dPool = k.load(rowsOf.pool, j0, block);
+    const Tile x = dot(sums.key, transposed(query), {DotPrecision::TwoTerms, seen}) * logitScale(k);
+    const Tile logW =
+        max(x - cols(k.load(maxima, j0, block)) + cols(log2(k.load(shares, j0, block))),
+            leastLogWeight);
+    Tile e = dot(sums.value, transposed(dPool), seen) - cols(k.load(rowsOf.ownMean, j0, block));
+    const Tile weight = where(seen, exp2(logW), 0.0);
+    const Tile dKey = k.load(rowsOf.key, j0, block);
+    if (isTangent) {
+      const Tile bias = log2(k.load(rowsOfLandmarks(landmarks.count), j0, block));
+      const Tile dBias = k.load(rowsOf.bias, j0, block) * ln2;
+      e = e + dot(sums.key, transposed(dKey), seen) * k.scale() - cols(dBias) * (logW + cols(bias));
+    }
+    const DotOptions zeros = DotOptions::zeroElsewhere(seen);
+    sums.dv = dotAdd(sums.dv, weight, dPool, zeros);
+    sums.dk = dotAdd(sums.dk, where(seen, weight * e, 0.0), query, zeros);
+    // khat is w's mean of the keys, or all of them weigh the same.
+    const Tile share =
+        isTangent ? weight : where(seen, weight * 0.0 + 1.0 / k.number(segments.len), 0.0);
+    sums.dk = dotAdd(sums.dk, share, dKey, zeros);
+  });
+}
+
+} // namespace nysjit
