@@ -46,8 +46,8 @@ struct SolvedValues {
 SolvedValues solveValues(const Head &head, const Landmarks &landmarks, const Matrix &known,
                          double stabilizer);
 
-/// Its gradient: adds to the landmarks' and, through B, to those of k and v. `du` is that of U; of
-/// rows that were known it is complete afterwards, the others are used up.
+/// Its gradient: adds to the landmarks' and, through B, to those of k and v. `du` is that of U as
+/// others made it; afterwards that of all rows, with what later rows of the solve made of them.
 void addSolveGradient(const Head &head, const Landmarks &landmarks, const SolvedValues &solved,
                       int64_t known, double stabilizer, Matrix &du, LandmarkGradients &d,
                       HeadGradient &out);

@@ -1,6 +1,7 @@
 // Facts of the gradients in float64: what they depend on, bit for bit, and what they are where the
 // mathematics says it.
 #include "runtime/reference/accuracy.h"
+#include "runtime/reference/landmark_gradients.h"
 #include "tests/reference/gradient_case.h"
 
 #include <algorithm>
@@ -159,6 +160,14 @@ TEST_P(GradientFacts, OfValuesAreTheTransposedWeights) {
   EXPECT_NEAR(forth / size, back / size, 1e-11);
 }
 
+TEST_P(GradientFacts, ComeWithTheNormOfTheOutputsGradient) {
+  GradientCase c = drawCase(random, GetParam());
+  std::vector<double> inside;
+  for (size_t b = 0; b < c.lengths.size(); ++b)
+    c.forEachNumber("dout", b, 0, c.lengths[b], [&](double &x) { inside.push_back(x); });
+  EXPECT_NEAR(gradientsOf(c).doutNorm, norm(inside), 1e-12 * norm(inside)) << c;
+}
+
 TEST_P(GradientFacts, OfQueriesAndKeysAreZeroForConstantValues) {
   const std::string name = GetParam();
   if (name == "bidirectional" || name == "prefix_lm" || name == "scan")
@@ -275,6 +284,7 @@ TEST(GradientFacts, AreExactAttentionsWhereTheLayoutIsExact) {
       GradientCase exact = c;
       exact.spec.layout = Layout::ExactCausal;
       exact.spec.landmarkSource = LandmarkSource::SegmentMean;
+      exact.tensors.erase("landmark_q");
       Gradients expected = gradientsOf(exact);
       expected.landmarkQ = std::vector<double>(gradientsOf(c).landmarkQ.size());
       expectNear(gradientsOf(c), expected, 1e-11);
@@ -294,6 +304,37 @@ TEST(GradientFacts, OfPrefixLmAreBidirectionalsOrCausalsAtItsEnds) {
     other.spec.layout = layout;
     other.sourceLengths.clear();
     expectNear(gradientsOf(c), gradientsOf(other), 1e-12);
+  }
+}
+
+// A slow walk, as the bound of U is tested with.
+TEST(GradientFacts, OfTheSolveStayWithinTheirBound) {
+  Seeded random;
+  std::normal_distribution<double> normal;
+  Head head{Matrix(512, 16), Matrix(512, 16), Matrix(512, 16), 0.25};
+  const KernelSpec spec;
+  for (Matrix *m : {&head.q, &head.k, &head.v})
+    for (int64_t t = 0; t < 512; ++t)
+      for (int64_t e = 0; e < 16; ++e)
+        (*m)(t, e) = 0.3 * normal(random.generator) + (t > 0 ? (*m)(t - 1, e) : 0);
+  const Landmarks landmarks = makeLandmarks(head, 0, 512, 8, false, LandmarkWeight::Count);
+  const SolvedValues solved = solveValues(head, landmarks, Matrix(), 0.25);
+  Matrix du(64, 16);
+  for (double &x : du.values)
+    x = normal(random.generator);
+  Matrix y = du;
+  LandmarkGradients d(landmarks);
+  HeadGradient out({head, spec});
+  addSolveGradient(head, landmarks, solved, 0, 0.25, y, d, out);
+  for (int64_t e = 0; e < 16; ++e) {
+    double before = 0;
+    double after = 0;
+    for (int64_t g = 0; g < 64; ++g) {
+      before += std::abs(du(g, e));
+      after += std::abs(y(g, e));
+    }
+    EXPECT_LE(after, (3 + std::sqrt(5.0)) / 2 * before);
+    EXPECT_NE(after, before);
   }
 }
 
