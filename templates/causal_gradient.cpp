@@ -7,13 +7,55 @@
 
 namespace nysjit {
 
+namespace {
+
+/// dq of a tile of rows that see landmarks, and near positions where there are some.
+void storeQueryGradient(Kernel &k, const LandmarkGradients &of, const Head &head,
+                        const Segments &segments, const Scalar &i0, const BlockConfig &blocks) {
+  const int blockN = *blocks.blockN;
+  const GradientRows rows = of.gradients.rowsOf(k, head);
+  const LandmarkRows landmarks = of.landmarks.target(k, head, segments);
+  const QueryTile queries(k, head, i0, *blocks.blockM, head.length);
+  Tile dq = k.fill(*blocks.blockM, of.spec.headDim, 0);
+  if (of.hasNear()) {
+    const NearAndFar seen(of.spec, segments, queries);
+    addFarQueryGradient(k, dq, landmarks, rows, queries, seen.far(), seen.farEnd(queries.last),
+                        blockN);
+    addNearQueryGradient(k, dq, head, rows, queries, seen.near(blockN), seen.positions(), blockN);
+  } else {
+    addFarQueryGradient(k, dq, landmarks, rows, queries, upToOwnSegment(segments, queries),
+                        upToOwnSegmentEnd(segments, queries), blockN);
+  }
+  dq = addMeanQueryGradient(k, dq, of.rowsOf(k, head, segments), segments, queries);
+  k.store(dq * k.scale(), rows.dq, i0);
+}
+
+/// Rows that see a position of the tile from t0 on as a near one: i >= t up to the last whose
+/// window has t's segment.
+struct NearRows {
+  Mask mask;
+  Range range;
+
+  NearRows(Kernel &k, const KernelSpec &spec, const Segments &segments, const Head &head,
+           const Scalar &t0, int count) {
+    const Tile t = t0 + k.iota(count);
+    auto endOf = [&](const auto &position) {
+      return min((position / segments.len + (spec.window + 1)) * segments.len, head.length);
+    };
+    const Scalar last = min(t0 + count, head.length) - 1;
+    range = {t0, select(t0 < head.length, endOf(last), 0)};
+    mask = Mask::below(endOf(t)).from(t).allSee({t0 + count - 1, endOf(t0)});
+  }
+};
+
+} // namespace
+
 void causalGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
                     const Convolution &convolution) {
-  const Attention &attention = landmarks.attention;
   const KernelSpec &spec = program.spec();
-  const Gradients gradients(program, attention, saved, convolution);
+  const Gradients gradients(program, landmarks.attention, saved, convolution);
   gradients.writeFirst();
-  LandmarkGradients of(landmarks, gradients, spec.window + 1);
+  LandmarkGradients of(landmarks, gradients, spec.layout == Layout::Causal ? spec.window + 1 : 0);
   of.writeKernels();
 
   const BlockConfig blocks = program.blocks("position_gradient", {.blockM = 64, .blockN = 64},
@@ -23,28 +65,15 @@ void causalGradient(Program &program, const Landmarks &landmarks, const SavedRow
   auto body = [&](Kernel &k, const Head &group, const Scalar &t0) {
     const Segments segments = landmarks.segmentation.of(k, group);
     gradients.forQueryHeads(k, group, {}, [&](const Head &head) {
-      const GradientRows rows = gradients.rowsOf(k, head);
-      const QueryTile queries(k, head, t0, blockM, head.length);
-      const NearAndFar seen(spec, segments, queries);
-      Tile dq = k.fill(blockM, spec.headDim, 0);
-      addFarQueryGradient(k, dq, landmarks.target(k, head, segments), rows, queries, seen.far(),
-                          seen.farEnd(queries.last), blockN);
-      addNearQueryGradient(k, dq, head, rows, queries, seen.near(blockN), seen.positions(), blockN);
-      dq = addMeanQueryGradient(k, dq, of.rowsOf(k, head, segments), segments, queries);
-      k.store(dq * k.scale(), rows.dq, t0);
+      storeQueryGradient(k, of, head, segments, t0, blocks);
     });
 
     KeyGradient sums(k, group, t0, blockM);
-    // Rows i >= t up to the last whose window has t's segment.
-    const Tile t = t0 + k.iota(blockM);
-    auto endOf = [&](const auto &position) {
-      return min((position / segments.len + (spec.window + 1)) * segments.len, group.length);
-    };
-    const Scalar last = min(t0 + blockM, group.length) - 1;
-    const Range rows{t0, select(t0 < group.length, endOf(last), 0)};
-    const Mask future = Mask::below(endOf(t)).from(t).allSee({t0 + blockM - 1, endOf(t0)});
     gradients.forQueryHeads(k, group, sums.carry(), [&](const Head &head) {
-      addNearKeyGradient(k, sums, head, gradients.rowsOf(k, head), future, rows, blockN);
+      if (of.hasNear()) {
+        const NearRows near(k, spec, segments, head, t0, blockM);
+        addNearKeyGradient(k, sums, head, gradients.rowsOf(k, head), near.mask, near.range, blockN);
+      }
       if (of.isSolved)
         addPastKeyGradient(k, sums, of, head, segments, t0, blockN);
       addOwnKeyGradient(k, sums, of, head, segments, t0);

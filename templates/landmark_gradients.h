@@ -40,6 +40,8 @@ public:
   LandmarkGradientRows rowsOf(Kernel &k, const Head &head, const Segments &segments) const;
   /// Writes the kernels in their order.
   void writeKernels();
+  /// Rows see positions one by one, too.
+  bool hasNear() const { return lead > 0; }
 
   const Landmarks &landmarks;
   const Gradients &gradients;

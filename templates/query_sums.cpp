@@ -21,6 +21,15 @@ void addNear(Kernel &k, OnlineSoftmax &softmax, const Head &head, const Tile &qu
   });
 }
 
+Mask upToOwnSegment(const Segments &segments, const QueryTile &rows) {
+  return Mask::below(rows.i / segments.len + 1).allSee({0, rows.i0 / segments.len + 1});
+}
+
+Scalar upToOwnSegmentEnd(const Segments &segments, const QueryTile &rows) {
+  const Scalar last = min((rows.i0 + rows.i.rows() - 1) / segments.len + 1, segments.count);
+  return select(rows.isUsed, last, 0);
+}
+
 NearAndFar::NearAndFar(const KernelSpec &ofSpec, const Segments &ofRows, const QueryTile &given)
     : spec(ofSpec), segments(ofRows), rows(given),
       farEnds(max(rows.i / segments.len - spec.window, 0)) {}

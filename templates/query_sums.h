@@ -14,6 +14,11 @@ void addFar(Kernel &k, OnlineSoftmax &softmax, const LandmarkRows &landmarks, co
 void addNear(Kernel &k, OnlineSoftmax &softmax, const Head &head, const Tile &query,
              const Mask &mask, const Range &positions, int block);
 
+/// What query rows of `segment_causal` see: landmarks up to their own segment's.
+Mask upToOwnSegment(const Segments &segments, const QueryTile &rows);
+/// The first landmark that no row of the tile sees.
+Scalar upToOwnSegmentEnd(const Segments &segments, const QueryTile &rows);
+
 /// What query rows of `causal` see: near positions one by one, from the segment `window` before
 /// their own on; the segments before that one from afar.
 class NearAndFar {

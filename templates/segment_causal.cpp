@@ -4,6 +4,7 @@
 //
 // Kernels: segment_summary, (landmark_past,) landmark_target, landmark_solve (see landmarks.h), and
 //   segment_output  a cell for block_m query rows: F U, block_n landmarks at a time
+#include "templates/gradients.h"
 #include "templates/query_sums.h"
 #include "templates/templates.h"
 
@@ -13,8 +14,10 @@ void segmentCausal(Program &program) {
   const Attention attention(program);
   const Convolution convolution(program);
   Landmarks landmarks(program, attention, {.segments = {.keepsShort = true}});
+  const SavedRows saved(program, attention);
+  const bool isBackward = program.spec().pass == Pass::Backward;
   attention.clearPadding(program);
-  landmarks.writeKernels();
+  program.writeForward([&] { landmarks.writeKernels(); });
 
   const BlockConfig blocks = program.blocks("segment_output", {.blockM = 64, .blockN = 64},
                                             {.mayHaveFewColumns = landmarks.mayBeFew()});
@@ -22,16 +25,19 @@ void segmentCausal(Program &program) {
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = landmarks.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);
-    const Tile seen = rows.i / segments.len + 1; // landmarks of row i
-    const Mask mask = Mask::below(seen).allSee({0, i0 / segments.len + 1});
-    const Scalar lastSeen = min((i0 + blockM - 1) / segments.len + 1, segments.count);
     OnlineSoftmax softmax(k, blockM, program.spec().headDim);
-    addFar(k, softmax, landmarks.target(k, head, segments), rows.query, mask,
-           select(rows.isUsed, lastSeen, 0), *blocks.blockN);
-    k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
+    addFar(k, softmax, landmarks.target(k, head, segments), rows.query,
+           upToOwnSegment(segments, rows), upToOwnSegmentEnd(segments, rows), *blocks.blockN);
+    if (!isBackward)
+      k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
+    saved.store(k, softmax, attention, head, i0);
   };
-  writeRowTiles(program, "segment_output", attention, attention.maxLength, blockM,
-                RowOrder::LastRowFirst, body);
+  program.writeForward([&] {
+    writeRowTiles(program, "segment_output", attention, attention.maxLength, blockM,
+                  RowOrder::LastRowFirst, body);
+  });
+  if (isBackward)
+    causalGradient(program, landmarks, saved, convolution);
 }
 
 } // namespace nysjit

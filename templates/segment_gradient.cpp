@@ -84,7 +84,7 @@ Tile addMeanQueryGradient(Kernel &k, const Tile &dq, const LandmarkGradientRows 
                           const Segments &segments, const QueryTile &queries) {
   // Rows of the last, incomplete segment have none: zeros.
   const Tile landmark = queries.i / segments.len;
-  return dq + k.gather(of.query, landmark) / k.number(segments.len);
+  return dq + k.gather(of.query, landmark) * rows(1.0 / toFloat(segments.lengths(landmark)));
 }
 
 /// Each row of the tile through the landmark of its own segment.
@@ -124,8 +124,11 @@ void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of
     sums.dv = dotAdd(sums.dv, weight, dPool, zeros);
     sums.dk = dotAdd(sums.dk, where(seen, weight * e, 0.0), query, zeros);
     // khat is w's mean of the keys, or all of them weigh the same.
-    const Tile share =
-        isTangent ? weight : where(seen, weight * 0.0 + 1.0 / k.number(segments.len), 0.0);
+    Tile share = weight;
+    if (!isTangent) {
+      const Tile lengths = segments.lengths(j0 + k.iota(block));
+      share = where(seen, cols(1.0 / toFloat(lengths)) + weight * 0.0, 0.0);
+    }
     sums.dk = dotAdd(sums.dk, share, dKey, zeros);
   });
 }

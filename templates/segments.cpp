@@ -29,6 +29,11 @@ Tile Segments::pastEnds(const Tile &j) const {
   return mayBeShort ? min(end, length) : end;
 }
 
+Tile Segments::lengths(const Tile &j) const {
+  const Tile start = j * len;
+  return mayBeShort ? min(start + len, length) - start : start * 0 + len;
+}
+
 Scalar Segments::inTarget(const Scalar &position) const {
   return hasSource ? max(position - sourceLen, 0) : position;
 }

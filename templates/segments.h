@@ -23,6 +23,8 @@ struct Segments {
   /// The first position that row j of B may not see.
   Scalar pastEnd(const Scalar &j) const;
   Tile pastEnds(const Tile &j) const;
+  /// Positions of segments j.
+  Tile lengths(const Tile &j) const;
   /// The target's first landmark, and its first position.
   Scalar firstTarget() const { return hasSource ? source : Scalar(0); }
   Scalar targetStart() const { return hasSource ? sourceLen : Scalar(0); }

@@ -8,7 +8,8 @@
 namespace nysjit {
 
 Tile LandmarkWeights::of(const Tile &x) const {
-  Tile weight = exp2(min(x - along(maximum), 0.0)) * along(1.0 / mass);
+  const Tile share = where(mass <= 0.0, 0.0, 1.0 / mass); // rows beyond the last have none
+  Tile weight = exp2(min(x - along(maximum), 0.0)) * along(share);
   return counts ? min(weight * across(*counts), 1.0) : weight;
 }
 
@@ -43,7 +44,9 @@ void writeSolveGradient(const LandmarkGradients &of) {
       const Tile own = weights(g0);
       const Tile isDiagonal = cols(k.iota(block)) == rows(k.iota(block));
       const Tile diagonal = columnSum(where(isDiagonal, own, 0.0));
-      const Tile kappa = diagonal / (diagonal * diagonal + of.spec.stabilizer);
+      // Finite also without a stabilizer, and where there is no landmark.
+      const Tile kappa =
+          where(diagonal <= 0.0, 0.0, diagonal / (diagonal * diagonal + of.spec.stabilizer));
       const Tile right = k.load(gradients.value, g0, block) - known;
       const Tile y = triangularSolve(Triangle::Upper, own * cols(kappa), right);
       k.store(y, gradients.value, g0);
