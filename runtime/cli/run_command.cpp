@@ -9,6 +9,7 @@
 #include "runtime/cli/run_arguments.h"
 #include "runtime/gpu/gpu_session.h"
 #include "runtime/reference/accuracy.h"
+#include "runtime/reference/gradients.h"
 #include "runtime/spec/json_text.h"
 
 #include <algorithm>
@@ -97,38 +98,52 @@ Result<size_t> runSteps(std::vector<Step> &steps, const Inputs &inputs,
   return saved.bytes();
 }
 
+/// One output beside the float64 reference.
 struct Checked {
+  const TensorRow *row;
   double error = 0;
   double bound = 0;
   bool isWithin() const { return error <= bound; } // a NaN is not
 };
 
-/// Compares o with the float64 reference on the inputs as they were rounded.
-Result<Checked> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs,
-                      const std::vector<RunOutput> &outputs, double scale) {
-  const auto o = std::ranges::find(outputs, std::string_view("o"),
-                                   [](const RunOutput &output) { return output.row->name; });
+/// Compares the outputs with the float64 reference on the inputs as they were rounded.
+Result<std::vector<Checked>> check(const KernelSpec &spec, bool isGpu, const Inputs &inputs,
+                                   const std::vector<RunOutput> &outputs, double scale) {
   Progress progress("computing the float64 reference");
   const ReferenceCase exact(spec, inputs, scale);
   Result<std::vector<double>> reference = reference::compute(exact.input());
   NYSJIT_RETURN_IF_ERROR(reference);
-  Checked checked;
-  checked.error = reference::relativeError(o->tensor.toFloats(), *reference);
-  checked.bound = reference::errorBound(exact.input(), isGpu);
+  reference::Gradients gradients;
+  if (spec.pass == Pass::Backward) {
+    Result<reference::Gradients> computed = reference::gradients(exact.input());
+    NYSJIT_RETURN_IF_ERROR(computed);
+    gradients = std::move(*computed);
+  }
+  std::vector<Checked> checked;
+  for (const RunOutput &output : outputs) {
+    const std::vector<float> found = output.tensor.toFloats();
+    if (const auto member = reference::gradientTensor(output.row->name))
+      checked.push_back({output.row,
+                         reference::gradientError(found, gradients.*member, gradients.doutNorm),
+                         reference::gradientBound(exact.input(), isGpu)});
+    else
+      checked.push_back({output.row, reference::relativeError(found, *reference),
+                         reference::errorBound(exact.input(), isGpu)});
+  }
   return checked;
 }
 
-/// CheckFailed where the error is over its bound. The message says what was written all the same.
-Status verdict(const Checked &checked, const RunOptions &options) {
-  if (checked.isWithin())
+/// CheckFailed where an error is over its bound. The message says what was written all the same.
+Status verdict(const std::vector<Checked> &checked, const RunOptions &options) {
+  const auto over = std::ranges::find_if_not(checked, &Checked::isWithin);
+  if (over == checked.end())
     return {};
-  Error error =
-      Error::mismatch(ErrorKind::CheckFailed, "--check",
-                      "a relative error of at most " + format("%g", checked.bound) + " for o",
-                      format("%.3g", withoutSign(checked.error)));
-  const TensorRow &o = tensorRow("o");
-  error.message += std::string("; ") + o.flag + " " +
-                   describeName(options.tensors.find(o.name)->second) + " was written";
+  Error error = Error::mismatch(ErrorKind::CheckFailed, "--check",
+                                "a relative error of at most " + format("%g", over->bound) +
+                                    " for " + over->row->name,
+                                format("%.3g", withoutSign(over->error)));
+  error.message += std::string("; ") + over->row->flag + " " +
+                   describeName(options.tensors.find(over->row->name)->second) + " was written";
   return error;
 }
 
@@ -146,7 +161,7 @@ Result<DType> outputDtype(const RunOptions &options, const KernelSpec &spec) {
 }
 
 std::string reportText(const RunOptions &options, const std::vector<Step> &steps,
-                       const Inputs &inputs, const std::optional<Checked> &checked) {
+                       const Inputs &inputs, const std::vector<Checked> &checked) {
   const KernelSpec &spec = steps.front().spec;
   const PreparedProgram &prepared = steps.front().prepared;
   const bool isCompiled = prepared.cache == CacheState::Compiled;
@@ -165,10 +180,10 @@ std::string reportText(const RunOptions &options, const std::vector<Step> &steps
       text += "    " + launch.kernel + " x " + std::to_string(launch.grid) +
               format("  %.3f ms\n", launch.ms);
   }
-  if (checked)
-    text += "  error     " +
-            format("%.3g against the float64 reference", withoutSign(checked->error)) +
-            format(" (bound %g)\n", checked->bound);
+  for (const Checked &one : checked)
+    text += "  error     " + format("%.3g against the float64 reference", withoutSign(one.error)) +
+            (checked.size() > 1 ? std::string(" for ") + one.row->name : "") +
+            format(" (bound %g)\n", one.bound);
   for (const TensorRow &row : tensorTable())
     if (const auto path = options.tensors.find(row.name);
         isOutput(row) && path != options.tensors.end())
@@ -196,16 +211,16 @@ json stepJson(const Step &step, const RunOptions &options) {
 }
 
 json reportJson(const RunOptions &options, const std::vector<Step> &steps, size_t savedBytes,
-                const std::optional<Checked> &checked) {
+                const std::vector<Checked> &checked) {
   json report = stepJson(steps.front(), options);
   report["device"] = deviceName(options.device);
   if (steps.front().spec.pass == Pass::Saving)
     report["saved_bytes"] = savedBytes;
   if (steps.size() > 1)
     report["backward"] = stepJson(steps.back(), options);
-  if (checked) {
-    report["rel_error"]["o"] = checked->error;
-    report["bound"] = checked->bound;
+  for (const Checked &one : checked) {
+    report["rel_error"][one.row->name] = one.error;
+    report[reference::gradientTensor(one.row->name) ? "gradient_bound" : "bound"] = one.bound;
   }
   return report;
 }
@@ -276,16 +291,15 @@ Result<Reply> runTensors(const RunOptions &options) {
   }
   Result<size_t> savedBytes = runSteps(steps, *inputs, *outputs, scale, options, gpu->get());
   NYSJIT_RETURN_IF_ERROR(savedBytes);
-  std::optional<Checked> checked;
+  std::vector<Checked> checked;
   if (options.check) {
-    Result<Checked> result = check(spec, *gpu != nullptr, *inputs, *outputs, scale);
+    Result<std::vector<Checked>> result = check(spec, *gpu != nullptr, *inputs, *outputs, scale);
     NYSJIT_RETURN_IF_ERROR(result);
-    checked = *result;
+    checked = std::move(*result);
   }
   for (const RunOutput &output : *outputs)
     NYSJIT_RETURN_IF_ERROR(output.file.write(npyFile(output.tensor)));
-  if (checked)
-    NYSJIT_RETURN_IF_ERROR(verdict(*checked, options));
+  NYSJIT_RETURN_IF_ERROR(verdict(checked, options));
   Reply reply{.json = reportJson(options, steps, *savedBytes, checked),
               .text = reportText(options, steps, *inputs, checked)};
   reply.isOutputTaken = std::ranges::any_of(

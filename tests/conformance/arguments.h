@@ -1,9 +1,11 @@
 // A run's arguments as a host passes them: its inputs as tensors, on the CPU or in a GPU's memory.
 #pragma once
+#include "runtime/spec/tensor_table.h"
 #include "tests/conformance/gpu.h"
 #include "tests/conformance/inputs.h"
 
 #include <list>
+#include <map>
 #include <memory>
 
 namespace nysjit::conformance {
@@ -37,6 +39,8 @@ public:
                 in.padding);
     passNumbers(&nysjit_run_args::conv, in.conv,
                 {in.queryHeads, static_cast<int64_t>(in.conv.size()) / in.queryHeads}, 0);
+    if (!in.dout.empty())
+      pass(&nysjit_run_args::dout, rows(in.dout, in.queryHeads, dtype));
     for (const auto &[field, numbers] : {std::pair(&nysjit_run_args::cu_seqlens, &in.cuSeqlens),
                                          {&nysjit_run_args::seqlens, &in.seqlens},
                                          {&nysjit_run_args::seq_starts, &in.starts},
@@ -45,14 +49,30 @@ public:
         pass(field, makeIntegers(*numbers));
     pass(&nysjit_run_args::o,
          rows(std::vector<double>(in.q.size(), NAN), in.queryHeads, outputDtype));
+    outputs["o"] = tensors.size() - 1;
+    swapHeads = in.swapHeads;
+    padding = in.padding;
   }
   Arguments(const Arguments &) = delete;
 
+  /// Another output, full of NaNs; rows of heads lie as o's do.
+  void passOutput(const TensorRow &row, const std::vector<int64_t> &shape,
+                  const std::string &dtype) {
+    size_t count = 1;
+    for (const int64_t extent : shape)
+      count *= size_t(extent);
+    const bool isRows = row.isPackable;
+    pass(row.field, makeTensor(std::vector<double>(count, NAN), shape, dtype, isRows && swapHeads,
+                               isRows ? padding : 0));
+    outputs[row.name] = tensors.size() - 1;
+  }
   /// With the bytes between its rows; what lies in a GPU's memory is fetched from there.
-  const Tensor &output() {
+  const Tensor &fetch(const std::string &name = "o") {
+    const size_t number = outputs.at(name);
+    Tensor &tensor = *std::next(tensors.begin(), int64_t(number));
     if (gpu)
-      onDevice.back()->copyTo(tensors.back().bytes);
-    return tensors.back();
+      onDevice[number]->copyTo(tensor.bytes);
+    return tensor;
   }
 
   nysjit_run_args args = {};
@@ -74,9 +94,12 @@ private:
   const Gpu *const gpu;
   const size_t slack;
   const float scale;
-  std::list<Tensor> tensors; // the output last
+  std::list<Tensor> tensors;
   std::list<DLTensor> views;
-  std::vector<std::unique_ptr<DeviceBytes>> onDevice;
+  std::vector<std::unique_ptr<DeviceBytes>> onDevice; // one a tensor
+  std::map<std::string, size_t> outputs;              // their numbers
+  bool swapHeads = false;
+  int64_t padding = 0;
 };
 
 } // namespace nysjit::conformance

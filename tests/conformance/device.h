@@ -81,7 +81,7 @@ public:
     if (!program)
       return std::vector<double>(in.q.size(), NAN);
     Arguments arguments(gpu.get(), in, dtype, outputDtype);
-    std::vector<char> gaps = arguments.output().bytes;
+    std::vector<char> gaps = arguments.fetch().bytes;
     nysjit_launch_timing timings[16] = {};
     size_t launches = 0;
     if (launched) {
@@ -98,7 +98,7 @@ public:
       EXPECT_EQ(done, NYSJIT_OK) << nysjit_last_error();
     if (gpu)
       EXPECT_EQ(gpu->findings(), "");
-    const Tensor &o = arguments.output();
+    const Tensor &o = arguments.fetch();
     const size_t width = outputDtype == "float32" ? 4 : 2;
     for (size_t at : offsetsOf(o))
       std::memcpy(gaps.data() + at * width, o.bytes.data() + at * width, width);

@@ -88,7 +88,7 @@ std::vector<char> bitsUnder(const HostSetting *setting, Device &device, const ch
   EXPECT_EQ(prepared, NYSJIT_OK) << nysjit_last_error();
   EXPECT_EQ(ran, NYSJIT_OK) << nysjit_last_error();
   nysjit_program_release(program);
-  return arguments.output().bytes;
+  return arguments.fetch().bytes;
 }
 
 class FloatEnvironment : public testing::TestWithParam<std::string> {};

@@ -1,6 +1,6 @@
 // The golden cases through the kernels: every dtype, every target.
 #include "tests/conformance/conformance.h"
-#include "tests/reference/golden.h"
+#include "tests/conformance/golden_inputs.h"
 
 using namespace nysjit;
 using namespace nysjit::conformance;
@@ -22,34 +22,7 @@ class Golden : public testing::TestWithParam<std::tuple<std::string, std::string
 TEST_P(Golden, WithinItsBound) {
   const auto &[name, dtype, target] = GetParam();
   const golden::Case c = golden::load(name);
-  Inputs in;
-  auto numbers = [&](const char *array) {
-    return c.has(array) ? c.arrays.at(array).toDouble() : std::vector<double>();
-  };
-  auto integers = [&](const char *array) {
-    return c.has(array) ? c.arrays.at(array).toInt64() : std::vector<int64_t>();
-  };
-  const std::vector<int64_t> shape = c.shape("q");
-  in.batch = c.isPacked() ? 1 : shape[0];
-  in.queryHeads = shape[1];
-  in.keyHeads = c.shape("k")[1];
-  in.length = c.isPacked() ? shape[0] : shape[2];
-  in.headDim = shape.back();
-  in.q = numbers("q");
-  in.k = numbers("k");
-  in.v = numbers("v");
-  in.landmarkQ = numbers("landmark_q");
-  in.landmarkK = numbers("landmark_k");
-  in.conv = numbers("conv");
-  in.cuSeqlens = integers("cu_seqlens");
-  in.seqlens = integers("seqlens");
-  in.sourceLen = integers("source_len");
-  for (const Sequence &sequence : in.isPacked() ? in.sequences() : std::vector<Sequence>())
-    in.maxLength = std::max(in.maxLength, sequence.length);
-  in.scale = c.scale;
-  for (std::vector<double> *x : {&in.q, &in.k, &in.v, &in.landmarkQ, &in.landmarkK, &in.conv})
-    for (double &value : *x)
-      value = rounded(value, dtype);
+  const Inputs in = goldenInputs(c, dtype);
   auto spec = nlohmann::json::parse(golden::textOf(golden::root() + name + "/spec.json"));
   spec["dtype"] = dtype;
   Device device(target);

@@ -34,6 +34,7 @@ struct Inputs {
   std::vector<double> landmarkQ;
   std::vector<double> landmarkK;
   std::vector<double> conv; // [Hq, m, d], [Hkv, m, d], [Hq, c]
+  std::vector<double> dout; // as q: of runs with gradients
   std::vector<int64_t> cuSeqlens;
   std::vector<int64_t> seqlens;
   std::vector<int64_t> starts;
@@ -73,9 +74,10 @@ struct Inputs {
           inside[rowOf(s, h, t, heads) / size_t(headDim)] = true;
     return inside;
   }
-  /// Sets q, k and v outside the sequences.
+  /// Sets q, k, v and dout outside the sequences.
   void fillOutside(double value) {
-    for (auto [x, heads] : {std::pair(&q, queryHeads), {&k, keyHeads}, {&v, keyHeads}}) {
+    for (auto [x, heads] :
+         {std::pair(&q, queryHeads), {&k, keyHeads}, {&v, keyHeads}, {&dout, queryHeads}}) {
       const std::vector<bool> inside = isInside(heads);
       for (size_t i = 0; i < x->size(); ++i)
         (*x)[i] = inside[i / size_t(headDim)] ? (*x)[i] : value;

@@ -180,7 +180,7 @@ Observation KernelUnderMutation::run(const LoadedProgram &program, const Trial &
   if (!observed.finding.empty())
     return observed;
   buffers.copyTo(observed.workspace);
-  const Tensor &o = arguments.output();
+  const Tensor &o = arguments.fetch();
   observed.output = o.bytes;
   observed.numbers = numbersOf(o);
   return observed;

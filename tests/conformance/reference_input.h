@@ -17,6 +17,7 @@ inline reference::ReferenceInput referenceInput(const KernelSpec &spec, const In
   input.q = in.q.data();
   input.k = in.k.data();
   input.v = in.v.data();
+  input.dout = in.dout.empty() ? nullptr : in.dout.data();
   input.packed = in.isPacked();
   input.landmarkQ = in.landmarkQ.empty() ? nullptr : in.landmarkQ.data();
   input.landmarkK = in.landmarkK.empty() ? nullptr : in.landmarkK.data();

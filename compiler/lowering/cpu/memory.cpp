@@ -132,8 +132,10 @@ void KernelEmitter::emitVector(Operation *op) {
     int64_t start = 0;
     for (Value piece : wholeTile(store.getValue())) {
       const int64_t width = cast<VectorType>(piece.getType()).getDimSize(0);
-      LLVM::MaskedStoreOp::create(b, e.loc, piece, e.offset(address, start * 4),
-                                  lanesInside(view, first, start, width), 4);
+      Value stored = view.element.isF32() ? piece : emitNarrow(e, piece, view.element);
+      LLVM::MaskedStoreOp::create(b, e.loc, stored, e.offset(address, start * bytesOf(view)),
+                                  lanesInside(view, first, start, width),
+                                  static_cast<unsigned>(bytesOf(view)));
       start += width;
     }
     return;

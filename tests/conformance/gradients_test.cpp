@@ -1,0 +1,199 @@
+// Gradients of every layout that has them: the golden cases, random specs and shapes beside the
+// float64 reference, and what holds to the bit.
+#include "tests/conformance/golden_inputs.h"
+#include "tests/conformance/gradient_run.h"
+#include "tests/conformance/random_spec.h"
+#include "tests/conformance/specs.h"
+
+using namespace nysjit;
+using namespace nysjit::conformance;
+
+namespace {
+
+bool hasGradients(const std::string &spec) {
+  return parseKernelSpec(withPass(spec, "backward")).ok();
+}
+
+//===- Golden ---------------------------------------------------------------------------------===//
+
+std::vector<std::string> goldenCases() {
+  std::vector<std::string> found;
+  for (const std::string &name : golden::names()) {
+    const std::string folder = golden::root() + name + "/";
+    if (std::filesystem::exists(folder + "dout.npy") &&
+        hasGradients(golden::textOf(folder + "spec.json")))
+      found.push_back(name);
+  }
+  return found;
+}
+
+class GoldenGradients
+    : public testing::TestWithParam<std::tuple<std::string, std::string, std::string>> {};
+
+TEST_P(GoldenGradients, WithinTheirBounds) {
+  const auto &[name, dtype, place] = GetParam();
+  const golden::Case c = golden::load(name);
+  const Inputs in = goldenInputs(c, dtype);
+  auto spec = nlohmann::json::parse(golden::textOf(golden::root() + name + "/spec.json"));
+  spec["dtype"] = dtype;
+  Device device(place);
+  const Written written = runGradients(device, spec.dump(), in, {.dtype = dtype});
+  if (!c.has("dq")) { // none are asked for: finite
+    for (const auto &[tensor, numbers] : written)
+      EXPECT_TRUE(std::ranges::all_of(numbers, [](double x) { return std::isfinite(x); }))
+          << tensor;
+    return;
+  }
+  EXPECT_EQ(written.contains("dq") && written.contains("dk") && written.contains("dv"), true);
+  if (dtype != "float32")
+    return expectGradients(spec.dump(), in, written, device.place.isGpu());
+  for (const auto &[tensor, numbers] : written)
+    if (tensor != "o")
+      EXPECT_LE(reference::gradientError(numbers, c.arrays.at(tensor).toDouble(),
+                                         reference::norm(in.dout)),
+                1e-5)
+          << tensor;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, GoldenGradients,
+                         testing::Combine(testing::ValuesIn(goldenCases()),
+                                          testing::Values("float32", "float16", "bfloat16"),
+                                          testing::ValuesIn(places())),
+                         [](const auto &info) {
+                           return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param) +
+                                           "_" + std::get<2>(info.param));
+                         });
+
+//===- Random ---------------------------------------------------------------------------------===//
+
+class RandomGradients : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+TEST_P(RandomGradients, AreTheReferences) {
+  const auto &[dtype, place] = GetParam();
+  Seeded random;
+  Device device(place, 0, /*useCache=*/false);
+  for (const char *layout :
+       {"causal", "learned", "exact_causal", "bidirectional", "segment_causal", "prefix_lm"}) {
+    const nlohmann::json spec = randomSpec(random, layout, dtype);
+    if (!hasGradients(spec.dump()))
+      continue;
+    Inputs in = randomInputsOf(random, spec, bool(device.gpu));
+    addOutputGradient(random.generator, in, dtype);
+    in.fillOutside(NAN);
+    GradientOptions options{.dtype = dtype,
+                            .outputDtype = random.oneOf<std::string>({"float32", dtype})};
+    options.isRecomputed = random.between(0, 2) == 0;
+    for (const char *name : {"dq", "dk", "dv", "dconv", "dlandmark_q"})
+      if (random.between(0, 4) == 0)
+        options.leftOut.insert(name);
+    SCOPED_TRACE(spec.dump() + " " + describe(in) + (options.isRecomputed ? " recomputed" : ""));
+    const Written written = runGradients(device, spec.dump(), in, options);
+    EXPECT_LE(relativeError(written.at("o"), expected(spec.dump(), in)),
+              bound(spec.dump(), in, place));
+    expectGradients(spec.dump(), in, written, device.place.isGpu());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, RandomGradients,
+                         testing::Combine(testing::Values("float32", "float16", "bfloat16"),
+                                          testing::ValuesIn(places())),
+                         [](const auto &info) {
+                           return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param));
+                         });
+
+//===- To the bit -----------------------------------------------------------------------------===//
+
+const char *const causalSpecs[] = {exactSpec, causalSpec, streamingSpec};
+
+class GradientBits : public testing::TestWithParam<std::string> {
+protected:
+  Seeded random;
+  Device device{GetParam()};
+
+  Inputs inputs(int64_t length) {
+    Inputs in = randomInputs(random.generator, 1, 2, 1, length, 32);
+    addOutputGradient(random.generator, in);
+    return in;
+  }
+  /// Sets `what` of positions from `begin` on.
+  static void setRows(std::vector<double> &what, int64_t heads, const Inputs &in, int64_t begin,
+                      const std::function<double()> &value) {
+    for (int64_t h = 0; h < heads; ++h)
+      for (int64_t t = begin; t < in.length; ++t)
+        for (int64_t e = 0; e < in.headDim; ++e)
+          what[in.index(0, h, t, e, heads)] = value();
+  }
+  /// The rows of positions [begin, end) of all heads.
+  static std::vector<double> rowsOf(const std::vector<double> &numbers, int64_t length,
+                                    int64_t headDim, int64_t begin, int64_t end) {
+    std::vector<double> rows;
+    const int64_t heads = int64_t(numbers.size()) / (length * headDim);
+    for (int64_t h = 0; h < heads; ++h)
+      rows.insert(rows.end(), numbers.begin() + (h * length + begin) * headDim,
+                  numbers.begin() + (h * length + end) * headDim);
+    return rows;
+  }
+};
+
+TEST_P(GradientBits, SavingComputesWhatForwardDoes) {
+  for (const char *spec :
+       {exactSpec, causalSpec, streamingSpec, segmentSpec, bidirectionalSpec, prefixSpec}) {
+    if (!hasGradients(spec))
+      continue;
+    SCOPED_TRACE(spec);
+    Inputs in = inputs(random.between(1, 300));
+    if (std::string(spec) == prefixSpec)
+      in.sourceLen = {random.between(0, in.length)};
+    const Written kept = runGradients(device, spec, in);
+    const Written again = runGradients(device, spec, in, {.isRecomputed = true});
+    EXPECT_EQ(kept, again) << "kept, and computed again";
+    in.dout.clear();
+    EXPECT_EQ(kept.at("o"), device.run(spec, in)) << "o of saving and of forward";
+  }
+}
+
+TEST_P(GradientBits, WhatIsLeftOutChangesNoOther) {
+  Inputs in = inputs(150);
+  const Written all = runGradients(device, causalSpec, in);
+  for (const char *name : {"dq", "dk", "dv"}) {
+    Written others = all;
+    others.erase(name);
+    EXPECT_EQ(runGradients(device, causalSpec, in, {.leftOut = {name}}), others) << name;
+  }
+}
+
+TEST_P(GradientBits, RowsWithoutGradientLeaveNoTrace) {
+  for (const char *spec : causalSpecs) {
+    SCOPED_TRACE(spec);
+    Inputs in = inputs(random.between(2, 260));
+    const int64_t cut = random.between(1, in.length - 1);
+    setRows(in.dout, 2, in, cut, [] { return 0.0; });
+    const Written first = runGradients(device, spec, in);
+    for (const char *name : {"dq", "dk", "dv"})
+      for (const double x : rowsOf(first.at(name), in.length, 32, cut, in.length))
+        ASSERT_EQ(x, 0) << name << " from " << cut << " of " << in.length << " on";
+
+    // Nor do what comes after them: other numbers, and none at all.
+    std::uniform_real_distribution<double> large(-1e4, 1e4);
+    for (auto [x, heads] : {std::pair(&in.q, 2), {&in.k, 1}, {&in.v, 1}})
+      setRows(*x, heads, in, cut, [&] { return double(float(large(random.generator))); });
+    const Written other = runGradients(device, spec, in);
+    for (const char *name : {"dq", "dk", "dv"})
+      EXPECT_EQ(rowsOf(other.at(name), in.length, 32, 0, cut),
+                rowsOf(first.at(name), in.length, 32, 0, cut))
+          << name << " of " << cut << " positions of " << in.length;
+    Inputs shorter = in;
+    shorter.length = cut;
+    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
+      shorter.*member = rowsOf(in.*member, in.length, 32, 0, cut);
+    const Written alone = runGradients(device, spec, shorter);
+    for (const char *name : {"dq", "dk", "dv"})
+      EXPECT_EQ(alone.at(name), rowsOf(first.at(name), in.length, 32, 0, cut))
+          << name << " of " << cut << " positions alone, of " << in.length;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, GradientBits, testing::ValuesIn(places()),
+                         [](const auto &info) { return testName(info.param); });
+
+} // namespace
