@@ -4,7 +4,9 @@
 #include "runtime/base/per_thread.h"
 #include "runtime/worker/wire.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 namespace nysjit {
@@ -102,6 +104,26 @@ nysjit_status keepError(const Error &error) noexcept {
   } catch (...) {
     return keepFailure(status, error.message.c_str());
   }
+}
+
+Status readStructBytes(const void *from, const char *name, size_t least, void *to, size_t known) {
+  if (!from)
+    return Error::mismatch(ErrorKind::InvalidArgument, name, "a struct", "NULL");
+  size_t size = 0;
+  std::memcpy(&size, from, sizeof size);
+  if (size < least || size > 1 << 16)
+    return Error::mismatch(ErrorKind::InvalidArgument, std::string(name) + ".size",
+                           "the struct's size, " + std::to_string(known) + " in this version",
+                           std::to_string(size));
+  const char *bytes = static_cast<const char *>(from);
+  for (size_t i = known; i < size; ++i)
+    if (bytes[i] != 0)
+      return Error::mismatch(ErrorKind::InvalidArgument, name,
+                             "fields that this version of the library knows",
+                             "a later version's field that is not zero");
+  std::memcpy(to, from, std::min(size, known));
+  std::memcpy(to, &known, sizeof known);
+  return {};
 }
 
 } // namespace nysjit

@@ -4,7 +4,7 @@
 #include "runtime/base/result.h"
 #include "runtime/include/nysjit.h"
 
-#include <cstring>
+#include <cstddef>
 #include <exception>
 #include <new>
 
@@ -31,29 +31,17 @@ template <typename Body> nysjit_status atBorder(Body body) noexcept {
   }
 }
 
+/// readStruct, whatever the struct: `to` has the `known` bytes of this version's, all zero.
+Status readStructBytes(const void *from, const char *name, size_t least, void *to, size_t known);
+
 /// Copies a caller's struct, of `from->size` bytes, into one of this version: what it lacks is
 /// zero, what this version does not know must be zero. `least` is the size of the fields that every
 /// version has.
 template <typename Struct>
 Status readStruct(const Struct *from, const char *name, size_t least, Struct &to) {
-  if (!from)
-    return Error::mismatch(ErrorKind::InvalidArgument, name, "a struct", "NULL");
-  const size_t size = from->size;
-  if (size < least || size > 1 << 16)
-    return Error::mismatch(ErrorKind::InvalidArgument, std::string(name) + ".size",
-                           "the struct's size, " + std::to_string(sizeof(Struct)) +
-                               " in this version",
-                           std::to_string(size));
+  static_assert(offsetof(Struct, size) == 0);
   to = Struct();
-  const char *bytes = reinterpret_cast<const char *>(from);
-  for (size_t i = sizeof(Struct); i < size; ++i)
-    if (bytes[i] != 0)
-      return Error::mismatch(ErrorKind::InvalidArgument, name,
-                             "fields that this version of the library knows",
-                             "a later version's field that is not zero");
-  std::memcpy(&to, from, size < sizeof(Struct) ? size : sizeof(Struct));
-  to.size = sizeof(Struct);
-  return {};
+  return readStructBytes(from, name, least, &to, sizeof(Struct));
 }
 
 } // namespace nysjit

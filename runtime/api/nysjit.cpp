@@ -7,6 +7,7 @@
 
 #include <climits>
 #include <cstddef>
+#include <cstring>
 #include <string>
 #include <unistd.h>
 
