@@ -25,6 +25,7 @@ endif()
 
 # DLPack's header lies in a folder of its own: /usr/include/dlpack is another package's.
 install(FILES ${CMAKE_SOURCE_DIR}/runtime/include/nysjit.h
+              ${CMAKE_SOURCE_DIR}/runtime/include/nysjit_calibrate.h
               ${CMAKE_SOURCE_DIR}/runtime/include/nysjit.hpp
         TYPE INCLUDE COMPONENT dev)
 install(FILES ${NYSJIT_DLPACK_INCLUDE}/dlpack/dlpack.h

@@ -104,6 +104,8 @@ public:
   Result<std::shared_ptr<CudaDevice>> cudaDevice();
   Result<StageReply> compileStage(const StageRequest &request);
   DiskCache &cache() { return disk; }
+  /// Who runs its programs, and what else a context computes.
+  Threads &runners() { return *threads; }
   /// What the cache knows the program by. Unavailable where its target does not run.
   Result<ProgramKey> keyOf(const ProgramRequest &request);
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -15,8 +16,10 @@ namespace nysjit::cli {
 
 namespace {
 
-constexpr std::array commands = {"compile", "run", "tune", "bench", "bundle", "devices", "cache"};
-constexpr const char *commandsText = "compile, run, tune, bench, bundle, devices or cache";
+constexpr std::array commands = {"compile", "run",    "calibrate", "tune",
+                                 "bench",   "bundle", "devices",   "cache"};
+constexpr const char *commandsText =
+    "compile, run, calibrate, tune, bench, bundle, devices or cache";
 const std::string versionText = std::string("nysjit ") + version;
 
 /// Insertions, removals and exchanges of letters that make one text of the other.
@@ -149,6 +152,46 @@ void addRun(CLI::App &app, Given &given) {
   addJson(run, given);
 }
 
+/// Flags of calibrate that belong to the --q before them.
+constexpr std::array queryTensors = {"q", "cu_seqlens", "seqlens", "seq_starts"};
+
+void addCalibrate(CLI::App &app, Given &given) {
+  CLI::App *calibrate = app.add_subcommand(
+      "calibrate", "find the probes of a spec with landmark_source learned from queries");
+  calibrate->add_option("SPEC", given.spec, "KernelSpec, a JSON file")
+      ->type_name("FILE")
+      ->required();
+  for (const char *name : queryTensors) {
+    const TensorRow &row = tensorRow(name);
+    const bool isQueries = name == std::string_view("q");
+    calibrate
+        ->add_option(row.flag, given.queryFiles[name],
+                     std::string(row.flagHelp) +
+                         (isQueries ? "; may be given again" : "; of the --q before it"))
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+  }
+  calibrate
+      ->add_option("-o", given.output,
+                   "probes [Hq, r, d], float32, as `run --landmark-q` takes them, or - for "
+                   "standard output; needed")
+      ->type_name("FILE");
+  calibrate->add_option("--seed", given.seed, "where the search begins, default 0")->type_name("N");
+  calibrate->add_option("--threads", given.threads, "threads, default one a CPU")->type_name("N");
+  calibrate->add_flag("--quiet", given.quiet, "no progress on standard error")
+      ->disable_flag_override();
+  addJson(calibrate, given);
+}
+
+/// The files of calibrate in their order, which CLI11 keeps apart from the options' values.
+void readQueries(const CLI::App &calibrate, Given &given) {
+  std::map<const CLI::Option *, size_t> read;
+  for (const CLI::Option *option : calibrate.parse_order())
+    for (const char *name : queryTensors)
+      if (option->get_name() == tensorRow(name).flag)
+        given.queries.emplace_back(name, option->results()[read[option]++]);
+}
+
 void addTune(CLI::App &app, Given &given) {
   CLI::App *tune = app.add_subcommand(
       "tune", "find the block sizes that are fastest on this machine, and write them down");
@@ -273,6 +316,8 @@ Result<Options> optionsOf(const CLI::App &app, const Given &given) {
     return compileOptions(given);
   if (app.got_subcommand("run"))
     return runOptions(given);
+  if (app.got_subcommand("calibrate"))
+    return calibrateOptions(given);
   if (app.got_subcommand("tune"))
     return tuneOptions(given);
   if (app.got_subcommand("bench"))
@@ -313,6 +358,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
   app.set_version_flag("--version", versionText);
   addCompile(app, given);
   addRun(app, given);
+  addCalibrate(app, given);
   addTune(app, given);
   addBench(app, given);
   addBundle(app, given);
@@ -326,6 +372,7 @@ Result<Options> parseCommandLine(int argc, const char *const *argv) {
     return argumentError("command", commandsText, argc > 1 ? inQuotes(first) : "nothing");
   try {
     app.parse(argc, argv);
+    readQueries(*app.get_subcommand("calibrate"), given);
   } catch (const CLI::CallForHelp &) {
     return Options{TextOptions{app.help()}};
   } catch (const CLI::CallForVersion &) {

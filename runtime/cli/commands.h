@@ -22,6 +22,7 @@ int endingSignal();
 
 Result<Reply> runCompile(const CompileOptions &options);
 Result<Reply> runTensors(const RunOptions &options);
+Result<Reply> runCalibrate(const CalibrateOptions &options);
 Result<Reply> runTune(const TuneOptions &options);
 Result<Reply> runTuneCompile(const TuneOptions &options);
 Result<Reply> runTuneMerge(const TuneMergeOptions &options);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace nysjit::cli {
@@ -22,6 +23,9 @@ struct Given {
   Text output; // of compile
   Text device;
   std::map<std::string_view, Text> tensors; // of run: by name, each that has a flag
+  // Of calibrate: files by the names of their tensors, and both in the order of the line.
+  std::map<std::string_view, std::vector<std::string>> queryFiles;
+  std::vector<std::pair<std::string, std::string>> queries;
   Text scale;
   Text maxLength;
   Text outputDtype;
@@ -64,6 +68,7 @@ std::optional<Result<Options>> otherTuneOptions(const Given &given);
 /// Converts and checks all values; an Error names the flag.
 Result<Options> compileOptions(const Given &given);
 Result<Options> runOptions(const Given &given);
+Result<Options> calibrateOptions(const Given &given);
 Result<Options> tuneOptions(const Given &given);
 Result<Options> benchOptions(const Given &given);
 Result<Options> bundleOptions(const Given &given, BundleOptions::Action action);

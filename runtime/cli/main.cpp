@@ -25,6 +25,7 @@ template <typename... F> Overloaded(F...) -> Overloaded<F...>;
 Result<Reply> runCommand(const Options &options) {
   return std::visit(Overloaded{[](const CompileOptions &given) { return runCompile(given); },
                                [](const RunOptions &given) { return runTensors(given); },
+                               [](const CalibrateOptions &given) { return runCalibrate(given); },
                                [](const TuneOptions &given) { return runTune(given); },
                                [](const TuneMergeOptions &given) { return runTuneMerge(given); },
                                [](const TuneExportOptions &given) { return runTuneExport(given); },

@@ -50,6 +50,15 @@ struct RunOptions {
   uint64_t seed = 0;
 };
 
+struct CalibrateOptions {
+  std::string spec;
+  std::vector<TensorFiles> queries; // of each --q it and its cu_seqlens, seqlens and seq_starts
+  std::string output;
+  uint64_t seed = 0;
+  int threads = 0; // 0: all CPUs
+  bool isQuiet = false;
+};
+
 struct BundleOptions {
   enum class Action { Make, Show, Verify };
   Action action = Action::Make;
@@ -130,9 +139,9 @@ struct TextOptions {
 };
 
 struct Options {
-  std::variant<CompileOptions, RunOptions, TuneOptions, TuneMergeOptions, TuneExportOptions,
-               TuneStaleOptions, BenchOptions, BundleOptions, DevicesOptions, CacheOptions,
-               TextOptions>
+  std::variant<CompileOptions, RunOptions, CalibrateOptions, TuneOptions, TuneMergeOptions,
+               TuneExportOptions, TuneStaleOptions, BenchOptions, BundleOptions, DevicesOptions,
+               CacheOptions, TextOptions>
       command;
 };
 

@@ -1,5 +1,6 @@
-/// nysjit for C++17: the C API of nysjit.h with owners and exceptions. A header alone, over
-/// libnysjit.so; what nysjit.h says of shapes, units, threads and CUDA holds here word for word.
+/// nysjit for C++17: the C API of nysjit.h and nysjit_calibrate.h with owners and exceptions. A
+/// header alone, over libnysjit.so; what those say of shapes, units, threads and CUDA holds here
+/// word for word.
 ///
 ///   nysjit::Context context;
 ///   nysjit::Program program =
@@ -23,6 +24,7 @@
 #define NYSJIT_HPP
 
 #include "nysjit.h"
+#include "nysjit_calibrate.h"
 
 #include <cstddef>
 #include <memory>
@@ -62,6 +64,12 @@ struct ContextOptions : nysjit_context_options {
 /// nysjit_run_args with `size` set and all else zero: q, k, v and o are always to be given.
 struct RunArgs : nysjit_run_args {
   RunArgs() : nysjit_run_args{} { size = sizeof(nysjit_run_args); }
+};
+
+/// nysjit_calibrate_args with `size` set and all else zero: runs, run_count and probes are always
+/// to be given.
+struct CalibrateArgs : nysjit_calibrate_args {
+  CalibrateArgs() : nysjit_calibrate_args{} { size = sizeof(nysjit_calibrate_args); }
 };
 
 /// One spec compiled for one target. Owns a nysjit_program; moves, does not copy.
@@ -120,6 +128,12 @@ public:
     nysjit_program *made = nullptr;
     check(nysjit_prepare(handle.get(), spec.c_str(), config, target, &made));
     return Program(made);
+  }
+
+  /// Finds the probes of a spec with landmark_source learned, as nysjit_calibrate does, into
+  /// args.probes.
+  void calibrate(const std::string &spec, const nysjit_calibrate_args &args) const {
+    check(nysjit_calibrate(handle.get(), spec.c_str(), &args));
   }
 
   /// For calls of the C API; stays this object's. nullptr after it was moved from.

@@ -30,7 +30,7 @@ TEST_F(Arguments, HelpAndVersionSucceed) {
 
 TEST_F(Arguments, AnUnknownCommandNamesTheCommands) {
   EXPECT_EQ(expectFailure({"frobnicate"}, 2, "invalid_argument")["expected"],
-            "compile, run, tune, bench, bundle, devices or cache");
+            "compile, run, calibrate, tune, bench, bundle, devices or cache");
   EXPECT_EQ(expectFailure({}, 2, "invalid_argument")["where"], "command");
   EXPECT_EQ(nysjit({}).exitCode, 2);
 }

@@ -1,5 +1,5 @@
-"""The public headers compile without a warning: nysjit.h as C99, C11 and C++11, nysjit.hpp as C++17
-and C++20.
+"""The public headers compile without a warning: nysjit.h and nysjit_calibrate.h as C99, C11 and
+C++11, nysjit.hpp as C++17 and C++20.
 
 usage: cpp_header_test.py SOURCE_DIR COMPILER...
 """
@@ -29,7 +29,9 @@ class Headers(unittest.TestCase):
     def test_c(self):
         for compiler in COMPILERS:
             for language, standard in (("c", "c99"), ("c", "c11"), ("c++", "c++11")):
-                self.assertEqual(errors(compiler, language, standard, '#include "nysjit.h"\n'), "")
+                for name in ("nysjit.h", "nysjit_calibrate.h"):
+                    text = f'#include "{name}"\n'
+                    self.assertEqual(errors(compiler, language, standard, text), "")
 
     def test_cpp(self):
         text = '#include "nysjit.hpp"\nint main() { nysjit::Context().prepare("{}"); }\n'

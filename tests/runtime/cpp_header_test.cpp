@@ -80,6 +80,27 @@ TEST_F(CppHeader, each_call_throws) {
   EXPECT_NO_THROW(check(NYSJIT_OK));
 }
 
+TEST_F(CppHeader, finds_probes) {
+  const Context context(options());
+  const std::string spec = R"({"layout":"causal","head_dim":16,"landmarks":4,"segment_len":2,)"
+                           R"("landmark_source":"learned","probes":1})";
+  FakeTensor q({1, 1, 4, 16});
+  for (int64_t i = 0; i < 4; ++i)
+    q.at(0, 0, i, 3) = float(i);
+  FakeTensor probes({1, 1, 16});
+  RunArgs run;
+  run.q = &q.tensor;
+  const nysjit_run_args *const runs[] = {&run};
+  CalibrateArgs args;
+  args.runs = runs;
+  args.run_count = 1;
+  args.probes = &probes.tensor;
+  context.calibrate(spec, args);
+  EXPECT_EQ(probes.elements[3], 1.5f);
+  EXPECT_EQ(probes.elements[2], 0.0f);
+  EXPECT_THROW(context.calibrate(fakeSpec(), args), Error);
+}
+
 TEST_F(CppHeader, an_error_outlives_the_next_and_its_thread) {
   std::optional<Error> kept;
   std::thread([&] {

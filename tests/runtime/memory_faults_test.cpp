@@ -1,6 +1,7 @@
 // Every allocation of every call fails once, and then all from it on: a status comes of it, never
 // the process's end; nothing is lost, and the next call works. The allocator under test is this
 // executable's malloc.
+#include "tests/runtime/calibrated.h"
 #include "tests/runtime/fake_program.h"
 #include "tests/runtime/sandbox.h"
 
@@ -263,6 +264,24 @@ TEST_P(MemoryFaults, a_wrong_tensor) {
   FakeCall call(2, 2, 9);
   call.k.tensor.dtype = {kDLInt, 8, 1};
   failEach([&] { return nysjit_run(program, &call.args, nullptr); }, NYSJIT_INVALID_SHAPE);
+}
+
+TEST_P(MemoryFaults, calibrate) {
+  const auto q = denseQueries(2, 9);
+  Floats probes({queryHeads, probeCount, probeSize});
+  const nysjit_run_args run = runOf(q->tensor);
+  const nysjit_run_args *const runs[] = {&run};
+  nysjit_calibrate_args args = {};
+  args.size = sizeof args;
+  args.runs = runs;
+  args.run_count = 1;
+  args.probes = &probes.tensor;
+  const std::string spec = probeSpec();
+  for (const uint32_t threads : {1, 2}) {
+    createContext(FAKE_WORKER, threads);
+    areBlocksCounted = threads == 1; // the pool's threads keep their scratch
+    failEach([&] { return nysjit_calibrate(context, spec.c_str(), &args); });
+  }
 }
 
 TEST_P(MemoryFaults, prepare_and_run_on_a_gpu) {
