@@ -58,6 +58,21 @@ class Examples(unittest.TestCase):
     def test_packed_sequences_are_each_alone(self):
         self.assertIn("to the last bit: yes", self.run_example("packed.py"))
 
+    def test_probes_of_one_text_serve_another(self):
+        said = self.run_example("calibrate.py")
+        self.assertIn("segment means: yes", said)
+        errors = [float(x) for x in re.findall(r"probes, \w+ +(\S+)", said)]
+        self.assertEqual(len(errors), 4)
+        self.assertLess(max(errors), 0.3)  # 0.25 at most
+
+    def test_the_data_of_both_texts_are_alike(self):
+        for file in "qkv":
+            texts = [SOURCE / "examples/data" / folder / f"{file}.npy" for folder in ("", "alice")]
+            licence, story = (path.read_bytes() for path in texts)
+            self.assertEqual(licence[:128], story[:128])  # the header: dtype and shape
+            self.assertEqual(len(licence), len(story))
+            self.assertNotEqual(licence, story)
+
     def test_layout_picture_is_an_svg(self):
         picture = self.path / "layout.svg"
         self.run_example("layout_picture", SOURCE / "examples/data", picture)
