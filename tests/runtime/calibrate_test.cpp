@@ -3,7 +3,7 @@
 #include "runtime/npy/half.h"
 #include "tests/runtime/calibrated.h"
 
-#include <atomic>
+#include <cfenv>
 #include <cmath>
 #include <limits>
 #include <thread>
@@ -97,6 +97,26 @@ TEST_F(TwoSequences, AHostsThreadsDoNotMatter) {
       thread.join();
   });
   EXPECT_EQ(probesOf({runOf(first->tensor), runOf(second->tensor)}), expected);
+}
+
+TEST_F(TwoSequences, TheHostsFloatingPointDoesNotMatterAndStays) {
+  for (const uint32_t threads : {1, 3}) {
+    createContext(threads);
+    std::fenv_t before;
+    fegetenv(&before);
+    fesetround(FE_UPWARD);
+    feraiseexcept(FE_OVERFLOW);
+    const int raised = fetestexcept(FE_ALL_EXCEPT);
+    Floats probes({queryHeads, probeCount, probeSize});
+    const nysjit_status status = call({runOf(first->tensor), runOf(second->tensor)}, probes.tensor);
+    const int rounding = fegetround();
+    const int raisedAfter = fetestexcept(FE_ALL_EXCEPT);
+    fesetenv(&before);
+    EXPECT_EQ(status, NYSJIT_OK);
+    EXPECT_EQ(rounding, FE_UPWARD);
+    EXPECT_EQ(raisedAfter, raised);
+    EXPECT_EQ(probes.elements, expected);
+  }
 }
 
 TEST_F(TwoSequences, AHeadIsItsOwn) {
