@@ -277,6 +277,8 @@ TEST_P(MemoryFaults, calibrate) {
   args.run_count = 1;
   args.probes = &probes.tensor;
   const std::string spec = probeSpec();
+  // The thread's last error has its memory from here on.
+  EXPECT_EQ(nysjit_calibrate(nullptr, spec.c_str(), &args), NYSJIT_INVALID_ARGUMENT);
   for (const uint32_t threads : {1, 2}) {
     createContext(FAKE_WORKER, threads);
     areBlocksCounted = threads == 1; // the pool's threads keep their scratch
