@@ -8,6 +8,13 @@ namespace nysjit {
 
 namespace {
 
+/// Rows of landmarks that sums are stored to.
+struct FarRows {
+  View keys;
+  View values;
+  View biases;
+};
+
 struct FarSums {
   Tile key;
   Tile value;
@@ -17,11 +24,10 @@ struct FarSums {
       : key(k.fill(count, headDim, 0)), value(k.fill(count, headDim, 0)), bias(k.fill(count, 0.0)) {
   }
   Carry carry() { return {&key, &value, &bias}; }
-  void store(Kernel &k, const View &keys, const View &values, const View &biases,
-             const Scalar &j0) const {
-    k.store(key, keys, j0);
-    k.store(value, values, j0);
-    k.store(bias, biases, j0);
+  void store(Kernel &k, const FarRows &rows, const Scalar &j0) const {
+    k.store(key, rows.keys, j0);
+    k.store(value, rows.values, j0);
+    k.store(bias, rows.biases, j0);
   }
 };
 
@@ -61,6 +67,50 @@ void addRows(Kernel &k, FarSums &sums, const LandmarkGradients &of, const Head &
   });
 }
 
+/// The sums of each part of the rows.
+struct FarParts {
+  TensorRef keys;
+  TensorRef values;
+  TensorRef biases;
+
+  FarParts() = default;
+  FarParts(const LandmarkGradients &of, const Scalar &heads, const Scalar &parts) {
+    const Scalar &capacity = of.landmarks.segmentation.capacity();
+    keys = of.program.buffer("far_key_gradient", {heads, parts, capacity, of.spec.headDim});
+    values = of.program.buffer("far_value_gradient", {heads, parts, capacity, of.spec.headDim});
+    biases = of.program.buffer("far_bias_gradient", {heads, parts, capacity});
+  }
+  FarRows rowsOf(Kernel &k, const Head &head, const Scalar &part, const Scalar &count) const {
+    auto of = [&](const TensorRef &tensor) {
+      return k.slice(k.view(tensor, {head.pair, part}), 0, count);
+    };
+    return {of(keys), of(values), of(biases)};
+  }
+};
+
+/// far_gradient_sum: a cell: 16 landmarks, their parts in order.
+void writeSums(const LandmarkGradients &of, const FarParts &partial, int split) {
+  constexpr int block = 16;
+  const Attention &attention = of.landmarks.attention;
+  const Scalar heads = attention.heads();
+  const Scalar tiles = ceilDiv(of.landmarks.segmentation.capacity(), block);
+  of.program.kernel("far_gradient_sum", heads * tiles, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Head head = headOf(k, attention, cell % heads);
+    const Segments segments = of.landmarks.segmentation.of(k, head);
+    const Scalar j0 = cell / heads * block;
+    FarSums sums(k, block, of.spec.headDim);
+    k.forRange({0, ceilDiv(head.length, split)}, 1, sums.carry(), [&](Scalar part) {
+      const FarRows rows = partial.rowsOf(k, head, part, segments.count);
+      sums.key = sums.key + k.load(rows.keys, j0, block);
+      sums.value = sums.value + k.load(rows.values, j0, block);
+      sums.bias = sums.bias + k.load(rows.biases, j0, block);
+    });
+    const LandmarkGradientRows rows = of.rowsOf(k, head, segments);
+    sums.store(k, {rows.key, rows.value, rows.bias}, j0);
+  });
+}
+
 } // namespace
 
 void writeFarGradient(const LandmarkGradients &of) {
@@ -75,14 +125,7 @@ void writeFarGradient(const LandmarkGradients &of) {
   const Scalar &capacity = of.landmarks.segmentation.capacity();
   const Scalar tiles = ceilDiv(capacity, blockM);
   const Scalar parts = split ? ceilDiv(attention.maxLength, split) : Scalar(1);
-  TensorRef keys;
-  TensorRef values;
-  TensorRef biases;
-  if (split) {
-    keys = program.buffer("far_key_gradient", {heads, parts, capacity, of.spec.headDim});
-    values = program.buffer("far_value_gradient", {heads, parts, capacity, of.spec.headDim});
-    biases = program.buffer("far_bias_gradient", {heads, parts, capacity});
-  }
+  const FarParts partial = split ? FarParts(of, heads, parts) : FarParts();
   program.kernel("far_gradient", heads * tiles * parts, [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
@@ -95,35 +138,13 @@ void writeFarGradient(const LandmarkGradients &of) {
     FarSums sums(k, blockM, of.spec.headDim);
     addRows(k, sums, of, head, segments, j0, *blocks.blockN,
             {part * split, select(isUsed, end, 0)});
-    if (!split) {
-      const LandmarkGradientRows rows = of.rowsOf(k, head, segments);
-      return sums.store(k, rows.key, rows.value, rows.bias, j0);
-    }
-    auto partOf = [&](const TensorRef &tensor) {
-      return k.slice(k.view(tensor, {head.pair, part}), 0, segments.count);
-    };
-    sums.store(k, partOf(keys), partOf(values), partOf(biases), j0);
-  });
-  if (!split)
-    return;
-  const int block = 16;
-  program.kernel("far_gradient_sum", heads * ceilDiv(capacity, block), [&](Kernel &k) {
-    const Scalar cell = k.cell();
-    const Head head = headOf(k, attention, cell % heads);
-    const Segments segments = of.landmarks.segmentation.of(k, head);
-    const Scalar j0 = cell / heads * block;
-    FarSums sums(k, block, of.spec.headDim);
-    k.forRange({0, ceilDiv(head.length, split)}, 1, sums.carry(), [&](Scalar part) {
-      auto load = [&](const TensorRef &tensor) {
-        return k.load(k.slice(k.view(tensor, {head.pair, part}), 0, segments.count), j0, block);
-      };
-      sums.key = sums.key + load(keys);
-      sums.value = sums.value + load(values);
-      sums.bias = sums.bias + load(biases);
-    });
+    if (split)
+      return sums.store(k, partial.rowsOf(k, head, part, segments.count), j0);
     const LandmarkGradientRows rows = of.rowsOf(k, head, segments);
-    sums.store(k, rows.key, rows.value, rows.bias, j0);
+    sums.store(k, {rows.key, rows.value, rows.bias}, j0);
   });
+  if (split)
+    writeSums(of, partial, split);
 }
 
 void addFarQueryGradient(Kernel &k, Tile &dq, const LandmarkRows &landmarks,

@@ -81,8 +81,8 @@ void Gradients::writeFirst() const {
     writeTaps();
 }
 
-/// D_i = dO_i.(O_i less its convolution), the diagonal of a product: summed in the order of dP_it = dO_i.v_t, so that a
-/// row of one weight has dX = 0 to the bit.
+/// D_i = dO_i.(O_i less its convolution), the diagonal of a product: summed in the order of
+/// dP_it = dO_i.v_t, so that a row of one weight has dX = 0 to the bit.
 void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
                            const Scalar &when) const {
   const BlockConfig blocks = program.blocks(kernel, {.blockM = 16});
@@ -104,8 +104,8 @@ void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
   program.kernel(kernel, heads * tiles, body, when);
 }
 
-/// dw_r = sum over i of dO_i.v_{i - r + ahead}: conv_gradient sums a part of a head's rows, a cell a
-/// part; conv_gradient_sum those of all parts and sequences, a cell a query head.
+/// dw_r = sum over i of dO_i.v_{i - r + ahead}: conv_gradient sums a part of a head's rows, a cell
+/// a part; conv_gradient_sum those of all parts and sequences, a cell a query head.
 void Gradients::writeTaps() const {
   constexpr int part = 256;
   constexpr int block = 32;

@@ -1,5 +1,6 @@
 // Through A = softmax of the landmarks' logits among themselves, and D(a). With
-//   moved_g = Y_g.(U_g - pool_g),  own_g = Y_g.pool_g,  r_g = kappa_g sum over j < g of A_gj Y_g.U_j
+//   moved_g = Y_g.(U_g - pool_g),  own_g = Y_g.pool_g,
+//   r_g = kappa_g sum over j < g of A_gj Y_g.U_j
 //   a da = (lambda - a^2) / (a^2 + lambda) moved - a kappa own
 //   D^A = a da - r,  D^B = dBV.BV = moved + a kappa own + r,  dpool = lambda / (a^2 + lambda) Y
 //   dX_gj = -A_gj (kappa_g Y_g.U_j + D^A_g) for j < g,  a da - a D^A_g for j = g
@@ -52,7 +53,6 @@ void writeRows(const LandmarkGradients &of) {
     auto valuesOf = [&](const Scalar &j0) {
       return dot(y, transposed(k.load(rowsOfHead.value, j0, blockN)), DotPrecision::Full);
     };
-
     Tile rest = k.fill(blockM, 0.0);
     k.forRange({0, end}, blockN, {&rest}, [&](Scalar j0) {
       const Tile isBelow = cols(j0 + k.iota(blockN)) < rows(g);
@@ -70,7 +70,6 @@ void writeRows(const LandmarkGradients &of) {
     k.store(ofDiagonal, gradients.diagonal, g0);
     k.store(moved + ofPool + rest, gradients.pastMean, g0);
     k.store(y * rows(lambda / (square + lambda)), gradients.pool, g0);
-
     Tile dQuery = k.fill(blockM, of.spec.headDim, 0);
     k.forRange({0, end}, blockN, {&dQuery}, [&](Scalar j0) {
       const Tile column = cols(j0 + k.iota(blockN));

@@ -131,6 +131,10 @@ Result<TensorFiles> tensorFiles(const Given &given) {
       return argumentError(row.flag,
                            std::string("no such flag beside ") + tensorRow(row.notWith).flag,
                            inQuotes(*pathOf(row.name)));
+  for (const TensorRow &row : tensorTable())
+    if (row.role == TensorRole::OptionalOutput && pathOf(row.name) && !pathOf("dout"))
+      return argumentError(row.flag, std::string(tensorRow("dout").flag) + " beside it",
+                           "no such flag");
   if (pathOf("seq_starts") && !pathOf("seqlens"))
     return argumentError(tensorRow("seq_starts").flag,
                          std::string(tensorRow("seqlens").flag) + " beside it", "no such flag");

@@ -36,8 +36,7 @@
  *   last of its programs is released. dlclose leaves the library mapped.
  *
  * Floating point. Calls compute in the default environment (rounding to nearest, subnormal numbers
- *   kept, no exception trapped), whatever the host has set, and leave the host's as they found it,
- *   sticky flags included.
+ *   kept, no exception trapped) and leave the host's, sticky flags included, as they found it.
  *
  * CUDA. The library opens the driver at run time and calls cuInit when a context of device "cuda"
  *   first prepares a program, never later. Everything happens in the calling thread's current CUDA
@@ -51,11 +50,10 @@
  *   "CALL: CUDA_ERROR_NAME (number): text". A run returns when its launches are enqueued, so what
  *   goes wrong in a kernel shows as the error of a later call.
  *
- * ABI. Structs begin with their `size`, set by the caller to sizeof the struct it was compiled
- *   with. A library newer than its caller reads absent fields as zero; a library older than its
- *   caller refuses a struct only if a field that it does not know is not zero. So zero-initialise
- *   structs, set `size`, then set what you need. NYSJIT_ABI_VERSION changes only when a caller
- *   compiled against the old header could no longer run.
+ * ABI. Structs begin with their `size`, the caller's sizeof. A library newer than its caller reads
+ *   absent fields as zero; an older one refuses a struct only if a field that it does not know is
+ *   not zero. So zero-initialise structs, set `size`, then what you need. NYSJIT_ABI_VERSION
+ *   changes only when a caller compiled against the old header could no longer run.
  */
 #ifndef NYSJIT_H
 #define NYSJIT_H
@@ -81,15 +79,11 @@
 extern "C" {
 #endif
 
-/* The version of the binary interface below. Compare with nysjit_abi_version() where the library is
- * opened at run time. */
+/* The version of the binary interface below, and the one that the library was built with. */
 #define NYSJIT_ABI_VERSION 1
-
-/* The version the library was built with. Any thread, any time. */
 NYSJIT_EXPORT uint32_t nysjit_abi_version(void);
 
-/* What a call came to. The numbers never change; later versions may add some. */
-typedef int32_t nysjit_status;
+typedef int32_t nysjit_status; /* the numbers never change; later versions may add some */
 enum {
   NYSJIT_OK = 0,
   /* The request is wrong; asking again gives the same answer. */
@@ -102,7 +96,6 @@ enum {
   /* a tensor's rank, shape, strides, dtype, device or alignment; n over the program's limit */
   NYSJIT_INVALID_SHAPE = 5,
   NYSJIT_UNKNOWN_DEVICE = 6, /* no such target or device name */
-  /* The request is right but could not be done here and now. */
   /* the CPU or GPU lacks what the target needs, there is no driver, or no compiler was found and
    * the cache has no entry */
   NYSJIT_UNAVAILABLE = 7,
@@ -115,13 +108,12 @@ enum {
   NYSJIT_CANCELLED = 12 /* nysjit_context_options.progress asked for the end of a compile */
 };
 
-/* The message of the calling thread's last failed call, "" if none failed yet. Never NULL. It stays
- * valid until this thread's next failed call; a successful call leaves it alone. */
+/* The message of the calling thread's last failed call, "" if none failed yet; valid until this
+ * thread's next failed call. */
 NYSJIT_EXPORT const char *nysjit_last_error(void);
 
-/* The same as a JSON object: {"kind", "where", "expected", "found", "message"}, all strings,
- * "expected" and "found" empty where the message has none; "{}" if nothing failed yet. Same
- * lifetime. */
+/* The same as JSON: {"kind", "where", "expected", "found", "message"}, all strings, "" where the
+ * message has none; "{}" if nothing failed yet. Same lifetime. */
 NYSJIT_EXPORT const char *nysjit_last_error_json(void);
 
 /* "ok", "invalid_json", ...; "unknown" for a number that is not a status. A static string. */
@@ -129,8 +121,7 @@ NYSJIT_EXPORT const char *nysjit_status_name(nysjit_status status);
 
 typedef struct nysjit_context nysjit_context;
 
-/* One share of a parallel run: to be called once for each index in [0, count), on any threads, in
- * any order. */
+/* One share of a parallel run: called once for each index in [0, count), on any threads. */
 typedef void (*nysjit_task)(void *task_context, size_t index);
 
 /* The host's own parallel-for. It must call task(task_context, i) for every i in [0, count), at
@@ -184,8 +175,8 @@ typedef struct nysjit_context_options {
    * as the system grants; where it grants none, the calling thread does everything. */
   uint32_t threads;
 
-  /* 1: what neither a bundle nor the cache has is not compiled but NYSJIT_UNAVAILABLE; the message
-   * names the nearest there is. 0: as $NYSJIT_SEALED says, 0 or 1. */
+  /* 1: what neither bundle nor cache has is not compiled but NYSJIT_UNAVAILABLE, the message naming
+   * the nearest there is. 0: as $NYSJIT_SEALED says, 0 or 1. */
   uint32_t sealed;
 
   /* NULL: the library's own threads. Otherwise `parallel_for` is given parallel_for_context and a
@@ -208,8 +199,8 @@ typedef struct nysjit_context_options {
   void *callback_context;
   nysjit_log log;           /* NULL: such lines are dropped */
   nysjit_progress progress; /* NULL: a compile ends by itself or at the time limit */
-  /* Memory of runs on the CPU: workspace and scratch. Both or neither; NULL: the library's own,
-   * kept for each thread between runs. Where allocate gives NULL the run is NYSJIT_IO. */
+  /* Workspace and scratch on the CPU. Both or neither; NULL: the library's own, kept for each
+   * thread between runs. Where allocate gives NULL the run is NYSJIT_IO. */
   nysjit_allocate allocate;
   nysjit_release release;
 
@@ -224,14 +215,13 @@ typedef struct nysjit_context_options {
   size_t bundle_size;
 } nysjit_context_options;
 
-/* Makes a context. `options` may be NULL: all defaults. Starts no thread and no process and touches
- * no file. The caller owns *context. */
+/* `options` NULL: all defaults. Starts no thread or process, touches no file. The caller owns
+ * *context. */
 NYSJIT_EXPORT nysjit_status nysjit_context_create(const nysjit_context_options *options,
                                                   nysjit_context **context);
 
-/* Gives the context up and ends its compiler worker; NULL is fine. No other call with it may be in
- * progress. Programs prepared from it stay valid until they are released; a host's parallel_for
- * must be callable until then. */
+/* Gives the context up and ends its worker; NULL is fine. No other call with it may be in progress.
+ * Programs of it stay valid until released; a host's parallel_for must be callable until then. */
 NYSJIT_EXPORT void nysjit_context_destroy(nysjit_context *context);
 
 typedef struct nysjit_program nysjit_program;
@@ -258,11 +248,10 @@ NYSJIT_EXPORT nysjit_status nysjit_prepare(nysjit_context *context, const char *
                                            const char *config_json, const char *target,
                                            nysjit_program **program);
 
-/* Gives one nysjit_prepare's program up; NULL is fine. No run of it may be in progress. */
+/* Gives one nysjit_prepare's program up, of which no run is in progress; NULL is fine. */
 NYSJIT_EXPORT void nysjit_program_release(nysjit_program *program);
 
-/* What a program is. Filled by nysjit_program_get_info; the strings and the object live as long as
- * the program. */
+/* What a program is; the strings and the object live as long as it does. */
 typedef struct nysjit_program_info {
   size_t size; /* in: sizeof(nysjit_program_info) */
   const char
@@ -293,7 +282,6 @@ typedef struct nysjit_program_info {
 NYSJIT_EXPORT nysjit_status nysjit_program_get_info(const nysjit_program *program,
                                                     nysjit_program_info *info);
 
-/* One launch of a run, for the caller's measurements. */
 typedef struct nysjit_launch_timing {
   const char *kernel; /* lives as long as the program */
   int64_t grid;       /* cells run, blocks on a GPU; a launch with nothing to do does not appear */
@@ -303,12 +291,11 @@ typedef struct nysjit_launch_timing {
 /* The tensors and numbers of one run.
  *
  * Every tensor: in CPU memory (kDLCPU), on GPUs and the emulator in memory of the CUDA context's
- * device (kDLCUDA with that device's number as device_id), lanes 1, data + byte_offset aligned to
- * the element. `strides` are in elements; NULL means row-major and compact. The last dimension has
- * stride 1, the others any strides (negative ones, and 0 in inputs, too). data may be NULL only
- * where the tensor has no elements; a tensor without elements is no error and the run then does
- * nothing. An output must not overlap an input or itself. Inputs may overlap. The DLTensor structs
- * are read during the call only; the tensors stay the caller's.
+ * device (kDLCUDA, its number as device_id), lanes 1, data + byte_offset aligned to the element.
+ * `strides` are in elements; NULL means row-major and compact. The last dimension has stride 1, the
+ * others any strides (negative ones, and 0 in inputs, too). data may be NULL only where the tensor
+ * has no elements, which is no error; the run then does nothing. An output must not overlap an
+ * input or itself. Inputs may overlap. The DLTensor structs are read during the call only.
  *
  * B batch, Hq query heads, Hkv key/value heads (Hkv divides Hq), n positions, d head dimension (as
  * in the spec). */
@@ -373,16 +360,15 @@ typedef struct nysjit_run_args {
   /* No sequence is longer than this, where cu_seqlens or seqlens are given; it sizes grids and
    * workspace. 0: on the CPU what they say, on GPUs n (packed: total). */
   int64_t max_length;
-  /* Kept for later; must be 0. */
-  uint64_t seed;
+  uint64_t seed; /* kept for later, as the next; must be 0 */
   uint64_t offset;
   const DLTensor *seq_starts; /* [B], int32, with seqlens; NULL: 0 */
   const DLTensor *dlandmark_q;
   const DLTensor *dlandmark_k;
   const DLTensor *dconv;
-  /* What a "saving" run of the same spec and tensors writes for backward runs to read: at least
-   * nysjit_saved_size bytes, aligned as a workspace and apart from it. "saving" needs it; backward
-   * runs without (NULL, then saved_size is 0) compute it again, in their workspace. */
+  /* What a "saving" run of the same spec and tensors writes for backward runs: nysjit_saved_size
+   * bytes or more, aligned as a workspace and apart from it. "saving" needs it; a backward run
+   * without it (NULL, saved_size 0) computes it again, in its workspace. */
   void *saved;
   size_t saved_size;
 } nysjit_run_args;
@@ -393,20 +379,18 @@ typedef struct nysjit_run_args {
 NYSJIT_EXPORT nysjit_status nysjit_workspace_size(const nysjit_program *program,
                                                   const nysjit_run_args *args, size_t *bytes);
 
-/* The same of `saved`; 0 if "pass" is "forward" or nothing is kept. Equal for "saving" and
- * "backward" programs of a spec, whatever their configs and targets. */
+/* The same of `saved`, equal for "saving" and "backward" programs of a spec; 0 for "forward". */
 NYSJIT_EXPORT nysjit_status nysjit_saved_size(const nysjit_program *program,
                                               const nysjit_run_args *args, size_t *bytes);
 
-/* Runs the program. On the CPU it returns when o is written, and `stream` is NULL. On GPUs it
+/* Runs the program. On the CPU it returns when all is written, and `stream` is NULL. On GPUs it
  * enqueues the launches on `stream`, a CUstream of the current context (NULL: the legacy default
- * stream), and returns; after a first run of that size on that stream it neither allocates nor
- * synchronises, so it may be captured into a graph. Everything is checked before anything is
- * launched: after an error o is untouched, except that NYSJIT_IO may come in the middle when no
- * thread of a host's parallel_for has memory, or when the CUDA driver refuses a launch after
- * others. On the CPU a run like one before it on that thread, of sizes no larger, neither allocates
- * (but by the host's `allocate`) nor makes a system call but futex. Results do not depend on the
- * number of threads, bit for bit. */
+ * stream); after a first run of that size on that stream it neither allocates nor synchronises, so
+ * it may be captured into a graph. Everything is checked before anything is launched: after an
+ * error nothing is written, except that NYSJIT_IO may come in the middle when no thread of a host's
+ * parallel_for has memory, or when the CUDA driver refuses a launch after others. On the CPU a run
+ * like one before it on that thread, of sizes no larger, neither allocates (but by the host's
+ * `allocate`) nor makes a system call but futex. Results are the same for any number of threads. */
 NYSJIT_EXPORT nysjit_status nysjit_run(const nysjit_program *program, const nysjit_run_args *args,
                                        void *stream);
 

@@ -44,9 +44,12 @@ TEST_F(TensorFlags, EachReachesTheRunByItsName) {
       const bool isStarts = row.name == std::string_view("seq_starts");
       if (isStarts)
         more.insert(more.end(), {"--seqlens", "another"});
+      const bool isGradient = row.role == TensorRole::OptionalOutput;
+      if (isGradient)
+        more.insert(more.end(), {"--dout", "another"});
       const TensorFiles files = parse(more);
       EXPECT_EQ(files.count(row.name), 1u) << row.name;
-      EXPECT_EQ(files.size(), (isAlwaysNeeded(row) ? 4u : 5u) + isStarts) << row.name;
+      EXPECT_EQ(files.size(), (isAlwaysNeeded(row) ? 4u : 5u) + isStarts + isGradient) << row.name;
     }
 }
 
@@ -65,13 +68,15 @@ TEST_F(TensorFlags, OneThatTheSpecHasNoUseForIsRefused) {
   for (const TensorRow &row : tensorTable()) {
     const Result<KernelSpec> exact =
         parseKernelSpec(std::string_view(R"({"layout":"exact_causal","head_dim":16})"));
-    if (!row.flag || usesTensor(row, *exact))
+    if (!row.flag || usesTensor(row, *exact) || row.name == std::string_view("dout"))
       continue;
     const nlohmann::json error = expectFailure({"run", "exact.json", "--q", "q.npy", "--k", "k.npy",
                                                 "--v", "v.npy", "-o", "o.npy", row.flag, "q.npy"},
                                                2, "invalid_argument");
     EXPECT_EQ(error["where"], row.flag);
-    EXPECT_EQ(error["expected"], "no such flag with " + tensorReason(row, *exact));
+    EXPECT_EQ(error["expected"], row.role == TensorRole::OptionalOutput
+                                     ? "--dout beside it"
+                                     : "no such flag with " + tensorReason(row, *exact));
   }
 }
 
