@@ -148,4 +148,32 @@ TEST_F(GpuTileDot, TransposedLeftOfMixedTypes) {
     }
 }
 
+// What threads may be reading when a loop begins is known at its end, too: said twice, it would
+// double with each of many loops one after the other.
+TEST_F(GpuTileDot, ManyLoopsOneAfterTheOther) {
+  constexpr int loops = 40;
+  const Array a = random("a", 16, 16);
+  const Array b = random("b", 16, 16);
+  const Array y = random("y", 16, 16);
+  const std::string f = tensorOf(16, 16, "f32");
+  const std::string load = " : <16 x f32> -> " + f + "\n";
+  std::string body;
+  for (int i = 0; i < loops; ++i)
+    body += "  scf.for %i = %i0 to %i1 step %i1 : i32 {\n"
+            "  scf.for %j = %i0 to %i1 step %i1 : i32 {\n"
+            "  %a = tile.load %a_rows[%i0]" +
+            load + "  %b = tile.load %b_rows[%i0]" + load + "  %y = tile.load %y_rows[%i0]" + load +
+            "  %next = tile.dot %a, %b, %y {precision = 2 : i32} : (" + f + ", " + f + ", " + f +
+            ") -> " + f + "\n  tile.store %next, %y_rows[%i0] : " + f +
+            ", <16 x f32>\n  tile.sync\n  }\n  }\n";
+  const std::vector<float> result = run({a, b, y}, body);
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < 16; ++j) {
+      double expected = y.at(i, j);
+      for (int k = 0; k < 16; ++k)
+        expected += loops * (a.at(i, k) * b.at(k, j));
+      ASSERT_NEAR(result[size_t(i * 16 + j)], expected, 1e-2) << i << " " << j;
+    }
+}
+
 } // namespace

@@ -35,19 +35,24 @@ Value KernelEmitter::chunkAddress(const SharedTile &tile, Value base, Value row,
 
 //===- Barriers -------------------------------------------------------------------------------===//
 
+bool KernelEmitter::UnderWay::isRead(const SharedRange &range) const {
+  return llvm::any_of(reads, [&](const SharedRange &known) {
+    return known.begin <= range.begin && range.end <= known.end;
+  });
+}
+
 bool KernelEmitter::UnderWay::covers(const UnderWay &other) const {
   auto isHere = [](const auto &set) { return [&](auto element) { return set.contains(element); }; };
-  auto isRead = [&](const SharedRange &range) {
-    return llvm::any_of(reads, [&](const SharedRange &known) {
-      return known.begin <= range.begin && range.end <= known.end;
-    });
-  };
-  return llvm::all_of(other.reads, isRead) && llvm::all_of(other.loads, isHere(loads)) &&
+  auto isReadHere = [&](const SharedRange &range) { return isRead(range); };
+  return llvm::all_of(other.reads, isReadHere) && llvm::all_of(other.loads, isHere(loads)) &&
          llvm::all_of(other.stored, isHere(stored)) && llvm::all_of(other.synced, isHere(synced));
 }
 
 void KernelEmitter::UnderWay::add(const UnderWay &other) {
-  reads.append(other.reads);
+  // Once each: what is added at every loop's end would double there.
+  for (const SharedRange &range : other.reads)
+    if (!isRead(range))
+      reads.push_back(range);
   loads.insert(other.loads.begin(), other.loads.end());
   stored.insert(other.stored.begin(), other.stored.end());
   synced.insert(other.synced.begin(), other.synced.end());

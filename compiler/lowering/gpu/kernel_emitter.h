@@ -219,6 +219,7 @@ private:
     llvm::SmallPtrSet<mlir::Operation *, 8> loads; // of global memory
     llvm::SmallPtrSet<mlir::Value, 4> stored;
     llvm::SmallPtrSet<mlir::Value, 4> synced; // bases of views stored to; before a tile.sync
+    bool isRead(const SharedRange &range) const;
     bool covers(const UnderWay &other) const;
     void add(const UnderWay &other);
   } underWay;
