@@ -5,6 +5,7 @@
 //
 // Kernels: segment_summary, (landmark_past,) source_past, source_inverse, and
 //   source_output  a cell for block_m query rows: F U, block_n landmarks at a time
+#include "templates/gradients.h"
 #include "templates/query_sums.h"
 #include "templates/templates.h"
 
@@ -16,9 +17,15 @@ void bidirectional(Program &program) {
   auto wholeLength = [](Kernel &, const Head &head) { return head.length; };
   Landmarks landmarks(program, attention,
                       {.segments = {.hasTarget = false, .sourceLen = wholeLength}});
+  const SavedRows saved(program, attention);
+  const int ahead = convolution.count / 2;
   attention.clearPadding(program);
-  landmarks.writeKernels();
-  writeSourceOutput(landmarks, convolution, convolution.count / 2);
+  program.writeForward([&] {
+    landmarks.writeKernels();
+    writeSourceOutput(landmarks, saved, convolution, ahead);
+  });
+  if (program.spec().pass == Pass::Backward)
+    segmentsGradient(program, landmarks, saved, convolution, ahead);
 }
 
 } // namespace nysjit

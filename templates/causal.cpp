@@ -55,7 +55,7 @@ void causal(Program &program) {
                   RowOrder::LastRowFirst, body);
   });
   if (isBackward)
-    causalGradient(program, landmarks, saved, convolution);
+    segmentsGradient(program, landmarks, saved, convolution);
 }
 
 } // namespace nysjit

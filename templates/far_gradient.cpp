@@ -1,59 +1,133 @@
 // far_gradient: rows that see landmarks from afar, by landmarks: for rows i >= startOf(j + lead)
 //   G_j = sum of dX_ij q_i,  dc_j = sum of dX_ij,  dU_j = sum of P_ij dO_i
+// source_far_gradient: the same of a source's rows, all of which see all of its landmarks, by their
+// mean keys: dktilde_j / tau and dU_1.
 // A cell: block_m landmarks and `split` rows, block_n an iteration. With a split the sums of parts
-// are added in their order by far_gradient_sum.
+// are added in their order by far_gradient_sum, source_far_gradient_sum.
 #include "templates/landmark_gradients.h"
 
 namespace nysjit {
 
 namespace {
 
-/// Rows of landmarks that sums are stored to.
-struct FarRows {
-  View keys;
-  View values;
-  View biases;
+/// Where one head's sums go.
+struct FarViews {
+  View key;
+  View value;
+  View bias; // a source's rows have none
 };
 
 struct FarSums {
   Tile key;
   Tile value;
   Tile bias;
+  bool hasBias;
 
-  FarSums(Kernel &k, int count, int headDim)
-      : key(k.fill(count, headDim, 0)), value(k.fill(count, headDim, 0)), bias(k.fill(count, 0.0)) {
-  }
-  Carry carry() { return {&key, &value, &bias}; }
-  void store(Kernel &k, const FarRows &rows, const Scalar &j0) const {
-    k.store(key, rows.keys, j0);
-    k.store(value, rows.values, j0);
-    k.store(bias, rows.biases, j0);
+  FarSums(Kernel &k, int count, int headDim, RowPart part)
+      : key(k.fill(count, headDim, 0)), value(k.fill(count, headDim, 0)), bias(k.fill(count, 0.0)),
+        hasBias(part == RowPart::Target) {}
+  Carry carry() { return hasBias ? Carry{&key, &value, &bias} : Carry{&key, &value}; }
+  void store(Kernel &k, const FarViews &views, const Scalar &j0) const {
+    k.store(key, views.key, j0);
+    k.store(value, views.value, j0);
+    if (hasBias)
+      k.store(bias, views.bias, j0);
   }
 };
 
+class FarGradient {
+public:
+  FarGradient(const LandmarkGradients &gradients, RowPart rowPart)
+      : of(gradients), part(rowPart), isSource(rowPart == RowPart::Source),
+        name(isSource ? "source_far_gradient" : "far_gradient"),
+        blocks(of.program.blocks(
+            name, {.blockM = 32, .blockN = 64, .split = 0},
+            {.hasFewCells = true, .mayHaveFewRows = of.landmarks.mayBeFew(), .keepsMore = true})),
+        split(*blocks.split), capacity(of.landmarks.segmentation.capacity()),
+        parts(split ? ceilDiv(of.landmarks.attention.maxLength, split) : Scalar(1)) {}
+
+  void write();
+
+private:
+  FarSums begin(Kernel &k, const FarViews &views, const Scalar &j0, int count) const;
+  void addRows(Kernel &k, FarSums &sums, const Head &head, const Segments &segments,
+               const Scalar &j0, const Range &rows) const;
+  FarViews viewsOf(Kernel &k, const Head &head, const Segments &segments) const;
+  FarViews viewsOfPart(Kernel &k, const Head &head, const Segments &segments,
+                       const Scalar &number) const;
+  Scalar countOf(const Segments &segments) const {
+    return isSource ? segments.source : segments.count;
+  }
+  Scalar endOf(const Segments &segments) const {
+    return isSource ? segments.sourceLen : segments.length;
+  }
+  void writeSum() const;
+
+  const LandmarkGradients &of;
+  const RowPart part;
+  const bool isSource;
+  const char *name;
+  const BlockConfig blocks;
+  const int split;
+  const Scalar capacity;
+  const Scalar parts;
+  TensorRef keys; // of parts
+  TensorRef values;
+  TensorRef biases;
+};
+
+FarViews FarGradient::viewsOf(Kernel &k, const Head &head, const Segments &segments) const {
+  const LandmarkGradientRows rows = of.rowsOf(k, head, segments);
+  return isSource ? FarViews{rows.meanKey, rows.sourceValue, View()}
+                  : FarViews{rows.key, rows.value, rows.bias};
+}
+
+FarViews FarGradient::viewsOfPart(Kernel &k, const Head &head, const Segments &segments,
+                                  const Scalar &number) const {
+  auto partOf = [&](const TensorRef &tensor) {
+    return k.slice(k.view(tensor, {head.pair, number}), 0, countOf(segments));
+  };
+  return {partOf(keys), partOf(values), isSource ? View() : partOf(biases)};
+}
+
+/// Where keys are ktilde, a source's rows add to what the target's have left.
+FarSums FarGradient::begin(Kernel &k, const FarViews &views, const Scalar &j0, int count) const {
+  FarSums sums(k, count, of.spec.headDim, part);
+  const bool isSecond = isSource && of.landmarks.segmentation.hasTarget() && !of.isTangent();
+  if (isSecond)
+    sums.key = k.load(views.key, j0, count);
+  return sums;
+}
+
 /// Adds rows [begin, end).
-void addRows(Kernel &k, FarSums &sums, const LandmarkGradients &of, const Head &head,
-             const Segments &segments, const Scalar &j0, int block, const Range &part) {
+void FarGradient::addRows(Kernel &k, FarSums &sums, const Head &head, const Segments &segments,
+                          const Scalar &j0, const Range &rows) const {
   const int count = sums.bias.rows();
-  const LandmarkRows landmarks = of.landmarks.target(k, head, segments);
+  const int block = *blocks.blockN;
+  const LandmarkRows landmarks =
+      isSource ? of.landmarks.source(k, head, segments) : of.landmarks.target(k, head, segments);
   const GradientRows rowsOfHead = of.gradients.rowsOf(k, head);
   const Tile key = k.load(landmarks.key, j0, count);
   const Tile value = k.load(landmarks.value, j0, count);
   const std::optional<Tile> counts = landmarks.counts(k, j0, count);
   const Tile scale = logitScale(k);
 
-  auto firstRow = [&](const Scalar &j) -> Scalar {
-    return segments.targetStart() + max(j - segments.firstTarget() + of.lead, 0) * segments.len;
-  };
-  const Tile j = j0 + k.iota(count);
-  const Tile firstRows =
-      segments.targetStart() + max(j - segments.firstTarget() + of.lead, 0) * segments.len;
-  // Tiles lie where the part's do, whatever comes first.
-  const Scalar skipped = max(min(firstRow(j0), part.end) - part.begin, 0) / block * block;
-  const Scalar begin = part.begin + skipped;
-  const Mask after =
-      Mask::below(part.end).from(firstRows).allSee({firstRow(j0 + count - 1), part.end});
-  k.forTiles({begin, part.end}, after, block, sums.carry(), [&](Scalar i0, const TileMask &seen) {
+  Scalar begin = rows.begin;
+  Mask seenRows = Mask::below(rows.end);
+  if (isSource) {
+    seenRows = seenRows.allSee(rows);
+  } else {
+    auto firstRow = [&](const auto &j) {
+      const auto segment = max(j - segments.firstTarget() + of.lead, 0);
+      return segment * segments.len + segments.targetStart();
+    };
+    // Tiles lie where the part's do, whatever comes first.
+    begin = rows.begin + max(min(firstRow(j0), rows.end) - rows.begin, 0) / block * block;
+    seenRows =
+        seenRows.from(firstRow(j0 + k.iota(count))).allSee({firstRow(j0 + count - 1), rows.end});
+  }
+  const Range tiles{begin, rows.end};
+  k.forTiles(tiles, seenRows, block, sums.carry(), [&](Scalar i0, const TileMask &seen) {
     const Tile query = k.load(head.query, i0, block);
     const Tile dO = k.load(rowsOfHead.dout, i0, block);
     const Tile x = dot(key, transposed(query), {DotPrecision::TwoTerms, seen}) * scale;
@@ -63,89 +137,69 @@ void addRows(Kernel &k, FarSums &sums, const LandmarkGradients &of, const Head &
     const DotOptions zeros = DotOptions::zeroElsewhere(seen);
     sums.key = dotAdd(sums.key, gradient.logits, query, zeros);
     sums.value = dotAdd(sums.value, gradient.weights, dO, zeros);
-    sums.bias = sums.bias + rowSum(gradient.logits);
+    if (sums.hasBias)
+      sums.bias = sums.bias + rowSum(gradient.logits);
   });
 }
 
-/// The sums of each part of the rows.
-struct FarParts {
-  TensorRef keys;
-  TensorRef values;
-  TensorRef biases;
-
-  FarParts() = default;
-  FarParts(const LandmarkGradients &of, const Scalar &heads, const Scalar &parts) {
-    const Scalar &capacity = of.landmarks.segmentation.capacity();
-    keys = of.program.buffer("far_key_gradient", {heads, parts, capacity, of.spec.headDim});
-    values = of.program.buffer("far_value_gradient", {heads, parts, capacity, of.spec.headDim});
-    biases = of.program.buffer("far_bias_gradient", {heads, parts, capacity});
-  }
-  FarRows rowsOf(Kernel &k, const Head &head, const Scalar &part, const Scalar &count) const {
-    auto of = [&](const TensorRef &tensor) {
-      return k.slice(k.view(tensor, {head.pair, part}), 0, count);
-    };
-    return {of(keys), of(values), of(biases)};
-  }
-};
-
-/// far_gradient_sum: a cell: 16 landmarks, their parts in order.
-void writeSums(const LandmarkGradients &of, const FarParts &partial, int split) {
-  constexpr int block = 16;
+void FarGradient::write() {
   const Attention &attention = of.landmarks.attention;
-  const Scalar heads = attention.heads();
-  const Scalar tiles = ceilDiv(of.landmarks.segmentation.capacity(), block);
-  of.program.kernel("far_gradient_sum", heads * tiles, [&](Kernel &k) {
-    const Scalar cell = k.cell();
-    const Head head = headOf(k, attention, cell % heads);
-    const Segments segments = of.landmarks.segmentation.of(k, head);
-    const Scalar j0 = cell / heads * block;
-    FarSums sums(k, block, of.spec.headDim);
-    k.forRange({0, ceilDiv(head.length, split)}, 1, sums.carry(), [&](Scalar part) {
-      const FarRows rows = partial.rowsOf(k, head, part, segments.count);
-      sums.key = sums.key + k.load(rows.keys, j0, block);
-      sums.value = sums.value + k.load(rows.values, j0, block);
-      sums.bias = sums.bias + k.load(rows.biases, j0, block);
-    });
-    const LandmarkGradientRows rows = of.rowsOf(k, head, segments);
-    sums.store(k, {rows.key, rows.value, rows.bias}, j0);
-  });
-}
-
-} // namespace
-
-void writeFarGradient(const LandmarkGradients &of) {
-  Program &program = of.program;
-  const Attention &attention = of.landmarks.attention;
-  const BlockConfig blocks = program.blocks(
-      "far_gradient", {.blockM = 32, .blockN = 64, .split = 0},
-      {.hasFewCells = true, .mayHaveFewRows = of.landmarks.mayBeFew(), .keepsMore = true});
   const int blockM = *blocks.blockM;
-  const int split = *blocks.split;
   const Scalar heads = attention.heads();
-  const Scalar &capacity = of.landmarks.segmentation.capacity();
   const Scalar tiles = ceilDiv(capacity, blockM);
-  const Scalar parts = split ? ceilDiv(attention.maxLength, split) : Scalar(1);
-  const FarParts partial = split ? FarParts(of, heads, parts) : FarParts();
-  program.kernel("far_gradient", heads * tiles * parts, [&](Kernel &k) {
+  auto buffer = [&](const char *what, std::vector<Scalar> shape) {
+    return of.program.buffer((isSource ? "source_far_" : "far_") + std::string(what), shape);
+  };
+  if (split) {
+    keys = buffer("key_gradient", {heads, parts, capacity, of.spec.headDim});
+    values = buffer("value_gradient", {heads, parts, capacity, of.spec.headDim});
+    if (!isSource)
+      biases = buffer("bias_gradient", {heads, parts, capacity});
+  }
+  of.program.kernel(name, heads * tiles * parts, [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
     const Segments segments = of.landmarks.segmentation.of(k, head);
     const Scalar rest = cell / heads;
     const Scalar j0 = rest / parts * blockM; // the first landmarks have the most rows
-    const Scalar part = rest % parts;
-    const Scalar isUsed = j0 < segments.count;
-    const Scalar end = split ? min((part + 1) * split, head.length) : head.length;
-    FarSums sums(k, blockM, of.spec.headDim);
-    addRows(k, sums, of, head, segments, j0, *blocks.blockN,
-            {part * split, select(isUsed, end, 0)});
-    if (split)
-      return sums.store(k, partial.rowsOf(k, head, part, segments.count), j0);
-    const LandmarkGradientRows rows = of.rowsOf(k, head, segments);
-    sums.store(k, {rows.key, rows.value, rows.bias}, j0);
+    const Scalar number = rest % parts;
+    const Scalar isUsed = j0 < countOf(segments);
+    const Scalar end = split ? min((number + 1) * split, endOf(segments)) : endOf(segments);
+    const FarViews views =
+        split ? viewsOfPart(k, head, segments, number) : viewsOf(k, head, segments);
+    FarSums sums = split ? FarSums(k, blockM, of.spec.headDim, part) : begin(k, views, j0, blockM);
+    addRows(k, sums, head, segments, j0, {number * split, select(isUsed, end, 0)});
+    sums.store(k, views, j0);
   });
   if (split)
-    writeSums(of, partial, split);
+    writeSum();
 }
+
+void FarGradient::writeSum() const {
+  const Attention &attention = of.landmarks.attention;
+  const int block = 16;
+  const Scalar heads = attention.heads();
+  of.program.kernel(name + std::string("_sum"), heads * ceilDiv(capacity, block), [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Head head = headOf(k, attention, cell % heads);
+    const Segments segments = of.landmarks.segmentation.of(k, head);
+    const Scalar j0 = cell / heads * block;
+    const FarViews views = viewsOf(k, head, segments);
+    FarSums sums = begin(k, views, j0, block);
+    k.forRange({0, ceilDiv(endOf(segments), split)}, 1, sums.carry(), [&](Scalar number) {
+      const FarViews partial = viewsOfPart(k, head, segments, number);
+      sums.key = sums.key + k.load(partial.key, j0, block);
+      sums.value = sums.value + k.load(partial.value, j0, block);
+      if (sums.hasBias)
+        sums.bias = sums.bias + k.load(partial.bias, j0, block);
+    });
+    sums.store(k, views, j0);
+  });
+}
+
+} // namespace
+
+void writeFarGradient(const LandmarkGradients &of, RowPart rows) { FarGradient(of, rows).write(); }
 
 void addFarQueryGradient(Kernel &k, Tile &dq, const LandmarkRows &landmarks,
                          const GradientRows &rows, const QueryTile &queries, const Mask &mask,

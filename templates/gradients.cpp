@@ -13,11 +13,11 @@ SavedRows::SavedRows(Program &program, const Attention &attention) {
 }
 
 void SavedRows::store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention,
-                      const Head &head, const Scalar &i0) const {
+                      const Head &head, const Scalar &i0, const Scalar &end) const {
   if (maximum.name.empty())
     return;
-  k.store(softmax.maximum, attention.rowsOf(k, maximum, head), i0);
-  k.store(1.0 / softmax.mass, attention.rowsOf(k, share, head), i0);
+  k.store(softmax.maximum, k.slice(attention.rowsOf(k, maximum, head), 0, end), i0);
+  k.store(1.0 / softmax.mass, k.slice(attention.rowsOf(k, share, head), 0, end), i0);
 }
 
 //===- A softmax's gradient -------------------------------------------------------------------===//

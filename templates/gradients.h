@@ -22,7 +22,12 @@ struct SavedRows {
   /// Without names where the spec's pass is forward.
   SavedRows(Program &program, const Attention &attention);
   void store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention, const Head &head,
-             const Scalar &i0) const;
+             const Scalar &i0) const {
+    store(k, softmax, attention, head, i0, head.length);
+  }
+  /// Of rows below `end`.
+  void store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention, const Head &head,
+             const Scalar &i0, const Scalar &end) const;
 };
 
 /// Of the rows of one query head in a kernel of a backward program.
@@ -101,7 +106,7 @@ private:
 class Landmarks;
 /// What a layout's backward program does after its forward's kernels.
 void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved);
-void causalGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
-                    const Convolution &convolution);
+void segmentsGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
+                      const Convolution &convolution, int ahead = 0);
 
 } // namespace nysjit

@@ -9,6 +9,42 @@ namespace nysjit {
 /// Blocks of a kernel that inverts matrices of up to `landmarks` rows.
 BlockConfig inverseBlocks(Program &program, const char *kernel, int landmarks, bool mayBeFew);
 
+/// Square matrices of one head's landmarks while a kernel computes them, by tiles of block x block;
+/// 0 beyond the landmarks there are.
+struct InverseMatrices {
+  Kernel &k;
+  TensorRef memory;  // [heads, matrices, rows, columns]
+  TensorRef maximum; // of A's rows, [heads, rows]
+  TensorRef mass;
+  Scalar number; // of the head
+  Scalar count;  // landmarks there are
+  int block;
+
+  View matrix(const Scalar &which) const { return k.view(memory, {number, which}); }
+  Tile load(const View &view, const Scalar &i0, const Scalar &j0) const {
+    return k.load(k.columns(view, j0, block), i0, block);
+  }
+  void store(const Tile &x, const View &view, const Scalar &i0, const Scalar &j0) const {
+    k.store(x, k.columns(view, j0, block), i0);
+  }
+  /// For each tile; what the body stored may then be loaded.
+  void forAllTiles(const std::function<void(Scalar i0, Scalar j0)> &body) const;
+  /// The tile of x y.
+  Tile product(const View &x, const View &y, const Scalar &i0, const Scalar &j0) const;
+  /// out = x y, finished tile by tile.
+  using Finish = std::function<Tile(const Tile &product, const Scalar &i0, const Scalar &j0)>;
+  void multiply(const View &x, const View &y, const View &out, const Finish &finish) const;
+
+  /// A, and its transpose from products of its own.
+  void storeSoftmax(const View &query, const View &key, const View &a, const View &turned) const;
+  /// 1 / (largest column sum * largest row sum) of A.
+  Tile storeFirst(const View &a, const View &turned) const;
+  /// W = A Z, P = 15 I - 7 W + W W, Q = 13 I - W P; then Z <- 1/4 Z Q. `next` may be P.
+  void storeFactors(const View &a, const View &z, const View &w, const View &p,
+                    const View &q) const;
+  void storeNext(const View &z, const View &q, const View &next) const;
+};
+
 /// Memory for the inverses of `heads` matrices of up to `capacity` rows: five matrices each, and
 /// what computes them.
 struct InverseWorkspace {
@@ -31,9 +67,6 @@ struct InverseWorkspace {
   View result(Kernel &k, const Scalar &number) const {
     return k.view(matrices, {number, 1 + iterations % 2 * 2});
   }
-
-private:
-  struct Matrices; // of one head, in a kernel
 };
 
 } // namespace nysjit

@@ -6,18 +6,28 @@ namespace nysjit {
 LandmarkGradients::LandmarkGradients(const Landmarks &of, const Gradients &ofRows, int rowsLead)
     : landmarks(of), gradients(ofRows), lead(rowsLead), program(of.program), spec(of.spec),
       isSolved(of.isSolved) {
+  const bool hasSource = landmarks.segmentation.hasSource();
   key = vectors("landmark_key_gradient");
-  value = vectors("landmark_value_gradient");
   query = vectors("landmark_query_gradient");
-  ownMean = numbers("segment_mean_gradient");
-  bias = numbers("landmark_bias_gradient");
-  pool = isSolved ? vectors("landmark_pool_gradient") : value;
-  if (!isSolved)
-    return;
-  kappa = numbers("landmark_kappa");
-  diagonal = numbers("landmark_diagonal");
-  rowMean = numbers("landmark_row_mean");
-  pastMean = numbers("landmark_past_mean");
+  if (landmarks.segmentation.hasTarget()) {
+    value = vectors("landmark_value_gradient");
+    ownMean = numbers("segment_mean_gradient");
+    bias = numbers("landmark_bias_gradient");
+    pool = isSolved ? vectors("landmark_pool_gradient") : value;
+  }
+  if (isSolved) {
+    diagonal = numbers("landmark_diagonal");
+    rowMean = numbers("landmark_row_mean");
+  }
+  if (hasSource) {
+    meanKey = isTangent() ? vectors("landmark_mean_key_gradient") : key;
+    sourceValue = vectors("source_value_gradient");
+  }
+  if (hasPast()) {
+    kappa = numbers("landmark_kappa");
+    pastMean = numbers("landmark_past_mean");
+    past = isSolved ? value : vectors("source_past_gradient");
+  }
 }
 
 TensorRef LandmarkGradients::vectors(const char *name) const {
@@ -31,21 +41,41 @@ TensorRef LandmarkGradients::numbers(const char *name) const {
 
 LandmarkGradientRows LandmarkGradients::rowsOf(Kernel &k, const Head &head,
                                                const Segments &segments) const {
-  auto rows = [&](const TensorRef &tensor) {
-    return tensor.name.empty() ? View() : landmarks.rowsOf(k, tensor, head, segments.count);
+  auto below = [&](const Scalar &count, const TensorRef &tensor) {
+    return tensor.name.empty() ? View() : landmarks.rowsOf(k, tensor, head, count);
   };
-  return {rows(key),   rows(bias),     rows(value),   rows(query),    rows(pool),
-          rows(kappa), rows(diagonal), rows(rowMean), rows(pastMean), rows(ownMean)};
+  auto rows = [&](const TensorRef &tensor) { return below(segments.count, tensor); };
+  return {.key = rows(key),
+          .bias = rows(bias),
+          .value = rows(value),
+          .query = rows(query),
+          .pool = rows(pool),
+          .kappa = below(pastCount(segments), kappa),
+          .diagonal = rows(diagonal),
+          .rowMean = rows(rowMean),
+          .pastMean = below(pastCount(segments), pastMean),
+          .ownMean = rows(ownMean),
+          .meanKey = below(segments.source, meanKey),
+          .sourceValue = below(segments.source, sourceValue),
+          .past = below(pastCount(segments), past)};
 }
 
 void LandmarkGradients::writeKernels() {
-  writeFarGradient(*this);
+  const bool hasSource = landmarks.segmentation.hasSource();
+  const bool hasTarget = landmarks.segmentation.hasTarget();
+  if (hasTarget)
+    writeFarGradient(*this, RowPart::Target);
+  if (hasSource)
+    writeFarGradient(*this, RowPart::Source);
   if (isSolved) {
     writeSolveGradient(*this);
     writeWeightGradient(*this);
   }
-  writeSegmentGradient(*this);
-  if (isSolved)
+  if (hasSource)
+    writeInverseGradient(*this);
+  if (hasTarget)
+    writeSegmentGradient(*this);
+  if (hasPast())
     writePastGradient(*this);
 }
 

@@ -1,17 +1,19 @@
 // Gradients through landmarks: what the kernels of a backward program make of the segments of a
 // sequence, one row of workspace a landmark, in the order in which they run:
 //
-//   far_gradient      far_gradient.cpp      of rows that see landmarks: G = sum of dX q, so that
-//                                           dkhat = tau G, dc = sum of dX, dU = sum of P dO
-//   solve_gradient    solve_gradient.cpp    Y = (I + D L)^-T dU, kappa = a / (a^2 + lambda)
-//   weight_rows       weight_gradient.cpp   through A and D(a), by rows: dpool, dqtilde
-//   weight_columns    weight_gradient.cpp   the same by columns: adds to G and dc
-//   segment_gradient  segment_gradient.cpp  adds to dqtilde through a segment's own softmax
-//   past_gradient     past_gradient.cpp     adds to dqtilde through B
+//   far_gradient         of rows that see landmarks: G = sum of dX q, so that dkhat = tau G,
+//                        dc = sum of dX, dU = sum of P dO
+//   source_far_gradient  the same of a source's rows: dktilde / tau, dU_1
+//   solve_gradient       Y = (I + D L)^-T dU, kappa = a / (a^2 + lambda); dU_1
+//   weight_rows          through A and D(a), by rows: dpool, dqtilde
+//   weight_columns       the same by columns: adds to G and dc
+//   inverse_gradient     through U_1 = A+ (B V): dBV, dqtilde; adds to dktilde
+//   segment_gradient     adds to dqtilde through a segment's own softmax
+//   past_gradient        adds to dqtilde through B
 //
-// The kernel position_gradient takes them to the positions. Where values are the segments' own
-// (streaming), dpool is dU and only the first and segment_gradient run. All that multiplies tau is
-// kept without it.
+// The kernels position_gradient, source_position_gradient and target_position_gradient take them to
+// the positions. Where values are the segments' own (streaming), dpool is dU, and of the target
+// there are the first and segment_gradient alone. All that multiplies tau is kept without it.
 #pragma once
 #include "templates/landmarks.h"
 #include "templates/near_gradient.h"
@@ -22,15 +24,23 @@ namespace nysjit {
 struct LandmarkGradientRows {
   View key;   // G
   View bias;  // dc
-  View value; // dU, then Y of the target's
+  View value; // dU, then Y
   View query; // dqtilde
-  View pool;  // p = dpool
+  View pool;  // p = dpool; of the target's alone, if they are solved
   View kappa;
   View diagonal; // a
   View rowMean;  // D^A
   View pastMean; // D^B
   View ownMean;  // what the derivatives of the segment's own softmax are relative to
+  // Of the source's.
+  View meanKey;     // dktilde; G's rows where the keys are ktilde
+  View sourceValue; // dU_1
+  // Of those that have B: dBV / kappa, which is Y of the target's.
+  View past;
 };
+
+/// Which rows: a source's, or the target's.
+enum class RowPart { Source, Target };
 
 class LandmarkGradients {
 public:
@@ -42,6 +52,13 @@ public:
   void writeKernels();
   /// Rows see positions one by one, too.
   bool hasNear() const { return lead > 0; }
+  bool isTangent() const { return landmarks.options.weight == Landmarks::Weight::Tangent; }
+  /// Some landmarks have B, the first ones; positions of a part are in its rows.
+  bool hasPast() const { return isSolved || landmarks.segmentation.hasSource(); }
+  bool hasPast(RowPart part) const { return isSolved || part == RowPart::Source; }
+  Scalar pastCount(const Segments &segments) const {
+    return isSolved ? segments.count : segments.source;
+  }
 
   const Landmarks &landmarks;
   const Gradients &gradients;
@@ -59,6 +76,9 @@ public:
   TensorRef rowMean;
   TensorRef pastMean;
   TensorRef ownMean;
+  TensorRef meanKey;
+  TensorRef sourceValue;
+  TensorRef past;
 
   TensorRef vectors(const char *name) const;
   TensorRef numbers(const char *name) const;
@@ -89,9 +109,10 @@ struct LandmarkWeights {
 };
 
 /// The kernels' pages.
-void writeFarGradient(const LandmarkGradients &gradients);
+void writeFarGradient(const LandmarkGradients &gradients, RowPart rows);
 void writeSolveGradient(const LandmarkGradients &gradients);
 void writeWeightGradient(const LandmarkGradients &gradients);
+void writeInverseGradient(const LandmarkGradients &gradients);
 void writeSegmentGradient(const LandmarkGradients &gradients);
 void writePastGradient(const LandmarkGradients &gradients);
 
@@ -100,13 +121,26 @@ void writePastGradient(const LandmarkGradients &gradients);
 void addFarQueryGradient(Kernel &k, Tile &dq, const LandmarkRows &landmarks,
                          const GradientRows &rows, const QueryTile &queries, const Mask &mask,
                          const Scalar &end, int block);
+/// A sequence's segments, and which of its parts a tile of positions is in.
+struct SegmentsOfTile {
+  Segments segments;
+  RowPart part;
+
+  bool isSource() const { return part == RowPart::Source; }
+  SegmentRange range() const {
+    return isSource() ? segments.sourceRange() : segments.targetRange();
+  }
+};
 /// What the tile's own segments' means and softmax make of it.
 Tile addMeanQueryGradient(Kernel &k, const Tile &dq, const LandmarkGradientRows &of,
-                          const Segments &segments, const QueryTile &queries);
+                          const SegmentsOfTile &segments, const QueryTile &queries);
 void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &gradients,
-                       const Head &head, const Segments &segments, const Scalar &t0);
+                       const Head &head, const SegmentsOfTile &segments, const Scalar &t0);
 /// What rows of B make of the tile.
 void addPastKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &gradients,
-                        const Head &head, const Segments &segments, const Scalar &t0, int block);
+                        const Head &head, const SegmentsOfTile &segments, const Scalar &t0,
+                        int block);
+/// Writes a kernel that takes the gradients of rows and landmarks to the positions of a part.
+void writePositionGradient(const LandmarkGradients &gradients, const char *kernel, RowPart part);
 
 } // namespace nysjit

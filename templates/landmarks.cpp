@@ -32,7 +32,7 @@ void Landmarks::allocate() {
     rowMaximum = numbers("landmark_row_maximum");
     rowMass = numbers("landmark_row_mass");
   }
-  if (isKept) {
+  if (isKept && segmentation.hasTarget()) {
     ownMaximum = numbers("segment_maximum");
     ownShare = numbers("segment_share");
   }

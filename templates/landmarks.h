@@ -35,6 +35,8 @@ struct LandmarkRows {
   std::optional<Tile> counts(Kernel &k, const Scalar &j0, int block) const;
 };
 
+struct SavedRows;
+
 class Landmarks {
 public:
   enum class Weight { Tangent, Count, Plain }; // Plain: khat = ktilde, c = 0
@@ -75,8 +77,8 @@ public:
   TensorRef value;           // U of the target's; without a solve, or where nothing is kept, pool
   TensorRef sourcePastValue; // B V of the source's landmarks
   TensorRef sourceValue;     // their U: `value`, too, unless the target's are the segments' own
-  // Kept for the backward alone: the maximum and 1 / mass of each segment's own softmax, and of
-  // each row of B.
+  // Kept for the backward alone: the maximum and 1 / mass of each segment's own softmax where there
+  // is a target, and of each row of B.
   TensorRef ownMaximum;
   TensorRef ownShare;
   TensorRef pastMaximum;
@@ -95,7 +97,8 @@ void writeLandmarkTarget(const Landmarks &landmarks);
 void writeLandmarkSolve(const Landmarks &landmarks);
 
 /// Writes the kernel source_output: O_i = softmax over the source's landmarks of tau q_i.ktilde_j,
-/// times U_j, for rows i < n1, and the convolution.
-void writeSourceOutput(const Landmarks &landmarks, const Convolution &convolution, int ahead);
+/// times U_j, for rows i < n1, and the convolution; of a backward program, what it would keep.
+void writeSourceOutput(const Landmarks &landmarks, const SavedRows &saved,
+                       const Convolution &convolution, int ahead);
 
 } // namespace nysjit

@@ -23,10 +23,10 @@ KeyGradient::KeyGradient(Kernel &k, const Head &head, const Scalar &t0, int coun
     : key(k.load(head.key, t0, count)), value(k.load(head.value, t0, count)),
       dk(k.fill(count, key.columns(), 0)), dv(k.fill(count, key.columns(), 0)) {}
 
-void KeyGradient::store(Kernel &k, const Gradients &gradients, const Head &head,
-                        const Scalar &t0) const {
-  k.store(dk * k.scale(), gradients.keyRowsOf(k, gradients.dk, head), t0);
-  k.store(dv, gradients.keyRowsOf(k, gradients.dv, head), t0);
+void KeyGradient::store(Kernel &k, const Gradients &gradients, const Head &head, const Scalar &t0,
+                        const Scalar &end) const {
+  k.store(dk * k.scale(), k.slice(gradients.keyRowsOf(k, gradients.dk, head), 0, end), t0);
+  k.store(dv, k.slice(gradients.keyRowsOf(k, gradients.dv, head), 0, end), t0);
 }
 
 void addNearKeyGradient(Kernel &k, KeyGradient &sums, const Head &head, const GradientRows &rows,

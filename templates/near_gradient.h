@@ -19,7 +19,12 @@ struct KeyGradient {
 
   KeyGradient(Kernel &k, const Head &head, const Scalar &t0, int count);
   Carry carry() { return {&dk, &dv}; }
-  void store(Kernel &k, const Gradients &gradients, const Head &head, const Scalar &t0) const;
+  void store(Kernel &k, const Gradients &gradients, const Head &head, const Scalar &t0) const {
+    store(k, gradients, head, t0, head.length);
+  }
+  /// Of positions below `end`.
+  void store(Kernel &k, const Gradients &gradients, const Head &head, const Scalar &t0,
+             const Scalar &end) const;
 };
 
 /// Adds sum over i of dX_it q_i to dk and of P_it dO_i to dv over rows i of a query head; the mask

@@ -21,7 +21,7 @@ PastGradient pastGradient(Kernel &k, const LandmarkGradients &of, const Head &he
   const Landmarks &landmarks = of.landmarks;
   const LandmarkGradientRows gradients = of.rowsOf(k, head, segments);
   auto number = [&](const TensorRef &tensor) {
-    return along(k.load(landmarks.rowsOf(k, tensor, head, segments.count), g0, count));
+    return along(k.load(landmarks.rowsOf(k, tensor, head, of.pastCount(segments)), g0, count));
   };
   const Tile kappa = along(k.load(gradients.kappa, g0, count));
   const Tile mean = along(k.load(gradients.pastMean, g0, count));
@@ -33,7 +33,7 @@ void addPositions(Kernel &k, Tile &sum, const LandmarkGradients &of, const Head 
                   const Segments &segments, const Scalar &g0, int block, const Range &part) {
   const int count = sum.rows();
   const Tile query = k.load(of.landmarks.target(k, head, segments).query, g0, count);
-  const Tile y = k.load(of.rowsOf(k, head, segments).value, g0, count);
+  const Tile y = k.load(of.rowsOf(k, head, segments).past, g0, count);
   const Tile scale = logitScale(k);
   const Tile ends = segments.pastEnds(g0 + k.iota(count));
   const Mask past =
@@ -73,15 +73,13 @@ void writePastGradient(const LandmarkGradients &of) {
     const Scalar rest = cell / heads;
     const Scalar g0 = (tiles - 1 - rest / parts) * blockM; // the longest first
     const Scalar part = rest % parts;
-    const Scalar isUsed = g0 < segments.count;
-    const Scalar pastEnd =
-        select(isUsed, segments.pastEnd(min(g0 + blockM, segments.count) - 1), 0);
+    const Scalar count = of.pastCount(segments);
+    const Scalar pastEnd = select(g0 < count, segments.pastEnd(min(g0 + blockM, count) - 1), 0);
     const Scalar end = split ? min((part + 1) * split, pastEnd) : pastEnd;
-    const View query = of.rowsOf(k, head, segments).query;
+    const View query = k.slice(of.rowsOf(k, head, segments).query, 0, count);
     Tile sum = split ? k.fill(blockM, of.spec.headDim, 0) : k.load(query, g0, blockM);
     addPositions(k, sum, of, head, segments, g0, *blocks.blockN, {part * split, end});
-    k.store(sum, split ? k.slice(k.view(partial, {head.pair, part}), 0, segments.count) : query,
-            g0);
+    k.store(sum, split ? k.slice(k.view(partial, {head.pair, part}), 0, count) : query, g0);
   });
   if (!split)
     return;
@@ -91,10 +89,11 @@ void writePastGradient(const LandmarkGradients &of) {
     const Head head = headOf(k, attention, cell % heads);
     const Segments segments = of.landmarks.segmentation.of(k, head);
     const Scalar g0 = cell / heads * block;
-    const View query = of.rowsOf(k, head, segments).query;
+    const Scalar count = of.pastCount(segments);
+    const View query = k.slice(of.rowsOf(k, head, segments).query, 0, count);
     Tile sum = k.load(query, g0, block);
     k.forRange({0, ceilDiv(head.length, split)}, 1, {&sum}, [&](Scalar part) {
-      const View rows = k.slice(k.view(partial, {head.pair, part}), 0, segments.count);
+      const View rows = k.slice(k.view(partial, {head.pair, part}), 0, count);
       sum = sum + k.load(rows, g0, block);
     });
     k.store(sum, query, g0);
@@ -102,23 +101,29 @@ void writePastGradient(const LandmarkGradients &of) {
 }
 
 /// dk_t += tau sum over g of dX_gt qtilde_g and dv_t += sum of kappa_g B_gt Y_g, over the landmarks
-/// whose past has t.
+/// whose past has t: a source's position all, a target's those from its own segment's on.
 void addPastKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of, const Head &head,
-                        const Segments &segments, const Scalar &t0, int block) {
+                        const SegmentsOfTile &at, const Scalar &t0, int block) {
   const int count = sums.dk.rows();
-  const View queries = of.landmarks.target(k, head, segments).query;
-  const View values = of.rowsOf(k, head, segments).value;
+  const LandmarkGradientRows gradients = of.rowsOf(k, head, at.segments);
+  const Scalar end = of.pastCount(at.segments);
+  const View queries = of.landmarks.rowsOf(k, of.landmarks.query, head, end);
   const Tile scale = logitScale(k);
-  const Tile first = (t0 + k.iota(count)) / segments.len;
-  const Scalar seenByAll = (t0 + count - 1) / segments.len;
-  const Mask later = Mask::below(segments.count).from(first).allSee({seenByAll, segments.count});
-  const Range range{t0 / segments.len, segments.count};
-  k.forTiles(range, later, block, sums.carry(), [&](Scalar g0, const TileMask &seen) {
+  const SegmentRange range = at.range();
+  Range landmarks{0, select(t0 < range.end, end, 0)};
+  Mask later = Mask::below(end);
+  if (at.isSource()) {
+    later = later.allSee(landmarks);
+  } else {
+    landmarks.begin = range.of(t0);
+    later = later.from(range.of(t0 + k.iota(count))).allSee({range.of(t0 + (count - 1)), end});
+  }
+  k.forTiles(landmarks, later, block, sums.carry(), [&](Scalar g0, const TileMask &seen) {
     const Tile query = k.load(queries, g0, block);
-    const Tile y = k.load(values, g0, block);
+    const Tile y = k.load(gradients.past, g0, block);
     const Tile x = dot(sums.key, transposed(query), {DotPrecision::TwoTerms, seen}) * scale;
     const Tile yv = dot(sums.value, transposed(y), seen);
-    const PastGradient gradient = pastGradient(k, of, head, segments, x, yv, g0, block, seen,
+    const PastGradient gradient = pastGradient(k, of, head, at.segments, x, yv, g0, block, seen,
                                                [](const Tile &t) { return cols(t); });
     const DotOptions zeros = DotOptions::zeroElsewhere(seen);
     sums.dv = dotAdd(sums.dv, gradient.weights, y, zeros);

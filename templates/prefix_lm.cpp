@@ -7,6 +7,7 @@
 // landmark_solve, source_output, and
 //   target_output  a cell for block_m target rows: one softmax over near positions and far
 //                  landmarks, block_n at a time
+#include "templates/gradients.h"
 #include "templates/query_sums.h"
 #include "templates/templates.h"
 
@@ -26,9 +27,13 @@ void prefixLm(Program &program) {
                       {.weight = isTangent ? Landmarks::Weight::Tangent : Landmarks::Weight::Count,
                        .isNystrom = spec.landmarkValue == LandmarkValue::Nystrom,
                        .segments = {.sourceLen = sourceLen}});
+  const SavedRows saved(program, attention);
+  const bool isBackward = spec.pass == Pass::Backward;
   attention.clearPadding(program);
-  landmarks.writeKernels();
-  writeSourceOutput(landmarks, convolution, 0);
+  program.writeForward([&] {
+    landmarks.writeKernels();
+    writeSourceOutput(landmarks, saved, convolution, 0);
+  });
 
   const BlockConfig blocks =
       program.blocks("target_output", {.blockM = 64, .blockN = 64},
@@ -37,29 +42,26 @@ void prefixLm(Program &program) {
   const int blockN = *blocks.blockN;
   auto body = [&](Kernel &k, const Head &head, const Scalar &row0) { // counted from n1
     const Segments segments = landmarks.segmentation.of(k, head);
-    const Scalar first = segments.sourceLen;
-    const Scalar i0 = first + row0;
+    const Scalar i0 = segments.sourceLen + row0;
     const QueryTile rows(k, head, i0, blockM, head.length);
-    // Segment seg(i) of the target on is near; far are all landmarks of the source and those
-    // before it.
-    auto segmentOf = [&](const Scalar &position) { return (position - first) / segments.len; };
-    auto farEnd = [&](const Scalar &position) {
-      return select(rows.isUsed, segments.source + segmentOf(position), 0);
-    };
-    const Tile segment = (row0 + k.iota(blockM)) / segments.len;
-    const Mask far = Mask::below(segment + segments.source).allSee({0, farEnd(i0)});
-    const Range inside{first + segmentOf(rows.last) * segments.len, i0 + 1};
-    const Mask near = Mask::upTo(rows.i).from(segment * segments.len + first).allSee(inside);
+    const NearAndFar seen(spec, segments, rows);
+    const Mask far = seen.far();
+    const Mask near = seen.near(blockN);
 
     OnlineSoftmax softmax(k, blockM, spec.headDim);
     const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
-    addFar(k, softmax, rowsOfHead, rows.query, far, farEnd(rows.last), blockN);
-    const Range positions{first + segmentOf(i0) * segments.len, rows.end};
-    addNear(k, softmax, head, rows.query, near, positions, blockN);
-    k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
+    addFar(k, softmax, rowsOfHead, rows.query, far, seen.farEnd(rows.last), blockN);
+    addNear(k, softmax, head, rows.query, near, seen.positions(), blockN);
+    if (!isBackward)
+      k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
+    saved.store(k, softmax, attention, head, i0);
   };
-  writeRowTiles(program, "target_output", attention, attention.maxLength, blockM,
-                RowOrder::LastRowFirst, body);
+  program.writeForward([&] {
+    writeRowTiles(program, "target_output", attention, attention.maxLength, blockM,
+                  RowOrder::LastRowFirst, body);
+  });
+  if (isBackward)
+    segmentsGradient(program, landmarks, saved, convolution);
 }
 
 } // namespace nysjit

@@ -30,24 +30,34 @@ Scalar upToOwnSegmentEnd(const Segments &segments, const QueryTile &rows) {
   return select(rows.isUsed, last, 0);
 }
 
-NearAndFar::NearAndFar(const KernelSpec &ofSpec, const Segments &ofRows, const QueryTile &given)
-    : spec(ofSpec), segments(ofRows), rows(given),
-      farEnds(max(rows.i / segments.len - spec.window, 0)) {}
+NearAndFar::NearAndFar(const KernelSpec &ofSpec, const Segments &segments, const QueryTile &given)
+    : spec(ofSpec), target(segments.targetRange()), rows(given),
+      farEnds(max((rows.i - target.begin) / target.len - spec.window, 0)) {}
 
-Scalar NearAndFar::farEnd(const Scalar &position) const {
-  return select(rows.isUsed, max(position / segments.len - spec.window, 0), 0);
+/// Of the target.
+Scalar NearAndFar::farSegments(const Scalar &position) const {
+  return max((position - target.begin) / target.len - spec.window, 0);
 }
 
-Mask NearAndFar::far() const { return Mask::below(farEnds).allSee({0, farEnd(rows.i0)}); }
+Scalar NearAndFar::farEnd(const Scalar &position) const {
+  return select(rows.isUsed, target.first + farSegments(position), 0);
+}
+
+Scalar NearAndFar::nearBegin(const Scalar &position) const {
+  return target.begin + select(rows.isUsed, farSegments(position), 0) * target.len;
+}
+
+Mask NearAndFar::far() const {
+  return Mask::below(farEnds + target.first).allSee({0, farEnd(rows.i0)});
+}
 
 Mask NearAndFar::near(int block) const {
   // A few near tiles at most are not worth an unmasked loop.
   const bool isShort = spec.segmentLen && int64_t(spec.window + 1) * *spec.segmentLen <= 2 * block;
-  const Mask past = Mask::upTo(rows.i).from(farEnds * segments.len);
-  const Range seenByAll{farEnd(rows.last) * segments.len, rows.i0 + 1};
-  return isShort ? past : past.allSee(seenByAll);
+  const Mask past = Mask::upTo(rows.i).from(farEnds * target.len + target.begin);
+  return isShort ? past : past.allSee({nearBegin(rows.last), rows.i0 + 1});
 }
 
-Range NearAndFar::positions() const { return {farEnd(rows.i0) * segments.len, rows.end}; }
+Range NearAndFar::positions() const { return {nearBegin(rows.i0), rows.end}; }
 
 } // namespace nysjit

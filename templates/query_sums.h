@@ -19,13 +19,13 @@ Mask upToOwnSegment(const Segments &segments, const QueryTile &rows);
 /// The first landmark that no row of the tile sees.
 Scalar upToOwnSegmentEnd(const Segments &segments, const QueryTile &rows);
 
-/// What query rows of `causal` see: near positions one by one, from the segment `window` before
-/// their own on; the segments before that one from afar.
+/// What query rows of a causal target see: near positions one by one, from the segment `window`
+/// before their own on; the segments before that one, and a source's, from afar.
 class NearAndFar {
 public:
   NearAndFar(const KernelSpec &spec, const Segments &segments, const QueryTile &rows);
 
-  /// Segments that the row at a position sees from afar: j < seg(i) - window. 0 where the tile is
+  /// Landmarks that the row at a position sees from afar: j < seg(i) - window. 0 where the tile is
   /// not used.
   Scalar farEnd(const Scalar &position) const;
   /// Of what there is one a segment.
@@ -35,10 +35,13 @@ public:
   Range positions() const;
 
 private:
+  Scalar nearBegin(const Scalar &position) const;
+  Scalar farSegments(const Scalar &position) const;
+
   const KernelSpec &spec;
-  const Segments &segments;
+  const SegmentRange target;
   const QueryTile &rows;
-  Tile farEnds; // of each row
+  Tile farEnds; // of each row, counted from the target's first
 };
 
 } // namespace nysjit

@@ -37,7 +37,7 @@ void segmentCausal(Program &program) {
                   RowOrder::LastRowFirst, body);
   });
   if (isBackward)
-    causalGradient(program, landmarks, saved, convolution);
+    segmentsGradient(program, landmarks, saved, convolution);
 }
 
 } // namespace nysjit

@@ -25,7 +25,7 @@ Tile logWeight(const Tile &x, const Tile &maximum, const Tile &share) {
 void writeSegmentGradient(const LandmarkGradients &of) {
   const Landmarks &landmarks = of.landmarks;
   const Scalar &capacity = landmarks.segmentation.capacity();
-  const bool isTangent = landmarks.options.weight == Landmarks::Weight::Tangent;
+  const bool isTangent = of.isTangent();
   int block = 64;
   if (const std::optional<int> s = of.spec.segmentLen)
     block = std::clamp<int>(std::bit_ceil(unsigned(*s)), 8, 64);
@@ -40,32 +40,35 @@ void writeSegmentGradient(const LandmarkGradients &of) {
     const View keys = k.slice(head.key, start, length);
     const View values = k.slice(head.value, start, length);
     const LandmarkGradientRows rowsOf = of.rowsOf(k, head, segments);
-    const Scalar dims = select(g < segments.count, of.spec.headDim, 0); // rows that there are
-    auto viewOf = [&](const TensorRef &tensor) {
-      return k.slice(k.view(tensor, {head.pair, g}), 0, dims);
+    // Rows that there are, those that have a pool, those whose dqtilde has been begun.
+    const Scalar exists = g < segments.count;
+    const Scalar hasPool = of.isSolved ? exists & (segments.firstTarget() <= g) : exists;
+    const Scalar isBegun = of.isSolved ? exists : g < segments.source;
+    auto viewOf = [&](const TensorRef &tensor, const Scalar &isThere) {
+      return k.slice(k.view(tensor, {head.pair, g}), 0, select(isThere, of.spec.headDim, 0));
     };
-    auto vector = [&](const TensorRef &tensor) {
-      return k.load(viewOf(tensor), 0, of.spec.headDim);
+    auto vector = [&](const TensorRef &tensor, const Scalar &isThere) {
+      return k.load(viewOf(tensor, isThere), 0, of.spec.headDim);
     };
     auto number = [&](const TensorRef &tensor) {
       return k.loadNumber(landmarks.rowsOf(k, tensor, head, segments.count), g);
     };
-    const Tile query = vector(landmarks.query);
-    const Tile dPool = vector(of.pool);
+    const Tile query = vector(landmarks.query, exists);
+    const Tile dPool = vector(of.pool, hasPool);
     const Tile maximum = number(landmarks.ownMaximum);
     const Tile share = number(landmarks.ownShare);
-    Tile mean = sumOf(dPool * vector(landmarks.pool));
+    Tile mean = sumOf(dPool * vector(landmarks.pool, hasPool));
     Tile dKey = k.fill(of.spec.headDim, 0);
     Tile dBias = k.number(0.0);
     Tile bias = k.number(0.0);
     if (isTangent) {
-      dKey = vector(of.key) * k.scale();
+      dKey = vector(of.key, exists) * k.scale();
       dBias = number(of.bias) * ln2;
       bias = log2(number(landmarks.count));
-      mean = mean + sumOf(dKey * vector(landmarks.key));
+      mean = mean + sumOf(dKey * vector(landmarks.key, exists));
     }
     k.store(mean, rowsOf.ownMean, g);
-    Tile sum = of.isSolved ? vector(of.query) : k.fill(of.spec.headDim, 0);
+    Tile sum = of.hasPast() ? vector(of.query, isBegun) : k.fill(of.spec.headDim, 0);
     k.forRange({0, length}, block, {&sum}, [&](Scalar t0) {
       const Tile key = k.load(keys, t0, block);
       const Tile x = rowSum(key * cols(query)) * logitScale(k);
@@ -76,61 +79,80 @@ void writeSegmentGradient(const LandmarkGradients &of) {
       const Tile isThere = t0 + k.iota(block) < length;
       sum = sum + columnSum(key * rows(where(isThere, exp2(logW) * e, 0.0)));
     });
-    k.store(sum, viewOf(of.query), 0);
+    k.store(sum, viewOf(of.query, exists), 0);
   });
 }
 
-Tile addMeanQueryGradient(Kernel &k, const Tile &dq, const LandmarkGradientRows &of,
-                          const Segments &segments, const QueryTile &queries) {
-  // Rows of the last, incomplete segment have none: zeros.
-  const Tile landmark = queries.i / segments.len;
-  return dq + k.gather(of.query, landmark) * rows(1.0 / toFloat(segments.lengths(landmark)));
+/// A landmark's mean of `segments`' positions, for each position of a tile. The target's last,
+/// incomplete segment has none: zeros.
+static Tile meanGradient(Kernel &k, const View &means, const SegmentsOfTile &of,
+                         const Tile &positions) {
+  const Tile landmark = of.range().of(positions);
+  return k.gather(means, landmark) * rows(1.0 / toFloat(of.segments.lengths(landmark)));
 }
 
-/// Each row of the tile through the landmark of its own segment.
-void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of, const Head &head,
-                       const Segments &segments, const Scalar &t0) {
+Tile addMeanQueryGradient(Kernel &k, const Tile &dq, const LandmarkGradientRows &of,
+                          const SegmentsOfTile &segments, const QueryTile &queries) {
+  return dq + meanGradient(k, of.query, segments, queries.i);
+}
+
+/// Adds what the positions' own segments' softmax makes of their keys and values: khat, c and pool.
+static void addOwnSoftmaxGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of,
+                                  const Head &head, const SegmentsOfTile &at, const Scalar &t0) {
   const Landmarks &landmarks = of.landmarks;
-  const LandmarkGradientRows rowsOf = of.rowsOf(k, head, segments);
-  const bool isTangent = landmarks.options.weight == Landmarks::Weight::Tangent;
+  const SegmentRange range = at.range();
+  const LandmarkGradientRows rowsOf = of.rowsOf(k, head, at.segments);
   const int count = sums.dk.rows();
   constexpr int block = 16; // a tile of positions has few segments
-  const Tile segment = (t0 + k.iota(count)) / segments.len;
-  const Range own{t0 / segments.len, min((t0 + count - 1) / segments.len + 1, segments.count)};
+  const Tile segment = range.of(t0 + k.iota(count));
+  const Range own{range.of(t0), min(range.of(t0 + (count - 1)) + 1, range.last)};
   auto rowsOfLandmarks = [&](const TensorRef &tensor) {
-    return landmarks.rowsOf(k, tensor, head, segments.count);
+    return landmarks.rowsOf(k, tensor, head, range.last);
   };
   const View queries = rowsOfLandmarks(landmarks.query);
   const View maxima = rowsOfLandmarks(landmarks.ownMaximum);
   const View shares = rowsOfLandmarks(landmarks.ownShare);
+  const bool hasPool = !at.isSource() || !of.isSolved;
   // Rows of the last, incomplete segment see none.
-  const Mask mask = Mask::below(min(segment + 1, segments.count)).from(segment);
+  const Mask mask = Mask::below(min(segment + 1, range.last)).from(segment);
   k.forTiles(own, mask, block, sums.carry(), [&](Scalar j0, const TileMask &seen) {
+    const DotOptions zeros = DotOptions::zeroElsewhere(seen);
     const Tile query = k.load(queries, j0, block);
-    const Tile dPool = k.load(rowsOf.pool, j0, block);
     const Tile x = dot(sums.key, transposed(query), {DotPrecision::TwoTerms, seen}) * logitScale(k);
     const Tile logW =
         max(x - cols(k.load(maxima, j0, block)) + cols(log2(k.load(shares, j0, block))),
             leastLogWeight);
-    Tile e = dot(sums.value, transposed(dPool), seen) - cols(k.load(rowsOf.ownMean, j0, block));
     const Tile weight = where(seen, exp2(logW), 0.0);
-    const Tile dKey = k.load(rowsOf.key, j0, block);
-    if (isTangent) {
+    Tile e = cols(k.load(rowsOf.ownMean, j0, block)) * -1.0;
+    if (hasPool) {
+      const Tile dPool = k.load(rowsOf.pool, j0, block);
+      e = dot(sums.value, transposed(dPool), seen) + e;
+      sums.dv = dotAdd(sums.dv, weight, dPool, zeros);
+    }
+    if (of.isTangent()) {
+      const Tile dKey = k.load(rowsOf.key, j0, block);
       const Tile bias = log2(k.load(rowsOfLandmarks(landmarks.count), j0, block));
       const Tile dBias = k.load(rowsOf.bias, j0, block) * ln2;
-      e = e + dot(sums.key, transposed(dKey), seen) * k.scale() - cols(dBias) * (logW + cols(bias));
+      const Tile ofKey = dot(sums.key, transposed(dKey), seen) * k.scale();
+      e = e + ofKey - cols(dBias) * (logW + cols(bias));
+      sums.dk = dotAdd(sums.dk, weight, dKey, zeros);
     }
-    const DotOptions zeros = DotOptions::zeroElsewhere(seen);
-    sums.dv = dotAdd(sums.dv, weight, dPool, zeros);
     sums.dk = dotAdd(sums.dk, where(seen, weight * e, 0.0), query, zeros);
-    // khat is w's mean of the keys, or all of them weigh the same.
-    Tile share = weight;
-    if (!isTangent) {
-      const Tile lengths = segments.lengths(j0 + k.iota(block));
-      share = where(seen, cols(1.0 / toFloat(lengths)) + weight * 0.0, 0.0);
-    }
-    sums.dk = dotAdd(sums.dk, share, dKey, zeros);
   });
+}
+
+/// Each row of the tile through the landmark of its own segment: its softmax and its mean key.
+void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of, const Head &head,
+                       const SegmentsOfTile &at, const Scalar &t0) {
+  const LandmarkGradientRows rowsOf = of.rowsOf(k, head, at.segments);
+  const bool hasPool = of.landmarks.segmentation.hasTarget() && (!at.isSource() || !of.isSolved);
+  if (of.isTangent() || hasPool)
+    addOwnSoftmaxGradient(k, sums, of, head, at, t0);
+  const Tile positions = t0 + k.iota(sums.dk.rows());
+  if (at.isSource())
+    sums.dk = sums.dk + meanGradient(k, rowsOf.meanKey, at, positions);
+  else if (!of.isTangent())
+    sums.dk = sums.dk + meanGradient(k, rowsOf.key, at, positions);
 }
 
 } // namespace nysjit

@@ -19,19 +19,24 @@ Scalar Segments::pastEnd(const Scalar &j) const {
   return hasSource ? max(endOf(j), sourceLen) : endOf(j);
 }
 
+Tile Segments::starts(const Tile &j) const {
+  if (!hasSource)
+    return j * len;
+  return min(min(j, source) * len, sourceLen) + max(j - source, 0) * len;
+}
+
 Tile Segments::pastEnds(const Tile &j) const {
-  const Tile next = j + 1;
-  Tile end = next * len;
-  if (hasSource) {
-    const Tile ofSource = min(min(next, source) * len, sourceLen);
-    end = max(ofSource + max(next - source, 0) * len, sourceLen);
-  }
+  const Tile next = starts(j + 1);
+  const Tile end = hasSource ? max(next, sourceLen) : next;
   return mayBeShort ? min(end, length) : end;
 }
 
 Tile Segments::lengths(const Tile &j) const {
-  const Tile start = j * len;
-  return mayBeShort ? min(start + len, length) - start : start * 0 + len;
+  const Tile start = starts(j);
+  if (!hasSource && !mayBeShort)
+    return start * 0 + len;
+  const Tile end = starts(j + 1);
+  return (mayBeShort ? min(end, length) : end) - start;
 }
 
 Scalar Segments::inTarget(const Scalar &position) const {

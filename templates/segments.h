@@ -8,6 +8,19 @@
 
 namespace nysjit {
 
+/// The source or the target of a sequence: its positions and its landmarks, in a kernel.
+struct SegmentRange {
+  Scalar begin; // positions
+  Scalar end;
+  Scalar first; // landmarks
+  Scalar last;  // one past them
+  Scalar len;   // s
+
+  /// The landmark of a position's segment, if there is one; the target's rest has none.
+  Scalar of(const Scalar &position) const { return first + (position - begin) / len; }
+  Tile of(const Tile &positions) const { return (positions - begin) / len + first; }
+};
+
 /// The segments of one sequence, in a kernel.
 struct Segments {
   Scalar len;       // s
@@ -19,6 +32,7 @@ struct Segments {
   bool mayBeShort = false; // the last segment of the target
 
   Scalar startOf(const Scalar &j) const;
+  Tile starts(const Tile &j) const;
   Scalar endOf(const Scalar &j) const;
   /// The first position that row j of B may not see.
   Scalar pastEnd(const Scalar &j) const;
@@ -28,6 +42,8 @@ struct Segments {
   /// The target's first landmark, and its first position.
   Scalar firstTarget() const { return hasSource ? source : Scalar(0); }
   Scalar targetStart() const { return hasSource ? sourceLen : Scalar(0); }
+  SegmentRange sourceRange() const { return {0, sourceLen, 0, source, len}; }
+  SegmentRange targetRange() const { return {targetStart(), length, firstTarget(), count, len}; }
   /// A position counted from the target's start; 0 in the source.
   Scalar inTarget(const Scalar &position) const;
 };

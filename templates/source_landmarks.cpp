@@ -2,6 +2,7 @@
 //   source_past     block_m landmarks of a head: B V
 //   source_inverse  a head: A+, then U = A+ (B V)
 //   source_output   block_m rows of a head: F U
+#include "templates/gradients.h"
 #include "templates/inverse.h"
 #include "templates/query_sums.h"
 
@@ -21,6 +22,13 @@ void writeSourcePast(const Landmarks &landmarks) {
     landmarks.past.add(k, sums, head, segments, g0, blocks, end);
     const View past = landmarks.rowsOf(k, landmarks.sourcePastValue, head, segments.source);
     k.store(sums.result(), past, g0);
+    if (landmarks.isKept) {
+      const auto rowsOf = [&](const TensorRef &tensor) {
+        return landmarks.rowsOf(k, tensor, head, segments.source);
+      };
+      k.store(sums.maximum, rowsOf(landmarks.pastMaximum), g0);
+      k.store(1.0 / sums.mass, rowsOf(landmarks.pastShare), g0);
+    }
   };
   const Scalar tiles = ceilDiv(landmarks.segmentation.capacity(), blockM);
   landmarks.program.kernel("source_past", heads * tiles, body);
@@ -50,7 +58,9 @@ void writeSourceInverse(const Landmarks &landmarks) {
   });
 }
 
-void writeSourceOutput(const Landmarks &landmarks, const Convolution &convolution, int ahead) {
+void writeSourceOutput(const Landmarks &landmarks, const SavedRows &saved,
+                       const Convolution &convolution, int ahead) {
+  const bool isBackward = landmarks.spec.pass == Pass::Backward;
   const BlockConfig blocks = landmarks.program.blocks("source_output", {.blockM = 64, .blockN = 64},
                                                       {.mayHaveFewColumns = landmarks.mayBeFew()});
   const int blockM = *blocks.blockM;
@@ -62,8 +72,11 @@ void writeSourceOutput(const Landmarks &landmarks, const Convolution &convolutio
     const Mask all = Mask::below(k.fill(blockM, segments.source)).allSee({0, seen});
     OnlineSoftmax softmax(k, blockM, landmarks.spec.headDim);
     addFar(k, softmax, source, rows.query, all, seen, *blocks.blockN);
-    const Tile o = convolution.addTo(k, softmax.result(), head, i0, ahead);
-    k.store(o, k.slice(head.output, 0, segments.sourceLen), i0);
+    if (!isBackward) {
+      const Tile o = convolution.addTo(k, softmax.result(), head, i0, ahead);
+      k.store(o, k.slice(head.output, 0, segments.sourceLen), i0);
+    }
+    saved.store(k, softmax, landmarks.attention, head, i0, segments.sourceLen);
   };
   writeRowTiles(landmarks.program, "source_output", landmarks.attention,
                 landmarks.attention.maxLength, blockM, RowOrder::FirstRowFirst, body);

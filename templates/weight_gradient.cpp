@@ -38,7 +38,8 @@ void writeRows(const LandmarkGradients &of) {
     const Segments segments = landmarks.segmentation.of(k, head);
     const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
     const LandmarkGradientRows gradients = of.rowsOf(k, head, segments);
-    const Scalar g0 = (tiles - 1 - cell / heads) * blockM; // the last have the most columns
+    // The last have the most columns.
+    const Scalar g0 = segments.firstTarget() + (tiles - 1 - cell / heads) * blockM;
     const Scalar end = select(g0 < segments.count, min(g0 + blockM, segments.count), 0);
     const Tile g = g0 + k.iota(blockM);
     const Tile query = k.load(rowsOfHead.query, g0, blockM);
@@ -104,7 +105,8 @@ void writeColumns(const LandmarkGradients &of) {
     const std::optional<Tile> counts = rowsOfHead.counts(k, j0, blockM);
     Tile dKey = k.load(gradients.key, j0, blockM);
     Tile dBias = k.load(gradients.bias, j0, blockM);
-    const Scalar first = j0 / blockN * blockN;
+    const Scalar target = segments.firstTarget();
+    const Scalar first = target + max(j0 - target, 0) / blockN * blockN;
     k.forRange({first, segments.count}, blockN, {&dKey, &dBias}, [&](Scalar g0) {
       const Tile query = k.load(rowsOfHead.query, g0, blockN);
       const Tile x = dot(key, transposed(query), DotPrecision::Full) * logitScale(k);

@@ -31,7 +31,8 @@ constexpr LayoutSet all = allLayouts;
 constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
 constexpr LayoutSet withInverse = layoutsWithInverse;
 constexpr std::array sourceLayouts = {scan | causal, scan, causal};
-constexpr LayoutSet withGradients = layoutBit(Layout::ExactCausal) | causal | segmentCausal;
+constexpr LayoutSet withGradients =
+    layoutBit(Layout::ExactCausal) | causal | segmentCausal | bidirectional | prefixLm;
 constexpr std::array passLayouts = {all, withGradients, withGradients};
 
 // Access to one member of KernelSpec, by its type: int, double, enum, or an optional int.
