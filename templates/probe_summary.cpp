@@ -34,17 +34,13 @@ struct TangentSums {
   }
 };
 
-/// Rows [row0, row0 + count) of the group's probes, 0 where there is none.
-Tile probeRows(Kernel &k, const Probes &probes, const Scalar &firstHead, const Scalar &row0,
-               int count) {
-  const int ofHead = probes.spec.probes;
-  Tile queries = k.fill(count, probes.spec.headDim, 0);
-  const Range heads{row0 / ofHead, min((row0 + count - 1) / ofHead + 1, probes.group)};
-  k.forRange(heads, 1, {&queries}, [&](Scalar h) {
-    const View own = k.view(probes.probes, {firstHead + h});
-    queries = queries + k.load(own, row0 - h * ofHead, count);
-  });
-  return queries;
+/// The value at position `start` of a head, one number a column; 0 where it is not there.
+Tile valueAt(Kernel &k, const Probes &probes, const Head &head, const Scalar &start,
+             const Scalar &isThere) {
+  const View row =
+      k.view(probes.attention.value, {head.sequence, head.keyHead, head.start + start});
+  const int headDim = probes.spec.headDim;
+  return k.load(k.slice(row, 0, select(isThere, headDim, 0)), 0, headDim);
 }
 
 } // namespace
@@ -71,20 +67,35 @@ void writeProbeSummary(const Probes &probes) {
     const View keys = k.slice(head.key, g * segments.len, length);
     const View values = k.slice(head.value, g * segments.len, length);
 
-    const Tile queries = probeRows(k, probes, firstHead, row0, blockM);
+    const Tile queries = probes.queries(k, firstHead, row0, blockM);
     const Mask inside = Mask::below(length).allSee({0, length});
     const TileMask there(Mask::rowsBelow(probes.rows), row0);
+    // Means are of values less the segment's first: equal values have themselves as their mean, to
+    // the bit, for a gradient finds 16 times every difference between two probes'. Values of 16
+    // bits are rounded more coarsely than that.
+    const bool isRelative = spec.dtype == DType::Float32;
+    Tile first;
+    if (isRelative)
+      first = valueAt(k, probes, head, g * segments.len, min(length, 1));
+    auto load = [&](const Scalar &t0) {
+      const Tile value = k.load(values, t0, *blocks.blockN);
+      return isRelative ? value - cols(first) : value;
+    };
     TangentSums sums(k, blockM, spec.headDim);
     k.forTiles({0, length}, inside, *blocks.blockN, sums.carry(),
                [&](Scalar t0, const TileMask &seen) {
                  const Tile key = k.load(keys, t0, *blocks.blockN);
                  const Tile logits = dot(queries, transposed(key), there) * logitScale(k);
-                 sums.add(logits, key, k.load(values, t0, *blocks.blockN), seen, there);
+                 sums.add(logits, key, load(t0), seen, there);
                });
     // Segments that are not there leave nothing: nobody reads it.
     const Scalar block = probes.rowOf(0, g);
-    k.forRange({0, min(length, 1)}, 1, {},
-               [&](Scalar) { probes.store(k, sums.result(), keyPair, block, row0); });
+    k.forRange({0, min(length, 1)}, 1, {}, [&](Scalar) {
+      ProbeSums result = sums.result();
+      if (isRelative)
+        result.value = result.value + cols(first);
+      probes.store(k, result, keyPair, block, row0);
+    });
   });
 }
 

@@ -8,11 +8,11 @@ Probes::Probes(Program &p, const Attention &a)
       probes(p.tensor("landmark_q")), group(a.queryHeads / max(a.keyHeads, 1)),
       rows(group * spec.probes),
       blocks(isDyadic() ? 2 * segmentation.capacity() : segmentation.capacity()) {
-  key = program.buffer("probe_key", {keyHeads(), blocks, rows, spec.headDim});
-  value = program.buffer("probe_value", {keyHeads(), blocks, rows, spec.headDim});
-  maximum = program.buffer("probe_maximum", {keyHeads(), blocks, rows});
-  mass = program.buffer("probe_mass", {keyHeads(), blocks, rows});
-  entropy = program.buffer("probe_entropy", {keyHeads(), blocks, rows});
+  key = program.savedBuffer("probe_key", {keyHeads(), blocks, rows, spec.headDim});
+  value = program.savedBuffer("probe_value", {keyHeads(), blocks, rows, spec.headDim});
+  maximum = program.savedBuffer("probe_maximum", {keyHeads(), blocks, rows});
+  mass = program.savedBuffer("probe_mass", {keyHeads(), blocks, rows});
+  entropy = program.savedBuffer("probe_entropy", {keyHeads(), blocks, rows});
 }
 
 int Probes::topLevel() const {
@@ -20,6 +20,10 @@ int Probes::topLevel() const {
   while (isDyadic() && ((spec.landmarks + spec.levelWidth) >> (level + 1)) > spec.levelWidth)
     ++level;
   return level;
+}
+
+Scalar Probes::blocksLeft(const Scalar &segments, int level) const {
+  return max((segments + spec.levelWidth) / (1 << level) - spec.levelWidth, 0);
 }
 
 Scalar Probes::rowOf(int level, const Scalar &block) const {
@@ -61,6 +65,30 @@ ProbeView Probes::view(Kernel &k, const Head &head, int probe, const Scalar &len
   numbers.strides.erase(numbers.strides.begin() + 1);
   return {rowsOf(key), rowsOf(value), k.slice(k.view(numbers, {keyPair}), 0, length * rows), row,
           rows};
+}
+
+std::vector<ProbeView> Probes::views(Kernel &k, const Head &head, const Segments &segments) const {
+  std::vector<ProbeView> all;
+  for (int p = 0; p < spec.probes; ++p)
+    all.push_back(view(k, head, p, rowOf(0, segments.count)));
+  return all;
+}
+
+Tile Probes::queries(Kernel &k, const Scalar &firstHead, const Scalar &row0, int count) const {
+  const int ofHead = spec.probes;
+  Tile queries = k.fill(count, spec.headDim, 0);
+  forHeads(k, row0, count, {&queries}, [&](const Scalar &h) {
+    const View own = k.view(probes, {firstHead + h});
+    queries = queries + k.load(own, row0 - h * ofHead, count);
+  });
+  return queries;
+}
+
+void Probes::forHeads(Kernel &k, const Scalar &row0, int count, const Carry &carry,
+                      const std::function<void(const Scalar &)> &body) const {
+  const int ofHead = spec.probes;
+  const Range heads{row0 / ofHead, min((row0 + count - 1) / ofHead + 1, group)};
+  k.forRange(heads, 1, carry, body);
 }
 
 void Probes::writeKernels() const {

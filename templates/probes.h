@@ -11,6 +11,8 @@
 #pragma once
 #include "templates/query_sums.h"
 
+#include <vector>
+
 namespace nysjit {
 
 /// What is known of one block through some probes, a row each; logarithms are base 2.
@@ -52,6 +54,9 @@ public:
   bool isDyadic() const { return spec.landmarkSpacing == LandmarkSpacing::Dyadic; }
   /// The largest level a block that is seen can have.
   int topLevel() const;
+  /// Of so many segments before the near ones, the blocks of a level that are left when the levels
+  /// before have taken theirs.
+  Scalar blocksLeft(const Scalar &segments, int level) const;
   Scalar rowOf(int level, const Scalar &block) const;
   /// (sequence, key head) pairs.
   Scalar keyHeads() const { return attention.batch * attention.keyHeads; }
@@ -61,6 +66,15 @@ public:
              const Scalar &row0) const;
   /// Of blocks' rows [0, length).
   ProbeView view(Kernel &k, const Head &head, int probe, const Scalar &length) const;
+  /// Of all of the head's probes and the sequence's blocks.
+  std::vector<ProbeView> views(Kernel &k, const Head &head, const Segments &segments) const;
+
+  /// Rows [row0, row0 + count) of the probes of a key head, 0 where there is none; `firstHead`: its
+  /// group's first query head.
+  Tile queries(Kernel &k, const Scalar &firstHead, const Scalar &row0, int count) const;
+  /// Calls `body` for each query head of a group, counted from the first, that has probes there.
+  void forHeads(Kernel &k, const Scalar &row0, int count, const Carry &carry,
+                const std::function<void(const Scalar &)> &body) const;
 
   void writeKernels() const;
 

@@ -1,5 +1,6 @@
 // causal with learned probes: the facts of its blocks, and what levels, tiles and merges must not
 // show.
+#include "tests/conformance/probe_specs.h"
 #include "tests/conformance/sequences.h"
 #include "tests/conformance/specs.h"
 
@@ -11,15 +12,7 @@ using nlohmann::json;
 
 namespace {
 
-json specOf(int segmentLen, int probes, const std::string &spacing, int width = 1, int window = 0) {
-  json spec = {{"layout", "causal"}, {"head_dim", 32},
-               {"landmarks", 512},   {"segment_len", segmentLen},
-               {"window", window},   {"landmark_source", "learned"},
-               {"probes", probes},   {"landmark_spacing", spacing}};
-  if (spacing == "dyadic")
-    spec["level_width"] = width;
-  return spec;
-}
+template <typename... Of> json specOf(Of... of) { return probeSpec(of...); }
 
 /// Tiles of queries within a segment and over several, both spacings.
 const std::vector<json> specs = {specOf(64, 4, "dyadic"), specOf(12, 3, "dyadic", 2, 1),
@@ -35,10 +28,7 @@ protected:
     return spec;
   }
   void addProbes(Inputs &in, const json &spec, const std::string &dtype = "float32") {
-    std::normal_distribution<double> normal;
-    in.landmarkQ.resize(size_t(in.queryHeads * int64_t(spec["probes"]) * in.headDim));
-    for (double &x : in.landmarkQ)
-      x = rounded(normal(random.generator), dtype);
+    conformance::addProbes(random, in, spec, dtype);
   }
   Inputs inputs(const json &spec, int64_t length, const std::string &dtype = "float32",
                 double spread = 1) {

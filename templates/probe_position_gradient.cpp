@@ -1,0 +1,214 @@
+// position_gradient: a cell for block_m positions of a segment of a key head: dq, to what blocks
+// gave; dk and dv from the rows that see the positions one by one, block_n of them at a time, and
+// from the segment's own gradients, 16 probes at a time; and what the positions add to dp. Where
+// rows see their own segment alone one by one, and it is short, a cell is the segment: a tile of
+// scores serves all three.
+// probe_gradient: a cell for block_m probes of a key head: dp, the sum over sequences and tiles.
+#include "templates/probe_gradients.h"
+
+namespace nysjit {
+
+namespace {
+
+constexpr double lnOf2 = 0.69314718055994530942;
+constexpr int probesAtOnce = 16;
+
+/// The group's first query head of a key head.
+Head firstHead(Kernel &k, const ProbeGradients &of, const Scalar &keyPair) {
+  const Scalar keyHeads = max(of.attention.keyHeads, 1);
+  const Scalar first = keyPair % keyHeads * of.probes.group;
+  return headOf(k, of.attention, keyPair / keyHeads * of.attention.queryHeads + first);
+}
+
+/// A segment of a key head's sequence, or the positions after all segments.
+struct SegmentOfHead {
+  Head group; // the first query head of the group
+  Segments segments;
+  Scalar keyPair;
+  Scalar number;
+  Scalar begin;
+  Scalar end;
+
+  SegmentOfHead(Kernel &k, const ProbeGradients &of, const Scalar &pair, const Scalar &segment)
+      : group(firstHead(k, of, pair)), segments(of.probes.segmentation.of(k, group)), keyPair(pair),
+        number(segment), begin(segment * segments.len),
+        end(min((segment + 1) * segments.len, group.length)) {}
+
+  /// A head of the group as if its sequence ended with the segment.
+  Head until(Kernel &k, const Head &head) const {
+    Head own = head;
+    own.length = end;
+    own.key = k.slice(head.key, 0, end);
+    own.value = k.slice(head.value, 0, end);
+    return own;
+  }
+};
+
+/// What positions add to dp, without tau, for probes [row0, row0 + 16); adds to dk and dv what they
+/// have of their segment's gradients.
+Tile addOwn(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const SegmentOfHead &segment,
+            const Scalar &row0) {
+  constexpr int count = probesAtOnce;
+  const Scalar block = of.probes.rowOf(0, segment.number);
+  const ProbeRows own = of.probes.rowsOf(k, segment.keyPair, block);
+  const BlockGradientRows by = of.rowsOf(k, segment.keyPair, block);
+  auto load = [&](const View &view) { return k.load(view, row0, count); };
+  const TileMask there(Mask::below(of.probes.rows), row0);
+  const Tile queries = of.probes.queries(k, segment.group.queryHead, row0, count);
+  const Tile ofKey = load(by.key);
+  const Tile ofValue = load(by.value);
+  // The means' products are diagonals of the same products: where a position is all of a segment,
+  // it does not move to the bit.
+  const DotOptions terms{DotPrecision::TwoTerms, there};
+  const Tile isOwn = cols(k.iota(count)) == rows(k.iota(count));
+  auto mean = [&](const View &of, const Tile &gradient) {
+    const Tile products = dot(load(of), transposed(gradient), terms);
+    return cols(columnSum(where(isOwn, products, 0.0)));
+  };
+  const Tile ofKeys = dot(sums.key, transposed(ofKey), terms) - mean(own.key, ofKey);
+  const Tile ofValues = dot(sums.value, transposed(ofValue), terms) - mean(own.value, ofValue);
+  const Tile x = dot(sums.key, transposed(queries), there) * logitScale(k);
+  const Tile below = min(x - cols(load(own.maximum)), 0.0);
+  const Tile mass = load(own.mass);
+  const Tile weight = where(there, exp2(below) * cols(1.0 / mass), 0.0);
+  const Tile information = max(below - cols(log2(mass)), -200.0) + cols(load(own.entropy));
+  const Tile moved = ofKeys * k.scale() + ofValues - cols(load(by.entropy) * lnOf2) * information +
+                     cols(load(by.mass));
+  const Tile dX = where(there, weight * moved, 0.0);
+  const DotOptions zeros = DotOptions::zeroElsewhere(there);
+  sums.dk = dotAdd(dotAdd(sums.dk, weight, ofKey, zeros), dX, queries, zeros);
+  sums.dv = dotAdd(sums.dv, weight, ofValue, zeros);
+  return dot(transpose(dX), sums.key);
+}
+
+/// dq of the rows of a tile from near positions, to what blocks gave.
+void storeQueryGradient(Kernel &k, const ProbeGradients &of, const Head &head,
+                        const Segments &segments, const Scalar &i0) {
+  const int blockM = *of.positionBlocks.blockM;
+  const int blockN = *of.positionBlocks.blockN;
+  const QueryTile queries(k, head, i0, blockM, head.length);
+  const NearAndFar seen(of.spec, segments, queries);
+  const GradientRows rows = of.gradients.rowsOf(k, head);
+  Tile dq = k.load(of.attention.rowsOf(k, of.farQuery, head), i0, blockM) + 0.0;
+  addNearQueryGradient(k, dq, head, rows, queries, seen.near(blockN), seen.positions(), blockN);
+  k.store(dq * k.scale(), rows.dq, i0);
+}
+
+/// One tile of scores of rows from i0 on and a tile of positions: adds to dk and dv, and returns
+/// what it adds to dq.
+Tile addPair(Kernel &k, KeyGradient &sums, const Head &head, const GradientRows &rows,
+             const Scalar &i0, const TileMask &seen) {
+  const int count = sums.key.rows();
+  const Tile query = k.load(head.query, i0, count);
+  const Tile dO = k.load(rows.dout, i0, count);
+  const Tile x = dot(query, transposed(sums.key), seen) * logitScale(k);
+  const Tile dWeights = dot(dO, transposed(sums.value), seen);
+  const SoftmaxGradient gradient =
+      SoftmaxGradient::ofRows(x, dWeights, SoftmaxRows(k, rows, i0, count), seen);
+  sums.dv = dotAdd(sums.dv, transpose(gradient.weights), dO);
+  sums.dk = dotAdd(sums.dk, transpose(gradient.logits), query);
+  return dot(gradient.logits, sums.key, DotOptions::zeroElsewhere(seen));
+}
+
+/// dq, dk and dv of a segment's own rows: those of later tiles first, whose dq is not yet all.
+void addPairs(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const SegmentOfHead &segment,
+              const Head &head, const Scalar &t0) {
+  const int count = sums.key.rows();
+  const Head own = segment.until(k, head);
+  const GradientRows rows = of.gradients.rowsOf(k, own);
+  const View far = of.attention.rowsOf(k, of.farQuery, own);
+  const TileMask past(Mask::upTo(t0 + k.iota(count)), t0);
+  const Tile dq = addPair(k, sums, own, rows, t0, past);
+  k.store((k.load(far, t0, count) + dq) * k.scale(), rows.dq, t0);
+  if (*of.spec.segmentLen > count)
+    k.forRange({t0 + count, segment.end}, count, sums.carry(), [&](Scalar i0) {
+      const Tile more = addPair(k, sums, own, rows, i0, {});
+      k.store(k.load(far, i0, count) + more, far, i0);
+    });
+}
+
+/// All gradients of positions from t0 on.
+void storePositions(Kernel &k, const ProbeGradients &of, const SegmentOfHead &segment,
+                    const Scalar &t0, bool isPaired) {
+  const int blockM = *of.positionBlocks.blockM;
+  const int blockN = *of.positionBlocks.blockN;
+  const Head own = segment.until(k, segment.group);
+  if (!isPaired)
+    of.gradients.forQueryHeads(k, own, {}, [&](const Head &head) {
+      storeQueryGradient(k, of, segment.until(k, head), segment.segments, t0);
+    });
+
+  KeyGradient sums(k, own, t0, blockM);
+  const Scalar rowsEnd =
+      min((segment.number + of.spec.window + 1) * segment.segments.len, segment.group.length);
+  const Mask future =
+      Mask::below(rowsEnd).from(t0 + k.iota(blockM)).allSee({t0 + blockM - 1, rowsEnd});
+  of.gradients.forQueryHeads(k, segment.group, sums.carry(), [&](const Head &head) {
+    if (isPaired)
+      addPairs(k, of, sums, segment, head, t0);
+    else
+      addNearKeyGradient(k, sums, head, of.gradients.rowsOf(k, head), future, {t0, rowsEnd},
+                         blockN);
+    sums.dv = of.gradients.addConvolution(k, sums.dv, head, t0);
+  });
+  const Scalar isWhole = segment.number < segment.segments.count;
+  k.forRange({0, select(isWhole, of.probes.rows, 0)}, probesAtOnce, sums.carry(), [&](Scalar row0) {
+    const Scalar tile = (t0 - segment.begin) / blockM;
+    k.store(addOwn(k, of, sums, segment, row0),
+            of.probesOf(k, segment.keyPair, segment.number, tile), row0);
+  });
+  sums.store(k, of.gradients, own, t0);
+}
+
+} // namespace
+
+void writePositionGradient(const ProbeGradients &of) {
+  const int blockM = *of.positionBlocks.blockM;
+  constexpr int mostTiles = 4; // that are worth one cell
+  const bool isPaired =
+      of.spec.window == 0 && of.spec.segmentLen && *of.spec.segmentLen <= mostTiles * blockM;
+  const Scalar heads = max(of.probes.keyHeads(), 1);
+  const Scalar tiles = isPaired ? Scalar(1) : of.tiles;
+  const Scalar segments = of.probes.segmentation.capacity() + 1; // positions after all, too
+  of.program.kernel("position_gradient", of.probes.keyHeads() * segments * tiles, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const SegmentOfHead segment(k, of, cell / (segments * tiles), cell / tiles % segments);
+    const Scalar first = segment.begin + cell % tiles * blockM;
+    const Scalar end = isPaired ? segment.end : min(first + blockM, segment.end);
+    k.forRange({first, end}, blockM, {}, [&](Scalar t0) {
+      storePositions(k, of, segment, t0, isPaired);
+      if (isPaired)
+        k.sync(); // for dq of the tiles after
+    });
+  });
+}
+
+void writeProbeGradient(const ProbeGradients &of) {
+  const Probes &probes = of.probes;
+  const BlockConfig blocks = of.program.blocks("probe_gradient", {.blockM = 16});
+  const int blockM = *blocks.blockM;
+  const Scalar rowTiles = ceilDiv(probes.rows, blockM);
+  const TensorRef gradient = of.program.tensor("dlandmark_q");
+  of.program.kernel("probe_gradient", of.attention.keyHeads * rowTiles, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Scalar row0 = cell % rowTiles * blockM;
+    const Scalar keyHead = cell / rowTiles;
+    Tile sum = k.fill(blockM, of.spec.headDim, 0);
+    k.forRange({0, of.attention.batch}, 1, {&sum}, [&](Scalar sequence) {
+      const Scalar keyPair = sequence * of.attention.keyHeads + keyHead;
+      const Segments segments = probes.segmentation.of(k, firstHead(k, of, keyPair));
+      const Scalar tiles = ceilDiv(segments.len, *of.positionBlocks.blockM);
+      k.forRange({0, segments.count}, 1, {&sum}, [&](Scalar segment) {
+        k.forRange({0, tiles}, 1, {&sum}, [&](Scalar tile) {
+          sum = sum + k.load(of.probesOf(k, keyPair, segment, tile), row0, blockM);
+        });
+      });
+    });
+    const Tile scaled = sum * k.scale();
+    probes.forHeads(k, row0, blockM, {}, [&](const Scalar &h) {
+      k.store(scaled, k.view(gradient, {keyHead * probes.group + h}), row0 - h * of.spec.probes);
+    });
+  });
+}
+
+} // namespace nysjit

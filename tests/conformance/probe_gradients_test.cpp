@@ -1,0 +1,184 @@
+// Gradients of causal with learned probes: facts of its blocks, and what parts, levels and merges
+// must not show.
+#include "tests/conformance/gradient_run.h"
+#include "tests/conformance/probe_specs.h"
+#include "tests/conformance/specs.h"
+
+using namespace nysjit;
+using namespace nysjit::conformance;
+using nlohmann::json;
+
+namespace {
+
+/// One cell for a segment's positions and several, rows of one segment and of several, both
+/// spacings.
+const std::vector<json> specs = {probeSpec(64, 4, "dyadic"), probeSpec(12, 3, "dyadic", 2, 1),
+                                 probeSpec(130, 2, "dyadic"), probeSpec(3, 5, "dyadic"),
+                                 probeSpec(12, 3, "uniform", 1, 1)};
+
+class ProbeGradients : public testing::TestWithParam<std::string> {
+protected:
+  Inputs inputs(const json &spec, int64_t length, int64_t keyHeads = 1) {
+    Inputs in = randomInputs(random.generator, 1, 2, keyHeads, length, int64_t(spec["head_dim"]));
+    addOutputGradient(random.generator, in);
+    addProbes(random, in, spec);
+    return in;
+  }
+  /// exact_causal's on the same inputs.
+  static reference::Gradients exactGradients(const Inputs &in) {
+    Inputs plain = in;
+    plain.landmarkQ.clear();
+    return *reference::gradients(referenceInput(exactSpec, plain));
+  }
+  static double errorOf(const std::vector<double> &written, const std::vector<double> &right,
+                        const Inputs &in) {
+    return reference::gradientError(written, right, reference::norm(in.dout));
+  }
+  /// Positions [begin, end) of tensors [1, heads, length, d].
+  static std::vector<double> rowsOf(const std::vector<double> &numbers, const Inputs &in,
+                                    int64_t begin, int64_t end) {
+    std::vector<double> rows;
+    const int64_t heads = int64_t(numbers.size()) / (in.length * in.headDim);
+    for (int64_t h = 0; h < heads; ++h)
+      rows.insert(rows.end(), numbers.begin() + (h * in.length + begin) * in.headDim,
+                  numbers.begin() + (h * in.length + end) * in.headDim);
+    return rows;
+  }
+  /// Sets dO of positions from `begin` on to 0.
+  static void endAt(Inputs &in, int64_t begin) {
+    for (int64_t h = 0; h < in.queryHeads; ++h)
+      for (int64_t t = begin; t < in.length; ++t)
+        for (int64_t e = 0; e < in.headDim; ++e)
+          in.dout[in.index(0, h, t, e, in.queryHeads)] = 0;
+  }
+
+  Seeded random;
+  Device device{GetParam()};
+};
+INSTANTIATE_TEST_SUITE_P(Places, ProbeGradients, testing::ValuesIn(places()),
+                         [](const auto &info) { return testName(info.param); });
+
+/// Where a query is the probe, its block's logit and value are the exact ones whatever the keys and
+/// values are: so are dk and dv. The query moves off the probe alone, or both move: then the output
+/// stays exact.
+TEST_P(ProbeGradients, OneProbeThatEveryQueryEqualsHasTheExactOnes) {
+  for (const json &spec : {probeSpec(64, 1, "dyadic"), probeSpec(5, 1, "dyadic", 3, 1),
+                           probeSpec(7, 1, "uniform"), probeSpec(150, 1, "dyadic")}) {
+    Inputs in = inputs(spec, int64_t(spec["segment_len"]) > 100 ? 460 : 300);
+    for (int64_t h = 0; h < 2; ++h)
+      for (int64_t t = 0; t < in.length; ++t)
+        std::copy_n(in.landmarkQ.begin() + h * 32, 32,
+                    in.q.begin() + ptrdiff_t(in.index(0, h, t, 0, 2)));
+    const Written written = runGradients(device, spec.dump(), in);
+    const reference::Gradients exact = exactGradients(in);
+    EXPECT_LE(errorOf(written.at("dk"), exact.k, in), 1e-5) << spec;
+    EXPECT_LE(errorOf(written.at("dv"), exact.v, in), 1e-5) << spec;
+    std::vector<double> together = written.at("dlandmark_q");
+    std::vector<double> exactly(together.size(), 0.0);
+    for (int64_t h = 0; h < 2; ++h)
+      for (int64_t t = 0; t < in.length; ++t)
+        for (int64_t e = 0; e < 32; ++e) {
+          together[size_t(h * 32 + e)] += written.at("dq")[in.index(0, h, t, e, 2)];
+          exactly[size_t(h * 32 + e)] += exact.q[in.index(0, h, t, e, 2)];
+        }
+    EXPECT_LE(errorOf(together, exactly, in), 1e-5) << spec;
+  }
+}
+
+TEST_P(ProbeGradients, WhatIsNearOrAPositionAloneHasTheExactOnes) {
+  for (const json &spec : {probeSpec(1, 3, "uniform"), probeSpec(100, 2, "dyadic", 1, 2),
+                           probeSpec(300, 2, "uniform")}) {
+    const Inputs in = inputs(spec, 300);
+    const Written written = runGradients(device, spec.dump(), in);
+    const reference::Gradients exact = exactGradients(in);
+    EXPECT_LE(errorOf(written.at("dq"), exact.q, in), 1e-5) << spec;
+    EXPECT_LE(errorOf(written.at("dk"), exact.k, in), 1e-5) << spec;
+    EXPECT_LE(errorOf(written.at("dv"), exact.v, in), 1e-5) << spec;
+    const std::vector<double> none(written.at("dlandmark_q").size(), 0.0);
+    EXPECT_LE(errorOf(written.at("dlandmark_q"), none, in), 1e-6) << spec;
+  }
+}
+
+/// Equal values have no gradient but their own, and 16 magnifies every difference between probes'.
+TEST_P(ProbeGradients, EqualValuesMoveNoScore) {
+  for (const json &spec : specs) {
+    Inputs in = inputs(spec, 300);
+    std::fill(in.v.begin(), in.v.end(), 1.25);
+    const Written written = runGradients(device, spec.dump(), in);
+    for (const char *name : {"dq", "dk", "dlandmark_q"}) {
+      const std::vector<double> none(written.at(name).size(), 0.0);
+      EXPECT_LE(errorOf(written.at(name), none, in), 1e-5) << spec << " " << name;
+    }
+  }
+}
+
+TEST_P(ProbeGradients, RowsWithoutGradientLeaveNoTrace) {
+  for (const json &each : specs) {
+    const std::string spec = each.dump();
+    Inputs in = inputs(each, random.between(2, 330));
+    const int64_t cut = random.between(1, in.length - 1);
+    SCOPED_TRACE(spec + " " + std::to_string(cut) + " of " + std::to_string(in.length));
+    endAt(in, cut);
+    const Written first = runGradients(device, spec, in);
+    for (const char *name : {"dq", "dk", "dv"})
+      for (const double x : rowsOf(first.at(name), in, cut, in.length))
+        ASSERT_EQ(x, 0) << name;
+
+    // Nor do what comes after them, other numbers and none at all.
+    std::uniform_real_distribution<double> large(-1e4, 1e4);
+    Inputs other = in;
+    for (auto [x, heads] : {std::pair(&other.q, 2), {&other.k, 1}, {&other.v, 1}})
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t t = cut; t < in.length; ++t)
+          for (int64_t e = 0; e < in.headDim; ++e)
+            (*x)[in.index(0, h, t, e, heads)] = double(float(large(random.generator)));
+    Inputs shorter = in;
+    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
+      shorter.*member = rowsOf(in.*member, in, 0, cut);
+    shorter.length = cut;
+    const Written changed = runGradients(device, spec, other);
+    const Written alone = runGradients(device, spec, shorter);
+    for (const char *name : {"dq", "dk", "dv"}) {
+      EXPECT_EQ(rowsOf(changed.at(name), in, 0, cut), rowsOf(first.at(name), in, 0, cut)) << name;
+      EXPECT_EQ(alone.at(name), rowsOf(first.at(name), in, 0, cut)) << name;
+    }
+    EXPECT_EQ(changed.at("dlandmark_q"), first.at("dlandmark_q"));
+    EXPECT_EQ(alone.at("dlandmark_q"), first.at("dlandmark_q"));
+  }
+}
+
+/// Several parts of rows and several cells for a group's probes.
+TEST_P(ProbeGradients, PartsOfRowsAndGroupsStayWithinTheBound) {
+  for (json spec : {probeSpec(16, 9, "dyadic"), probeSpec(40, 3, "uniform", 1, 1)}) {
+    Inputs in = randomInputs(random.generator, 1, 4, 2, 700, 32);
+    addOutputGradient(random.generator, in);
+    addProbes(random, in, spec);
+    GradientOptions options;
+    options.config = R"({"block_rows": {"split": 256}})";
+    expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in, options),
+                    device.place.isGpu());
+  }
+}
+
+/// Gradients of blocks of all levels there can be, handed down in one kernel after the other.
+TEST_P(ProbeGradients, ManyLevelsStayWithinTheBound) {
+  json spec = probeSpec(2, 2, "dyadic");
+  spec["head_dim"] = 16;
+  spec["landmarks"] = 65536;
+  Inputs in = randomInputs(random.generator, 1, 1, 1, device.gpu ? 1100 : 131072, 16);
+  addOutputGradient(random.generator, in);
+  addProbes(random, in, spec);
+  expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in), device.place.isGpu());
+}
+
+/// More tiles than a GPU's shared memory holds at once: they take turns.
+TEST_P(ProbeGradients, AsManyAsThereCanBeStayWithinTheBound) {
+  json spec = probeSpec(16, 16, "dyadic");
+  spec["head_dim"] = 128;
+  Inputs in = randomInputs(random.generator, 1, 2, 1, 150, 128);
+  addOutputGradient(random.generator, in);
+  addProbes(random, in, spec);
+  expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in), device.place.isGpu());
+}
+
+} // namespace
