@@ -12,6 +12,13 @@ SavedRows::SavedRows(Program &program, const Attention &attention) {
   share = attention.savedNumbers(program, "row_share");
 }
 
+SavedRows SavedRows::ofRun(Program &program, const Attention &attention) {
+  SavedRows rows;
+  rows.maximum = attention.numbers(program, "row_maximum");
+  rows.share = attention.numbers(program, "row_share");
+  return rows;
+}
+
 void SavedRows::store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention,
                       const Head &head, const Scalar &i0, const Scalar &end) const {
   if (maximum.name.empty())
@@ -53,7 +60,8 @@ Gradients::Gradients(Program &p, const Attention &a, const SavedRows &rows, cons
     *tensor = program.tensor(name);
   if (convolution.count)
     dconv = program.tensor("dconv");
-  delta = attention.numbers(program, "output_delta");
+  if (!saved.maximum.name.empty())
+    delta = attention.numbers(program, "output_delta");
 }
 
 GradientRows Gradients::rowsOf(Kernel &k, const Head &head) const {
@@ -65,7 +73,7 @@ View Gradients::keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) 
   return k.slice(k.view(tensor, {head.sequence, head.keyHead}), head.start, head.length);
 }
 
-void Gradients::writeFirst() const {
+void Gradients::writeFirst(const Scalar &rows) const {
   attention.clearPadding(program, "clear_query_gradients", {dq}, attention.queryHeads);
   attention.clearPadding(program, "clear_key_gradients", {dk, dv}, attention.keyHeads);
   // The output is float32 or of the spec's dtype, as the caller has it.
@@ -73,10 +81,12 @@ void Gradients::writeFirst() const {
   const Element other = output.outputElement;
   output.outputElement = output.element;
   const bool hasOther = other != output.element;
-  writeDelta("output_delta", output, hasOther ? program.symbol("o_dtype") == 0 : Scalar(1));
+  const bool hasRows = !delta.name.empty();
+  if (hasRows)
+    writeDelta("output_delta", output, rows, hasOther ? program.symbol("o_dtype") == 0 : Scalar(1));
   output.element = output.outputElement = other;
-  if (hasOther)
-    writeDelta("output_delta_16", output, program.symbol("o_dtype"));
+  if (hasRows && hasOther)
+    writeDelta("output_delta_16", output, rows, program.symbol("o_dtype"));
   if (convolution.count)
     writeTaps();
 }
@@ -84,11 +94,11 @@ void Gradients::writeFirst() const {
 /// D_i = dO_i.(O_i less its convolution), the diagonal of a product: summed in the order of
 /// dP_it = dO_i.v_t, so that a row of one weight has dX = 0 to the bit.
 void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
-                           const Scalar &when) const {
+                           const Scalar &rowsOfHead, const Scalar &when) const {
   const BlockConfig blocks = program.blocks(kernel, {.blockM = 16});
   const int block = *blocks.blockM;
   const Scalar heads = attention.heads();
-  const Scalar tiles = ceilDiv(attention.maxLength, block);
+  const Scalar tiles = ceilDiv(rowsOfHead, block);
   auto body = [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
@@ -158,17 +168,21 @@ Tile Gradients::addConvolution(Kernel &k, const Tile &dv, const Head &head,
 
 void Gradients::writePositions(
     const std::string &kernel, int rowsOfTile,
-    const std::function<void(Kernel &, const Head &, const Scalar &)> &body) const {
+    const std::function<void(Kernel &, const Head &, const Scalar &)> &body,
+    const Scalar &rowsOfHead) const {
   const Scalar heads = attention.batch * attention.keyHeads;
-  const Scalar tiles = ceilDiv(attention.maxLength, rowsOfTile);
+  const Scalar tiles = ceilDiv(rowsOfHead, rowsOfTile);
   program.kernel(kernel, heads * tiles, [&](Kernel &k) {
     const Scalar cell = k.cell();
-    const Scalar pair = cell % heads;
-    const Scalar group = attention.queryHeads / max(attention.keyHeads, 1);
-    const Scalar first = pair / attention.keyHeads * attention.queryHeads +
-                         pair % attention.keyHeads * group; // query head of the group
-    body(k, headOf(k, attention, first), cell / heads * rowsOfTile);
+    body(k, groupOf(k, cell % heads), cell / heads * rowsOfTile);
   });
+}
+
+Head Gradients::groupOf(Kernel &k, const Scalar &pair) const {
+  const Scalar group = attention.queryHeads / max(attention.keyHeads, 1);
+  return headOf(k, attention,
+                pair / attention.keyHeads * attention.queryHeads +
+                    pair % attention.keyHeads * group);
 }
 
 void Gradients::forQueryHeads(Kernel &k, const Head &head, const Carry &carry,

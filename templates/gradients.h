@@ -19,8 +19,11 @@ struct SavedRows {
   TensorRef maximum;
   TensorRef share;
 
+  SavedRows() = default; // none
   /// Without names where the spec's pass is forward.
   SavedRows(Program &program, const Attention &attention);
+  /// What a backward program computes again and nobody keeps.
+  static SavedRows ofRun(Program &program, const Attention &attention);
   void store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention, const Head &head,
              const Scalar &i0) const {
     store(k, softmax, attention, head, i0, head.length);
@@ -74,13 +77,23 @@ public:
   View keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const;
   /// Writes the kernels clear_query_gradients, clear_key_gradients, output_delta and, with a
   /// convolution, conv_gradient and conv_gradient_sum.
-  void writeFirst() const;
+  void writeFirst() const { writeFirst(attention.maxLength); }
+  /// The same where D is asked for of the first `rows` of each sequence only.
+  void writeFirst(const Scalar &rows) const;
   /// What the convolution makes of values from t0 on: dv + sum over r of w_r dO_{t + r - ahead}.
   Tile addConvolution(Kernel &k, const Tile &dv, const Head &head, const Scalar &t0) const;
   /// Writes a kernel whose cells compute `rowsOfTile` positions of a key head.
   void
   writePositions(const std::string &kernel, int rowsOfTile,
-                 const std::function<void(Kernel &, const Head &, const Scalar &t0)> &body) const;
+                 const std::function<void(Kernel &, const Head &, const Scalar &t0)> &body) const {
+    writePositions(kernel, rowsOfTile, body, attention.maxLength);
+  }
+  /// The same of the first `rows` of each sequence only.
+  void writePositions(const std::string &kernel, int rowsOfTile,
+                      const std::function<void(Kernel &, const Head &, const Scalar &t0)> &body,
+                      const Scalar &rows) const;
+  /// The first query head that reads a key head; `pair` counts sequences first, key heads within.
+  Head groupOf(Kernel &k, const Scalar &pair) const;
   /// Calls `body` for each query head that reads the key head of `head`.
   void forQueryHeads(Kernel &k, const Head &head, const Carry &carry,
                      const std::function<void(const Head &)> &body) const;
@@ -92,7 +105,8 @@ public:
   TensorRef dconv;
 
 private:
-  void writeDelta(const std::string &kernel, const TensorRef &output, const Scalar &when) const;
+  void writeDelta(const std::string &kernel, const TensorRef &output, const Scalar &rows,
+                  const Scalar &when) const;
   void writeTaps() const;
 
   Program &program;
@@ -100,13 +114,17 @@ private:
   const SavedRows &saved;
   const Convolution &convolution;
   const int ahead;
-  TensorRef delta; // [B, Hq, n]
+  TensorRef delta; // [B, Hq, n]; without a name where no rows are saved
 };
 
 class Landmarks;
+struct InverseWorkspace;
+struct Scan;
 /// What a layout's backward program does after its forward's kernels.
 void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved);
 void segmentsGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
                       const Convolution &convolution, int ahead = 0);
+void scanGradient(const Scan &scan, const InverseWorkspace &inverse,
+                  const BlockConfig &columnBlocks, const SavedRows &rows);
 
 } // namespace nysjit

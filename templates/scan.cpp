@@ -12,9 +12,11 @@
 //                                                                             scan_output.cpp
 //   first_output    first_k only: exact causal attention of block_m of the first rows
 #include "templates/scan.h"
+#include "templates/gradients.h"
 #include "templates/query_sums.h"
 #include "templates/templates.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace nysjit {
@@ -22,7 +24,8 @@ namespace nysjit {
 Scan::Scan(Program &p)
     : program(p), spec(p.spec()), attention(p), convolution(p),
       isFirstK(spec.landmarkSource == LandmarkSource::FirstK), landmarks(spec.landmarks),
-      headDim(spec.headDim), firstK(isFirstK ? spec.firstK : 0) {
+      headDim(spec.headDim), firstK(isFirstK ? spec.firstK : 0),
+      isBackward(spec.pass == Pass::Backward) {
   if (isFirstK) {
     landmarkQuery = program.buffer("landmark_query", {attention.heads(), landmarks, headDim});
     landmarkKey = program.buffer("landmark_key", {attention.heads(), landmarks, headDim});
@@ -33,14 +36,21 @@ Scan::Scan(Program &p)
   // All landmarks at once, where a tile of theirs is not too large.
   const int whole = static_cast<int>(std::bit_ceil(static_cast<unsigned>(landmarks)));
   const int landmarkTile = landmarks > 256 ? 64 : std::max(16, whole);
-  blocks = program.blocks("scan_output", {.blockM = 32, .blockN = landmarkTile, .split = 0});
+  const char *const kernel = isBackward ? "scan_rows" : "scan_output";
+  blocks = program.blocks(kernel, {.blockM = 32, .blockN = landmarkTile, .split = 0});
   if (split()) // many cells side by side, each with less memory of its own
-    blocks = program.blocks("scan_output", {.blockM = 32, .blockN = 32, .split = 0});
-  isKept = landmarks <= *blocks.blockN;
+    blocks = program.blocks(kernel, {.blockM = 32, .blockN = 32, .split = 0});
+  isKept = isKeptBy(blocks);
 }
 
 Scalar Scan::parts() const {
   return split() ? ceilDiv(attention.maxLength, split()) : min(attention.maxLength, 1);
+}
+
+Range Scan::positionsOf(const Head &head, const Scalar &part) const {
+  const Scalar begin = part * split();
+  const Scalar left = max(scanned(head) - begin, 0);
+  return {begin, begin + (split() ? min(left, split()) : left)};
 }
 
 View Scan::queryRows(Kernel &k, const Head &head) const {
@@ -75,7 +85,9 @@ void writeMeans(const Scan &scan) {
 
 void writeInverse(const Scan &scan, const InverseWorkspace &inverse, const Scalar &count) {
   const Attention &attention = scan.attention;
-  const Scalar cells = count * min(attention.maxLength, 1);
+  // Learned landmarks have gradients, 0, also where there are no positions.
+  const Scalar isUsed = scan.isBackward && !scan.isFirstK ? 1 : min(attention.maxLength, 1);
+  const Scalar cells = count * isUsed;
   scan.program.kernel("scan_inverse", cells, [&](Kernel &k) {
     const Scalar number = k.cell();
     const Scalar queryHead = number % attention.queryHeads;
@@ -86,8 +98,9 @@ void writeInverse(const Scan &scan, const InverseWorkspace &inverse, const Scala
   });
 }
 
-/// O_i = sum over t <= i of e^{tau q_i.k_t} v_t / sum over t <= i of e^{tau q_i.k_t}, i < k0
-void writeFirstRows(const Scan &scan) {
+/// O_i = sum over t <= i of e^{tau q_i.k_t} v_t / sum over t <= i of e^{tau q_i.k_t}, i < k0; of a
+/// backward program what gradients take of their softmax.
+void writeFirstRows(const Scan &scan, const SavedRows &kept) {
   const BlockConfig blocks =
       scan.program.blocks("first_output", {.blockM = 64, .blockN = 64}, {.hasDiagonal = true});
   const int blockM = *blocks.blockM;
@@ -97,6 +110,8 @@ void writeFirstRows(const Scan &scan) {
     const Mask past = Mask::upTo(rows.i).allSee({0, i0 + 1});
     OnlineSoftmax softmax(k, blockM, scan.headDim);
     addNear(k, softmax, head, rows.query, past, {0, rows.end}, *blocks.blockN);
+    if (scan.isBackward)
+      return kept.store(k, softmax, scan.attention, head, i0);
     const Tile o = scan.convolution.addTo(k, softmax.result(), head, i0);
     k.store(o, k.slice(head.output, 0, count), i0);
   };
@@ -110,21 +125,29 @@ void scan(Program &program) {
   Scan scan(program);
   const Attention &attention = scan.attention;
   const BlockConfig blocks = inverseBlocks(program, "scan_inverse", scan.landmarks, false);
-  const Scalar inverses = scan.isFirstK ? attention.heads() : attention.queryHeads;
-  const InverseWorkspace inverse(program, inverses, scan.landmarks, *blocks.blockM,
-                                 *scan.blocks.blockN);
-  if (!scan.isCarried())
+  BlockConfig columnBlocks = scan.blocks;
+  if (scan.isBackward)
+    columnBlocks = program.blocks("scan_columns", {.blockM = 32, .blockN = *scan.blocks.blockN});
+  const InverseWorkspace inverse(program, scan.inverses(), scan.landmarks, *blocks.blockM,
+                                 std::max(*scan.blocks.blockN, *columnBlocks.blockN));
+  if (scan.isBackward || !scan.isCarried())
     scan.states = PartialSums(program, "state", attention.heads(),
                               scan.split() ? scan.parts() : Scalar(1), scan.landmarks);
   attention.clearPadding(program);
   if (scan.isFirstK)
     writeMeans(scan);
-  writeInverse(scan, inverse, inverses);
+  writeInverse(scan, inverse, scan.inverses());
   if (scan.split())
     writeScanStates(scan);
-  writeScanOutput(scan, inverse);
+  SavedRows firstRows;
+  if (scan.isFirstK && scan.isBackward)
+    firstRows = SavedRows::ofRun(program, attention);
+  if (!scan.isBackward)
+    writeScanOutput(scan, inverse);
   if (scan.isFirstK)
-    writeFirstRows(scan);
+    writeFirstRows(scan, firstRows);
+  if (scan.isBackward)
+    scanGradient(scan, inverse, columnBlocks, firstRows);
 }
 
 } // namespace nysjit

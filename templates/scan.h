@@ -13,8 +13,9 @@ struct Scan {
   const bool isFirstK;
   const int landmarks;
   const int headDim;
-  const int firstK;        // 0 unless isFirstK
-  BlockConfig blocks;      // of scan_output
+  const int firstK; // 0 unless isFirstK
+  const bool isBackward;
+  BlockConfig blocks;      // of scan_output, or of scan_rows
   TensorRef landmarkQuery; // learned: [Hq, m, d], else [heads, m, d]
   TensorRef landmarkKey;   // learned: [Hkv, m, d], else [heads, m, d]
   bool isKept = false;     // one tile holds all landmarks: their queries and keys are loaded once
@@ -22,6 +23,8 @@ struct Scan {
 
   explicit Scan(Program &program);
   int split() const { return *blocks.split; }
+  /// Whether one tile of a kernel with these blocks holds all landmarks.
+  bool isKeptBy(const BlockConfig &of) const { return landmarks <= *of.blockN; }
   /// The state stays in a loop's tiles: one tile of landmarks, one part.
   bool isCarried() const { return isKept && !split(); }
   Scalar parts() const;
@@ -33,6 +36,10 @@ struct Scan {
   Scalar scanned(const Head &head) const {
     return isFirstK ? select(Scalar(firstK) < head.length, head.length, 0) : head.length;
   }
+  /// Those of a part.
+  Range positionsOf(const Head &head, const Scalar &part) const;
+  /// A+ is of each query head, or of each sequence's, too.
+  Scalar inverses() const { return isFirstK ? attention.heads() : attention.queryHeads; }
 };
 
 /// The kernels' pages: scan.cpp, scan_states.cpp, scan_output.cpp.

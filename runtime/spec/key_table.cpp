@@ -31,9 +31,6 @@ constexpr LayoutSet all = allLayouts;
 constexpr LayoutSet withLandmarks = layoutsWithLandmarks;
 constexpr LayoutSet withInverse = layoutsWithInverse;
 constexpr std::array sourceLayouts = {scan | causal, scan, causal};
-constexpr LayoutSet withGradients =
-    layoutBit(Layout::ExactCausal) | causal | segmentCausal | bidirectional | prefixLm;
-constexpr std::array passLayouts = {all, withGradients, withGradients};
 
 // Access to one member of KernelSpec, by its type: int, double, enum, or an optional int.
 template <auto member> void setMember(KernelSpec &spec, const Json &value) {
@@ -218,7 +215,6 @@ constexpr KeyRow rows[] = {
                     .type = Choice,
                     .layouts = all,
                     .choices = passNames,
-                    .choiceLayouts = passLayouts,
                     .meaning = "The output alone; the output, the same bit for bit, and what its "
                                "gradients are computed from, in `saved`; the gradients."}),
 };
