@@ -43,6 +43,7 @@ public:
       gpu = std::make_unique<Gpu>(place.isEmulator());
       if (place.isEmulator()) {
         setenv("NYSJIT_PTX_EMULATOR", gpu->driver->library().c_str(), 1);
+        setenv("NYSJIT_PTXAS", "none", 1); // it runs the PTX
         const uint64_t seed = std::random_device{}();
         trace = std::make_unique<testing::ScopedTrace>(__FILE__, __LINE__,
                                                        "order of warps " + std::to_string(seed));

@@ -37,6 +37,11 @@ class Examples(unittest.TestCase):
         self.assertIn("cpu:native: found in the cache", again)
         self.assertIn("the same to the last bit", again)
 
+    def test_training_lowers_the_loss(self):
+        losses = [float(line.split()[-1]) for line in self.run_example("train").splitlines()]
+        self.assertEqual(len(losses), 6)
+        self.assertEqual(losses, sorted(losses, reverse=True))
+
     def test_padded_batch_is_each_sequence_alone(self):
         self.assertIn("each as if alone, to the last bit", self.run_example("padded_batch"))
 
