@@ -7,7 +7,8 @@ BlockLogits::BlockLogits(Kernel &k, const std::vector<ProbeView> &probes, const 
                          const BlockColumns &columns) {
   for (const ProbeView &probe : probes) {
     const Tile key = k.gather(probe.key, columns.row);
-    more.push_back(dot(query, transposed(key), DotPrecision::TwoTerms) * logitScale(k));
+    more.push_back(dot(query, transposed(key), {DotPrecision::TwoTerms, columns.seen}) *
+                   logitScale(k));
     top = more.size() == 1 ? more[0] : max(top, more.back());
   }
   Tile largest;

@@ -155,7 +155,7 @@ protected:
     const bool isLeft = turn & 1;
     const bool isRight = turn & 2;
     const int m = 8 * any(1, 5);
-    const int n = any(0, 1) ? 16 * any(1, 3) : 8 * any(1, 5);
+    const int n = any(0, 1) ? 16 * any(1, 4) : 8 * any(1, 5);
     const int k = 8 * any(1, 5);
     return {isLeft,
             isRight,

@@ -63,6 +63,44 @@ func.func @rows(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) a
   return
 }
 
+// One end for all columns: register tiles as wide as without a mask, of few rows, stop there.
+// CHECK-LABEL: func.func @rows_at_once
+// CHECK: %[[LAST:.*]] = arith.minsi %{{.*}}, %{{.*}} : i32
+// CHECK: %[[END:.*]] = arith.extsi %[[LAST]] : i32 to i64
+// CHECK: scf.for %{{.*}} = %{{.*}} to %[[END]] step %c4_i64
+// CHECK-COUNT-4: vector.fma {{.*}} : vector<64xf32>
+// CHECK-NOT: vector.fma
+// CHECK: return
+func.func @rows_at_once(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
+  %mask = tile.mask %first below %n axis 0 : (i32, i32) -> tensor<64x64xi1>
+  %y = tile.dot %x, %x read_where %mask : (tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xi1>) -> tensor<64x64xf32>
+  tile.store %y, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
+// An end for each: as wide as one register, whose rows stop at its own.
+// CHECK-LABEL: func.func @columns_each
+// CHECK-COUNT-16: vector.fma {{.*}} : vector<16xf32>
+// CHECK-NOT: vector.fma
+// CHECK: return
+func.func @columns_each(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
+  %count = tile.iota : tensor<64xi32>
+  %mask = tile.mask %first below %count axis 0 : (i32, tensor<64xi32>) -> tensor<64x64xi1>
+  %y = tile.dot %x, %x read_where %mask : (tensor<64x64xf32>, tensor<64x64xf32>, tensor<64x64xi1>) -> tensor<64x64xf32>
+  tile.store %y, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}
+
 // The left side is 0 from there on: the sum stops.
 // CHECK-LABEL: func.func @steps
 // CHECK: %[[LAST:.*]] = arith.minsi %{{.*}}, %{{.*}} : i32

@@ -81,6 +81,35 @@ func.func @masked(%in: !tile.view<64 x f32>, %out: !tile.view<64 x f32>, %flat: 
   return
 }
 
+// Keys that are gathered come by in the loop, too; two such dots meet in a maximum.
+// CHECK-LABEL: func.func @gathered
+// CHECK: %[[QT:.*]] = tile.transpose %{{.*}} : tensor<16x64xf32> -> tensor<64x16xf32>
+// CHECK: scf.for
+// CHECK: %[[K:.*]] = tile.gather
+// CHECK: %[[L:.*]] = tile.gather
+// CHECK: %[[S:.*]] = tile.dot %[[K]], %[[QT]] : (tensor<32x64xf32>, tensor<64x16xf32>) -> tensor<32x16xf32>
+// CHECK: %[[T:.*]] = tile.dot %[[L]], %[[QT]] : (tensor<32x64xf32>, tensor<64x16xf32>) -> tensor<32x16xf32>
+// CHECK: arith.maximumf %[[S]], %[[T]] : tensor<32x16xf32>
+// CHECK: tile.dot {{.*}} {transpose_a}
+// CHECK-NOT: transpose_b
+// CHECK: return
+func.func @gathered(%in: !tile.view<64 x f32>, %out: !tile.view<64 x f32>, %flat: !tile.view<32 x f32>, %n: i32, %step: i32) {
+  %q = tile.load %in[%n] : <64 x f32> -> tensor<16x64xf32>
+  %count = tile.iota : tensor<32xi32>
+  scf.for %i = %n to %n step %step : i32 {
+    %first = tensor.splat %i : tensor<32xi32>
+    %rows = arith.addi %count, %first : tensor<32xi32>
+    %k = tile.gather %in[%rows] : <64 x f32>, tensor<32xi32> -> tensor<32x64xf32>
+    %l = tile.gather %out[%rows] : <64 x f32>, tensor<32xi32> -> tensor<32x64xf32>
+    %s = tile.dot %q, %k {transpose_b} : (tensor<16x64xf32>, tensor<32x64xf32>) -> tensor<16x32xf32>
+    %t = tile.dot %q, %l {transpose_b} : (tensor<16x64xf32>, tensor<32x64xf32>) -> tensor<16x32xf32>
+    %p = arith.maximumf %s, %t : tensor<16x32xf32>
+    %o = tile.dot %p, %l : (tensor<16x32xf32>, tensor<32x64xf32>) -> tensor<16x64xf32>
+    tile.store %o, %out[%i] : tensor<16x64xf32>, <64 x f32>
+  }
+  return
+}
+
 // A transpose that the program asks for is not made where what follows may be turned.
 // CHECK-LABEL: func.func @asked_for
 // CHECK-NOT: tile.transpose

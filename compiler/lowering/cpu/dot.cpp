@@ -128,6 +128,9 @@ int64_t rowsBeside(VectorBuilder &e, int64_t m, int64_t width) {
       m, std::max<int64_t>(1, e.shape.accumulators / llvm::divideCeil(width, e.shape.lanes)));
 }
 
+/// Columns of a register tile: as wide as a quarter of the accumulators allows.
+int64_t widestChunk(VectorBuilder &e) { return std::min<int64_t>(64, e.shape.lanes * 4); }
+
 /// Chunks as wide as one register, so that each group of rows can stop at its own end. Under a mask
 /// nothing is fetched: its tiles are a loop's last.
 void emitVisibleColumns(VectorBuilder &e, const Dot &dot) {
@@ -142,9 +145,10 @@ void emitVisibleColumns(VectorBuilder &e, const Dot &dot) {
   });
 }
 
-/// The same where columns stop at their own ends.
+/// The same where columns stop at their own ends, or all at one, as whole register tiles can.
 void emitVisibleRows(VectorBuilder &e, const Dot &dot) {
-  const int64_t width = e.shape.lanes;
+  const int64_t widest = widestChunk(e);
+  const int64_t width = dot.hasOneRowEnd && dot.n % widest == 0 ? widest : e.shape.lanes;
   const int64_t rows = rowsBeside(e, dot.m, width);
   e.loop(dot.n, width, {}, [&](Value j, ValueRange) {
     const Dot chunk = fromColumn(e, dot, e.mul(j, e.i64(4)));
@@ -229,9 +233,8 @@ void emitDot(VectorBuilder &e, const Dot &dot) {
     return emitVisibleColumns(e, dot);
   if (dot.rowEnd && dot.n % e.shape.lanes == 0)
     return emitVisibleRows(e, dot);
-  // Columns in chunks as wide as a quarter of the accumulators allows: equal ones in a loop, what
-  // is left by powers of two.
-  const int64_t widest = std::min<int64_t>(64, e.shape.lanes * 4);
+  // Columns in the widest chunks: equal ones in a loop, what is left by powers of two.
+  const int64_t widest = widestChunk(e);
   const llvm::SmallVector<int64_t> widths = rowPieces(dot.n, widest);
   int64_t start = 0;
   auto columns = [&](Value bytes, int64_t width) {

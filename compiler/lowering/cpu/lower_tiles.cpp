@@ -125,6 +125,11 @@ static bool isZero(Value tile) {
   return isZeroNumber(constant.getValue());
 }
 
+/// Null if it is none, or null.
+static tile::MaskOp maskOf(Value masked) {
+  return masked ? masked.getDefiningOp<tile::MaskOp>() : tile::MaskOp();
+}
+
 void KernelEmitter::emitDotStep(tile::DotOp dot) {
   if (!schedule.slot(dot.getResult()))
     return; // nothing reads it
@@ -157,6 +162,7 @@ void KernelEmitter::emitDotStep(tile::DotOp dot) {
   product.c = slotAddress(dot.getResult());
   product.columnEnd = endOf(dot.getReadWhere(), 1, n);
   product.rowEnd = endOf(dot.getReadWhere(), 0, m);
+  product.hasOneRowEnd = product.rowEnd && !tileType(maskOf(dot.getReadWhere()).getEnd());
   product.steps = stepsOf(dot.getNonzeroWhere(), dot.getTransposeA() ? 0 : 1, k);
   product.ahead = nextTile(dot.getB());
   if (!product.ahead.rows)
@@ -204,7 +210,7 @@ static Value stepTo(VectorBuilder &e, Value position, Value first, bool isInclus
 }
 
 std::function<Value(Value, int64_t)> KernelEmitter::endOf(Value masked, int axis, int64_t count) {
-  auto mask = masked ? masked.getDefiningOp<tile::MaskOp>() : tile::MaskOp();
+  tile::MaskOp mask = maskOf(masked);
   if (!mask || int(mask.getAxis()) != axis || !isKnown(mask.getEnd()))
     return nullptr;
   return [this, mask, count](Value i, int64_t rows) mutable {
@@ -217,7 +223,7 @@ std::function<Dot::Steps(Value, int64_t)> KernelEmitter::stepsOf(Value masked, i
                                                                  int64_t count) {
   if (!masked)
     return nullptr;
-  auto mask = masked.getDefiningOp<tile::MaskOp>();
+  tile::MaskOp mask = maskOf(masked);
   const bool isAlong = mask && int(mask.getAxis()) == axis && isKnown(mask.getEnd()) &&
                        (!mask.getBegin() || isKnown(mask.getBegin()));
   return [this, mask, count, isAlong](Value i, int64_t rows) mutable {

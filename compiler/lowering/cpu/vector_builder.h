@@ -124,6 +124,7 @@ struct Dot {
   std::function<Steps(mlir::Value i, int64_t rows)> steps;
   /// How many rows of c its columns [j, j + columns) need.
   std::function<mlir::Value(mlir::Value j, int64_t columns)> rowEnd;
+  bool hasOneRowEnd = false; // whichever columns
 };
 void emitDot(VectorBuilder &e, const Dot &dot);
 /// to [columns, rows] = transpose of from [rows, columns], whose rows are `rowBytes` (i64) apart.

@@ -50,7 +50,8 @@ bool gains(tile::DotOp scores, int64_t lanes) {
   Operation *queries = scores.getA().getDefiningOp();
   Operation *keys = scores.getB().getDefiningOp();
   const RankedTensorType type = scores.getResult().getType();
-  return loop && queries && !loop->isAncestor(queries) && isa_and_nonnull<tile::LoadOp>(keys) &&
+  return loop && queries && !loop->isAncestor(queries) &&
+         isa_and_nonnull<tile::LoadOp, tile::GatherOp>(keys) &&
          keys->getBlock() == scores->getBlock() && scores.getTransposeB() &&
          !scores.getTransposeA() && !scores.getAccumulator() && type.getDimSize(0) % lanes == 0 &&
          type.getDimSize(1) % lanes == 0;
