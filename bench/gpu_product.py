@@ -3,9 +3,9 @@ landmarks x dtype x target.
 
 A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks
 that were compiled, causal and segment_causal with segment_len 64 and without, and the head_dims
-with which it spills. A spec that does not compile or assemble (ptxas's notes C7504 to C7519 are
-errors) is listed below the table and makes the exit status 1. The whole product takes hours; each
-list can be cut.
+with which it spills. "learned" is causal with learned probes. A spec that does not compile or
+assemble (ptxas's notes C7504 to C7519 are errors) is listed below the table and makes the exit
+status 1. The whole product takes hours; each list can be cut.
 
 usage: gpu_product.py [--layouts causal] [--head-dims 64,128] [--landmarks 64] [--dtypes float32]
   [--targets cuda:sm_80] [--jobs 2] [--save FILE]
@@ -26,7 +26,15 @@ from harness import BUILD, table
 HEAD_DIMS = range(16, 257, 8)
 LANDMARKS = [16, 64, 256, 1024]
 DTYPES = ["float32", "float16", "bfloat16"]
-LAYOUTS = ["exact_causal", "causal", "segment_causal", "bidirectional", "prefix_lm", "scan"]
+LAYOUTS = [
+    "exact_causal",
+    "causal",
+    "learned",
+    "segment_causal",
+    "bidirectional",
+    "prefix_lm",
+    "scan",
+]
 TARGETS = [f"cuda:sm_{sm}" for sm in (80, 86, 89, 90, 100, 120)]
 
 
@@ -48,12 +56,30 @@ def arguments():
     return parser.parse_args()
 
 
+def learned(landmarks, common):
+    """causal with learned probes: blocks of both spacings, segments of whole tiles and of none."""
+    spec = {"layout": "causal", "landmark_source": "learned", "probes": 4, **common}
+    for count in landmarks:
+        yield {**spec, "landmarks": count}
+        for segment_len in (64, 48):
+            yield {**spec, "landmarks": count, "segment_len": segment_len}
+            yield {
+                **spec,
+                "landmarks": count,
+                "segment_len": segment_len,
+                "landmark_spacing": "dyadic",
+            }
+
+
 def specs(options):
     for head_dim, dtype in itertools.product(options.head_dims, options.dtypes):
         common = {"head_dim": head_dim, "dtype": dtype}
         for layout in options.layouts:
             if layout == "exact_causal":
                 yield {"layout": layout, **common}
+                continue
+            if layout == "learned":
+                yield from learned(options.landmarks, common)
                 continue
             for landmarks in options.landmarks:
                 if landmarks <= 512 or layout in ("causal", "segment_causal"):
@@ -128,9 +154,8 @@ def main():
                 failures.append((spec, target, reply["error"]))
                 continue
             for kernel in reply["kernels"]:
-                rows.setdefault((kernel["name"], spec["dtype"], target), Row()).add(
-                    spec, kernel, reply
-                )
+                name = kernel["name"] + (", learned probes" if "probes" in spec else "")
+                rows.setdefault((name, spec["dtype"], target), Row()).add(spec, kernel, reply)
     table(
         "Kernels as ptxas assembles them: the most over all head_dims and landmarks",
         [

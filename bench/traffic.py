@@ -1,6 +1,7 @@
 """What a GPU would move and multiply, counted by the emulator: each launch's distinct 32-byte
 sectors, summed, beside the least that the layout's passes over q, k, v and o need, and tensor-core
-operations beside those of the 64 x 64 tiles that touch the mask.
+operations beside those of the 64 x 64 tiles that touch the mask; of learned probes' far blocks and
+summaries of the tiles of 16 blocks or probes, the least that tensor cores take.
 
 q, k and v are float16, o float32; a pass is d numbers a position and head. "sectors" is the bytes
 of all launches' sectors over those of the passes that docs/architecture.md states, with the
@@ -27,7 +28,10 @@ PASSES = {
     "bidirectional": (2, 2, 1, 1),
     "segment_causal": (2, 2, 1, 1),
     "prefix_lm": (2, 2.5, 1.5, 1),
+    "learned": (1, 2, 2, 1),
+    "dyadic": (1, 2, 2, 1),
 }
+PROBES = 4
 SPLIT = 2048  # positions of a part; scan's last part has no sums
 TILE = 64
 
@@ -76,9 +80,31 @@ def ceil(a, b):
     return -(-a // b)
 
 
+def left(segments, level):
+    """Blocks of a level, of dyadic ones of width 1, when the levels before have taken theirs."""
+    return max(((segments + 1) >> level) - 1, 0)
+
+
+def probe_flops(layout, n, d, m, segment_len):
+    """The same of learned probes, whose far tiles are 64 x 16 a probe."""
+    dot, near, far = 2 * TILE * 16 * d, 0, 0
+    for r in range(ceil(n, TILE)):
+        first, last = r * TILE // segment_len, (r * TILE + TILE - 1) // segment_len
+        near += ceil((r + 1) * TILE - first * segment_len, TILE) * 4
+        levels = range(m.bit_length() + 1) if layout == "dyadic" else []
+        dyadic = sum(left(last, level) - 2 * left(first, level + 1) for level in levels)
+        far += ceil(dyadic if layout == "dyadic" else last, 16)
+    return {
+        "causal_output": 2 * dot * near + 3 * PROBES * dot * far,
+        "probe_summary": 4 * 2 * 16 * d * segment_len * (n // segment_len),
+    }
+
+
 def tile_flops(layout, n, d, m, segment_len):
     """By kernel, of 64 x 64 tiles that hold at least one pair: a dot is 2 * 64 * 64 * d, logits of
     landmarks two of them."""
+    if layout in ("learned", "dyadic"):
+        return probe_flops(layout, n, d, m, segment_len)
     dot, rows, lands = 2 * TILE * TILE * d, ceil(n, TILE), ceil(m, TILE)
     near = far = 0
     for r in range(rows):
@@ -121,6 +147,12 @@ def main():
                 "segment_causal": (segments, {}),
                 "bidirectional": (segments, {}),
             }
+            probes = {"layout": "causal", "landmark_source": "learned", "probes": PROBES} | segments
+            points = {"landmark-q": learned["landmark-q"][:, :PROBES]}
+            cases |= {
+                "learned": (probes, points),
+                "dyadic": (probes | {"landmark_spacing": "dyadic"}, points),
+            }
             if s == 64:
                 cases |= {
                     "exact_causal": ({}, {}),
@@ -133,7 +165,11 @@ def main():
                 )
                 q, k, v, o = passes_of(layout, n)
                 landmarks = 64 if layout == "scan" else 0 if layout == "exact_causal" else m
-                least = n * d * (2 * (q + k + v) + 4 * o) + 4 * landmarks * (3 * d + 2)
+                numbers = landmarks * (3 * d + 2)
+                if layout in ("learned", "dyadic"):
+                    blocks = m if layout == "learned" else 2 * m - 1
+                    numbers = blocks * PROBES * (2 * d + 3)
+                least = n * d * (2 * (q + k + v) + 4 * o) + 4 * numbers
                 moved = 32 * sum(launch["counts"]["global_sectors"] for launch in launches)
                 flops = tile_flops(layout, n, d, m, s)
                 ratios = [

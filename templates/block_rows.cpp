@@ -22,17 +22,18 @@ struct RowsOfTile {
 /// The gradients of a tile's rows and blocks, one probe at a time.
 class BlockDerivatives {
 public:
-  BlockDerivatives(Kernel &k, const std::vector<ProbeView> &probes, const RowsOfTile &of,
+  BlockDerivatives(Kernel &k, const ProbeViews &views, int probes, const RowsOfTile &of,
                    const BlockColumns &columns)
-      : seen(columns.seen), l(k, probes, of.query, columns) {
+      : seen(columns.seen), l(k, views, probes, of.query, columns) {
     weight = where(
         seen, exp2(min(l.top - rows(of.numbers.maximum), 0.0) + l.mean) * rows(of.numbers.share),
         0.0);
     // Relative to the first probe's: equal values stay equal to the bit, for 16 finds every
     // difference.
     Tile first;
-    for (size_t p = 0; p < probes.size(); ++p) {
-      const Tile each = dot(of.dout, transposed(k.gather(probes[p].value, columns.row)));
+    const Tile firstRow = columns.firstRow(views);
+    for (int p = 0; p < probes; ++p) {
+      const Tile each = dot(of.dout, transposed(k.gather(views.value, firstRow + p)));
       if (p == 0)
         first = each;
       e.push_back(each - first);
@@ -162,7 +163,7 @@ void writeBlockRows(const ProbeGradients &of) {
     const Scalar part = of.parts - 1 - cell / heads; // later rows see more
     const Head head = headOf(k, of.attention, cell % heads);
     const Segments segments = of.probes.segmentation.of(k, head);
-    const std::vector<ProbeView> views = of.probes.views(k, head, segments);
+    const ProbeViews views = of.probes.views(k, head, of.probes.rowOf(0, segments.count));
     const GradientRows ofHead = of.gradients.rowsOf(k, head);
     const View farQuery = of.attention.rowsOf(k, of.farQuery, head);
     const SlotSums sums(k, of, head, segments, part, cell);
@@ -174,16 +175,18 @@ void writeBlockRows(const ProbeGradients &of) {
       const RowsOfTile tile{rows.query, k.load(ofHead.dout, i0, blockM),
                             SoftmaxRows(k, ofHead, i0, blockM)};
       Tile dq = k.fill(blockM, of.spec.headDim, 0);
-      forBlocks(k, of.probes, segments, rows, seen, {&dq}, [&](const FarBlocks &blocks) {
-        const BlockDerivatives by(k, views, tile, blocks.columns);
-        for (size_t p = 0; p < views.size(); ++p) {
-          const Tile logits = by.logits(p);
-          dq = dotAdd(dq, logits, k.gather(views[p].key, blocks.columns.row),
-                      DotOptions::zeroElsewhere(blocks.columns.seen));
-          sums.store(k, int(p), logits, by.weights(p));
-        }
-        sums.add(k, tile, blocks);
-      });
+      forBlocks(k, of.probes, segments, rows, seen, blockColumns, {&dq},
+                [&](const FarBlocks &blocks) {
+                  const BlockDerivatives by(k, views, of.spec.probes, tile, blocks.columns);
+                  const Tile firstRow = blocks.columns.firstRow(views);
+                  for (int p = 0; p < of.spec.probes; ++p) {
+                    const Tile logits = by.logits(size_t(p));
+                    dq = dotAdd(dq, logits, k.gather(views.key, firstRow + p),
+                                DotOptions::zeroElsewhere(blocks.columns.seen));
+                    sums.store(k, p, logits, by.weights(size_t(p)));
+                  }
+                  sums.add(k, tile, blocks);
+                });
       k.store(dq, farQuery, i0);
     });
   });

@@ -12,10 +12,10 @@
 namespace nysjit {
 
 /// Adds blocks to the softmax of query rows.
-static void addBlocks(Kernel &k, OnlineSoftmax &softmax, const std::vector<ProbeView> &probes,
+static void addBlocks(Kernel &k, OnlineSoftmax &softmax, const ProbeViews &views, int probes,
                       const Tile &query, const BlockColumns &columns) {
   const TileMask &seen = columns.seen;
-  const BlockLogits logits(k, probes, query, columns);
+  const BlockLogits logits(k, views, probes, query, columns);
   const Tile x = where(seen, logits.top, negativeInfinity);
   const Tile newMaximum = max(softmax.maximum, rowMax(x));
   const Tile shrink = exp2(softmax.maximum - newMaximum);
@@ -24,9 +24,10 @@ static void addBlocks(Kernel &k, OnlineSoftmax &softmax, const std::vector<Probe
   softmax.mass = softmax.mass * shrink + rowSum(weight);
   softmax.sum = softmax.sum * rows(shrink);
   const Tile shared = weight * logits.share;
-  for (size_t p = 0; p < probes.size(); ++p)
+  const Tile firstRow = columns.firstRow(views);
+  for (int p = 0; p < probes; ++p)
     softmax.sum = dotAdd(softmax.sum, where(seen, shared * logits.alpha[p], 0.0),
-                         k.gather(probes[p].value, columns.row), DotOptions::zeroElsewhere(seen));
+                         k.gather(views.value, firstRow + p), DotOptions::zeroElsewhere(seen));
   softmax.maximum = newMaximum;
 }
 
@@ -40,19 +41,24 @@ void causalOfProbes(Program &program) {
   attention.clearPadding(program);
 
   // Narrow tiles of keys: near positions are a triangle of a segment.
-  const BlockConfig blocks = program.blocks("causal_output", {.blockM = 64, .blockN = 32});
+  const BlockConfig blocks =
+      program.blocks("causal_output", {.blockM = 64, .blockN = 32}, {.hasDiagonal = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
+  // Far blocks at a time: those of 8 to 16 levels of width 1; fewer where near tiles are narrow, as
+  // each is a tile for every probe, of 16-bit products as many as these take.
+  const int columns = spec.dtype == DType::Float32 && blockN < 32 ? 8 : 16;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = probes.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);
     const NearAndFar seen(spec, segments, rows);
-    const std::vector<ProbeView> views = probes.views(k, head, segments);
+    const ProbeViews views = probes.views(k, head, probes.rowOf(0, segments.count));
 
     OnlineSoftmax softmax(k, blockM, spec.headDim);
-    forBlocks(k, probes, segments, rows, seen, softmax.carry(), [&](const FarBlocks &blocks) {
-      addBlocks(k, softmax, views, rows.query, blocks.columns);
-    });
+    const auto add = [&](const FarBlocks &far) {
+      addBlocks(k, softmax, views, spec.probes, rows.query, far.columns);
+    };
+    forBlocks(k, probes, segments, rows, seen, columns, softmax.carry(), add);
     addNear(k, softmax, head, rows.query, seen.near(blockN), seen.positions(), blockN);
     if (!isBackward)
       k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);

@@ -3,18 +3,18 @@
 
 namespace nysjit {
 
-BlockLogits::BlockLogits(Kernel &k, const std::vector<ProbeView> &probes, const Tile &query,
+BlockLogits::BlockLogits(Kernel &k, const ProbeViews &views, int probes, const Tile &query,
                          const BlockColumns &columns) {
-  for (const ProbeView &probe : probes) {
-    const Tile key = k.gather(probe.key, columns.row);
-    more.push_back(dot(query, transposed(key), {DotPrecision::TwoTerms, columns.seen}) *
-                   logitScale(k));
+  const Tile firstRow = columns.firstRow(views);
+  const DotOptions options(DotPrecision::TwoTerms, columns.seen);
+  for (int p = 0; p < probes; ++p) {
+    const Tile key = k.gather(views.key, firstRow + p);
+    more.push_back(dot(query, transposed(key), options) * logitScale(k));
     top = more.size() == 1 ? more[0] : max(top, more.back());
   }
   Tile largest;
-  for (size_t p = 0; p < more.size(); ++p) {
-    const Tile entropy =
-        k.gather(probes[p].entropy, columns.row * probes[p].entropyStep + probes[p].entropyStart);
+  for (int p = 0; p < probes; ++p) {
+    const Tile entropy = k.gather(views.entropy, firstRow + p);
     more[p] = more[p] - top + cols(entropy);
     largest = p ? max(largest, more[p]) : more[p];
   }
@@ -88,20 +88,21 @@ BlockColumns DyadicColumns::columns(Kernel &k, const Scalar &j0, int count, bool
 }
 
 void forBlocks(Kernel &k, const Probes &probes, const Segments &segments, const QueryTile &rows,
-               const NearAndFar &seen, const Carry &carry,
+               const NearAndFar &seen, int count, const Carry &carry,
                const std::function<void(const FarBlocks &)> &body) {
   const KernelSpec &spec = probes.spec;
-  constexpr int count = blockColumns;
+  const int rowCount = rows.i.rows();
+  const bool isOneSegment = spec.segmentLen && *spec.segmentLen % rowCount == 0;
   if (!probes.isDyadic()) {
-    k.forTiles({0, seen.farEnd(rows.last)}, seen.far(), count, carry,
-               [&](Scalar j0, const TileMask &shown) {
-                 body({{k.iota(count) + j0, shown}, j0, nullptr});
-               });
+    // One loop: with one for tiles that all rows see, too, there are no registers for both.
+    const Scalar end = seen.farEnd(rows.last);
+    const Mask far = isOneSegment ? Mask::below(end) : seen.far().allSee({0, 0});
+    k.forTiles({0, end}, far, count, carry, [&](Scalar j0, const TileMask &shown) {
+      body({{k.iota(count) + j0, shown}, j0, nullptr});
+    });
     return;
   }
   // Whether the tile's last rows exist changes nothing for its first.
-  const int rowCount = rows.i.rows();
-  const bool isOneSegment = spec.segmentLen && *spec.segmentLen % rowCount == 0;
   DyadicColumns far(probes, seen.farEnd(rows.i0), seen.farEnd(rows.i0 + (rowCount - 1)));
   k.forRange({0, ceilDiv(far.count(), count) * count}, count, carry, [&](Scalar j0) {
     body({far.columns(k, j0, count, isOneSegment, rows.i0, segments, spec.window), j0, &far});

@@ -9,6 +9,9 @@ namespace nysjit {
 struct BlockColumns {
   Tile row; // of their memory; below 0 where there is none
   TileMask seen;
+
+  /// The rows of a head's first probe; below 0 where `row` is.
+  Tile firstRow(const ProbeViews &views) const { return row * views.step + views.start; }
 };
 
 /// Number `index` of these.
@@ -50,23 +53,23 @@ struct BlockLogits {
   Tile share;              // one over their sum
   Tile mean;               // sum alpha_p more_p: the block's logit less the top
 
-  BlockLogits(Kernel &k, const std::vector<ProbeView> &probes, const Tile &query,
+  BlockLogits(Kernel &k, const ProbeViews &views, int probes, const Tile &query,
               const BlockColumns &columns);
 };
 
 /// How many blocks are a tile's columns: those of 8 to 16 levels of width 1.
 constexpr int blockColumns = 16;
 
-/// Blocks that some rows see, `blockColumns` at a time.
+/// Blocks that some rows see, so many at a time.
 struct FarBlocks {
   BlockColumns columns;
   Scalar j0;             // the first column
   DyadicColumns *dyadic; // null where column j is block j
 };
 
-/// Calls `body` for the blocks that a tile of query rows sees, in their order.
+/// Calls `body` for the blocks that a tile of query rows sees, `count` at a time, in their order.
 void forBlocks(Kernel &k, const Probes &probes, const Segments &segments, const QueryTile &rows,
-               const NearAndFar &seen, const Carry &carry,
+               const NearAndFar &seen, int count, const Carry &carry,
                const std::function<void(const FarBlocks &)> &body);
 
 } // namespace nysjit

@@ -49,8 +49,10 @@ void writeProbeSummary(const Probes &probes) {
   const KernelSpec &spec = probes.spec;
   const int wanted = std::clamp<int>(std::bit_ceil(unsigned(spec.segmentLen.value_or(64))), 16, 64);
   const BlockConfig blocks =
-      probes.program.blocks("probe_summary", {.blockM = 16, .blockN = wanted});
+      probes.program.blocks("probe_summary", {.blockM = 16, .blockN = wanted},
+                            {.hasFloat32Operand = false, .keepsTwoSums = true});
   const int blockM = *blocks.blockM;
+  const int blockN = *blocks.blockN;
   const Scalar capacity = probes.segmentation.capacity();
   const Scalar tiles = ceilDiv(probes.rows, blockM);
   probes.program.kernel("probe_summary", probes.keyHeads() * capacity * tiles, [&](Kernel &k) {
@@ -67,8 +69,15 @@ void writeProbeSummary(const Probes &probes) {
     const View keys = k.slice(head.key, g * segments.len, length);
     const View values = k.slice(head.value, g * segments.len, length);
 
-    const Tile queries = probes.queries(k, firstHead, row0, blockM);
-    const Mask inside = Mask::below(length).allSee({0, length});
+    const Scalar block = probes.rowOf(0, g);
+    Tile queries = probes.queries(k, firstHead, row0, blockM);
+    if (spec.dtype == DType::Float32) { // registers have no room for them beside the sums
+      const View own = probes.rowsOf(k, keyPair, block).key; // khat takes their place
+      const View inMemory = k.slice(own, 0, probes.rows * min(length, 1));
+      k.store(queries, inMemory, row0);
+      k.sync();
+      queries = k.load(inMemory, row0, blockM);
+    }
     const TileMask there(Mask::rowsBelow(probes.rows), row0);
     // Means are of values less the segment's first: equal values have themselves as their mean, to
     // the bit, for a gradient finds 16 times every difference between two probes'. Values of 16
@@ -78,18 +87,21 @@ void writeProbeSummary(const Probes &probes) {
     if (isRelative)
       first = valueAt(k, probes, head, g * segments.len, min(length, 1));
     auto load = [&](const Scalar &t0) {
-      const Tile value = k.load(values, t0, *blocks.blockN);
+      const Tile value = k.load(values, t0, blockN);
       return isRelative ? value - cols(first) : value;
     };
     TangentSums sums(k, blockM, spec.headDim);
-    k.forTiles({0, length}, inside, *blocks.blockN, sums.carry(),
-               [&](Scalar t0, const TileMask &seen) {
-                 const Tile key = k.load(keys, t0, *blocks.blockN);
-                 const Tile logits = dot(queries, transposed(key), there) * logitScale(k);
-                 sums.add(logits, key, load(t0), seen, there);
-               });
+    auto addTile = [&](const Scalar &t0, const TileMask &seen) {
+      const Tile key = k.load(keys, t0, blockN);
+      const Tile logits = dot(queries, transposed(key), there) * logitScale(k);
+      sums.add(logits, key, load(t0), seen, there);
+    };
+    if (spec.segmentLen && *spec.segmentLen % blockN == 0)
+      k.forWholeTiles({0, length}, blockN, sums.carry(), [&](Scalar t0) { addTile(t0, {}); });
+    else
+      k.forTiles({0, length}, Mask::below(length).allSee({0, length}), blockN, sums.carry(),
+                 addTile);
     // Segments that are not there leave nothing: nobody reads it.
-    const Scalar block = probes.rowOf(0, g);
     k.forRange({0, min(length, 1)}, 1, {}, [&](Scalar) {
       ProbeSums result = sums.result();
       if (isRelative)

@@ -46,32 +46,21 @@ void Probes::store(Kernel &k, const ProbeSums &sums, const Scalar &keyPair, cons
     k.store(*tile, *view, row0);
 }
 
-/// [key heads, blocks, rows, d] as [key heads, rows, blocks, d].
-static TensorRef byRow(TensorRef tensor) {
-  std::swap(tensor.shape[1], tensor.shape[2]);
-  std::swap(tensor.strides[1], tensor.strides[2]);
+/// [key heads, blocks, rows, ...] as [key heads, blocks times rows, ...].
+static TensorRef flattened(TensorRef tensor) {
+  tensor.shape[1] = Expression::make(Operator::Mul, {tensor.shape[1], tensor.shape[2]});
+  tensor.shape.erase(tensor.shape.begin() + 2);
+  tensor.strides.erase(tensor.strides.begin() + 1);
   return tensor;
 }
 
-ProbeView Probes::view(Kernel &k, const Head &head, int probe, const Scalar &length) const {
+ProbeViews Probes::views(Kernel &k, const Head &head, const Scalar &count) const {
   const Scalar keyPair = head.sequence * attention.keyHeads + head.keyHead;
-  const Scalar row = (head.queryHead - head.keyHead * group) * spec.probes + probe;
-  auto rowsOf = [&](const TensorRef &tensor) {
-    return k.slice(k.view(byRow(tensor), {keyPair, row}), 0, length);
+  auto view = [&](const TensorRef &tensor) {
+    return k.slice(k.view(flattened(tensor), {keyPair}), 0, count * rows);
   };
-  TensorRef numbers = entropy;
-  numbers.shape = {numbers.shape[0],
-                   Expression::make(Operator::Mul, {blocks.expression(), rows.expression()})};
-  numbers.strides.erase(numbers.strides.begin() + 1);
-  return {rowsOf(key), rowsOf(value), k.slice(k.view(numbers, {keyPair}), 0, length * rows), row,
-          rows};
-}
-
-std::vector<ProbeView> Probes::views(Kernel &k, const Head &head, const Segments &segments) const {
-  std::vector<ProbeView> all;
-  for (int p = 0; p < spec.probes; ++p)
-    all.push_back(view(k, head, p, rowOf(0, segments.count)));
-  return all;
+  const Scalar start = (head.queryHead - head.keyHead * group) * spec.probes;
+  return {view(key), view(value), view(entropy), start, rows};
 }
 
 Tile Probes::queries(Kernel &k, const Scalar &firstHead, const Scalar &row0, int count) const {

@@ -33,13 +33,14 @@ struct ProbeRows {
   View value;
 };
 
-/// Rows of the blocks' memory that one probe of one query head has; and where its c lies.
-struct ProbeView {
-  View key; // by block
+/// The blocks' memory as the probes of one query head see it, block by block: probe p of block j is
+/// row j * step + start + p. One view for all, as each takes registers through a loop.
+struct ProbeViews {
+  View key;
   View value;
-  View entropy; // of all probes: that of block j is number j * entropyStep + entropyStart
-  Scalar entropyStart;
-  Scalar entropyStep;
+  View entropy; // a number a row
+  Scalar start;
+  Scalar step;
 };
 
 /// The memory of blocks, and their kernels.
@@ -64,10 +65,8 @@ public:
   ProbeRows rowsOf(Kernel &k, const Scalar &keyPair, const Scalar &blockRow) const;
   void store(Kernel &k, const ProbeSums &sums, const Scalar &keyPair, const Scalar &blockRow,
              const Scalar &row0) const;
-  /// Of blocks' rows [0, length).
-  ProbeView view(Kernel &k, const Head &head, int probe, const Scalar &length) const;
-  /// Of all of the head's probes and the sequence's blocks.
-  std::vector<ProbeView> views(Kernel &k, const Head &head, const Segments &segments) const;
+  /// Of the first `count` blocks.
+  ProbeViews views(Kernel &k, const Head &head, const Scalar &count) const;
 
   /// Rows [row0, row0 + count) of the probes of a key head, 0 where there is none; `firstHead`: its
   /// group's first query head.

@@ -40,6 +40,8 @@ int mostGpuColumns(const KernelFacts &facts) {
   const bool isOdd = facts.headDim > 96 && facts.headDim % 32 != 0;
   if (isFloat32 && facts.headDim > 96)
     return 16;
+  if (facts.keepsTwoSums) // and one warp copies all
+    return isFloat32 || facts.headDim > 64 ? 16 : 32;
   return isFloat32 || isOdd || facts.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
 }
 

@@ -19,6 +19,7 @@ struct KernelFacts {
   bool hasDiagonal = false;       // its rows meet their own positions, of which a half is masked
   bool isSubstitution = false;    // a row of block_m waits for the one before
   bool keepsMore = false;         // through its loop, than the tiles of one online softmax
+  bool keepsTwoSums = false;      // [block_m, head_dim] each, through its loop
   // Program fills these in.
   DType dtype = DType::Float32;
   int headDim = 0;
