@@ -41,8 +41,8 @@ void causalOfProbes(Program &program) {
   attention.clearPadding(program);
 
   // Narrow tiles of keys: near positions are a triangle of a segment.
-  const BlockConfig blocks =
-      program.blocks("causal_output", {.blockM = 64, .blockN = 32}, {.hasDiagonal = true});
+  const BlockConfig blocks = program.blocks("causal_output", {.blockM = 64, .blockN = 32},
+                                            {.hasDiagonal = true, .hasManyLogits = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   // Far blocks at a time: those of 8 to 16 levels of width 1; fewer where near tiles are narrow, as

@@ -99,8 +99,7 @@ void writeProbeSummary(const Probes &probes) {
     if (spec.segmentLen && *spec.segmentLen % blockN == 0)
       k.forWholeTiles({0, length}, blockN, sums.carry(), [&](Scalar t0) { addTile(t0, {}); });
     else
-      k.forTiles({0, length}, Mask::below(length).allSee({0, length}), blockN, sums.carry(),
-                 addTile);
+      k.forTiles({0, length}, Mask::below(length), blockN, sums.carry(), addTile);
     // Segments that are not there leave nothing: nobody reads it.
     k.forRange({0, min(length, 1)}, 1, {}, [&](Scalar) {
       ProbeSums result = sums.result();

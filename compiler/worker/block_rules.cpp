@@ -38,7 +38,7 @@ int mostGpuColumns(const KernelFacts &facts) {
   const bool hasTf32 = facts.dtype == DType::Float16 && facts.hasFloat32Operand;
   // Rows that are no power of two of 16 bytes take an address for each copy.
   const bool isOdd = facts.headDim > 96 && facts.headDim % 32 != 0;
-  if (isFloat32 && facts.headDim > 96)
+  if (isFloat32 && facts.headDim > (facts.hasManyLogits ? 80 : 96))
     return 16;
   if (facts.keepsTwoSums) // and one warp copies all
     return isFloat32 || facts.headDim > 64 ? 16 : 32;

@@ -144,7 +144,7 @@ TEST(Compile, KernelsOfFewLandmarksTakeFewRowsOnTheCpu) {
 // What is masked on the diagonal grows with the blocks; columns of landmarks that are not there are
 // computed, too.
 TEST(Compile, KernelsOverADiagonalOrFewLandmarksTakeFewColumnsOnTheCpu) {
-  const auto sizes = [](const char *layout, const char *more, const char *target,
+  const auto sizes = [](const char *layout, const std::string &more, const char *target,
                         const char *kernel) {
     const BlockConfig blocks =
         blocksOf(std::string(R"({"layout": ")") + layout + R"(", "head_dim": 64)" + more + "}",
@@ -153,24 +153,48 @@ TEST(Compile, KernelsOverADiagonalOrFewLandmarksTakeFewColumnsOnTheCpu) {
   };
   const char *few = R"(, "landmarks": 256, "segment_len": 64)";
   const char *many = R"(, "landmarks": 64)";
-  constexpr struct {
+  const std::string learned = R"(, "landmark_source": "learned", "probes": 4)";
+  const struct {
     const char *layout;
     const char *kernel;
     bool isFew;
     std::pair<int, int> narrow; // on x86-64-v3
     std::pair<int, int> wide;   // on x86-64-v4
+    std::string more;
   } all[] = {{"exact_causal", "exact_causal", false, {32, 32}, {64, 64}},
              {"causal", "causal_output", true, {32, 32}, {64, 32}},
+             {"causal", "causal_output", true, {32, 32}, {64, 32}, learned},
              {"segment_causal", "segment_output", true, {64, 32}, {64, 32}},
              {"prefix_lm", "target_output", true, {32, 32}, {64, 32}},
              {"prefix_lm", "source_output", true, {64, 32}, {64, 32}},
              {"bidirectional", "source_output", false, {64, 64}, {64, 64}}};
   for (const auto &one : all) {
-    const char *more = one.isFew ? few : one.layout == std::string("exact_causal") ? "" : many;
+    const std::string more = (one.isFew                                   ? few
+                              : one.layout == std::string("exact_causal") ? ""
+                                                                          : many) +
+                             one.more;
     EXPECT_EQ(sizes(one.layout, more, "cpu:x86-64-v3", one.kernel), one.narrow) << one.kernel;
     EXPECT_EQ(sizes(one.layout, more, "cpu:x86-64-v4", one.kernel), one.wide) << one.kernel;
     EXPECT_EQ(sizes(one.layout, more, "cuda:sm_80", one.kernel), std::pair(64, 32)) << one.kernel;
   }
+}
+
+// Two sums of a head's width leave a warp that copies all of its tiles few registers on a GPU.
+TEST(Compile, KernelsThatKeepTwoSumsTakeFewColumnsOnAGpu) {
+  const auto columns = [](const char *dtype, int headDim, const char *target) {
+    return blocksOf(
+               std::string(R"({"layout": "causal", "landmark_source": "learned", "probes": 4, )") +
+                   R"("landmarks": 64, "dtype": ")" + dtype + R"(", "head_dim": )" +
+                   std::to_string(headDim) + "}",
+               target, "probe_summary")
+        .blockN.value_or(0);
+  };
+  for (const char *target : {"cuda:sm_80", "cuda:sm_120"}) {
+    EXPECT_EQ(columns("float32", 64, target), 16);
+    EXPECT_EQ(columns("bfloat16", 64, target), 32);
+    EXPECT_EQ(columns("bfloat16", 128, target), 16);
+  }
+  EXPECT_EQ(columns("float32", 64, "cpu:x86-64-v3"), 64);
 }
 
 TEST(Compile, EveryKernelsSpaceHoldsWhatIsInUse) {

@@ -320,6 +320,7 @@ TEST(GpuCompile, KernelsWaitForTheLaunchBefore) {
 
 struct SampledSpec {
   std::string layout;
+  bool hasProbes = false; // of `causal`
   std::string dtype;
   int headDim = 0;
   int landmarks = 0;
@@ -335,7 +336,9 @@ struct SampledSpec {
                                        R"("landmarks": )" +
                                            std::to_string(landmarks)
                                      : "") +
-           (segmentLen ? R"(, "segment_len": )" + std::to_string(segmentLen) : "") + "}";
+           (segmentLen ? R"(, "segment_len": )" + std::to_string(segmentLen) : "") +
+           (hasProbes ? R"(, "landmark_source": "learned", "probes": 4)" : "") +
+           (hasProbes && segmentLen ? R"(, "landmark_spacing": "dyadic")" : "") + "}";
   }
 };
 
@@ -346,8 +349,9 @@ SampledSpec sample(std::mt19937 &random) {
   const std::vector<Target> targets = gpuTargets();
   SampledSpec spec;
   // scan's output spills
-  spec.layout = (const char *[]){"causal", "exact_causal", "segment_causal", "bidirectional",
-                                 "prefix_lm"}[below(5)];
+  spec.layout = (const char *[]){"causal",        "exact_causal", "segment_causal",
+                                 "bidirectional", "prefix_lm",    "causal"}[below(6)];
+  spec.hasProbes = spec.layout == "causal" && below(2);
   spec.dtype = (const char *[]){"float32", "float16", "bfloat16"}[below(3)];
   spec.headDim = 16 + 8 * static_cast<int>(below(31));
   spec.landmarks = 16 + static_cast<int>(below(spec.layout.ends_with("causal") ? 1009 : 497));
@@ -377,7 +381,12 @@ TEST(GpuCompile, ASampleAssembles) {
         const bool isFree =
             (spec.layout == "causal" && !(spec.segmentLen && spec.headDim == 128)) ||
             spec.layout == "exact_causal";
-        EXPECT_LE(kernel["spill_bytes"].get<int>(), isFree ? 0 : 32) << kernel.dump();
+        // float32's sums beside learned probes leave no registers for all addresses.
+        const int ofProbes = spec.dtype == "float32" ? 400 : 64;
+        EXPECT_LE(kernel["spill_bytes"].get<int>(), spec.hasProbes ? ofProbes
+                                                    : isFree       ? 0
+                                                                   : 32)
+            << kernel.dump();
       }
     }
   }

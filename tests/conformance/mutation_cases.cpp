@@ -88,10 +88,14 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
                  "source_output source_output_unaligned", outputLengths});
 }
 
-/// Tiles of queries within a segment, over several, and uniform blocks; merges in two kernels.
+/// Tiles of queries within a segment, over several, and uniform blocks. Summaries of probes in both
+/// halves of a tile of 16, in several turns of the loop over whole tiles of keys, with one that is
+/// masked and without; merges in two kernels.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
-  const std::string dyadic = learned + R"(, "landmark_spacing": "dyadic", "segment_len": )";
+  const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
+  const std::string dyadic = learned + spacing;
+  const std::string many = R"(, "landmark_source": "learned", "probes": 13)" + spacing;
   const std::string outputs = "causal_output causal_output_unaligned";
   const std::string summaries = "probe_summary probe_summary_unaligned";
   const std::string output = "{" + blocks("causal_output", queries, 4) + "}";
@@ -109,12 +113,17 @@ void addProbes(std::vector<Program> &all) {
   all.push_back(
       {"causal_probes_uniform", spec("causal", 84, learned), output, outputs, outputLengths});
   all.push_back({"causal_probes",
-                 spec("causal", 256, dyadic + "23"),
+                 spec("causal", 256, many + "71"),
                  own,
                  summaries,
-                 {411, 327, 384, 135, 23}});
+                 {411, 327, 384, 135, 71}});
+  all.push_back({"causal_probes_whole",
+                 spec("causal", 256, many + "80"),
+                 own,
+                 summaries,
+                 {411, 327, 384, 135, 80}});
   all.push_back({"causal_probes",
-                 spec("causal", 256, dyadic + "2"),
+                 spec("causal", 256, many + "2"),
                  own,
                  "probe_merge probe_merge_5",
                  {411, 383, 130, 256}});

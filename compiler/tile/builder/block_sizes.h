@@ -20,6 +20,7 @@ struct KernelFacts {
   bool isSubstitution = false;    // a row of block_m waits for the one before
   bool keepsMore = false;         // through its loop, than the tiles of one online softmax
   bool keepsTwoSums = false;      // [block_m, head_dim] each, through its loop
+  bool hasManyLogits = false;     // several tiles of them at once
   // Program fills these in.
   DType dtype = DType::Float32;
   int headDim = 0;
