@@ -203,4 +203,21 @@ TEST_P(Probes, AsManyAsThereCanBeStayWithinTheBound) {
   EXPECT_LE(relativeError(device.run(spec.dump(), in), expected(spec.dump(), in)), 1e-5);
 }
 
+// Two vectors and three numbers a block and probe; dyadic, two blocks a segment.
+TEST_P(Probes, MemoryBetweenKernelsIsTheBlocks) {
+  constexpr size_t ofAlignment = 5 * 256; // a buffer's end
+  for (const json &spec : specs) {
+    const Device::Program program = device.prepare(spec.dump());
+    const Inputs in = inputs(spec, 1000);
+    const Arguments arguments(device.gpu.get(), in, "float32", "float32");
+    size_t bytes = 0;
+    ASSERT_EQ(nysjit_workspace_size(program.get(), &arguments.args, &bytes), NYSJIT_OK)
+        << nysjit_last_error();
+    const size_t blocks =
+        (spec["landmark_spacing"] == "dyadic" ? 2 : 1) * size_t(1000 / int(spec["segment_len"]));
+    const size_t rows = size_t(in.queryHeads) * size_t(spec["probes"]);
+    EXPECT_LE(bytes, blocks * rows * (2 * 32 + 3) * sizeof(float) + ofAlignment) << spec;
+  }
+}
+
 } // namespace
