@@ -97,8 +97,12 @@ public:
       const Tile logits = k.load(logitsOfTile, row0, count);
       const Tile weights = k.load(weightsOfTile, row0, count);
       const Tile at = rowsOf(k, blocks, row0, count);
-      const Tile key = dotAdd(k.gather(sums.key, at), logits, rows.query);
-      const Tile value = dotAdd(k.gather(sums.value, at), weights, rows.dout);
+      // What is no column's is not stored.
+      TileMask used;
+      if (blocks.dyadic)
+        used = TileMask(Mask::rowsBelow((blocks.dyadic->count() - blocks.j0) * probes), row0);
+      const Tile key = dotAdd(k.gather(sums.key, at), logits, rows.query, used);
+      const Tile value = dotAdd(k.gather(sums.value, at), weights, rows.dout, used);
       const Tile entropy = k.gather(sums.entropy, at) + rowSum(logits);
       forRuns(k, blocks, [&](const Scalar &first, const Scalar &length, const Scalar &start) {
         k.store(key, k.slice(sums.key, first, length), row0 + start);
