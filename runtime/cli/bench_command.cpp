@@ -117,6 +117,11 @@ Result<Reply> runBench(const BenchOptions &options) {
   NYSJIT_RETURN_IF_ERROR(checkDevice(options.device));
   Result<RequestFiles> request = readRequest(options.spec, options.config);
   NYSJIT_RETURN_IF_ERROR(request);
+  if (request->spec.pass != Pass::Forward)
+    return inFile(options.spec,
+                  Error::mismatch(ErrorKind::InvalidKey, "pass",
+                                  "\"forward\", which alone is timed",
+                                  std::string("\"") + passName(request->spec.pass) + "\""));
   std::vector<Asked> asked = {{options.spec, std::move(*request)}};
   std::vector<KernelSpec> specs = {asked.front().request.spec};
   if (options.vs) {
