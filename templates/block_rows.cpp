@@ -33,7 +33,7 @@ public:
     Tile first;
     const Tile firstRow = columns.firstRow(views);
     for (int p = 0; p < probes; ++p) {
-      const Tile each = dot(of.dout, transposed(k.gather(views.value, firstRow + p)));
+      const Tile each = dot(of.dout, transposed(k.gather(views.value, firstRow + p)), seen);
       if (p == 0)
         first = each;
       e.push_back(each - first);
@@ -101,7 +101,9 @@ public:
       TileMask used;
       if (blocks.dyadic)
         used = TileMask(Mask::rowsBelow((blocks.dyadic->count() - blocks.j0) * probes), row0);
-      const Tile key = dotAdd(k.gather(sums.key, at), logits, rows.query, used);
+      // Two terms: derivatives of a block's probes cancel.
+      const DotOptions terms{DotPrecision::TwoTerms, used};
+      const Tile key = dotAdd(k.gather(sums.key, at), logits, rows.query, terms);
       const Tile value = dotAdd(k.gather(sums.value, at), weights, rows.dout, used);
       const Tile entropy = k.gather(sums.entropy, at) + rowSum(logits);
       forRuns(k, blocks, [&](const Scalar &first, const Scalar &length, const Scalar &start) {
