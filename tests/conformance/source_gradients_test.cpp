@@ -1,0 +1,142 @@
+// Gradients of layouts with a source: what they are where it is all or nothing of a sequence, and
+// what a cut in the target leaves as it was, to the bit.
+#include "tests/conformance/gradient_run.h"
+
+using namespace nysjit;
+using namespace nysjit::conformance;
+
+namespace {
+
+constexpr int64_t headDim = 32;
+
+/// prefix_lm in each kind of weights and values.
+struct Kind {
+  const char *name;
+  const char *rest; // of the spec
+};
+constexpr Kind kinds[] = {
+    {"tangent", R"("stabilizer": 0.25})"},
+    {"count", R"("landmark_weight": "count"})"},
+    {"tangent, streaming", R"("landmark_value": "streaming"})"},
+    {"count, streaming", R"("landmark_weight": "count", "landmark_value": "streaming"})"},
+};
+
+std::string specOf(const std::string &layout, const std::string &rest) {
+  return R"({"layout": ")" + layout + R"(", "head_dim": 32, "landmarks": 33, "segment_len": 12, )" +
+         rest;
+}
+
+class SourceGradients : public testing::TestWithParam<std::string> {
+protected:
+  Seeded random;
+  Device device{GetParam()};
+
+  Inputs inputs(int64_t least) { return inputs(least, device.gpu ? 60 : 200); }
+  Inputs inputs(int64_t least, int64_t most) {
+    const int64_t length = random.between(least, most);
+    Inputs in = randomInputs(random.generator, 1, 2, 1, length, headDim);
+    addOutputGradient(random.generator, in);
+    return in;
+  }
+  /// Within their bound of those of another program.
+  void expectClose(const Written &found, const Written &expected, const Inputs &in) {
+    const double scale = reference::norm(in.dout);
+    for (const char *name : {"dq", "dk", "dv"})
+      EXPECT_LE(reference::gradientError(found.at(name), expected.at(name), scale), 1e-5) << name;
+  }
+};
+
+/// Rows [begin, end) of all heads.
+std::vector<double> rowsOf(const std::vector<double> &numbers, int64_t length, int64_t begin,
+                           int64_t end) {
+  std::vector<double> rows;
+  for (int64_t first = 0; first < int64_t(numbers.size()); first += length * headDim)
+    rows.insert(rows.end(), numbers.begin() + first + begin * headDim,
+                numbers.begin() + first + end * headDim);
+  return rows;
+}
+
+/// Sets rows from `begin` on of all heads.
+void setRows(std::vector<double> &numbers, int64_t length, int64_t begin,
+             const std::function<double()> &value) {
+  for (int64_t first = 0; first < int64_t(numbers.size()); first += length * headDim)
+    for (int64_t i = first + begin * headDim; i < first + length * headDim; ++i)
+      numbers[size_t(i)] = value();
+}
+
+TEST_P(SourceGradients, OfASourceAloneAreThoseOfBidirectional) {
+  for (const Kind &kind : kinds) {
+    SCOPED_TRACE(kind.name);
+    Inputs in = inputs(1);
+    const std::string plain = R"({"layout": "bidirectional", "head_dim": 32, "landmarks": 33, )"
+                              R"("segment_len": 12})";
+    const Written expected = runGradients(device, plain, in);
+    in.sourceLen = {in.length};
+    expectClose(runGradients(device, specOf("prefix_lm", kind.rest), in), expected, in);
+  }
+}
+
+TEST_P(SourceGradients, WithoutASourceAreThoseOfCausal) {
+  for (const Kind &kind : kinds) {
+    SCOPED_TRACE(kind.name);
+    Inputs in = inputs(1);
+    const Written expected = runGradients(device, specOf("causal", kind.rest), in);
+    in.sourceLen = {0};
+    expectClose(runGradients(device, specOf("prefix_lm", kind.rest), in), expected, in);
+  }
+}
+
+TEST_P(SourceGradients, ACutInTheTargetLeavesNoTrace) {
+  for (const Kind &kind : kinds) {
+    Inputs in = inputs(2);
+    const int64_t source = random.between(0, in.length - 1);
+    const int64_t cut = random.between(std::max<int64_t>(source, 1), in.length - 1);
+    SCOPED_TRACE(std::string(kind.name) + ": " + std::to_string(in.length) + " positions, source " +
+                 std::to_string(source) + ", cut " + std::to_string(cut));
+    const std::string spec = specOf("prefix_lm", kind.rest);
+    in.sourceLen = {source};
+    setRows(in.dout, in.length, cut, [] { return 0.0; });
+    const Written first = runGradients(device, spec, in);
+    std::uniform_real_distribution<double> large(-1e4, 1e4);
+    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v})
+      setRows(in.*member, in.length, cut, [&] { return double(float(large(random.generator))); });
+    const Written other = runGradients(device, spec, in);
+    Inputs shorter = in;
+    shorter.length = cut;
+    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
+      shorter.*member = rowsOf(in.*member, in.length, 0, cut);
+    const Written alone = runGradients(device, spec, shorter);
+    for (const char *name : {"dq", "dk", "dv"}) {
+      for (const double x : rowsOf(first.at(name), in.length, cut, in.length))
+        ASSERT_EQ(x, 0) << name;
+      const std::vector<double> before = rowsOf(first.at(name), in.length, 0, cut);
+      EXPECT_EQ(rowsOf(other.at(name), in.length, 0, cut), before) << name << ", other numbers";
+      EXPECT_EQ(alone.at(name), before) << name << ", nothing after it";
+    }
+  }
+}
+
+// Sums over rows and positions in parts, which begin where no segment does.
+TEST_P(SourceGradients, InPartsAreTheReferences) {
+  const std::string parts = R"({"source_far_gradient": {"split": 256, "block_n": 16}, )"
+                            R"("past_gradient": {"split": 256, "block_n": 32})";
+  const std::string prefix = parts + R"(, "far_gradient": {"split": 256, "block_n": 16}})";
+  for (const Kind &kind : kinds) {
+    Inputs in = inputs(257, device.gpu ? 270 : 380);
+    in.sourceLen = {random.between(0, in.length)};
+    const std::string spec = specOf("prefix_lm", kind.rest);
+    SCOPED_TRACE(std::string(kind.name) + ": " + std::to_string(in.length) + " positions, source " +
+                 std::to_string(in.sourceLen[0]));
+    expectGradients(spec, in, runGradients(device, spec, in, {.config = prefix}),
+                    device.place.isGpu());
+  }
+  const std::string spec = specOf("bidirectional", R"("inverse_iterations": 3})");
+  const Inputs in = inputs(257, device.gpu ? 270 : 380);
+  expectGradients(spec, in, runGradients(device, spec, in, {.config = parts + "}"}),
+                  device.place.isGpu());
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, SourceGradients, testing::ValuesIn(places()),
+                         [](const auto &info) { return testName(info.param); });
+
+} // namespace
