@@ -73,32 +73,48 @@ View Gradients::keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) 
   return k.slice(k.view(tensor, {head.sequence, head.keyHead}), head.start, head.length);
 }
 
-void Gradients::writeFirst(const Scalar &rows) const {
-  attention.clearPadding(program, "clear_query_gradients", {dq}, attention.queryHeads);
-  attention.clearPadding(program, "clear_key_gradients", {dk, dv}, attention.keyHeads);
+void Gradients::writeFirst() const {
   // The output is float32 or of the spec's dtype, as the caller has it.
   TensorRef output = attention.output;
   const Element other = output.outputElement;
   output.outputElement = output.element;
   const bool hasOther = other != output.element;
-  const bool hasRows = !delta.name.empty();
-  if (hasRows)
-    writeDelta("output_delta", output, rows, hasOther ? program.symbol("o_dtype") == 0 : Scalar(1));
+  writeDelta("output_delta", output, hasOther ? program.symbol("o_dtype") == 0 : Scalar(1));
   output.element = output.outputElement = other;
-  if (hasRows && hasOther)
-    writeDelta("output_delta_16", output, rows, program.symbol("o_dtype"));
+  if (hasOther)
+    writeDelta("output_delta_16", output, program.symbol("o_dtype"));
+  writeFirstButDelta();
+}
+
+void Gradients::writeFirstButDelta() const {
+  attention.clearPadding(program, "clear_query_gradients", {dq}, attention.queryHeads);
+  attention.clearPadding(program, "clear_key_gradients", {dk, dv}, attention.keyHeads);
   if (convolution.count)
     writeTaps();
+}
+
+/// The diagonal of dO O^T.
+static Tile deltaOf(Kernel &k, const Tile &dO, const Tile &o) {
+  const Tile products = dot(dO, transposed(o), DotPrecision::Full);
+  const Tile isOwn = cols(k.iota(o.rows())) == rows(k.iota(o.rows()));
+  return rowSum(where(isOwn, products, 0.0));
+}
+
+void Gradients::storeRows(Kernel &k, const OnlineSoftmax &softmax, const Head &head,
+                          const Scalar &i0) const {
+  const Tile dO = k.load(attention.rowsOf(k, dout, head), i0, softmax.mass.rows());
+  saved.store(k, softmax, attention, head, i0);
+  k.store(deltaOf(k, dO, softmax.result()), attention.rowsOf(k, delta, head), i0);
 }
 
 /// D_i = dO_i.(O_i less its convolution), the diagonal of a product: summed in the order of
 /// dP_it = dO_i.v_t, so that a row of one weight has dX = 0 to the bit.
 void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
-                           const Scalar &rowsOfHead, const Scalar &when) const {
+                           const Scalar &when) const {
   const BlockConfig blocks = program.blocks(kernel, {.blockM = 16});
   const int block = *blocks.blockM;
   const Scalar heads = attention.heads();
-  const Scalar tiles = ceilDiv(rowsOfHead, block);
+  const Scalar tiles = ceilDiv(attention.maxLength, block);
   auto body = [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
@@ -107,9 +123,7 @@ void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
     Tile o = k.load(attention.rowsOf(k, output, head), i0, block);
     if (convolution.count)
       o = o - convolution.addTo(k, k.fill(block, program.spec().headDim, 0), head, i0, ahead);
-    const Tile products = dot(dO, transposed(o), DotPrecision::Full);
-    const Tile isOwn = cols(k.iota(block)) == rows(k.iota(block));
-    k.store(rowSum(where(isOwn, products, 0.0)), attention.rowsOf(k, delta, head), i0);
+    k.store(deltaOf(k, dO, o), attention.rowsOf(k, delta, head), i0);
   };
   program.kernel(kernel, heads * tiles, body, when);
 }

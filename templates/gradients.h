@@ -77,9 +77,11 @@ public:
   View keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const;
   /// Writes the kernels clear_query_gradients, clear_key_gradients, output_delta and, with a
   /// convolution, conv_gradient and conv_gradient_sum.
-  void writeFirst() const { writeFirst(attention.maxLength); }
-  /// The same where D is asked for of the first `rows` of each sequence only.
-  void writeFirst(const Scalar &rows) const;
+  void writeFirst() const;
+  /// The same without D.
+  void writeFirstButDelta() const;
+  /// What a row's gradients take of its softmax, where a backward program computes that again.
+  void storeRows(Kernel &k, const OnlineSoftmax &softmax, const Head &head, const Scalar &i0) const;
   /// What the convolution makes of values from t0 on: dv + sum over r of w_r dO_{t + r - ahead}.
   Tile addConvolution(Kernel &k, const Tile &dv, const Head &head, const Scalar &t0) const;
   /// Writes a kernel whose cells compute `rowsOfTile` positions of a key head.
@@ -105,8 +107,7 @@ public:
   TensorRef dconv;
 
 private:
-  void writeDelta(const std::string &kernel, const TensorRef &output, const Scalar &rows,
-                  const Scalar &when) const;
+  void writeDelta(const std::string &kernel, const TensorRef &output, const Scalar &when) const;
   void writeTaps() const;
 
   Program &program;
@@ -124,7 +125,6 @@ struct Scan;
 void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved);
 void segmentsGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
                       const Convolution &convolution, int ahead = 0);
-void scanGradient(const Scan &scan, const InverseWorkspace &inverse,
-                  const BlockConfig &columnBlocks, const SavedRows &rows);
+void scanGradient(const Scan &scan, const InverseWorkspace &inverse, const BlockConfig &rowBlocks);
 
 } // namespace nysjit

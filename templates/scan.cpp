@@ -36,7 +36,7 @@ Scan::Scan(Program &p)
   // All landmarks at once, where a tile of theirs is not too large.
   const int whole = static_cast<int>(std::bit_ceil(static_cast<unsigned>(landmarks)));
   const int landmarkTile = landmarks > 256 ? 64 : std::max(16, whole);
-  const char *const kernel = isBackward ? "scan_rows" : "scan_output";
+  const char *const kernel = isBackward ? "scan_columns" : "scan_output";
   blocks = program.blocks(kernel, {.blockM = 32, .blockN = landmarkTile, .split = 0});
   if (split()) // many cells side by side, each with less memory of its own
     blocks = program.blocks(kernel, {.blockM = 32, .blockN = 32, .split = 0});
@@ -98,39 +98,33 @@ void writeInverse(const Scan &scan, const InverseWorkspace &inverse, const Scala
   });
 }
 
-/// O_i = sum over t <= i of e^{tau q_i.k_t} v_t / sum over t <= i of e^{tau q_i.k_t}, i < k0; of a
-/// backward program what gradients take of their softmax.
-void writeFirstRows(const Scan &scan, const SavedRows &kept) {
+} // namespace
+
+void writeFirstRows(const Scan &scan, const FirstRows &finish) {
   const BlockConfig blocks =
       scan.program.blocks("first_output", {.blockM = 64, .blockN = 64}, {.hasDiagonal = true});
   const int blockM = *blocks.blockM;
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
-    const Scalar count = min(head.length, scan.firstK);
-    const QueryTile rows(k, head, i0, blockM, count);
+    const QueryTile rows(k, head, i0, blockM, min(head.length, scan.firstK));
     const Mask past = Mask::upTo(rows.i).allSee({0, i0 + 1});
     OnlineSoftmax softmax(k, blockM, scan.headDim);
     addNear(k, softmax, head, rows.query, past, {0, rows.end}, *blocks.blockN);
-    if (scan.isBackward)
-      return kept.store(k, softmax, scan.attention, head, i0);
-    const Tile o = scan.convolution.addTo(k, softmax.result(), head, i0);
-    k.store(o, k.slice(head.output, 0, count), i0);
+    finish(k, softmax, head, i0);
   };
   writeRowTiles(scan.program, "first_output", scan.attention,
                 min(scan.attention.maxLength, scan.firstK), blockM, RowOrder::LastRowFirst, body);
 }
 
-} // namespace
-
 void scan(Program &program) {
   Scan scan(program);
   const Attention &attention = scan.attention;
   const BlockConfig blocks = inverseBlocks(program, "scan_inverse", scan.landmarks, false);
-  BlockConfig columnBlocks = scan.blocks;
-  if (scan.isBackward)
-    columnBlocks = program.blocks("scan_columns", {.blockM = 32, .blockN = *scan.blocks.blockN});
+  BlockConfig rowBlocks = scan.blocks;
+  if (scan.isBackward && scan.split())
+    rowBlocks = program.blocks("scan_rows", {.blockM = 32, .blockN = *scan.blocks.blockN});
   const InverseWorkspace inverse(program, scan.inverses(), scan.landmarks, *blocks.blockM,
-                                 std::max(*scan.blocks.blockN, *columnBlocks.blockN));
-  if (scan.isBackward || !scan.isCarried())
+                                 std::max(*scan.blocks.blockN, *rowBlocks.blockN));
+  if (scan.split() || (!scan.isBackward && !scan.isCarried()))
     scan.states = PartialSums(program, "state", attention.heads(),
                               scan.split() ? scan.parts() : Scalar(1), scan.landmarks);
   attention.clearPadding(program);
@@ -139,15 +133,15 @@ void scan(Program &program) {
   writeInverse(scan, inverse, scan.inverses());
   if (scan.split())
     writeScanStates(scan);
-  SavedRows firstRows;
-  if (scan.isFirstK && scan.isBackward)
-    firstRows = SavedRows::ofRun(program, attention);
-  if (!scan.isBackward)
-    writeScanOutput(scan, inverse);
-  if (scan.isFirstK)
-    writeFirstRows(scan, firstRows);
   if (scan.isBackward)
-    scanGradient(scan, inverse, columnBlocks, firstRows);
+    return scanGradient(scan, inverse, rowBlocks);
+  writeScanOutput(scan, inverse);
+  if (!scan.isFirstK)
+    return;
+  writeFirstRows(scan, [&](Kernel &k, const OnlineSoftmax &softmax, const Head &head, Scalar i0) {
+    const Tile o = scan.convolution.addTo(k, softmax.result(), head, i0);
+    k.store(o, k.slice(head.output, 0, min(head.length, scan.firstK)), i0);
+  });
 }
 
 } // namespace nysjit

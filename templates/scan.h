@@ -15,7 +15,7 @@ struct Scan {
   const int headDim;
   const int firstK; // 0 unless isFirstK
   const bool isBackward;
-  BlockConfig blocks;      // of scan_output, or of scan_rows
+  BlockConfig blocks;      // of scan_output, or of scan_columns
   TensorRef landmarkQuery; // learned: [Hq, m, d], else [heads, m, d]
   TensorRef landmarkKey;   // learned: [Hkv, m, d], else [heads, m, d]
   bool isKept = false;     // one tile holds all landmarks: their queries and keys are loaded once
@@ -45,5 +45,10 @@ struct Scan {
 /// The kernels' pages: scan.cpp, scan_states.cpp, scan_output.cpp.
 void writeScanStates(const Scan &scan);
 void writeScanOutput(const Scan &scan, const InverseWorkspace &inverse);
+
+/// Writes the kernel first_output: O_i = sum over t <= i of e^{tau q_i.k_t} v_t / sum over t <= i
+/// of e^{tau q_i.k_t} for i < k0, a tile of rows each time, with which `finish` does what it will.
+using FirstRows = std::function<void(Kernel &, const OnlineSoftmax &, const Head &, Scalar row0)>;
+void writeFirstRows(const Scan &scan, const FirstRows &finish);
 
 } // namespace nysjit

@@ -1,5 +1,5 @@
 // scan_columns: dk and dv of one part of a key head's positions, block_m at a time from the last
-// on, in the forward's passes; the state before a block is summed again from its chunk's begin.
+// on, in the forward's passes; the states before the blocks of a chunk are summed again.
 #include "templates/scan_gradient.h"
 
 namespace nysjit {
@@ -11,9 +11,9 @@ constexpr DotPrecision full = DotPrecision::Full;
 /// What one tile of positions shares among its query heads.
 struct Columns {
   Scalar i0;
-  Scalar begin; // of its chunk
-  Scalar end;   // of the part
-  Scalar chunk;
+  Scalar end;    // of the part
+  Scalar block;  // of its chunk
+  Scalar suffix; // where S and h after it lie
   Tile key;
   Tile value;
   Tile dk; // without tau
@@ -25,22 +25,17 @@ class ScanColumns {
 public:
   ScanColumns(Kernel &k, const ScanGradient &of, const Head &head, const Scalar &part, Columns &to)
       : k(k), of(of), scan(of.scan), head(head), part(part), to(to),
-        tiles(k, scan, of.columnBlocks, of.inverse, head), blockM(tiles.blockM),
-        blockN(tiles.blockN), none(k, blockN, scan.headDim),
+        tiles(k, scan, scan.blocks, of.inverse, head), blockM(tiles.blockM), blockN(tiles.blockN),
+        none(k, blockN, scan.headDim),
         dO(k.load(of.served(k, of.gradients.dout, head, to.end), to.i0 - scan.firstK, blockM)),
         past(Mask::upTo(tiles.row), 0), future(Mask::below(Scalar(blockM)).from(tiles.row), 0),
         products(where(past, dot(dO, transposed(to.value), past), 0.0)),
         turned(transpose(products)) {}
 
-  void run() {
-    const auto weights = tiles.weights(k.load(head.query, to.i0, blockM));
-    tiles.forLandmarks({&to.dk, &to.dv},
-                       [&](const Scalar &j0) { addLandmarks(j0, tiles.product(weights, j0)); });
-  }
+  void run();
 
 private:
-  OnlineSoftmax stateBefore(const Scalar &j0);
-  void addLandmarks(const Scalar &j0, const Tile &p);
+  Tile addLandmarks(const Scalar &j0, const Tile &p);
 
   Kernel &k;
   const ScanGradient &of;
@@ -59,20 +54,30 @@ private:
   const Tile turned;
 };
 
-OnlineSoftmax ScanColumns::stateBefore(const Scalar &j0) {
-  OnlineSoftmax state = of.chunkStates.load(k, {head.pair, to.chunk, j0, scan.landmarks}, none);
-  k.forRange({to.begin, to.i0}, blockM, state.carry(),
-             [&](Scalar t0) { tiles.advance(state, t0, j0, to.end); });
-  return state;
+void ScanColumns::run() {
+  const Tile query = k.load(head.query, to.i0, blockM);
+  const auto weights = tiles.weights(query);
+  const ScanWeights weightsOf{k, of, tiles, head, part};
+  Tile dWeights;
+  tiles.forLandmarks({&to.dk, &to.dv}, [&](const Scalar &j0) {
+    dWeights = addLandmarks(j0, tiles.product(weights, j0));
+    if (of.isOneSweep)
+      weightsOf.keep(dWeights, j0);
+  });
+  if (of.isOneSweep)
+    weightsOf.add(to.i0, query, weights, weightsOf.kept(dWeights),
+                  of.served(k, of.gradients.dq, head, to.end));
 }
 
-void ScanColumns::addLandmarks(const Scalar &j0, const Tile &p) {
-  const OnlineSoftmax before = stateBefore(j0);
+/// Returns dP.
+Tile ScanColumns::addLandmarks(const Scalar &j0, const Tile &p) {
+  const Scalar slot = part * of.blocksOfChunk() + to.block;
+  const OnlineSoftmax before = of.blockStates.load(k, {head.pair, slot, j0, scan.landmarks}, none);
   const Tile x = tiles.logits(to.key, to.i0, j0, to.end);
   const Tile carried = dot(dO, transposed(before.sum), full);
 
   // Rows of later tiles.
-  const ScanSuffix after = of.load(k, head.pair, to.chunk, j0, blockN);
+  const ScanSuffix after = of.load(k, head.pair, to.suffix, j0, blockN);
   const Tile w = exp2(min(x - cols(after.unit), 0.0));
   to.dv = dotAdd(to.dv, w, after.sum, full);
   Tile dX = w * (dot(to.value, transposed(after.sum), full) - cols(after.mean));
@@ -99,25 +104,53 @@ void ScanColumns::addLandmarks(const Scalar &j0, const Tile &p) {
   of.store(k,
            {before.maximum, after.sum * rows(shrink) + dot(transpose(share), dO, full),
             after.mean * shrink + columnSum(share * dP)},
-           head.pair, to.chunk, j0);
+           head.pair, to.suffix, j0);
   to.dk = dotAdd(to.dk, dX, tiles.queriesFrom(j0), full);
   of.addTo(k, of.landmarksOf(k, of.queryParts, head.pair, part), j0,
            dot(transpose(dX), to.key, full));
+  return dP;
+}
+
+/// The states before the blocks of a chunk.
+void storeStates(Kernel &k, const ScanGradient &of, const Head &head, const Scalar &part,
+                 const Scalar &chunk, const Scalar &end) {
+  const Scan &scan = of.scan;
+  const ScanTiles tiles(k, scan, scan.blocks, of.inverse, head);
+  const OnlineSoftmax none(k, tiles.blockN, scan.headDim);
+  const Scalar begin = chunk * of.chunkLength;
+  const Scalar chunkEnd = min(begin + of.chunkLength, end);
+  tiles.forLandmarks({}, [&](const Scalar &j0) {
+    OnlineSoftmax state = of.chunkStates.load(k, {head.pair, chunk, j0, scan.landmarks}, none);
+    k.forRange({begin, chunkEnd}, tiles.blockM, state.carry(), [&](Scalar t0) {
+      const Scalar slot = part * of.blocksOfChunk() + (t0 - begin) / tiles.blockM;
+      of.blockStates.store(k, state, {head.pair, slot, j0, scan.landmarks});
+      tiles.advance(state, t0, j0, end);
+    });
+  });
+}
+
+/// Sums of nothing, and nothing after the last chunk.
+void beginPart(Kernel &k, const ScanGradient &of, const Head &head, const Scalar &part) {
+  const Scan &scan = of.scan;
+  const ScanTiles tiles(k, scan, scan.blocks, of.inverse, head);
+  const int blockN = tiles.blockN;
+  const Tile zeros = k.fill(blockN, scan.headDim, 0);
+  k.forRange({0, scan.landmarks}, blockN, {}, [&](Scalar j0) {
+    k.store(zeros, of.landmarksOf(k, of.queryParts, head.pair, part), j0);
+    if (of.isOneSweep)
+      of.store(k, {k.fill(blockN, lowestMaximum), zeros, k.fill(blockN, 0)}, head.pair, 0, j0);
+  });
+  if (of.isOneSweep)
+    ScanWeights{k, of, tiles, head, part}.begin();
 }
 
 /// A cell: the positions of one part, for all query heads of the key head.
 void addPart(Kernel &k, const ScanGradient &of, const Head &group, const Scalar &part) {
   const Scan &scan = of.scan;
   const Gradients &gradients = of.gradients;
-  const int blockM = *of.columnBlocks.blockM;
-  const int blockN = *of.columnBlocks.blockN;
+  const int blockM = *scan.blocks.blockM;
   const Range positions = scan.positionsOf(group, part);
-  const Tile zeros = k.fill(blockN, scan.headDim, 0);
-  gradients.forQueryHeads(k, group, {}, [&](const Head &head) {
-    k.forRange({0, scan.landmarks}, blockN, {}, [&](Scalar j0) {
-      k.store(zeros, of.landmarksOf(k, of.queryParts, head.pair, part), j0);
-    });
-  });
+  gradients.forQueryHeads(k, group, {}, [&](const Head &head) { beginPart(k, of, head, part); });
   k.sync();
   const Scalar firstChunk = positions.begin / of.chunkLength;
   const Scalar chunks = ceilDiv(positions.end - positions.begin, of.chunkLength);
@@ -125,12 +158,17 @@ void addPart(Kernel &k, const ScanGradient &of, const Head &group, const Scalar 
     const Scalar chunk = firstChunk + chunks - 1 - chunksDone;
     const Scalar begin = chunk * of.chunkLength;
     const Scalar blocks = ceilDiv(min(positions.end - begin, of.chunkLength), blockM);
+    gradients.forQueryHeads(k, group, {}, [&](const Head &head) {
+      storeStates(k, of, head, part, chunk, positions.end);
+    });
+    k.sync();
     k.forRange({0, blocks}, 1, {}, [&](Scalar blocksDone) {
-      const Scalar t0 = begin + (blocks - 1 - blocksDone) * blockM;
+      const Scalar block = blocks - 1 - blocksDone;
+      const Scalar t0 = begin + block * blockM;
       Columns to{t0,
-                 begin,
                  positions.end,
-                 chunk,
+                 block,
+                 of.isOneSweep ? Scalar(0) : chunk,
                  k.load(group.key, t0, blockM),
                  k.load(group.value, t0, blockM),
                  k.fill(blockM, scan.headDim, 0),

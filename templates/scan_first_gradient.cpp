@@ -82,6 +82,9 @@ void FirstGradient::storeKeyGradients() const {
 
 void writeFirstGradient(const ScanGradient &gradient) {
   const Scan &scan = gradient.scan;
+  writeFirstRows(scan, [&](Kernel &k, const OnlineSoftmax &softmax, const Head &head, Scalar i0) {
+    gradient.gradients.storeRows(k, softmax, head, i0);
+  });
   const BlockConfig blocks = scan.program.blocks("position_gradient", {.blockM = 64, .blockN = 64},
                                                  {.hasDiagonal = true, .keepsMore = true});
   const Scalar rows = min(scan.attention.maxLength, scan.firstK);

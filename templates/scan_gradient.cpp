@@ -21,28 +21,31 @@ int roundUp(int number, int step) { return (number + step - 1) / step * step; }
 
 ScanGradient::ScanGradient(const Scan &of, const InverseWorkspace &ofInverse,
                            const Gradients &ofRows, const BlockConfig &blocks)
-    : scan(of), inverse(ofInverse), gradients(ofRows), columnBlocks(blocks),
-      chunkLength(chunkLengthOf(of)) {
+    : scan(of), inverse(ofInverse), gradients(ofRows), rowBlocks(blocks), isOneSweep(!of.split()),
+      chunkLength(chunkLengthOf(of)),
+      columns(
+          roundUp(of.landmarks, std::max({*of.blocks.blockN, *blocks.blockN, ofInverse.block}))) {
   Program &program = scan.program;
   const Attention &attention = scan.attention;
   const Scalar heads = attention.heads();
   const int m = scan.landmarks;
   const int d = scan.headDim;
-  const int columns = roundUp(m, *scan.blocks.blockN);
   chunkStates = PartialSums(program, "chunk_state", heads, chunks(), m);
-  unit = program.buffer("suffix_unit", {heads, chunks(), m});
-  sum = program.buffer("suffix_sum", {heads, chunks(), m, d});
-  mean = program.buffer("suffix_mean", {heads, chunks(), m});
+  blockStates = PartialSums(program, "block_state", heads, scan.parts() * blocksOfChunk(), m);
+  const Scalar suffixes = isOneSweep ? Scalar(1) : chunks();
+  unit = program.buffer("suffix_unit", {heads, suffixes, m});
+  sum = program.buffer("suffix_sum", {heads, suffixes, m, d});
+  mean = program.buffer("suffix_mean", {heads, suffixes, m});
   inverseParts = program.buffer("inverse_gradient_parts", {heads, scan.parts(), m, columns});
   queryParts = program.buffer("landmark_query_parts", {heads, scan.parts(), m, d});
   keyParts = program.buffer("landmark_key_parts", {heads, scan.parts(), m, d});
   inverseSums = program.buffer("inverse_gradient_sum", {scan.inverses(), m, columns});
   querySums = program.buffer("landmark_query_gradient", {scan.inverses(), m, d});
   keySums = program.buffer("landmark_key_gradient", {scan.inverses(), m, d});
-  if (!scan.isKept)
+  if (!scan.isKeptBy(rowBlocks))
     for (auto &[name, tensor] :
          {std::pair("weight_gradient", &dWeights), {"share_gradient", &dShares}})
-      *tensor = program.buffer(name, {heads, scan.parts(), *scan.blocks.blockM, columns});
+      *tensor = program.buffer(name, {heads, scan.parts(), *rowBlocks.blockM, columns});
   if (!scan.isFirstK)
     return;
   const Scalar keyHeads = attention.batch * attention.keyHeads;
@@ -110,7 +113,7 @@ void writePartialSums(const ScanGradient &of) {
       };
       k.store(sumOfParts(k, of, number, k.fill(block, scan.headDim, 0), load), rowsOf(to), j0);
     }
-    k.forRange({0, scan.landmarks}, blockN, {}, [&](Scalar l0) {
+    k.forRange({0, of.columns}, blockN, {}, [&](Scalar l0) {
       auto load = [&](const Scalar &head, const Scalar &part) {
         const View rows = of.landmarksOf(k, of.inverseParts, head, part);
         return k.load(k.columns(rows, l0, blockN), j0, block);
@@ -173,13 +176,18 @@ void writeLandmarkGradient(const ScanGradient &of) {
 
 } // namespace
 
-void scanGradient(const Scan &scan, const InverseWorkspace &inverse,
-                  const BlockConfig &columnBlocks, const SavedRows &rows) {
-  const Gradients gradients(scan.program, scan.attention, rows, scan.convolution);
-  const ScanGradient of(scan, inverse, gradients, columnBlocks);
-  gradients.writeFirst(Scalar(scan.firstK));
-  writeScanRows(of);
-  writeScanSuffixes(of);
+void scanGradient(const Scan &scan, const InverseWorkspace &inverse, const BlockConfig &rowBlocks) {
+  const SavedRows firstRows =
+      scan.isFirstK ? SavedRows::ofRun(scan.program, scan.attention) : SavedRows();
+  const Gradients gradients(scan.program, scan.attention, firstRows, scan.convolution);
+  const ScanGradient of(scan, inverse, gradients, rowBlocks);
+  gradients.writeFirstButDelta();
+  if (of.isOneSweep) {
+    writeScanChunks(of);
+  } else {
+    writeScanRows(of);
+    writeScanSuffixes(of);
+  }
   writeScanColumns(of);
   writePartialSums(of);
   writeInverseGradient(of, inverse.block);

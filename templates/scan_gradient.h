@@ -11,19 +11,23 @@
 // over all later rows, in units of 2^-unit_j with unit_j the maximum of x_tj up to the chunk's end:
 // each factor is 1 at most, whatever the scores.
 //
-// Kernels, beside those that write the states before each part where there is a split:
+// Kernels:
 //   landmark_means     first_k only
 //   scan_inverse       A+
-//   scan_rows          a cell for each part of a query head: dq, the state before each chunk, each
-//                      chunk's share of S and h, partial dktilde and d(A+)          scan_rows.cpp
-//   scan_suffixes      block_m landmarks of a head: S and h after each chunk        scan_rows.cpp
+//   scan_chunks        without a split: the state before each chunk                 scan_rows.cpp
 //   scan_columns       a cell for each part of a key head, its blocks from the last on: dk, dv,
-//                      partial dqtilde                                          scan_columns.cpp
+//                      partial dqtilde; without a split dq, partial dktilde and d(A+), too
+//                                                                               scan_columns.cpp
 //   scan_partial_sums  a cell for each A+: the partial sums, in the order of sequences and parts
 //   scan_inverse_gradient  the same: through A+
-//   landmark_gradient  learned: a landmark of all heads
-//   first_output, output_delta, position_gradient  first_k only: exact causal attention of the
+//   landmark_query_gradient, landmark_key_gradient  learned only: sums of all that reads them
+//   first_output, position_gradient  first_k only: exact causal attention of the
 //                      first rows, and through their means                  scan_first_gradient.cpp
+// and with a split, instead of scan_chunks,
+//   scan_sums, scan_states  the states before each part                           scan_states.cpp
+//   scan_rows          a cell for each part of a query head: dq, partial dktilde and d(A+), the
+//                      state before each chunk and the chunk's share of S and h     scan_rows.cpp
+//   scan_suffixes      some landmarks of a head: S and h after each chunk           scan_rows.cpp
 #pragma once
 #include "templates/inverse_gradient.h"
 #include "templates/near_gradient.h"
@@ -42,17 +46,20 @@ struct ScanGradient {
   const Scan &scan;
   const InverseWorkspace &inverse;
   const Gradients &gradients;
-  const BlockConfig columnBlocks; // of scan_columns
+  const BlockConfig rowBlocks; // of scan_rows, or of scan_columns where that has the rows
+  const bool isOneSweep;       // no split: scan_columns has the rows, too
   const int chunkLength;
+  const int columns; // of matrices: whole tiles of all that read them, 0 beyond the landmarks
   PartialSums chunkStates;
-  TensorRef unit;         // [heads, chunks, m]
-  TensorRef sum;          // [heads, chunks, m, d]
-  TensorRef mean;         // [heads, chunks, m]
-  TensorRef inverseParts; // of d(A+)^T, [heads, parts, m, columns]; tau's factors are without it
-  TensorRef queryParts;   // of dqtilde, [heads, parts, m, d]
-  TensorRef keyParts;     // of dktilde
-  TensorRef inverseSums;  // [A+'s, m, columns]
-  TensorRef querySums;    // [A+'s, m, d]
+  PartialSums blockStates; // before each block of scan_columns in a chunk, [heads, parts * blocks]
+  TensorRef unit;          // [heads, chunks, m]
+  TensorRef sum;           // [heads, chunks, m, d]
+  TensorRef mean;          // [heads, chunks, m]
+  TensorRef inverseParts;  // of d(A+)^T, [heads, parts, m, columns]; tau's factors are without it
+  TensorRef queryParts;    // of dqtilde, [heads, parts, m, d]
+  TensorRef keyParts;      // of dktilde
+  TensorRef inverseSums;   // [A+'s, m, columns]
+  TensorRef querySums;     // [A+'s, m, d]
   TensorRef keySums;
   TensorRef dWeights; // dP and dF of a tile of rows, [heads, parts, block_m, columns], or nameless
   TensorRef dShares;
@@ -60,8 +67,9 @@ struct ScanGradient {
   TensorRef firstValue;
 
   ScanGradient(const Scan &scan, const InverseWorkspace &inverse, const Gradients &gradients,
-               const BlockConfig &columnBlocks);
+               const BlockConfig &rowBlocks);
 
+  int blocksOfChunk() const { return (chunkLength - 1) / *scan.blocks.blockM + 1; }
   Scalar chunks() const { return ceilDiv(scan.attention.maxLength, chunkLength); }
   /// The landmarks' rows of a tensor.
   View landmarksOf(Kernel &k, const TensorRef &tensor, const Scalar &first,
@@ -74,11 +82,39 @@ struct ScanGradient {
              const Scalar &j0) const;
   /// Adds what `product` is to the partial sums at rows `row`.
   static void addTo(Kernel &k, const View &sums, const Scalar &row, const Tile &product);
-  /// dO of the rows that landmarks serve, at the numbers that positions have less k0.
+  /// A head's rows that landmarks serve, at the numbers that positions have less k0.
   View served(Kernel &k, const TensorRef &tensor, const Head &head, const Scalar &end) const;
 };
 
+/// What rows of a head give P's factors: dq, and their share of dktilde and d(A+).
+struct ScanWeights {
+  Kernel &k;
+  const ScanGradient &of;
+  const ScanTiles &tiles;
+  const Head &head;
+  const Scalar part;
+
+  /// The part's sums are 0.
+  void begin() const;
+  /// Where landmarks take several tiles, dP of those from j0 on waits in memory; else it is
+  /// `dWeights`.
+  void keep(const Tile &dP, const Scalar &j0) const;
+  ScanTiles::WeightsOf kept(const Tile &dWeights) const;
+  /// Rows i0 on, of which `weights` are F and `dWeights` dP; stores to `dq`.
+  void add(const Scalar &i0, const Tile &query, const ScanTiles::WeightsOf &weights,
+           const ScanTiles::WeightsOf &dWeights, const View &dq) const;
+
+private:
+  View partOf(const TensorRef &tensor) const { return of.landmarksOf(k, tensor, head.pair, part); }
+  /// A tile of rows, landmarks j0 on.
+  View scratch(const TensorRef &tensor, const Scalar &j0) const {
+    return k.columns(k.view(tensor, {head.pair, part}), j0, tiles.blockN);
+  }
+  Tile inverseGradient(const ScanTiles::WeightsOf &dWeights, const Scalar &l0) const;
+};
+
 /// The kernels' pages.
+void writeScanChunks(const ScanGradient &gradient);
 void writeScanRows(const ScanGradient &gradient);
 void writeScanSuffixes(const ScanGradient &gradient);
 void writeScanColumns(const ScanGradient &gradient);

@@ -1,4 +1,5 @@
-// scan_output: the outputs of one part of the positions, block_m at a time, in passes (scan_tiles.h).
+// scan_output: the outputs of one part of the positions, block_m at a time, in passes
+// (scan_tiles.h).
 #include "templates/scan_tiles.h"
 
 namespace nysjit {

@@ -1,5 +1,6 @@
 // scan_rows: one part of a head's rows, block_m at a time, in the forward's passes; scan_suffixes:
-// S and h after each chunk.
+// S and h after each chunk; scan_chunks: the states before them, of landmarks that wait for no
+// part.
 #include "templates/scan_gradient.h"
 
 namespace nysjit {
@@ -13,8 +14,8 @@ class ScanRows {
 public:
   ScanRows(Kernel &k, const ScanGradient &of, const Head &head, const Scalar &part)
       : k(k), of(of), scan(of.scan), head(head), part(part),
-        positions(scan.positionsOf(head, part)), tiles(k, scan, scan.blocks, of.inverse, head),
-        blockM(tiles.blockM), blockN(tiles.blockN),
+        positions(scan.positionsOf(head, part)), tiles(k, scan, of.rowBlocks, of.inverse, head),
+        weightsOf{k, of, tiles, head, part}, blockM(tiles.blockM), blockN(tiles.blockN),
         dout(of.served(k, of.gradients.dout, head, positions.end)),
         dq(of.served(k, of.gradients.dq, head, positions.end)), none(k, blockN, scan.headDim) {}
 
@@ -22,18 +23,10 @@ public:
 
 private:
   PartialRows stateOf(const Scalar &j0) const { return {head.pair, part, j0, scan.landmarks}; }
-  View partOf(const TensorRef &tensor) const { return of.landmarksOf(k, tensor, head.pair, part); }
-  /// A tile of rows, landmarks j0 on.
-  View scratch(const TensorRef &tensor, const Scalar &j0) const {
-    return k.columns(k.view(tensor, {head.pair, part}), j0, blockN);
-  }
-  void begin();
   void beginChunk(const Scalar &chunk);
   void addTile(const Scalar &i0, const Scalar &chunk);
   Tile addLandmarks(const Scalar &i0, const Scalar &chunk, const Scalar &j0, const Tile &p,
                     const Tile &dO);
-  void addWeights(const Scalar &i0, const Tile &query, const ScanTiles::WeightsOf &weights,
-                  const ScanTiles::WeightsOf &dWeights);
 
   Kernel &k;
   const ScanGradient &of;
@@ -42,6 +35,7 @@ private:
   const Scalar part;
   const Range positions;
   const ScanTiles tiles;
+  const ScanWeights weightsOf;
   const int blockM;
   const int blockN;
   const View dout;
@@ -50,26 +44,13 @@ private:
 };
 
 void ScanRows::run() {
-  begin();
-  k.sync();
+  weightsOf.begin();
   k.forRange(positions, of.chunkLength, {}, [&](Scalar c0) {
     const Scalar chunk = c0 / of.chunkLength;
     beginChunk(chunk);
     k.sync();
     const Scalar end = min(c0 + of.chunkLength, positions.end);
     k.forRange({c0, end}, blockM, {}, [&](Scalar i0) { addTile(i0, chunk); });
-  });
-}
-
-void ScanRows::begin() {
-  const Tile zeros = k.fill(blockN, scan.headDim, 0);
-  k.forRange({0, tiles.all()}, blockN, {}, [&](Scalar j0) {
-    if (!scan.split())
-      scan.states.store(k, none, stateOf(j0));
-    k.store(zeros, partOf(of.keyParts), j0);
-    k.forRange({0, tiles.all()}, blockN, {}, [&](Scalar l0) {
-      k.store(k.fill(blockN, blockN, 0), k.columns(partOf(of.inverseParts), l0, blockN), j0);
-    });
   });
 }
 
@@ -86,18 +67,12 @@ void ScanRows::addTile(const Scalar &i0, const Scalar &chunk) {
   const Tile query = k.load(head.query, i0, blockM);
   const Tile dO = k.load(dout, i0 - scan.firstK, blockM);
   const auto weights = tiles.weights(query);
-  if (scan.isKept) {
-    const Tile dP = addLandmarks(i0, chunk, 0, tiles.product(weights, 0), dO);
-    addWeights(i0, query, weights, [dP](const Scalar &) { return dP; });
-  } else {
-    tiles.forLandmarks({}, [&](const Scalar &j0) {
-      const Tile dP = addLandmarks(i0, chunk, j0, tiles.product(weights, j0), dO);
-      k.store(dP, scratch(of.dWeights, j0), 0);
-    });
-    k.sync();
-    addWeights(i0, query, weights,
-               [&](const Scalar &j0) { return k.load(scratch(of.dWeights, j0), 0, blockM); });
-  }
+  Tile dWeights;
+  tiles.forLandmarks({}, [&](const Scalar &j0) {
+    dWeights = addLandmarks(i0, chunk, j0, tiles.product(weights, j0), dO);
+    weightsOf.keep(dWeights, j0);
+  });
+  weightsOf.add(i0, query, weights, weightsOf.kept(dWeights), dq);
   k.sync();
 }
 
@@ -132,43 +107,6 @@ Tile ScanRows::addLandmarks(const Scalar &i0, const Scalar &chunk, const Scalar 
   return dP;
 }
 
-/// dq, and what A+ and ktilde are given.
-void ScanRows::addWeights(const Scalar &i0, const Tile &query, const ScanTiles::WeightsOf &weights,
-                          const ScanTiles::WeightsOf &dWeights) {
-  auto dShare = [&](const Scalar &l0) { // dF
-    Tile sum = k.fill(blockM, blockN, 0);
-    tiles.forLandmarks({&sum}, [&](const Scalar &j0) {
-      const Tile dP = dWeights(j0);
-      sum = dotAdd(sum, dP, transposed(tiles.inverseTile(l0, j0)), full);
-    });
-    return sum;
-  };
-  Tile mean = k.fill(blockM, 0);
-  Tile kept;
-  tiles.forLandmarks({&mean}, [&](const Scalar &l0) {
-    const Tile dF = dShare(l0);
-    mean = mean + rowSum(weights(l0) * dF);
-    if (scan.isKept)
-      kept = dF;
-    else
-      k.store(dF, scratch(of.dShares, l0), 0);
-  });
-  k.sync();
-  Tile sum = k.fill(blockM, scan.headDim, 0);
-  tiles.forLandmarks({&sum}, [&](const Scalar &l0) {
-    const Tile weight = weights(l0);
-    const Tile dF = scan.isKept ? kept : k.load(scratch(of.dShares, l0), 0, blockM);
-    const Tile dY = weight * (dF - rows(mean));
-    sum = dotAdd(sum, dY, tiles.keysFrom(l0), full);
-    of.addTo(k, partOf(of.keyParts), l0, dot(transpose(dY), query, full));
-    tiles.forLandmarks({}, [&](const Scalar &j0) {
-      of.addTo(k, k.columns(partOf(of.inverseParts), l0, blockN), j0,
-               dot(transpose(dWeights(j0)), weight, full));
-    });
-  });
-  k.store(sum * k.scale(), dq, i0 - scan.firstK);
-}
-
 } // namespace
 
 void writeScanRows(const ScanGradient &gradient) {
@@ -178,6 +116,28 @@ void writeScanRows(const ScanGradient &gradient) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, scan.attention, cell % heads);
     ScanRows(k, gradient, head, cell / heads).run();
+  });
+}
+
+void writeScanChunks(const ScanGradient &gradient) {
+  const Scan &scan = gradient.scan;
+  const Scalar heads = scan.attention.heads();
+  const int blockN = *scan.blocks.blockN;
+  const int tilesOfHead = (scan.landmarks + blockN - 1) / blockN;
+  const Scalar cells = heads * tilesOfHead * scan.parts();
+  scan.program.kernel("scan_chunks", cells, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Head head = headOf(k, scan.attention, cell % heads);
+    const Scalar j0 = cell / heads * blockN;
+    const ScanTiles tiles(k, scan, scan.blocks, gradient.inverse, head);
+    OnlineSoftmax state(k, blockN, scan.headDim);
+    const Scalar end = scan.scanned(head);
+    k.forRange({0, end}, gradient.chunkLength, state.carry(), [&](Scalar c0) {
+      const Scalar chunk = c0 / gradient.chunkLength;
+      gradient.chunkStates.store(k, state, {head.pair, chunk, j0, scan.landmarks});
+      k.forRange({c0, min(c0 + gradient.chunkLength, end)}, tiles.blockM, state.carry(),
+                 [&](Scalar t0) { tiles.advance(state, t0, j0, end); });
+    });
   });
 }
 

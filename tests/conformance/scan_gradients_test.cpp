@@ -1,0 +1,217 @@
+// Gradients of scan: any options and blocks beside the float64 reference, scores that leap, and
+// what positions without a gradient must not show.
+#include "tests/conformance/gradient_run.h"
+#include "tests/conformance/random_spec.h"
+
+using namespace nysjit;
+using namespace nysjit::conformance;
+
+namespace {
+
+class ScanGradients : public testing::TestWithParam<std::string> {
+protected:
+  Seeded random;
+  Device device{GetParam()};
+
+  nlohmann::json specOf(bool isFirstK, int landmarks, int headDim, const std::string &dtype) {
+    nlohmann::json spec = {{"layout", "scan"},
+                           {"head_dim", headDim},
+                           {"landmarks", landmarks},
+                           {"dtype", dtype},
+                           {"landmark_source", isFirstK ? "first_k" : "learned"}};
+    if (isFirstK)
+      spec["first_k"] = landmarks * int(random.between(1, 2));
+    return spec;
+  }
+
+  void addLandmarks(Inputs &in, const nlohmann::json &spec, double size = 1) {
+    std::normal_distribution<double> normal;
+    if (spec["landmark_source"] != "learned")
+      return;
+    const int64_t numbers = int64_t(spec["landmarks"]) * in.headDim;
+    for (auto [to, heads] :
+         {std::pair(&in.landmarkQ, in.queryHeads), {&in.landmarkK, in.keyHeads}}) {
+      to->resize(size_t(heads * numbers));
+      for (double &x : *to)
+        x = rounded(size * normal(random.generator), spec["dtype"]);
+    }
+  }
+
+  /// One sequence of two query heads and one key head. `leap`: every so often a key is this much
+  /// longer, so that scores leap.
+  Inputs inputs(const nlohmann::json &spec, int64_t length, double leap = 1) {
+    const std::string dtype = spec["dtype"];
+    Inputs in = randomInputs(random.generator, 1, 2, 1, length, spec["head_dim"], dtype);
+    addOutputGradient(random.generator, in, dtype);
+    addLandmarks(in, spec);
+    std::uniform_real_distribution<double> logarithm(0, std::log(leap) + 1e-9);
+    double size = 1;
+    for (int64_t t = 0; t < length; ++t) {
+      if (random.between(0, 7) == 0)
+        size = std::exp(logarithm(random.generator));
+      for (int64_t e = 0; e < in.headDim; ++e) {
+        double &key = in.k[in.index(0, 0, t, e, 1)];
+        key = rounded(key * size, dtype);
+      }
+    }
+    return in;
+  }
+
+  /// Sequences of one length, padded or packed. Scores are large enough for A to be far from
+  /// singular: in float32 the gradients through its inverse lose digits with it.
+  Inputs drawInputs(const nlohmann::json &spec) {
+    Inputs in;
+    do
+      in = randomInputsOf(random, spec, bool(device.gpu));
+    while (in.length == 0);
+    std::normal_distribution<double> normal;
+    for (auto *numbers : {&in.q, &in.k})
+      for (double &x : *numbers)
+        x = rounded(1.5 * normal(random.generator), spec["dtype"]);
+    in.scale = 1 / std::sqrt(double(in.headDim));
+    addLandmarks(in, spec);
+    addOutputGradient(random.generator, in, spec["dtype"]);
+    in.fillOutside(NAN);
+    return in;
+  }
+
+  /// Of scan_columns, and with a split of scan_rows.
+  nlohmann::json configOf(int split, int blockM, int blockN, int rowsBlockM, int rowsBlockN) {
+    nlohmann::json config = {
+        {"scan_columns", {{"block_m", blockM}, {"block_n", blockN}, {"split", split}}}};
+    if (split)
+      config["scan_rows"] = {{"block_m", rowsBlockM}, {"block_n", rowsBlockN}};
+    return config;
+  }
+
+  void expectReference(const nlohmann::json &spec, const Inputs &in, GradientOptions options) {
+    SCOPED_TRACE(spec.dump() + " " + options.config + " " + describe(in));
+    options.dtype = spec["dtype"];
+    expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in, options),
+                    device.place.isGpu());
+  }
+
+  /// The rows of positions [begin, end) of a tensor's heads.
+  static std::vector<double> rowsOf(const std::vector<double> &numbers, const Inputs &in,
+                                    int64_t begin, int64_t end) {
+    std::vector<double> rows;
+    const int64_t heads = int64_t(numbers.size()) / (in.length * in.headDim);
+    for (int64_t h = 0; h < heads; ++h)
+      rows.insert(rows.end(), numbers.begin() + (h * in.length + begin) * in.headDim,
+                  numbers.begin() + (h * in.length + end) * in.headDim);
+    return rows;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Targets, ScanGradients, testing::ValuesIn(places()),
+                         [](const auto &info) { return testName(info.param); });
+
+TEST_P(ScanGradients, RandomSpecs) {
+  for (int round = 0; round < (device.gpu ? 3 : 6); ++round) {
+    const std::string dtype = random.oneOf<std::string>({"float32", "float16", "bfloat16"});
+    nlohmann::json spec = specOf(random.between(0, 1), int(random.between(1, 80)),
+                                 8 * int(random.between(2, 10)), dtype);
+    spec["inverse_iterations"] = random.oneOf<int>({6, 6, 0, 1, 4});
+    spec["conv_kernel"] = random.oneOf<int>({0, 0, 1, 4});
+    Inputs in = drawInputs(spec);
+    GradientOptions options{.outputDtype = random.oneOf<std::string>({"float32", dtype})};
+    for (const char *name : {"dq", "dk", "dv", "dconv", "dlandmark_q", "dlandmark_k"})
+      if (random.between(0, 5) == 0)
+        options.leftOut.insert(name);
+    auto block = [&] {
+      return device.gpu ? random.oneOf<int>({16, 32}) : random.oneOf<int>({16, 32, 64});
+    };
+    for (int64_t draws = random.oneOf({0, 6}); draws > 0 && options.config.empty(); --draws) {
+      const std::string config =
+          configOf(random.oneOf({0, 256}), block(), block(), block(), block()).dump();
+      if (device.prepareIfFits(withPass(spec.dump(), "backward"), config))
+        options.config = config;
+    }
+    expectReference(spec, in, options);
+  }
+}
+
+/// All landmarks in one tile and in two, of one part and of two.
+TEST_P(ScanGradients, TilesOfLandmarks) {
+  for (const int part : {0, 256})
+    for (const int landmarks : {13, 33}) {
+      const nlohmann::json spec = specOf(random.between(0, 1), landmarks, 24, "float32");
+      const Inputs in = inputs(spec, random.between(257, 330), 30);
+      expectReference(spec, in, {.config = configOf(part, 16, 32, 16, 32).dump()});
+    }
+}
+
+TEST_P(ScanGradients, ScoresThatLeapStayWithinTheBound) {
+  for (const std::string dtype : {"float32", "bfloat16"})
+    for (const double leap : {30.0, 1000.0}) {
+      const nlohmann::json spec = specOf(random.between(0, 1), 24, 32, dtype);
+      expectReference(spec, inputs(spec, random.between(257, 300), leap), {});
+    }
+}
+
+TEST_P(ScanGradients, RowsWithoutGradientLeaveNoTrace) {
+  for (const bool isFirstK : {false, true}) {
+    const nlohmann::json spec = specOf(isFirstK, 24, 32, "float32");
+    const int64_t firstK = spec.value("first_k", 0);
+    const GradientOptions options{
+        .config = random.oneOf({0, 1}) ? configOf(256, 32, 32, 32, 32).dump() : std::string()};
+    Inputs in = inputs(spec, random.between(firstK + 2, 330), 1000);
+    const int64_t cut = random.between(firstK + 1, in.length - 1);
+    SCOPED_TRACE(spec.dump() + options.config + " " + std::to_string(cut) + " of " +
+                 std::to_string(in.length) + " positions have a gradient");
+    auto set = [&](std::vector<double> &numbers, int64_t heads, const auto &value) {
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t t = cut; t < in.length; ++t)
+          for (int64_t e = 0; e < in.headDim; ++e)
+            numbers[in.index(0, h, t, e, heads)] = value();
+    };
+    set(in.dout, 2, [] { return 0.0; });
+    const Written first = runGradients(device, spec.dump(), in, options);
+    for (const char *name : {"dq", "dk", "dv"})
+      for (const double x : rowsOf(first.at(name), in, cut, in.length))
+        ASSERT_EQ(x, 0) << name;
+
+    // Nor do what comes after them: other numbers, and none at all.
+    std::uniform_real_distribution<double> large(-1e4, 1e4);
+    for (auto [x, heads] : {std::pair(&in.q, 2), {&in.k, 1}, {&in.v, 1}})
+      set(*x, heads, [&] { return double(float(large(random.generator))); });
+    const Written other = runGradients(device, spec.dump(), in, options);
+    Inputs shorter = in;
+    shorter.length = cut;
+    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
+      shorter.*member = rowsOf(in.*member, in, 0, cut);
+    const Written alone = runGradients(device, spec.dump(), shorter, options);
+    for (const char *name : {"dq", "dk", "dv"}) {
+      EXPECT_EQ(rowsOf(other.at(name), in, 0, cut), rowsOf(first.at(name), in, 0, cut)) << name;
+      EXPECT_EQ(alone.at(name), rowsOf(first.at(name), in, 0, cut)) << name;
+    }
+    if (isFirstK)
+      continue;
+    for (const char *name : {"dlandmark_q", "dlandmark_k"}) {
+      EXPECT_EQ(other.at(name), first.at(name)) << name;
+      EXPECT_EQ(alone.at(name), first.at(name)) << name;
+    }
+  }
+}
+
+/// Landmarks' gradients are sums over sequences; those of no position are 0.
+TEST_P(ScanGradients, LandmarksOfNoPositionHaveNone) {
+  const nlohmann::json spec = specOf(false, 20, 32, "float32");
+  Inputs in = inputs(spec, 10);
+  in.seqlens = {0};
+  in.fillOutside(NAN);
+  const Written written = runGradients(device, spec.dump(), in);
+  for (const char *name : {"dlandmark_q", "dlandmark_k"}) {
+    ASSERT_FALSE(written.at(name).empty());
+    for (const double x : written.at(name))
+      ASSERT_EQ(x, 0) << name;
+  }
+}
+
+TEST_P(ScanGradients, KeepsNothing) {
+  const nlohmann::json spec = specOf(false, 20, 32, "float32");
+  const Inputs in = inputs(spec, 40);
+  EXPECT_EQ(runGradients(device, spec.dump(), in),
+            runGradients(device, spec.dump(), in, {.isRecomputed = true}));
+}
+
+} // namespace
