@@ -76,18 +76,13 @@ Tile ScanColumns::addLandmarks(const Scalar &j0, const Tile &p) {
   const Tile x = tiles.logits(to.key, to.i0, j0, to.end);
   const Tile carried = dot(dO, transposed(before.sum), full);
 
-  // Rows of later tiles.
-  const ScanSuffix after = of.load(k, head.pair, to.suffix, j0, blockN);
-  const Tile w = exp2(min(x - cols(after.unit), 0.0));
-  to.dv = dotAdd(to.dv, w, after.sum, full);
-  Tile dX = w * (dot(to.value, transposed(after.sum), full) - cols(after.mean));
-
   // Rows of its own.
   const Tile ones = where(future, k.fill(blockM, blockM, 1), 0.0);
   const DotOptions later = DotOptions::zeroElsewhere(future, full);
   Tile dP = k.fill(blockM, blockN, 0);
   Tile share = dP;                          // P / z in units of the state before
   Tile weights = k.fill(blockM, blockM, 0); // sum over j of P_ij W_jit, [t, i]
+  Tile dX = dP;
   tiles.forPasses(x, before, {&dP, &share, &weights, &dX}, [&](const ScanPass &pass) {
     const Tile within =
         dot(products, pass.weight, DotOptions::zeroElsewhere(past, DotPrecision::Full));
@@ -100,6 +95,11 @@ Tile ScanColumns::addLandmarks(const Scalar &j0, const Tile &p) {
   });
   to.dv = dotAdd(to.dv, weights, dO, later);
 
+  // Rows of later tiles, whose sums do not live through the passes.
+  const ScanSuffix after = of.load(k, head.pair, to.suffix, j0, blockN);
+  const Tile w = exp2(min(x - cols(after.unit), 0.0));
+  to.dv = dotAdd(to.dv, w, after.sum, full);
+  dX = dX + w * (dot(to.value, transposed(after.sum), full) - cols(after.mean));
   const Tile shrink = exp2(min(before.maximum - after.unit, 0.0));
   of.store(k,
            {before.maximum, after.sum * rows(shrink) + dot(transpose(share), dO, full),
