@@ -140,6 +140,20 @@ TEST_P(ScanGradients, TilesOfLandmarks) {
     }
 }
 
+/// Sums over later rows go through several chunks, and their units with scores that grow.
+TEST_P(ScanGradients, ChunksInOnePartAndInMany) {
+  for (const int part : {0, 256, 512}) {
+    const nlohmann::json spec = specOf(false, 13, 16, "float32");
+    Inputs in = inputs(spec, random.between(769, 800));
+    for (int64_t t = 0; t < in.length; ++t)
+      for (int64_t e = 0; e < in.headDim; ++e) {
+        double &key = in.k[in.index(0, 0, t, e, 1)];
+        key = rounded(key * (0.2 + double(t) / 200), "float32");
+      }
+    expectReference(spec, in, {.config = configOf(part, 32, 32, 32, 32).dump()});
+  }
+}
+
 TEST_P(ScanGradients, ScoresThatLeapStayWithinTheBound) {
   for (const std::string dtype : {"float32", "bfloat16"})
     for (const double leap : {30.0, 1000.0}) {
