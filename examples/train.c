@@ -1,10 +1,10 @@
 /* A host in C that trains: gradient descent on the queries, keys and values of one layer, towards
  * outputs that it is given.
  *   train
- * Link with -lnysjit -lm. A training step is two programs of one spec: "pass": "saving" computes the
- * output and keeps what its gradients need in memory of the host's; "pass": "backward" reads that,
- * the output and the loss's gradient by it, and writes gradients. Without the kept memory the second
- * program computes it again.
+ * Link with -lnysjit -lm. A training step is two programs of one spec: "pass": "saving" computes
+ * the output and keeps what its gradients need in memory of the host's; "pass": "backward" reads
+ * that, the output and the loss's gradient by it, and writes gradients. Without the kept memory the
+ * second program computes it again.
  */
 #include "nysjit.h"
 
@@ -81,9 +81,15 @@ int main(void) {
   nysjit_program *forward = prepare(context, "saving");
   nysjit_program *backward = prepare(context, "backward");
 
-  DLTensor q = make_tensor(1), k = make_tensor(2), v = make_tensor(3), target = make_tensor(4);
-  DLTensor o = make_tensor(0), dout = make_tensor(0);
-  DLTensor dq = make_tensor(0), dk = make_tensor(0), dv = make_tensor(0);
+  DLTensor q = make_tensor(1);
+  DLTensor k = make_tensor(2);
+  DLTensor v = make_tensor(3);
+  DLTensor target = make_tensor(4);
+  DLTensor o = make_tensor(0);
+  DLTensor dout = make_tensor(0);
+  DLTensor dq = make_tensor(0);
+  DLTensor dk = make_tensor(0);
+  DLTensor dv = make_tensor(0);
   nysjit_run_args args = {.size = sizeof args, .q = &q, .k = &k, .v = &v, .o = &o};
   if (nysjit_saved_size(forward, &args, &args.saved_size))
     stop("saved size");

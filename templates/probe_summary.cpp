@@ -43,6 +43,17 @@ Tile valueAt(Kernel &k, const Probes &probes, const Head &head, const Scalar &st
   return k.load(k.slice(row, 0, select(isThere, headDim, 0)), 0, headDim);
 }
 
+/// The probes in float32 read from where khat will lie: registers have no room for them beside the
+/// sums.
+Tile fromMemory(Kernel &k, const Probes &probes, const Tile &queries, const View &khat,
+                const Scalar &row0) {
+  if (probes.spec.dtype != DType::Float32)
+    return queries;
+  k.store(queries, khat, row0);
+  k.sync();
+  return k.load(khat, row0, queries.rows());
+}
+
 } // namespace
 
 void writeProbeSummary(const Probes &probes) {
@@ -70,14 +81,10 @@ void writeProbeSummary(const Probes &probes) {
     const View values = k.slice(head.value, g * segments.len, length);
 
     const Scalar block = probes.rowOf(0, g);
-    Tile queries = probes.queries(k, firstHead, row0, blockM);
-    if (spec.dtype == DType::Float32) { // registers have no room for them beside the sums
-      const View own = probes.rowsOf(k, keyPair, block).key; // khat takes their place
-      const View inMemory = k.slice(own, 0, probes.rows * min(length, 1));
-      k.store(queries, inMemory, row0);
-      k.sync();
-      queries = k.load(inMemory, row0, blockM);
-    }
+    const View khat = probes.rowsOf(k, keyPair, block).key;
+    const View rowsThere = k.slice(khat, 0, probes.rows * min(length, 1));
+    const Tile queries =
+        fromMemory(k, probes, probes.queries(k, firstHead, row0, blockM), rowsThere, row0);
     const TileMask there(Mask::rowsBelow(probes.rows), row0);
     // Means are of values less the segment's first: equal values have themselves as their mean, to
     // the bit, for a gradient finds 16 times every difference between two probes'. Values of 16

@@ -90,6 +90,11 @@ TEST_F(Bench, WhatCannotBeComparedIsSaid) {
               "--sizes");
 }
 
+TEST_F(Bench, AnOutputAloneIsTimed) {
+  write("backward.json", R"({"layout": "exact_causal", "head_dim": 16, "pass": "backward"})");
+  EXPECT_EQ(expectFailure({"bench", "backward.json"}, 2, "invalid_key")["where"], "pass");
+}
+
 TEST_F(Bench, ADeviceWithoutAClockIsUnavailable) {
   EXPECT_EQ(
       expectFailure({"bench", "exact.json", "--device", "ptx-emulator"}, 1, "unavailable")["where"],

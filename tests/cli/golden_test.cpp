@@ -29,9 +29,14 @@ TEST_P(GoldenRun, PassesTheCheckAndIsTheCasesOwnOutput) {
   const golden::Case c = golden::load(name);
   std::vector<std::string> arguments = {
       "run", source + "spec.json", "--device", device, "-o", "o.npy", "--check"};
-  for (const TensorRow &row : tensorTable())
-    if (row.flag && !isOutput(row) && c.has(row.name))
-      arguments.insert(arguments.end(), {row.flag, source + row.name + ".npy"});
+  // With its gradients, where it has some.
+  for (const TensorRow &row : tensorTable()) {
+    const std::string file = std::string(row.name) + ".npy";
+    const bool isGradient = row.role == TensorRole::OptionalOutput;
+    if (c.has(row.name) && (isGradient || !isOutput(row)) &&
+        (row.name != std::string_view("dout") || c.has("dq")))
+      arguments.insert(arguments.end(), {row.flag, isGradient ? file : source + file});
+  }
   if (const auto run = nlohmann::json::parse(golden::textOf(source + "run.json"));
       run.contains("scale"))
     arguments.insert(arguments.end(), {"--scale", run["scale"].dump()});
@@ -42,6 +47,16 @@ TEST_P(GoldenRun, PassesTheCheckAndIsTheCasesOwnOutput) {
   EXPECT_EQ(o->shape, c.shape("q"));
   const double bound = name == "causal-huge-scores" ? 1e-4 : 1e-5; // |scores| up to 1e4
   EXPECT_LE(golden::relativeError(o->toDouble(), c.arrays.at("o").toDouble()), bound);
+  for (const char *gradient : {"dq", "dk", "dv", "dlandmark_q", "dlandmark_k", "dconv"}) {
+    if (!c.has(gradient))
+      continue;
+    Result<NpyArray> found = readNpy(folder / (std::string(gradient) + ".npy"));
+    ASSERT_TRUE(found.ok()) << found.error().message;
+    EXPECT_LE(reference::gradientError(found->toDouble(), c.arrays.at(gradient).toDouble(),
+                                       reference::norm(c.arrays.at("dout").toDouble())),
+              1e-5)
+        << gradient;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenRun, testing::ValuesIn(cases()), [](const auto &info) {

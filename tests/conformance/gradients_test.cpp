@@ -25,7 +25,8 @@ std::vector<std::string> goldenCases() {
 class GoldenGradients
     : public testing::TestWithParam<std::tuple<std::string, std::string, std::string>> {};
 
-/// 16 bits go through one CPU target and one emulated GPU: what differs between targets is float32's.
+/// 16 bits go through one CPU target and one emulated GPU: what differs between targets is
+/// float32's.
 bool isTried(const std::string &dtype, const Place &place) {
   return dtype == "float32" || place.target == "cpu:native" ||
          (place.isEmulator() && place.isLazy == (dtype == "bfloat16"));
@@ -106,6 +107,73 @@ INSTANTIATE_TEST_SUITE_P(Cases, RandomGradients,
                          [](const auto &info) {
                            return testName(std::get<0>(info.param) + "_" + std::get<1>(info.param));
                          });
+
+//===- Memory between the two -----------------------------------------------------------------===//
+
+class SavedMemory : public testing::Test {
+protected:
+  Device device{"cpu:native"};
+  Seeded random;
+  Inputs in = randomInputs(random.generator, 2, 4, 2, 100, 32);
+  Device::Program forward = device.prepare(exactSpec);
+  Device::Program saving = device.prepare(withPass(exactSpec, "saving"));
+  Arguments call{nullptr, in, "float32", "float32"};
+  alignas(64) char memory[16384] = {};
+  static constexpr size_t needed = 2 * 4 * 100 * 2 * sizeof(float); // two numbers a row and head
+
+  /// What nysjit_run says of it.
+  std::string say(const Device::Program &program, void *saved, size_t size) {
+    nysjit_run_args args = call.args;
+    args.saved = saved;
+    args.saved_size = size;
+    const nysjit_status status = nysjit_run(program.get(), &args, nullptr);
+    EXPECT_EQ(status, NYSJIT_INVALID_ARGUMENT);
+    return nysjit_last_error();
+  }
+  size_t sizeOf(const char *pass) {
+    size_t size = 1;
+    nysjit_run_args args = call.args;
+    EXPECT_EQ(nysjit_saved_size(device.prepare(withPass(exactSpec, pass)).get(), &args, &size),
+              NYSJIT_OK)
+        << nysjit_last_error();
+    return size;
+  }
+};
+
+TEST_F(SavedMemory, IsTwoNumbersARowOfExactAttention) {
+  EXPECT_EQ(sizeOf("forward"), 0u);
+  EXPECT_EQ(sizeOf("saving"), needed);
+}
+
+TEST_F(SavedMemory, IsRefusedByName) {
+  const std::string bytes = std::to_string(needed);
+  EXPECT_EQ(say(saving, nullptr, 0),
+            "saved: expected " + bytes +
+                " bytes of memory for what a backward run reads, found NULL");
+  EXPECT_EQ(say(saving, nullptr, 64), "saved_size: expected 0 where saved is NULL, found 64");
+  EXPECT_EQ(say(saving, memory, needed - 1), "saved_size: expected at least " + bytes +
+                                                 " bytes, found " + std::to_string(needed - 1));
+  EXPECT_EQ(say(saving, memory + 4, needed),
+            "saved: expected memory at a 64-byte boundary, found memory that is not");
+  EXPECT_EQ(say(forward, memory, needed),
+            "saved: expected NULL (a program with pass forward keeps nothing), found memory");
+}
+
+TEST_F(SavedMemory, OfABackwardRunMayBeLeftOut) {
+  addOutputGradient(random.generator, in);
+  Device::Program backward = device.prepare(withPass(exactSpec, "backward"));
+  Arguments all{nullptr, in, "float32", "float32"};
+  size_t with = 0;
+  size_t without = 0;
+  nysjit_run_args args = all.args;
+  EXPECT_EQ(nysjit_workspace_size(backward.get(), &args, &without), NYSJIT_OK);
+  args.saved = memory;
+  EXPECT_EQ(nysjit_workspace_size(backward.get(), &args, &with), NYSJIT_OK);
+  size_t saved = 0;
+  EXPECT_EQ(nysjit_saved_size(backward.get(), &args, &saved), NYSJIT_OK);
+  EXPECT_EQ(saved, needed);
+  EXPECT_EQ(without, with + needed);
+}
 
 //===- Training -------------------------------------------------------------------------------===//
 
