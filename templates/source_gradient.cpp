@@ -29,7 +29,10 @@ void storePastGradient(const InverseMatrices &m, const View &inverse, const View
       sum = dotAdd(sum, transpose(m.load(inverse, i0, g0)), dU, DotPrecision::Full);
     });
     k.store(sum, source(rows.past), g0);
-    k.store(rowSum(sum * k.load(pastValue, g0, block)), source(rows.pastMean), g0);
+    // As D_i: summed in the order of dBV_g.v_t, so that a row of one weight has dX = 0 to the bit.
+    const Tile products = dot(sum, transposed(k.load(pastValue, g0, block)), DotPrecision::Full);
+    const Tile isOwn = cols(k.iota(block)) == nysjit::rows(k.iota(block));
+    k.store(rowSum(where(isOwn, products, 0.0)), source(rows.pastMean), g0);
     k.store(k.fill(block, 1.0), source(rows.kappa), g0);
   });
   k.sync();

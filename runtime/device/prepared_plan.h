@@ -11,7 +11,7 @@
 namespace nysjit {
 
 /// Parameters of all launches of a run; they lie on the stack.
-constexpr size_t maxRunParameters = 2048;
+constexpr size_t maxRunParameters = 3072;
 
 /// The numbers of one run.
 struct RunNumbers {

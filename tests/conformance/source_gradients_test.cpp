@@ -116,6 +116,23 @@ TEST_P(SourceGradients, ACutInTheTargetLeavesNoTrace) {
   }
 }
 
+// One position sees itself alone: a weight of 1, which has no gradient, to the bit where products
+// are of float32.
+TEST_P(SourceGradients, OfOnePositionAreThoseOfItsValue) {
+  for (const char *layout : {"bidirectional", "prefix_lm"}) {
+    SCOPED_TRACE(layout);
+    Inputs in = inputs(1, 1);
+    if (std::string(layout) == "prefix_lm")
+      in.sourceLen = {1};
+    const std::string spec = specOf(layout, R"("inverse_iterations": 6})");
+    const Written found = runGradients(device, spec, in);
+    for (const char *name : {"dq", "dk"})
+      EXPECT_LE(reference::norm(found.at(name)), device.gpu ? 4e-7 * reference::norm(in.dout) : 0.0)
+          << name;
+    expectGradients(spec, in, {{"dv", found.at("dv")}}, device.place.isGpu());
+  }
+}
+
 // Sums over rows and positions in parts, which begin where no segment does.
 TEST_P(SourceGradients, InPartsAreTheReferences) {
   const std::string parts = R"({"source_far_gradient": {"split": 256, "block_n": 16}, )"
