@@ -122,7 +122,6 @@ Status checkPass(const std::string &path, const KernelSpec &spec) {
 } // namespace
 
 Result<Reply> runBench(const BenchOptions &options) {
-  // What is asked, whole, before anything is compiled.
   NYSJIT_RETURN_IF_ERROR(checkDevice(options.device));
   Result<RequestFiles> request = readRequest(options.spec, options.config);
   NYSJIT_RETURN_IF_ERROR(request);

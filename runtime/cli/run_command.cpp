@@ -279,8 +279,11 @@ Result<Reply> runTensors(const RunOptions &options) {
   // The programs, their runs, and what they computed.
   std::vector<Step> steps;
   for (const KernelSpec &stepSpec : specsOf(spec, options)) {
+    // A backward program has the forward's kernels, too: the config given is its.
+    const bool isLast = stepSpec.pass == spec.pass;
     Result<Resolved> resolved =
-        resolve(context, {stepSpec, files->config}, options.target, options.isConfigRequired);
+        resolve(context, {stepSpec, isLast ? files->config : ConfigChoice()}, options.target,
+                isLast && options.isConfigRequired);
     NYSJIT_RETURN_IF_ERROR(resolved);
     if (*gpu)
       NYSJIT_RETURN_IF_ERROR(

