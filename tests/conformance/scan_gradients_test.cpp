@@ -58,12 +58,14 @@ protected:
   }
 
   /// Sequences of one length, padded or packed. Scores are large enough for A to be far from
-  /// singular: in float32 the gradients through its inverse lose digits with it.
+  /// singular: in float32 the gradients through its inverse lose digits with it. So they do at the
+  /// first positions, where all landmarks' means are nearly one: not all sequences are short.
   Inputs drawInputs(const nlohmann::json &spec) {
     Inputs in;
+    auto isShort = [](const Sequence &sequence) { return sequence.length < 8; };
     do
       in = randomInputsOf(random, spec, bool(device.gpu));
-    while (in.length == 0);
+    while (std::ranges::all_of(in.sequences(), isShort));
     std::normal_distribution<double> normal;
     for (auto *numbers : {&in.q, &in.k})
       for (double &x : *numbers)
