@@ -165,10 +165,18 @@ class Runtime:
         self.check(self.library.nysjit_program_get_info(program, ctypes.byref(info)))
         return json.loads(info.config_json)
 
-    def bind(self, program, q, k, v, o, **more):
+    def saved_bytes(self, program, call):
+        """What a saving run keeps for backward ones."""
+        size = ctypes.c_size_t()
+        self.check(
+            self.library.nysjit_saved_size(program, ctypes.byref(call.args), ctypes.byref(size))
+        )
+        return size.value
+
+    def bind(self, program, q, k, v, o, saved=None, **more):
         """A callable that runs `program` on these tensors, those in `more` by the header's names.
         Its `launches()` gives the last run's [(kernel, grid, ms)], its `workspace` the bytes
-        between kernels."""
+        between kernels. `saved`: an array of bytes, aligned to 64."""
         tensors = {"q": q, "k": k, "v": v, "o": o, **more}
         views = {name: view(x) for name, x in tensors.items()}
         timings, count = (LaunchTiming * 16)(), ctypes.c_size_t()
@@ -178,6 +186,7 @@ class Runtime:
             timings=timings,
             timing_capacity=16,
             timing_count=ctypes.pointer(count),
+            **({} if saved is None else {"saved": saved.ctypes.data, "saved_size": saved.nbytes}),
         )
         run, reference, workspace = self.library.nysjit_run, ctypes.byref(args), ctypes.c_size_t()
         self.check(self.library.nysjit_workspace_size(program, reference, ctypes.byref(workspace)))
@@ -185,7 +194,8 @@ class Runtime:
         def call():
             self.check(run(program, reference, None))
 
-        call.keep = (tensors, views)
+        call.keep = (tensors, views, saved)
+        call.args = args
         call.workspace = workspace.value
         call.launches = lambda: [
             (timings[i].kernel.decode(), timings[i].grid, timings[i].ms) for i in range(count.value)
