@@ -1,8 +1,8 @@
 """Gradients beside their own forward, and beside PyTorch's attention where PyTorch is there.
 
-B1 H8 d64 float32, segments of 64, two threads; 4 probes, dyadic, for "learned". All alternate in one
-run: the saving program, the backward that reads what it keeps, and the backward alone, which computes
-that again.
+B1 H8 d64 float32, segments of 64, two threads; 4 probes, dyadic, for "learned". All alternate in
+one run: the saving program, the backward that reads what it keeps, and the backward alone, which
+computes that again.
 usage: backward_cpu.py [--length N] [--repeat R] [--threads T] [--save FILE]
 """
 

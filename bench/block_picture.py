@@ -1,8 +1,8 @@
-"""Draws docs/layouts/causal-dyadic.svg: what each query of `causal` with learned probes sees, and in
-which blocks, as they grow with distance.
+"""Draws docs/layouts/causal-dyadic.svg: what each query of `causal` with learned probes sees, and
+in which blocks, as they grow with distance.
 
-What is seen is measured: one position's q, k and v are replaced, and every row of O that changes by a
-bit sees it. It must be what the layout promises, else this stops.
+What is seen is measured: one position's q, k and v are replaced, and every row of O that changes by
+a bit sees it. It must be what the layout promises, else this stops.
 usage: block_picture.py
 """
 
