@@ -39,7 +39,7 @@ public:
                 in.padding);
     passNumbers(&nysjit_run_args::conv, in.conv,
                 {in.queryHeads, static_cast<int64_t>(in.conv.size()) / in.queryHeads}, 0);
-    if (!in.dout.empty())
+    if (in.hasGradients)
       pass(&nysjit_run_args::dout, rows(in.dout, in.queryHeads, dtype));
     for (const auto &[field, numbers] : {std::pair(&nysjit_run_args::cu_seqlens, &in.cuSeqlens),
                                          {&nysjit_run_args::seqlens, &in.seqlens},

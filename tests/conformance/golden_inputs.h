@@ -27,6 +27,7 @@ inline Inputs goldenInputs(const golden::Case &c, const std::string &dtype) {
   in.landmarkK = numbers("landmark_k");
   in.conv = numbers("conv");
   in.dout = numbers("dout");
+  in.hasGradients = c.has("dout");
   in.cuSeqlens = integers("cu_seqlens");
   in.seqlens = integers("seqlens");
   in.sourceLen = integers("source_len");

@@ -118,6 +118,7 @@ inline Written runGradients(Device &device, const std::string &spec, const Input
 inline void addOutputGradient(std::mt19937 &generator, Inputs &in,
                               const std::string &dtype = "float32") {
   std::normal_distribution<double> normal;
+  in.hasGradients = true;
   in.dout.resize(in.q.size());
   for (double &value : in.dout)
     value = rounded(normal(generator), dtype);

@@ -33,8 +33,9 @@ struct Inputs {
   // headDim].
   std::vector<double> landmarkQ;
   std::vector<double> landmarkK;
-  std::vector<double> conv; // [Hq, m, d], [Hkv, m, d], [Hq, c]
-  std::vector<double> dout; // as q: of runs with gradients
+  std::vector<double> conv;  // [Hq, m, d], [Hkv, m, d], [Hq, c]
+  std::vector<double> dout;  // as q: of runs with gradients
+  bool hasGradients = false; // dout is passed, be it without elements
   std::vector<int64_t> cuSeqlens;
   std::vector<int64_t> seqlens;
   std::vector<int64_t> starts;
