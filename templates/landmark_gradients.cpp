@@ -39,6 +39,12 @@ TensorRef LandmarkGradients::numbers(const char *name) const {
   return program.buffer(name, {landmarks.attention.heads(), landmarks.segmentation.capacity()});
 }
 
+LandmarksOfHead LandmarkGradients::headOf(Kernel &k, const Scalar &pair) const {
+  const Head head = nysjit::headOf(k, landmarks.attention, pair);
+  const Segments segments = landmarks.segmentation.of(k, head);
+  return {head, segments, landmarks.target(k, head, segments), rowsOf(k, head, segments)};
+}
+
 LandmarkGradientRows LandmarkGradients::rowsOf(Kernel &k, const Head &head,
                                                const Segments &segments) const {
   auto below = [&](const Scalar &count, const TensorRef &tensor) {

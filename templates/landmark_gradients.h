@@ -39,6 +39,14 @@ struct LandmarkGradientRows {
   View past;
 };
 
+/// A head and its target's landmarks in a kernel whose cells are those.
+struct LandmarksOfHead {
+  Head head;
+  Segments segments;
+  LandmarkRows rows;
+  LandmarkGradientRows gradients;
+};
+
 /// Which rows: a source's, or the target's.
 enum class RowPart { Source, Target };
 
@@ -48,6 +56,7 @@ public:
   LandmarkGradients(const Landmarks &landmarks, const Gradients &gradients, int lead);
 
   LandmarkGradientRows rowsOf(Kernel &k, const Head &head, const Segments &segments) const;
+  LandmarksOfHead headOf(Kernel &k, const Scalar &pair) const;
   /// Writes the kernels in their order.
   void writeKernels();
   /// Rows see positions one by one, too.

@@ -55,10 +55,7 @@ void writeSolveGradient(const LandmarkGradients &of) {
       of.program.blocks("solve_gradient", {.blockM = 64}, {.isSubstitution = true});
   const int block = *blocks.blockM;
   auto body = [&](Kernel &k) {
-    const Head head = headOf(k, landmarks.attention, k.cell());
-    const Segments segments = landmarks.segmentation.of(k, head);
-    const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
-    const LandmarkGradientRows gradients = of.rowsOf(k, head, segments);
+    const auto [head, segments, rowsOfHead, gradients] = of.headOf(k, k.cell());
     const Scalar first = segments.firstTarget();
     const Scalar count = segments.count;
     const Scalar blocksOfTarget = ceilDiv(count - first, block);

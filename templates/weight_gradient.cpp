@@ -19,7 +19,7 @@ Tile logitGradient(const Tile &weights, const Tile &yu, const Tile &kappa, const
                    const Tile &ofDiagonal, const Tile &isBelow, const Tile &isDiagonal,
                    Spread along) {
   const Tile below = -1.0 * (weights * (yu * along(kappa) + along(rowMean)));
-  return where(isBelow, below, where(isDiagonal, along(ofDiagonal) + yu * 0.0, 0.0));
+  return where(isBelow, below, where(isDiagonal, along(ofDiagonal), 0.0));
 }
 
 void writeRows(const LandmarkGradients &of) {
@@ -34,10 +34,7 @@ void writeRows(const LandmarkGradients &of) {
   const Scalar tiles = ceilDiv(landmarks.segmentation.capacity(), blockM);
   of.program.kernel("weight_rows", heads * tiles, [&](Kernel &k) {
     const Scalar cell = k.cell();
-    const Head head = headOf(k, landmarks.attention, cell % heads);
-    const Segments segments = landmarks.segmentation.of(k, head);
-    const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
-    const LandmarkGradientRows gradients = of.rowsOf(k, head, segments);
+    const auto [head, segments, rowsOfHead, gradients] = of.headOf(k, cell % heads);
     // The last have the most columns.
     const Scalar g0 = segments.firstTarget() + (tiles - 1 - cell / heads) * blockM;
     const Scalar end = select(g0 < segments.count, min(g0 + blockM, segments.count), 0);
@@ -94,10 +91,7 @@ void writeColumns(const LandmarkGradients &of) {
   const Scalar tiles = ceilDiv(landmarks.segmentation.capacity(), blockM);
   of.program.kernel("weight_columns", heads * tiles, [&](Kernel &k) {
     const Scalar cell = k.cell();
-    const Head head = headOf(k, landmarks.attention, cell % heads);
-    const Segments segments = landmarks.segmentation.of(k, head);
-    const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
-    const LandmarkGradientRows gradients = of.rowsOf(k, head, segments);
+    const auto [head, segments, rowsOfHead, gradients] = of.headOf(k, cell % heads);
     const Scalar j0 = cell / heads * blockM; // the first have the most rows
     const Tile j = j0 + k.iota(blockM);
     const Tile key = k.load(rowsOfHead.key, j0, blockM);
