@@ -26,7 +26,7 @@ void causal(Program &program) {
                       {.weight = isTangent ? Landmarks::Weight::Tangent : Landmarks::Weight::Count,
                        .isNystrom = spec.landmarkValue == LandmarkValue::Nystrom});
   const SavedRows saved(program, attention);
-  const bool isBackward = spec.pass == Pass::Backward;
+  const RowEnds ends(spec, attention, saved, convolution);
   attention.clearPadding(program);
   program.writeForward([&] { landmarks.writeKernels(); });
 
@@ -39,22 +39,15 @@ void causal(Program &program) {
     const Segments segments = landmarks.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);
     const NearAndFar seen(spec, segments, rows);
-    const Mask far = seen.far();
-    const Mask near = seen.near(blockN);
-
     OnlineSoftmax softmax(k, blockM, spec.headDim);
-    const LandmarkRows rowsOfHead = landmarks.target(k, head, segments);
-    addFar(k, softmax, rowsOfHead, rows.query, far, seen.farEnd(rows.last), blockN);
-    addNear(k, softmax, head, rows.query, near, seen.positions(), blockN);
-    if (!isBackward)
-      k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
-    saved.store(k, softmax, attention, head, i0);
+    seen.addTo(k, softmax, head, landmarks.target(k, head, segments), blockN);
+    ends.store(k, softmax, head, i0);
   };
   program.writeForward([&] {
     writeRowTiles(program, "causal_output", attention, attention.maxLength, blockM,
                   RowOrder::LastRowFirst, body);
   });
-  if (isBackward)
+  if (ends.isBackward)
     segmentsGradient(program, landmarks, saved, convolution);
 }
 

@@ -37,7 +37,7 @@ void causalOfProbes(Program &program) {
   const Convolution convolution(program);
   const SavedRows saved(program, attention);
   const Probes probes(program, attention);
-  const bool isBackward = spec.pass == Pass::Backward;
+  const RowEnds ends(spec, attention, saved, convolution);
   attention.clearPadding(program);
 
   // Narrow tiles of keys: near positions are a triangle of a segment.
@@ -60,16 +60,14 @@ void causalOfProbes(Program &program) {
     };
     forBlocks(k, probes, segments, rows, seen, columns, softmax.carry(), add);
     addNear(k, softmax, head, rows.query, seen.near(blockN), seen.positions(), blockN);
-    if (!isBackward)
-      k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
-    saved.store(k, softmax, attention, head, i0);
+    ends.store(k, softmax, head, i0);
   };
   program.writeForward([&] {
     probes.writeKernels();
     writeRowTiles(program, "causal_output", attention, attention.maxLength, blockM,
                   RowOrder::LastRowFirst, body);
   });
-  if (isBackward)
+  if (ends.isBackward)
     probeGradient(program, attention, probes, saved, convolution);
 }
 

@@ -12,7 +12,8 @@ namespace nysjit {
 void exactCausal(Program &program) {
   const Attention attention(program);
   const SavedRows saved(program, attention);
-  const bool isBackward = program.spec().pass == Pass::Backward;
+  const Convolution none(program);
+  const RowEnds ends(program.spec(), attention, saved, none);
   const BlockConfig blocks = program.blocks("exact_causal", {.blockM = 64, .blockN = 64},
                                             {.hasFloat32Operand = false, .hasDiagonal = true});
   const int blockM = *blocks.blockM;
@@ -31,16 +32,14 @@ void exactCausal(Program &program) {
       const Tile logits = dot(rows.query, transposed(key), seen) * scale;
       softmax.add(logits, k.load(head.value, t0, blockN), seen);
     });
-    if (!isBackward)
-      k.store(softmax.result(), head.output, i0);
-    saved.store(k, softmax, attention, head, i0);
+    ends.store(k, softmax, head, i0);
   };
   program.writeForward([&] {
     writeRowTiles(program, "exact_causal", attention, attention.maxLength, blockM,
                   RowOrder::LastRowFirst, body);
   });
-  if (isBackward)
-    exactCausalGradient(program, attention, saved);
+  if (ends.isBackward)
+    exactCausalGradient(program, attention, saved, none);
 }
 
 } // namespace nysjit

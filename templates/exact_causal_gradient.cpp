@@ -8,8 +8,8 @@
 
 namespace nysjit {
 
-void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved) {
-  const Convolution none(program);
+void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved,
+                         const Convolution &none) {
   const Gradients gradients(program, attention, saved, none);
   gradients.writeFirst();
   const BlockConfig blocks =

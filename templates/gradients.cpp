@@ -20,11 +20,18 @@ SavedRows SavedRows::ofRun(Program &program, const Attention &attention) {
 }
 
 void SavedRows::store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention,
-                      const Head &head, const Scalar &i0, const Scalar &end) const {
+                      const Head &head, const Scalar &i0) const {
   if (maximum.name.empty())
     return;
-  k.store(softmax.maximum, k.slice(attention.rowsOf(k, maximum, head), 0, end), i0);
-  k.store(1.0 / softmax.mass, k.slice(attention.rowsOf(k, share, head), 0, end), i0);
+  k.store(softmax.maximum, attention.rowsOf(k, maximum, head), i0);
+  k.store(1.0 / softmax.mass, attention.rowsOf(k, share, head), i0);
+}
+
+void RowEnds::store(Kernel &k, const OnlineSoftmax &softmax, const Head &head,
+                    const Scalar &i0) const {
+  if (!isBackward)
+    k.store(convolution.addTo(k, softmax.result(), head, i0, ahead), head.output, i0);
+  saved.store(k, softmax, attention, head, i0);
 }
 
 //===- A softmax's gradient -------------------------------------------------------------------===//

@@ -25,12 +25,27 @@ struct SavedRows {
   /// What a backward program computes again and nobody keeps.
   static SavedRows ofRun(Program &program, const Attention &attention);
   void store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention, const Head &head,
-             const Scalar &i0) const {
-    store(k, softmax, attention, head, i0, head.length);
-  }
-  /// Of rows below `end`.
-  void store(Kernel &k, const OnlineSoftmax &softmax, const Attention &attention, const Head &head,
-             const Scalar &i0, const Scalar &end) const;
+             const Scalar &i0) const;
+};
+
+/// How query rows of a layout end: in the output with its convolution, unless the program is a
+/// backward one, which has the output, and in what is kept of them.
+class RowEnds {
+public:
+  /// All of them outlive this.
+  RowEnds(const KernelSpec &spec, const Attention &attention, const SavedRows &saved,
+          const Convolution &convolution, int ahead = 0)
+      : isBackward(spec.pass == Pass::Backward), attention(attention), saved(saved),
+        convolution(convolution), ahead(ahead) {}
+  void store(Kernel &k, const OnlineSoftmax &softmax, const Head &head, const Scalar &i0) const;
+
+  const bool isBackward;
+
+private:
+  const Attention &attention;
+  const SavedRows &saved;
+  const Convolution &convolution;
+  const int ahead;
 };
 
 /// Of the rows of one query head in a kernel of a backward program.
@@ -122,7 +137,8 @@ class Landmarks;
 struct InverseWorkspace;
 struct Scan;
 /// What a layout's backward program does after its forward's kernels.
-void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved);
+void exactCausalGradient(Program &program, const Attention &attention, const SavedRows &saved,
+                         const Convolution &none);
 void segmentsGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
                       const Convolution &convolution, int ahead = 0);
 void scanGradient(const Scan &scan, const InverseWorkspace &inverse, const BlockConfig &rowBlocks);

@@ -60,4 +60,12 @@ Mask NearAndFar::near(int block) const {
 
 Range NearAndFar::positions() const { return {nearBegin(rows.i0), rows.end}; }
 
+void NearAndFar::addTo(Kernel &k, OnlineSoftmax &softmax, const Head &head,
+                       const LandmarkRows &landmarks, int block) const {
+  const Mask ofLandmarks = far();
+  const Mask ofPositions = near(block);
+  addFar(k, softmax, landmarks, rows.query, ofLandmarks, farEnd(rows.last), block);
+  addNear(k, softmax, head, rows.query, ofPositions, positions(), block);
+}
+
 } // namespace nysjit

@@ -33,6 +33,9 @@ public:
   /// Near positions, in tiles of so many.
   Mask near(int block) const;
   Range positions() const;
+  /// Adds all that the rows see to their softmax.
+  void addTo(Kernel &k, OnlineSoftmax &softmax, const Head &head, const LandmarkRows &landmarks,
+             int block) const;
 
 private:
   Scalar nearBegin(const Scalar &position) const;

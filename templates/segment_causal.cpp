@@ -15,7 +15,7 @@ void segmentCausal(Program &program) {
   const Convolution convolution(program);
   Landmarks landmarks(program, attention, {.segments = {.keepsShort = true}});
   const SavedRows saved(program, attention);
-  const bool isBackward = program.spec().pass == Pass::Backward;
+  const RowEnds ends(program.spec(), attention, saved, convolution);
   attention.clearPadding(program);
   program.writeForward([&] { landmarks.writeKernels(); });
 
@@ -28,15 +28,13 @@ void segmentCausal(Program &program) {
     OnlineSoftmax softmax(k, blockM, program.spec().headDim);
     addFar(k, softmax, landmarks.target(k, head, segments), rows.query,
            upToOwnSegment(segments, rows), upToOwnSegmentEnd(segments, rows), *blocks.blockN);
-    if (!isBackward)
-      k.store(convolution.addTo(k, softmax.result(), head, i0), head.output, i0);
-    saved.store(k, softmax, attention, head, i0);
+    ends.store(k, softmax, head, i0);
   };
   program.writeForward([&] {
     writeRowTiles(program, "segment_output", attention, attention.maxLength, blockM,
                   RowOrder::LastRowFirst, body);
   });
-  if (isBackward)
+  if (ends.isBackward)
     segmentsGradient(program, landmarks, saved, convolution);
 }
 

@@ -60,7 +60,7 @@ void writeSourceInverse(const Landmarks &landmarks) {
 
 void writeSourceOutput(const Landmarks &landmarks, const SavedRows &saved,
                        const Convolution &convolution, int ahead) {
-  const bool isBackward = landmarks.spec.pass == Pass::Backward;
+  const RowEnds ends(landmarks.spec, landmarks.attention, saved, convolution, ahead);
   const BlockConfig blocks = landmarks.program.blocks("source_output", {.blockM = 64, .blockN = 64},
                                                       {.mayHaveFewColumns = landmarks.mayBeFew()});
   const int blockM = *blocks.blockM;
@@ -72,11 +72,10 @@ void writeSourceOutput(const Landmarks &landmarks, const SavedRows &saved,
     const Mask all = Mask::below(k.fill(blockM, segments.source)).allSee({0, seen});
     OnlineSoftmax softmax(k, blockM, landmarks.spec.headDim);
     addFar(k, softmax, source, rows.query, all, seen, *blocks.blockN);
-    if (!isBackward) {
-      const Tile o = convolution.addTo(k, softmax.result(), head, i0, ahead);
-      k.store(o, k.slice(head.output, 0, segments.sourceLen), i0);
-    }
-    saved.store(k, softmax, landmarks.attention, head, i0, segments.sourceLen);
+    Head written = head; // its source alone
+    written.output = k.slice(head.output, 0, segments.sourceLen);
+    written.length = segments.sourceLen;
+    ends.store(k, softmax, written, i0);
   };
   writeRowTiles(landmarks.program, "source_output", landmarks.attention,
                 landmarks.attention.maxLength, blockM, RowOrder::FirstRowFirst, body);
