@@ -9,20 +9,14 @@ namespace nysjit::reference {
 void addOwnSoftmaxGradient(const Head &head, const double *query, int64_t begin, int64_t end,
                            const OwnSoftmaxGradients &of, double *dquery, HeadGradient &out) {
   const int64_t d = head.k.columns;
-  std::vector<double> w;
-  for (int64_t t = begin; t < end; ++t)
-    w.push_back(head.scale * dot(query, head.k.row(t), d));
-  const double maximum = *std::max_element(w.begin(), w.end());
-  double mass = 0;
-  for (const double x : w)
-    mass += std::exp(x - maximum);
+  const OwnSoftmax own(head, query, begin, end);
   // The entropy's derivative by w is -ln w - 1, and the same number added to all changes no logit's
   // gradient. ln w of the logits: it is finite where w is 0.
+  std::vector<double> w;
   std::vector<double> dw;
   for (int64_t t = begin; t < end; ++t) {
-    double &weight = w[size_t(t - begin)];
-    const double logWeight = weight - maximum - std::log(mass);
-    weight = std::exp(logWeight);
+    const double logWeight = own.below[size_t(t - begin)] - std::log(own.mass);
+    w.push_back(std::exp(logWeight));
     dw.push_back(dot(of.dvalue, head.v.row(t), d) - of.dentropy * logWeight +
                  (of.dkey ? dot(of.dkey, head.k.row(t), d) : 0));
   }

@@ -5,6 +5,16 @@
 
 namespace nysjit::reference {
 
+OwnSoftmax::OwnSoftmax(const Head &head, const double *query, int64_t begin, int64_t end)
+    : maximum(-std::numeric_limits<double>::infinity()), mass(0) {
+  for (int64_t t = begin; t < end; ++t) {
+    below.push_back(head.scale * dot(query, head.k.row(t), head.k.columns));
+    maximum = std::max(maximum, below.back());
+  }
+  for (double &x : below)
+    mass += std::exp(x -= maximum);
+}
+
 Matrix segmentMeans(const Matrix &x, int64_t segmentLen, int64_t segments) {
   Matrix means(segments, x.columns);
   for (int64_t g = 0; g < segments; ++g) {
@@ -33,18 +43,13 @@ Landmarks makeLandmarks(const Head &head, int64_t first, int64_t last, int64_t s
     result.begin.push_back(begin);
     result.end.push_back(end);
     // x_t = tau qtilde.k_t; w = softmax x; pool = sum w v
-    std::vector<double> x;
-    for (int64_t t = begin; t < end; ++t)
-      x.push_back(head.scale * dot(result.qtilde.row(g), head.k.row(t), d));
-    const double maximum = *std::max_element(x.begin(), x.end());
-    double z = 0;
-    for (double value : x)
-      z += std::exp(value - maximum);
-    double entropy = std::log(z); // c = ln z - sum w (x - max x)
+    const OwnSoftmax own(head, result.qtilde.row(g), begin, end);
+    double entropy = std::log(own.mass); // c = ln z - sum w (x - max x)
     Matrix weightedKey(1, d);
     for (int64_t t = begin; t < end; ++t) {
-      const double w = std::exp(x[t - begin] - maximum) / z;
-      entropy -= w * (x[t - begin] - maximum);
+      const double below = own.below[size_t(t - begin)];
+      const double w = std::exp(below) / own.mass;
+      entropy -= w * below;
       for (int64_t e = 0; e < d; ++e) {
         weightedKey(0, e) += w * head.k(t, e);
         result.pool(g, e) += w * head.v(t, e);

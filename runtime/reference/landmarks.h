@@ -15,6 +15,15 @@ struct Head {
   int64_t length() const { return q.rows; }
 };
 
+/// Logits x_t = tau query.k_t of positions [begin, end), and their softmax.
+struct OwnSoftmax {
+  std::vector<double> below; // x_t less the largest
+  double maximum;
+  double mass; // sum of e^below
+
+  OwnSoftmax(const Head &head, const double *query, int64_t begin, int64_t end);
+};
+
 /// Means of each segment of `length` rows; the last may be short.
 Matrix segmentMeans(const Matrix &x, int64_t segmentLen, int64_t segments);
 

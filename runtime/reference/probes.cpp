@@ -28,21 +28,15 @@ std::vector<Block> blocksBefore(int64_t count, const KernelSpec &spec) {
 
 ProbeView viewOf(const Head &head, const double *probe, int64_t begin, int64_t end) {
   const int64_t d = head.k.columns;
-  std::vector<double> w;
-  for (int64_t t = begin; t < end; ++t)
-    w.push_back(head.scale * dot(probe, head.k.row(t), d));
-  const double maximum = *std::max_element(w.begin(), w.end());
-  double mass = 0;
-  for (double x : w)
-    mass += std::exp(x - maximum);
+  const OwnSoftmax own(head, probe, begin, end);
   ProbeView view;
   view.khat.resize(static_cast<size_t>(d));
   view.value.resize(static_cast<size_t>(d));
-  view.logMass = maximum + std::log(mass);
-  view.c = std::log(mass); // -sum w ln w = ln mass - sum w (x - maximum)
+  view.logMass = own.maximum + std::log(own.mass);
+  view.c = std::log(own.mass); // -sum w ln w = ln mass - sum w (x - maximum)
   for (int64_t t = begin; t < end; ++t) {
-    const double x = w[static_cast<size_t>(t - begin)] - maximum;
-    const double weight = std::exp(x) / mass;
+    const double x = own.below[static_cast<size_t>(t - begin)];
+    const double weight = std::exp(x) / own.mass;
     view.c -= weight * x;
     for (int64_t e = 0; e < d; ++e) {
       view.khat[static_cast<size_t>(e)] += weight * head.k(t, e);
