@@ -1,7 +1,7 @@
 // Gradients of every layout that has them: the golden cases, random specs and shapes beside the
 // float64 reference, and what holds to the bit.
 #include "tests/conformance/golden_inputs.h"
-#include "tests/conformance/gradient_run.h"
+#include "tests/conformance/gradient_traces.h"
 #include "tests/conformance/random_spec.h"
 #include "tests/conformance/specs.h"
 
@@ -269,24 +269,6 @@ protected:
     addOutputGradient(random.generator, in);
     return in;
   }
-  /// Sets `what` of positions from `begin` on.
-  static void setRows(std::vector<double> &what, int64_t heads, const Inputs &in, int64_t begin,
-                      const std::function<double()> &value) {
-    for (int64_t h = 0; h < heads; ++h)
-      for (int64_t t = begin; t < in.length; ++t)
-        for (int64_t e = 0; e < in.headDim; ++e)
-          what[in.index(0, h, t, e, heads)] = value();
-  }
-  /// The rows of positions [begin, end) of all heads.
-  static std::vector<double> rowsOf(const std::vector<double> &numbers, int64_t length,
-                                    int64_t headDim, int64_t begin, int64_t end) {
-    std::vector<double> rows;
-    const int64_t heads = int64_t(numbers.size()) / (length * headDim);
-    for (int64_t h = 0; h < heads; ++h)
-      rows.insert(rows.end(), numbers.begin() + (h * length + begin) * headDim,
-                  numbers.begin() + (h * length + end) * headDim);
-    return rows;
-  }
 };
 
 TEST_P(GradientBits, SavingComputesWhatForwardDoes) {
@@ -318,32 +300,8 @@ TEST_P(GradientBits, WhatIsLeftOutChangesNoOther) {
 
 TEST_P(GradientBits, RowsWithoutGradientLeaveNoTrace) {
   for (const char *spec : causalSpecs) {
-    SCOPED_TRACE(spec);
-    Inputs in = inputs(random.between(2, 260));
-    const int64_t cut = random.between(1, in.length - 1);
-    setRows(in.dout, 2, in, cut, [] { return 0.0; });
-    const Written first = runGradients(device, spec, in);
-    for (const char *name : {"dq", "dk", "dv"})
-      for (const double x : rowsOf(first.at(name), in.length, 32, cut, in.length))
-        ASSERT_EQ(x, 0) << name << " from " << cut << " of " << in.length << " on";
-
-    // Nor do what comes after them: other numbers, and none at all.
-    std::uniform_real_distribution<double> large(-1e4, 1e4);
-    for (auto [x, heads] : {std::pair(&in.q, 2), {&in.k, 1}, {&in.v, 1}})
-      setRows(*x, heads, in, cut, [&] { return double(float(large(random.generator))); });
-    const Written other = runGradients(device, spec, in);
-    for (const char *name : {"dq", "dk", "dv"})
-      EXPECT_EQ(rowsOf(other.at(name), in.length, 32, 0, cut),
-                rowsOf(first.at(name), in.length, 32, 0, cut))
-          << name << " of " << cut << " positions of " << in.length;
-    Inputs shorter = in;
-    shorter.length = cut;
-    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
-      shorter.*member = rowsOf(in.*member, in.length, 32, 0, cut);
-    const Written alone = runGradients(device, spec, shorter);
-    for (const char *name : {"dq", "dk", "dv"})
-      EXPECT_EQ(alone.at(name), rowsOf(first.at(name), in.length, 32, 0, cut))
-          << name << " of " << cut << " positions alone, of " << in.length;
+    const Inputs in = inputs(random.between(2, 260));
+    expectNoTrace(device, spec, in, random.between(1, in.length - 1), random);
   }
 }
 

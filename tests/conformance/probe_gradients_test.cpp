@@ -1,6 +1,6 @@
 // Gradients of causal with learned probes: facts of its blocks, and what parts, levels and merges
 // must not show.
-#include "tests/conformance/gradient_run.h"
+#include "tests/conformance/gradient_traces.h"
 #include "tests/conformance/probe_specs.h"
 #include "tests/conformance/specs.h"
 
@@ -33,23 +33,6 @@ protected:
   static double errorOf(const std::vector<double> &written, const std::vector<double> &right,
                         const Inputs &in) {
     return reference::gradientError(written, right, reference::norm(in.dout));
-  }
-  /// Positions [begin, end) of tensors [1, heads, length, d].
-  static std::vector<double> rowsOf(const std::vector<double> &numbers, const Inputs &in,
-                                    int64_t begin, int64_t end) {
-    std::vector<double> rows;
-    const int64_t heads = int64_t(numbers.size()) / (in.length * in.headDim);
-    for (int64_t h = 0; h < heads; ++h)
-      rows.insert(rows.end(), numbers.begin() + (h * in.length + begin) * in.headDim,
-                  numbers.begin() + (h * in.length + end) * in.headDim);
-    return rows;
-  }
-  /// Sets dO of positions from `begin` on to 0.
-  static void endAt(Inputs &in, int64_t begin) {
-    for (int64_t h = 0; h < in.queryHeads; ++h)
-      for (int64_t t = begin; t < in.length; ++t)
-        for (int64_t e = 0; e < in.headDim; ++e)
-          in.dout[in.index(0, h, t, e, in.queryHeads)] = 0;
   }
 
   Seeded random;
@@ -114,36 +97,9 @@ TEST_P(ProbeGradients, EqualValuesMoveNoScore) {
 
 TEST_P(ProbeGradients, RowsWithoutGradientLeaveNoTrace) {
   for (const json &each : specs) {
-    const std::string spec = each.dump();
-    Inputs in = inputs(each, random.between(2, 330));
-    const int64_t cut = random.between(1, in.length - 1);
-    SCOPED_TRACE(spec + " " + std::to_string(cut) + " of " + std::to_string(in.length));
-    endAt(in, cut);
-    const Written first = runGradients(device, spec, in);
-    for (const char *name : {"dq", "dk", "dv"})
-      for (const double x : rowsOf(first.at(name), in, cut, in.length))
-        ASSERT_EQ(x, 0) << name;
-
-    // Nor do what comes after them, other numbers and none at all.
-    std::uniform_real_distribution<double> large(-1e4, 1e4);
-    Inputs other = in;
-    for (auto [x, heads] : {std::pair(&other.q, 2), {&other.k, 1}, {&other.v, 1}})
-      for (int64_t h = 0; h < heads; ++h)
-        for (int64_t t = cut; t < in.length; ++t)
-          for (int64_t e = 0; e < in.headDim; ++e)
-            (*x)[in.index(0, h, t, e, heads)] = double(float(large(random.generator)));
-    Inputs shorter = in;
-    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
-      shorter.*member = rowsOf(in.*member, in, 0, cut);
-    shorter.length = cut;
-    const Written changed = runGradients(device, spec, other);
-    const Written alone = runGradients(device, spec, shorter);
-    for (const char *name : {"dq", "dk", "dv"}) {
-      EXPECT_EQ(rowsOf(changed.at(name), in, 0, cut), rowsOf(first.at(name), in, 0, cut)) << name;
-      EXPECT_EQ(alone.at(name), rowsOf(first.at(name), in, 0, cut)) << name;
-    }
-    EXPECT_EQ(changed.at("dlandmark_q"), first.at("dlandmark_q"));
-    EXPECT_EQ(alone.at("dlandmark_q"), first.at("dlandmark_q"));
+    const Inputs in = inputs(each, random.between(2, 330));
+    expectNoTrace(device, each.dump(), in, random.between(1, in.length - 1), random, {},
+                  {"dlandmark_q"});
   }
 }
 

@@ -1,7 +1,8 @@
 // Gradients of scan: any options and blocks beside the float64 reference, scores that leap, and
 // what positions without a gradient must not show.
-#include "tests/conformance/gradient_run.h"
+#include "tests/conformance/gradient_traces.h"
 #include "tests/conformance/random_spec.h"
+#include "tests/conformance/scan_specs.h"
 
 using namespace nysjit;
 using namespace nysjit::conformance;
@@ -14,14 +15,8 @@ protected:
   Device device{GetParam()};
 
   nlohmann::json specOf(bool isFirstK, int landmarks, int headDim, const std::string &dtype) {
-    nlohmann::json spec = {{"layout", "scan"},
-                           {"head_dim", headDim},
-                           {"landmarks", landmarks},
-                           {"dtype", dtype},
-                           {"landmark_source", isFirstK ? "first_k" : "learned"}};
-    if (isFirstK)
-      spec["first_k"] = landmarks * int(random.between(1, 2));
-    return spec;
+    const int firstK = isFirstK ? landmarks * int(random.between(1, 2)) : 0;
+    return scanSpec(firstK, landmarks, headDim, dtype);
   }
 
   void addLandmarks(Inputs &in, const nlohmann::json &spec, double size = 1) {
@@ -92,17 +87,6 @@ protected:
     expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in, options),
                     device.place.isGpu());
   }
-
-  /// The rows of positions [begin, end) of a tensor's heads.
-  static std::vector<double> rowsOf(const std::vector<double> &numbers, const Inputs &in,
-                                    int64_t begin, int64_t end) {
-    std::vector<double> rows;
-    const int64_t heads = int64_t(numbers.size()) / (in.length * in.headDim);
-    for (int64_t h = 0; h < heads; ++h)
-      rows.insert(rows.end(), numbers.begin() + (h * in.length + begin) * in.headDim,
-                  numbers.begin() + (h * in.length + end) * in.headDim);
-    return rows;
-  }
 };
 INSTANTIATE_TEST_SUITE_P(Targets, ScanGradients, testing::ValuesIn(places()),
                          [](const auto &info) { return testName(info.param); });
@@ -170,42 +154,12 @@ TEST_P(ScanGradients, RowsWithoutGradientLeaveNoTrace) {
     const int64_t firstK = spec.value("first_k", 0);
     const GradientOptions options{
         .config = random.oneOf({0, 1}) ? configOf(256, 32, 32, 32, 32).dump() : std::string()};
-    Inputs in = inputs(spec, random.between(firstK + 2, 330), 1000);
-    const int64_t cut = random.between(firstK + 1, in.length - 1);
-    SCOPED_TRACE(spec.dump() + options.config + " " + std::to_string(cut) + " of " +
-                 std::to_string(in.length) + " positions have a gradient");
-    auto set = [&](std::vector<double> &numbers, int64_t heads, const auto &value) {
-      for (int64_t h = 0; h < heads; ++h)
-        for (int64_t t = cut; t < in.length; ++t)
-          for (int64_t e = 0; e < in.headDim; ++e)
-            numbers[in.index(0, h, t, e, heads)] = value();
-    };
-    set(in.dout, 2, [] { return 0.0; });
-    const Written first = runGradients(device, spec.dump(), in, options);
-    for (const char *name : {"dq", "dk", "dv"})
-      for (const double x : rowsOf(first.at(name), in, cut, in.length))
-        ASSERT_EQ(x, 0) << name;
-
-    // Nor do what comes after them: other numbers, and none at all.
-    std::uniform_real_distribution<double> large(-1e4, 1e4);
-    for (auto [x, heads] : {std::pair(&in.q, 2), {&in.k, 1}, {&in.v, 1}})
-      set(*x, heads, [&] { return double(float(large(random.generator))); });
-    const Written other = runGradients(device, spec.dump(), in, options);
-    Inputs shorter = in;
-    shorter.length = cut;
-    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
-      shorter.*member = rowsOf(in.*member, in, 0, cut);
-    const Written alone = runGradients(device, spec.dump(), shorter, options);
-    for (const char *name : {"dq", "dk", "dv"}) {
-      EXPECT_EQ(rowsOf(other.at(name), in, 0, cut), rowsOf(first.at(name), in, 0, cut)) << name;
-      EXPECT_EQ(alone.at(name), rowsOf(first.at(name), in, 0, cut)) << name;
-    }
-    if (isFirstK)
-      continue;
-    for (const char *name : {"dlandmark_q", "dlandmark_k"}) {
-      EXPECT_EQ(other.at(name), first.at(name)) << name;
-      EXPECT_EQ(alone.at(name), first.at(name)) << name;
-    }
+    const Inputs in = inputs(spec, random.between(firstK + 2, 330), 1000);
+    std::vector<const char *> sums;
+    if (!isFirstK)
+      sums = {"dlandmark_q", "dlandmark_k"};
+    expectNoTrace(device, spec.dump(), in, random.between(firstK + 1, in.length - 1), random,
+                  options, sums);
   }
 }
 

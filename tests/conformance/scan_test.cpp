@@ -1,5 +1,6 @@
 // scan: what its blocks, passes and parts must not show.
 #include "tests/conformance/conformance.h"
+#include "tests/conformance/scan_specs.h"
 
 #include <nlohmann/json.hpp>
 
@@ -49,14 +50,7 @@ INSTANTIATE_TEST_SUITE_P(Targets, Scan, testing::ValuesIn(places()),
 const char *const split = R"({"scan_output": {"split": 256}})";
 
 nlohmann::json specOf(bool isFirstK, int landmarks, int headDim, const std::string &dtype) {
-  nlohmann::json spec = {{"layout", "scan"},
-                         {"head_dim", headDim},
-                         {"landmarks", landmarks},
-                         {"dtype", dtype},
-                         {"landmark_source", isFirstK ? "first_k" : "learned"}};
-  if (isFirstK)
-    spec["first_k"] = 2 * landmarks;
-  return spec;
+  return scanSpec(isFirstK ? 2 * landmarks : 0, landmarks, headDim, dtype);
 }
 
 TEST_P(Scan, LaterPositionsChangeNoBit) {

@@ -1,6 +1,6 @@
 // Gradients of layouts with a source: what they are where it is all or nothing of a sequence, and
 // what a cut in the target leaves as it was, to the bit.
-#include "tests/conformance/gradient_run.h"
+#include "tests/conformance/gradient_traces.h"
 
 using namespace nysjit;
 using namespace nysjit::conformance;
@@ -46,24 +46,6 @@ protected:
   }
 };
 
-/// Rows [begin, end) of all heads.
-std::vector<double> rowsOf(const std::vector<double> &numbers, int64_t length, int64_t begin,
-                           int64_t end) {
-  std::vector<double> rows;
-  for (int64_t first = 0; first < int64_t(numbers.size()); first += length * headDim)
-    rows.insert(rows.end(), numbers.begin() + first + begin * headDim,
-                numbers.begin() + first + end * headDim);
-  return rows;
-}
-
-/// Sets rows from `begin` on of all heads.
-void setRows(std::vector<double> &numbers, int64_t length, int64_t begin,
-             const std::function<double()> &value) {
-  for (int64_t first = 0; first < int64_t(numbers.size()); first += length * headDim)
-    for (int64_t i = first + begin * headDim; i < first + length * headDim; ++i)
-      numbers[size_t(i)] = value();
-}
-
 TEST_P(SourceGradients, OfASourceAloneAreThoseOfBidirectional) {
   for (const Kind &kind : kinds) {
     SCOPED_TRACE(kind.name);
@@ -90,29 +72,10 @@ TEST_P(SourceGradients, ACutInTheTargetLeavesNoTrace) {
   for (const Kind &kind : kinds) {
     Inputs in = inputs(2);
     const int64_t source = random.between(0, in.length - 1);
-    const int64_t cut = random.between(std::max<int64_t>(source, 1), in.length - 1);
-    SCOPED_TRACE(std::string(kind.name) + ": " + std::to_string(in.length) + " positions, source " +
-                 std::to_string(source) + ", cut " + std::to_string(cut));
-    const std::string spec = specOf("prefix_lm", kind.rest);
+    SCOPED_TRACE(std::string(kind.name) + ", source " + std::to_string(source));
     in.sourceLen = {source};
-    setRows(in.dout, in.length, cut, [] { return 0.0; });
-    const Written first = runGradients(device, spec, in);
-    std::uniform_real_distribution<double> large(-1e4, 1e4);
-    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v})
-      setRows(in.*member, in.length, cut, [&] { return double(float(large(random.generator))); });
-    const Written other = runGradients(device, spec, in);
-    Inputs shorter = in;
-    shorter.length = cut;
-    for (auto member : {&Inputs::q, &Inputs::k, &Inputs::v, &Inputs::dout})
-      shorter.*member = rowsOf(in.*member, in.length, 0, cut);
-    const Written alone = runGradients(device, spec, shorter);
-    for (const char *name : {"dq", "dk", "dv"}) {
-      for (const double x : rowsOf(first.at(name), in.length, cut, in.length))
-        ASSERT_EQ(x, 0) << name;
-      const std::vector<double> before = rowsOf(first.at(name), in.length, 0, cut);
-      EXPECT_EQ(rowsOf(other.at(name), in.length, 0, cut), before) << name << ", other numbers";
-      EXPECT_EQ(alone.at(name), before) << name << ", nothing after it";
-    }
+    expectNoTrace(device, specOf("prefix_lm", kind.rest), in,
+                  random.between(std::max<int64_t>(source, 1), in.length - 1), random);
   }
 }
 
