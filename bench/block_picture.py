@@ -9,6 +9,7 @@ usage: block_picture.py
 import numpy as np
 
 from harness import ROOT, Runtime
+from layout_pictures import rows_changed
 from svg import FAR, NEAR, Drawing
 
 N, S, D, HEADS, PROBES, WIDTH = 64, 4, 16, 2, 2, 1
@@ -41,18 +42,7 @@ def measured():
     q, k, v, o = (draw(1, HEADS, N, D) for _ in range(4))
     runtime = Runtime()
     call = runtime.bind(runtime.prepare(SPEC), q, k, v, o, landmark_q=draw(HEADS, PROBES, D))
-    call()
-    before, changes = o.copy(), np.zeros((N, N), bool)
-    for t in range(N):
-        for _ in range(3):
-            kept = [x[:, :, t].copy() for x in (q, k, v)]
-            for x in (q, k, v):
-                x[:, :, t] = draw(1, HEADS, D)
-            call()
-            changes[:, t] |= (o.view(np.int32) != before.view(np.int32)).any((0, 1, 3))
-            for x, rows in zip((q, k, v), kept):
-                x[:, :, t] = rows
-    return changes
+    return rows_changed(call, (q, k, v), o, random)
 
 
 def main():

@@ -48,24 +48,31 @@ def expected(case):
     return np.where(i < start, (t < start) * 2, target)
 
 
+def rows_changed(call, inputs, output, random):
+    """[n, n]: whether a bit of row i of `output`, [1, heads, n, d], changes with the rows t of
+    `inputs`, which are as long."""
+    call()
+    n = output.shape[2]
+    before, changes = output.copy(), np.zeros((n, n), bool)
+    for t in range(n):
+        for _ in range(3):
+            kept = [x[:, :, t].copy() for x in inputs]
+            for x in inputs:
+                x[:, :, t] = random.standard_normal(x[:, :, t].shape).astype(np.float32)
+            call()
+            changes[:, t] |= (output.view(np.int32) != before.view(np.int32)).any((0, 1, 3))
+            for x, rows in zip(inputs, kept):
+                x[:, :, t] = rows
+    return changes
+
+
 def measured(runtime, case):
     """[N, N]: whether a bit of row i of O changes with position t."""
     random = np.random.default_rng(3)
     draw = lambda *shape: random.standard_normal((1, HEADS, *shape)).astype(np.float32)
     q, k, v, o, other = draw(N, D), draw(N, D), draw(N, D), draw(N, D), (draw(N, D), draw(N, D))
     call = bind(runtime, case, q, k, v, o, other, source_len=SOURCE)
-    call()
-    before, changes = o.copy(), np.zeros((N, N), bool)
-    for t in range(N):
-        for _ in range(3):
-            kept = [x[:, :, t].copy() for x in (q, k, v)]
-            for x in (q, k, v):
-                x[:, :, t] = draw(D)
-            call()
-            changes[:, t] |= (o.view(np.int32) != before.view(np.int32)).any((0, 1, 3))
-            for x, rows in zip((q, k, v), kept):
-                x[:, :, t] = rows
-    return changes
+    return rows_changed(call, (q, k, v), o, random)
 
 
 def draw_mask(case, changes, path):
