@@ -225,6 +225,32 @@ TEST_P(TileOp, GatheredRowsAreZerosWhereThereAreNone) {
   }
 }
 
+// Elements of a vector in its own 16 bits, and nothing beyond its end.
+TEST_P(TileOp, VectorsAreStoredInSixteenBits) {
+  for (const std::string element : {"f16", "bf16"}) {
+    constexpr size_t length = 19;
+    std::vector<float> x = random(48);
+    std::vector<uint16_t> y(64, 0x1234);
+    const std::string ir =
+        "func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<" + element +
+        ">) attributes {tile.kernel} {\n  %zero = arith.constant 0 : i64\n"
+        "  %one = arith.constant 1 : i64\n  %first = arith.constant 0 : i32\n"
+        "  %all = arith.constant 48 : i32\n  %length = arith.constant 19 : i32\n"
+        "  %in = tile.view %p[%zero] length %all stride %one : <f32> -> <0 x f32>\n"
+        "  %out = tile.view %o[%zero] length %length stride %one : <" +
+        element + "> -> <0 x " + element +
+        ">\n  %x = tile.load %in[%first] : <0 x f32> -> tensor<48xf32>\n"
+        "  tile.store %x, %out[%first] : tensor<48xf32>, <0 x " +
+        element + ">\n  return\n}\n";
+    runTiles(ir, {slot(x.data()), slot(y.data())}, GetParam());
+    for (size_t i = 0; i < y.size(); ++i) {
+      const uint16_t narrow = element == "f16" ? floatToFloat16(x[std::min(i, x.size() - 1)])
+                                               : floatToBfloat16(x[std::min(i, x.size() - 1)]);
+      EXPECT_EQ(y[i], i < length ? narrow : 0x1234) << element << " " << i;
+    }
+  }
+}
+
 // Elements inside, negative and beyond the vector, in whole vectors and what is left.
 TEST_P(TileOp, GatheredElementsAreZerosWhereThereAreNone) {
   for (const int count : {8, 24, 80}) {
