@@ -211,6 +211,35 @@ TEST(Plan, sequences_are_dense_vectors_and_their_maximum_is_a_symbol_of_its_own)
   }
 }
 
+/// The sample with its buffer saved, as this object says.
+Result<Plan> planThatSaves(const Json &saved) {
+  Json json = Json::parse(planToJson(samplePlan()));
+  json["buffers"][0]["saved"] = true;
+  if (!saved.is_null())
+    json["saved"] = saved;
+  return planFromJson(json.dump());
+}
+
+TEST(Plan, saved_memory_is_kept_and_its_symbol_is_the_last) {
+  Result<Plan> plan = planThatSaves({{"symbol", "is_given"}, {"needed", true}});
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_TRUE(plan->buffers[0].isSaved);
+  EXPECT_TRUE(plan->saved.isNeeded);
+  EXPECT_EQ(planSymbols(*plan).back(), "is_given");
+  const std::string text = planToJson(*plan);
+  EXPECT_EQ(planToJson(*planFromJson(text)), text);
+}
+
+TEST(Plan, saved_memory_has_a_symbol_of_its_own) {
+  for (const Json &saved : {Json(), Json({{"symbol", "n"}, {"needed", false}}),
+                            Json({{"symbol", "o_dtype"}, {"needed", false}}),
+                            Json({{"symbol", "is_given"}}), Json({{"symbol", 1}, {"needed", 1}})}) {
+    Result<Plan> plan = planThatSaves(saved);
+    ASSERT_FALSE(plan.ok()) << saved;
+    EXPECT_NE(plan.error().where.find("saved"), std::string::npos) << plan.error().message;
+  }
+}
+
 TEST(Plan, deep_nesting_is_refused_without_a_deep_stack) {
   const std::string deep = std::string(500000, '[') + std::string(500000, ']');
   for (const std::string &rest :
