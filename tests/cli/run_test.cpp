@@ -39,6 +39,30 @@ TEST_F(Run, TheJsonHasWhatTheContractSays) {
   EXPECT_EQ(reply["bound"], 1e-5);
 }
 
+TEST_F(Run, GradientsAreReportedAndChecked) {
+  const std::vector<std::string> gradients = {"--dout", "q.npy", "--dq",   "dq.npy", "--dk",
+                                              "dk.npy", "--dv",  "dv.npy", "--check"};
+  write("config.json", R"({"position_gradient": {"block_m": 32}})");
+  std::vector<std::string> flags = gradients;
+  flags.insert(flags.end(), {"--config", "config.json"});
+  const nlohmann::json reply = runJson("exact.json", flags);
+  EXPECT_EQ(reply["gradient_bound"], 1e-5);
+  for (const char *name : {"o", "dq", "dk", "dv"}) {
+    EXPECT_GT(reply["rel_error"][name].get<double>(), 0) << name;
+    EXPECT_LE(reply["rel_error"][name].get<double>(), 1e-5) << name;
+  }
+  EXPECT_EQ(reply["saved_bytes"], 2 * 128); // two numbers a row and head, 64 bytes at a time
+  EXPECT_EQ(reply["backward"]["config"]["position_gradient"]["block_m"], 32);
+  EXPECT_EQ(reply["backward"]["launches"].back()["kernel"], "position_gradient");
+
+  const std::string dq = read("dq.npy");
+  flags.push_back("--recompute");
+  const nlohmann::json again = runJson("exact.json", flags);
+  EXPECT_FALSE(again.contains("saved_bytes"));
+  EXPECT_EQ(again["backward"]["launches"].front()["kernel"], "exact_causal");
+  EXPECT_EQ(read("dq.npy"), dq);
+}
+
 TEST_F(Run, TheSecondRunComesFromTheDisk) {
   runJson("exact.json");
   std::string first = read("o.npy");
