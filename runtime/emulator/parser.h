@@ -10,8 +10,9 @@
 namespace nysjit::emulator::syntax {
 
 // What a text may ask for, so that a short one takes little memory and no stack, whatever it says.
-constexpr int deepestNesting = 16;          // braces in operands and initial values
-constexpr uint64_t mostRegisters = 1 << 18; // of a module
+constexpr int deepestNesting = 16;               // braces in operands and initial values
+constexpr uint64_t mostRegisters = 1 << 18;      // of a function
+constexpr uint64_t mostRegistersOfAll = 1 << 20; // of a module
 constexpr uint64_t mostAlignment = 1 << 16;
 constexpr uint64_t mostVariableBytes = uint64_t(1) << 28; // of a variable, and of a module's
 

@@ -149,10 +149,12 @@ void Parser::registers(Function &f) {
     }
     if (!ok())
       return;
-    if (count > mostRegisters || (registerCount += count) > mostRegisters)
-      return fail(now().line, "expected at most " + std::to_string(mostRegisters) +
-                                  " registers in a module, found " + std::to_string(count) +
-                                  " more");
+    const bool isLong = count > mostRegisters || f.registers.size() + count > mostRegisters;
+    if (isLong || (registerCount += count) > mostRegistersOfAll)
+      return fail(now().line, "expected at most " +
+                                  std::to_string(isLong ? mostRegisters : mostRegistersOfAll) +
+                                  " registers in a " + (isLong ? "function" : "module") +
+                                  ", found " + std::to_string(count) + " more");
     if (range)
       scopes.back().ranges.push_back({name, {uint32_t(f.registers.size()), uint32_t(count)}});
     else

@@ -161,11 +161,20 @@ TEST(MachineParser, TakesLittleForALargeVariable) {
   EXPECT_EQ(values[2], 0);
 }
 
-TEST(MachineParser, BoundsTheRegistersOfAModule) {
+TEST(MachineParser, BoundsTheRegistersOfAFunctionAndOfAModule) {
+  EXPECT_TRUE(says(errorOf(header() + ".func f() { .reg .b64 %q, %r<262144>; ret; }\n"),
+                   "at most 262144 registers in a function, found 262144 more"));
   std::string text = header();
-  for (int f = 0; f < 40; ++f)
+  auto add = [&](int f) {
     text += ".func f" + std::to_string(f) + "() { .reg .b64 %r<262144>; ret; }\n";
-  EXPECT_TRUE(says(errorOf(text), "at most 262144 registers in a module"));
+  };
+  for (int f = 0; f < 4; ++f)
+    add(f);
+  Memory memory;
+  std::string error;
+  EXPECT_TRUE(Module::load(text, memory, error)) << error;
+  add(4);
+  EXPECT_TRUE(says(errorOf(text), "at most 1048576 registers in a module, found 262144 more"));
 }
 
 TEST(MachineParser, BoundsAlignments) {
