@@ -25,9 +25,8 @@ public:
   BlockDerivatives(Kernel &k, const ProbeViews &views, int probes, const RowsOfTile &of,
                    const BlockColumns &columns)
       : seen(columns.seen), l(k, views, probes, of.query, columns) {
-    weight = where(
-        seen, exp2(min(l.top - rows(of.numbers.maximum), 0.0) + l.mean) * rows(of.numbers.share),
-        0.0);
+    const Tile ofShare = exp2(min(l.top - rows(of.numbers.maximum), 0.0) + l.mean);
+    weight = where(seen, ofShare * rows(of.numbers.share), 0.0);
     // Relative to the first probe's: equal values stay equal to the bit, for 16 finds every
     // difference.
     Tile first;
@@ -40,7 +39,8 @@ public:
       mean = p ? mean + l.alpha[p] * e[p] : l.alpha[p] * e[p];
     }
     mean = mean * l.share;
-    ofBlock = weight * (first + mean - rows(of.numbers.delta));
+    ofBlock = where(seen, ofShare * rows(of.numbers.logitShare), 0.0) *
+              (first + mean - rows(of.numbers.delta));
   }
 
   /// dl_p, natural.

@@ -36,26 +36,36 @@ void RowEnds::store(Kernel &k, const OnlineSoftmax &softmax, const Head &head,
 
 //===- A softmax's gradient -------------------------------------------------------------------===//
 
+Tile sharesOfLogits(const Tile &share) { return where(share == 1.0, 0.0, share); }
+
 SoftmaxRows::SoftmaxRows(Kernel &k, const GradientRows &rows, const Scalar &i0, int count)
     : maximum(k.load(rows.maximum, i0, count)), share(k.load(rows.share, i0, count)),
-      delta(k.load(rows.delta, i0, count)) {}
+      logitShare(sharesOfLogits(share)), delta(k.load(rows.delta, i0, count)) {}
+
+/// `along` turns a number of each row of the softmax into the tile's shape.
+template <typename Along>
+static SoftmaxGradient gradientOf(const Tile &x, const Tile &dWeights, const SoftmaxRows &of,
+                                  const TileMask &seen, const std::optional<Tile> &counts,
+                                  Along along) {
+  // At most 1, however x was rounded.
+  Tile weight = exp2(min(x - along(of.maximum), 0.0));
+  if (counts)
+    weight = weight * *counts;
+  const Tile ofLogits = weight * along(of.logitShare) * (dWeights - along(of.delta));
+  return {where(seen, weight * along(of.share), 0.0), where(seen, ofLogits, 0.0)};
+}
 
 SoftmaxGradient SoftmaxGradient::ofRows(const Tile &x, const Tile &dWeights, const SoftmaxRows &of,
                                         const TileMask &seen, const std::optional<Tile> &counts) {
-  // At most the share, however x was rounded.
-  Tile weight = exp2(min(x - rows(of.maximum), 0.0)) * rows(of.share);
-  if (counts)
-    weight = weight * cols(*counts);
-  return {where(seen, weight, 0.0), where(seen, weight * (dWeights - rows(of.delta)), 0.0)};
+  return gradientOf(x, dWeights, of, seen, counts ? std::optional(cols(*counts)) : counts,
+                    [](const Tile &each) { return rows(each); });
 }
 
 SoftmaxGradient SoftmaxGradient::ofColumns(const Tile &x, const Tile &dWeights,
                                            const SoftmaxRows &of, const TileMask &seen,
                                            const std::optional<Tile> &counts) {
-  Tile weight = exp2(min(x - cols(of.maximum), 0.0)) * cols(of.share);
-  if (counts)
-    weight = weight * rows(*counts);
-  return {where(seen, weight, 0.0), where(seen, weight * (dWeights - cols(of.delta)), 0.0)};
+  return gradientOf(x, dWeights, of, seen, counts ? std::optional(rows(*counts)) : counts,
+                    [](const Tile &each) { return cols(each); });
 }
 
 //===- Gradients ------------------------------------------------------------------------------===//

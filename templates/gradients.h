@@ -57,10 +57,15 @@ struct GradientRows {
   View dq;
 };
 
+/// `share`, but 0 where a mass is 1: the largest weight is all there is then, and no logit has a
+/// gradient. Of rounded numbers it would be what rounding left of a difference of equals.
+Tile sharesOfLogits(const Tile &share);
+
 /// A tile of rows, or of columns, of a softmax's weights: numbers of each.
 struct SoftmaxRows {
   Tile maximum;
   Tile share;
+  Tile logitShare; // sharesOfLogits
   Tile delta;
 
   SoftmaxRows(Kernel &k, const GradientRows &rows, const Scalar &i0, int count);

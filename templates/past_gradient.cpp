@@ -20,13 +20,15 @@ PastGradient pastGradient(Kernel &k, const LandmarkGradients &of, const Head &he
                           int count, const TileMask &seen, Spread along) {
   const Landmarks &landmarks = of.landmarks;
   const LandmarkGradientRows gradients = of.rowsOf(k, head, segments);
-  auto number = [&](const TensorRef &tensor) {
-    return along(k.load(landmarks.rowsOf(k, tensor, head, of.pastCount(segments)), g0, count));
+  auto numbers = [&](const TensorRef &tensor) {
+    return k.load(landmarks.rowsOf(k, tensor, head, of.pastCount(segments)), g0, count);
   };
   const Tile kappa = along(k.load(gradients.kappa, g0, count));
   const Tile mean = along(k.load(gradients.pastMean, g0, count));
-  const Tile b = exp2(min(x - number(landmarks.pastMaximum), 0.0)) * number(landmarks.pastShare);
-  return {where(seen, b * kappa, 0.0), where(seen, b * (yv * kappa - mean), 0.0)};
+  const Tile share = numbers(landmarks.pastShare);
+  const Tile b = exp2(min(x - along(numbers(landmarks.pastMaximum)), 0.0));
+  const Tile dX = b * along(sharesOfLogits(share)) * (yv * kappa - mean);
+  return {where(seen, b * along(share) * kappa, 0.0), where(seen, dX, 0.0)};
 }
 
 void addPositions(Kernel &k, Tile &sum, const LandmarkGradients &of, const Head &head,

@@ -76,8 +76,8 @@ void writeSegmentGradient(const LandmarkGradients &of) {
       Tile e = rowSum(k.load(values, t0, block) * cols(dPool)) - mean;
       if (isTangent)
         e = e + rowSum(key * cols(dKey)) - dBias * (logW + bias);
-      const Tile isThere = t0 + k.iota(block) < length;
-      sum = sum + columnSum(key * rows(where(isThere, exp2(logW) * e, 0.0)));
+      const Tile none = (t0 + k.iota(block) >= length) | (share == 1.0); // sharesOfLogits
+      sum = sum + columnSum(key * rows(where(none, 0.0, exp2(logW) * e)));
     });
     k.store(sum, viewOf(of.query, exists), 0);
   });
@@ -119,9 +119,8 @@ static void addOwnSoftmaxGradient(Kernel &k, KeyGradient &sums, const LandmarkGr
     const DotOptions zeros = DotOptions::zeroElsewhere(seen);
     const Tile query = k.load(queries, j0, block);
     const Tile x = dot(sums.key, transposed(query), {DotPrecision::TwoTerms, seen}) * logitScale(k);
-    const Tile logW =
-        max(x - cols(k.load(maxima, j0, block)) + cols(log2(k.load(shares, j0, block))),
-            leastLogWeight);
+    const Tile share = k.load(shares, j0, block);
+    const Tile logW = max(x - cols(k.load(maxima, j0, block)) + cols(log2(share)), leastLogWeight);
     const Tile weight = where(seen, exp2(logW), 0.0);
     Tile e = cols(k.load(rowsOf.ownMean, j0, block)) * -1.0;
     if (hasPool) {
@@ -137,7 +136,8 @@ static void addOwnSoftmaxGradient(Kernel &k, KeyGradient &sums, const LandmarkGr
       e = e + ofKey - cols(dBias) * (logW + cols(bias));
       sums.dk = dotAdd(sums.dk, weight, dKey, zeros);
     }
-    sums.dk = dotAdd(sums.dk, where(seen, weight * e, 0.0), query, zeros);
+    e = weight * where(cols(share == 1.0), 0.0, e); // sharesOfLogits
+    sums.dk = dotAdd(sums.dk, where(seen, e, 0.0), query, zeros);
   });
 }
 

@@ -285,7 +285,7 @@ TEST(GpuCompile, LinesOfThePtxAreTheTemplates) {
                                      : (*found)[1].str());
   for (const std::string &name : files)
     EXPECT_EQ(name.find("templates/"), 0u) << name;
-  for (const char *name : {"causal", "softmax", "landmark_solve"})
+  for (const char *name : {"query_sums", "softmax", "landmark_solve"})
     EXPECT_TRUE(files.contains(std::string("templates/") + name + ".cpp")) << name;
   EXPECT_NE(ptx.find("\t.loc\t"), std::string::npos);
   EXPECT_EQ(ptx.find(NYSJIT_SOURCE_DIR), std::string::npos);
