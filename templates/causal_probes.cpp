@@ -21,13 +21,17 @@ static void addBlocks(Kernel &k, OnlineSoftmax &softmax, const ProbeViews &views
   const Tile shrink = exp2(softmax.maximum - newMaximum);
   const Tile weight =
       exp2(where(seen, logits.top - rows(newMaximum) + logits.mean, negativeInfinity));
-  softmax.mass = softmax.mass * shrink + rowSum(weight);
   softmax.sum = softmax.sum * rows(shrink);
   const Tile shared = weight * logits.share;
   const Tile firstRow = columns.firstRow(views);
-  for (int p = 0; p < probes; ++p)
-    softmax.sum = dotAdd(softmax.sum, where(seen, shared * logits.alpha[p], 0.0),
-                         k.gather(views.value, firstRow + p), DotOptions::zeroElsewhere(seen));
+  Tile all; // of a block's probes, the same numbers that multiply U
+  for (int p = 0; p < probes; ++p) {
+    const Tile each = roundOperand(where(seen, shared * logits.alpha[p], 0.0));
+    all = p ? all + each : each;
+    softmax.sum = dotAdd(softmax.sum, each, k.gather(views.value, firstRow + p),
+                         DotOptions::zeroElsewhere(seen));
+  }
+  softmax.mass = softmax.mass * shrink + rowSum(all);
   softmax.maximum = newMaximum;
 }
 

@@ -27,7 +27,8 @@ void OnlineSoftmax::add(const Tile &logits, const Tile &value, const TileMask &s
   const Tile x = where(seen, logits, negativeInfinity);
   const Tile newMaximum = max(maximum, rowMax(x));
   const Tile shrink = exp2(maximum - newMaximum);
-  const Tile weight = weightsOf(x, newMaximum, counts);
+  // The sum's weights and the mass's are the same numbers: equal values are their own mean.
+  const Tile weight = roundOperand(weightsOf(x, newMaximum, counts));
   mass = mass * shrink + rowSum(weight);
   sum = dotAdd(sum * rows(shrink), weight, value, DotOptions::zeroElsewhere(seen));
   maximum = newMaximum;

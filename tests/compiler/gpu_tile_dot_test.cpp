@@ -1,5 +1,6 @@
 // Products of a transposed a on the PTX emulator against values computed here by hand-written
-// loops: of loads, of loads that stay in registers as fragments, and of what is computed.
+// loops: of loads, of loads that stay in registers as fragments, and of what is computed; and what
+// products take of what is rounded for them.
 #include "tests/compiler/gpu_tile_op.h"
 
 #include <cmath>
@@ -174,6 +175,39 @@ TEST_F(GpuTileDot, ManyLoopsOneAfterTheOther) {
         expected += loops * (a.at(i, k) * b.at(k, j));
       ASSERT_NEAR(result[size_t(i * 16 + j)], expected, 1e-2) << i << " " << j;
     }
+}
+
+/// A weighted sum over the sum of its weights: of equal values it is that value, to float32, only
+/// if both are of the same weights.
+TEST_F(GpuTileOp, RoundedOperandsAreWhatMultiplies) {
+  const char *const loadX = "  %x = tile.load %x_rows[%i0] : <64 x f32> -> tensor<32x64xf32>\n";
+  const char *const storeY = "  tile.store %y, %y_rows[%i0] : tensor<32x64xf32>, <64 x f32>\n";
+  for (const auto &[element, dtype] :
+       {std::pair("bf16", DType::BFloat16), {"f16", DType::Float16}}) {
+    Array x = random("x", 32, 64);
+    for (float &weight : x.values)
+      weight = std::abs(weight);
+    Array v = random("v", 64, 64, element);
+    for (int i = 64; i < 64 * 64; ++i) // all rows are the first
+      v.values[size_t(i)] = v.values[size_t(i - 64)];
+    const std::string tileOfV = std::string("tensor<64x64x") + element + ">";
+    const std::vector<float> result =
+        run({x, v, random("y", 32, 64)},
+            loadX + ("  %v = tile.load %v_rows[%i0] : " + v.view() + " -> " + tileOfV) +
+                "\n  %w = tile.round_operand %x : tensor<32x64xf32>\n"
+                "  %m = tile.reduce sum %w axis 1 : tensor<32x64xf32> -> tensor<32xf32>\n"
+                "  %masses = tile.broadcast %m axis 0 : tensor<32xf32> -> tensor<32x64xf32>\n"
+                "  %sum = tile.dot %w, %v : (tensor<32x64xf32>, " +
+                tileOfV +
+                ") -> tensor<32x64xf32>\n"
+                "  %y = arith.divf %sum, %masses : tensor<32x64xf32>\n" +
+                storeY,
+            dtype);
+    for (int i = 0; i < 32; ++i)
+      for (int j = 0; j < 64; ++j)
+        ASSERT_NEAR(result[size_t(i * 64 + j)], v.at(0, j), 4e-6 * std::abs(v.at(0, j)))
+            << element << " " << i << " " << j;
+  }
 }
 
 } // namespace

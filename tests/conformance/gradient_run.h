@@ -124,13 +124,13 @@ inline void addOutputGradient(std::mt19937 &generator, Inputs &in,
     value = rounded(normal(generator), dtype);
 }
 
-/// Each gradient within `times` its bound of the float64 reference on the same inputs.
+/// Each gradient within its bound of the float64 reference on the same inputs.
 inline void expectGradients(const std::string &spec, const Inputs &in, const Written &written,
-                            bool isGpu, double times = 1) {
+                            bool isGpu) {
   const reference::ReferenceInput input = referenceInput(spec, in);
   const Result<reference::Gradients> right = reference::gradients(input);
   ASSERT_TRUE(right.ok()) << right.error().message;
-  const double bound = times * reference::gradientBound(input, isGpu);
+  const double bound = reference::gradientBound(input, isGpu);
   for (const auto &[name, numbers] : written)
     if (const auto member = reference::gradientTensor(name))
       EXPECT_LE(reference::gradientError(numbers, *right.*member, right->doutNorm), bound) << name;

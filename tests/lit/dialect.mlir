@@ -60,6 +60,8 @@ func.func @rows_and_columns(%x: tensor<16x32xf32>, %s: tensor<16x16xf32>, %f: te
   %o = tile.load_scalar %l[%n] : <0 x i32> -> i32
   // CHECK: tile.transpose %{{.*}} : tensor<16x32xf32> -> tensor<32x16xf32>
   %t = tile.transpose %x : tensor<16x32xf32> -> tensor<32x16xf32>
+  // CHECK: tile.round_operand %{{.*}} : tensor<16x32xf32>
+  %h = tile.round_operand %x : tensor<16x32xf32>
   // CHECK: tile.cumulative_sum %{{.*}} axis 1 : tensor<16x32xf32>
   %c = tile.cumulative_sum %x axis 1 : tensor<16x32xf32>
   // CHECK: tile.reduce min %{{.*}} axis 0 : tensor<16x32xf32> -> tensor<32xf32>

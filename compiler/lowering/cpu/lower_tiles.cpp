@@ -13,6 +13,7 @@
 #include "compiler/lowering/cpu/kernel_emitter.h"
 #include "compiler/lowering/cpu/rewrite/rewrites.h"
 #include "compiler/lowering/expand_masks.h"
+#include "compiler/lowering/forget_roundings.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -378,6 +379,7 @@ LogicalResult lowerTiles(ModuleOp module, VectorShape shape,
       kernels.push_back(function);
   });
   for (func::FuncOp kernel : kernels) {
+    forgetRoundings(kernel);
     expandMasks(kernel);
     transposeColumnSums(kernel);
     transposeScores(kernel, shape.lanes);

@@ -24,6 +24,7 @@ private:
   void emitOperation(mlir::Operation *op);
   void emitView(tile::ViewOp view);
   void emitElementwise(mlir::Operation *op);
+  void emitRounding(tile::RoundOperandOp op);
   void emitBroadcast(tile::BroadcastOp op);
   void emitIota(tile::IotaOp op);
   mlir::Value emitElement(mlir::Operation *op, mlir::ValueRange operands);

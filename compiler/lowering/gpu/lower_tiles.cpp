@@ -2,6 +2,7 @@
 #include "compiler/lowering/gpu/lower_tiles.h"
 
 #include "compiler/lowering/expand_masks.h"
+#include "compiler/lowering/forget_roundings.h"
 #include "compiler/lowering/gpu/kernel_emitter.h"
 #include "compiler/lowering/gpu/rewrites.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -127,6 +128,8 @@ void KernelEmitter::emitOperation(Operation *op) {
     return emitSolve(solve);
   if (auto broadcast = dyn_cast<tile::BroadcastOp>(op))
     return emitBroadcast(broadcast);
+  if (auto rounding = dyn_cast<tile::RoundOperandOp>(op))
+    return emitRounding(rounding);
   if (auto iota = dyn_cast<tile::IotaOp>(op))
     return emitIota(iota);
   if (isa<tile::SyncOp>(op)) // a barrier where a load needs it
@@ -229,6 +232,21 @@ void KernelEmitter::emitBroadcast(tile::BroadcastOp op) {
   setRegisters(op.getResult(), values);
 }
 
+/// To bfloat16, or to tf32, which has float16's mantissa and no end where counts of positions are.
+void KernelEmitter::emitRounding(tile::RoundOperandOp op) {
+  const SmallVector<Value> values = registersOf(op.getValue());
+  Registers rounded;
+  if (options.input.isBF16())
+    for (size_t i = 0; i < values.size(); i += 2) {
+      const auto [low, high] = e.rounded(options.input, values[i], values[i + 1]);
+      rounded.append({low, high});
+    }
+  else
+    for (Value value : roundedTf32(values))
+      rounded.push_back(e.bitcast(e.f32Type(), value));
+  setRegisters(op.getResult(), rounded);
+}
+
 void KernelEmitter::emitIota(tile::IotaOp op) {
   const int64_t length = tileType(op.getResult()).getDimSize(0);
   const unsigned spreads = plan.spreads(op.getResult());
@@ -271,6 +289,8 @@ LogicalResult lowerTiles(ModuleOp module,
     KernelOptions options = optionsOf(result.name);
     options.aligned = true;
     forgetDotMasks(kernel);
+    if (options.input.isF32() && !options.singleTf32)
+      forgetRoundings(kernel);
     const bool hasMasks = expandMasks(kernel);
     const bool hasSums = expandSums(kernel);
     if (hasMasks || hasSums) { // several of them start from the same numbers

@@ -93,8 +93,18 @@ Value WarpBuilder::exchange(Value value, int64_t mask) {
 }
 
 Value WarpBuilder::pack(Type element, Value low, Value high) {
+  const auto found = halves.find({low, high});
+  if (found != halves.end() && found->second.first == element)
+    return found->second.second;
   const char *name = element.isBF16() ? "llvm.nvvm.ff2bf16x2.rn" : "llvm.nvvm.ff2f16x2.rn";
   return bitcast(i32Type(), intrinsic(name, VectorType::get({2}, element), {high, low}));
+}
+
+std::pair<Value, Value> WarpBuilder::rounded(Type element, Value low, Value high) {
+  Value packed = pack(element, low, high);
+  const std::pair<Value, Value> both = unpack(element, packed);
+  halves[both] = {element, packed};
+  return both;
 }
 
 std::pair<Value, Value> WarpBuilder::unpack(Type element, Value packed) {

@@ -14,6 +14,10 @@ using Registers = llvm::SmallVector<mlir::Value, 8>;
 struct WarpBuilder {
   mlir::OpBuilder builder;
   mlir::Location loc;
+  /// What has been rounded: both halves, their element and the register that holds them.
+  using Halves =
+      llvm::DenseMap<std::pair<mlir::Value, mlir::Value>, std::pair<mlir::Type, mlir::Value>>;
+  Halves halves = Halves();
 
   mlir::Type i32Type() { return builder.getI32Type(); }
   mlir::Type f32Type() { return builder.getF32Type(); }
@@ -128,6 +132,9 @@ struct WarpBuilder {
   }
   /// Two float32 rounded to a 16-bit type, `low` in the low half of an i32.
   mlir::Value pack(mlir::Type element, mlir::Value low, mlir::Value high);
+  /// Two float32 rounded to a 16-bit type: pack finds them again.
+  std::pair<mlir::Value, mlir::Value> rounded(mlir::Type element, mlir::Value low,
+                                              mlir::Value high);
   /// The halves of an i32 as float32.
   std::pair<mlir::Value, mlir::Value> unpack(mlir::Type element, mlir::Value packed);
   /// Rounded to tf32 (nearest, ties away): an i32 with 13 low zeros.

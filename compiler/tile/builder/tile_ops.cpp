@@ -91,6 +91,13 @@ Tile cumulativeSum(Tile x, Axis along, SourceLocation loc) {
       emitter.builder, emitter.at(loc), value.getType(), value, along == Axis::Columns ? 1 : 0));
 }
 
+Tile roundOperand(Tile x, SourceLocation loc) {
+  Value value = matrixOf(x, "round", loc);
+  Kernel::Emitter &emitter = x.owner()->emitter();
+  return emitter.tile(
+      tile::RoundOperandOp::create(emitter.builder, emitter.at(loc), value.getType(), value));
+}
+
 Tile transpose(Tile x, SourceLocation loc) {
   Value value = matrixOf(x, "transpose", loc);
   Kernel::Emitter &emitter = x.owner()->emitter();

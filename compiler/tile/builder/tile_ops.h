@@ -56,6 +56,9 @@ Tile cumulativeSum(Tile x, Axis along, SourceLocation loc = SourceLocation::curr
 
 /// [M, N] -> [N, M].
 Tile transpose(Tile x, SourceLocation loc = SourceLocation::current());
+/// What a dot takes of x as a computed operand: rounded where products are of fewer bits, as on a
+/// GPU in 16 bits. Where it has a sum, too, products and sum are of the same numbers.
+Tile roundOperand(Tile x, SourceLocation loc = SourceLocation::current());
 
 enum class Triangle { Lower, Upper };
 /// x of (I + the strict triangle of `of`) x = rhs. The rest of `of` is not read.

@@ -165,6 +165,17 @@ def DotOp : TileOp<"dot", [Pure, AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+def RoundOperandOp : TileOp<"round_operand", [Pure, AllTypesMatch<["value", "result"]>]> {
+  let summary = "what a dot of precision `input` takes of a computed operand";
+  let description = [{
+    Rounded to the spec's dtype, or to its mantissa, where a lowering's products are of that; as it
+    is where they are float32's. So a sum of weights is of those that multiply.
+  }];
+  let arguments = (ins F32Tile:$value);
+  let results = (outs F32Tile:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
 def TransposeOp : TileOp<"transpose", [Pure]> {
   let summary = "[N, M] of [M, N]";
   let arguments = (ins FloatTile:$value);
