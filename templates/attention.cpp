@@ -117,6 +117,14 @@ View Attention::rowsOf(Kernel &k, const TensorRef &tensor, const Head &head) con
   return k.slice(k.view(tensor, {sequence, head.queryHead}), head.start, head.length);
 }
 
+Head Head::until(Kernel &k, const Scalar &end) const {
+  Head own = *this;
+  own.length = end;
+  for (View *rows : {&own.query, &own.key, &own.value})
+    *rows = k.slice(*rows, 0, end);
+  return own;
+}
+
 Head headOf(Kernel &k, const Attention &attention, const Scalar &pair) {
   Head head;
   head.pair = pair;

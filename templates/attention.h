@@ -61,6 +61,9 @@ struct Head {
   Scalar keyHead;
   Scalar start; // of its sequence, in the tensors' rows
   Scalar length;
+
+  /// The head as if its sequence ended at `end`.
+  Head until(Kernel &k, const Scalar &end) const;
 };
 /// `pair` counts sequences first, query heads within; query head h reads key/value head
 /// h / (Hq / Hkv).

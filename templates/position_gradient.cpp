@@ -71,10 +71,11 @@ void writePositionGradient(const LandmarkGradients &of, const char *kernel, RowP
     const SegmentsOfTile at{of.landmarks.segmentation.of(k, group), part};
     const SegmentRange range = at.range();
     const Scalar t0 = range.begin + row0;
-    gradients.forQueryHeads(
-        k, group, {}, [&](const Head &head) { storeQueryGradient(k, of, head, at, t0, blocks); });
+    gradients.forQueryHeads(k, group, {}, [&](const Head &head) {
+      storeQueryGradient(k, of, head.until(k, range.end), at, t0, blocks);
+    });
 
-    KeyGradient sums(k, group, t0, blockM);
+    KeyGradient sums(k, group.until(k, range.end), t0, blockM);
     gradients.forQueryHeads(k, group, sums.carry(), [&](const Head &head) {
       if (!at.isSource() && of.hasNear()) {
         const NearRows near(k, of.spec, range, t0, blockM);

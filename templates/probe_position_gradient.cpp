@@ -35,13 +35,7 @@ struct SegmentOfHead {
         end(min((segment + 1) * segments.len, group.length)) {}
 
   /// A head of the group as if its sequence ended with the segment.
-  Head until(Kernel &k, const Head &head) const {
-    Head own = head;
-    own.length = end;
-    own.key = k.slice(head.key, 0, end);
-    own.value = k.slice(head.value, 0, end);
-    return own;
-  }
+  Head until(Kernel &k, const Head &head) const { return head.until(k, end); }
 };
 
 /// What positions add to dp, without tau, for probes [row0, row0 + 16); adds to dk and dv what they
