@@ -41,17 +41,19 @@ def passes_of(layout, n):
     return PASSES[layout] if layout != "scan" else (1, 1 + again, 1 + again, 1)
 
 
-def emulate(spec, n, more):
-    """The launches' counts."""
+def emulate(spec, n, more, gradients=()):
+    """The launches' counts; with gradients those of a saving and of a backward program."""
     with tempfile.TemporaryDirectory() as folder:
         rng = numpy.random.default_rng(0)
         tensors = {
             name: rng.standard_normal((1, 1, n, spec["head_dim"])).astype(numpy.float16)
-            for name in "qkv"
+            for name in ("q", "k", "v", *(["dout"] if gradients else []))
         } | more
         files = []
         for name, x in tensors.items():
             numpy.save(f"{folder}/{name}.npy", x)
+            files += ["--" + name, f"{folder}/{name}.npy"]
+        for name in gradients:
             files += ["--" + name, f"{folder}/{name}.npy"]
         with open(f"{folder}/spec.json", "w") as file:
             json.dump(spec, file)
@@ -73,7 +75,9 @@ def emulate(spec, n, more):
             text=True,
             check=True,
         )
-        return json.loads(done.stdout)["launches"]
+        result = json.loads(done.stdout)
+        launches = result["launches"]
+        return (launches, result["backward"]["launches"]) if gradients else launches
 
 
 def ceil(a, b):
@@ -126,6 +130,34 @@ def tile_flops(layout, n, d, m, segment_len):
     }.get(layout, {})
 
 
+def cases_of(base, d, s):
+    """Each layout's keys and further tensors, for segments of s positions; what has none once."""
+    segments = {"landmarks": base // s, "segment_len": s}
+    learned = {
+        name: numpy.random.default_rng(1).standard_normal((1, 64, d)).astype(numpy.float16)
+        for name in ("landmark-q", "landmark-k")
+    }
+    cases = {
+        "causal": (segments, {}),
+        "streaming": ({"layout": "causal", "landmark_value": "streaming"} | segments, {}),
+        "prefix_lm": (segments, {"source-len": numpy.array([base // 2], numpy.int32)}),
+        "segment_causal": (segments, {}),
+        "bidirectional": (segments, {}),
+    }
+    probes = {"layout": "causal", "landmark_source": "learned", "probes": PROBES} | segments
+    points = {"landmark-q": learned["landmark-q"][:, :PROBES]}
+    cases |= {
+        "learned": (probes, points),
+        "dyadic": (probes | {"landmark_spacing": "dyadic"}, points),
+    }
+    if s == 64:
+        cases |= {
+            "exact_causal": ({}, {}),
+            "scan": ({"landmarks": 64, "landmark_source": "learned"}, learned),
+        }
+    return cases
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--length", type=int, default=2048)
@@ -135,30 +167,7 @@ def main():
     for d in (64, 128):
         for s in (64, 256):
             m = base // s
-            segments = {"landmarks": m, "segment_len": s}
-            learned = {
-                name: numpy.random.default_rng(1).standard_normal((1, 64, d)).astype(numpy.float16)
-                for name in ("landmark-q", "landmark-k")
-            }
-            cases = {
-                "causal": (segments, {}),
-                "streaming": ({"layout": "causal", "landmark_value": "streaming"} | segments, {}),
-                "prefix_lm": (segments, {"source-len": numpy.array([base // 2], numpy.int32)}),
-                "segment_causal": (segments, {}),
-                "bidirectional": (segments, {}),
-            }
-            probes = {"layout": "causal", "landmark_source": "learned", "probes": PROBES} | segments
-            points = {"landmark-q": learned["landmark-q"][:, :PROBES]}
-            cases |= {
-                "learned": (probes, points),
-                "dyadic": (probes | {"landmark_spacing": "dyadic"}, points),
-            }
-            if s == 64:
-                cases |= {
-                    "exact_causal": ({}, {}),
-                    "scan": ({"landmarks": 64, "landmark_source": "learned"}, learned),
-                }
-            for layout, (keys, more) in cases.items():
+            for layout, (keys, more) in cases_of(base, d, s).items():
                 n = 2 * base if layout == "scan" else base
                 launches = emulate(
                     {"layout": layout, "head_dim": d, "dtype": "float16"} | keys, n, more
@@ -210,4 +219,5 @@ def main():
     )
 
 
-main()
+if __name__ == "__main__":
+    main()
