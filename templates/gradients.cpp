@@ -10,6 +10,9 @@ SavedRows::SavedRows(Program &program, const Attention &attention) {
     return;
   maximum = attention.savedNumbers(program, "row_maximum");
   share = attention.savedNumbers(program, "row_share");
+  if (program.spec().convKernel && program.spec().dtype != DType::Float32)
+    output = program.savedBuffer("row_output", {program.symbol("B"), attention.queryHeads,
+                                                attention.rows, program.spec().headDim});
 }
 
 SavedRows SavedRows::ofRun(Program &program, const Attention &attention) {
@@ -25,6 +28,8 @@ void SavedRows::store(Kernel &k, const OnlineSoftmax &softmax, const Attention &
     return;
   k.store(softmax.maximum, attention.rowsOf(k, maximum, head), i0);
   k.store(1.0 / softmax.mass, attention.rowsOf(k, share, head), i0);
+  if (!output.name.empty())
+    k.store(softmax.result(), attention.rowsOf(k, output, head), i0);
 }
 
 void RowEnds::store(Kernel &k, const OnlineSoftmax &softmax, const Head &head,
@@ -91,6 +96,10 @@ View Gradients::keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) 
 }
 
 void Gradients::writeFirst() const {
+  if (!saved.output.name.empty()) {
+    writeDelta("output_delta", saved.output, 1);
+    return writeFirstButDelta();
+  }
   // The output is float32 or of the spec's dtype, as the caller has it.
   TensorRef output = attention.output;
   const Element other = output.outputElement;
@@ -138,7 +147,7 @@ void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
     const Scalar i0 = cell / heads * block;
     const Tile dO = k.load(attention.rowsOf(k, dout, head), i0, block);
     Tile o = k.load(attention.rowsOf(k, output, head), i0, block);
-    if (convolution.count)
+    if (convolution.count && saved.output.name.empty())
       o = o - convolution.addTo(k, k.fill(block, program.spec().headDim, 0), head, i0, ahead);
     k.store(deltaOf(k, dO, o), attention.rowsOf(k, delta, head), i0);
   };

@@ -18,6 +18,9 @@ namespace nysjit {
 struct SavedRows {
   TensorRef maximum;
   TensorRef share;
+  // [B, Hq, n, d]; in 16 bits with a convolution: the output has both in one rounding, and D is of
+  // the softmax alone. Else without a name.
+  TensorRef output;
 
   SavedRows() = default; // none
   /// Without names where the spec's pass is forward.

@@ -158,6 +158,27 @@ TEST_P(OnePosition, GivesQueriesAndKeysNoGradient) {
 INSTANTIATE_TEST_SUITE_P(Places, OnePosition, testing::ValuesIn(places()),
                          [](const auto &info) { return testName(info.param); });
 
+/// An output of a softmax and many taps, rounded with them: gradients by the softmax's queries are
+/// only rounded themselves.
+TEST(Convolved, OutputsInSixteenBitsCostQueriesNothing) {
+  Seeded random;
+  Device device("cpu:native");
+  const nlohmann::json spec = {{"layout", "causal"}, {"head_dim", 32},     {"landmarks", 8},
+                               {"segment_len", 16},  {"conv_kernel", 129}, {"dtype", "bfloat16"}};
+  Inputs in = randomInputs(random.generator, 1, 2, 1, 100, 32, "bfloat16");
+  addLearned(random, in, spec, 1);
+  addOutputGradient(random.generator, in, "bfloat16");
+  for (const bool isRecomputed : {false, true}) {
+    GradientOptions options{"bfloat16", "bfloat16"};
+    options.isRecomputed = isRecomputed;
+    const Written written = runGradients(device, spec.dump(), in, options);
+    const Result<reference::Gradients> right =
+        reference::gradients(referenceInput(spec.dump(), in));
+    ASSERT_TRUE(right.ok()) << right.error().message;
+    EXPECT_LE(reference::gradientError(written.at("dq"), right->q, right->doutNorm), 3e-3);
+  }
+}
+
 //===- Memory between the two -----------------------------------------------------------------===//
 
 class SavedMemory : public testing::Test {
