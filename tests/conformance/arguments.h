@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace nysjit::conformance {
 
@@ -47,8 +48,8 @@ public:
                                          {&nysjit_run_args::source_len, &in.sourceLen}})
       if (!numbers->empty())
         pass(field, makeIntegers(*numbers));
-    pass(&nysjit_run_args::o,
-         rows(std::vector<double>(in.q.size(), NAN), in.queryHeads, outputDtype));
+    pass(&nysjit_run_args::o, rows(in.o.empty() ? std::vector<double>(in.q.size(), NAN) : in.o,
+                                   in.queryHeads, outputDtype));
     outputs["o"] = tensors.size() - 1;
     swapHeads = in.swapHeads;
     padding = in.padding;
@@ -65,6 +66,32 @@ public:
     pass(row.field, makeTensor(std::vector<double>(count, NAN), shape, dtype, isRows && swapHeads,
                                isRows ? padding : 0));
     outputs[row.name] = tensors.size() - 1;
+  }
+  /// The gradients of a backward run, full of NaNs, but those left out.
+  void passGradients(const Inputs &in, const KernelSpec &backward, const std::string &dtype,
+                     const std::set<std::string> &leftOut = {}) {
+    const std::map<std::string_view, int64_t> sizes = {{"B", in.batch},
+                                                       {"Hq", in.queryHeads},
+                                                       {"Hkv", in.keyHeads},
+                                                       {"n", in.length},
+                                                       {"total", in.length}};
+    for (const TensorRow &row : tensorTable()) {
+      if (row.role != TensorRole::OptionalOutput || !usesTensor(row, backward) ||
+          leftOut.contains(row.name))
+        continue;
+      std::vector<int64_t> shape;
+      for (const std::string_view name : dimensionNames(row, in.isPacked()))
+        shape.push_back(
+            specDimension(name, backward).value_or(sizes.contains(name) ? sizes.at(name) : 0));
+      passOutput(row, shape, dtype);
+    }
+  }
+  /// All outputs, by tensor.
+  std::map<std::string, const Tensor *> fetchAll() {
+    std::map<std::string, const Tensor *> all;
+    for (const auto &[name, number] : outputs)
+      all[name] = &fetch(name);
+    return all;
   }
   /// With the bytes between its rows; what lies in a GPU's memory is fetched from there.
   const Tensor &fetch(const std::string &name = "o") {

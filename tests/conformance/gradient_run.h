@@ -33,13 +33,10 @@ class GradientRun {
 public:
   GradientRun(Device &device, const std::string &spec, const Inputs &in,
               const GradientOptions &options)
-      : device(device), options(options), in(in),
+      : device(device), options(options),
         arguments(device.gpu.get(), in, options.dtype, options.outputDtype) {
     const KernelSpec backward = *parseKernelSpec(withPass(spec, "backward"));
-    for (const TensorRow &row : tensorTable())
-      if (row.role == TensorRole::OptionalOutput && usesTensor(row, backward) &&
-          !options.leftOut.contains(row.name))
-        arguments.passOutput(row, shapeOf(row, backward), options.outputDtype);
+    arguments.passGradients(in, backward, options.outputDtype, options.leftOut);
     forward = device.prepare(withPass(spec, options.isRecomputed ? "forward" : "saving"));
     program = device.prepare(withPass(spec, "backward"), options.config);
   }
@@ -61,9 +58,8 @@ public:
     if (device.gpu)
       EXPECT_EQ(device.gpu->findings(), "");
     Written written;
-    for (const TensorRow &row : tensorTable())
-      if (isOutput(row) && arguments.args.*row.field)
-        written[row.name] = numbersOf(arguments.fetch(row.name));
+    for (const auto &[name, tensor] : arguments.fetchAll())
+      written[name] = numbersOf(*tensor);
     return written;
   }
 
@@ -86,22 +82,8 @@ private:
     args.saved = saved.data() + (-reinterpret_cast<uintptr_t>(saved.data()) & 63);
   }
 
-  std::vector<int64_t> shapeOf(const TensorRow &row, const KernelSpec &spec) const {
-    const std::map<std::string_view, int64_t> sizes = {{"B", in.batch},
-                                                       {"Hq", in.queryHeads},
-                                                       {"Hkv", in.keyHeads},
-                                                       {"n", in.length},
-                                                       {"total", in.length}};
-    std::vector<int64_t> shape;
-    for (const std::string_view name : dimensionNames(row, in.isPacked()))
-      shape.push_back(
-          specDimension(name, spec).value_or(sizes.contains(name) ? sizes.at(name) : 0));
-    return shape;
-  }
-
   Device &device;
   const GradientOptions options;
-  const Inputs &in;
   Arguments arguments;
   Device::Program forward{nullptr, nysjit_program_release};
   Device::Program program{nullptr, nysjit_program_release};

@@ -36,6 +36,7 @@ struct Inputs {
   std::vector<double> conv;  // [Hq, m, d], [Hkv, m, d], [Hq, c]
   std::vector<double> dout;  // as q: of runs with gradients
   bool hasGradients = false; // dout is passed, be it without elements
+  std::vector<double> o;     // as q: what a run finds in the output; empty: NaNs
   std::vector<int64_t> cuSeqlens;
   std::vector<int64_t> seqlens;
   std::vector<int64_t> starts;

@@ -2,7 +2,7 @@
 #include "tests/conformance/kernel_under_mutation.h"
 
 #include "runtime/spec/lengths.h"
-#include "tests/conformance/conformance.h"
+#include "tests/conformance/gradient_run.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -96,27 +96,37 @@ Inputs KernelUnderMutation::inputs(const Trial &trial) const {
   if (spec.layout == Layout::PrefixLm)
     for (const Sequence &sequence : in.sequences())
       in.sourceLen.push_back(sequence.length * 3 / 5);
+  if (spec.pass == Pass::Backward) {
+    in.o = expected(one.spec, in);
+    addOutputGradient(generator, in, dtype);
+    in.fillOutside(NAN);
+  }
   return in;
 }
 
 /// Either type of output and either timing of copies. Dense batches have no padding to clear.
 std::vector<Trial> KernelUnderMutation::trials() const {
   std::vector<Trial> all;
-  if (one.kernel.starts_with("clear_padding")) {
+  if (one.kernel.starts_with("clear_")) {
     for (int64_t length : one.lengths)
       for (Trial::Form form : {Trial::Padded, Trial::Packed})
         all.push_back({one.padding(), length, length % 8 < 4 ? "float32" : dtypeName(spec.dtype),
                        form == Trial::Padded, 31, form});
     return all;
   }
+  // There is an output_delta for each type.
+  const auto typeOfOutput = [&](size_t i) -> std::string {
+    const bool isAnyDelta = one.kernel.starts_with("output_delta");
+    const bool isOther = isAnyDelta ? one.kernel.starts_with("output_delta_16") : i % 2;
+    return isOther ? dtypeName(spec.dtype) : "float32";
+  };
   for (size_t i = 0; i < one.lengths.size(); ++i)
-    all.push_back({one.padding(), one.lengths[i], i % 2 ? dtypeName(spec.dtype) : "float32",
-                   /*isLazy=*/i % 2 == 0, 11 + i});
+    all.push_back({one.padding(), one.lengths[i], typeOfOutput(i), /*isLazy=*/i % 2 == 0, 11 + i});
   const int64_t longest = *std::max_element(one.lengths.begin(), one.lengths.end());
   for (Trial::Form form : {Trial::Padded, Trial::Packed})
-    all.push_back({one.padding(), longest, "float32", form == Trial::Padded, 31, form});
+    all.push_back({one.padding(), longest, typeOfOutput(0), form == Trial::Padded, 31, form});
   // A NaN in each 16 bytes of a tile's last row and in other rows, for kernels that look for such.
-  if (textOf(one.kernel).find("red.or") == std::string::npos)
+  if (spec.pass == Pass::Backward || textOf(one.kernel).find("red.or") == std::string::npos)
     return all;
   const int64_t tileEnd = std::max<int64_t>(longest / 16 * 16 - 17, 15);
   const int64_t chunk = spec.dtype == DType::Float32 ? 4 : 8;
@@ -157,7 +167,10 @@ struct Watch {
 /// read of one row too many must be seen.
 Observation KernelUnderMutation::run(const LoadedProgram &program, const Trial &trial,
                                      const Workspace &start, uint64_t limit) const {
-  Arguments arguments(&gpu, inputs(trial), dtypeName(spec.dtype), trial.outputDtype, /*slack=*/0);
+  const Inputs in = inputs(trial);
+  Arguments arguments(&gpu, in, dtypeName(spec.dtype), trial.outputDtype, /*slack=*/0);
+  if (spec.pass == Pass::Backward)
+    arguments.passGradients(in, spec, trial.outputDtype);
   nysjit_run_args &args = arguments.args;
   args.workspace_size = program.sizes(args)->workspace;
   Observation observed;
@@ -180,9 +193,10 @@ Observation KernelUnderMutation::run(const LoadedProgram &program, const Trial &
   if (!observed.finding.empty())
     return observed;
   buffers.copyTo(observed.workspace);
-  const Tensor &o = arguments.fetch();
-  observed.output = o.bytes;
-  observed.numbers = numbersOf(o);
+  for (const auto &[name, tensor] : arguments.fetchAll()) {
+    observed.output.insert(observed.output.end(), tensor->bytes.begin(), tensor->bytes.end());
+    observed.numbers[name] = numbersOf(*tensor);
+  }
   return observed;
 }
 
@@ -209,16 +223,25 @@ std::vector<Workspace> KernelUnderMutation::rightWorkspaces(const LoadedProgram 
   return all;
 }
 
-/// The program as it is against the reference, and the case's kernel by itself.
+/// The program as it is against the reference.
+void KernelUnderMutation::expectRight(const Observation &whole, const Trial &trial) const {
+  const Inputs in = inputs(trial);
+  const std::vector<double> &o = whole.numbers.at("o");
+  if (trial.nanPosition >= 0) {
+    ASSERT_TRUE(std::isnan(o[size_t(trial.nanPosition * spec.headDim + trial.nanElement)]));
+  } else if (spec.pass == Pass::Backward) {
+    expectGradients(one.spec, in, whole.numbers, /*isGpu=*/true);
+  } else {
+    ASSERT_LE(relativeError(o, expected(one.spec, in)),
+              bound(trial.outputDtype == "float32" ? dtypeName(spec.dtype) : trial.outputDtype));
+  }
+}
+
+/// The case's kernel by itself, of a program that is right.
 void KernelUnderMutation::addRightSteps(const LoadedProgram &program, const Trial &trial) {
   const Observation whole = run(program, trial, {}, 0);
   ASSERT_EQ(whole.finding, "");
-  if (trial.nanPosition < 0)
-    ASSERT_LE(relativeError(whole.numbers, expected(one.spec, inputs(trial))),
-              bound(trial.outputDtype == "float32" ? dtypeName(spec.dtype) : trial.outputDtype));
-  else
-    ASSERT_TRUE(
-        std::isnan(whole.numbers[size_t(trial.nanPosition * spec.headDim + trial.nanElement)]));
+  ASSERT_NO_FATAL_FAILURE(expectRight(whole, trial));
   const std::vector<Workspace> starts = rightWorkspaces(program, trial, whole.workspace.size());
   for (size_t i = 0; i < whole.kernels.size(); ++i) {
     if (whole.kernels[i] != one.kernel)

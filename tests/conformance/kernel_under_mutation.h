@@ -5,6 +5,7 @@
 #include "tests/conformance/arguments.h"
 #include "tests/conformance/ptx_equivalences.h"
 
+#include <map>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -55,12 +56,12 @@ struct Workspace {
 /// What a run gave. Work is what each launch did for its result: bank conflicts, bytes read and
 /// written, and products.
 struct Observation {
-  std::string finding; // "" if nothing was wrong
-  std::vector<char> output;
+  std::string finding;      // "" if nothing was wrong
+  std::vector<char> output; // of a backward program its gradients, one after the other
   std::vector<char> workspace;
-  std::vector<double> numbers;               // of the output
-  std::vector<std::string> kernels;          // launched
-  std::vector<std::vector<char>> workspaces; // after each launch
+  std::map<std::string, std::vector<double>> numbers; // of each of them, by tensor
+  std::vector<std::string> kernels;                   // launched
+  std::vector<std::vector<char>> workspaces;          // after each launch
   std::vector<int64_t> work;
   int64_t instructions = 0; // of the longest launch
 
@@ -106,6 +107,7 @@ private:
   LoadResult load(const Plan &itsPlan, const std::string &text) const;
   Plan planOf(const std::string &kernel) const;
   Inputs inputs(const Trial &trial) const;
+  void expectRight(const Observation &whole, const Trial &trial) const;
   std::vector<Trial> trials() const;
   /// Whether a trial runs the instruction.
   bool isReached(const Mutation &mutation) const;

@@ -157,6 +157,39 @@ void addScan(std::vector<Program> &all) {
                  {82, 66, 68, 62, 33, 1}});
 }
 
+/// Gradients: blocks so small that loops turn several times, parts of 256 rows or positions.
+void addBackward(std::vector<Program> &all, const std::string &layout,
+                 const std::string &specOfLayout, const std::string &kernels) {
+  std::string config = "{";
+  const bool isSegmented = layout != "exact_causal";
+  if (isSegmented)
+    for (const char *kernel : {"far_gradient", "past_gradient"})
+      config += blocks(kernel, std::string(wide) + R"(, "split": 256)") + ", ";
+  config += blocks("position_gradient", wide) + "}";
+  std::istringstream each(kernels);
+  std::string both;
+  for (std::string kernel; each >> kernel;)
+    both += kernel + " " + kernel + "_unaligned ";
+  const std::string name = layout + "_backward";
+  const std::string program =
+      specOfLayout.substr(0, specOfLayout.rfind('}')) + R"(, "pass": "backward"})";
+  all.push_back(
+      {name, program, config, both,
+       isSegmented ? std::vector<int64_t>{69, 109, 286} : std::vector<int64_t>{69, 109, 86, 1}});
+  all.push_back({name,
+                 program,
+                 config,
+                 "clear_query_gradients clear_query_gradients_unaligned clear_key_gradients "
+                 "clear_key_gradients_unaligned",
+                 {66, 82, 94, 70}});
+  if (isSegmented)
+    all.push_back({name,
+                   program,
+                   config,
+                   "far_gradient_sum solve_gradient weight_rows weight_columns past_gradient_sum",
+                   {69, 309, 286}});
+}
+
 std::vector<Program> programs() {
   const std::string outputs = "causal_output causal_output_unaligned";
   const std::string streaming = R"(, "landmark_value": "streaming")";
@@ -187,6 +220,13 @@ std::vector<Program> programs() {
                  "segment_summary segment_summary_unaligned", summaryLengths});
   addProbes(all);
   addScan(all);
+  const std::string segmented =
+      "output_delta output_delta_16 far_gradient segment_gradient past_gradient position_gradient";
+  addBackward(all, "exact_causal",
+              R"({"layout": "exact_causal", "dtype": "DTYPE", "head_dim": 32})",
+              "output_delta output_delta_16 position_gradient");
+  addBackward(all, "causal", spec("causal", 70, R"(, "window": 1, "segment_len": 5)"), segmented);
+  addBackward(all, "segment_causal", spec("segment_causal", 34), segmented);
   return all;
 }
 
@@ -201,6 +241,8 @@ std::string replaced(std::string text, const Variant &variant) {
 /// What a run of all mutations has shown.
 bool isExplained(const Program &program, const std::string &kernel, const Variant &variant) {
   const bool isSummary = kernel == "segment_summary";
+  if (program.name.ends_with("_backward"))
+    return false;
   if (kernel.starts_with("clear_padding") || program.name.starts_with("causal_probes") ||
       (program.name == "causal_streaming" && !isSummary))
     return false;
@@ -216,11 +258,14 @@ bool isExplained(const Program &program, const std::string &kernel, const Varian
 void add(std::vector<KernelCase> &cases, const Program &program, const Variant &variant) {
   std::istringstream kernels(program.kernels);
   const std::string layout = nlohmann::json::parse(program.spec)["layout"];
-  for (std::string kernel; kernels >> kernel;)
+  for (std::string kernel; kernels >> kernel;) {
+    if (kernel.starts_with("output_delta_16") && variant.dtype == "float32")
+      continue; // then an output has one type
     cases.push_back({program.name + "__" + kernel + replaced("__DTYPE_STAGES_stages", variant),
                      layout, program.name, kernel, replaced(program.spec, variant),
                      replaced(program.config, variant), program.lengths,
                      isExplained(program, kernel, variant)});
+  }
 }
 
 } // namespace
