@@ -16,7 +16,8 @@ SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 LAYERS = """
 runtime/include runtime/base runtime/picture runtime/spec runtime/plan runtime/cuda runtime/emulator
 runtime/npy runtime/reference runtime/worker runtime/device runtime/calibrate runtime/cache
-runtime/configs runtime/bundle runtime/api runtime/gpu runtime/tune runtime/bench runtime/cli
+runtime/configs runtime/bundle runtime/api runtime/hosts runtime/gpu runtime/tune runtime/bench
+runtime/cli
 compiler/tile/dialect compiler/tile/builder compiler/lowering compiler/lowering/cpu
 compiler/lowering/gpu templates compiler/worker examples tests
 """.split()
@@ -28,6 +29,7 @@ ONLY = {
     "compiler/tile/dialect": ["compiler/tile/dialect"],
     "compiler/tile/builder": ["compiler/tile", "runtime/base", "runtime/spec", "runtime/plan"],
     "compiler/lowering": ["compiler/lowering", "compiler/tile/dialect"],
+    "runtime/hosts": ["runtime/hosts", "runtime/include"],
     "examples": ["runtime/include", "runtime/npy", "runtime/reference", "runtime/base"],
 }
 HEAVY = re.compile(r'#include [<"](mlir|llvm|lld|clang)[-/]')

@@ -1,6 +1,8 @@
 """The files that are written by hand, for the checks of this folder."""
 
-FOLDERS = (".ci", "bench", "cmake", "compiler", "examples", "runtime", "templates", "tests")
+FOLDERS = (
+    ".ci", "bench", "cmake", "compiler", "examples", "python", "runtime", "templates", "tests",
+)
 SUFFIXES = (".h", ".hpp", ".c", ".cpp", ".td", ".cmake", ".py", ".sh")
 # Others' PTX holds the line numbers of the sources beside it.
 FOREIGN = "tests/emulator/fixtures/"
