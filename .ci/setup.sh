@@ -17,7 +17,7 @@ nysjit_packages=(
   libzstd-dev liblzma-dev libedit-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev
   nlohmann-json3-dev libcli11-dev libdlpack-dev libxxhash-dev
   clang-22 libclang-rt-22-dev clang-format-22
-  libgtest-dev libgmock-dev python3 pkg-config
+  libgtest-dev libgmock-dev python3 python3-venv pkg-config
 )
 
 nysjit_say() { printf '\n== %s\n' "$*"; }

@@ -17,6 +17,7 @@ run_tests() {
 
 nysjit_timed installing nysjit_install
 nysjit_timed "configuring and building" nysjit_build
+nysjit_timed "making an environment for Python" tests/python/environment.sh
 nysjit_timed testing run_tests
 # What a few minutes allow; CONTRIBUTING.md says how to do more.
 nysjit_timed "building and running threads with ThreadSanitizer" tests/sanitize.sh threads

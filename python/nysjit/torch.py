@@ -76,18 +76,25 @@ def attention(
             for tensor in (landmark_q, landmark_k, conv)
         )
     text = _text(spec, keys, q)
-    parameters = (landmark_q, landmark_k, conv, source_len)
+    parameters = (landmark_q, landmark_k, conv, _int32("source_len", source_len))
     if seqlens is None and cu_seqlens is None:
         if seq_starts is not None:
             raise Error("seq_starts: expected None without seqlens, found a tensor")
         return _operators.run("attention", (q, k, v, *parameters), (text, scale))
     if cu_seqlens is None:
-        tensors = (q, k, v, _int32(seqlens), _int32(seq_starts), *parameters)
+        tensors = (
+            q,
+            k,
+            v,
+            _int32("seqlens", seqlens),
+            _int32("seq_starts", seq_starts),
+            *parameters,
+        )
         rest = (text, scale, q.shape[-2] if max_length is None else max_length)
         return _operators.run("attention_padded", tensors, rest)
     if seqlens is not None or seq_starts is not None:
         raise Error("cu_seqlens: expected None with seqlens or seq_starts, found a tensor")
-    tensors = (q, k, v, _int32(cu_seqlens), *parameters)
+    tensors = (q, k, v, _int32("cu_seqlens", cu_seqlens), *parameters)
     rest = (text, scale, _longest(cu_seqlens, q) if max_length is None else max_length)
     return _operators.run("attention_packed", tensors, rest)
 
@@ -112,8 +119,12 @@ def _name(dtype):
     return str(dtype).removeprefix("torch.")
 
 
-def _int32(lengths):
-    return lengths if lengths is None or lengths.dtype == torch.int32 else lengths.to(torch.int32)
+def _int32(name, lengths):
+    if lengths is None or lengths.dtype == torch.int32:
+        return lengths
+    if lengths.dtype.is_floating_point or lengths.dtype.is_complex:
+        raise Error(f"{name}.dtype: expected integers, found {_name(lengths.dtype)}")
+    return lengths.to(torch.int32)
 
 
 def _longest(cu_seqlens, q):
