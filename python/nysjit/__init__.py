@@ -73,7 +73,7 @@ class Spec:
                 keys.setdefault("head_dim", head_dim)
             if dtype is not None:
                 keys.setdefault("dtype", dtype)
-            found = json.dumps(keys, sort_keys=True, separators=(",", ":"))
+            found = "{" + ",".join([f'"{k}":{_json(v)}' for k, v in sorted(keys.items())]) + "}"
             self._texts[(head_dim, dtype)] = found
         return found
 
@@ -91,6 +91,15 @@ class Spec:
 
     def __reduce__(self):
         return _spec_of, (dict(self._keys),)
+
+
+def _json(value):
+    """Of a number or a word, in words that PyTorch's compiler can trace."""
+    if isinstance(value, str) and value.replace("_", "").isalnum():
+        return '"' + value + '"'
+    if isinstance(value, (str, bool, type(None), list, dict)):
+        return json.dumps(value)
+    return str(value)
 
 
 def _spec_of(keys):

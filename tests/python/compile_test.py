@@ -53,6 +53,15 @@ class Compile(unittest.TestCase):
         self.same(block, torch.compile(block, fullgraph=True), torch.randn(2, 30, 64))
         self.assertIsNotNone(block.probes.grad)
 
+    def test_a_spec_is_first_seen_by_the_compiler(self):
+        q, k, v = torch.randn(3, 2, 4, 30, 16)
+
+        def run(q, k, v):
+            return attention(q, k, v, layout="causal", segment_len=10, stabilizer=0.5)
+
+        found = torch.compile(run, backend="aot_eager", fullgraph=True)(q, k, v)
+        self.assertTrue(torch.equal(found, run(q, k, v)))
+
     def test_inference(self):
         block = Block(**KEYS)
         compiled = torch.compile(block, fullgraph=True)

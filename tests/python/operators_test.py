@@ -95,7 +95,7 @@ class Operators(unittest.TestCase):
                 None,
                 None,
                 '{"layout":"exact_causal","head_dim":16}',
-                None
+                None,
             )
             self.assertEqual(o.stride(), tensor.stride())
             self.assertEqual(_operators._like(tensor.to("meta"), tensor.dtype).stride(), o.stride())
