@@ -45,7 +45,7 @@ class Spec:
             if most is not None:
                 keys["landmarks"] = most
         self._keys = tuple(sorted(keys.items()))
-        self._texts = {}
+        self._texts = {}  # a framework's, by what it asks for
 
     @classmethod
     def from_json(cls, text):
@@ -66,16 +66,12 @@ class Spec:
 
     def json(self, head_dim=None, dtype=None):
         """The spec as JSON, with these where it has none of its own."""
-        found = self._texts.get((head_dim, dtype))
-        if found is None:
-            keys = dict(self._keys)
-            if head_dim is not None:
-                keys.setdefault("head_dim", head_dim)
-            if dtype is not None:
-                keys.setdefault("dtype", dtype)
-            found = "{" + ",".join([f'"{k}":{_json(v)}' for k, v in sorted(keys.items())]) + "}"
-            self._texts[(head_dim, dtype)] = found
-        return found
+        keys = dict(self._keys)
+        if head_dim is not None:
+            keys.setdefault("head_dim", head_dim)
+        if dtype is not None:
+            keys.setdefault("dtype", dtype)
+        return "{" + ",".join([f'"{k}":{_json(v)}' for k, v in sorted(keys.items())]) + "}"
 
     def __str__(self):
         return self.json()

@@ -25,9 +25,9 @@ def _view(tensor, keep):
 def probes_of(spec, runs, heads, seed=0):
     """[heads, r, d], float32: the means of r clusters of each head's queries.
 
-    spec: a nysjit.Spec with ``probes``, ``head_dim`` and ``dtype``. runs: [(q, lengths)], q as
-    attention takes it, of that dtype, lengths {"cu_seqlens": ..., "seqlens": ..., "seq_starts": ...}
-    or some of them. Raises nysjit.Error.
+    spec: a nysjit.Spec with ``probes``, ``head_dim`` and ``dtype``. runs: [(q, lengths)], q of that
+    dtype as attention takes it, and lengths by name: cu_seqlens, seqlens, seq_starts, or none.
+    Raises nysjit.Error.
     """
     keep = []
     found = torch.empty(heads, spec.get("probes"), spec.get("head_dim"))

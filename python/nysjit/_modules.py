@@ -1,4 +1,4 @@
-"""CausalAttention, a block of a GPT-2-like model, and the probes of a whole model from its queries."""
+"""CausalAttention, a block of a GPT-2-like model, and probes for a whole model from its queries."""
 
 import torch
 from torch import nn
@@ -86,8 +86,8 @@ def calibrate(model, batches, *, seed=0):
     """Fills the probes of every CausalAttention in a model from the queries that it makes.
 
     model: a module; it is run without gradients, as it is (eval or train). batches: an iterable of
-    its inputs, each a tensor, a tuple of arguments or a dict of them; all queries of all batches are
-    kept meanwhile. seed: where the search begins; 0 is as good as any.
+    its inputs, each a tensor, a tuple of arguments or a dict of them; all queries of all batches
+    are kept meanwhile. seed: where the search begins; 0 is as good as any.
 
     The probes of a head are the means of r clusters of its queries, layer by layer from the first:
     each sees queries of layers that have theirs. Returns the number of modules that were filled.

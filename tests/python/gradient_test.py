@@ -42,7 +42,10 @@ class Gradients(unittest.TestCase):
         self.assertTrue(checked(run, [tensor.requires_grad_() for tensor in inputs]))
 
     def test_learned_landmarks_are_their_differences(self):
-        inputs = [*qkv(1, 2, 7, 16), torch.randn(2, 2, 16), torch.randn(2, 2, 16)]
+        # Apart from each other, so that the matrix among them is far from one without an inverse.
+        apart = 3 * torch.eye(16)[:2]
+        landmarks = [apart + 0.1 * torch.randn(2, 2, 16) for _ in range(2)]
+        inputs = [*qkv(1, 2, 7, 16), *landmarks]
         keys = {"layout": "scan", "landmarks": 2, "landmark_source": "learned"}
 
         def run(q, k, v, queries, of_keys):
