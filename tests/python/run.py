@@ -37,6 +37,9 @@ def main():
         "NYSJIT_COMPILER": str(BUILD / "bin/nysjit-compiler"),
         "TORCHINDUCTOR_CACHE_DIR": str(BUILD / "python-inductor"),
         "NYSJIT_TEST_BUILD": str(BUILD),
+        # Tests run beside each other: threads that wait for a turn of others' would spin.
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "passive",
     }
     environment.pop("NYSJIT_CONFIGS", None)
     sys.exit(subprocess.run([python, *sys.argv[2:], "-v"], env=environment).returncode)
