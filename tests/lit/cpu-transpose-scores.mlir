@@ -110,6 +110,25 @@ func.func @gathered(%in: !tile.view<64 x f32>, %out: !tile.view<64 x f32>, %flat
   return
 }
 
+// A dot that takes the scores transposed takes them as they are, then.
+// CHECK-LABEL: func.func @taken_transposed
+// CHECK: scf.for
+// CHECK: %[[S:.*]] = tile.dot %{{.*}}, %{{.*}} : (tensor<32x64xf32>, tensor<64x16xf32>) -> tensor<32x16xf32>
+// CHECK: tile.dot %[[S]], %{{.*}} {transpose_a} : (tensor<32x16xf32>, tensor<32x64xf32>) -> tensor<16x64xf32>
+// CHECK: tile.dot %[[S]], %{{.*}} : (tensor<32x16xf32>, tensor<16x64xf32>) -> tensor<32x64xf32>
+func.func @taken_transposed(%in: !tile.view<64 x f32>, %out: !tile.view<64 x f32>, %flat: !tile.view<32 x f32>, %n: i32, %step: i32) {
+  %q = tile.load %in[%n] : <64 x f32> -> tensor<16x64xf32>
+  scf.for %i = %n to %n step %step : i32 {
+    %k = tile.load %in[%i] : <64 x f32> -> tensor<32x64xf32>
+    %s = tile.dot %q, %k {transpose_b} : (tensor<16x64xf32>, tensor<32x64xf32>) -> tensor<16x32xf32>
+    %o = tile.dot %s, %k : (tensor<16x32xf32>, tensor<32x64xf32>) -> tensor<16x64xf32>
+    tile.store %o, %out[%i] : tensor<16x64xf32>, <64 x f32>
+    %r = tile.dot %s, %q {transpose_a} : (tensor<16x32xf32>, tensor<16x64xf32>) -> tensor<32x64xf32>
+    tile.store %r, %out[%i] : tensor<32x64xf32>, <64 x f32>
+  }
+  return
+}
+
 // A transpose that the program asks for is not made where what follows may be turned.
 // CHECK-LABEL: func.func @asked_for
 // CHECK-NOT: tile.transpose

@@ -54,6 +54,16 @@ void emitPrefetch(VectorBuilder &e, const Ahead &ahead, Value i, int64_t rows, i
   emitPrefetch(e, address, ahead.isWritten);
 }
 
+/// The share that rows [i, i + rows) of m have of `ahead`.
+void emitPrefetches(VectorBuilder &e, const Ahead &ahead, Value i, int64_t rows, int64_t m) {
+  const int64_t count = llvm::divideCeil(ahead.rows * rows, m);
+  Value first = arith::DivUIOp::create(e.builder, e.loc, e.mul(i, e.i64(ahead.rows)), e.i64(m));
+  Value address = e.offset(ahead.address, e.mul(first, ahead.rowBytes));
+  for (int64_t r = 0; r < count; ++r, address = e.offset(address, ahead.rowBytes))
+    for (int64_t byte = 0; byte < ahead.columnBytes; byte += cacheLine)
+      emitPrefetch(e, e.offset(address, byte), ahead.isWritten);
+}
+
 /// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of
 /// them on.
 void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, int64_t width,
@@ -86,6 +96,8 @@ void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, i
   };
   auto add = [&](Value step, ValueRange carried) { return addStep(step, carried, true); };
   if (dot.steps) {
+    for (const Ahead &tile : dot.aheadOfTiles)
+      emitPrefetches(e, tile, i, rows, dot.m);
     const Dot::Steps steps = dot.steps(i, rows);
     auto range = [&](Value begin, Value end, bool isForAll) {
       if (begin == end)
@@ -131,12 +143,13 @@ int64_t rowsBeside(VectorBuilder &e, int64_t m, int64_t width) {
 /// Columns of a register tile: as wide as a quarter of the accumulators allows.
 int64_t widestChunk(VectorBuilder &e) { return std::min<int64_t>(64, e.shape.lanes * 4); }
 
-/// Chunks as wide as one register, so that each group of rows can stop at its own end. Under a mask
-/// nothing is fetched: its tiles are a loop's last.
+/// Chunks as wide as one register, so that each group of rows can stop at its own end.
 void emitVisibleColumns(VectorBuilder &e, const Dot &dot) {
   const int64_t width = e.shape.lanes;
   const int64_t rows = rowsBeside(e, dot.m, width);
   e.loop(dot.m, rows, {}, [&](Value i, ValueRange) {
+    for (const Ahead &tile : dot.aheadOfTiles)
+      emitPrefetches(e, tile, i, rows, dot.m);
     e.loop(dot.columnEnd(i, rows), width, {}, [&](Value j, ValueRange) {
       emitRegisterTile(e, fromColumn(e, dot, e.mul(j, e.i64(4))), i, rows, width, Ahead());
       return VectorBuilder::Values();

@@ -39,7 +39,8 @@ private:
   void emitWhile(mlir::scf::WhileOp source);
   VectorBuilder::Values enterLoop(CarryingLoop loop);
   void mapScalars(mlir::ValueRange values, mlir::ValueRange emitted);
-  VectorBuilder::Values emitBody(CarryingLoop loop, llvm::SmallVector<Ahead> upcoming);
+  VectorBuilder::Values emitBody(CarryingLoop loop, llvm::SmallVector<Ahead> upcoming,
+                                 llvm::SmallVector<Ahead> aroundIt);
   void emitBranch(mlir::scf::IfOp source);
 
   // Values: a row of a tile, or a 1-D tile, in pieces. rows.cpp
@@ -87,6 +88,7 @@ private:
   Ahead tileAfter(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead nextTile(mlir::Value tile);
   llvm::SmallVector<Ahead> tilesOfNextIteration(mlir::scf::ForOp loop);
+  llvm::SmallVector<Ahead> tilesAround(mlir::scf::ForOp loop);
   llvm::SmallVector<Ahead> upcoming(const Step &step);
   void emitShare(const Ahead &ahead, int64_t rows);
 
@@ -99,6 +101,8 @@ private:
   bool hasFetchedAhead = false;
   // what the loop at hand will touch, until some dot asks for it
   llvm::SmallVector<Ahead> nextIteration;
+  // what loops around the one at hand will touch, for its dots under a mask, which are few
+  llvm::SmallVector<Ahead> nextAround;
   llvm::DenseMap<mlir::Value, Pieces> wholeTiles; // lazy 1-D tiles of the step being emitted
   // The row being emitted.
   mlir::Value row;

@@ -212,6 +212,34 @@ SmallVector<Ahead> KernelEmitter::tilesOfNextIteration(scf::ForOp loop) {
   return list;
 }
 
+/// What the loops around an innermost one will load and store in their next iterations, as far as
+/// its addresses are known here: in rows of their own number, or of a loop's that begins with it.
+SmallVector<Ahead> KernelEmitter::tilesAround(scf::ForOp innermost) {
+  SmallVector<Ahead> list;
+  llvm::DenseSet<Value> seen;
+  for (auto loop = innermost->getParentOfType<scf::ForOp>(); loop;
+       loop = loop->getParentOfType<scf::ForOp>()) {
+    auto add = [&](Value view, Value row, RankedTensorType type, bool isWritten) {
+      if (auto argument = dyn_cast<BlockArgument>(row))
+        if (auto inner = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
+            inner && row == inner.getInductionVar() && inner != loop)
+          row = inner.getLowerBound();
+      const bool isKnown =
+          views.contains(view) && view.getParentBlock()->getParentOp()->isProperAncestor(innermost);
+      if (isKnown && row == loop.getInductionVar() && type.getRank() == 2 &&
+          seen.insert(view).second)
+        list.push_back(tileAfter(view, row, type.getDimSize(0), isWritten));
+    };
+    loop->walk([&](Operation *op) {
+      if (auto store = dyn_cast<tile::StoreOp>(op))
+        add(store.getView(), store.getRow(), store.getValue().getType(), true);
+      else if (auto load = dyn_cast<tile::LoadOp>(op))
+        add(load.getView(), load.getRow(), load.getResult().getType(), false);
+    });
+  }
+  return list;
+}
+
 /// What nothing else asks for, while the kernel's first rows are loaded: the first tiles of later
 /// loops, and what is stored in the end.
 SmallVector<Ahead> KernelEmitter::upcoming(const Step &step) {

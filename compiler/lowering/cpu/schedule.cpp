@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 namespace nysjit::cpu {
@@ -56,6 +57,45 @@ bool Schedule::isReadInPlace(Operation *op) {
 bool Schedule::isReadWhereContiguous(Operation *op) {
   tile::DotOp dot = readerInPlace(op);
   return dot && dot.getB() == op->getResult(0) && !dot.getTransposeB();
+}
+
+/// Whether `operand` may be read from the memory that `view` shows while a dot writes there.
+static bool mayAlias(Value operand, tile::ViewOp view) {
+  auto load = Schedule::strip(operand).getDefiningOp<tile::LoadOp>();
+  auto from = load ? load.getView().getDefiningOp<tile::ViewOp>() : tile::ViewOp();
+  return load && (!from || from.getBase() == view.getBase());
+}
+
+tile::StoreOp Schedule::sumInMemory(tile::DotOp dot) {
+  if (!dot.getAccumulator() || !dot.getResult().hasOneUse() || !dot.getAccumulator().hasOneUse())
+    return {};
+  auto load = dot.getAccumulator().getDefiningOp<tile::LoadOp>();
+  auto store = dyn_cast<tile::StoreOp>(*dot.getResult().getUsers().begin());
+  if (!load || !store || !load.getInBounds() || load.getView() != store.getView() ||
+      load.getRow() != store.getRow() || load->getBlock() != dot->getBlock() ||
+      store->getBlock() != dot->getBlock() || dot.getReadWhere())
+    return {};
+  auto view = load.getView().getDefiningOp<tile::ViewOp>();
+  APInt stride;
+  if (!view || !view.getResult().getType().getElement().isF32() ||
+      !matchPattern(view.getRowStride(), m_ConstantInt(&stride)) ||
+      stride.getSExtValue() != view.getResult().getType().getColumns() ||
+      mayAlias(dot.getA(), view) || mayAlias(dot.getB(), view))
+    return {};
+  for (Operation *between = load->getNextNode(); between != store; between = between->getNextNode())
+    if (!isMemoryEffectFree(between) && !isa<tile::LoadOp, tile::LoadScalarOp>(between))
+      return {};
+  return store;
+}
+
+bool Schedule::isOfSumInMemory(Operation *op) {
+  tile::DotOp dot;
+  if (auto store = dyn_cast_or_null<tile::StoreOp>(op))
+    dot = store.getValue().getDefiningOp<tile::DotOp>();
+  else if (isa_and_nonnull<tile::LoadOp>(op) && op->getResult(0).hasOneUse())
+    dot = dyn_cast<tile::DotOp>(*op->getResult(0).getUsers().begin());
+  return dot && sumInMemory(dot) &&
+         (isa<tile::StoreOp>(op) || dot.getAccumulator() == op->getResult(0));
 }
 
 bool Schedule::reads(Value value, Value tile) {
@@ -148,7 +188,7 @@ public:
   explicit BlockSteps(Schedule &schedule) : schedule(schedule) {}
 
   LogicalResult add(Operation *op) {
-    if (isLazy(op) || isReadInPlace(op))
+    if (isLazy(op) || isReadInPlace(op) || isOfSumInMemory(op))
       return success();
     if (isa<scf::ForOp, scf::WhileOp, scf::IfOp>(op))
       return addRegions(op);

@@ -67,6 +67,12 @@ public:
   /// A load that one dot reads as its b: straight from memory where the rows lie one after the
   /// other, else from its slot.
   static bool isReadWhereContiguous(mlir::Operation *op);
+  /// Where a dot's result is stored if it adds to rows of memory in place: all of them exist, and
+  /// lie one after the other. The load of its accumulator and the store have no steps and no slots.
+  /// Null for other dots.
+  static tile::StoreOp sumInMemory(tile::DotOp dot);
+  /// Whether `op` is such a load or store.
+  static bool isOfSumInMemory(mlir::Operation *op);
   /// Whether `value` is `tile`, or computed again from it.
   static bool reads(mlir::Value value, mlir::Value tile);
   /// The value behind widenings: a 16-bit tile is float32 from its load on.

@@ -21,7 +21,7 @@ void Schedule::useAt(Value value, Operation *user, const Step &step) {
   }
   // In registers only if the same rows step makes and reads it.
   Operation *maker = value.getDefiningOp();
-  if (isReadInPlace(maker))
+  if (isReadInPlace(maker) || isOfSumInMemory(maker))
     return;
   auto reduce = maker ? dyn_cast<tile::ReduceOp>(maker) : tile::ReduceOp();
   const bool afterRows = reduce && reduce.getAxis() == 0;

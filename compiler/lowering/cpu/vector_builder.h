@@ -111,6 +111,8 @@ struct Dot {
   int64_t n;
   int64_t k;
   Ahead ahead; // comes into the cache meanwhile, a line every few steps
+  // The same, at the begin of each register tile's steps.
+  llvm::SmallVector<Ahead, 2> aheadOfTiles;
   /// How many columns of c rows [i, i + rows) need, as i64; null: all. What c holds beyond is open.
   std::function<mlir::Value(mlir::Value i, int64_t rows)> columnEnd;
   /// Steps of k that rows [i, i + rows) need, as i64: all rows those from allBegin to allEnd, some

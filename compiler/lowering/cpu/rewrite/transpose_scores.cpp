@@ -111,12 +111,12 @@ private:
     if (user->getBlock() != first->getBlock())
       return false;
     if (auto dot = dyn_cast<tile::DotOp>(user)) {
-      const bool isLeft = dot.getA() == value && !dot.getTransposeA() && dot.getB() != value &&
-                          dot.getAccumulator() != value;
+      const bool isLeft =
+          dot.getA() == value && dot.getB() != value && dot.getAccumulator() != value;
       operations.insert(user);
       return isLeft;
     }
-    if (isa<tile::ReduceOp>(user))
+    if (isa<tile::ReduceOp, tile::TransposeOp>(user))
       return operations.insert(user), true;
     if (!isElementwise(user))
       return false;
@@ -139,8 +139,10 @@ private:
   void rewrite(Operation *op) {
     OpBuilder b(op);
     const Location loc = op->getLoc();
-    if (auto transpose = dyn_cast<tile::TransposeOp>(op)) {
+    if (auto transpose = dyn_cast<tile::TransposeOp>(op); transpose && roots.contains(op)) {
       known[transpose] = transpose.getValue();
+    } else if (transpose) {
+      transpose.getResult().replaceAllUsesWith(known.lookup(transpose.getValue()));
     } else if (auto dot = dyn_cast<tile::DotOp>(op); dot && roots.contains(op)) {
       const RankedTensorType type = transposedType(dot.getResult().getType());
       Value queries = transposeOnce(made, dot.getA());
@@ -152,7 +154,7 @@ private:
       Value result = tile::DotOp::create(
           b, loc, dot.getResult().getType(), known.lookup(dot.getA()), dot.getB(),
           dot.getAccumulator(), dot.getReadWhere(), transposedMask(b, dot.getNonzeroWhere()),
-          /*transpose_a=*/true, dot.getTransposeB(), /*skips_zeros=*/false, dot.getPrecision());
+          !dot.getTransposeA(), dot.getTransposeB(), /*skips_zeros=*/false, dot.getPrecision());
       dot.getResult().replaceAllUsesWith(result);
     } else if (auto reduce = dyn_cast<tile::ReduceOp>(op)) {
       Value result = tile::ReduceOp::create(b, loc, reduce.getResult().getType(),
