@@ -70,7 +70,12 @@ BlockConfig CpuBlocks::preferred(const std::string &, const KernelFacts &facts,
     rows = std::min(rows, few);
     columns = few;
   }
-  return atMost(rows, columns, defaults);
+  BlockConfig sizes = atMost(rows, columns, defaults);
+  if (defaults.fused)
+    sizes.fused = 1;
+  if (facts.rereadsColumns && sizes.fused && !isNarrow && facts.headDim <= 64)
+    sizes.blockM = 2 * *defaults.blockM;
+  return sizes;
 }
 
 BlockConfig GpuBlocks::preferred(const std::string &kernel, const KernelFacts &facts,
@@ -85,6 +90,11 @@ BlockConfig GpuBlocks::preferred(const std::string &kernel, const KernelFacts &f
 
 std::span<const BlockMember> GpuBlocks::targetKeys() const {
   static constexpr BlockMember keys[] = {&BlockConfig::numWarps, &BlockConfig::numStages};
+  return keys;
+}
+
+std::span<const BlockMember> GpuBlocks::lackingKeys() const {
+  static constexpr BlockMember keys[] = {&BlockConfig::fused};
   return keys;
 }
 

@@ -25,6 +25,7 @@ public:
   BlockConfig preferred(const std::string &kernel, const KernelFacts &facts,
                         const BlockConfig &defaults) const override;
   std::span<const BlockMember> targetKeys() const override;
+  std::span<const BlockMember> lackingKeys() const override;
   bool isWanted(const std::string &kernel) const override {
     return wanted.empty() || wanted.contains(kernel);
   }

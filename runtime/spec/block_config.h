@@ -20,6 +20,7 @@ struct BlockConfig {
   std::optional<int> numWarps;
   std::optional<int> numStages;
   std::optional<int> split; // positions that one cell sums of a longer sum; 0: all of it
+  std::optional<int> fused; // 1: a tile of weights serves all gradients, through sums in memory
   bool operator==(const BlockConfig &) const = default;
 };
 
@@ -30,8 +31,8 @@ struct KernelConfig {
 };
 
 /// Parses a config: block_m and block_n 16 to 256, powers of two; num_warps 1, 2, 4, 8; num_stages
-/// 1 to 8; split 0 or a power of two, 256 to 2^30. Kernel names are checked by the compiler, which
-/// knows the program's kernels.
+/// 1 to 8; split 0 or a power of two, 256 to 2^30; fused 0 or 1. Kernel names are checked by the
+/// compiler, which knows the program's kernels.
 Result<KernelConfig> parseKernelConfig(std::string_view text);
 template <std::same_as<Json> Object> Result<KernelConfig> parseKernelConfig(const Object &object);
 /// One kernel's object of it; `kernel` is the name in errors.

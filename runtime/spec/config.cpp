@@ -22,6 +22,11 @@ constexpr ConfigRow rows[] = {
      "Steps of a loop whose copies are under way together, on a GPU.", false, true},
     {"split", 256, 1 << 30, true, &BlockConfig::split,
      "Positions that a cell sums of a longer sum, whatever the length; 0: all of them.", true},
+    {"fused", 1, 1, true, &BlockConfig::fused,
+     "Whether gradients of queries and of keys take a weight from one tile, through sums in "
+     "memory, "
+     "on a CPU; 0: each computes it.",
+     true},
 };
 
 /// "block_m, block_n, ..."

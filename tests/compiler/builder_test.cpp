@@ -235,6 +235,24 @@ TEST_F(Builder, BlockSizesAreTheCallersThenTheTargetsThenTheTemplates) {
   EXPECT_EQ(plain.blocks("square", {.blockM = 64}), (BlockConfig{.blockM = 64}));
 }
 
+/// A target that has no split.
+struct LacksSplit : BlockChooser {
+  std::span<const BlockMember> lackingKeys() const override {
+    static constexpr BlockMember keys[] = {&BlockConfig::split};
+    return keys;
+  }
+};
+
+TEST_F(Builder, AKeyThatTheTargetLacksNoKernelHas) {
+  KernelConfig config;
+  config.kernels["k"] = {.split = 512};
+  const LacksSplit target;
+  Program program(holder, spec, config, "cpu:native", target);
+  EXPECT_EQ(program.blocks("k", {.blockM = 64, .split = 0}), (BlockConfig{.blockM = 64}));
+  program.kernel("k", Scalar(1), [](Kernel &) {});
+  EXPECT_EQ(program.finish().error().where, "k.split");
+}
+
 TEST_F(Builder, AKernelTellsItsSpace) {
   const Likes32Rows target;
   Program program(holder, spec, {}, "cpu:native", target);

@@ -41,6 +41,8 @@ TEST(Config, ARangeViolatedNamesKernelAndKey) {
   EXPECT_EQ(failure(R"({"kernel":{"num_warps":3}})").expected,
             "an integer, 1 to 8, a power of two");
   EXPECT_EQ(failure(R"({"kernel":{"num_stages":9}})").expected, "an integer, 1 to 8");
+  EXPECT_EQ(failure(R"({"kernel":{"fused":2}})").expected,
+            "0, or an integer, 1 to 1, a power of two");
 }
 
 TEST(Config, UnknownKeysAndForeignValuesAreErrors) {

@@ -21,6 +21,7 @@ struct KernelFacts {
   bool keepsMore = false;         // through its loop, than the tiles of one online softmax
   bool keepsTwoSums = false;      // [block_m, head_dim] each, through its loop
   bool hasManyLogits = false;     // several tiles of them at once
+  bool rereadsColumns = false;    // fused, all columns and their sums go by for each tile of rows
   // Program fills these in.
   DType dtype = DType::Float32;
   int headDim = 0;
@@ -42,6 +43,8 @@ public:
   }
   /// Keys that every kernel has on this target, for what the template does not see.
   virtual std::span<const BlockMember> targetKeys() const { return {}; }
+  /// Keys that no kernel has on this target.
+  virtual std::span<const BlockMember> lackingKeys() const { return {}; }
   /// False where this kernel's body is not asked for now.
   virtual bool isWanted(const std::string & /*kernel*/) const { return true; }
 };

@@ -49,8 +49,9 @@ void Program::require(const Scalar &holds, const std::string &where, const std::
   plan.preconditions.push_back({holds.expression(), where, expected, found});
 }
 
-BlockConfig Program::blocks(const std::string &kernel, const BlockConfig &defaults,
-                            KernelFacts facts) {
+BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults, KernelFacts facts) {
+  for (const BlockMember key : chooser.lackingKeys())
+    (defaults.*key).reset();
   facts.dtype = kernelSpec.dtype;
   facts.headDim = kernelSpec.headDim;
   facts.isSquare = defaults.blockM && !defaults.blockN;

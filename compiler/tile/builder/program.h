@@ -51,9 +51,8 @@ public:
   void require(const Scalar &holds, const std::string &where, const std::string &expected,
                const std::string &found);
   /// The block sizes in use for a kernel: the caller's where given, else what suits the target for
-  /// such a kernel, else these. The kernel has the keys that `defaults` sets.
-  BlockConfig blocks(const std::string &kernel, const BlockConfig &defaults,
-                     KernelFacts facts = {});
+  /// such a kernel, else these. The kernel has the keys that `defaults` sets and the target has.
+  BlockConfig blocks(const std::string &kernel, BlockConfig defaults, KernelFacts facts = {});
   /// Writes one kernel and its launch, where `when` is not 0.
   void kernel(const std::string &name, const Scalar &grid,
               const std::function<void(Kernel &)> &body, const Scalar &when = 1,
