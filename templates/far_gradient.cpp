@@ -3,19 +3,14 @@
 // source_far_gradient: the same of a source's rows, all of which see all of its landmarks, by their
 // mean keys: dktilde_j / tau and dU_1.
 // A cell: block_m landmarks and `split` rows, block_n an iteration. With a split the sums of parts
-// are added in their order by far_gradient_sum, source_far_gradient_sum.
+// are added in their order by far_gradient_sum, source_far_gradient_sum. Fused, by rows: a cell
+// walks `split` rows, whose dq it keeps, and adds to its part's sums in memory.
 #include "templates/landmark_gradients.h"
+#include "templates/query_sums.h"
 
 namespace nysjit {
 
 namespace {
-
-/// Where one head's sums go.
-struct FarViews {
-  View key;
-  View value;
-  View bias; // a source's rows have none
-};
 
 struct FarSums {
   Tile key;
@@ -40,9 +35,11 @@ public:
   FarGradient(const LandmarkGradients &gradients, RowPart rowPart)
       : of(gradients), part(rowPart), isSource(rowPart == RowPart::Source),
         name(isSource ? "source_far_gradient" : "far_gradient"),
-        blocks(of.program.blocks(
-            name, {.blockM = 32, .blockN = 64, .split = 0},
-            {.hasFewCells = true, .mayHaveFewRows = of.landmarks.mayBeFew(), .keepsMore = true})),
+        blocks(of.fused ? of.program.blocks(name, {.blockM = 64, .blockN = 64, .split = fusedSplit})
+                        : of.program.blocks(name, {.blockM = 32, .blockN = 64, .split = 0},
+                                            {.hasFewCells = true,
+                                             .mayHaveFewRows = of.landmarks.mayBeFew(),
+                                             .keepsMore = true})),
         split(*blocks.split), capacity(of.landmarks.segmentation.capacity()),
         parts(split ? ceilDiv(of.landmarks.attention.maxLength, split) : Scalar(1)) {}
 
@@ -50,6 +47,21 @@ public:
 
 private:
   FarSums begin(Kernel &k, const FarViews &views, const Scalar &j0, int count) const;
+  void writeByLandmarks();
+  void writeByRows();
+  struct SeenFar {
+    LandmarkRows landmarks;
+    Mask mask;
+    Scalar end;
+  };
+  SeenFar farOf(Kernel &k, const Head &head, const Segments &segments,
+                const QueryTile &queries) const;
+  Mask rowsThatSee(const Segments &segments, const Tile &j) const;
+  /// The first row that sees landmark j, of a target.
+  template <typename Number> Number firstRow(const Segments &segments, const Number &j) const {
+    const Number segment = max(j - segments.firstTarget() + of.lead, 0);
+    return segment * segments.len + segments.targetStart();
+  }
   void addRows(Kernel &k, FarSums &sums, const Head &head, const Segments &segments,
                const Scalar &j0, const Range &rows) const;
   FarViews viewsOf(Kernel &k, const Head &head, const Segments &segments) const;
@@ -117,14 +129,10 @@ void FarGradient::addRows(Kernel &k, FarSums &sums, const Head &head, const Segm
   if (isSource) {
     seenRows = seenRows.allSee(rows);
   } else {
-    auto firstRow = [&](const auto &j) {
-      const auto segment = max(j - segments.firstTarget() + of.lead, 0);
-      return segment * segments.len + segments.targetStart();
-    };
     // Tiles lie where the part's do, whatever comes first.
-    begin = rows.begin + max(min(firstRow(j0), rows.end) - rows.begin, 0) / block * block;
-    seenRows =
-        seenRows.from(firstRow(j0 + k.iota(count))).allSee({firstRow(j0 + count - 1), rows.end});
+    begin = rows.begin + max(min(firstRow(segments, j0), rows.end) - rows.begin, 0) / block * block;
+    seenRows = seenRows.from(firstRow(segments, j0 + k.iota(count)))
+                   .allSee({firstRow(segments, j0 + count - 1), rows.end});
   }
   const Range tiles{begin, rows.end};
   k.forTiles(tiles, seenRows, block, sums.carry(), [&](Scalar i0, const TileMask &seen) {
@@ -143,10 +151,7 @@ void FarGradient::addRows(Kernel &k, FarSums &sums, const Head &head, const Segm
 }
 
 void FarGradient::write() {
-  const Attention &attention = of.landmarks.attention;
-  const int blockM = *blocks.blockM;
-  const Scalar heads = attention.heads();
-  const Scalar tiles = ceilDiv(capacity, blockM);
+  const Scalar heads = of.landmarks.attention.heads();
   auto buffer = [&](const char *what, std::vector<Scalar> shape) {
     return of.program.buffer((isSource ? "source_far_" : "far_") + std::string(what), shape);
   };
@@ -156,6 +161,16 @@ void FarGradient::write() {
     if (!isSource)
       biases = buffer("bias_gradient", {heads, parts, capacity});
   }
+  of.fused ? writeByRows() : writeByLandmarks();
+  if (split)
+    writeSum();
+}
+
+void FarGradient::writeByLandmarks() {
+  const Attention &attention = of.landmarks.attention;
+  const int blockM = *blocks.blockM;
+  const Scalar heads = attention.heads();
+  const Scalar tiles = ceilDiv(capacity, blockM);
   of.program.kernel(name, heads * tiles * parts, [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
@@ -171,8 +186,57 @@ void FarGradient::write() {
     addRows(k, sums, head, segments, j0, {number * split, select(isUsed, end, 0)});
     sums.store(k, views, j0);
   });
-  if (split)
-    writeSum();
+}
+
+/// Each weight once: a cell walks `split` rows, block_m at a time, block_n landmarks an iteration.
+void FarGradient::writeByRows() {
+  const Attention &attention = of.landmarks.attention;
+  const int blockM = *blocks.blockM;
+  const int blockN = *blocks.blockN;
+  const Scalar heads = attention.heads();
+  of.program.kernel(name, heads * parts, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Head head = headOf(k, attention, cell % heads);
+    const Segments segments = of.landmarks.segmentation.of(k, head);
+    const Scalar number = parts - 1 - cell / heads; // the last rows see the most
+    const LandmarkSums sums{split ? viewsOfPart(k, head, segments, number)
+                                  : viewsOf(k, head, segments),
+                            [&](const Tile &j) { return rowsThatSee(segments, j); }};
+    k.forRange({0, countOf(segments)}, blockN, {}, [&](Scalar j0) {
+      FarSums(k, blockN, of.spec.headDim, part).store(k, sums.views, j0);
+    });
+    k.sync();
+    const GradientRows rows = of.gradients.rowsOf(k, head);
+    const Scalar end = split ? min((number + 1) * split, endOf(segments)) : endOf(segments);
+    k.forRange({number * split, end}, blockM, {}, [&](Scalar i0) {
+      const QueryTile queries(k, head, i0, blockM, end);
+      Tile dq = k.fill(blockM, of.spec.headDim, 0);
+      const auto [landmarks, mask, farEnd] = farOf(k, head, segments, queries);
+      addFarQueryGradient(k, dq, landmarks, rows, queries, mask, farEnd, blockN, &sums);
+      k.store(dq, rows.querySum, i0);
+    });
+  });
+}
+
+/// What a tile of rows sees from afar.
+FarGradient::SeenFar FarGradient::farOf(Kernel &k, const Head &head, const Segments &segments,
+                                        const QueryTile &queries) const {
+  if (isSource)
+    return {of.landmarks.source(k, head, segments),
+            Mask::below(segments.source).allSee({0, segments.source}), segments.source};
+  const LandmarkRows landmarks = of.landmarks.target(k, head, segments);
+  const NearAndFar seen(of.spec, segments, queries);
+  const Scalar end =
+      of.hasNear() ? seen.farEnd(queries.last) : upToOwnSegmentEnd(segments, queries);
+  if (of.isOneSegment(queries.i.rows()))
+    return {landmarks, Mask::below(end).allSee({0, end}), end};
+  return {landmarks, of.hasNear() ? seen.far() : upToOwnSegment(segments, queries), end};
+}
+
+/// The same by landmarks.
+Mask FarGradient::rowsThatSee(const Segments &segments, const Tile &j) const {
+  const Mask rows = Mask::rowsBelow(endOf(segments));
+  return isSource || of.isOneSegment(*blocks.blockM) ? rows : rows.from(firstRow(segments, j));
 }
 
 void FarGradient::writeSum() const {
@@ -203,7 +267,7 @@ void writeFarGradient(const LandmarkGradients &of, RowPart rows) { FarGradient(o
 
 void addFarQueryGradient(Kernel &k, Tile &dq, const LandmarkRows &landmarks,
                          const GradientRows &rows, const QueryTile &queries, const Mask &mask,
-                         const Scalar &end, int block) {
+                         const Scalar &end, int block, const LandmarkSums *fused) {
   const int count = queries.i.rows();
   const Tile dO = k.load(rows.dout, queries.i0, count);
   const SoftmaxRows numbers(k, rows, queries.i0, count);
@@ -211,9 +275,25 @@ void addFarQueryGradient(Kernel &k, Tile &dq, const LandmarkRows &landmarks,
     const Tile key = k.load(landmarks.key, j0, block);
     const Tile x = landmarks.logits(k, queries.query, j0, block, {DotPrecision::TwoTerms, seen});
     const Tile dWeights = dot(dO, transposed(k.load(landmarks.value, j0, block)), seen);
-    const Tile dX =
-        SoftmaxGradient::ofRows(x, dWeights, numbers, seen, landmarks.counts(k, j0, block)).logits;
+    const SoftmaxGradient gradient =
+        SoftmaxGradient::ofRows(x, dWeights, numbers, seen, landmarks.counts(k, j0, block));
+    const Tile &dX = gradient.logits;
     dq = dotAdd(dq, dX, key, DotOptions::zeroElsewhere(seen));
+    if (!fused)
+      return;
+    DotOptions ofLandmarks;
+    if (!seen.hidesNothing()) {
+      ofLandmarks.readWhere = TileMask(Mask::rowsBelow(end), j0);
+      ofLandmarks.nonzeroWhere = TileMask(fused->rowsOf(j0 + k.iota(block)), queries.i0);
+    }
+    auto ofEnd = [&](const View &view) { return k.slice(view, 0, end); };
+    addInMemory(k, ofEnd(fused->views.key), j0, transposed(dX), queries.query, ofLandmarks);
+    addInMemory(k, ofEnd(fused->views.value), j0, transposed(gradient.weights), dO, ofLandmarks);
+    if (fused->views.bias.irValue) {
+      const View bias = ofEnd(fused->views.bias);
+      k.store(k.load(bias, j0, block) + columnSum(dX), bias, j0);
+      k.sync();
+    }
   });
 }
 

@@ -73,6 +73,13 @@ SoftmaxGradient SoftmaxGradient::ofColumns(const Tile &x, const Tile &dWeights,
                     [](const Tile &each) { return cols(each); });
 }
 
+void addInMemory(Kernel &k, const View &sum, const Scalar &row, const DotOperand &a, const Tile &b,
+                 const DotOptions &options) {
+  const int count = a.isTransposed ? a.tile.columns() : a.tile.rows();
+  k.store(dotAdd(k.load(sum, row, count), a, b, options), sum, row);
+  k.sync();
+}
+
 //===- Gradients ------------------------------------------------------------------------------===//
 
 Gradients::Gradients(Program &p, const Attention &a, const SavedRows &rows, const Convolution &c,
@@ -88,7 +95,14 @@ Gradients::Gradients(Program &p, const Attention &a, const SavedRows &rows, cons
 
 GradientRows Gradients::rowsOf(Kernel &k, const Head &head) const {
   auto of = [&](const TensorRef &tensor) { return attention.rowsOf(k, tensor, head); };
-  return {of(dout), of(saved.maximum), of(saved.share), of(delta), of(dq)};
+  return {of(dout),        of(saved.maximum),
+          of(saved.share), of(delta),
+          of(dq),          querySums.name.empty() ? View() : of(querySums)};
+}
+
+void Gradients::allocateQuerySums() {
+  querySums = program.buffer("query_sum", {program.symbol("B"), attention.queryHeads,
+                                           attention.rows, program.spec().headDim});
 }
 
 View Gradients::keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const {
@@ -216,6 +230,21 @@ void Gradients::writePositions(
     const Scalar cell = k.cell();
     body(k, groupOf(k, cell % heads), cell / heads * rowsOfTile);
   });
+}
+
+void Gradients::writeHeads(const std::string &kernel,
+                           const std::function<void(Kernel &, const Head &)> &body) const {
+  program.kernel(kernel, attention.batch * attention.keyHeads,
+                 [&](Kernel &k) { body(k, groupOf(k, k.cell())); });
+}
+
+void Gradients::clearQuerySums(Kernel &k, const Head &group, const Range &rows, int block) const {
+  forQueryHeads(k, group, {}, [&](const Head &head) {
+    const View sums = rowsOf(k, head).querySum;
+    k.forRange(rows, block, {},
+               [&](Scalar i0) { k.store(k.fill(block, program.spec().headDim, 0), sums, i0); });
+  });
+  k.sync();
 }
 
 Head Gradients::groupOf(Kernel &k, const Scalar &pair) const {

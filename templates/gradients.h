@@ -58,6 +58,7 @@ struct GradientRows {
   View share;
   View delta; // D
   View dq;
+  View querySum; // of fused kernels: dq without tau, float32
 };
 
 /// `share`, but 0 where a mass is 1: the largest weight is all there is then, and no logit has a
@@ -88,6 +89,10 @@ struct SoftmaxGradient {
                                    const TileMask &seen, const std::optional<Tile> &counts = {});
 };
 
+/// Adds a times b to rows of a sum in memory, row `row` and on.
+void addInMemory(Kernel &k, const View &sum, const Scalar &row, const DotOperand &a, const Tile &b,
+                 const DotOptions &options);
+
 /// The gradients of a backward program and the kernels that every layout has.
 class Gradients {
 public:
@@ -96,6 +101,8 @@ public:
             const Convolution &convolution, int ahead = 0);
 
   GradientRows rowsOf(Kernel &k, const Head &head) const;
+  /// Gives rows their querySum.
+  void allocateQuerySums();
   /// The head's rows of a tensor in the shape of the keys.
   View keyRowsOf(Kernel &k, const TensorRef &tensor, const Head &head) const;
   /// Writes the kernels clear_query_gradients, clear_key_gradients, output_delta and, with a
@@ -117,6 +124,11 @@ public:
   void writePositions(const std::string &kernel, int rowsOfTile,
                       const std::function<void(Kernel &, const Head &, const Scalar &t0)> &body,
                       const Scalar &rows) const;
+  /// Writes a kernel whose cells compute a key head.
+  void writeHeads(const std::string &kernel,
+                  const std::function<void(Kernel &, const Head &)> &body) const;
+  /// Sets querySum of all query heads that read the key head to 0.
+  void clearQuerySums(Kernel &k, const Head &group, const Range &rows, int block) const;
   /// The first query head that reads a key head; `pair` counts sequences first, key heads within.
   Head groupOf(Kernel &k, const Scalar &pair) const;
   /// Calls `body` for each query head that reads the key head of `head`.
@@ -138,7 +150,8 @@ private:
   const SavedRows &saved;
   const Convolution &convolution;
   const int ahead;
-  TensorRef delta; // [B, Hq, n]; without a name where no rows are saved
+  TensorRef delta;     // [B, Hq, n]; without a name where no rows are saved
+  TensorRef querySums; // [B, Hq, n, d]; without a name unless allocated
 };
 
 class Landmarks;

@@ -3,9 +3,10 @@
 
 namespace nysjit {
 
-LandmarkGradients::LandmarkGradients(const Landmarks &of, const Gradients &ofRows, int rowsLead)
+LandmarkGradients::LandmarkGradients(const Landmarks &of, const Gradients &ofRows, int rowsLead,
+                                     const std::optional<BlockConfig> &ofFused)
     : landmarks(of), gradients(ofRows), lead(rowsLead), program(of.program), spec(of.spec),
-      isSolved(of.isSolved) {
+      isSolved(of.isSolved), fused(ofFused) {
   const bool hasSource = landmarks.segmentation.hasSource();
   key = vectors("landmark_key_gradient");
   query = vectors("landmark_query_gradient");
@@ -81,7 +82,7 @@ void LandmarkGradients::writeKernels() {
     writeInverseGradient(*this);
   if (hasTarget)
     writeSegmentGradient(*this);
-  if (hasPast())
+  if (hasPast() && !fused)
     writePastGradient(*this);
 }
 

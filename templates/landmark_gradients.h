@@ -52,8 +52,10 @@ enum class RowPart { Source, Target };
 
 class LandmarkGradients {
 public:
-  /// `lead`: rows of segment g see landmarks j <= g - lead from afar.
-  LandmarkGradients(const Landmarks &landmarks, const Gradients &gradients, int lead);
+  /// `lead`: rows of segment g see landmarks j <= g - lead from afar. `fused`: blocks of the kernel
+  /// position_gradient where each weight is computed once (config key fused).
+  LandmarkGradients(const Landmarks &landmarks, const Gradients &gradients, int lead,
+                    const std::optional<BlockConfig> &fused);
 
   LandmarkGradientRows rowsOf(Kernel &k, const Head &head, const Segments &segments) const;
   LandmarksOfHead headOf(Kernel &k, const Scalar &pair) const;
@@ -64,6 +66,10 @@ public:
   bool isTangent() const { return landmarks.options.weight == Landmarks::Weight::Tangent; }
   /// Some landmarks have B, the first ones; positions of a part are in its rows.
   bool hasPast() const { return isSolved || landmarks.segmentation.hasSource(); }
+  /// Tiles of so many positions, counted from the target's first, have one segment each.
+  bool isOneSegment(int positions) const {
+    return spec.segmentLen && *spec.segmentLen % positions == 0;
+  }
   bool hasPast(RowPart part) const { return isSolved || part == RowPart::Source; }
   Scalar pastCount(const Segments &segments) const {
     return isSolved ? segments.count : segments.source;
@@ -75,6 +81,7 @@ public:
   Program &program;
   const KernelSpec &spec;
   const bool isSolved;
+  const std::optional<BlockConfig> fused;
   TensorRef key;
   TensorRef bias;
   TensorRef value;
@@ -124,12 +131,27 @@ void writeWeightGradient(const LandmarkGradients &gradients);
 void writeInverseGradient(const LandmarkGradients &gradients);
 void writeSegmentGradient(const LandmarkGradients &gradients);
 void writePastGradient(const LandmarkGradients &gradients);
+/// The kernel past_gradient_sum: adds `parts` of a head's positions, [heads, parts, capacity, d],
+/// to dqtilde; a sequence has `countOf` them.
+void writePastSum(const LandmarkGradients &gradients, const TensorRef &parts,
+                  const std::function<Scalar(const Segments &)> &countOf);
 
+/// Where one head's sums over rows that see landmarks go.
+struct FarViews {
+  View key;   // G
+  View value; // dU
+  View bias;  // dc; a source's rows have none
+};
+/// Sums in memory that take what tiles of rows have for landmarks.
+struct LandmarkSums {
+  FarViews views;
+  std::function<Mask(const Tile &j)> rowsOf; // which rows see landmarks j: the mask by columns
+};
 /// Adds sum over j of dX_ij khat_j to `dq` over landmarks [0, end), each row's those that its mask
-/// lets it see.
+/// lets it see. With `fused`, adds to those sums what the rows have for them.
 void addFarQueryGradient(Kernel &k, Tile &dq, const LandmarkRows &landmarks,
                          const GradientRows &rows, const QueryTile &queries, const Mask &mask,
-                         const Scalar &end, int block);
+                         const Scalar &end, int block, const LandmarkSums *fused = nullptr);
 /// A sequence's segments, and which of its parts a tile of positions is in.
 struct SegmentsOfTile {
   Segments segments;
@@ -145,11 +167,27 @@ Tile addMeanQueryGradient(Kernel &k, const Tile &dq, const LandmarkGradientRows 
                           const SegmentsOfTile &segments, const QueryTile &queries);
 void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &gradients,
                        const Head &head, const SegmentsOfTile &segments, const Scalar &t0);
-/// What rows of B make of the tile.
+/// What rows of B make of the tile. With `querySums`, adds to those what the positions have for
+/// dqtilde.
 void addPastKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &gradients,
                         const Head &head, const SegmentsOfTile &segments, const Scalar &t0,
-                        int block);
+                        int block, const View *querySums = nullptr);
+/// Rows that see a position of the tile from t0 on as a near one: i >= t up to the last whose
+/// window has t's segment.
+struct NearRows {
+  Mask mask;
+  Range range;
+
+  NearRows(Kernel &k, const KernelSpec &spec, const SegmentRange &target, const Scalar &t0,
+           int count);
+};
+/// Positions that a cell of fused kernels walks where the config says nothing else.
+constexpr int fusedSplit = 4096;
 /// Writes a kernel that takes the gradients of rows and landmarks to the positions of a part.
 void writePositionGradient(const LandmarkGradients &gradients, const char *kernel, RowPart part);
+/// Blocks of the same kernel where each weight is computed once (fused_gradient.cpp); none if that
+/// is not asked for.
+std::optional<BlockConfig> fusedPositionBlocks(Program &program);
+void writeFusedPositionGradient(const LandmarkGradients &gradients, RowPart part);
 
 } // namespace nysjit

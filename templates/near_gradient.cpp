@@ -30,18 +30,26 @@ void KeyGradient::store(Kernel &k, const Gradients &gradients, const Head &head,
 }
 
 void addNearKeyGradient(Kernel &k, KeyGradient &sums, const Head &head, const GradientRows &rows,
-                        const Mask &mask, const Range &queries, int block) {
+                        const Mask &mask, const Range &queries, int block, const QuerySums *fused) {
   const Tile scale = logitScale(k);
   k.forTiles(queries, mask, block, sums.carry(), [&](Scalar i0, const TileMask &seen) {
     const Tile query = k.load(head.query, i0, block);
     const Tile dO = k.load(rows.dout, i0, block);
-    const Tile x = dot(sums.key, transposed(query), seen) * scale;
-    const Tile dWeights = dot(sums.value, transposed(dO), seen);
+    TileMask ofRows;
+    if (fused && !seen.hidesNothing())
+      ofRows = TileMask(fused->positionsOf(i0 + k.iota(block)), fused->t0);
+    const TileMask &read = fused ? ofRows : seen;
+    const Tile x = dot(sums.key, transposed(query), read) * scale;
+    const Tile dWeights = dot(sums.value, transposed(dO), read);
     const SoftmaxGradient gradient =
         SoftmaxGradient::ofColumns(x, dWeights, SoftmaxRows(k, rows, i0, block), seen);
     const DotOptions zeros = DotOptions::zeroElsewhere(seen);
     sums.dv = dotAdd(sums.dv, gradient.weights, dO, zeros);
     sums.dk = dotAdd(sums.dk, gradient.logits, query, zeros);
+    if (!fused)
+      return;
+    addInMemory(k, fused->sums, i0, transposed(gradient.logits), sums.key,
+                DotOptions::zeroElsewhere(ofRows));
   });
 }
 

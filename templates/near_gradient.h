@@ -27,9 +27,17 @@ struct KeyGradient {
              const Scalar &end) const;
 };
 
+/// Of rows whose sums in memory take what their tiles of weights have for them, too.
+struct QuerySums {
+  View sums;
+  Scalar t0;                                      // of the tile of positions
+  std::function<Mask(const Tile &i)> positionsOf; // which positions rows i see: the mask by columns
+};
+
 /// Adds sum over i of dX_it q_i to dk and of P_it dO_i to dv over rows i of a query head; the mask
-/// says of each position which rows see it.
+/// says of each position which rows see it. With `fused`, adds sum over t of dX_it k_t to that.
 void addNearKeyGradient(Kernel &k, KeyGradient &sums, const Head &head, const GradientRows &rows,
-                        const Mask &mask, const Range &queries, int block);
+                        const Mask &mask, const Range &queries, int block,
+                        const QuerySums *fused = nullptr);
 
 } // namespace nysjit

@@ -83,10 +83,18 @@ void writePastGradient(const LandmarkGradients &of) {
     addPositions(k, sum, of, head, segments, g0, *blocks.blockN, {part * split, end});
     k.store(sum, split ? k.slice(k.view(partial, {head.pair, part}), 0, count) : query, g0);
   });
-  if (!split)
-    return;
+  if (split)
+    writePastSum(of, partial,
+                 [&](const Segments &segments) { return ceilDiv(segments.length, split); });
+}
+
+void writePastSum(const LandmarkGradients &of, const TensorRef &parts,
+                  const std::function<Scalar(const Segments &)> &countOf) {
+  const Attention &attention = of.landmarks.attention;
   const int block = 16;
-  program.kernel("past_gradient_sum", heads * ceilDiv(capacity, block), [&](Kernel &k) {
+  const Scalar heads = attention.heads();
+  const Scalar &capacity = of.landmarks.segmentation.capacity();
+  of.program.kernel("past_gradient_sum", heads * ceilDiv(capacity, block), [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
     const Segments segments = of.landmarks.segmentation.of(k, head);
@@ -94,8 +102,8 @@ void writePastGradient(const LandmarkGradients &of) {
     const Scalar count = of.pastCount(segments);
     const View query = k.slice(of.rowsOf(k, head, segments).query, 0, count);
     Tile sum = k.load(query, g0, block);
-    k.forRange({0, ceilDiv(head.length, split)}, 1, {&sum}, [&](Scalar part) {
-      const View rows = k.slice(k.view(partial, {head.pair, part}), 0, count);
+    k.forRange({0, countOf(segments)}, 1, {&sum}, [&](Scalar part) {
+      const View rows = k.slice(k.view(parts, {head.pair, part}), 0, count);
       sum = sum + k.load(rows, g0, block);
     });
     k.store(sum, query, g0);
@@ -105,7 +113,8 @@ void writePastGradient(const LandmarkGradients &of) {
 /// dk_t += tau sum over g of dX_gt qtilde_g and dv_t += sum of kappa_g B_gt Y_g, over the landmarks
 /// whose past has t: a source's position all, a target's those from its own segment's on.
 void addPastKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of, const Head &head,
-                        const SegmentsOfTile &at, const Scalar &t0, int block) {
+                        const SegmentsOfTile &at, const Scalar &t0, int block,
+                        const View *querySums) {
   const int count = sums.dk.rows();
   const LandmarkGradientRows gradients = of.rowsOf(k, head, at.segments);
   const Scalar end = of.pastCount(at.segments);
@@ -114,10 +123,13 @@ void addPastKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &o
   const SegmentRange range = at.range();
   Range landmarks{0, select(t0 < range.end, end, 0)};
   Mask later = Mask::below(end);
-  if (at.isSource()) {
+  // All positions of the tile are in the past of the same landmarks.
+  const bool isWhole = at.isSource() || (querySums && of.isOneSegment(count));
+  if (!at.isSource())
+    landmarks.begin = range.of(t0);
+  if (isWhole) {
     later = later.allSee(landmarks);
   } else {
-    landmarks.begin = range.of(t0);
     later = later.from(range.of(t0 + k.iota(count))).allSee({range.of(t0 + (count - 1)), end});
   }
   k.forTiles(landmarks, later, block, sums.carry(), [&](Scalar g0, const TileMask &seen) {
@@ -130,6 +142,17 @@ void addPastKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &o
     const DotOptions zeros = DotOptions::zeroElsewhere(seen);
     sums.dv = dotAdd(sums.dv, gradient.weights, y, zeros);
     sums.dk = dotAdd(sums.dk, gradient.logits, query, zeros);
+    if (!querySums)
+      return;
+    DotOptions ofLandmarks;
+    if (!seen.hidesNothing()) {
+      ofLandmarks.readWhere = TileMask(Mask::rowsBelow(end), g0);
+      if (!isWhole)
+        ofLandmarks.nonzeroWhere =
+            TileMask(Mask::rowsBelow(at.segments.pastEnds(g0 + k.iota(block))), t0);
+    }
+    addInMemory(k, k.slice(*querySums, 0, end), g0, transposed(gradient.logits), sums.key,
+                ofLandmarks);
   });
 }
 

@@ -39,32 +39,27 @@ void storeQueryGradient(Kernel &k, const LandmarkGradients &of, const Head &head
   k.store(dq * k.scale(), k.slice(rows.dq, 0, end), i0);
 }
 
-/// Rows that see a position of the tile from t0 on as a near one: i >= t up to the last whose
-/// window has t's segment.
-struct NearRows {
-  Mask mask;
-  Range range;
-
-  NearRows(Kernel &k, const KernelSpec &spec, const SegmentRange &target, const Scalar &t0,
-           int count) {
-    const Tile t = t0 + k.iota(count);
-    auto endOf = [&](const auto &position) {
-      const auto segment = (position - target.begin) / target.len + (spec.window + 1);
-      return min(segment * target.len + target.begin, target.end);
-    };
-    const Scalar last = min(t0 + count, target.end) - 1;
-    range = {t0, select(t0 < target.end, endOf(last), 0)};
-    mask = Mask::below(endOf(t)).from(t).allSee({t0 + count - 1, endOf(t0)});
-  }
-};
-
 } // namespace
+
+NearRows::NearRows(Kernel &k, const KernelSpec &spec, const SegmentRange &target, const Scalar &t0,
+                   int count) {
+  const Tile t = t0 + k.iota(count);
+  auto endOf = [&](const auto &position) {
+    const auto segment = (position - target.begin) / target.len + (spec.window + 1);
+    return min(segment * target.len + target.begin, target.end);
+  };
+  const Scalar last = min(t0 + count, target.end) - 1;
+  range = {t0, select(t0 < target.end, endOf(last), 0)};
+  mask = Mask::below(endOf(t)).from(t).allSee({t0 + count - 1, endOf(t0)});
+}
 
 void writePositionGradient(const LandmarkGradients &of, const char *kernel, RowPart part) {
   const Gradients &gradients = of.gradients;
-  const BlockConfig blocks =
-      of.program.blocks(kernel, {.blockM = 64, .blockN = 64},
-                        {.hasDiagonal = part == RowPart::Target, .keepsMore = true});
+  BlockConfig defaults{.blockM = 64, .blockN = 64};
+  if (!of.landmarks.segmentation.hasSource())
+    defaults.fused = 0; // fusedPositionBlocks
+  const BlockConfig blocks = of.program.blocks(
+      kernel, defaults, {.hasDiagonal = part == RowPart::Target, .keepsMore = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   auto body = [&](Kernel &k, const Head &group, const Scalar &row0) {
@@ -94,12 +89,19 @@ void writePositionGradient(const LandmarkGradients &of, const char *kernel, RowP
 void segmentsGradient(Program &program, const Landmarks &landmarks, const SavedRows &saved,
                       const Convolution &convolution, int ahead) {
   const KernelSpec &spec = program.spec();
-  const Gradients gradients(program, landmarks.attention, saved, convolution, ahead);
+  Gradients gradients(program, landmarks.attention, saved, convolution, ahead);
   gradients.writeFirst();
   const int lead = spec.layout == Layout::SegmentCausal ? 0 : spec.window + 1;
-  LandmarkGradients of(landmarks, gradients, lead);
-  of.writeKernels();
   const bool hasSource = landmarks.segmentation.hasSource();
+  std::optional<BlockConfig> fused;
+  if (!hasSource)
+    fused = fusedPositionBlocks(program);
+  if (fused)
+    gradients.allocateQuerySums();
+  LandmarkGradients of(landmarks, gradients, lead, fused);
+  of.writeKernels();
+  if (fused)
+    return writeFusedPositionGradient(of, RowPart::Target);
   if (hasSource)
     writePositionGradient(of, "source_position_gradient", RowPart::Source);
   if (landmarks.segmentation.hasTarget())

@@ -16,8 +16,10 @@ static int splitOf(const BlockConfig &blocks) {
 static BlockConfig positionBlocksOf(Program &program) {
   const unsigned len = unsigned(program.spec().segmentLen.value_or(64));
   const int rows = std::clamp<int>(int(std::bit_ceil(len)), 16, 64);
-  return program.blocks("position_gradient", {.blockM = rows, .blockN = 64},
-                        {.hasDiagonal = true, .keepsMore = true});
+  BlockConfig defaults{.blockM = rows, .blockN = 64};
+  if (program.spec().window == 0) // rows do not see beyond their segment one by one
+    defaults.fused = 0;
+  return program.blocks("position_gradient", defaults, {.hasDiagonal = true, .keepsMore = true});
 }
 
 /// Tiles of `rows` positions that a segment has, where it is as long as it may be.

@@ -38,41 +38,66 @@ struct SegmentOfHead {
   Head until(Kernel &k, const Head &head) const { return head.until(k, end); }
 };
 
+/// Products of positions and some probes, a tile of which has positions as its rows or, where there
+/// are few probes, those: what is not there of 16 costs little then.
+struct ProductsOfProbes {
+  bool byProbes;
+  TileMask there;
+
+  ProductsOfProbes(bool fewProbes, const Scalar &probes, const Scalar &row0)
+      : byProbes(fewProbes), there(byProbes ? Mask::rowsBelow(probes) : Mask::below(probes), row0) {
+  }
+  Tile of(const Tile &positions, const Tile &probes, DotPrecision precision) const {
+    const DotOptions options(precision, there);
+    return byProbes ? dot(probes, transposed(positions), options)
+                    : dot(positions, transposed(probes), options);
+  }
+  Tile along(const Tile &probes) const { return byProbes ? rows(probes) : cols(probes); }
+  Tile add(const Tile &sum, const Tile &weights, const Tile &probes) const {
+    return dotAdd(sum, DotOperand(weights, byProbes), probes, DotOptions::zeroElsewhere(there));
+  }
+  Tile sumOver(const Tile &weights, const Tile &positions) const {
+    return byProbes ? dot(weights, positions, there) : dot(transpose(weights), positions);
+  }
+};
+
 /// What positions add to dp, without tau, for probes [row0, row0 + 16); adds to dk and dv what they
 /// have of their segment's gradients.
 Tile addOwn(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const SegmentOfHead &segment,
-            const Scalar &row0) {
+            const Scalar &row0, bool isFused) {
   constexpr int count = probesAtOnce;
   const Scalar block = of.probes.rowOf(0, segment.number);
   const ProbeRows own = of.probes.rowsOf(k, segment.keyPair, block);
   const BlockGradientRows by = of.rowsOf(k, segment.keyPair, block);
   auto load = [&](const View &view) { return k.load(view, row0, count); };
-  const TileMask there(Mask::below(of.probes.rows), row0);
+  const ProductsOfProbes products(isFused, of.probes.rows, row0);
   const Tile queries = of.probes.queries(k, segment.group.queryHead, row0, count);
   const Tile ofKey = load(by.key);
   const Tile ofValue = load(by.value);
   // The means' products are diagonals of the same products: where a position is all of a segment,
   // it does not move to the bit.
-  const DotOptions terms{DotPrecision::TwoTerms, there};
   const Tile isOwn = cols(k.iota(count)) == rows(k.iota(count));
-  auto mean = [&](const View &of, const Tile &gradient) {
-    const Tile products = dot(load(of), transposed(gradient), terms);
-    return cols(columnSum(where(isOwn, products, 0.0)));
+  auto moved = [&](const Tile &positions, const View &means, const Tile &gradient) {
+    const Tile ofPositions = products.of(positions, gradient, DotPrecision::TwoTerms);
+    const TileMask there(Mask::below(of.probes.rows), row0);
+    const Tile ofMeans = dot(load(means), transposed(gradient), {DotPrecision::TwoTerms, there});
+    return ofPositions - products.along(columnSum(where(isOwn, ofMeans, 0.0)));
   };
-  const Tile ofKeys = dot(sums.key, transposed(ofKey), terms) - mean(own.key, ofKey);
-  const Tile ofValues = dot(sums.value, transposed(ofValue), terms) - mean(own.value, ofValue);
-  const Tile x = dot(sums.key, transposed(queries), there) * logitScale(k);
-  const Tile below = min(x - cols(load(own.maximum)), 0.0);
+  const Tile ofKeys = moved(sums.key, own.key, ofKey);
+  const Tile ofValues = moved(sums.value, own.value, ofValue);
+  const Tile x = products.of(sums.key, queries, DotPrecision::Input) * logitScale(k);
+  const Tile below = min(x - products.along(load(own.maximum)), 0.0);
   const Tile mass = load(own.mass);
-  const Tile weight = where(there, exp2(below) * cols(1.0 / mass), 0.0);
-  const Tile information = max(below - cols(log2(mass)), -200.0) + cols(load(own.entropy));
-  const Tile moved = ofKeys * k.scale() + ofValues - cols(load(by.entropy) * lnOf2) * information +
-                     cols(load(by.mass));
-  const Tile dX = where(there, weight * moved, 0.0);
-  const DotOptions zeros = DotOptions::zeroElsewhere(there);
-  sums.dk = dotAdd(dotAdd(sums.dk, weight, ofKey, zeros), dX, queries, zeros);
-  sums.dv = dotAdd(sums.dv, weight, ofValue, zeros);
-  return dot(transpose(dX), sums.key);
+  const Tile weight = where(products.there, exp2(below) * products.along(1.0 / mass), 0.0);
+  const Tile information =
+      max(below - products.along(log2(mass)), -200.0) + products.along(load(own.entropy));
+  const Tile all = ofKeys * k.scale() + ofValues -
+                   products.along(load(by.entropy) * lnOf2) * information +
+                   products.along(load(by.mass));
+  const Tile dX = where(products.there, weight * all, 0.0);
+  sums.dk = products.add(products.add(sums.dk, weight, ofKey), dX, queries);
+  sums.dv = products.add(sums.dv, weight, ofValue);
+  return products.sumOver(dX, sums.key);
 }
 
 /// dq of the rows of a tile from near positions, to what blocks gave.
@@ -121,13 +146,32 @@ void addPairs(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const Segm
     });
 }
 
+/// Adds what the rows of a segment have for its positions from t0 on, each weight computed once,
+/// and to the rows' dq in memory; those of the positions themselves are complete then.
+void addFused(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const SegmentOfHead &segment,
+              const Head &head, const Scalar &t0) {
+  const int count = sums.key.rows();
+  const Head own = segment.until(k, head);
+  const GradientRows rows = of.gradients.rowsOf(k, own);
+  const View far = of.attention.rowsOf(k, of.farQuery, own);
+  const QuerySums queries{far, t0, [](const Tile &i) { return Mask::rowsBelow(i + 1); }};
+  const Mask future =
+      Mask::below(segment.end).from(t0 + k.iota(count)).allSee({t0 + (count - 1), segment.end});
+  addNearKeyGradient(k, sums, own, rows, future, {t0, segment.end}, count, &queries);
+  k.store(k.load(far, t0, count) * k.scale(), rows.dq, t0);
+}
+
+/// How often a weight of a row and a position is computed: for each gradient, once in a tile of a
+/// segment, once in a tile of a part.
+enum class Weights { Twice, Paired, Fused };
+
 /// All gradients of positions from t0 on.
 void storePositions(Kernel &k, const ProbeGradients &of, const SegmentOfHead &segment,
-                    const Scalar &t0, bool isPaired) {
+                    const Scalar &t0, Weights weights) {
   const int blockM = *of.positionBlocks.blockM;
   const int blockN = *of.positionBlocks.blockN;
   const Head own = segment.until(k, segment.group);
-  if (!isPaired)
+  if (weights == Weights::Twice)
     of.gradients.forQueryHeads(k, own, {}, [&](const Head &head) {
       storeQueryGradient(k, of, segment.until(k, head), segment.segments, t0);
     });
@@ -138,7 +182,9 @@ void storePositions(Kernel &k, const ProbeGradients &of, const SegmentOfHead &se
   const Mask future =
       Mask::below(rowsEnd).from(t0 + k.iota(blockM)).allSee({t0 + blockM - 1, rowsEnd});
   of.gradients.forQueryHeads(k, segment.group, sums.carry(), [&](const Head &head) {
-    if (isPaired)
+    if (weights == Weights::Fused)
+      addFused(k, of, sums, segment, head, t0);
+    else if (weights == Weights::Paired)
       addPairs(k, of, sums, segment, head, t0);
     else
       addNearKeyGradient(k, sums, head, of.gradients.rowsOf(k, head), future, {t0, rowsEnd},
@@ -148,7 +194,7 @@ void storePositions(Kernel &k, const ProbeGradients &of, const SegmentOfHead &se
   const Scalar isWhole = segment.number < segment.segments.count;
   k.forRange({0, select(isWhole, of.probes.rows, 0)}, probesAtOnce, sums.carry(), [&](Scalar row0) {
     const Scalar tile = (t0 - segment.begin) / blockM;
-    k.store(addOwn(k, of, sums, segment, row0),
+    k.store(addOwn(k, of, sums, segment, row0, weights == Weights::Fused),
             of.probesOf(k, segment.keyPair, segment.number, tile), row0);
   });
   sums.store(k, of.gradients, own, t0);
@@ -156,7 +202,29 @@ void storePositions(Kernel &k, const ProbeGradients &of, const SegmentOfHead &se
 
 } // namespace
 
+/// A cell computes a part of a key head's positions, whole segments, tile after tile.
+static void writeFusedPositions(const ProbeGradients &of) {
+  const int blockM = *of.positionBlocks.blockM;
+  const Scalar heads = max(of.probes.keyHeads(), 1);
+  of.program.kernel("position_gradient", of.probes.keyHeads() * of.parts, [&](Kernel &k) {
+    const Scalar cell = k.cell();
+    const Scalar pair = cell % heads;
+    const Segments segments = of.probes.segmentation.of(k, firstHead(k, of, pair));
+    const Scalar count = ceilDiv(of.split, segments.len); // of a part
+    const Scalar first = min(cell / heads * count, segments.count + 1);
+    k.forRange({first, min(first + count, segments.count + 1)}, 1, {}, [&](Scalar number) {
+      const SegmentOfHead segment(k, of, pair, number);
+      k.forRange({segment.begin, segment.end}, blockM, {}, [&](Scalar t0) {
+        storePositions(k, of, segment, t0, Weights::Fused);
+        k.sync(); // for dq of the tiles after
+      });
+    });
+  });
+}
+
 void writePositionGradient(const ProbeGradients &of) {
+  if (of.positionBlocks.fused.value_or(0))
+    return writeFusedPositions(of);
   const int blockM = *of.positionBlocks.blockM;
   constexpr int mostTiles = 4; // that are worth one cell
   const bool isPaired =
@@ -170,7 +238,7 @@ void writePositionGradient(const ProbeGradients &of) {
     const Scalar first = segment.begin + cell % tiles * blockM;
     const Scalar end = isPaired ? segment.end : min(first + blockM, segment.end);
     k.forRange({first, end}, blockM, {}, [&](Scalar t0) {
-      storePositions(k, of, segment, t0, isPaired);
+      storePositions(k, of, segment, t0, isPaired ? Weights::Paired : Weights::Twice);
       if (isPaired)
         k.sync(); // for dq of the tiles after
     });

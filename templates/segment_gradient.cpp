@@ -141,12 +141,49 @@ static void addOwnSoftmaxGradient(Kernel &k, KeyGradient &sums, const LandmarkGr
   });
 }
 
+/// The same of positions of a target that are all of one segment: its vectors, not a tile of them.
+static void addOneSegmentGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of,
+                                  const Head &head, const SegmentsOfTile &at, const Scalar &t0) {
+  const Landmarks &landmarks = of.landmarks;
+  const SegmentRange range = at.range();
+  const LandmarkGradientRows rowsOf = of.rowsOf(k, head, at.segments);
+  const Scalar segment = range.of(t0);
+  const Scalar isThere = segment < range.last; // the last, incomplete one has no landmark
+  auto vector = [&](const TensorRef &tensor) {
+    const View row = k.view(tensor, {head.pair, select(isThere, segment, 0)});
+    return k.load(k.slice(row, 0, select(isThere, of.spec.headDim, 0)), 0, of.spec.headDim);
+  };
+  auto number = [&](const TensorRef &tensor) {
+    return k.loadNumber(landmarks.rowsOf(k, tensor, head, range.last), segment);
+  };
+  const Tile query = vector(landmarks.query);
+  const Tile dPool = vector(of.pool);
+  const Tile x = rowSum(sums.key * cols(query)) * logitScale(k);
+  const Tile share = number(landmarks.ownShare);
+  const Tile logW = logWeight(x, number(landmarks.ownMaximum), share);
+  const Tile none = t0 + k.iota(sums.dk.rows()) >= select(isThere, range.end, 0);
+  const Tile weight = where(none, 0.0, exp2(logW));
+  Tile e = rowSum(sums.value * cols(dPool)) - k.loadNumber(rowsOf.ownMean, segment);
+  if (of.isTangent()) {
+    const Tile dKey = vector(of.key);
+    const Tile bias = log2(number(landmarks.count));
+    e = e + rowSum(sums.key * cols(dKey)) * k.scale() - number(of.bias) * ln2 * (logW + bias);
+    sums.dk = sums.dk + rows(weight) * cols(dKey);
+  }
+  sums.dv = sums.dv + rows(weight) * cols(dPool);
+  const Tile dX = where(none | (share == 1.0), 0.0, weight * e); // sharesOfLogits
+  sums.dk = sums.dk + rows(dX) * cols(query);
+}
+
 /// Each row of the tile through the landmark of its own segment: its softmax and its mean key.
 void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of, const Head &head,
                        const SegmentsOfTile &at, const Scalar &t0) {
   const LandmarkGradientRows rowsOf = of.rowsOf(k, head, at.segments);
   const bool hasPool = of.landmarks.segmentation.hasTarget() && (!at.isSource() || !of.isSolved);
-  if (of.isTangent() || hasPool)
+  const bool isOneSegment = of.fused && !at.isSource() && of.isOneSegment(sums.dk.rows());
+  if (isOneSegment)
+    addOneSegmentGradient(k, sums, of, head, at, t0);
+  else if (of.isTangent() || hasPool)
     addOwnSoftmaxGradient(k, sums, of, head, at, t0);
   const Tile positions = t0 + k.iota(sums.dk.rows());
   if (at.isSource())
