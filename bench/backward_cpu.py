@@ -1,19 +1,28 @@
-"""Gradients beside their own forward, and beside PyTorch's attention where PyTorch is there.
+"""Gradients beside their own forward, and beside PyTorch's where PyTorch is there.
 
-B1 H8 d64 float32, segments of 64, two threads; 4 probes, dyadic, for "learned". All alternate in
-one run: the saving program, the backward that reads what it keeps, and the backward alone, which
-computes that again.
-usage: backward_cpu.py [--length N] [--repeat R] [--threads T] [--save FILE]
+B1 H8 d64 float32, segments of 64 (128 at n 131072), two threads; 4 probes, dyadic, for "learned".
+All alternate in one run: the forward, the saving program, the backward that reads what it keeps,
+and the backward alone, which computes that again. A second table has the forward and the backward
+of a training step, saving and backward, beside PyTorch's: SDPA, and the mathematics of `causal`
+(eager.py) with its autograd. --memory: instead, the peak memory of one training step of each
+layout, in a process of its own.
+usage: backward_cpu.py [--length N] [--repeat R] [--threads T] [--seconds S] [--memory]
+       [--layouts NAME ...] [--save FILE]
 """
 
 import argparse
+import resource
+import subprocess
+import sys
 
 import numpy
 
-from harness import Runtime, median_ms, table
+from harness import Runtime, markdown, median_ms, publish, table
 
 try:
     import torch
+
+    import eager
 except ImportError:
     torch = None
 
@@ -26,7 +35,8 @@ LEARNED = {
 
 
 def specs(n):
-    causal = {"layout": "causal", "head_dim": D, "landmarks": n // S, "segment_len": S}
+    s = max(S, n // 1024)  # 1024 landmarks are the most
+    causal = {"layout": "causal", "head_dim": D, "landmarks": n // s, "segment_len": s}
     return {
         "exact_causal": {"layout": "exact_causal", "head_dim": D},
         "causal": causal,
@@ -70,18 +80,64 @@ def calls(runtime, spec, tensors):
 
 
 def torch_calls(tensors):
+    """Of each peer the forward, and the forward and the backward."""
     q, k, v = (torch.from_numpy(tensors[name]).requires_grad_() for name in "qkv")
     dout = torch.from_numpy(tensors["dout"])
     attention = torch.nn.functional.scaled_dot_product_attention
+    peers = {
+        "SDPA": lambda: attention(q, k, v, is_causal=True),
+        "eager causal": lambda: eager.causal(q, k, v, S),
+    }
 
-    def forward():
+    def forward(peer):
         with torch.no_grad():
-            attention(q, k, v, is_causal=True)
+            peer()
 
-    def both():
-        attention(q, k, v, is_causal=True).backward(dout)
+    calls = []
+    for peer in peers.values():
+        calls += [
+            lambda peer=peer: forward(peer),
+            lambda peer=peer: peer().backward(dout),
+        ]
+    return calls, list(peers)
 
-    return [forward, both]
+
+def tensors_of(n):
+    random = numpy.random.default_rng(1)
+    names = ("q", "k", "v", "o", "dout", "dq", "dk", "dv")
+    tensors = {
+        name: random.standard_normal((1, HEADS, n, D), dtype=numpy.float32) for name in names
+    }
+    tensors["landmark_q"] = random.standard_normal((HEADS, PROBES, D), dtype=numpy.float32)
+    return tensors
+
+
+def peak_megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def step_memory(name, n, threads):
+    """Runs one training step; prints the process's peak above that with the tensors alone, and the
+    tensors, in MiB."""
+    tensors = tensors_of(n)
+    before = peak_megabytes()
+    runtime = Runtime(threads=threads)
+    (_, saving, backward, _), _, _ = calls(runtime, specs(n)[name], tensors)
+    saving()
+    backward()
+    print(peak_megabytes() - before, sum(x.nbytes for x in tensors.values()) / 2**20)
+
+
+def memory(options):
+    rows = []
+    for name in options.layouts or specs(options.length):
+        command = [sys.executable, __file__, "--length", str(options.length), "--step", name]
+        command += ["--threads", str(options.threads)]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        more, held = (float(number) for number in out)
+        rows.append([name, f"{held:.0f}", f"{more:.0f}", f"{more / held:.2f}"])
+    header = ["", "q, k, v, o, dO and gradients, MiB", "more at the peak", "by these"]
+    table(f"One training step, n {options.length}", header, rows)
 
 
 def main():
@@ -89,26 +145,35 @@ def main():
     parser.add_argument("--length", type=int, default=4096)
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=240)
     parser.add_argument("--save")
+    parser.add_argument("--layouts", nargs="+")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--step", help=argparse.SUPPRESS)
     options = parser.parse_args()
     n = options.length
-    random = numpy.random.default_rng(1)
-    names = ("q", "k", "v", "o", "dout", "dq", "dk", "dv")
-    tensors = {
-        name: random.standard_normal((1, HEADS, n, D), dtype=numpy.float32) for name in names
-    }
-    tensors["landmark_q"] = random.standard_normal((HEADS, PROBES, D), dtype=numpy.float32)
+    if options.step:
+        return step_memory(options.step, n, options.threads)
+    if options.memory:
+        return memory(options)
+    tensors = tensors_of(n)
     runtime = Runtime(threads=options.threads)
-    found = {name: calls(runtime, spec, tensors) for name, spec in specs(n).items()}
+    found = {
+        name: calls(runtime, spec, tensors)
+        for name, spec in specs(n).items()
+        if name in (options.layouts or specs(n))
+    }
     flat = [call for row in found.values() for call in row[0]]
-    beside = []
+    beside, peers = [], []
     if torch:
         torch.set_num_threads(options.threads)
-        beside = torch_calls(tensors)
-    times = median_ms(flat + beside, options.repeat, seconds=240)
+        beside, peers = torch_calls(tensors)
+    times = median_ms(flat + beside, options.repeat, seconds=options.seconds)
     rows = []
+    steps = {}
     for number, (name, (_, kept, workspace)) in enumerate(found.items()):
         forward, saving, backward, alone = times[4 * number : 4 * number + 4]
+        steps[name] = saving + backward
         rows.append(
             [
                 name,
@@ -121,15 +186,31 @@ def main():
                 f"{workspace / (HEADS * n):.0f}",
             ]
         )
-    if beside:
-        forward, both = times[-2:]
+    for number, name in enumerate(peers):
+        forward, both = times[len(flat) + 2 * number : len(flat) + 2 * number + 2]
+        steps[name] = both
         rows.append(
-            ["PyTorch SDPA", f"{forward:.1f}", "", f"{both - forward:.1f}"]
+            [f"PyTorch, {name}", f"{forward:.1f}", "", f"{both - forward:.1f}"]
             + [f"{(both - forward) / forward:.2f}", "", "", ""]
         )
     header = ["", "forward ms", "saving", "backward", "by forward", "backward alone"]
     header += ["kept, bytes a position and head", "workspace"]
-    table(f"n {n}", header, rows)
+    lines = markdown(f"n {n}", header, rows)
+    if peers:
+        pairs = [("exact_causal", "SDPA"), ("causal", "eager causal"), ("causal", "SDPA")]
+        lines += [
+            "",
+            *markdown(
+                "Forward and backward",
+                ["", "ms", "PyTorch", "ms", "times as fast"],
+                [
+                    [a, f"{steps[a]:.1f}", b, f"{steps[b]:.1f}", f"{steps[b] / steps[a]:.2f}"]
+                    for a, b in pairs
+                    if a in steps
+                ],
+            ),
+        ]
+    publish(lines)
 
 
 if __name__ == "__main__":
