@@ -22,6 +22,6 @@ python3 -m venv "$environment" || skip "python3 has no venv"
 pip=("$environment/bin/python" -m pip install --quiet --disable-pip-version-check --prefer-binary)
 "${pip[@]}" "$torch" numpy ||
   skip "pip finds no $torch (an index of PyTorch's CPU wheels in pip's configuration helps)"
-"${pip[@]}" transformers nystrom-attention "$torch" ||
+"${pip[@]}" transformers==5.24.0 nystrom-attention "$torch" ||
   echo "note: tests/python: the modules' originals could not be installed"
 touch "$environment/ready"
