@@ -23,6 +23,10 @@ extern "C" {
  * is wrong, a static string. Any thread. */
 NYSJIT_HOSTS_EXPORT const char *nysjit_torch_register(void);
 
+/* A handler of XLA's foreign function interface for CPUs (XLA_FFI_Handler: it takes a call frame,
+ * and returns NULL or an error of XLA's); xla.c says what its arguments are. Any thread. */
+NYSJIT_HOSTS_EXPORT void *nysjit_xla_attention(void *frame);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

@@ -24,4 +24,5 @@ pip=("$environment/bin/python" -m pip install --quiet --disable-pip-version-chec
   skip "pip finds no $torch (an index of PyTorch's CPU wheels in pip's configuration helps)"
 "${pip[@]}" transformers==5.24.0 nystrom-attention "$torch" ||
   echo "note: tests/python: the modules' originals could not be installed"
+"${pip[@]}" 'jax[cpu]==0.10.2' || echo "note: tests/python: JAX could not be installed"
 touch "$environment/ready"
