@@ -42,6 +42,7 @@ CASES = (
      "found 1"),
     ({**EXACT, "seqlens": LENGTHS.float()},
      "seqlens.dtype: expected integers, found float32"),
+    ({**EXACT, "seqlens": LENGTHS, "max_length": 5}, "seqlens[0]: "),
     ({**EXACT, "seq_starts": LENGTHS}, "seq_starts: expected None without seqlens, found a tensor"),
     ({**EXACT, "seqlens": LENGTHS, "cu_seqlens": LENGTHS},
      "cu_seqlens: expected None with seqlens or seq_starts, found a tensor"),

@@ -65,8 +65,17 @@ class Operators(unittest.TestCase):
                 dout = torch.randn(o.shape)
                 kept = BACKWARD[name](dout, o, saved, *given, 0b1111)
                 anew = BACKWARD[name](dout, o, None, *given, 0b1111)
-            for one, other in zip(kept, anew):
-                self.assertTrue(torch.equal(one, other), name)
+                other = BACKWARD[name](dout, o, torch.zeros_like(saved), *given, 0b1111)
+            for one, same in zip(kept, anew):
+                self.assertTrue(torch.equal(one, same), name)
+            self.assertFalse(torch.equal(kept[0], other[0]), name)  # what was kept is read
+
+    def test_no_longest_length_is_all_rows(self):
+        for name in ("attention_padded", "attention_packed"):
+            given = [x.detach() if isinstance(x, torch.Tensor) else x for x in arguments(name)]
+            rows = 20
+            sizes = [SAVING[name](*given[:-1], most)[1].numel() for most in (0, rows)]
+            self.assertEqual(*sizes, name)
 
     def test_sizes_of_what_is_kept_are_the_librarys(self):
         dice = seeded(self.id())
