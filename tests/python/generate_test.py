@@ -1,4 +1,6 @@
-"""Models of transformers with nysjit's attention: generation, compiled graphs, and what is refused."""
+"""Models of transformers with nysjit's attention: generation, compiled graphs, and what is
+refused.
+"""
 
 import re
 import subprocess
