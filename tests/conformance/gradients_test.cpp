@@ -5,6 +5,8 @@
 #include "tests/conformance/random_spec.h"
 #include "tests/conformance/specs.h"
 
+#include <algorithm>
+
 using namespace nysjit;
 using namespace nysjit::conformance;
 
@@ -25,8 +27,8 @@ std::vector<std::string> goldenCases() {
 class GoldenGradients
     : public testing::TestWithParam<std::tuple<std::string, std::string, std::string>> {};
 
-/// Of each case: float32 on two CPU targets and one emulated GPU, one of the 16-bit dtypes on
-/// another. NYSJIT_TEST_ALL=1: every dtype in every place.
+/// Of each case: float32 on one of the CPU's targets and one emulated GPU, one of the 16-bit dtypes
+/// on another. NYSJIT_TEST_ALL=1: every dtype in every place.
 bool isTried(size_t number, const std::string &dtype, const Place &place) {
   const bool isOdd = number % 2 != 0;
   if (std::getenv("NYSJIT_TEST_ALL"))
@@ -34,8 +36,10 @@ bool isTried(size_t number, const std::string &dtype, const Place &place) {
   if (place.isEmulator())
     return dtype == "float32" ? place.isLazy == isOdd
                               : place.isLazy != isOdd && (dtype == "bfloat16") == (number % 4 < 2);
-  const char *const other = isOdd ? "cpu:x86-64-v3" : "cpu:x86-64-v4";
-  return dtype == "float32" && (place.target == "cpu:native" || place.target == other);
+  // Not every CPU has what v4 asks for.
+  static const bool hasV4 = std::ranges::count(places(), "cpu:x86-64-v4") != 0;
+  const char *const other = number % 4 && hasV4 ? "cpu:x86-64-v4" : "cpu:x86-64-v3";
+  return dtype == "float32" && place.target == (isOdd ? "cpu:native" : other);
 }
 
 std::vector<std::tuple<std::string, std::string, std::string>> goldenRuns() {
