@@ -18,10 +18,11 @@ import jax.numpy as jnp
 import numpy
 
 from nysjit import Error, Spec, _library, with_pass
+from nysjit._specs import spec_of
 
 __all__ = ["attention"]
 
-# In the order of xla.c's enum tensor.
+# In the order of hosts/tensors.h.
 _TENSORS = ("dout", "o", "saved", "q", "k", "v", "seqlens", "seq_starts", "cu_seqlens",
             "landmark_q", "landmark_k", "conv", "source_len")  # fmt: skip
 _WITH_GRADIENT = ("q", "k", "v", "landmark_q", "landmark_k", "conv")
@@ -29,7 +30,6 @@ _PASSES = ("forward", "saving", "backward")
 _CODES = {"float32": (2, 32), "float16": (2, 16), "bfloat16": (4, 16), "int32": (0, 32)}
 _TARGET = "nysjit_attention"
 _HEADS_INSIDE = (0, 2, 1, 3)  # [B, H, n, d] in memory as [B, n, H, d]
-_SPECS = {}  # by the items of keyword arguments
 
 
 def _register():
@@ -111,13 +111,8 @@ def _text(spec, keys, q):
     dtype = q.dtype.name
     if dtype not in ("float32", "float16", "bfloat16"):
         raise Error(f"q.dtype: expected float32, float16 or bfloat16, found {dtype}")
-    if spec is None:
-        spec = _SPECS.get(tuple(keys.items()))
-        if spec is None:
-            spec = _SPECS[tuple(keys.items())] = Spec(**keys)
-    elif keys:
-        raise Error(f"{next(iter(keys))}: expected no keys beside spec, found one")
-    elif not isinstance(spec, Spec):
+    spec = spec_of(spec, keys)
+    if not isinstance(spec, Spec):
         return spec
     return spec.json(q.shape[-1] if q.ndim else None, dtype)
 

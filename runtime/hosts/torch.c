@@ -27,8 +27,6 @@ static const int64_t serial_elements = 16384;
 static _Thread_local bool is_small;
 
 static struct hosts_programs programs;
-static const enum tensor_name with_gradient[MOST_GRADIENTS] = {Q,          K,          V,
-                                                               LANDMARK_Q, LANDMARK_K, CONV};
 
 static const nysjit_program *find_program(struct call *call, enum hosts_pass pass) {
   struct hosts_request request = {.device = call->guard ? HOSTS_CUDA : HOSTS_CPU,
@@ -49,18 +47,9 @@ static const DLTensor *given(const struct call *call, enum tensor_name name) {
 
 static nysjit_run_args arguments_of(struct call *call, const float *scale) {
   nysjit_run_args args = {.size = sizeof args};
-  args.q = given(call, Q);
-  args.k = given(call, K);
-  args.v = given(call, V);
-  args.o = given(call, O);
-  args.dout = given(call, DOUT);
-  args.landmark_q = given(call, LANDMARK_Q);
-  args.landmark_k = given(call, LANDMARK_K);
-  args.conv = given(call, CONV);
-  args.cu_seqlens = given(call, CU_SEQLENS);
-  args.seqlens = given(call, SEQLENS);
-  args.seq_starts = given(call, SEQ_STARTS);
-  args.source_len = given(call, SOURCE_LEN);
+  for (enum tensor_name name = 0; name < TENSOR_COUNT; ++name)
+    if (field_of(&args, name))
+      *field_of(&args, name) = given(call, name);
   args.scale = isnan(call->scale) ? NULL : scale;
   /* Of all sequences the rows that there are, so that sizes depend on shapes alone. */
   const DLTensor *q = &call->views[Q];
@@ -97,10 +86,8 @@ static bool make_outputs(struct call *call, const nysjit_program *program, bool 
 
 /* The gradients that are wanted, of the shapes of what they are by. */
 static bool make_gradients(struct call *call, nysjit_run_args *args) {
-  const DLTensor **outputs[MOST_GRADIENTS] = {&args->dq,          &args->dk,          &args->dv,
-                                              &args->dlandmark_q, &args->dlandmark_k, &args->dconv};
-  call->result_count = MOST_GRADIENTS;
-  for (int i = 0; i < MOST_GRADIENTS; ++i) {
+  call->result_count = GRADIENT_COUNT;
+  for (int i = 0; i < GRADIENT_COUNT; ++i) {
     const DLTensor *by = given(call, with_gradient[i]);
     const bool is_wanted = by && (call->wanted >> i & 1);
     const int64_t nothing = 0;
@@ -112,7 +99,7 @@ static bool make_gradients(struct call *call, nysjit_run_args *args) {
     if (is_wanted && !describe(call, call->results[i], true, &call->gradients[i]))
       return false;
     if (is_wanted)
-      *outputs[i] = &call->gradients[i];
+      *gradient_field(args, i) = &call->gradients[i];
   }
   if (call->owned[SAVED] && call->views[SAVED].ndim == 1 && call->views[SAVED].shape[0] > 0) {
     args->saved = call->views[SAVED].data;

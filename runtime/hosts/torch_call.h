@@ -7,32 +7,17 @@
 #define NYSJIT_HOSTS_TORCH_CALL_H
 
 #include "runtime/hosts/programs.h"
+#include "runtime/hosts/tensors.h"
 #include "runtime/hosts/torch_shims.h"
 
 #include <stdbool.h>
 
 enum kind { DENSE, PADDED, PACKED };
-enum tensor_name {
-  DOUT,
-  O,
-  SAVED,
-  Q,
-  K,
-  V,
-  SEQLENS,
-  SEQ_STARTS,
-  CU_SEQLENS,
-  LANDMARK_Q,
-  LANDMARK_K,
-  CONV,
-  SOURCE_LEN,
-  TENSOR_COUNT
-};
-enum { MOST_GRADIENTS = 6, MOST_RANK = 8 };
+enum { MOST_RANK = 8 };
 /* One call of an operator: what it owns, and what is wrong. */
 struct call {
   torch_tensor owned[TENSOR_COUNT]; /* arguments, or compact copies of them */
-  torch_tensor results[MOST_GRADIENTS];
+  torch_tensor results[GRADIENT_COUNT];
   size_t result_count;
   torch_tensor workspace;
   torch_string spec;
@@ -40,7 +25,7 @@ struct call {
   int64_t wanted;
   double scale; /* NaN: not given */
   DLTensor views[TENSOR_COUNT];
-  DLTensor gradients[MOST_GRADIENTS];
+  DLTensor gradients[GRADIENT_COUNT];
   int32_t dtype; /* q's, in PyTorch's numbers, as the next */
   int32_t device_type;
   int32_t device_index;

@@ -1,7 +1,7 @@
 /* nysjit's programs as one function of XLA's foreign function interface, for CPUs.
  *
  * Attributes: spec, a KernelSpec without `pass`; pass, a hosts_pass; given, a bit for each tensor
- * of `enum tensor` that is an argument; max_length; scale, absent for 1 / sqrt(d). Arguments come
+ * of tensors.h that is an argument; max_length; scale, absent for 1 / sqrt(d). Arguments come
  * in the enum's order. Results: of a forward run o; of a saving one o and saved; of a backward one
  * the gradients by q, k, v and the parameters that are given.
  *
@@ -11,30 +11,14 @@
  */
 #include "runtime/hosts/hosts.h"
 #include "runtime/hosts/programs.h"
+#include "runtime/hosts/tensors.h"
 #include "runtime/hosts/xla_ffi.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-enum tensor {
-  DOUT,
-  O,
-  SAVED,
-  Q,
-  K,
-  V,
-  SEQLENS,
-  SEQ_STARTS,
-  CU_SEQLENS,
-  LANDMARK_Q,
-  LANDMARK_K,
-  CONV,
-  SOURCE_LEN,
-  TENSOR_COUNT
-};
-enum { MOST_RANK = 4, MOST_GRADIENTS = 6 };
-static const enum tensor with_gradient[MOST_GRADIENTS] = {Q, K, V, LANDMARK_Q, LANDMARK_K, CONV};
+enum { MOST_RANK = 4 };
 
 static struct hosts_programs programs; /* with the library's own threads */
 
@@ -55,7 +39,7 @@ struct run {
   const float *scale; /* NULL: not given */
   bool is_packed;
   struct view arguments[TENSOR_COUNT];
-  struct view results[MOST_GRADIENTS];
+  struct view results[GRADIENT_COUNT];
   const char *message; /* NULL: all is well so far */
 };
 
@@ -119,7 +103,7 @@ static bool describe(struct run *run, const struct xla_buffer *buffer, int rank,
   return true;
 }
 
-static int rank_of(const struct run *run, enum tensor name) {
+static int rank_of(const struct run *run, enum tensor_name name) {
   switch (name) {
   case SAVED:
   case SEQLENS:
@@ -157,7 +141,7 @@ static bool describe_arguments(struct run *run, int64_t given) {
       continue;
     if (next == all->count)
       return fail(run, "nysjit_attention: expected an argument for each bit of given, found fewer");
-    if (!describe(run, all->buffers[next++], rank_of(run, (enum tensor)name),
+    if (!describe(run, all->buffers[next++], rank_of(run, (enum tensor_name)name),
                   &run->arguments[name]))
       return false;
   }
@@ -166,7 +150,7 @@ static bool describe_arguments(struct run *run, int64_t given) {
 }
 
 /* Views results by the tensors that they are like; `names` has `count` of them. */
-static bool describe_results(struct run *run, const enum tensor *names, int64_t count) {
+static bool describe_results(struct run *run, const enum tensor_name *names, int64_t count) {
   const struct xla_buffers *all = &run->call->results;
   if (all->count != count)
     return fail(run, "nysjit_attention: expected as many results as the pass has, found others");
@@ -192,24 +176,15 @@ static size_t offset_of(const struct view *view, const struct xla_buffer *result
   return offset * view->tensor.dtype.bits / 8;
 }
 
-static const DLTensor *given(const struct run *run, enum tensor name) {
+static const DLTensor *given(const struct run *run, enum tensor_name name) {
   return run->arguments[name].buffer ? &run->arguments[name].tensor : NULL;
 }
 
 static nysjit_run_args arguments_of(const struct run *run) {
   nysjit_run_args args = {.size = sizeof args, .scale = run->scale};
-  args.dout = given(run, DOUT);
-  args.o = given(run, O);
-  args.q = given(run, Q);
-  args.k = given(run, K);
-  args.v = given(run, V);
-  args.seqlens = given(run, SEQLENS);
-  args.seq_starts = given(run, SEQ_STARTS);
-  args.cu_seqlens = given(run, CU_SEQLENS);
-  args.landmark_q = given(run, LANDMARK_Q);
-  args.landmark_k = given(run, LANDMARK_K);
-  args.conv = given(run, CONV);
-  args.source_len = given(run, SOURCE_LEN);
+  for (enum tensor_name name = 0; name < TENSOR_COUNT; ++name)
+    if (field_of(&args, name))
+      *field_of(&args, name) = given(run, name);
   args.max_length = run->max_length;
   return args;
 }
@@ -226,12 +201,10 @@ static void give_results(struct run *run, nysjit_run_args *args) {
       give_saved(&run->results[1], args);
     return;
   }
-  const DLTensor **outputs[MOST_GRADIENTS] = {&args->dq,          &args->dk,          &args->dv,
-                                              &args->dlandmark_q, &args->dlandmark_k, &args->dconv};
   int next = 0;
-  for (int i = 0; i < MOST_GRADIENTS; ++i)
+  for (int i = 0; i < GRADIENT_COUNT; ++i)
     if (given(run, with_gradient[i]))
-      *outputs[i] = &run->results[next++].tensor;
+      *gradient_field(args, i) = &run->results[next++].tensor;
   give_saved(&run->arguments[SAVED], args);
 }
 
@@ -281,11 +254,11 @@ static void execute(struct run *run) {
   int64_t bits = 0;
   if (!read_attributes(run, &bits) || !describe_arguments(run, bits))
     return;
-  enum tensor results[MOST_GRADIENTS] = {O, SAVED};
+  enum tensor_name results[GRADIENT_COUNT] = {O, SAVED};
   int64_t count = run->pass == HOSTS_SAVING ? 2 : 1;
   if (run->pass == HOSTS_BACKWARD) {
     count = 0;
-    for (int i = 0; i < MOST_GRADIENTS; ++i)
+    for (int i = 0; i < GRADIENT_COUNT; ++i)
       if (given(run, with_gradient[i]))
         results[count++] = with_gradient[i];
   }
