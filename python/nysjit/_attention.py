@@ -4,9 +4,9 @@ import torch
 from torch.autograd import forward_ad
 
 from nysjit import Error, Spec, _operators
+from nysjit._specs import spec_of
 
-_DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
-_SPECS = {}  # by the items of keyword arguments
+DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 
 _dense = _operators.FORWARD["attention"]
 _is_autocast_enabled = torch.is_autocast_enabled
@@ -105,21 +105,12 @@ def attention(
 
 def _text(spec, keys, q):
     """The JSON of what is asked for, with the tensors' head dimension and dtype."""
-    dtype = _DTYPES.get(q.dtype)
+    dtype = DTYPES.get(q.dtype)
     if dtype is None:
         raise Error(f"q.dtype: expected float32, float16 or bfloat16, found {_name(q.dtype)}")
-    # Nothing is remembered in traced code: a graph may not change what lies outside of it.
     may_keep = not torch.compiler.is_compiling()
-    if spec is None:
-        items = tuple(keys.items())
-        spec = _SPECS.get(items)
-        if spec is None:
-            spec = Spec(**keys)
-            if may_keep:
-                _SPECS[items] = spec
-    elif keys:
-        raise Error(f"{next(iter(keys))}: expected no keys beside spec, found one")
-    elif not isinstance(spec, Spec):
+    spec = spec_of(spec, keys, may_keep)
+    if not isinstance(spec, Spec):
         return spec
     place = (q.shape[-1], q.dtype)
     text = spec._texts.get(place)

@@ -20,6 +20,7 @@ from transformers.cache_utils import Cache as _Cache
 from transformers.cache_utils import DynamicLayer
 
 from nysjit import Error, Spec
+from nysjit._attention import DTYPES
 from nysjit._calibration import probes_of
 from nysjit.torch import attention
 
@@ -27,7 +28,6 @@ __all__ = ["Cache", "add_parameters", "calibrate", "register"]
 
 _CAUSAL = {"causal": True, "exact_causal": True, "segment_causal": True, "scan": True,
            "bidirectional": False}  # fmt: skip
-_DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 _SPECS = {}  # by registered name
 
 # What some models ask of their attention beside a scale, and no layout has.
@@ -285,7 +285,7 @@ def _fill(module, spec, seed):
         raise Error("batches: expected inputs that reach every layer's attention, found none")
     probes = module.nysjit_landmark_q
     dtype = module.nysjit_seen[0][0].dtype
-    spec = spec.replace(head_dim=probes.shape[-1], dtype=_DTYPES[dtype])
+    spec = spec.replace(head_dim=probes.shape[-1], dtype=DTYPES[dtype])
     with torch.no_grad():
         probes.copy_(probes_of(spec, module.nysjit_seen, probes.shape[0], seed))
 
