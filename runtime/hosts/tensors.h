@@ -1,4 +1,5 @@
-/* The tensors of a run, in the order in which hosts pass them, and where nysjit_run_args has them. */
+/* The tensors of a run, in the order in which hosts pass them, and their fields in
+ * nysjit_run_args. */
 #ifndef NYSJIT_HOSTS_TENSORS_H
 #define NYSJIT_HOSTS_TENSORS_H
 
