@@ -8,10 +8,8 @@ q, k, v and dO are float16, o and the gradients float32; a pass is d numbers a p
 usage: backward_traffic.py [--length N] [--save FILE]
 """
 
-import argparse
-
 from harness import table
-from traffic import PROBES, TILE, cases_of, ceil, emulate
+from traffic import PROBES, TILE, ceil, emulate, runs
 
 # Kernels by their passes over 16-bit tensors (q, k, v, dO) and float32 ones (o, dq, dk, dv, and dq
 # through far blocks, written and read).
@@ -72,45 +70,37 @@ def tile_flops(layout, n, d, m, s):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--length", type=int, default=2048)
-    parser.add_argument("--save")
-    base = parser.parse_args().length
     rows = []
-    for d in (64, 128):
-        for s in (64, 256):
-            for layout, (keys, more) in cases_of(base, d, s).items():
-                n = 2 * base if layout == "scan" else base
-                spec = {"layout": layout, "head_dim": d, "dtype": "float16"} | keys
-                saving, backward = emulate(spec, n, more, ("dq", "dk", "dv"))
-                moved, forward = (
-                    32 * sum(launch["counts"]["global_sectors"] for launch in launches)
-                    for launches in (backward, saving)
-                )
-                m = keys.get("landmarks", 0)
-                flops = tile_flops(layout, n, d, m, s)
-                passes = [sum(column) for column in zip(*PASSES[layout])]
-                rows.append(
-                    [
-                        layout,
-                        n,
-                        d,
-                        s if "segment_len" in keys else "",
-                        f"{passes[0]} + {passes[1]}",
-                        f"{moved / n / d:.1f}",
-                        f"{moved / least_of(layout, n, d, m):.2f}",
-                        f"{moved / forward:.1f}",
-                        ", ".join(
-                            f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}"
-                            for l in backward
-                            if l["kernel"] in flops
-                        ),
-                        ", ".join(
-                            f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}"
-                            for l in backward
-                        ),
-                    ]
-                )
+    for layout, n, d, s, spec, more in runs():
+        saving, backward = emulate(spec, n, more, ("dq", "dk", "dv"))
+        moved, forward = (
+            32 * sum(launch["counts"]["global_sectors"] for launch in launches)
+            for launches in (backward, saving)
+        )
+        m = spec.get("landmarks", 0)
+        flops = tile_flops(layout, n, d, m, s)
+        passes = [sum(column) for column in zip(*PASSES[layout])]
+        rows.append(
+            [
+                layout,
+                n,
+                d,
+                spec.get("segment_len", ""),
+                f"{passes[0]} + {passes[1]}",
+                f"{moved / n / d:.1f}",
+                f"{moved / least_of(layout, n, d, m):.2f}",
+                f"{moved / forward:.1f}",
+                ", ".join(
+                    f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}"
+                    for l in backward
+                    if l["kernel"] in flops
+                ),
+                ", ".join(
+                    f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}"
+                    for l in backward
+                ),
+            ]
+        )
     table(
         "Bytes and tensor-core operations of float16 gradients, B1 H1, sm_80, emulated",
         [

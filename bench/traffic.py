@@ -158,50 +158,54 @@ def cases_of(base, d, s):
     return cases
 
 
-def main():
+def runs():
+    """(layout, n, d, positions of a segment, spec, further tensors) of each line of a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--save")
     base = parser.parse_args().length
-    rows = []
     for d in (64, 128):
         for s in (64, 256):
-            m = base // s
             for layout, (keys, more) in cases_of(base, d, s).items():
                 n = 2 * base if layout == "scan" else base
-                launches = emulate(
-                    {"layout": layout, "head_dim": d, "dtype": "float16"} | keys, n, more
-                )
-                q, k, v, o = passes_of(layout, n)
-                landmarks = 64 if layout == "scan" else 0 if layout == "exact_causal" else m
-                numbers = landmarks * (3 * d + 2)
-                if layout in ("learned", "dyadic"):
-                    blocks = m if layout == "learned" else 2 * m - 1
-                    numbers = blocks * PROBES * (2 * d + 3)
-                least = n * d * (2 * (q + k + v) + 4 * o) + 4 * numbers
-                moved = 32 * sum(launch["counts"]["global_sectors"] for launch in launches)
-                flops = tile_flops(layout, n, d, m, s)
-                ratios = [
-                    f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}"
+                spec = {"layout": layout, "head_dim": d, "dtype": "float16"} | keys
+                yield layout, n, d, s, spec, more
+
+
+def main():
+    rows = []
+    for layout, n, d, s, spec, more in runs():
+        launches = emulate(spec, n, more)
+        q, k, v, o = passes_of(layout, n)
+        m = spec.get("landmarks", 0)
+        numbers = m * (3 * d + 2)
+        if layout in ("learned", "dyadic"):
+            blocks = m if layout == "learned" else 2 * m - 1
+            numbers = blocks * PROBES * (2 * d + 3)
+        least = n * d * (2 * (q + k + v) + 4 * o) + 4 * numbers
+        moved = 32 * sum(launch["counts"]["global_sectors"] for launch in launches)
+        flops = tile_flops(layout, n, d, m, s)
+        ratios = [
+            f"{l['kernel']} {l['counts']['mma_flops'] / flops[l['kernel']]:.2f}"
+            for l in launches
+            if l["kernel"] in flops
+        ]
+        rows.append(
+            [
+                layout,
+                n,
+                d,
+                spec.get("segment_len", ""),
+                f"{q + k + v:g} + {o}",
+                f"{moved / n / d:.1f}",
+                f"{moved / least:.2f}",
+                ", ".join(ratios),
+                ", ".join(
+                    f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}"
                     for l in launches
-                    if l["kernel"] in flops
-                ]
-                rows.append(
-                    [
-                        layout,
-                        n,
-                        d,
-                        s if "segment_len" in keys else "",
-                        f"{q + k + v:g} + {o}",
-                        f"{moved / n / d:.1f}",
-                        f"{moved / least:.2f}",
-                        ", ".join(ratios),
-                        ", ".join(
-                            f"{l['kernel']} {32 * l['counts']['global_sectors'] / n / d:.1f}"
-                            for l in launches
-                        ),
-                    ]
-                )
+                ),
+            ]
+        )
     table(
         "Bytes and tensor-core operations of float16 kernels, B1 H1, sm_80, emulated",
         [
