@@ -6,6 +6,8 @@ import pathlib
 import random
 import subprocess
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import torch
@@ -40,6 +42,20 @@ def golden(name):
     return Spec.from_json((folder / "spec.json").read_text()), scale, tensors
 
 
+def golden_bounds(name):
+    """Of a case's output and of its gradients in float32; scores are up to 1e4 in some."""
+    if name.endswith("huge-scores"):
+        return 1e-4, 1e-3
+    return BOUND["float32"], GRADIENT_BOUND["float32"]
+
+
+def golden_in_16_bits():
+    """(name, dtype) of some cases, for each is three programs to compile. Where scores are huge a
+    rounded input is another case."""
+    names = [name for name in golden_names() if not name.endswith("huge-scores")]
+    return [(name, ("float16", "bfloat16")[i % 2]) for i, name in enumerate(names[1::4])]
+
+
 def arguments(tensors, dtype=None):
     """Those of attention, by name, in a dtype; differentiable."""
     found = {name: tensors[name] for name in LENGTHS if name in tensors}
@@ -72,6 +88,18 @@ def seeded(test):
     print(f"seed {seed} of {test}", flush=True)
     torch.manual_seed(seed)
     return random.Random(seed)
+
+
+def at_once(work, count=4):
+    """What work() gives in each of so many threads, which begin together."""
+    barrier = threading.Barrier(count)
+
+    def begin(_):
+        barrier.wait()
+        return work()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(begin, range(count)))
 
 
 def qkv(batch, heads, rows, size, key_heads=None, dtype=torch.float32):

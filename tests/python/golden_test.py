@@ -11,6 +11,8 @@ from cases import (
     arguments,
     distance,
     golden,
+    golden_bounds,
+    golden_in_16_bits,
     golden_names,
     gradient_distance,
 )
@@ -35,22 +37,16 @@ class Golden(unittest.TestCase):
         for name in golden_names():
             with self.subTest(name):
                 o, gradients, tensors = run(name, "float32")
-                # scores up to 1e4 there
-                bound = 1e-4 if name.endswith("huge-scores") else BOUND["float32"]
+                bound, limit = golden_bounds(name)
                 self.assertLessEqual(distance(o, tensors["o"]), bound)
                 for key, found in gradients.items():
                     if "d" + key not in tensors:
                         continue
                     error = gradient_distance(found, tensors["d" + key], tensors["dout"])
-                    limit = 10 * bound if name.endswith("huge-scores") else bound
                     self.assertLessEqual(error, limit, key)
 
     def test_16_bits_are_near_float32_on_the_same_numbers(self):
-        # Some, for each is three programs to compile; where scores are huge a rounded input is
-        # another case.
-        names = [name for name in golden_names() if not name.endswith("huge-scores")]
-        for i, name in enumerate(names[1::4]):
-            dtype = ("float16", "bfloat16")[i % 2]
+        for name, dtype in golden_in_16_bits():
             with self.subTest(name, dtype=dtype):
                 self.compare(name, dtype)
 

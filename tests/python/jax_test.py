@@ -6,12 +6,23 @@ import functools
 import re
 import subprocess
 import sys
-import threading
 import unittest
 
 import numpy
 import torch
-from cases import BOUND, GRADIENT_BOUND, INPUTS, LENGTHS, SOURCE, golden, golden_names, seeded
+from cases import (
+    BOUND,
+    GRADIENT_BOUND,
+    INPUTS,
+    LENGTHS,
+    SOURCE,
+    at_once,
+    golden,
+    golden_bounds,
+    golden_in_16_bits,
+    golden_names,
+    seeded,
+)
 
 import nysjit
 
@@ -69,21 +80,16 @@ class Golden(unittest.TestCase):
         for name in golden_names():
             with self.subTest(name):
                 o, gradients, arrays = run(name, "float32")
-                # scores up to 1e4 there
-                bound = 1e-4 if name.endswith("huge-scores") else BOUND["float32"]
+                bound, limit = golden_bounds(name)
                 self.assertLessEqual(distance(o, arrays["o"]), bound)
                 for key, found in gradients.items():
                     if "d" + key in arrays:
                         least = norm(arrays["dout"]) / 100
                         error = distance(found, arrays["d" + key], least)
-                        limit = 10 * bound if name.endswith("huge-scores") else bound
                         self.assertLessEqual(error, limit, key)
 
     def test_16_bits_are_near_float32_on_the_same_numbers(self):
-        # Those of golden_test.py, whose programs are there.
-        names = [name for name in golden_names() if not name.endswith("huge-scores")]
-        for i, name in enumerate(names[1::4]):
-            dtype = ("float16", "bfloat16")[i % 2]
+        for name, dtype in golden_in_16_bits():
             with self.subTest(name, dtype=dtype):
                 o, gradients, arrays = run(name, dtype)
                 right, expected, _ = run(name, "float32", through=dtype)
@@ -315,19 +321,9 @@ class Processes(unittest.TestCase):
             return jax.value_and_grad(lambda q: (attention(q, k, v, **CAUSAL) ** 2).sum())(q)
 
         right = run(q, k, v)
-        found = [None] * 4
-
-        def work(i):
-            for _ in range(5):
-                found[i] = jax.block_until_ready(run(q, k, v))
-
-        workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        for result in found:
-            self.assertTrue(bits_equal(result, right))
+        for results in at_once(lambda: [jax.block_until_ready(run(q, k, v)) for _ in range(5)]):
+            for result in results:
+                self.assertTrue(bits_equal(result, right))
 
     def test_needs_no_pytorch(self):
         program = "import sys, nysjit.jax; assert 'torch' not in sys.modules"

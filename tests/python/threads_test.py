@@ -2,11 +2,10 @@
 
 import os
 import pathlib
-import threading
 import unittest
 
 import torch
-from cases import qkv, seeded
+from cases import at_once, qkv, seeded
 
 from nysjit.torch import attention
 
@@ -46,37 +45,19 @@ class Threads(unittest.TestCase):
 
     def test_callers_run_side_by_side(self):
         right = run(self.inputs)
-        found = [None] * 4
-
-        def work(i):
-            for _ in range(10):
-                found[i] = run(self.inputs)
-
-        workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        for result in found:
-            self.assertTrue(same(result, right))
+        for results in at_once(lambda: [run(self.inputs) for _ in range(10)]):
+            for result in results:
+                self.assertTrue(same(result, right))
 
     def test_first_calls_of_one_spec_at_once(self):
         # A spec that nothing has asked for yet in this process.
-        right = [None] * 4
-        barrier = threading.Barrier(4)
-
-        def work(i):
-            barrier.wait()
+        def first():
             with torch.no_grad():
-                right[i] = attention(*self.inputs, layout="causal", segment_len=24)
+                return attention(*self.inputs, layout="causal", segment_len=24)
 
-        workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        for result in right[1:]:
-            self.assertTrue(torch.equal(result, right[0]))
+        right, *others = at_once(first)
+        for result in others:
+            self.assertTrue(torch.equal(result, right))
 
     def test_a_child_goes_on(self):
         # PyTorch's own pool does not survive a fork: the child has one thread, as DataLoader's do.
