@@ -122,11 +122,12 @@ Result<std::vector<Checked>> check(const KernelSpec &spec, bool isGpu, const Inp
   std::vector<Checked> checked;
   for (const RunOutput &output : outputs) {
     const std::vector<float> found = output.tensor.toFloats();
-    if (const auto member = reference::gradientTensor(output.row->name))
-      checked.push_back({output.row,
-                         reference::gradientError(found, gradients.*member, gradients.doutNorm),
-                         reference::gradientBound(exact.input(), isGpu)});
-    else
+    if (const auto member = reference::gradientTensor(output.row->name)) {
+      const double error = reference::gradientError(found, gradients.*member, gradients.doutNorm);
+      checked.push_back(
+          {output.row, error,
+           reference::gradientBound(exact.input(), isGpu, gradients, output.row->name, error)});
+    } else
       checked.push_back({output.row, reference::relativeError(found, *reference),
                          reference::errorBound(exact.input(), isGpu)});
   }

@@ -172,4 +172,19 @@ double gradientBound(const ReferenceInput &input, bool isGpu) {
   return grown(gradientBoundOfSmallScores(input.spec, isGpu), input, isGpu);
 }
 
+double gradientBound(const ReferenceInput &input, bool isGpu, const Gradients &right,
+                     std::string_view name, double error) {
+  const double bound = gradientBound(input, isGpu);
+  if (!(error > bound) || !layoutRow(input.spec.layout).iteratesInverse)
+    return bound;
+  const auto member = gradientTensor(name);
+  const Result<Gradients> rounding = roundingOfInverse(input);
+  if (!member || !rounding.ok())
+    return bound;
+  constexpr double units = 4; // of B V, of the product, and of the steps back
+  const double moved =
+      units * norm((*rounding).*member) / std::max(right.doutNorm / 100, norm(right.*member));
+  return std::max(bound, std::min(moved, 1.0));
+}
+
 } // namespace nysjit::reference

@@ -2,7 +2,7 @@
 // --check, the tests and the README. docs/mathematics.md derives them, section 10 that of outputs,
 // section 12 that of gradients.
 #pragma once
-#include "runtime/reference/reference.h"
+#include "runtime/reference/gradients.h"
 
 #include <algorithm>
 #include <cmath>
@@ -82,5 +82,12 @@ double gradientBound(const KernelSpec &spec, bool isGpu, double size);
 
 /// gradientBound of the scores in `input`.
 double gradientBound(const ReferenceInput &input, bool isGpu);
+
+/// The bound of gradient `name` of `right`, whose gradientError is `error`: gradientBound of the
+/// scores, or in layouts that iterate an inverse four times what roundingOfInverse comes to, if
+/// that is more, up to 1. The latter takes the time of gradients() and is looked for only where
+/// `error` needs it.
+double gradientBound(const ReferenceInput &input, bool isGpu, const Gradients &right,
+                     std::string_view name, double error);
 
 } // namespace nysjit::reference

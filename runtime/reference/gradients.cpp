@@ -4,7 +4,9 @@
 #include "runtime/reference/accuracy.h"
 #include "runtime/reference/convolution.h"
 #include "runtime/reference/heads.h"
+#include "runtime/reference/inverse_gradient.h"
 #include "runtime/reference/layout_gradients.h"
+#include "runtime/spec/layout_table.h"
 #include "runtime/spec/lengths.h"
 
 namespace nysjit::reference {
@@ -82,6 +84,19 @@ Result<Gradients> gradients(const ReferenceInput &input) {
     addRows(head.v, input, place, keyHead(input, place), result.v);
     addLearned(result.landmarkQ, place.queryHead, head.learnedQ);
     addLearned(result.landmarkK, place.keyHead, head.learnedK);
+  }));
+  return result;
+}
+
+Result<Gradients> roundingOfInverse(const ReferenceInput &input) {
+  Gradients result = zeros(input);
+  if (!layoutRow(input.spec.layout).iteratesInverse)
+    return result;
+  NYSJIT_RETURN_IF_ERROR(forEachHead(input, [&](const HeadPlace &place, const LayoutInput &of) {
+    const Matrix dout = gather(input, input.dout, place, queryHead(input, place));
+    const HeadGradient head = roundingOfInverse(of, dout);
+    addRows(head.q, input, place, queryHead(input, place), result.q);
+    addRows(head.k, input, place, keyHead(input, place), result.k);
   }));
   return result;
 }

@@ -4,6 +4,8 @@
 #include "runtime/reference/target_gradient.h"
 
 #include <algorithm>
+#include <cmath>
+#include <random>
 
 namespace nysjit::reference {
 
@@ -72,30 +74,42 @@ Source makeSource(const LayoutInput &input, int64_t length) {
   return source;
 }
 
+/// Rows F U of the source: those of q, of ktilde and of U.
+static void addSourceRows(const LayoutInput &input, const Source &source, const Matrix &dout,
+                          Matrix &dktilde, Matrix &du, HeadGradient &out) {
+  const Head &head = input.head;
+  for (int64_t i = 0; i < source.length; ++i)
+    addRowGradient(head.q.row(i), dout.row(i), head.scale,
+                   {{source.ktilde, source.u, dktilde, du, 0, source.u.rows}}, out.q.row(i));
+}
+
+/// From the landmarks, which are means, to q and k.
+static void addMeans(const LayoutInput &input, const Source &source, const Matrix &dqtilde,
+                     const Matrix &dktilde, HeadGradient &out) {
+  for (int64_t g = 0; g < source.u.rows; ++g) {
+    const int64_t begin = g * input.segmentLen;
+    const int64_t end = std::min(begin + input.segmentLen, source.length);
+    addMeanGradient(dqtilde.row(g), begin, end, out.q);
+    addMeanGradient(dktilde.row(g), begin, end, out.k);
+  }
+}
+
 void addSourceGradient(const LayoutInput &input, const Source &source, const Matrix &dout,
                        Matrix du, HeadGradient &out) {
   const Head &head = input.head;
-  const int64_t m = source.u.rows;
-  Matrix dqtilde(m, head.q.columns);
-  Matrix dktilde(m, head.q.columns);
-  // Rows: F U.
-  for (int64_t i = 0; i < source.length; ++i)
-    addRowGradient(head.q.row(i), dout.row(i), head.scale,
-                   {{source.ktilde, source.u, dktilde, du, 0, m}}, out.q.row(i));
+  Matrix dqtilde(source.u.rows, head.q.columns);
+  Matrix dktilde(source.u.rows, head.q.columns);
+  addSourceRows(input, source, dout, dktilde, du, out);
   // U = A+ (B V), first through A.
   const Matrix dinverse = multiply(du, transpose(source.bv));
   const Matrix da = newtonSchulzGradient(source.a, source.steps, dinverse);
   addScoresGradient(source.qtilde, source.ktilde, head.scale, source.a, da, dqtilde, dktilde);
   // Then through B.
   const Matrix dbv = multiply(transpose(source.steps.back()), du);
-  for (int64_t g = 0; g < m; ++g) {
+  for (int64_t g = 0; g < source.u.rows; ++g)
     addRowGradient(source.qtilde.row(g), dbv.row(g), head.scale,
                    {{head.k, head.v, out.k, out.v, 0, source.length}}, dqtilde.row(g));
-    const int64_t begin = g * input.segmentLen;
-    const int64_t end = std::min(begin + input.segmentLen, source.length);
-    addMeanGradient(dqtilde.row(g), begin, end, out.q);
-    addMeanGradient(dktilde.row(g), begin, end, out.k);
-  }
+  addMeans(input, source, dqtilde, dktilde, out);
 }
 
 HeadGradient bidirectionalGradient(const LayoutInput &input, const Matrix &dout) {
@@ -123,16 +137,54 @@ static Landmarks prefixLandmarks(const LayoutInput &input) {
   return all;
 }
 
-HeadGradient prefixLmGradient(const LayoutInput &input, const Matrix &dout) {
-  HeadGradient out(input);
-  const Source source = makeSource(input, input.sourceLen);
+/// Adds the gradient of the target's rows; returns that of the source's U.
+static Matrix addTarget(const LayoutInput &input, const Source &source, const Matrix &dout,
+                        HeadGradient &out) {
   const Landmarks landmarks = prefixLandmarks(input);
   const auto borders = [&](int64_t i) {
     const int64_t segment = (i - input.sourceLen) / input.segmentLen;
     return RowBorders{source.u.rows + segment, input.sourceLen + segment * input.segmentLen};
   };
   const TargetRows rows{input.sourceLen, landmarks, input.spec.landmarkWeight, source.u, borders};
-  addSourceGradient(input, source, dout, addTargetGradient(input, rows, dout, out), out);
+  return addTargetGradient(input, rows, dout, out);
+}
+
+HeadGradient prefixLmGradient(const LayoutInput &input, const Matrix &dout) {
+  HeadGradient out(input);
+  const Source source = makeSource(input, input.sourceLen);
+  addSourceGradient(input, source, dout, addTarget(input, source, dout, out), out);
+  return out;
+}
+
+/// One unit of float32's rounding, either way, of the size of what is summed up in X Y^T.
+static Matrix roundingOfProduct(const Matrix &x, const Matrix &y) {
+  std::minstd_rand signs(1);
+  Matrix out(x.rows, y.rows);
+  for (int64_t i = 0; i < x.rows; ++i)
+    for (int64_t j = 0; j < y.rows; ++j) {
+      for (int64_t l = 0; l < x.columns; ++l)
+        out(i, j) += 0x1p-24 * std::abs(x(i, l) * y(j, l));
+      if (signs() % 2)
+        out(i, j) = -out(i, j);
+    }
+  return out;
+}
+
+HeadGradient roundingOfInverse(const LayoutInput &input, const Matrix &dout) {
+  const bool hasTarget = input.spec.layout == Layout::PrefixLm;
+  const Source source = makeSource(input, hasTarget ? input.sourceLen : input.head.length());
+  Matrix dqtilde(source.u.rows, input.head.q.columns);
+  Matrix dktilde = dqtilde;
+  Matrix du = dqtilde;
+  HeadGradient others(input);
+  if (hasTarget)
+    du = addTarget(input, source, dout, others);
+  addSourceRows(input, source, dout, dktilde, du, others);
+  dktilde = dqtilde;
+  const Matrix da = newtonSchulzGradient(source.a, source.steps, roundingOfProduct(du, source.bv));
+  addScoresGradient(source.qtilde, source.ktilde, input.head.scale, source.a, da, dqtilde, dktilde);
+  HeadGradient out(input);
+  addMeans(input, source, dqtilde, dktilde, out);
   return out;
 }
 

@@ -112,10 +112,11 @@ inline void expectGradients(const std::string &spec, const Inputs &in, const Wri
   const reference::ReferenceInput input = referenceInput(spec, in);
   const Result<reference::Gradients> right = reference::gradients(input);
   ASSERT_TRUE(right.ok()) << right.error().message;
-  const double bound = reference::gradientBound(input, isGpu);
   for (const auto &[name, numbers] : written)
-    if (const auto member = reference::gradientTensor(name))
-      EXPECT_LE(reference::gradientError(numbers, *right.*member, right->doutNorm), bound) << name;
+    if (const auto member = reference::gradientTensor(name)) {
+      const double error = reference::gradientError(numbers, *right.*member, right->doutNorm);
+      EXPECT_LE(error, reference::gradientBound(input, isGpu, *right, name, error)) << name;
+    }
 }
 
 } // namespace nysjit::conformance

@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 using namespace nysjit;
 using reference::gradientBound;
 using reference::gradientError;
 using reference::norm;
+using reference::ReferenceInput;
 
 namespace {
 
@@ -63,6 +65,48 @@ TEST(GradientBound, IsTheSpecsForSmallScoresAndGrowsWithThem) {
   spec.dtype = DType::Float32; // 6 units of 2^-24
   EXPECT_DOUBLE_EQ(gradientBound(spec, false, 200), 200 * 6 * 0x1p-24);
   EXPECT_EQ(gradientBound(spec, false, 1e9), 1);
+}
+
+/// Of the first six landmarks' inverse, with queries and keys of deviation `spread`.
+double boundOfInverse(Layout layout, double spread) {
+  constexpr int64_t length = 36;
+  constexpr int64_t headDim = 64;
+  ReferenceInput input{
+      .scale = 0.125, .batch = 1, .queryHeads = 1, .keyHeads = 1, .length = length};
+  input.spec.layout = layout;
+  input.spec.headDim = headDim;
+  input.spec.landmarks = 6;
+  input.spec.segmentLen = 6;
+  std::mt19937 generator(1);
+  std::normal_distribution<double> normal;
+  const auto draw = [&](double size) {
+    Doubles numbers(length * headDim);
+    for (double &number : numbers)
+      number = size * normal(generator);
+    return numbers;
+  };
+  const Doubles q = draw(spread);
+  const Doubles k = draw(spread);
+  const Doubles v = draw(1);
+  const Doubles dout = draw(1);
+  input.q = q.data();
+  input.k = k.data();
+  input.v = v.data();
+  input.dout = dout.data();
+  const Result<reference::Gradients> right = reference::gradients(input);
+  EXPECT_TRUE(right.ok());
+  EXPECT_EQ(gradientBound(input, false, *right, "dq", 1e-6), 1e-5) << "no need to look";
+  EXPECT_EQ(gradientBound(input, false, *right, "dv", 1), 1e-5) << "does not go through A";
+  return gradientBound(input, false, *right, "dq", 1);
+}
+
+TEST(GradientBound, IsWhatRoundingLeavesOfANearlyUniformInverse) {
+  EXPECT_EQ(boundOfInverse(Layout::Bidirectional, 1), 1e-5);
+  EXPECT_EQ(boundOfInverse(Layout::Causal, 0.1), 1e-5) << "iterates none";
+  // A+ is bounded by the iteration's steps, so this is: dq itself goes with the keys' size.
+  const double small = boundOfInverse(Layout::Bidirectional, 0.1);
+  EXPECT_GT(small, 1e-5);
+  EXPECT_LT(small, 1e-2);
 }
 
 TEST(Gradients, HaveNames) {
