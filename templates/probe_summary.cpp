@@ -1,36 +1,69 @@
 // probe_summary: one cell a segment of a key head: what it is through the probes of all query heads
-// of the group, block_m of them at a time, in one pass over its keys and values.
+// of the group, block_m of them at a time, in one pass over its keys and values; or where a
+// thread's registers do not hold both sums (`fused` 0), in one of probe_values those of values
+// before.
 #include "templates/probes.h"
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 namespace nysjit {
 
 namespace {
 
-/// w = softmax over positions of x = tau p.k_t for each probe, and what it weighs.
+/// w = softmax over positions of x = tau p.k_t for each probe, and what it weighs: keys, values or
+/// both.
 struct TangentSums {
+  const bool hasKeys;
+  const bool hasValues;
   OnlineEntropy own;
   Tile key;   // sum 2^(x - maximum) k
   Tile value; // sum 2^(x - maximum) v
 
-  TangentSums(Kernel &k, int count, int headDim)
-      : own(k, count), key(k.fill(count, headDim, 0)), value(k.fill(count, headDim, 0)) {}
-  Carry carry() { return {&own.maximum, &own.mass, &own.excess, &key, &value}; }
+  TangentSums(Kernel &k, int count, int headDim, bool hasKeys, bool hasValues)
+      : hasKeys(hasKeys), hasValues(hasValues), own(k, count) {
+    for (Tile *sum : sums())
+      *sum = k.fill(count, headDim, 0);
+  }
+  Carry sums() {
+    Carry all;
+    if (hasKeys)
+      all.push_back(&key);
+    if (hasValues)
+      all.push_back(&value);
+    return all;
+  }
+  Carry carry() {
+    Carry all = {&own.maximum, &own.mass, &own.excess};
+    for (Tile *sum : sums())
+      all.push_back(sum);
+    return all;
+  }
 
   /// `there`: the rows that are probes.
   void add(const Tile &logits, const Tile &keys, const Tile &values, const TileMask &seen,
            const TileMask &there) {
     const auto [weight, shrink] = own.add(logits, seen);
-    key = dotAdd(key * rows(shrink), weight, keys, {DotPrecision::TwoTerms, there});
-    value = dotAdd(value * rows(shrink), weight, values, there);
+    if (hasKeys)
+      key = dotAdd(key * rows(shrink), weight, keys, {DotPrecision::TwoTerms, there});
+    if (hasValues)
+      value = dotAdd(value * rows(shrink), weight, values, there);
   }
 
-  ProbeSums result() const {
-    const Tile entropy = max(log2(own.mass) - own.excess / own.mass, 0.0);
-    return {own.maximum, own.mass, entropy, quotient(key, rows(own.mass)),
-            value * rows(1.0 / own.mass)};
+  /// Values are means of what lies over `first`. The masses go with the keys.
+  void store(Kernel &k, const ProbeRows &to, const Scalar &row0,
+             const std::optional<Tile> &first) const {
+    if (hasKeys) {
+      k.store(quotient(key, rows(own.mass)), to.key, row0);
+      k.store(own.maximum, to.maximum, row0);
+      k.store(own.mass, to.mass, row0);
+      k.store(max(log2(own.mass) - own.excess / own.mass, 0.0), to.entropy, row0);
+    }
+    if (hasValues) {
+      const Tile mean = value * rows(1.0 / own.mass);
+      k.store(first ? mean + cols(*first) : mean, to.value, row0);
+    }
   }
 };
 
@@ -54,67 +87,93 @@ Tile fromMemory(Kernel &k, const Probes &probes, const Tile &queries, const View
   return k.load(khat, row0, queries.rows());
 }
 
+/// Where a cell is: block_m probes from `row0` on of segment `g` of a key head.
+struct Place {
+  Head head; // of the group's first query head
+  Scalar keyPair;
+  Scalar firstHead;
+  Scalar row0;
+  Scalar g;
+
+  Place(Kernel &k, const Probes &probes, const Scalar &cell, const Scalar &tiles, int blockM)
+      : head() {
+    const Scalar capacity = probes.segmentation.capacity();
+    row0 = cell % tiles * blockM;
+    g = cell / tiles % capacity;
+    keyPair = cell / (tiles * max(capacity, 1));
+    const Scalar sequence = keyPair / max(probes.attention.keyHeads, 1);
+    firstHead = keyPair % max(probes.attention.keyHeads, 1) * probes.group;
+    head = headOf(k, probes.attention, sequence * probes.attention.queryHeads + firstHead);
+  }
+};
+
+/// One pass over the segment's keys and, for values' sums, its values.
+void summarize(Kernel &k, const Probes &probes, const BlockConfig &blocks, const Place &at,
+               bool hasKeys, bool hasValues) {
+  const KernelSpec &spec = probes.spec;
+  const int blockM = *blocks.blockM;
+  const int blockN = *blocks.blockN;
+  const Segments segments = probes.segmentation.of(k, at.head);
+  const Scalar begin = at.g * segments.len;
+  const Scalar length = select(at.g < segments.count, segments.len, 0);
+  const Scalar isThere = min(length, 1);
+  const View keys = k.slice(at.head.key, begin, length);
+  const View values = k.slice(at.head.value, begin, length);
+
+  const ProbeRows to = probes.rowsOf(k, at.keyPair, probes.rowOf(0, at.g));
+  const View rowsThere = k.slice(to.key, 0, probes.rows * isThere);
+  const Tile queries =
+      fromMemory(k, probes, probes.queries(k, at.firstHead, at.row0, blockM), rowsThere, at.row0);
+  const TileMask there(Mask::rowsBelow(probes.rows), at.row0);
+  // Means are of values less the segment's first: equal values have themselves as their mean, to
+  // the bit, for a gradient finds 16 times every difference between two probes'. Values of 16
+  // bits are rounded more coarsely than that. Loaded where it is needed, it takes no registers.
+  const bool isRelative = spec.dtype == DType::Float32;
+  const auto first = [&] { return valueAt(k, probes, at.head, begin, isThere); };
+  TangentSums sums(k, blockM, spec.headDim, hasKeys, hasValues);
+  auto addTile = [&](const Scalar &t0, const TileMask &seen) {
+    const Tile key = k.load(keys, t0, blockN);
+    const Tile logits = dot(queries, transposed(key), there) * logitScale(k);
+    const auto load = [&] {
+      const Tile value = k.load(values, t0, blockN);
+      return isRelative ? value - cols(first()) : value;
+    };
+    sums.add(logits, key, hasValues ? load() : key, seen, there);
+  };
+  if (spec.segmentLen && *spec.segmentLen % blockN == 0)
+    k.forWholeTiles({0, length}, blockN, sums.carry(), [&](Scalar t0) { addTile(t0, {}); });
+  else
+    k.forTiles({0, length}, Mask::below(length), blockN, sums.carry(), addTile);
+  // Segments that are not there leave nothing: nobody reads it.
+  k.forRange({0, isThere}, 1, {}, [&](Scalar) {
+    sums.store(k, to, at.row0, isRelative && hasValues ? std::optional(first()) : std::nullopt);
+  });
+}
+
 } // namespace
 
 void writeProbeSummary(const Probes &probes) {
   const KernelSpec &spec = probes.spec;
   const int wanted = std::clamp<int>(std::bit_ceil(unsigned(spec.segmentLen.value_or(64))), 16, 64);
-  const BlockConfig blocks =
-      probes.program.blocks("probe_summary", {.blockM = 16, .blockN = wanted},
-                            {.hasFloat32Operand = false, .keepsTwoSums = true});
-  const int blockM = *blocks.blockM;
-  const int blockN = *blocks.blockN;
-  const Scalar capacity = probes.segmentation.capacity();
-  const Scalar tiles = ceilDiv(probes.rows, blockM);
-  probes.program.kernel("probe_summary", probes.keyHeads() * capacity * tiles, [&](Kernel &k) {
-    const Scalar cell = k.cell();
-    const Scalar row0 = cell % tiles * blockM;
-    const Scalar g = cell / tiles % capacity;
-    const Scalar keyPair = cell / (tiles * max(capacity, 1));
-    const Scalar sequence = keyPair / max(probes.attention.keyHeads, 1);
-    const Scalar firstHead = keyPair % max(probes.attention.keyHeads, 1) * probes.group;
-    const Head head =
-        headOf(k, probes.attention, sequence * probes.attention.queryHeads + firstHead);
-    const Segments segments = probes.segmentation.of(k, head);
-    const Scalar length = select(g < segments.count, segments.len, 0);
-    const View keys = k.slice(head.key, g * segments.len, length);
-    const View values = k.slice(head.value, g * segments.len, length);
-
-    const Scalar block = probes.rowOf(0, g);
-    const View khat = probes.rowsOf(k, keyPair, block).key;
-    const View rowsThere = k.slice(khat, 0, probes.rows * min(length, 1));
-    const Tile queries =
-        fromMemory(k, probes, probes.queries(k, firstHead, row0, blockM), rowsThere, row0);
-    const TileMask there(Mask::rowsBelow(probes.rows), row0);
-    // Means are of values less the segment's first: equal values have themselves as their mean, to
-    // the bit, for a gradient finds 16 times every difference between two probes'. Values of 16
-    // bits are rounded more coarsely than that.
-    const bool isRelative = spec.dtype == DType::Float32;
-    Tile first;
-    if (isRelative)
-      first = valueAt(k, probes, head, g * segments.len, min(length, 1));
-    auto load = [&](const Scalar &t0) {
-      const Tile value = k.load(values, t0, blockN);
-      return isRelative ? value - cols(first) : value;
-    };
-    TangentSums sums(k, blockM, spec.headDim);
-    auto addTile = [&](const Scalar &t0, const TileMask &seen) {
-      const Tile key = k.load(keys, t0, blockN);
-      const Tile logits = dot(queries, transposed(key), there) * logitScale(k);
-      sums.add(logits, key, load(t0), seen, there);
-    };
-    if (spec.segmentLen && *spec.segmentLen % blockN == 0)
-      k.forWholeTiles({0, length}, blockN, sums.carry(), [&](Scalar t0) { addTile(t0, {}); });
-    else
-      k.forTiles({0, length}, Mask::below(length), blockN, sums.carry(), addTile);
-    // Segments that are not there leave nothing: nobody reads it.
-    k.forRange({0, min(length, 1)}, 1, {}, [&](Scalar) {
-      ProbeSums result = sums.result();
-      if (isRelative)
-        result.value = result.value + cols(first);
-      probes.store(k, result, keyPair, block, row0);
+  // probe_values, too: one warp copies all.
+  const KernelFacts facts = {.hasFloat32Operand = false, .keepsTwoSums = true};
+  const auto write = [&](const char *name, const BlockConfig &blocks, bool hasKeys,
+                         bool hasValues) {
+    const Scalar tiles = ceilDiv(probes.rows, *blocks.blockM);
+    const Scalar cells = probes.keyHeads() * probes.segmentation.capacity() * tiles;
+    probes.program.kernel(name, cells, [&](Kernel &k) {
+      const Place at(k, probes, k.cell(), tiles, *blocks.blockM);
+      summarize(k, probes, blocks, at, hasKeys, hasValues);
     });
-  });
+  };
+  const BlockConfig blocks =
+      probes.program.blocks("probe_summary", {.blockM = 16, .blockN = wanted, .fused = 1}, facts);
+  // Values first: where khat will lie the probes are until then (fromMemory).
+  if (!*blocks.fused)
+    write("probe_values",
+          probes.program.blocks("probe_values", {.blockM = 16, .blockN = wanted}, facts), false,
+          true);
+  write("probe_summary", blocks, true, *blocks.fused);
 }
 
 } // namespace nysjit

@@ -45,6 +45,11 @@ int mostGpuColumns(const KernelFacts &facts) {
   return isFloat32 || isOdd || facts.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
 }
 
+/// Both sums of a kernel that keepsTwoSums in a thread's registers.
+bool holdsTwoSums(const KernelFacts &facts) {
+  return facts.dtype != DType::Float32 || facts.headDim <= 64;
+}
+
 int mostGpuRows(const KernelFacts &facts) {
   const bool isWideSquare = facts.isSquare && facts.headDim > 64; // both sides are float32
   return facts.hasFewCells || isWideSquare ? 32 : mostRowsKept(facts);
@@ -83,6 +88,8 @@ BlockConfig GpuBlocks::preferred(const std::string &kernel, const KernelFacts &f
   BlockConfig sizes = atMost(mostGpuRows(facts), mostGpuColumns(facts), defaults);
   if (defaults.split)
     sizes.split = gpuSplit;
+  if (defaults.fused)
+    sizes.fused = holdsTwoSums(facts);
   if (auto found = smaller.find(kernel); found != smaller.end())
     sizes = mergeBlocks(found->second, {}, sizes, {});
   return sizes;
@@ -93,9 +100,9 @@ std::span<const BlockMember> GpuBlocks::targetKeys() const {
   return keys;
 }
 
-std::span<const BlockMember> GpuBlocks::lackingKeys() const {
+std::span<const BlockMember> GpuBlocks::lackingKeys(const KernelFacts &facts) const {
   static constexpr BlockMember keys[] = {&BlockConfig::fused};
-  return keys;
+  return facts.keepsTwoSums ? std::span<const BlockMember>() : keys;
 }
 
 bool GpuBlocks::shrink(const std::string &kernel, const BlockConfig &used) {

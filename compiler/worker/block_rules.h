@@ -25,7 +25,7 @@ public:
   BlockConfig preferred(const std::string &kernel, const KernelFacts &facts,
                         const BlockConfig &defaults) const override;
   std::span<const BlockMember> targetKeys() const override;
-  std::span<const BlockMember> lackingKeys() const override;
+  std::span<const BlockMember> lackingKeys(const KernelFacts &facts) const override;
   bool isWanted(const std::string &kernel) const override {
     return wanted.empty() || wanted.contains(kernel);
   }

@@ -20,7 +20,7 @@ struct BlockConfig {
   std::optional<int> numWarps;
   std::optional<int> numStages;
   std::optional<int> split; // positions that one cell sums of a longer sum; 0: all of it
-  std::optional<int> fused; // 1: a tile of weights serves all gradients, through sums in memory
+  std::optional<int> fused; // 1: a tile of weights serves all that they are for
   bool operator==(const BlockConfig &) const = default;
 };
 

@@ -24,7 +24,7 @@ constexpr ConfigRow rows[] = {
      "Positions that a cell sums of a longer sum, whatever the length; 0: all of them.", true},
     {"fused", 1, 1, true, &BlockConfig::fused,
      "Whether gradients of queries and of keys take a weight from one tile, through sums in "
-     "memory, on a CPU; 0: each computes it.",
+     "memory, on a CPU, and probe_summary's sums of keys and of values, too; 0: each computes it.",
      true},
 };
 

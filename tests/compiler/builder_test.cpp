@@ -237,7 +237,7 @@ TEST_F(Builder, BlockSizesAreTheCallersThenTheTargetsThenTheTemplates) {
 
 /// A target that has no split.
 struct LacksSplit : BlockChooser {
-  std::span<const BlockMember> lackingKeys() const override {
+  std::span<const BlockMember> lackingKeys(const KernelFacts &) const override {
     static constexpr BlockMember keys[] = {&BlockConfig::split};
     return keys;
   }

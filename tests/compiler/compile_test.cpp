@@ -179,22 +179,26 @@ TEST(Compile, KernelsOverADiagonalOrFewLandmarksTakeFewColumnsOnTheCpu) {
   }
 }
 
-// Two sums of a head's width leave a warp that copies all of its tiles few registers on a GPU.
-TEST(Compile, KernelsThatKeepTwoSumsTakeFewColumnsOnAGpu) {
-  const auto columns = [](const char *dtype, int headDim, const char *target) {
+// Two sums of a head's width leave a warp that copies all of its tiles few registers on a GPU, and
+// wide ones of float32 none at all.
+TEST(Compile, KernelsThatKeepTwoSumsTakeFewColumnsOnAGpuOrOneSum) {
+  const auto blocks = [](const char *dtype, int headDim, const char *target) {
     return blocksOf(
-               std::string(R"({"layout": "causal", "landmark_source": "learned", "probes": 4, )") +
-                   R"("landmarks": 64, "dtype": ")" + dtype + R"(", "head_dim": )" +
-                   std::to_string(headDim) + "}",
-               target, "probe_summary")
-        .blockN.value_or(0);
+        std::string(R"({"layout": "causal", "landmark_source": "learned", "probes": 4, )") +
+            R"("landmarks": 64, "dtype": ")" + dtype + R"(", "head_dim": )" +
+            std::to_string(headDim) + "}",
+        target, "probe_summary");
   };
   for (const char *target : {"cuda:sm_80", "cuda:sm_120"}) {
-    EXPECT_EQ(columns("float32", 64, target), 16);
-    EXPECT_EQ(columns("bfloat16", 64, target), 32);
-    EXPECT_EQ(columns("bfloat16", 128, target), 16);
+    EXPECT_EQ(blocks("float32", 64, target).blockN, 16);
+    EXPECT_EQ(blocks("bfloat16", 64, target).blockN, 32);
+    EXPECT_EQ(blocks("bfloat16", 128, target).blockN, 16);
+    EXPECT_EQ(blocks("float32", 64, target).fused, 1);
+    EXPECT_EQ(blocks("float32", 72, target).fused, 0);
+    EXPECT_EQ(blocks("bfloat16", 128, target).fused, 1);
   }
-  EXPECT_EQ(columns("float32", 64, "cpu:x86-64-v3"), 64);
+  EXPECT_EQ(blocks("float32", 64, "cpu:x86-64-v3").blockN, 64);
+  EXPECT_EQ(blocks("float32", 128, "cpu:x86-64-v3").fused, 1);
 }
 
 TEST(Compile, EveryKernelsSpaceHoldsWhatIsInUse) {

@@ -26,8 +26,14 @@ std::string randomConfig(Seeded &random, const nlohmann::json &spec) {
   const std::string layout = spec["layout"];
   if (layout == "exact_causal")
     return nlohmann::json{{"exact_causal", blocks()}}.dump();
-  if (spec.contains("probes"))
-    return nlohmann::json{{"causal_output", blocks()}, {"probe_summary", blocks()}}.dump();
+  if (spec.contains("probes")) {
+    nlohmann::json config = {{"causal_output", blocks()}, {"probe_summary", blocks()}};
+    const bool isFused = random.between(0, 1);
+    config["probe_summary"]["fused"] = int(isFused);
+    if (!isFused)
+      config["probe_values"] = blocks();
+    return config.dump();
+  }
   const bool isSolved =
       layout != "bidirectional" && spec.value("landmark_value", "nystrom") == "nystrom";
   nlohmann::json config;

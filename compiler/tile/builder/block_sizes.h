@@ -43,8 +43,10 @@ public:
   }
   /// Keys that every kernel has on this target, for what the template does not see.
   virtual std::span<const BlockMember> targetKeys() const { return {}; }
-  /// Keys that no kernel has on this target.
-  virtual std::span<const BlockMember> lackingKeys() const { return {}; }
+  /// Keys that such a kernel does not have on this target.
+  virtual std::span<const BlockMember> lackingKeys(const KernelFacts & /*facts*/) const {
+    return {};
+  }
   /// False where this kernel's body is not asked for now.
   virtual bool isWanted(const std::string & /*kernel*/) const { return true; }
 };

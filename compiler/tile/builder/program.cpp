@@ -50,7 +50,7 @@ void Program::require(const Scalar &holds, const std::string &where, const std::
 }
 
 BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults, KernelFacts facts) {
-  for (const BlockMember key : chooser.lackingKeys())
+  for (const BlockMember key : chooser.lackingKeys(facts))
     (defaults.*key).reset();
   facts.dtype = kernelSpec.dtype;
   facts.headDim = kernelSpec.headDim;
