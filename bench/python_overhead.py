@@ -88,9 +88,9 @@ def cases():
         "scaled_dot_product_attention (it computes)": lambda: F.scaled_dot_product_attention(
             q, k, v
         ),
-        "the operator alone": lambda: operator(q, k, v, None, None, None, None, text, None),
+        "the operator alone": lambda: operator(q, k, v, text),
         "attention, a Spec": lambda: attention(q, k, v, spec),
-        "attention, keywords": lambda: attention(q, k, v, layout="exact_causal"),
+        "attention, keywords": lambda: attention(q, k, v, layout="causal", segment_len=64),
         "attention, a Spec, padded": lambda: attention(q, k, v, spec, seqlens=lengths),
         "attention, q needs a gradient": lambda: attention(learning, k, v, spec),
         "the same and SDPA": lambda: F.scaled_dot_product_attention(learning, k, v),

@@ -33,7 +33,7 @@ class Spec:
     Immutable, hashable, equal to one of the same keys. ``str(spec)`` is its JSON.
     """
 
-    __slots__ = ("_keys", "_texts")
+    __slots__ = ("_keys", "_text")
 
     def __init__(self, **keys):
         if "pass" in keys:
@@ -45,7 +45,7 @@ class Spec:
             if most is not None:
                 keys["landmarks"] = most
         self._keys = tuple(sorted(keys.items()))
-        self._texts = {}  # a framework's, by what it asks for
+        self._text = self.json()
 
     @classmethod
     def from_json(cls, text):
@@ -74,7 +74,7 @@ class Spec:
         return "{" + ",".join([f'"{k}":{_json(v)}' for k, v in sorted(keys.items())]) + "}"
 
     def __str__(self):
-        return self.json()
+        return self._text
 
     def __repr__(self):
         return f"Spec({', '.join(f'{key}={value!r}' for key, value in self._keys)})"

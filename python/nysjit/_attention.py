@@ -6,10 +6,14 @@ from torch.autograd import forward_ad
 from nysjit import Error, Spec, _operators
 from nysjit._specs import spec_of
 
-DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+# The JSON of keywords that have run, by their items.
+_texts = {}
 
-_dense = _operators.FORWARD["attention"]
-_is_autocast_enabled = torch.is_autocast_enabled
+# What a plain call asks, under names that are looked up at once. An operator's own function is what
+# a call of it calls; compilers take the operator alone.
+_direct = _operators.FORWARD["attention"]._op
+_is_autocast = torch._C._is_any_autocast_enabled
+_is_dynamo = torch.compiler.is_dynamo_compiling
 _is_grad_enabled = torch.is_grad_enabled
 
 
@@ -59,66 +63,73 @@ def attention(
 
     Raises RuntimeError, which names the argument or key, what was expected and what was found.
     """
-    # Each line up to the plain call costs it: together 0.8 us (bench/python_overhead.py).
-    device = "cpu" if q.is_cpu else "cuda" if q.is_cuda else None
-    if device is not None and _is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)
-        landmark_q, landmark_k, conv = (
-            None if tensor is None else tensor.to(dtype)
-            for tensor in (landmark_q, landmark_k, conv)
-        )
-    text = None
+    # Each line up to the plain call costs it: together 0.5 us, and with keywords 1.0
+    # (bench/python_overhead.py).
+    is_traced = _is_dynamo()
+    if is_traced or _is_autocast():
+        q, k, v, landmark_q, landmark_k, conv = _cast(q, k, v, landmark_q, landmark_k, conv)
+    text = items = None
     if type(spec) is Spec and not keys:
-        text = spec._texts.get((q.shape[-1], q.dtype))
-    if text is None:
-        text = _text(spec, keys, q)
-    is_plain = seqlens is None and cu_seqlens is None and seq_starts is None and conv is None
-    if is_plain and landmark_q is None and landmark_k is None and source_len is None:
+        text = spec._text
+    elif spec is None and not is_traced:  # a graph may not change what lies outside of it
+        try:
+            items = tuple(keys.items())
+            text = _texts.get(items)
+        except TypeError:  # a value without a hash, which no key of a spec may have
+            items = None
+    is_dense = seqlens is None and cu_seqlens is None and seq_starts is None
+    has_none = landmark_q is None and landmark_k is None and conv is None and source_len is None
+    if is_dense and has_none and text is not None and not is_traced:
         needs_gradient = _is_grad_enabled() and (
             q.requires_grad or k.requires_grad or v.requires_grad
         )
         if not needs_gradient and forward_ad._current_level < 0:
-            return _dense(q, k, v, None, None, None, None, text, scale)
-    parameters = (landmark_q, landmark_k, conv, _int32("source_len", source_len))
-    if seqlens is None and cu_seqlens is None:
-        if seq_starts is not None:
-            raise Error("seq_starts: expected None without seqlens, found a tensor")
-        return _operators.run("attention", (q, k, v, *parameters), (text, scale))
-    if cu_seqlens is None:
-        tensors = (
-            q,
-            k,
-            v,
-            _int32("seqlens", seqlens),
-            _int32("seq_starts", seq_starts),
-            *parameters,
-        )
-        rest = (text, scale, q.shape[-2] if max_length is None else max_length)
-        return _operators.run("attention_padded", tensors, rest)
-    if seqlens is not None or seq_starts is not None:
-        raise Error("cu_seqlens: expected None with seqlens or seq_starts, found a tensor")
-    tensors = (q, k, v, _int32("cu_seqlens", cu_seqlens), *parameters)
-    rest = (text, scale, _longest(cu_seqlens, q) if max_length is None else max_length)
-    return _operators.run("attention_packed", tensors, rest)
-
-
-def _text(spec, keys, q):
-    """The JSON of what is asked for, with the tensors' head dimension and dtype."""
-    dtype = DTYPES.get(q.dtype)
-    if dtype is None:
-        raise Error(f"q.dtype: expected float32, float16 or bfloat16, found {_name(q.dtype)}")
-    may_keep = not torch.compiler.is_compiling()
-    spec = spec_of(spec, keys, may_keep)
-    if not isinstance(spec, Spec):
-        return spec
-    place = (q.shape[-1], q.dtype)
-    text = spec._texts.get(place)
+            return _direct(q, k, v, text, scale)
     if text is None:
-        text = spec.json(q.shape[-1], dtype)
-        if may_keep:
-            spec._texts[place] = text
-    return text
+        text = str(spec_of(spec, keys))
+    else:
+        items = None
+    parameters = ()
+    if not has_none:
+        source_len = _int32("source_len", source_len)
+        parameters = _operators.given(landmark_q, landmark_k, conv, source_len)
+    if is_dense:
+        name = "attention_with_parameters" if parameters else "attention"
+        o = _operators.run(name, (q, k, v), (text, scale), parameters)
+    else:
+        lengths = (seqlens, seq_starts, cu_seqlens, max_length)
+        o = _run_sequences(q, k, v, lengths, (text, scale), parameters)
+    if items is not None:  # what was refused may not stand for what equals it: 1.0 for 1
+        _texts[items] = text
+    return o
+
+
+def _cast(*tensors):
+    """To autocast's dtype, if it is on for their device."""
+    q = tensors[0]
+    device = "cpu" if q.is_cpu else "cuda" if q.is_cuda else None
+    if device is None or not torch.is_autocast_enabled(device):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
+    return tuple([None if tensor is None else tensor.to(dtype) for tensor in tensors])
+
+
+def _run_sequences(q, k, v, lengths, options, parameters):
+    """Attention of padded or packed sequences."""
+    seqlens, seq_starts, cu_seqlens, max_length = lengths
+    if cu_seqlens is not None:
+        if seqlens is not None or seq_starts is not None:
+            raise Error("cu_seqlens: expected None with seqlens or seq_starts, found a tensor")
+        name = "attention_packed"
+        tensors = (q, k, v, _int32("cu_seqlens", cu_seqlens))
+        rows = _longest(cu_seqlens, q) if max_length is None else max_length
+    else:
+        if seqlens is None:
+            raise Error("seq_starts: expected None without seqlens, found a tensor")
+        name = "attention_padded"
+        tensors = (q, k, v, _int32("seqlens", seqlens), _int32("seq_starts", seq_starts))
+        rows = q.shape[-2] if max_length is None else max_length
+    return _operators.run(name, tensors, (rows, *options), parameters)
 
 
 def _name(dtype):

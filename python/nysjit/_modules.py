@@ -6,8 +6,8 @@ from torch import nn
 from nysjit import Error, Spec
 from nysjit._attention import attention
 from nysjit._calibration import probes_of
+from nysjit._operators import DTYPES
 
-_NAMES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 _LENGTHS = ("cu_seqlens", "seqlens", "seq_starts")
 
 
@@ -126,7 +126,7 @@ def _fill(module, seed):
     if not module._seen:
         raise Error("batches: expected inputs that reach every CausalAttention, found none")
     dtype = module._seen[0][0].dtype
-    spec = module.spec.replace(head_dim=module.head_dim, dtype=_NAMES[dtype])
+    spec = module.spec.replace(head_dim=module.head_dim, dtype=DTYPES[dtype])
     found = probes_of(spec, module._seen, module.heads, seed)
     with torch.no_grad():
         module.probes.copy_(found)

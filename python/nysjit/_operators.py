@@ -2,9 +2,10 @@
 here by what they give for fake tensors, what vmap makes of them, and the gradient.
 
 An operator takes q, k, v, what says where sequences lie (padded: seqlens and seq_starts; packed:
-cu_seqlens), landmark_q, landmark_k, conv, source_len, then spec, scale and, with lengths,
-max_length. ``_saving`` gives o as float32 and what gradients need; ``_backward`` takes dout, that o
-and what was kept before, and at the end which gradients are wanted.
+cu_seqlens), with lengths max_length, then spec, scale, and as far as there are any the parameters
+landmark_q, landmark_k, conv, source_len. ``_saving`` gives o as float32 and what gradients need;
+``_backward`` takes dout, that o and what was kept before all these, and before max_length or spec
+which gradients are wanted.
 
 The gradient is an autograd.Function around operators, and not of theirs: one that is registered
 costs some ten microseconds a call even where no gradient is asked for.
@@ -17,8 +18,18 @@ from torch.autograd import forward_ad
 
 from nysjit import Error, _library, _sizes
 
-# How many tensors say where sequences lie.
-LENGTHS = {"attention": 0, "attention_padded": 2, "attention_packed": 1}
+DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+# Which tensors say where sequences lie.
+LENGTHS = {
+    "attention": (),
+    "attention_with_parameters": (),
+    "attention_padded": ("seqlens", "seq_starts"),
+    "attention_packed": ("cu_seqlens",),
+}
+PARAMETERS = ("landmark_q", "landmark_k", "conv", "source_len")  # of all but attention
+# Tensors before the other arguments, and how many of those there are before the parameters.
+FIRST = {name: 3 + len(lengths) for name, lengths in LENGTHS.items()}
+OPTIONS = {name: 3 if lengths else 2 for name, lengths in LENGTHS.items()}
 
 
 def _register():
@@ -46,25 +57,42 @@ def needs_gradient(tensors):
     return False
 
 
-def run(name, tensors, rest):
-    """An operator, differentiably. tensors and rest: its arguments, the latter from spec on."""
-    if not needs_gradient(tensors):
-        return FORWARD[name](*tensors, *rest)
+def given(*parameters):
+    """The parameters up to the last one that there is."""
+    count = len(parameters)
+    while count > 0 and parameters[count - 1] is None:
+        count -= 1
+    return parameters[:count]
+
+
+def run(name, tensors, options, parameters):
+    """An operator, differentiably.
+
+    tensors: q, k, v and where sequences lie. options: max_length with lengths, spec, scale.
+    """
+    if not needs_gradient(tensors) and not needs_gradient(parameters):
+        return FORWARD[name](*tensors, *options, *parameters)
     if torch._C._are_functorch_transforms_active():
-        return TransformedAttention.apply(name, rest, *tensors)[0]
-    return Attention.apply(name, rest, *tensors)
+        return TransformedAttention.apply(name, options, *tensors, *parameters)[0]
+    return Attention.apply(name, options, *tensors, *parameters)
+
+
+def _save(name, options, tensors):
+    first = FIRST[name]
+    return SAVING[name](*tensors[:first], *options, *tensors[first:])
 
 
 class Attention(torch.autograd.Function):
     """In the style of forward(ctx, ...): with setup_context, apply costs 48 microseconds more."""
 
     @staticmethod
-    def forward(ctx, name, rest, *tensors):
-        o, saved = SAVING[name](*tensors, *rest)
+    def forward(ctx, name, options, *tensors):
+        o, saved = _save(name, options, tensors)
         ctx.save_for_backward(*tensors, o, saved)
         ctx.name = name
-        ctx.rest = rest
-        return o.to(tensors[0].dtype)
+        ctx.options = options
+        dtype = tensors[0].dtype
+        return o if dtype == torch.float32 else o.to(dtype)
 
     @staticmethod
     def backward(ctx, dout):
@@ -77,13 +105,13 @@ class TransformedAttention(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(name, rest, *tensors):
-        o, saved = SAVING[name](*tensors, *rest)
+    def forward(name, options, *tensors):
+        o, saved = _save(name, options, tensors)
         return o.to(tensors[0].dtype, copy=True), o, saved
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.name, ctx.rest, *tensors = inputs
+        ctx.name, ctx.options, *tensors = inputs
         ctx.mark_non_differentiable(*output[1:])
         ctx.save_for_backward(*tensors, *output[1:])
 
@@ -96,19 +124,25 @@ def gradients(ctx, dout):
     """What backward returns: None for each argument that is no tensor or whose gradient no one
     asks."""
     *tensors, o, saved = ctx.saved_tensors
-    first = 3 + LENGTHS[ctx.name]
-    places = (0, 1, 2, first, first + 1, first + 2)
-    asked = [ctx.needs_input_grad[2 + place] for place in places]
-    wanted = sum(1 << i for i in range(len(places)) if asked[i])
-    found = BACKWARD[ctx.name](dout, o, saved, *tensors, *ctx.rest, wanted)
+    first = FIRST[ctx.name]
+    asked = ctx.needs_input_grad
+    count = len(tensors)
+    places = [place for place in (0, 1, 2, first, first + 1, first + 2) if place < count]
+    wanted = 0
+    for i, place in enumerate(places):
+        if asked[2 + place]:
+            wanted |= 1 << i
+    found = BACKWARD[ctx.name](
+        dout, o, saved, *tensors[:first], wanted, *ctx.options, *tensors[first:]
+    )
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         differentiable = [tensor for tensor in (dout, *tensors) if tensor is not None]
         found = Refusal.apply(len(differentiable), *differentiable, *found)
-    result = [None] * len(tensors)
+    result = [None] * (2 + count)
     for i, place in enumerate(places):
-        if asked[i]:
-            result[place] = found[i]
-    return None, None, *result
+        if asked[2 + place]:
+            result[2 + place] = found[i]
+    return tuple(result)
 
 
 class Refusal(torch.autograd.Function):
@@ -145,40 +179,58 @@ def _like(tensor, dtype):
     return torch.empty(shape, dtype=dtype, device=tensor.device)
 
 
+def _dtype_name(q):
+    name = DTYPES.get(q.dtype)
+    if name is None:
+        found = str(q.dtype).removeprefix("torch.")
+        raise Error(f"q.dtype: expected float32, float16 or bfloat16, found {found}")
+    return name
+
+
 def _fake_forward(q, *_):
+    _dtype_name(q)
     return _like(q, q.dtype)
 
 
+def _parts(name, arguments):
+    """(tensors, options, parameters) of an operator's arguments, with those that were left out."""
+    first = FIRST[name]
+    last = first + OPTIONS[name]
+    missing = last + len(PARAMETERS) - len(arguments)
+    arguments = (*arguments, *(None,) * missing)
+    return arguments[:first], arguments[first:last], arguments[last:]
+
+
 def _fake_saving(name, *arguments):
-    count = 7 + LENGTHS[name]
-    tensors, (spec, _, *most) = arguments[:count], arguments[count:]
+    tensors, options, parameters = _parts(name, arguments)
     q = tensors[0]
-    given = {
-        "attention": (),
-        "attention_padded": ("seqlens", "seq_starts"),
-        "attention_packed": ("cu_seqlens",),
-    }[name]
-    names = ("q", "k", "v", *given, "landmark_q", "landmark_k", "conv", "source_len")
-    shapes = {name: t.shape for name, t in zip(names, tensors) if t is not None}
+    names = ("q", "k", "v", *LENGTHS[name])
+    shapes = {
+        name: tensor.shape
+        for name, tensor in (*zip(names, tensors), *zip(PARAMETERS, parameters))
+        if tensor is not None
+    }
+    *most, spec, _ = options
     device = "cuda" if q.device.type == "cuda" else "cpu"
+    spec = _sizes.completed(spec, int(q.shape[-1]), _dtype_name(q))
     count = _sizes.saved_bytes(
         spec, device, shapes, most[0] if most else 0, torch.sym_min, torch.sym_max
     )
     return _like(q, torch.float32), q.new_empty((count,), dtype=torch.uint8)
 
 
-def _fake_backward(name, dout, o, saved, q, k, v, *others):
-    first = LENGTHS[name]
-    wanted = others[-1]
-    tensors = (q, k, v, *others[first : first + 3])
-    dtype = q.dtype
+def _fake_backward(name, dout, o, saved, *arguments):
+    first = FIRST[name]
+    wanted = arguments[first]
+    tensors, _, parameters = _parts(name, (*arguments[:first], *arguments[first + 1 :]))
+    q = tensors[0]
     return tuple(
         (
-            _like(tensor, dtype)
+            _like(tensor, q.dtype)
             if tensor is not None and wanted >> i & 1
-            else q.new_empty((0,), dtype=dtype)
+            else q.new_empty((0,), dtype=q.dtype)
         )
-        for i, tensor in enumerate(tensors)
+        for i, tensor in enumerate((*tensors[:3], *parameters[:3]))
     )
 
 
@@ -194,13 +246,15 @@ def _in_batch(tensor, dim, size):
 
 
 def _vmap_forward(name, info, dims, *arguments):
-    first = 3 + LENGTHS[name]
-    parameters = slice(first, first + 3)
-    if name == "attention_packed" or any(dim is not None for dim in dims[parameters]):
+    first = FIRST[name]
+    after = first + OPTIONS[name]
+    source = after + PARAMETERS.index("source_len")
+    is_shared = all(dim is None for dim in dims[after:source])
+    if name == "attention_packed" or not is_shared:
         return _vmap_each(FORWARD[name], info, dims, *arguments)
     size = info.batch_size
     folded = list(arguments)
-    for i in (*range(first), first + 3):
+    for i in (*range(first), *range(source, len(arguments))):
         folded[i] = _in_batch(arguments[i], dims[i], size)
     return FORWARD[name](*folded).unflatten(0, (size, -1)), 0
 

@@ -20,8 +20,8 @@ from transformers.cache_utils import Cache as _Cache
 from transformers.cache_utils import DynamicLayer
 
 from nysjit import Error, Spec
-from nysjit._attention import DTYPES
 from nysjit._calibration import probes_of
+from nysjit._operators import DTYPES
 from nysjit.torch import attention
 
 __all__ = ["Cache", "add_parameters", "calibrate", "register"]

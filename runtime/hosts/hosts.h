@@ -17,10 +17,10 @@
 extern "C" {
 #endif
 
-/* Makes the operators nysjit::attention, attention_padded and attention_packed known to the PyTorch
- * (2.10 or later) that is loaded, each with _saving and _backward, for CPU and CUDA tensors; python
- * adds what they do with fake tensors, and the gradient. A second call does nothing. NULL, or what
- * is wrong, a static string. Any thread. */
+/* Makes the operators nysjit::attention, attention_with_parameters, attention_padded and
+ * attention_packed known to the PyTorch (2.10 or later) that is loaded, each with _saving and
+ * _backward, for CPU and CUDA tensors; python adds what they do with fake tensors, and the
+ * gradient. A second call does nothing. NULL, or what is wrong, a static string. Any thread. */
 NYSJIT_HOSTS_EXPORT const char *nysjit_torch_register(void);
 
 /* A handler of XLA's foreign function interface for CPUs (XLA_FFI_Handler: it takes a call frame,

@@ -3,7 +3,9 @@
  * it, which the library does once, and both enter it: the later entry is never found, and small. */
 #include "runtime/hosts/programs.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,8 @@ struct hosts_entry {
   enum hosts_device device;
   int32_t device_index;
   enum hosts_pass pass;
+  int64_t head_dim;
+  const char *dtype;
   size_t length;
   char spec[]; /* with its NUL */
 };
@@ -22,7 +26,8 @@ static const char *const pass_keys[] = {"", "\"pass\":\"saving\",", "\"pass\":\"
 
 /* FNV-1a over words, then over what is left. */
 static size_t bucket_of(const struct hosts_request *request) {
-  uint64_t hash = 14695981039346656037u ^ (uint64_t)request->pass;
+  uint64_t hash =
+      14695981039346656037u ^ (uint64_t)request->pass ^ (uint64_t)request->head_dim << 8;
   const char *at = request->spec;
   size_t left = request->length;
   for (; left >= sizeof hash; at += sizeof hash, left -= sizeof hash) {
@@ -37,6 +42,7 @@ static size_t bucket_of(const struct hosts_request *request) {
 
 static bool is_asked_for(const struct hosts_entry *entry, const struct hosts_request *request) {
   return entry->length == request->length && entry->pass == request->pass &&
+         entry->head_dim == request->head_dim && entry->dtype == request->dtype &&
          entry->device == request->device && entry->device_index == request->device_index &&
          memcmp(entry->spec, request->spec, request->length) == 0;
 }
@@ -58,31 +64,36 @@ static nysjit_context *context_of(struct hosts_programs *programs, enum hosts_de
   return known;
 }
 
-/* The spec with its `pass`, allocated. What is no object with a key is left for the library to
- * refuse. */
-static char *with_pass(const struct hosts_request *request) {
-  const char *key = pass_keys[request->pass];
+/* The spec, allocated, with its `pass` and what it takes from tensors. What is no object with a key
+ * is left for the library to refuse. */
+static char *completed(const struct hosts_request *request) {
+  char keys[128] = "";
+  int count = 0;
   const size_t before = strspn(request->spec, " \t\r\n");
   const bool is_object =
       request->spec[before] == '{' &&
       request->spec[before + 1 + strspn(request->spec + before + 1, " \t\r\n")] == '"';
-  if (!is_object)
-    key = "";
   const size_t head = is_object ? before + 1 : 0;
-  const size_t key_length = strlen(key);
-  char *text = malloc(request->length + key_length + 1);
+  if (is_object && request->head_dim > 0 && !strstr(request->spec, "\"head_dim\""))
+    count += snprintf(keys, sizeof keys, "\"head_dim\":%" PRId64 ",", request->head_dim);
+  if (is_object && request->dtype && !strstr(request->spec, "\"dtype\""))
+    count +=
+        snprintf(keys + count, sizeof keys - (size_t)count, "\"dtype\":\"%s\",", request->dtype);
+  if (is_object)
+    count += snprintf(keys + count, sizeof keys - (size_t)count, "%s", pass_keys[request->pass]);
+  char *text = malloc(request->length + (size_t)count + 1);
   if (!text)
     return NULL;
   memcpy(text, request->spec, head);
-  memcpy(text + head, key, key_length);
-  memcpy(text + head + key_length, request->spec + head, request->length - head + 1);
+  memcpy(text + head, keys, (size_t)count);
+  memcpy(text + head + count, request->spec + head, request->length - head + 1);
   return text;
 }
 
 static nysjit_program *prepare(struct hosts_programs *programs,
                                const struct hosts_request *request) {
   nysjit_context *context = context_of(programs, request->device);
-  char *spec = context ? with_pass(request) : NULL;
+  char *spec = context ? completed(request) : NULL;
   nysjit_program *program = NULL;
   if (spec && nysjit_prepare(context, spec, NULL, NULL, &program) != NYSJIT_OK)
     program = NULL;
@@ -109,6 +120,8 @@ const nysjit_program *hosts_program(struct hosts_programs *programs,
                                 .device = request->device,
                                 .device_index = request->device_index,
                                 .pass = request->pass,
+                                .head_dim = request->head_dim,
+                                .dtype = request->dtype,
                                 .length = request->length};
   memcpy(entry->spec, request->spec, request->length + 1);
   while (!atomic_compare_exchange_weak(bucket, &entry->next, entry)) {

@@ -20,11 +20,14 @@ struct hosts_programs {
   _Atomic(struct hosts_entry *) buckets[HOSTS_BUCKETS];
 };
 
-/* What is asked for: a spec without `pass`, `length` characters with a NUL after them. */
+/* What is asked for: a spec without `pass`, `length` characters with a NUL after them, and what it
+ * takes from tensors where it has no such key of its own. */
 struct hosts_request {
   enum hosts_device device;
   int32_t device_index; /* programs of two GPUs are two */
   enum hosts_pass pass;
+  int64_t head_dim;  /* 0: only the spec's */
+  const char *dtype; /* one of a few static strings; NULL: only the spec's */
   const char *spec;
   size_t length;
 };

@@ -1,15 +1,16 @@
-/* nysjit::attention, _padded and _packed as operators of PyTorch, each with a _saving that keeps
- * what gradients need and a _backward that computes them.
+/* nysjit::attention, _with_parameters, _padded and _packed as operators of PyTorch, each with a
+ * _saving that keeps what gradients need and a _backward that computes them.
  *
  * Arguments come in one order, of which each operator has its part:
  *   backward: dout, o, saved; all: q, k, v; padded: seqlens, seq_starts; packed: cu_seqlens;
- *   all: landmark_q, landmark_k, conv, source_len, spec, scale; padded, packed: max_length;
- *   backward: wanted
- * The tensors bear the names of nysjit_run_args, and so do its messages. spec is a KernelSpec
- * without `pass`; wanted has a bit for each of q, k, v, landmark_q, landmark_k, conv whose gradient
- * is wanted, and the others come as tensors without elements. Outputs are compact; in the order of
- * q's memory where q is a view of [B, n, H, d]. A saving operator's o is float32, for gradients are
- * differences from it; other outputs have q's dtype.
+ *   backward: wanted; padded, packed: max_length; all: spec, scale; all but the plain one:
+ *   landmark_q, landmark_k, conv, source_len
+ * From scale on they may be left out, which costs a call less than a None. The tensors bear the
+ * names of nysjit_run_args, and so do its messages. spec is a KernelSpec without `pass`; head_dim
+ * and dtype are q's where it has none. wanted has a bit for each of q, k, v, landmark_q,
+ * landmark_k, conv whose gradient is wanted, and the others come as tensors without elements.
+ * Outputs are compact; in the order of q's memory where q is a view of [B, n, H, d]. A saving
+ * operator's o is float32, for gradients are differences from it; other outputs have q's dtype.
  */
 #include "runtime/hosts/hosts.h"
 #include "runtime/hosts/raise.h"
@@ -28,10 +29,33 @@ static _Thread_local bool is_small;
 
 static struct hosts_programs programs;
 
+/* q's dtype in a spec's words; NULL after an error, for there are three. */
+static const char *dtype_of_spec(struct call *call) {
+#define REFUSED(found) "q.dtype: expected float32, float16 or bfloat16, found " found
+  static const char *const names[] = {"float32", "float16", "bfloat16"};
+  if (call->dtype == torch.aoti_torch_dtype_float32())
+    return names[0];
+  if (call->dtype == torch.aoti_torch_dtype_float16())
+    return names[1];
+  if (call->dtype == torch.aoti_torch_dtype_bfloat16())
+    return names[2];
+  fail(call, call->dtype == torch.aoti_torch_dtype_float64() ? REFUSED("float64")
+             : call->dtype == torch.aoti_torch_dtype_int32() ? REFUSED("int32")
+             : call->dtype == torch.aoti_torch_dtype_int64() ? REFUSED("int64")
+                                                             : REFUSED("another"));
+  return NULL;
+#undef REFUSED
+}
+
 static const nysjit_program *find_program(struct call *call, enum hosts_pass pass) {
+  const DLTensor *q = &call->views[Q];
   struct hosts_request request = {.device = call->guard ? HOSTS_CUDA : HOSTS_CPU,
                                   .device_index = call->guard ? call->device_index : 0,
-                                  .pass = pass};
+                                  .pass = pass,
+                                  .head_dim = q->ndim > 0 ? q->shape[q->ndim - 1] : 0,
+                                  .dtype = dtype_of_spec(call)};
+  if (!request.dtype)
+    return NULL;
   if (!torch_done(call, torch.torch_string_c_str(call->spec, &request.spec)) ||
       !torch_done(call, torch.torch_string_length(call->spec, &request.length)))
     return NULL;
@@ -170,18 +194,20 @@ static void run_operator(torch_value *stack, enum kind kind, enum hosts_pass pas
 #define TENSORS "Tensor q, Tensor k, Tensor v, "
 #define PADDING "Tensor seqlens, Tensor? seq_starts, "
 #define PACKING "Tensor cu_seqlens, "
+#define LENGTH "int max_length, "
+#define OPTIONS "str spec, float? scale=None"
 #define PARAMETERS                                                                                 \
-  "Tensor? landmark_q, Tensor? landmark_k, Tensor? conv, Tensor? source_len, str spec, float? "    \
-  "scale"
-#define LENGTH ", int max_length"
-#define OPERATORS(name, sequences, length)                                                         \
-  #name "(" TENSORS sequences PARAMETERS length ") -> Tensor",                                     \
-      #name "_saving(" TENSORS sequences PARAMETERS length ") -> (Tensor, Tensor)",                \
-      #name "_backward(Tensor dout, Tensor o, Tensor? saved, " TENSORS sequences PARAMETERS length \
-            ", int wanted) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
-static const char *const schemas[] = {OPERATORS(attention, "", ""),
-                                      OPERATORS(attention_padded, PADDING, LENGTH),
-                                      OPERATORS(attention_packed, PACKING, LENGTH)};
+  ", Tensor? landmark_q=None, Tensor? landmark_k=None, Tensor? conv=None, Tensor? source_len=None"
+#define OPERATORS(name, sequences, length, parameters)                                             \
+  #name "(" TENSORS sequences length OPTIONS parameters ") -> Tensor",                             \
+      #name "_saving(" TENSORS sequences length OPTIONS parameters ") -> (Tensor, Tensor)",        \
+      #name "_backward(Tensor dout, Tensor o, Tensor? saved, " TENSORS sequences                   \
+            "int wanted, " length OPTIONS parameters                                               \
+            ") -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+static const char *const schemas[] = {OPERATORS(attention, "", "", ""),
+                                      OPERATORS(attention_with_parameters, "", "", PARAMETERS),
+                                      OPERATORS(attention_padded, PADDING, LENGTH, PARAMETERS),
+                                      OPERATORS(attention_packed, PACKING, LENGTH, PARAMETERS)};
 
 #define FUNCTION(name, kind, pass)                                                                 \
   static void name(torch_value *stack, uint64_t inputs, uint64_t outputs) {                        \
@@ -189,9 +215,12 @@ static const char *const schemas[] = {OPERATORS(attention, "", ""),
     (void)outputs;                                                                                 \
     run_operator(stack, kind, pass);                                                               \
   }
-FUNCTION(attention, DENSE, HOSTS_FORWARD)
-FUNCTION(attention_saving, DENSE, HOSTS_SAVING)
-FUNCTION(attention_backward, DENSE, HOSTS_BACKWARD)
+FUNCTION(attention, PLAIN, HOSTS_FORWARD)
+FUNCTION(attention_saving, PLAIN, HOSTS_SAVING)
+FUNCTION(attention_backward, PLAIN, HOSTS_BACKWARD)
+FUNCTION(attention_with_parameters, DENSE, HOSTS_FORWARD)
+FUNCTION(attention_with_parameters_saving, DENSE, HOSTS_SAVING)
+FUNCTION(attention_with_parameters_backward, DENSE, HOSTS_BACKWARD)
 FUNCTION(attention_padded, PADDED, HOSTS_FORWARD)
 FUNCTION(attention_padded_saving, PADDED, HOSTS_SAVING)
 FUNCTION(attention_padded_backward, PADDED, HOSTS_BACKWARD)
@@ -205,6 +234,9 @@ static const struct {
 } operators[] = {{"attention", attention},
                  {"attention_saving", attention_saving},
                  {"attention_backward", attention_backward},
+                 {"attention_with_parameters", attention_with_parameters},
+                 {"attention_with_parameters_saving", attention_with_parameters_saving},
+                 {"attention_with_parameters_backward", attention_with_parameters_backward},
                  {"attention_padded", attention_padded},
                  {"attention_padded_saving", attention_padded_saving},
                  {"attention_padded_backward", attention_padded_backward},

@@ -53,7 +53,6 @@ bool describe(struct call *call, torch_tensor tensor, bool is_written, DLTensor 
       !torch_done(call, torch.aoti_torch_get_strides(tensor, &view->strides)) ||
       !torch_done(call, torch.aoti_torch_get_dtype(tensor, &dtype)) ||
       !torch_done(call, torch.aoti_torch_get_device_type(tensor, &device_type)) ||
-      !torch_done(call, torch.aoti_torch_get_device_index(tensor, &view->device.device_id)) ||
       !torch_done(call, is_written ? torch.torch_get_mutable_data_ptr(tensor, &view->data)
                                    : torch.torch_get_const_data_ptr(tensor, &input)))
     return false;
@@ -63,9 +62,8 @@ bool describe(struct call *call, torch_tensor tensor, bool is_written, DLTensor 
   view->dtype = element_type(dtype);
   const bool is_cpu = device_type == torch.aoti_torch_device_type_cpu();
   view->device.device_type = is_cpu ? kDLCPU : kDLCUDA;
-  if (is_cpu)
-    view->device.device_id = 0;
-  return true;
+  return is_cpu ||
+         torch_done(call, torch.aoti_torch_get_device_index(tensor, &view->device.device_id));
 }
 
 bool allocate(struct call *call, int64_t rank, const int64_t *shape, const DLTensor *like,
@@ -115,6 +113,16 @@ static torch_value take_optional(torch_value argument) {
   return value;
 }
 
+/* A number, NaN without one. */
+static double take_number(torch_value argument) {
+  if (!argument)
+    return NAN;
+  const torch_value bits = take_optional(argument);
+  double number;
+  memcpy(&number, &bits, sizeof number);
+  return number;
+}
+
 void take_arguments(struct call *call, const torch_value *stack, enum kind kind,
                     enum hosts_pass pass) {
   const torch_value *next = stack;
@@ -134,22 +142,20 @@ void take_arguments(struct call *call, const torch_value *stack, enum kind kind,
   }
   if (kind == PACKED)
     TAKE(CU_SEQLENS);
-  TAKE_OPTIONAL(LANDMARK_Q);
-  TAKE_OPTIONAL(LANDMARK_K);
-  TAKE_OPTIONAL(CONV);
-  TAKE_OPTIONAL(SOURCE_LEN);
-#undef TAKE
-#undef TAKE_OPTIONAL
-  call->spec = (torch_string)(uintptr_t)*next++;
-  const bool has_scale = *next != 0;
-  const torch_value scale = take_optional(*next++);
-  memcpy(&call->scale, &scale, sizeof scale);
-  if (!has_scale)
-    call->scale = NAN;
-  if (kind != DENSE)
-    call->max_length = (int64_t)*next++;
   if (pass == HOSTS_BACKWARD)
     call->wanted = (int64_t)*next++;
+  if (kind == PADDED || kind == PACKED)
+    call->max_length = (int64_t)*next++;
+  call->spec = (torch_string)(uintptr_t)*next++;
+  call->scale = take_number(*next++);
+  if (kind != PLAIN) {
+    TAKE_OPTIONAL(LANDMARK_Q);
+    TAKE_OPTIONAL(LANDMARK_K);
+    TAKE_OPTIONAL(CONV);
+    TAKE_OPTIONAL(SOURCE_LEN);
+  }
+#undef TAKE
+#undef TAKE_OPTIONAL
 }
 
 void release(struct call *call) {

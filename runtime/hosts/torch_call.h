@@ -12,7 +12,8 @@
 
 #include <stdbool.h>
 
-enum kind { DENSE, PADDED, PACKED };
+/* A plain one has none of the parameters. */
+enum kind { PLAIN, DENSE, PADDED, PACKED };
 enum { MOST_RANK = 8 };
 /* One call of an operator: what it owns, and what is wrong. */
 struct call {

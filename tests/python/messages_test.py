@@ -71,6 +71,17 @@ class Messages(unittest.TestCase):
         with self.assertRaisesRegex(nysjit.Error, "pass: expected none"):
             attention(Q, Q, Q, layout="exact_causal", **{"pass": "saving"})
 
+    def test_what_was_refused_does_not_stand_for_its_equal(self):
+        keys = {"layout": "causal", "segment_len": 8}
+        for refused, taken in ((2.0, 2), (True, 1)):
+            with self.assertRaisesRegex(RuntimeError, "^window: expected an integer"):
+                attention(Q, Q, Q, **keys, window=refused)
+            attention(Q, Q, Q, **keys, window=taken)
+
+    def test_a_list_is_no_value(self):
+        with self.assertRaisesRegex(RuntimeError, "^window: expected an integer"):
+            attention(Q, Q, Q, **CAUSAL, window=[1])
+
     def test_an_error_leaves_nothing_behind(self):
         right = attention(Q, Q, Q, **EXACT)
         for _ in range(3):

@@ -8,26 +8,34 @@ from cases import qkv, seeded
 from random_test import SPECS, draw
 
 from nysjit import _operators, _sizes
-from nysjit._operators import BACKWARD, FORWARD, LENGTHS, SAVING
+from nysjit._operators import BACKWARD, FIRST, FORWARD, LENGTHS, PARAMETERS, SAVING
 
 CAUSAL = '{"head_dim":16,"landmark_source":"learned","landmarks":8,"layout":"causal","probes":2,' \
     '"segment_len":4}'  # fmt: skip
+EXACT = '{"layout":"exact_causal"}'
 
 
 def arguments(name):
-    """Of an operator, from q to max_length; with probes."""
-    probes = torch.randn(2, 2, 16, requires_grad=True)
-    rest = (probes, None, None, None, CAUSAL, 0.3)
+    """Of an operator, in its order; with probes."""
+    options = (CAUSAL, 0.3, torch.randn(2, 2, 16, requires_grad=True))
     if name == "attention":
-        return (*qkv(2, 2, 20, 16), *rest)
+        return (*qkv(2, 2, 20, 16), EXACT, 0.3)
+    if name == "attention_with_parameters":
+        return (*qkv(2, 2, 20, 16), *options)
     if name == "attention_padded":
         lengths = (
             torch.tensor([20, 7], dtype=torch.int32),
             torch.tensor([0, 3], dtype=torch.int32),
         )
-        return (*qkv(2, 2, 20, 16), *lengths, *rest, 20)
+        return (*qkv(2, 2, 20, 16), *lengths, 20, *options)
     packed = [torch.randn(20, 2, 16, requires_grad=True) for _ in range(3)]
-    return (*packed, torch.tensor([0, 9, 20], dtype=torch.int32), *rest, 11)
+    return (*packed, torch.tensor([0, 9, 20], dtype=torch.int32), 11, *options)
+
+
+def with_wanted(name, given, wanted):
+    """The arguments of a backward operator after what the saving one gave."""
+    first = FIRST[name]
+    return (*given[:first], wanted, *given[first:])
 
 
 class Operators(unittest.TestCase):
@@ -55,7 +63,8 @@ class Operators(unittest.TestCase):
                 o, saved = SAVING[name](*given)
                 dout = torch.randn(o.shape)
                 for wanted in (0b1111, 0b0010):
-                    torch.library.opcheck(BACKWARD[name], (dout, o, saved, *given, wanted))
+                    rest = with_wanted(name, given, wanted)
+                    torch.library.opcheck(BACKWARD[name], (dout, o, saved, *rest))
 
     def test_backward_without_what_was_kept_is_the_same(self):
         for name in LENGTHS:
@@ -63,9 +72,10 @@ class Operators(unittest.TestCase):
             with torch.no_grad():
                 o, saved = SAVING[name](*given)
                 dout = torch.randn(o.shape)
-                kept = BACKWARD[name](dout, o, saved, *given, 0b1111)
-                anew = BACKWARD[name](dout, o, None, *given, 0b1111)
-                other = BACKWARD[name](dout, o, torch.zeros_like(saved), *given, 0b1111)
+                rest = with_wanted(name, given, 0b1111)
+                kept = BACKWARD[name](dout, o, saved, *rest)
+                anew = BACKWARD[name](dout, o, None, *rest)
+                other = BACKWARD[name](dout, o, torch.zeros_like(saved), *rest)
             for one, same in zip(kept, anew):
                 self.assertTrue(torch.equal(one, same), name)
             self.assertFalse(torch.equal(kept[0], other[0]), name)  # what was kept is read
@@ -73,8 +83,11 @@ class Operators(unittest.TestCase):
     def test_no_longest_length_is_all_rows(self):
         for name in ("attention_padded", "attention_packed"):
             given = [x.detach() if isinstance(x, torch.Tensor) else x for x in arguments(name)]
-            rows = 20
-            sizes = [SAVING[name](*given[:-1], most)[1].numel() for most in (0, rows)]
+            first, rows = FIRST[name], 20
+            sizes = [
+                SAVING[name](*given[:first], most, *given[first + 1 :])[1].numel()
+                for most in (0, rows)
+            ]
             self.assertEqual(*sizes, name)
 
     def test_sizes_of_what_is_kept_are_the_librarys(self):
@@ -85,27 +98,31 @@ class Operators(unittest.TestCase):
                     self.compare(spec, draw(spec, dice, kind), kind)
 
     def compare(self, spec, tensors, kind):
-        name = {"dense": "attention"}.get(kind, "attention_" + kind)
-        lengths = {"dense": (), "padded": ("seqlens", "seq_starts"), "packed": ("cu_seqlens",)}
-        order = ("q", "k", "v", *lengths[kind], "landmark_q", "landmark_k", "conv", "source_len")
+        name = "attention_" + kind.replace("dense", "with_parameters")
+        order = ("q", "k", "v", *LENGTHS[name])
         most = () if kind == "dense" else (tensors["q"].shape[-2 if kind == "padded" else 0],)
         given = [tensors.get(part) for part in order]
-        _, saved = SAVING[name](*given, str(spec), None, *most)
+        parameters = [tensors.get(part) for part in PARAMETERS]
+        _, saved = SAVING[name](*given, *most, str(spec), None, *parameters)
         shapes = {key: tensor.shape for key, tensor in tensors.items()}
         found = _sizes.saved_bytes(str(spec), "cpu", shapes, most[0] if most else 0, min, max)
         self.assertEqual(found, saved.numel())
 
+    def test_head_dim_and_dtype_are_qs(self):
+        for size, dtype, name in (
+            (16, torch.float32, "float32"),
+            (32, torch.float32, "float32"),
+            (16, torch.bfloat16, "bfloat16"),
+        ):
+            q, k, v = (x.detach() for x in qkv(2, 2, 20, size, dtype=dtype))
+            full = f'{{"dtype":"{name}","head_dim":{size},"layout":"exact_causal"}}'
+            found, right = (FORWARD["attention"](q, k, v, spec) for spec in (EXACT, full))
+            self.assertTrue(torch.equal(found, right))
+            self.assertEqual(found.dtype, dtype)
+
     def test_outputs_lie_as_q_does(self):
         for tensor in (torch.empty(2, 3, 5, 16), torch.empty(2, 5, 3, 16).transpose(1, 2)):
-            o = FORWARD["attention"](
-                *(tensor,) * 3,
-                None,
-                None,
-                None,
-                None,
-                '{"layout":"exact_causal","head_dim":16}',
-                None,
-            )
+            o = FORWARD["attention"](*(tensor,) * 3, EXACT)
             self.assertEqual(o.stride(), tensor.stride())
             self.assertEqual(_operators._like(tensor.to("meta"), tensor.dtype).stride(), o.stride())
 
