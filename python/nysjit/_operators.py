@@ -74,7 +74,18 @@ def run(name, tensors, options, parameters):
         return FORWARD[name](*tensors, *options, *parameters)
     if torch._C._are_functorch_transforms_active():
         return TransformedAttention.apply(name, options, *tensors, *parameters)[0]
+    if torch.compiler.is_dynamo_compiling():
+        tensors = _distinct(*tensors)
     return Attention.apply(name, options, *tensors, *parameters)
+
+
+def _distinct(q, k, v, *lengths):
+    """None of q, k, v twice, which torch.compile does not take from a Function's arguments."""
+    if v is q or v is k:
+        v = v.view_as(v)
+    if k is q:
+        k = k.view_as(k)
+    return q, k, v, *lengths
 
 
 def _save(name, options, tensors):

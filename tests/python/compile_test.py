@@ -79,6 +79,22 @@ class Compile(unittest.TestCase):
             self.same(block, compiled, torch.randn(batch, rows, 64))
         self.assertEqual(counter.frame_count, 1)
 
+    def test_one_tensor_for_several(self):
+        for places in ((0, 0, 0), (0, 1, 1), (0, 1, 0)):
+
+            def run(*given, places=places):
+                return attention(*[given[place] for place in places], **KEYS)
+
+            given = [torch.randn(2, 4, 30, 16, requires_grad=True) for _ in range(2)]
+            compiled = torch.compile(run, backend="aot_eager", fullgraph=True)
+            asked = given[: 1 + max(places)]
+            found, right = (
+                torch.autograd.grad(function(*given).square().sum(), asked)
+                for function in (compiled, run)
+            )
+            for one, other in zip(found, right):
+                self.assertTrue(torch.allclose(one, other, rtol=1e-5, atol=1e-6))
+
     def test_padded(self):
         block = Block(**KEYS)
         compiled = torch.compile(block, backend="aot_eager", fullgraph=True)
