@@ -1,4 +1,6 @@
-"""Golden cases, computed in float64 elsewhere, through PyTorch: outputs and gradients."""
+"""Golden cases, computed in float64 elsewhere, through PyTorch: outputs and gradients. All in
+float32, and some in 16 bits; NYSJIT_TEST_ALL=1: all in every dtype (three minutes).
+"""
 
 import unittest
 
@@ -63,6 +65,9 @@ class Golden(unittest.TestCase):
         self.assertLessEqual(distance(o, right.detach()), BOUND[dtype])
         for key, found in gradients.items():
             self.assertEqual(found.dtype, DTYPES[dtype])
+            self.assertTrue(found.isfinite().all(), key)
+            if "d" + key not in tensors:  # of large scores none are asked for
+                continue
             error = gradient_distance(found, given[key].grad, rounded["dout"])
             self.assertLessEqual(error, GRADIENT_BOUND[dtype], key)
 

@@ -1,5 +1,5 @@
-"""Attention for JAX: golden cases, whose outputs and gradients were computed in float64 elsewhere;
-jit, vmap, padded and packed batches, what is wrong, threads.
+"""Attention for JAX: golden cases, whose outputs and gradients were computed in float64 elsewhere,
+in the dtypes of golden_test.py; jit, vmap, padded and packed batches, what is wrong, threads.
 """
 
 import functools
@@ -96,6 +96,10 @@ class Golden(unittest.TestCase):
                 self.assertEqual(o.dtype.name, dtype)
                 self.assertLessEqual(distance(o, right), BOUND[dtype])
                 for key, found in gradients.items():
+                    self.assertEqual(found.dtype.name, dtype)
+                    self.assertTrue(bool(jnp.isfinite(found).all()), key)
+                    if "d" + key not in arrays:  # of large scores none are asked for
+                        continue
                     error = distance(found, expected[key], norm(arrays["dout"]) / 100)
                     self.assertLessEqual(error, GRADIENT_BOUND[dtype], key)
 
