@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the environment of tests/python in build/python-env, once: PyTorch's CPU wheel and numpy,
-# and where they can be had the originals that modules are compared with. Where pip finds no wheel
-# it says so, and the tests are skipped. NYSJIT_TEST_PYTHON names another Python, which has them.
+# and where they can be had the originals that modules are compared with, JAX, and what builds a
+# wheel. Where pip finds no PyTorch it says so, and the tests are skipped. NYSJIT_TEST_PYTHON names
+# another Python, which has them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 environment=build/python-env
@@ -25,4 +26,6 @@ pip=("$environment/bin/python" -m pip install --quiet --disable-pip-version-chec
 "${pip[@]}" transformers==5.24.0 nystrom-attention "$torch" ||
   echo "note: tests/python: the modules' originals could not be installed"
 "${pip[@]}" 'jax[cpu]==0.10.2' || echo "note: tests/python: JAX could not be installed"
+"${pip[@]}" scikit-build-core==1.1.2 ||
+  echo "note: tests/python: scikit-build-core could not be installed"
 touch "$environment/ready"
