@@ -7,8 +7,9 @@ import torch
 from cases import qkv, seeded
 from random_test import SPECS, draw
 
-from nysjit import _operators, _sizes
+from nysjit import Spec, _operators, _sizes
 from nysjit._operators import BACKWARD, FIRST, FORWARD, LENGTHS, PARAMETERS, SAVING
+from nysjit.torch import attention
 
 CAUSAL = '{"head_dim":16,"landmark_source":"learned","landmarks":8,"layout":"causal","probes":2,' \
     '"segment_len":4}'  # fmt: skip
@@ -119,6 +120,16 @@ class Operators(unittest.TestCase):
             found, right = (FORWARD["attention"](q, k, v, spec) for spec in (EXACT, full))
             self.assertTrue(torch.equal(found, right))
             self.assertEqual(found.dtype, dtype)
+
+    def test_keywords_are_told_apart(self):
+        """Those of the last call are found before others."""
+        q, k, v = (x.detach() for x in qkv(2, 2, 40, 16))
+        specs = [{"layout": "causal", "segment_len": 8}, {"layout": "causal", "segment_len": 4},
+                 {"layout": "exact_causal"}]  # fmt: skip
+        right = [attention(q, k, v, Spec(**keys)) for keys in specs]
+        self.assertFalse(torch.equal(right[0], right[1]))
+        for i in (0, 1, 2, 0, 0, 2, 1, 0):
+            self.assertTrue(torch.equal(attention(q, k, v, **specs[i]), right[i]))
 
     def test_outputs_lie_as_q_does(self):
         for tensor in (torch.empty(2, 3, 5, 16), torch.empty(2, 5, 3, 16).transpose(1, 2)):
