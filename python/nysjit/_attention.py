@@ -12,7 +12,8 @@ _last = ({}, None)
 
 # What a plain call asks, under names that are looked up at once. An operator's own function is what
 # a call of it calls; compilers take the operator alone.
-_direct = _operators.FORWARD["attention"]._op
+_plain = _operators.FORWARD["attention"]
+_direct = _plain._op
 _is_autocast = torch._C._is_any_autocast_enabled
 _is_dynamo = torch.compiler.is_dynamo_compiling
 _is_grad_enabled = torch.is_grad_enabled
@@ -71,7 +72,9 @@ def attention(
         q, k, v, landmark_q, landmark_k, conv = _cast(q, k, v, landmark_q, landmark_k, conv)
     text = None
     is_remembered = spec is None and not is_traced  # a graph may not change what lies outside of it
-    if is_remembered:
+    if is_traced:
+        text = str(spec_of(spec, keys))
+    elif is_remembered:
         try:
             known, text = _last
             if keys != known:
@@ -82,12 +85,13 @@ def attention(
         text = spec._text
     is_dense = seqlens is None and cu_seqlens is None and seq_starts is None
     has_none = landmark_q is None and landmark_k is None and conv is None and source_len is None
-    if is_dense and has_none and text is not None and not is_traced:
+    if is_dense and has_none and text is not None:
         needs_gradient = _is_grad_enabled() and (
             q.requires_grad or k.requires_grad or v.requires_grad
         )
         if not needs_gradient and forward_ad._current_level < 0:
-            return _direct(q, k, v, text, scale)
+            operator = _plain if is_traced else _direct
+            return operator(q, k, v, text, scale)
     if text is None:
         text = str(spec_of(spec, keys))
     parameters = ()
