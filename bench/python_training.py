@@ -1,26 +1,34 @@
-"""A training step of a GPT-2-like model through PyTorch: forward, backward and AdamW, with
-PyTorch's own attention and with nysjit's, alternating in one run; and the losses that they come to.
+"""Training a GPT-2-like model through PyTorch, with PyTorch's own attention and with nysjit's: the
+time of a step (forward, backward and AdamW), all alternating in one run; the losses of a longer
+one; and what a step's memory is, each in a process of its own.
 
 B1, 4 heads of 64, segments of 64, 4 probes for "dyadic"; all begin with the same weights and see
 the same batches of random words that follow a rule.
-usage: build/python-env/bin/python bench/python_training.py [--rows N,N] [--layers L] [--steps S]
+usage: build/python-env/bin/python bench/python_training.py [--rows N,N] [--steps S] [--long N]
+  [--long-steps S] [--layers L] [--save FILE]
 (with PYTHONPATH=build/python-site)
 """
 
 import argparse
+import pathlib
+import re
 import statistics
+import subprocess
+import sys
 import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harness import markdown, publish
 from nysjit.torch import CausalAttention
 
 DIM, HEADS, WORDS = 256, 4, 512
 DYADIC = {"landmark_source": "learned", "landmark_spacing": "dyadic", "probes": 4}
+SDPA = "PyTorch's SDPA"
 LAYOUTS = {
-    "PyTorch's SDPA": None,
+    SDPA: None,
     "exact_causal": {"layout": "exact_causal"},
     "causal": {"layout": "causal", "segment_len": 64},
     "causal, dyadic": {"layout": "causal", "segment_len": 64, **DYADIC},
@@ -87,33 +95,91 @@ def sentence(rows, seed):
     return words[None]
 
 
-def compare(rows, layers, steps):
+def train(rows, layers, steps):
+    """Trainings by name, and the times of their steps but the first, which compiles."""
     trainings = {name: Training(keys, layers, rows) for name, keys in LAYOUTS.items()}
     times = {name: [] for name in trainings}
-    for seed in range(steps):
+    for seed in range(steps + 1):
         text = sentence(rows, seed)
         for name, training in trainings.items():
-            times[name].append(training.step(text))
-    exact = statistics.median(times["PyTorch's SDPA"][1:])
+            seconds = training.step(text)
+            if seed:
+                times[name].append(seconds)
+    return trainings, times
+
+
+def most_resident():
+    """MiB that this process has had in memory at once since `forget_most`."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def forget_most():
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+
+
+def memory_of_a_step(name, rows, layers):
+    """MiB over the model's: activations, gradients, the optimizer's state and what is compiled."""
+    training = Training(LAYOUTS[name], layers, rows)
+    forget_most()
+    before = most_resident()
+    for seed in range(2):
+        training.step(sentence(rows, seed))
+    return most_resident() - before
+
+
+def measured_alone(name, rows, layers):
+    """memory_of_a_step in a process of its own."""
+    words = ["--memory-of", name, "--rows", str(rows), "--layers", str(layers)]
+    run = [sys.executable, __file__, *words]
+    return float(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+
+
+def table_of_steps(rows, layers, steps):
+    lines = []
+    for length in rows:
+        _, times = train(length, layers, steps)
+        medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+        for name, median in medians.items():
+            share = f"{median / medians[SDPA]:.2f}"
+            used = f"{measured_alone(name, length, layers):.0f}"
+            lines.append([length, name, f"{1e3 * median:.0f}", share, used])
+            print(*lines[-1], file=sys.stderr, flush=True)
+    title = f"A training step, {layers} layers, {torch.get_num_threads()} threads"
+    header = ["rows", "attention", "ms", "of SDPA's", "MiB of memory"]
+    return markdown(f"{title}: medians of {steps}", header, lines)
+
+
+def table_of_losses(rows, layers, steps):
+    """After the first step and so on, at each tenth of the run."""
+    trainings, _ = train(rows, layers, steps)
+    at = [0, *range(steps // 10, steps + 1, max(steps // 10, 1))]
+    exact = trainings[SDPA].losses
+    lines = []
     for name, training in trainings.items():
-        median = statistics.median(times[name][1:])  # the first compiles
-        loss = training.losses[-1]
-        print(
-            f"| {rows} | {name} | {1e3 * median:.0f} | {median / exact:.2f} | {loss:.5f} |",
-            flush=True,
-        )
+        apart = max(abs(loss - other) for loss, other in zip(training.losses, exact))
+        lines.append([name, *(f"{training.losses[i]:.4f}" for i in at), f"{apart:.1e}"])
+    header = ["attention", *map(str, at), "most from SDPA's"]
+    return markdown(f"Losses over {steps} steps, {rows} rows, {layers} layers", header, lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="1024,4096")
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--long", type=int, default=0, help="rows of the long run")
+    parser.add_argument("--long-steps", type=int, default=200)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--memory-of", choices=LAYOUTS, help=argparse.SUPPRESS)
+    parser.add_argument("--save")  # harness's
     arguments = parser.parse_args()
-    print(f"| rows | attention | ms a step | of SDPA's | loss after {arguments.steps} steps |")
-    print("|---|---|---|---|---|")
-    for rows in arguments.rows.split(","):
-        compare(int(rows), arguments.layers, arguments.steps)
+    rows = [int(length) for length in arguments.rows.split(",")]
+    if arguments.memory_of:
+        return print(memory_of_a_step(arguments.memory_of, rows[0], arguments.layers))
+    lines = table_of_steps(rows, arguments.layers, arguments.steps)
+    if arguments.long:
+        lines += ["", *table_of_losses(arguments.long, arguments.layers, arguments.long_steps)]
+    publish(lines)
 
 
 if __name__ == "__main__":
