@@ -4,7 +4,8 @@ B1 H8 d64 float32, segments of 64 (128 at n 131072), two threads; 4 probes, dyad
 All alternate in one run: the forward, the saving program, the backward that reads what it keeps,
 and the backward alone, which computes that again. A second table has the forward and the backward
 of a training step, saving and backward, beside PyTorch's: SDPA, and the mathematics of `causal`
-(eager.py) with its autograd. --memory: instead, the peak memory of one training step of each
+(eager.py) with its autograd. Then the backward's share of PyTorch's own float32 rate of 1024^3 in the
+same run, counted as five products for each pair that the forward weighs with two. --memory: instead, the peak memory of one training step of each
 layout, in a process of its own.
 usage: backward_cpu.py [--length N] [--repeat R] [--threads T] [--seconds S] [--memory]
        [--layouts NAME ...] [--save FILE]
@@ -18,6 +19,7 @@ import sys
 import numpy
 
 from harness import Runtime, markdown, median_ms, publish, table
+from layout_cases import Case, flops
 
 try:
     import torch
@@ -52,6 +54,15 @@ def specs(n):
             "first_k": 64,
         },
     }
+
+
+# Those whose products are known pair by pair.
+COUNTED = {
+    "exact_causal": Case("exact_causal"),
+    "causal": Case("causal", S),
+    "causal, streaming": Case("causal", S, (("landmark_value", "streaming"),)),
+    "segment_causal": Case("segment_causal", S),
+}
 
 
 def aligned(count):
@@ -140,6 +151,15 @@ def memory(options):
     table(f"One training step, n {options.length}", header, rows)
 
 
+def shares(n, backward_ms, gemm):
+    rows = [["GEMM 1024^3", f"{gemm:.0f}", "100 %"]]
+    for name, case in COUNTED.items():
+        if name in backward_ms:
+            rate = 5 / 2 * HEADS * flops(case, n, D) / backward_ms[name] / 1e6
+            rows.append([name, f"{rate:.0f}", f"{100 * rate / gemm:.0f} %"])
+    return markdown("The backward's five products a pair", ["", "GFLOP/s", "of GEMM"], rows)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--length", type=int, default=4096)
@@ -168,6 +188,7 @@ def main():
     if torch:
         torch.set_num_threads(options.threads)
         beside, peers = torch_calls(tensors)
+        beside.append(eager.gemm())
     times = median_ms(flat + beside, options.repeat, seconds=options.seconds)
     rows = []
     steps = {}
@@ -197,6 +218,7 @@ def main():
     header += ["kept, bytes a position and head", "workspace"]
     lines = markdown(f"n {n}", header, rows)
     if peers:
+        gemm = eager.GEMM_FLOPS / times[-1] / 1e6
         pairs = [("exact_causal", "SDPA"), ("causal", "eager causal"), ("causal", "SDPA")]
         lines += [
             "",
@@ -210,6 +232,7 @@ def main():
                 ],
             ),
         ]
+        lines += ["", *shares(n, {row[0]: float(row[3]) for row in rows}, gemm)]
     publish(lines)
 
 
