@@ -90,7 +90,7 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
 
 /// Tiles of queries within a segment, over several, and uniform blocks. Summaries of probes in both
 /// halves of a tile of 16, in several turns of the loop over whole tiles of keys, with one that is
-/// masked and without; merges in two kernels.
+/// masked and without, of both sums and of each alone; merges in two kernels.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
   const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
@@ -99,7 +99,10 @@ void addProbes(std::vector<Program> &all) {
   const std::string outputs = "causal_output causal_output_unaligned";
   const std::string summaries = "probe_summary probe_summary_unaligned";
   const std::string output = "{" + blocks("causal_output", queries, 4) + "}";
-  const std::string own = "{" + blocks("probe_summary", R"("block_m": 16, "block_n": 16)") + "}";
+  const std::string sizes = R"("block_m": 16, "block_n": 16)";
+  const std::string own = "{" + blocks("probe_summary", sizes) + "}";
+  const std::string apart = "{" + blocks("probe_summary", sizes + R"(, "fused": 0)") + ", " +
+                            blocks("probe_values", sizes) + "}";
   all.push_back({"causal_probes",
                  spec("causal", 256, dyadic + "64"),
                  output,
@@ -122,6 +125,11 @@ void addProbes(std::vector<Program> &all) {
                  own,
                  summaries,
                  {411, 327, 384, 135, 80}});
+  all.push_back({"causal_probes_apart",
+                 spec("causal", 256, many + "71"),
+                 apart,
+                 summaries + " probe_values probe_values_unaligned",
+                 {411, 327, 384, 135, 71}});
   all.push_back({"causal_probes",
                  spec("causal", 256, many + "2"),
                  own,
