@@ -67,13 +67,11 @@ struct TangentSums {
   }
 };
 
-/// The value at position `start` of a head, one number a column; 0 where it is not there.
-Tile valueAt(Kernel &k, const Probes &probes, const Head &head, const Scalar &start,
-             const Scalar &isThere) {
+/// The value at position `start` of a head, which is there, one number a column.
+Tile valueAt(Kernel &k, const Probes &probes, const Head &head, const Scalar &start) {
   const View row =
       k.view(probes.attention.value, {head.sequence, head.keyHead, head.start + start});
-  const int headDim = probes.spec.headDim;
-  return k.load(k.slice(row, 0, select(isThere, headDim, 0)), 0, headDim);
+  return k.load(row, 0, probes.spec.headDim);
 }
 
 /// The probes in float32 read from where khat will lie: registers have no room for them beside the
@@ -129,7 +127,7 @@ void summarize(Kernel &k, const Probes &probes, const BlockConfig &blocks, const
   // the bit, for a gradient finds 16 times every difference between two probes'. Values of 16
   // bits are rounded more coarsely than that. Loaded where it is needed, it takes no registers.
   const bool isRelative = spec.dtype == DType::Float32;
-  const auto first = [&] { return valueAt(k, probes, at.head, begin, isThere); };
+  const auto first = [&] { return valueAt(k, probes, at.head, begin); };
   TangentSums sums(k, blockM, spec.headDim, hasKeys, hasValues);
   auto addTile = [&](const Scalar &t0, const TileMask &seen) {
     const Tile key = k.load(keys, t0, blockN);

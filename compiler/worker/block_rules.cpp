@@ -47,7 +47,7 @@ int mostGpuColumns(const KernelFacts &facts) {
 
 /// Both sums of a kernel that keepsTwoSums in a thread's registers.
 bool holdsTwoSums(const KernelFacts &facts) {
-  return facts.dtype != DType::Float32 || facts.headDim <= 64;
+  return facts.dtype != DType::Float32 || facts.headDim < 64;
 }
 
 int mostGpuRows(const KernelFacts &facts) {

@@ -193,8 +193,8 @@ TEST(Compile, KernelsThatKeepTwoSumsTakeFewColumnsOnAGpuOrOneSum) {
     EXPECT_EQ(blocks("float32", 64, target).blockN, 16);
     EXPECT_EQ(blocks("bfloat16", 64, target).blockN, 32);
     EXPECT_EQ(blocks("bfloat16", 128, target).blockN, 16);
-    EXPECT_EQ(blocks("float32", 64, target).fused, 1);
-    EXPECT_EQ(blocks("float32", 72, target).fused, 0);
+    EXPECT_EQ(blocks("float32", 56, target).fused, 1);
+    EXPECT_EQ(blocks("float32", 64, target).fused, 0);
     EXPECT_EQ(blocks("bfloat16", 128, target).fused, 1);
   }
   EXPECT_EQ(blocks("float32", 64, "cpu:x86-64-v3").blockN, 64);
