@@ -10,22 +10,17 @@ from torch import nn
 
 from nysjit import Error, Spec
 from nysjit._attention import attention
+from nysjit._encoder_masks import back, lengths_of, seen_by, to_front
+from nysjit._encoder_weights import attention_with_weights, convolved
 
 
-def _refuse(name, is_asked_for):
-    if is_asked_for:
-        raise Error(f"{name}: expected False (weights are never formed), found True")
-
-
-def _ends(mask):
-    """(seq_starts, seqlens), int32 [B], of a mask [B, n] that is True on one run of positions."""
-    counts = mask.sum(-1, dtype=torch.int32)
-    starts = mask.int().argmax(-1).to(torch.int32)
-    places = torch.arange(mask.shape[-1], device=mask.device)
-    between = (places >= starts[:, None]) & (places < (starts + counts)[:, None])
-    if not torch.compiler.is_compiling() and not bool((between == mask).all()):
-        raise Error("mask: expected one run of positions in each sequence, found several")
-    return starts, counts
+def _attend(q, k, v, spec, **options):
+    """attention, for heads of other sizes than it takes, too: zeros beside them change nothing."""
+    size = q.shape[-1]
+    missing = max(16, size + -size % 8) - size
+    if missing:
+        q, k, v = (F.pad(tensor, (0, missing)) for tensor in (q, k, v))
+    return attention(q, k, v, spec, **options)[..., :size]
 
 
 def _taps(layer):
@@ -36,9 +31,8 @@ def _taps(layer):
 class NystromAttention(nn.Module):
     """In place of nystrom_attention.NystromAttention: the same parameters by the same names.
 
-    dim_head: a multiple of 8 from 16 to 256; num_landmarks: to 512. eps is kept and not used: a
-    landmark is the mean of positions that there are. mask: [B, n] of bool, one run of True in each
-    sequence.
+    dim_head: to 256; num_landmarks: to 512; pinv_iterations: to 32; residual_conv_kernel: to 129.
+    eps is kept and not used: a landmark is the mean of positions that there are.
     """
 
     def __init__(
@@ -76,29 +70,49 @@ class NystromAttention(nn.Module):
         )
 
     def forward(self, x, mask=None, return_attn=False, return_attn_matrices=False):
-        """x: [B, n, dim]. Returns [B, n, dim]; 0 before the last projection where mask is False."""
-        _refuse("return_attn", return_attn)
-        _refuse("return_attn_matrices", return_attn_matrices)
+        """x: [B, n, dim]. Returns [B, n, dim]; 0 before the last projection where mask is False.
+
+        mask: [B, n] of bool; positions where it is False are as if they were not there. With
+        return_attn_matrices also F, the inverse and B, with return_attn their product; then
+        PyTorch computes all of it.
+        """
         rows = x.shape[1]
-        lengths = {}
+        options = {"scale": self.scale}
+        order, is_turned = None, False
         if mask is None:  # zeros on the left take part, as they do in the original
             x = F.pad(x, (0, 0, -rows % self.num_landmarks, 0))
         else:
-            starts, counts = _ends(mask)
-            lengths = {"seq_starts": starts, "seqlens": counts}
+            is_turned = rows % self.num_landmarks != 0  # its segments then end with the rows
+            if is_turned:
+                x, mask = x.flip(1), mask.flip(1)
+            order, lengths = lengths_of(mask)
+            options.update(lengths)
+            x = to_front(x, order)
+        if self.residual:
+            taps = _taps(self.res_conv)
+            options["conv"] = taps.flip(1) if is_turned else taps
         qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        taps = _taps(self.res_conv) if self.residual else None
-        o = attention(q, k, v, self.spec, scale=self.scale, conv=taps, **lengths)
-        return self.to_out(o.transpose(1, 2).flatten(2)[:, -rows:])
+        parts = None
+        if return_attn or return_attn_matrices:
+            o, parts = attention_with_weights(q, k, v, self.spec, order=order, **options)
+            parts, order = parts[:3], None
+        else:
+            o = _attend(q, k, v, self.spec, **options)
+        o = back(self.to_out(o.transpose(1, 2).flatten(2)[:, -rows:]), order, 1)
+        if is_turned:
+            o = o.flip(1)
+            parts = parts and tuple(part.flip(-2, -1) for part in parts)
+        if return_attn_matrices:
+            return o, parts
+        return (o, parts[0] @ parts[1] @ parts[2]) if return_attn else o
 
 
 class NystromformerSelfAttention(nn.Module):
     """In place of transformers' NystromformerSelfAttention: the same parameters by the same names.
 
-    config: a NystromformerConfig; the head dimension is a multiple of 8 from 16 to 256. There is no
-    dropout of weights, which are never formed. attention_mask: additive, [B, 1, 1, n], one run of
-    zeros in each sequence.
+    config: a NystromformerConfig; the head dimension is to 256, num_landmarks to 512 and
+    conv_kernel_size to 129.
     """
 
     def __init__(self, config, **_):
@@ -129,29 +143,54 @@ class NystromformerSelfAttention(nn.Module):
         self.spec = Spec(
             layout="bidirectional",
             landmarks=self.num_landmarks,
+            inverse_iterations=6,
             conv_kernel=self.conv_kernel_size or 0,
         )
 
     def forward(self, hidden_states, attention_mask=None, output_attentions=False):
-        """hidden_states: [B, n, hidden_size]. Returns a tuple of one tensor of that shape."""
-        _refuse("output_attentions", output_attentions)
+        """hidden_states: [B, n, hidden_size]. Returns a tuple of one tensor of that shape.
+
+        attention_mask: additive or bool, [B, 1, 1, n], or [B, 1, n, n] where all rows are the same;
+        what is not seen is as if it were not there, if attention is not exact. With
+        output_attentions also F times the inverse [B, heads, n, m], or the exact weights; then
+        PyTorch computes all of it.
+        """
+        is_exact = self.num_landmarks == self.seq_len
+        options = {"scale": 1 / math.sqrt(self.attention_head_size)}
+        order = None
+        if attention_mask is not None and not is_exact:
+            order, lengths = lengths_of(seen_by(attention_mask, hidden_states.shape[0]))
+            options.update(lengths)
+            hidden_states = to_front(hidden_states, order)
         q, k, v = (
             layer(hidden_states).unflatten(-1, (self.num_attention_heads, -1)).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
-        if self.num_landmarks == self.seq_len:
-            return (self._exact(q, k, v, attention_mask),)
-        lengths = {}
-        if attention_mask is not None:
-            starts, counts = _ends(attention_mask.flatten(1) == 0)
-            lengths = {"seq_starts": starts, "seqlens": counts}
-        taps = None if self.conv_kernel_size is None else _taps(self.conv)
-        scale = 1 / math.sqrt(self.attention_head_size)
-        o = attention(q, k, v, self.spec, scale=scale, conv=taps, **lengths)
-        return (o.transpose(1, 2).flatten(2),)
-
-    def _exact(self, q, k, v, attention_mask):
-        o = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask)
+        if is_exact:
+            o, weights = self._exact(q, k, v, attention_mask, output_attentions)
+            return (o.transpose(1, 2).flatten(2), *weights)
+        weights = ()
         if self.conv_kernel_size is not None:
-            o = o + self.conv(v)
-        return o.transpose(1, 2).flatten(2)
+            options["conv"] = _taps(self.conv)
+        if output_attentions:
+            o, parts = attention_with_weights(q, k, v, self.spec, order=order, **options)
+            weights, order = parts[3:], None
+        else:
+            o = _attend(q, k, v, self.spec, **options)
+        return (back(o.transpose(1, 2).flatten(2), order, 1), *weights)
+
+    def _exact(self, q, k, v, mask, output_attentions):
+        weights = ()
+        if output_attentions:
+            logits = q @ k.mT / math.sqrt(self.attention_head_size)
+            if mask is not None and mask.dtype == torch.bool:
+                logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
+            elif mask is not None:
+                logits = logits + mask
+            weights = (logits.softmax(-1),)
+            o = weights[0] @ v
+        else:
+            o = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        if self.conv_kernel_size is not None:
+            o = o + convolved(v, _taps(self.conv))
+        return o, weights
