@@ -1,5 +1,6 @@
 """The two encoders' drop-ins beside their originals, lucidrains' and transformers': how far outputs
-and gradients are from each other, and what share of the time ours take.
+and gradients are from each other, whose taps' gradient is right, and what share of the time ours
+take.
 
 Distances are relative, in the Frobenius norm, over draws of random inputs and of parameters three
 times as large as at first (or as at first): the median and the largest. A gradient's is that of the
@@ -10,6 +11,7 @@ usage: build/python-env/bin/python bench/python_encoders.py [--draws N] [--round
 """
 
 import argparse
+import copy
 import statistics
 import time
 
@@ -107,6 +109,22 @@ def show_distances(draws):
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
+def show_taps():
+    print("| rows | gradient of 65 taps, from float64's: theirs | ours |")
+    print("|---|---|---|")
+    for rows in (64, 100, 512, 4096):
+        torch.manual_seed(0)
+        theirs, ours = pair(transformers, 1, 128, 2, 4, rows)
+        x, weights = torch.randn(2, 1, rows, 128)
+        right = copy.deepcopy(theirs).double()
+        results(right, x.double(), None, weights.double())
+        found = []
+        for layer in (theirs, ours):
+            results(layer, x, None, weights)
+            found.append(distance(layer.conv.weight.grad, right.conv.weight.grad))
+        print(f"| {rows} | {found[0]:.1g} | {found[1]:.1g} |", flush=True)
+
+
 def seconds(layer, x, trains):
     start = time.perf_counter()
     if trains:
@@ -137,6 +155,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=11)
     arguments = parser.parse_args()
     show_distances(arguments.draws)
+    show_taps()
     show_times(arguments.rounds)
 
 

@@ -11,7 +11,7 @@ PAGE = (SOURCE / "docs/python.md").read_text()
 class Page(unittest.TestCase):
     def test_its_blocks_run(self):
         blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-        self.assertEqual(len(blocks), 3)
+        self.assertEqual(len(blocks), 4)
         names = {}
         for block in blocks:
             exec(compile(block, "docs/python.md", "exec"), names)

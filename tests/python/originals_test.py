@@ -97,12 +97,12 @@ class Lucidrains(Same):
                     right = theirs(x, mask=mask, return_attn=True)[1]
                     found = ours(x, mask=mask, return_attn=True)[1]
                     right = right[..., -found.shape[2] :, -found.shape[3] :]
-                    self.assertLessEqual(distance(found.detach(), right.detach()), 1e-4)
+                    self.assertLessEqual(distance(found.detach(), right.detach()), BOUND)
                 x = torch.randn(2, 64, 64)
                 right = theirs(x, return_attn_matrices=True)[1]
                 found = ours(x, return_attn_matrices=True)[1]
                 for i in range(3):
-                    self.assertLessEqual(distance(found[i].detach(), right[i].detach()), 1e-4)
+                    self.assertLessEqual(distance(found[i].detach(), right[i].detach()), BOUND)
 
     def test_in_their_model(self):
         options = {"dim": 64, "depth": 2, "dim_head": 32, "heads": 3, "num_landmarks": 8}
@@ -115,7 +115,7 @@ class Lucidrains(Same):
         with self.with_own_inverse():
             for given in (None, mask):
                 right = results(theirs.double(), x.double(), weights.double(), given)
-                self.compare(results(ours, x, weights, given), right, 1e-4)
+                self.compare(results(ours, x, weights, given), right, 1e-2)
 
     def test_dropout_is_the_same(self):
         theirs, ours = self.pair(dropout=0.5, heads=1)
@@ -194,7 +194,7 @@ class Transformers(Same):
                     (found.last_hidden_state, right.last_hidden_state),
                     *zip(found.attentions, right.attentions),
                 ):
-                    self.assertLessEqual(distance(x, y), 1e-4)
+                    self.assertLessEqual(distance(x, y), BOUND)
 
     def test_padding_is_nowhere_in_its_model(self):
         _, ours = self.model()
@@ -207,7 +207,7 @@ class Transformers(Same):
             for b in range(2):
                 own, here = ids[b, mask[b]][None], places[mask[b]][None]
                 alone = ours(own, position_ids=here).last_hidden_state
-                self.assertLessEqual(distance(padded[b, mask[b]], alone[0]), 1e-4)
+                self.assertLessEqual(distance(padded[b, mask[b]], alone[0]), BOUND)
 
     def test_attentions_have_gradients(self):
         layer = NystromformerSelfAttention(self.configured())
