@@ -4,9 +4,9 @@ B1 H8 d64 float32, segments of 64 (128 at n 131072), two threads; 4 probes, dyad
 All alternate in one run: the forward, the saving program, the backward that reads what it keeps,
 and the backward alone, which computes that again. A second table has the forward and the backward
 of a training step, saving and backward, beside PyTorch's: SDPA, and the mathematics of `causal`
-(eager.py) with its autograd. Then the backward's share of PyTorch's own float32 rate of 1024^3 in the
-same run, counted as five products for each pair that the forward weighs with two. --memory: instead, the peak memory of one training step of each
-layout, in a process of its own.
+(eager.py) with its autograd. A third has the backward's share of PyTorch's own float32 rate of
+1024^3 in the same run, counted as five products for each pair that the forward weighs with two.
+--memory: instead, the peak memory of one training step of each layout, in a process of its own.
 usage: backward_cpu.py [--length N] [--repeat R] [--threads T] [--seconds S] [--memory]
        [--layouts NAME ...] [--save FILE]
 """
