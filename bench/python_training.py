@@ -165,7 +165,7 @@ def table_of_losses(rows, layers, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", default="1024,4096")
+    parser.add_argument("--rows", default="1024,4096", help="may be none")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--long", type=int, default=0, help="rows of the long run")
     parser.add_argument("--long-steps", type=int, default=200)
@@ -173,13 +173,15 @@ def main():
     parser.add_argument("--memory-of", choices=LAYOUTS, help=argparse.SUPPRESS)
     parser.add_argument("--save")  # harness's
     arguments = parser.parse_args()
-    rows = [int(length) for length in arguments.rows.split(",")]
+    rows = [int(length) for length in arguments.rows.split(",") if length]
     if arguments.memory_of:
         return print(memory_of_a_step(arguments.memory_of, rows[0], arguments.layers))
-    lines = table_of_steps(rows, arguments.layers, arguments.steps)
+    tables = []
+    if rows:
+        tables.append(table_of_steps(rows, arguments.layers, arguments.steps))
     if arguments.long:
-        lines += ["", *table_of_losses(arguments.long, arguments.layers, arguments.long_steps)]
-    publish(lines)
+        tables.append(table_of_losses(arguments.long, arguments.layers, arguments.long_steps))
+    publish([line for lines in tables for line in (*lines, "")][:-1])
 
 
 if __name__ == "__main__":
