@@ -3,13 +3,14 @@ time of a step (forward, backward and AdamW), all alternating in one run; the lo
 one; and what a step's memory is, each in a process of its own.
 
 B1, 4 heads of 64, segments of 64, 4 probes for "dyadic"; all begin with the same weights and see
-the same batches of random words that follow a rule.
+the same bytes of this repository's pages.
 usage: build/python-env/bin/python bench/python_training.py [--rows N,N] [--steps S] [--long N]
   [--long-steps S] [--layers L] [--save FILE]
 (with PYTHONPATH=build/python-site)
 """
 
 import argparse
+import functools
 import pathlib
 import re
 import statistics
@@ -21,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harness import markdown, publish
+from harness import ROOT, markdown, publish
 from nysjit.torch import CausalAttention
 
-DIM, HEADS, WORDS = 256, 4, 512
+DIM, HEADS, BYTES = 256, 4, 256
 DYADIC = {"landmark_source": "learned", "landmark_spacing": "dyadic", "probes": 4}
 SDPA = "PyTorch's SDPA"
 LAYOUTS = {
@@ -62,21 +63,21 @@ class Training:
 
     def __init__(self, keys, layers, rows):
         torch.manual_seed(0)
-        self.words = nn.Embedding(WORDS, DIM)
-        nn.init.normal_(self.words.weight, std=0.02)
+        self.bytes = nn.Embedding(BYTES, DIM)
+        nn.init.normal_(self.bytes.weight, std=0.02)
         self.places = nn.Parameter(0.02 * torch.randn(rows, DIM))
         torch.manual_seed(1)
         shared = nn.Sequential(*(Block(LAYOUTS["exact_causal"]) for _ in range(layers)))
         self.blocks = nn.Sequential(*(Block(keys) for _ in range(layers)))
         self.blocks.load_state_dict(shared.state_dict(), strict=False)
-        parameters = [self.places, *self.words.parameters(), *self.blocks.parameters()]
+        parameters = [self.places, *self.bytes.parameters(), *self.blocks.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=1e-3)
         self.losses = []
 
     def step(self, text):
         start = time.perf_counter()
-        x = self.blocks(self.words(text[:, :-1]) + self.places)
-        logits = F.linear(F.layer_norm(x, (DIM,)), self.words.weight)
+        x = self.blocks(self.bytes(text[:, :-1]) + self.places)
+        logits = F.linear(F.layer_norm(x, (DIM,)), self.bytes.weight)
         loss = F.cross_entropy(logits.flatten(0, 1), text[:, 1:].flatten())
         self.optimizer.zero_grad()
         loss.backward()
@@ -85,14 +86,19 @@ class Training:
         return time.perf_counter() - start
 
 
-def sentence(rows, seed):
-    """[1, rows + 1]: each word but the first of a few follows from the one sixteen places
-    before."""
+@functools.cache
+def all_text():
+    """The bytes of this repository's own pages."""
+    pages = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    joined = b"".join(page.read_bytes() for page in pages)
+    return torch.frombuffer(bytearray(joined), dtype=torch.uint8).long()
+
+
+def excerpt(rows, seed):
+    """[1, rows + 1] bytes."""
     dice = torch.Generator().manual_seed(seed)
-    words = torch.randint(WORDS, (rows + 1,), generator=dice)
-    for i in range(16, rows + 1):
-        words[i] = (5 * words[i - 16] + 1) % WORDS
-    return words[None]
+    start = int(torch.randint(len(all_text()) - rows - 1, (1,), generator=dice))
+    return all_text()[None, start : start + rows + 1]
 
 
 def train(rows, layers, steps):
@@ -100,7 +106,7 @@ def train(rows, layers, steps):
     trainings = {name: Training(keys, layers, rows) for name, keys in LAYOUTS.items()}
     times = {name: [] for name in trainings}
     for seed in range(steps + 1):
-        text = sentence(rows, seed)
+        text = excerpt(rows, seed)
         for name, training in trainings.items():
             seconds = training.step(text)
             if seed:
@@ -124,7 +130,7 @@ def memory_of_a_step(name, rows, layers):
     forget_most()
     before = most_resident()
     for seed in range(2):
-        training.step(sentence(rows, seed))
+        training.step(excerpt(rows, seed))
     return most_resident() - before
 
 
