@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -40,9 +41,8 @@ def publish(lines, notes=()):
     words = [word for word in sys.argv[1:] if word != "--save"]
     if "--save" in sys.argv:
         words = sys.argv[1 : sys.argv.index("--save")] + sys.argv[sys.argv.index("--save") + 2 :]
-    command = " ".join(
-        ["python3", str(pathlib.Path(sys.argv[0]).resolve().relative_to(ROOT)), *words]
-    )
+    script = str(pathlib.Path(sys.argv[0]).resolve().relative_to(ROOT))
+    command = shlex.join(["python3", script, *words])
     lines = [
         *lines,
         "",
