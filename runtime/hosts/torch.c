@@ -215,34 +215,22 @@ static const char *const schemas[] = {OPERATORS(attention, "", "", ""),
     (void)outputs;                                                                                 \
     run_operator(stack, kind, pass);                                                               \
   }
-FUNCTION(attention, PLAIN, HOSTS_FORWARD)
-FUNCTION(attention_saving, PLAIN, HOSTS_SAVING)
-FUNCTION(attention_backward, PLAIN, HOSTS_BACKWARD)
-FUNCTION(attention_with_parameters, DENSE, HOSTS_FORWARD)
-FUNCTION(attention_with_parameters_saving, DENSE, HOSTS_SAVING)
-FUNCTION(attention_with_parameters_backward, DENSE, HOSTS_BACKWARD)
-FUNCTION(attention_padded, PADDED, HOSTS_FORWARD)
-FUNCTION(attention_padded_saving, PADDED, HOSTS_SAVING)
-FUNCTION(attention_padded_backward, PADDED, HOSTS_BACKWARD)
-FUNCTION(attention_packed, PACKED, HOSTS_FORWARD)
-FUNCTION(attention_packed_saving, PACKED, HOSTS_SAVING)
-FUNCTION(attention_packed_backward, PACKED, HOSTS_BACKWARD)
+#define FUNCTIONS(name, kind)                                                                      \
+  FUNCTION(name, kind, HOSTS_FORWARD)                                                              \
+  FUNCTION(name##_saving, kind, HOSTS_SAVING)                                                      \
+  FUNCTION(name##_backward, kind, HOSTS_BACKWARD)
+FUNCTIONS(attention, PLAIN)
+FUNCTIONS(attention_with_parameters, DENSE)
+FUNCTIONS(attention_padded, PADDED)
+FUNCTIONS(attention_packed, PACKED)
 
+#define NAMED(name)                                                                                \
+  {#name, name}, {#name "_saving", name##_saving}, { #name "_backward", name##_backward }
 static const struct {
   const char *name;
   torch_operator function;
-} operators[] = {{"attention", attention},
-                 {"attention_saving", attention_saving},
-                 {"attention_backward", attention_backward},
-                 {"attention_with_parameters", attention_with_parameters},
-                 {"attention_with_parameters_saving", attention_with_parameters_saving},
-                 {"attention_with_parameters_backward", attention_with_parameters_backward},
-                 {"attention_padded", attention_padded},
-                 {"attention_padded_saving", attention_padded_saving},
-                 {"attention_padded_backward", attention_padded_backward},
-                 {"attention_packed", attention_packed},
-                 {"attention_packed_saving", attention_packed_saving},
-                 {"attention_packed_backward", attention_packed_backward}};
+} operators[] = {NAMED(attention), NAMED(attention_with_parameters), NAMED(attention_padded),
+                 NAMED(attention_packed)};
 enum { OPERATOR_COUNT = sizeof operators / sizeof operators[0] };
 _Static_assert(OPERATOR_COUNT == sizeof schemas / sizeof schemas[0], "a schema an operator");
 
