@@ -183,7 +183,7 @@ double gradientBound(const ReferenceInput &input, bool isGpu, const Gradients &r
     return bound;
   constexpr double units = 4; // of B V, of the product, and of the steps back
   const double moved =
-      units * norm((*rounding).*member) / std::max(right.doutNorm / 100, norm(right.*member));
+      units * norm((*rounding).*member) / gradientScale(right.*member, right.doutNorm);
   return std::max(bound, std::min(moved, 1.0));
 }
 

@@ -47,8 +47,14 @@ template <std::ranges::random_access_range Numbers> double norm(const Numbers &x
   return std::sqrt(squares) * largest;
 }
 
-/// ||gradient - reference|| / max(||reference||, ||dout|| / 100), for a gradient may be 0 but for
-/// rounding; 0 where all of it is 0. Not finite if anything is not, or the sizes differ. `doutNorm`
+/// What an error of a gradient is relative to: ||reference||, or ||dout|| / 100 where that is more.
+template <std::ranges::random_access_range Reference>
+double gradientScale(const Reference &reference, double doutNorm) {
+  return std::max(doutNorm / 100, norm(reference));
+}
+
+/// ||gradient - reference|| / gradientScale, for a gradient may be 0 but for rounding; 0 where all
+/// of it is 0. Not finite if anything is not, or the sizes differ. `doutNorm`
 /// is that of Gradients.
 template <std::ranges::random_access_range Gradient, std::ranges::random_access_range Reference>
 double gradientError(const Gradient &gradient, const Reference &reference, double doutNorm) {
@@ -58,7 +64,7 @@ double gradientError(const Gradient &gradient, const Reference &reference, doubl
   for (size_t i = 0; i < difference.size(); ++i)
     difference[i] = double(gradient[i]) - double(reference[i]);
   const double error = norm(difference);
-  const double scale = std::max(doutNorm / 100, norm(reference));
+  const double scale = gradientScale(reference, doutNorm);
   return error == 0 && scale == 0 ? 0 : error / scale;
 }
 
