@@ -17,11 +17,11 @@ import sys
 import tempfile
 import timeit
 
-STUB = """
+IDLE = """
 #include <nysjit.h>
 static int object;
 uint32_t nysjit_abi_version(void) { return NYSJIT_ABI_VERSION; }
-const char *nysjit_last_error(void) { return "stub"; }
+const char *nysjit_last_error(void) { return "idle"; }
 const char *nysjit_last_error_json(void) { return "{}"; }
 nysjit_status nysjit_context_create(const nysjit_context_options *o, nysjit_context **c) {
   return (void)o, *c = (void *)&object, 0;
@@ -44,17 +44,17 @@ nysjit_status nysjit_run(const nysjit_program *p, const nysjit_run_args *a, void
 """
 
 
-def stubbed(build, folder):
+def with_idle_library(build, folder):
     """A copy of the package whose library does nothing; the folder to import it from."""
     shutil.copytree(build / "python-site", folder, dirs_exist_ok=True, symlinks=True)
     library = folder / "nysjit/lib/libnysjit.so.0"
     library.unlink()
-    (folder / "stub.c").write_text(STUB)
+    (folder / "idle.c").write_text(IDLE)
     include = folder / "nysjit/include"
     subprocess.run(
         ["cc", "-O2", "-shared", "-fPIC", "-Wl,-soname,libnysjit.so.0",
          f"-Wl,--version-script={build.parent}/runtime/api/nysjit.map", f"-I{include}",
-         folder / "stub.c", "-o", library],
+         folder / "idle.c", "-o", library],
         check=True,
     )  # fmt: skip
     return folder
@@ -105,7 +105,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=150)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sys.path.insert(0, str(stubbed(arguments.build.resolve(), pathlib.Path(folder))))
+        sys.path.insert(0, str(with_idle_library(arguments.build.resolve(), pathlib.Path(folder))))
         calls = cases()
         times = {name: [] for name in calls}
         for call in calls.values():
