@@ -15,7 +15,7 @@ nysjit_packages=(
   build-essential cmake ninja-build
   libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools liblld-22-dev
   libzstd-dev liblzma-dev libedit-dev libcurl4-openssl-dev zlib1g-dev libxml2-dev
-  nlohmann-json3-dev libcli11-dev libdlpack-dev libxxhash-dev
+  nlohmann-json3-dev libcli11-dev libdlpack-dev libxxhash-dev libmbedtls-dev
   clang-22 libclang-rt-22-dev clang-format-22
   libgtest-dev libgmock-dev python3 python3-venv pkg-config
 )
