@@ -12,6 +12,7 @@ struct MemoryView {
   mlir::Type element;
   int64_t columns = 0;
   bool isArgument = false; // rows may start anywhere
+  bool isStrided = false;  // a vector's elements are `rowBytes` apart
 };
 
 } // namespace nysjit

@@ -279,6 +279,47 @@ TEST_P(TileOp, GatheredElementsAreZerosWhereThereAreNone) {
   }
 }
 
+// Elements that are not side by side; what lies between them stays.
+TEST_P(TileOp, StridedVectors) {
+  const std::vector<float> x = random(400);
+  auto of = [&](int i) { return i >= 0 && i < 40 ? x[size_t(5 * i)] : 0.0f; };
+  auto run = [&](const std::string &element, const void *y) {
+    const std::string out = "<0 x " + element + ">";
+    runTiles("func.func @exact_causal(%p: !tile.ptr<f32>, %o: !tile.ptr<" + element +
+                 ">) attributes {tile.kernel} {\n  %zero = arith.constant 0 : i64\n"
+                 "  %five = arith.constant 5 : i64\n  %seven = arith.constant 7 : i64\n"
+                 "  %before = arith.constant -3 : i32\n  %first = arith.constant 1 : i32\n"
+                 "  %n = arith.constant 40 : i32\n  %m = arith.constant 20 : i32\n"
+                 "  %in = tile.view %p[%zero] length %n stride %five {strided} : <f32> -> "
+                 "<0 x f32>\n"
+                 "  %out = tile.view %o[%zero] length %m stride %seven {strided} : <" +
+                 element + "> -> " + out +
+                 "\n  %a = tile.load %in[%before] : <0 x f32> -> tensor<24xf32>\n"
+                 "  %i = tile.iota : tensor<24xi32>\n"
+                 "  %two = arith.constant dense<2> : tensor<24xi32>\n"
+                 "  %twice = arith.muli %i, %two : tensor<24xi32>\n"
+                 "  %g = tile.gather %in[%twice] : <0 x f32>, tensor<24xi32> -> tensor<24xf32>\n"
+                 "  %one = tile.load_scalar %in[%m] : <0 x f32> -> f32\n"
+                 "  %ones = tensor.splat %one : tensor<24xf32>\n"
+                 "  %ag = arith.addf %a, %g : tensor<24xf32>\n"
+                 "  %all = arith.addf %ag, %ones : tensor<24xf32>\n"
+                 "  tile.store %all, %out[%first] : tensor<24xf32>, " +
+                 out + "\n  return\n}\n",
+             {slot(x.data()), slot(y)}, GetParam());
+  };
+  std::vector<float> wide(200, 7.0f);
+  std::vector<uint16_t> narrow(200, 0x1234);
+  run("f32", wide.data());
+  run("bf16", narrow.data());
+  for (int at = 0; at < 200; ++at) {
+    const int i = at / 7 - 1; // of the 24, of which 19 are inside
+    const bool isOne = at % 7 == 0 && i >= 0 && i < 19;
+    const float expected = of(i - 3) + of(2 * i) + of(20);
+    EXPECT_EQ(wide[size_t(at)], isOne ? expected : 7.0f) << at;
+    EXPECT_EQ(narrow[size_t(at)], isOne ? floatToBfloat16(expected) : 0x1234) << at;
+  }
+}
+
 // Factors of 1 leave a row as it is, whether the product is scaled where it lies, for another to be
 // added, or not.
 TEST_P(TileOp, ScaledRows) {

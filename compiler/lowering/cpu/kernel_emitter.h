@@ -80,10 +80,14 @@ private:
   mlir::Value indexFrom(mlir::Value first);
   Pieces emitRowLoad(mlir::Operation *load);
   void emitRowStore(tile::StoreOp store);
-  mlir::Value lanesInside(const MemoryView &view, mlir::Value first, int64_t start, int64_t width);
+  mlir::VectorType elementsOf(const MemoryView &view, int64_t width);
+  mlir::Value isInside(const MemoryView &view, mlir::Value numbers);
   mlir::Value elementAddress(const MemoryView &view, mlir::Value first);
+  mlir::Value elementPointers(const MemoryView &view, mlir::Value numbers);
+  mlir::Value emitElements(const MemoryView &view, mlir::Value numbers);
+  void emitVectorStore(tile::StoreOp store);
+  Pieces emitVectorLoad(tile::LoadOp load);
   void emitVector(mlir::Operation *op);
-  Pieces emitVectorGather(tile::GatherOp gather);
   Ahead tileOf(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead tileAfter(mlir::Value view, mlir::Value row, int64_t rows, bool isWritten);
   Ahead nextTile(mlir::Value tile);

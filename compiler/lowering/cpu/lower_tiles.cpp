@@ -72,8 +72,11 @@ void KernelEmitter::emitScalar(Operation *op) {
     Value start = e.mul(scalars.lookup(view.getOffset()), e.i64(bytes));
     views[view] = {e.offset(scalars.lookup(view.getBase()), start),
                    scalars.lookup(view.getLength()),
-                   e.mul(scalars.lookup(view.getRowStride()), e.i64(bytes)), type.getElement(),
-                   type.getColumns()};
+                   e.mul(scalars.lookup(view.getRowStride()), e.i64(bytes)),
+                   type.getElement(),
+                   type.getColumns(),
+                   /*isArgument=*/false,
+                   view.getStrided()};
   } else if (auto load = dyn_cast<tile::LoadScalarOp>(op)) {
     scalars.map(load.getResult(), emitScalarLoad(load));
   } else if (auto exponential = dyn_cast<math::Exp2Op>(op)) {

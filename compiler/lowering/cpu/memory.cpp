@@ -88,77 +88,104 @@ void KernelEmitter::emitRowStore(tile::StoreOp store) {
 }
 
 /// Which of a vector view's elements [first + start, + width) exist.
-Value KernelEmitter::lanesInside(const MemoryView &view, Value first, int64_t start,
-                                 int64_t width) {
-  Value index = e.add(lanes(start, width), e.splat(first, width));
-  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ult, index,
+VectorType KernelEmitter::elementsOf(const MemoryView &view, int64_t width) {
+  return view.element.isF32() ? e.f32Vector(width)
+                              : VectorType::get({width}, e.builder.getI16Type());
+}
+
+/// i1 for each of some numbers of rows or elements.
+Value KernelEmitter::isInside(const MemoryView &view, Value numbers) {
+  const int64_t width = cast<VectorType>(numbers.getType()).getDimSize(0);
+  return arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ult, numbers,
                                e.splat(view.length, width));
 }
 
 Value KernelEmitter::elementAddress(const MemoryView &view, Value first) {
   Value index = arith::ExtSIOp::create(e.builder, e.loc, e.builder.getI64Type(), first);
-  return e.offset(view.address, e.mul(index, e.i64(bytesOf(view))));
+  return e.offset(view.address,
+                  e.mul(index, view.isStrided ? view.rowBytes : e.i64(bytesOf(view))));
+}
+
+/// Pointers to elements of a vector view by their numbers.
+Value KernelEmitter::elementPointers(const MemoryView &view, Value numbers) {
+  OpBuilder &b = e.builder;
+  const int64_t width = cast<VectorType>(numbers.getType()).getDimSize(0);
+  const auto pointers = VectorType::get({width}, view.address.getType());
+  auto at = [&](Type step, Value index) -> Value {
+    return LLVM::GEPOp::create(b, e.loc, pointers, step, view.address,
+                               ArrayRef<LLVM::GEPArg>{index});
+  };
+  if (!view.isStrided)
+    return at(elementsOf(view, 1).getElementType(), numbers);
+  const auto wide = VectorType::get({width}, b.getI64Type());
+  Value bytes =
+      e.mul(arith::ExtSIOp::create(b, e.loc, wide, numbers), e.splat(view.rowBytes, width));
+  return at(b.getI8Type(), bytes);
 }
 
 /// Elements of a vector view, each by its own number.
-Pieces KernelEmitter::emitVectorGather(tile::GatherOp gather) {
-  OpBuilder &b = e.builder;
-  const MemoryView &view = views.find(gather.getView())->second;
+Value KernelEmitter::emitElements(const MemoryView &view, Value numbers) {
+  const int64_t width = cast<VectorType>(numbers.getType()).getDimSize(0);
   const bool isWide = view.element.isF32();
-  const Type element = isWide ? Type(b.getF32Type()) : Type(b.getI16Type());
-  Pieces result;
-  for (Value index : wholeTile(gather.getRows())) {
-    const int64_t width = cast<VectorType>(index.getType()).getDimSize(0);
-    const auto type = VectorType::get({width}, element);
-    const auto pointers = VectorType::get({width}, view.address.getType());
-    Value inside = arith::CmpIOp::create(b, e.loc, arith::CmpIPredicate::ult, index,
-                                         e.splat(view.length, width));
-    Value from = LLVM::GEPOp::create(b, e.loc, pointers, element, view.address,
-                                     ArrayRef<LLVM::GEPArg>{index});
-    Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
-    Value loaded = LLVM::masked_gather::create(b, e.loc, type, from, inside, zeros,
-                                               static_cast<unsigned>(bytesOf(view)));
-    result.push_back(isWide ? loaded : emitWiden(e, loaded, view.element));
+  const VectorType type = elementsOf(view, width);
+  Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
+  Value loaded = LLVM::masked_gather::create(e.builder, e.loc, type, elementPointers(view, numbers),
+                                             isInside(view, numbers), zeros,
+                                             static_cast<unsigned>(bytesOf(view)));
+  return isWide ? loaded : emitWiden(e, loaded, view.element);
+}
+
+void KernelEmitter::emitVectorStore(tile::StoreOp store) {
+  OpBuilder &b = e.builder;
+  const MemoryView &view = views.find(store.getView())->second;
+  const auto alignment = static_cast<unsigned>(bytesOf(view));
+  Value first = scalars.lookup(store.getRow());
+  Value address = elementAddress(view, first);
+  int64_t start = 0;
+  for (Value piece : wholeTile(store.getValue())) {
+    const int64_t width = cast<VectorType>(piece.getType()).getDimSize(0);
+    Value stored = view.element.isF32() ? piece : emitNarrow(e, piece, view.element);
+    Value numbers = e.add(lanes(start, width), e.splat(first, width));
+    Value inside = isInside(view, numbers);
+    if (view.isStrided)
+      LLVM::masked_scatter::create(b, e.loc, stored, elementPointers(view, numbers), inside,
+                                   alignment);
+    else
+      LLVM::MaskedStoreOp::create(b, e.loc, stored, e.offset(address, start * bytesOf(view)),
+                                  inside, alignment);
+    start += width;
   }
-  return result;
+}
+
+Pieces KernelEmitter::emitVectorLoad(tile::LoadOp load) {
+  const MemoryView &view = views.find(load.getView())->second;
+  Value first = scalars.lookup(load.getRow());
+  Value address = elementAddress(view, first);
+  return forPieces(
+      tileType(load.getResult()).getDimSize(0), [&](int64_t start, int64_t width) -> Value {
+        Value numbers = e.add(lanes(start, width), e.splat(first, width));
+        if (view.isStrided)
+          return emitElements(view, numbers);
+        const bool isWide = view.element.isF32();
+        const VectorType type = elementsOf(view, width);
+        Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
+        Value inside = isInside(view, numbers);
+        Value from = e.offset(address, start * bytesOf(view));
+        Value loaded = LLVM::MaskedLoadOp::create(e.builder, e.loc, type, from, inside, zeros,
+                                                  static_cast<unsigned>(bytesOf(view)));
+        return isWide ? loaded : emitWiden(e, loaded, view.element);
+      });
 }
 
 void KernelEmitter::emitVector(Operation *op) {
-  OpBuilder &b = e.builder;
-  if (auto store = dyn_cast<tile::StoreOp>(op)) {
-    const MemoryView &view = views.find(store.getView())->second;
-    Value first = scalars.lookup(store.getRow());
-    Value address = elementAddress(view, first);
-    int64_t start = 0;
-    for (Value piece : wholeTile(store.getValue())) {
-      const int64_t width = cast<VectorType>(piece.getType()).getDimSize(0);
-      Value stored = view.element.isF32() ? piece : emitNarrow(e, piece, view.element);
-      LLVM::MaskedStoreOp::create(b, e.loc, stored, e.offset(address, start * bytesOf(view)),
-                                  lanesInside(view, first, start, width),
-                                  static_cast<unsigned>(bytesOf(view)));
-      start += width;
-    }
-    return;
-  }
+  if (auto store = dyn_cast<tile::StoreOp>(op))
+    return emitVectorStore(store);
   Pieces result;
   if (auto load = dyn_cast<tile::LoadOp>(op)) {
-    const MemoryView &view = views.find(load.getView())->second;
-    Value first = scalars.lookup(load.getRow());
-    Value address = elementAddress(view, first);
-    result = forPieces(
-        tileType(op->getResult(0)).getDimSize(0), [&](int64_t start, int64_t width) -> Value {
-          const bool isWide = view.element.isF32();
-          const VectorType type =
-              isWide ? e.f32Vector(width) : VectorType::get({width}, b.getI16Type());
-          Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
-          Value inside = lanesInside(view, first, start, width);
-          Value from = e.offset(address, start * bytesOf(view));
-          Value loaded = LLVM::MaskedLoadOp::create(b, e.loc, type, from, inside, zeros,
-                                                    static_cast<unsigned>(bytesOf(view)));
-          return isWide ? loaded : emitWiden(e, loaded, view.element);
-        });
+    result = emitVectorLoad(load);
   } else if (auto gather = dyn_cast<tile::GatherOp>(op)) {
-    result = emitVectorGather(gather);
+    for (Value numbers : wholeTile(gather.getRows()))
+      result.push_back(emitElements(views.find(gather.getView())->second, numbers));
   } else {
     result = emitAgain(op, [&](Value operand) { return wholeTile(operand); });
   }

@@ -159,7 +159,8 @@ void KernelEmitter::emitView(tile::ViewOp view) {
       e.mul(scalars.lookup(view.getRowStride()), bytes),
       type.getElement(),
       type.getColumns(),
-      isOfArgument(view)};
+      isOfArgument(view),
+      view.getStrided()};
 }
 
 /// One element of an elementwise operation.

@@ -151,6 +151,11 @@ Registers KernelEmitter::loadRows(Load load) {
   return values;
 }
 
+/// Bytes between the elements of a vector view.
+static Value stepOf(WarpBuilder &e, const MemoryView &view) {
+  return view.isStrided ? view.rowBytes : e.i64(bytesOf(view.element));
+}
+
 /// The elements of a vector view whose numbers this thread holds.
 Registers KernelEmitter::gatherSpread(Load load, Spread spread) {
   const MemoryView &view = views[load.getView()];
@@ -158,7 +163,7 @@ Registers KernelEmitter::gatherSpread(Load load, Spread spread) {
   for (Value at : SmallVector<Value>(registersOf(load.getRow(), spread)))
     values.append(valuesInside(load, at,
                                [&] {
-                                 Value bytes = e.mul(e.widen(at), bytesOf(view.element));
+                                 Value bytes = e.mul(e.widen(at), stepOf(e, view));
                                  return Registers{
                                      loadElement(e, view.element, e.offset(view.address, bytes))};
                                },
@@ -182,14 +187,13 @@ Registers KernelEmitter::loadSpread(Load load, Value start, Spread spread) {
         steps.push_back(piece * 8 + element);
   }
   Value first = e.add(start, spread == OverRows ? e.add(firstRow(warpRows), laneRow) : laneColumn);
-  Value address = e.offset(view.address, e.mul(e.widen(first), bytesOf(view.element)));
+  Value address = e.offset(view.address, e.mul(e.widen(first), stepOf(e, view)));
   Registers values;
   for (int64_t step : steps)
     values.append(valuesInside(load, e.add(first, step),
                                [&] {
-                                 return Registers{
-                                     loadElement(e, view.element,
-                                                 e.offset(address, step * bytesOf(view.element)))};
+                                 Value at = e.offset(address, e.mul(stepOf(e, view), step));
+                                 return Registers{loadElement(e, view.element, at)};
                                },
                                {e.f32(0)}));
   return values;
@@ -201,12 +205,12 @@ Value KernelEmitter::loadScalar(tile::LoadScalarOp load) {
   const int64_t bytes = bytesOf(type);
   Value row = scalars.lookup(load.getRow());
   Value zero = arith::ConstantOp::create(e.builder, e.loc, e.builder.getZeroAttr(type));
-  return e.valuesWhen(
-      e.below(row, view.length),
-      [&] {
-        return Registers{e.load(type, e.offset(view.address, e.mul(e.widen(row), bytes)), bytes)};
-      },
-      {zero})[0];
+  return e.valuesWhen(e.below(row, view.length),
+                      [&] {
+                        Value at = e.offset(view.address, e.mul(e.widen(row), stepOf(e, view)));
+                        return Registers{e.load(type, at, bytes)};
+                      },
+                      {zero})[0];
 }
 
 //===- Stores ---------------------------------------------------------------------------------===//
@@ -270,7 +274,7 @@ void KernelEmitter::storeLine(tile::StoreOp store) {
   auto storeAt = [&](Value condition, Value number, Value value) {
     e.when(e.both(condition, e.below(number, view.length)), [&] {
       storeElement(e, view.element, value,
-                   e.offset(view.address, e.mul(e.widen(number), bytesOf(view.element))));
+                   e.offset(view.address, e.mul(e.widen(number), stepOf(e, view))));
     });
   };
   const int64_t length = store.getValue().getType().getDimSize(0);

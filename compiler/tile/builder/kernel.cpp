@@ -165,14 +165,19 @@ Scalar Kernel::toInteger(const Tile &number, SourceLocation loc) {
 
 //===- Memory ---------------------------------------------------------------------------------===//
 
+bool View::isStrided() const {
+  return columns == 0 && !(rowStride.isConstant() && rowStride.constant() == 1);
+}
+
 static Value makeView(Kernel::Emitter &emitter, const View &view, Element element,
                       SourceLocation where) {
   Value base = emitter.pointer(view.tensor.name, element, where);
   const auto type =
       tile::ViewType::get(emitter.builder.getContext(), view.columns, emitter.irType(element));
-  return tile::ViewOp::create(
-      emitter.builder, emitter.at(where), type, base, emitter.integer(view.offset, true, where),
-      emitter.integer(view.length, false, where), emitter.integer(view.rowStride, true, where));
+  return tile::ViewOp::create(emitter.builder, emitter.at(where), type, base,
+                              emitter.integer(view.offset, true, where),
+                              emitter.integer(view.length, false, where),
+                              emitter.integer(view.rowStride, true, where), view.isStrided());
 }
 
 static void emitViews(Kernel::Emitter &emitter, View &view, SourceLocation where) {
@@ -208,10 +213,8 @@ View Kernel::view(const TensorRef &tensor, std::initializer_list<Scalar> indices
 
 View Kernel::slice(const View &view, ScalarOperand start, ScalarOperand length) {
   View result = view;
-  ScalarOperand step = view.columns ? ScalarOperand(view.rowStride, start.where)
-                                    : ScalarOperand(Scalar(Expression(1), true), start.where);
-  result.offset =
-      ScalarOperand(view.offset, start.where) + ScalarOperand(start * step, start.where);
+  result.offset = ScalarOperand(view.offset, start.where) +
+                  ScalarOperand(start * ScalarOperand(view.rowStride, start.where), start.where);
   result.length = length.scalar;
   emitViews(*emit, result, start.where);
   return result;

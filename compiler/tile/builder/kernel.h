@@ -34,6 +34,9 @@ struct View {
   Scalar length;
   Scalar rowStride;
   int columns = 0; // 0: a vector of `length` elements
+
+  /// A vector whose elements are not side by side, but `rowStride` apart.
+  bool isStrided() const;
 };
 
 /// Tiles that a loop carries from one iteration to the next; the loop rebinds them.

@@ -76,9 +76,10 @@ def ViewOp : TileOp<"view", [Pure]> {
   let summary = "rows of memory: element `offset` of the pointer on, `row_stride` elements apart";
   let description = [{
     Loads of rows outside [0, length) give zeros and touch no memory; stores there are dropped. A
-    vector view (columns 0) has unit stride and ignores `row_stride`.
+    vector view (columns 0) has unit stride and ignores `row_stride`, unless it is `strided`.
   }];
-  let arguments = (ins PointerType:$base, I64:$offset, I32:$length, I64:$row_stride);
+  let arguments = (ins PointerType:$base, I64:$offset, I32:$length, I64:$row_stride,
+                       UnitAttr:$strided);
   let results = (outs ViewType:$result);
   let assemblyFormat = [{
     $base `[` $offset `]` `length` $length `stride` $row_stride attr-dict
