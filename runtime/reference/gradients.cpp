@@ -97,6 +97,8 @@ Result<Gradients> roundingOfInverse(const ReferenceInput &input) {
     const HeadGradient head = roundingOfInverse(of, dout);
     addRows(head.q, input, place, queryHead(input, place), result.q);
     addRows(head.k, input, place, keyHead(input, place), result.k);
+    addLearned(result.landmarkQ, place.queryHead, head.learnedQ);
+    addLearned(result.landmarkK, place.keyHead, head.learnedK);
   }));
   return result;
 }

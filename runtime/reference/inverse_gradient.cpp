@@ -156,8 +156,7 @@ HeadGradient prefixLmGradient(const LayoutInput &input, const Matrix &dout) {
   return out;
 }
 
-/// One unit of float32's rounding, either way, of the size of what is summed up in X Y^T.
-static Matrix roundingOfProduct(const Matrix &x, const Matrix &y) {
+Matrix roundingOfProduct(const Matrix &x, const Matrix &y) {
   std::minstd_rand signs(1);
   Matrix out(x.rows, y.rows);
   for (int64_t i = 0; i < x.rows; ++i)
@@ -171,6 +170,8 @@ static Matrix roundingOfProduct(const Matrix &x, const Matrix &y) {
 }
 
 HeadGradient roundingOfInverse(const LayoutInput &input, const Matrix &dout) {
+  if (input.spec.layout == Layout::Scan)
+    return roundingOfScan(input, dout);
   const bool hasTarget = input.spec.layout == Layout::PrefixLm;
   const Source source = makeSource(input, hasTarget ? input.sourceLen : input.head.length());
   Matrix dqtilde(source.u.rows, input.head.q.columns);

@@ -25,10 +25,15 @@ Source makeSource(const LayoutInput &input, int64_t length);
 void addSourceGradient(const LayoutInput &input, const Source &source, const Matrix &dout,
                        Matrix du, HeadGradient &out);
 
+/// One unit of float32's rounding, either way, of the size of what is summed up in X Y^T.
+Matrix roundingOfProduct(const Matrix &x, const Matrix &y);
+
 /// What becomes of q's and k's gradients when float32 rounds that of A+, dU (B V)^T, by a unit of
 /// what its sums add up, each number one way or the other. Where queries and keys are so small that
 /// A is nearly uniform, its inverse is large and most of dA+ comes to nothing, since a row of A
 /// sums to 1 whatever its logits: what remains may be no larger than this.
 HeadGradient roundingOfInverse(const LayoutInput &input, const Matrix &dout);
+/// The same of `scan`, of dF = dP (A+)^T and dA+ = F^T dP; landmarks' gradients, too.
+HeadGradient roundingOfScan(const LayoutInput &input, const Matrix &dout);
 
 } // namespace nysjit::reference

@@ -89,55 +89,105 @@ struct ScanLandmarks {
   Matrix k;
 };
 
-/// Rows from `first` on, which landmarks serve. Returns the landmarks' gradients.
-ScanLandmarks addScanRows(const LayoutInput &input, const ScanLandmarks &landmarks,
-                          const Matrix &dout, int64_t first, HeadGradient &out) {
-  const Head &head = input.head;
-  ScanLandmarks d{Matrix(landmarks.q.rows, head.q.columns),
-                  Matrix(landmarks.k.rows, head.q.columns)};
-  const Matrix a = softmaxScores(landmarks.q, landmarks.k, head.scale);
-  const std::vector<Matrix> steps = newtonSchulzSteps(a, input.spec.inverseIterations);
-  const Matrix f = softmaxScores(head.q, landmarks.k, head.scale);
-  Matrix p = multiply(f, steps.back());
-  std::fill(p.row(0), p.row(first), 0.0);
-  const RunningMasses running = runningMasses(landmarks.q, head);
-  const Matrix dp = weightGradients(running, head.v, dout, first);
-  addMeansGradient(running, head, landmarks.q, p, dp, dout, d.q, out);
-  // P = F A+
-  addScoresGradient(head.q, landmarks.k, head.scale, f, multiply(dp, transpose(steps.back())),
-                    out.q, d.k);
-  const Matrix da = newtonSchulzGradient(a, steps, multiply(transpose(f), dp));
-  addScoresGradient(landmarks.q, landmarks.k, head.scale, a, da, d.q, d.k);
-  return d;
+/// The rows that landmarks serve, from `first` on.
+struct ScanRows {
+  int64_t first;
+  ScanLandmarks landmarks;
+  Matrix a;
+  std::vector<Matrix> steps; // of A+
+  Matrix f;
+  RunningMasses running;
+  Matrix dp;
+
+  ScanRows(const LayoutInput &input, const Matrix &dout)
+      : first(firstOf(input)), landmarks(landmarksOf(input)),
+        a(softmaxScores(landmarks.q, landmarks.k, input.head.scale)),
+        steps(newtonSchulzSteps(a, input.spec.inverseIterations)),
+        f(softmaxScores(input.head.q, landmarks.k, input.head.scale)),
+        running(runningMasses(landmarks.q, input.head)),
+        dp(weightGradients(running, input.head.v, dout, first)) {}
+
+  const Matrix &inverse() const { return steps.back(); }
+
+private:
+  static int64_t firstOf(const LayoutInput &input) {
+    const bool isFirstK = input.spec.landmarkSource == LandmarkSource::FirstK;
+    return isFirstK ? std::min<int64_t>(input.spec.firstK, input.head.length()) : 0;
+  }
+  static ScanLandmarks landmarksOf(const LayoutInput &input) {
+    const KernelSpec &spec = input.spec;
+    if (spec.landmarkSource != LandmarkSource::FirstK)
+      return {input.learnedQ, input.learnedK};
+    auto means = [&](const Matrix &all) {
+      return segmentMeans(all.slice(0, firstOf(input)), spec.firstK / spec.landmarks,
+                          spec.landmarks);
+    };
+    return {means(input.head.q), means(input.head.k)};
+  }
+};
+
+/// From what P = F A+ has of F and A+.
+void addWeightsGradient(const LayoutInput &input, const ScanRows &rows, const Matrix &df,
+                        const Matrix &dinverse, ScanLandmarks &d, HeadGradient &out) {
+  const double scale = input.head.scale;
+  addScoresGradient(input.head.q, rows.landmarks.k, scale, rows.f, df, out.q, d.k);
+  addScoresGradient(rows.landmarks.q, rows.landmarks.k, scale, rows.a,
+                    newtonSchulzGradient(rows.a, rows.steps, dinverse), d.q, d.k);
+}
+
+void addLandmarksGradient(const LayoutInput &input, const ScanLandmarks &d, HeadGradient &out) {
+  const KernelSpec &spec = input.spec;
+  if (spec.landmarkSource != LandmarkSource::FirstK) {
+    addTo(out.learnedQ, 1, d.q);
+    addTo(out.learnedK, 1, d.k);
+    return;
+  }
+  const int64_t len = spec.firstK / spec.landmarks;
+  for (int64_t g = 0; g < spec.landmarks; ++g) {
+    addMeanGradient(d.q.row(g), g * len, (g + 1) * len, out.q);
+    addMeanGradient(d.k.row(g), g * len, (g + 1) * len, out.k);
+  }
+}
+
+/// Whether landmarks serve any row.
+bool hasScanRows(const LayoutInput &input) {
+  return input.spec.landmarkSource != LandmarkSource::FirstK ||
+         input.spec.firstK < input.head.length();
 }
 
 } // namespace
 
 HeadGradient scanGradient(const LayoutInput &input, const Matrix &dout) {
   const Head &head = input.head;
-  const KernelSpec &spec = input.spec;
-  const bool isFirstK = spec.landmarkSource == LandmarkSource::FirstK;
-  const int64_t exactEnd = isFirstK ? std::min<int64_t>(spec.firstK, head.length()) : 0;
   HeadGradient out(input);
-  for (int64_t i = 0; i < exactEnd; ++i)
-    addRowGradient(head.q.row(i), dout.row(i), head.scale,
-                   {{head.k, head.v, out.k, out.v, 0, i + 1}}, out.q.row(i));
-  if (exactEnd == head.length())
+  if (input.spec.landmarkSource == LandmarkSource::FirstK)
+    for (int64_t i = 0; i < std::min<int64_t>(input.spec.firstK, head.length()); ++i)
+      addRowGradient(head.q.row(i), dout.row(i), head.scale,
+                     {{head.k, head.v, out.k, out.v, 0, i + 1}}, out.q.row(i));
+  if (!hasScanRows(input))
     return out;
-  if (!isFirstK) {
-    const ScanLandmarks d = addScanRows(input, {input.learnedQ, input.learnedK}, dout, 0, out);
-    addTo(out.learnedQ, 1, d.q);
-    addTo(out.learnedK, 1, d.k);
+  const ScanRows rows(input, dout);
+  ScanLandmarks d{Matrix(rows.landmarks.q.rows, head.q.columns),
+                  Matrix(rows.landmarks.k.rows, head.q.columns)};
+  Matrix p = multiply(rows.f, rows.inverse());
+  std::fill(p.row(0), p.row(rows.first), 0.0);
+  addMeansGradient(rows.running, head, rows.landmarks.q, p, rows.dp, dout, d.q, out);
+  addWeightsGradient(input, rows, multiply(rows.dp, transpose(rows.inverse())),
+                     multiply(transpose(rows.f), rows.dp), d, out);
+  addLandmarksGradient(input, d, out);
+  return out;
+}
+
+HeadGradient roundingOfScan(const LayoutInput &input, const Matrix &dout) {
+  HeadGradient out(input);
+  if (!hasScanRows(input))
     return out;
-  }
-  const int64_t segmentLen = spec.firstK / spec.landmarks;
-  const ScanLandmarks means{segmentMeans(head.q.slice(0, exactEnd), segmentLen, spec.landmarks),
-                            segmentMeans(head.k.slice(0, exactEnd), segmentLen, spec.landmarks)};
-  const ScanLandmarks d = addScanRows(input, means, dout, exactEnd, out);
-  for (int64_t g = 0; g < spec.landmarks; ++g) {
-    addMeanGradient(d.q.row(g), g * segmentLen, (g + 1) * segmentLen, out.q);
-    addMeanGradient(d.k.row(g), g * segmentLen, (g + 1) * segmentLen, out.k);
-  }
+  const ScanRows rows(input, dout);
+  ScanLandmarks d{Matrix(rows.landmarks.q.rows, input.head.q.columns),
+                  Matrix(rows.landmarks.k.rows, input.head.q.columns)};
+  addWeightsGradient(input, rows, roundingOfProduct(rows.dp, rows.inverse()),
+                     roundingOfProduct(transpose(rows.f), transpose(rows.dp)), d, out);
+  addLandmarksGradient(input, d, out);
   return out;
 }
 

@@ -67,16 +67,20 @@ TEST(GradientBound, IsTheSpecsForSmallScoresAndGrowsWithThem) {
   EXPECT_EQ(gradientBound(spec, false, 1e9), 1);
 }
 
-/// Of the first six landmarks' inverse, with queries and keys of deviation `spread`.
-double boundOfInverse(Layout layout, double spread) {
+/// Of six landmarks' inverse, with queries and keys, and learned landmarks, of deviation `spread`.
+double boundOfInverse(Layout layout, double spread, double scale = 0.125) {
   constexpr int64_t length = 36;
   constexpr int64_t headDim = 64;
   ReferenceInput input{
-      .scale = 0.125, .batch = 1, .queryHeads = 1, .keyHeads = 1, .length = length};
+      .scale = scale, .batch = 1, .queryHeads = 1, .keyHeads = 1, .length = length};
   input.spec.layout = layout;
   input.spec.headDim = headDim;
   input.spec.landmarks = 6;
-  input.spec.segmentLen = 6;
+  const bool isScan = layout == Layout::Scan;
+  if (isScan)
+    input.spec.landmarkSource = LandmarkSource::Learned;
+  else
+    input.spec.segmentLen = 6;
   std::mt19937 generator(1);
   std::normal_distribution<double> normal;
   const auto draw = [&](double size) {
@@ -89,6 +93,12 @@ double boundOfInverse(Layout layout, double spread) {
   const Doubles k = draw(spread);
   const Doubles v = draw(1);
   const Doubles dout = draw(1);
+  const Doubles landmarkQ = draw(spread);
+  const Doubles landmarkK = draw(spread);
+  if (isScan) {
+    input.landmarkQ = landmarkQ.data();
+    input.landmarkK = landmarkK.data();
+  }
   input.q = q.data();
   input.k = k.data();
   input.v = v.data();
@@ -107,6 +117,10 @@ TEST(GradientBound, IsWhatRoundingLeavesOfANearlyUniformInverse) {
   const double small = boundOfInverse(Layout::Bidirectional, 0.1);
   EXPECT_GT(small, 1e-5);
   EXPECT_LT(small, 1e-2);
+  EXPECT_EQ(boundOfInverse(Layout::Scan, 1), 1e-5);
+  const double ofScan = boundOfInverse(Layout::Scan, 0.1, 0.6);
+  EXPECT_GT(ofScan, 1e-5);
+  EXPECT_LT(ofScan, 1e-2);
 }
 
 TEST(Gradients, HaveNames) {
