@@ -9,7 +9,7 @@ usage: backward_traffic.py [--length N] [--save FILE]
 """
 
 from harness import table
-from traffic import PROBES, TILE, ceil, emulate, runs
+from traffic import PROBES, SPLIT, TILE, ceil, emulate, runs
 
 # Kernels by their passes over 16-bit tensors (q, k, v, dO) and float32 ones (o, dq, dk, dv, and dq
 # through far blocks, written and read).
@@ -23,14 +23,21 @@ PASSES = {
     "learned": (DELTA, (2, 1), (4, 4)),
     "dyadic": (DELTA, (2, 1), (4, 4)),
     "exact_causal": (DELTA, POSITION),
-    "scan": ((4, 1), (4, 2)),  # scan_rows, scan_columns
+    "scan": ((4, 1), (4, 2)),  # scan_rows, scan_columns; before them scan_sums, see passes_of
 }
 VECTORS = 9  # of a landmark: qtilde, khat, U, pool and dO's sums dkhat, dU, Y, dpool, dqtilde
 
 
+def passes_of(layout, n):
+    """Passes over 16-bit tensors and over float32 ones; scan_sums reads k and v but for the last
+    part's."""
+    halves, wholes = (sum(column) for column in zip(*PASSES[layout]))
+    return halves + (2 * max(n - SPLIT, 0) / n if layout == "scan" else 0), wholes
+
+
 def least_of(layout, n, d, m):
     """Bytes of the passes, and of landmarks or blocks once."""
-    halves, wholes = (sum(column) for column in zip(*PASSES[layout]))
+    halves, wholes = passes_of(layout, n)
     vectors = VECTORS * m
     if layout in ("learned", "dyadic"):
         vectors = 4 * PROBES * (m if layout == "learned" else 2 * m - 1)
@@ -79,14 +86,14 @@ def main():
         )
         m = spec.get("landmarks", 0)
         flops = tile_flops(layout, n, d, m, s)
-        passes = [sum(column) for column in zip(*PASSES[layout])]
+        passes = passes_of(layout, n)
         rows.append(
             [
                 layout,
                 n,
                 d,
                 spec.get("segment_len", ""),
-                f"{passes[0]} + {passes[1]}",
+                f"{passes[0]:g} + {passes[1]}",
                 f"{moved / n / d:.1f}",
                 f"{moved / least_of(layout, n, d, m):.2f}",
                 f"{moved / forward:.1f}",

@@ -47,6 +47,7 @@ ProbeGradients::ProbeGradients(Program &p, const Attention &a, const Probes &of,
       slotStarts.push_back(count);
       count += (more >> level) + 1 + spec.levelWidth + 1;
     }
+    slotStarts.push_back(count);
     slots = count;
   }
   const Scalar heads = probes.keyHeads();
@@ -76,11 +77,25 @@ BlockGradientRows ProbeGradients::partOf(Kernel &k, const Scalar &pair, const Sc
   return rows;
 }
 
-BlockGradientRows ProbeGradients::slotOf(Kernel &k, const Scalar &pair, const Scalar &part,
-                                         const Scalar &slot) const {
-  BlockGradientRows rows = partOf(k, pair, part);
-  for (View *view : {&rows.key, &rows.value, &rows.entropy})
-    *view = k.slice(*view, slot * spec.probes, spec.probes);
+BlockGradientRows ProbeGradients::halvesOf(Kernel &k, const Scalar &pair, const Scalar &part,
+                                           const Scalar &probe, int level,
+                                           const Scalar &which) const {
+  const size_t at = size_t(level);
+  const Scalar first = which + (probes.isDyadic() ? slotStarts[at] : 0);
+  const Scalar count = probes.isDyadic() ? Scalar(slotStarts[at + 1] - slotStarts[at]) : slots;
+  // [query heads, parts, rows, ...] as [query heads, parts, rows, every other slot, ...]
+  auto view = [&](TensorRef tensor) {
+    const Expression step(int64_t(2 * spec.probes));
+    tensor.shape.insert(tensor.shape.begin() + 3, tensor.shape[2]);
+    tensor.strides.insert(tensor.strides.begin() + 3,
+                          Expression::make(Operator::Mul, {tensor.strides[2], step}));
+    return k.slice(k.view(tensor, {pair, part, probe + first * spec.probes}), 0,
+                   (count + 1 - which) / 2);
+  };
+  BlockGradientRows rows;
+  rows.key = view(partKey);
+  rows.value = view(partValue);
+  rows.entropy = view(partEntropy);
   return rows;
 }
 
@@ -88,29 +103,29 @@ Scalar ProbeGradients::farEnd(const Segments &segments, const Scalar &position) 
   return max(position / segments.len - spec.window, 0);
 }
 
-std::vector<Scalar> ProbeGradients::slotsOfLevels(const Segments &segments,
-                                                  const Scalar &part) const {
-  const Scalar least = farEnd(segments, part * split);
-  std::vector<Scalar> first;
-  for (int level = 0; level < int(slotStarts.size()); ++level)
-    first.push_back(slotStarts[size_t(level)] - 2 * probes.blocksLeft(least, level + 1));
-  return first;
+Scalar ProbeGradients::firstWhole(const Segments &segments, const Scalar &part, int level) const {
+  return probes.isDyadic() ? probes.blocksLeft(farEnd(segments, part * split), level + 1) : 0;
 }
 
-Scalar ProbeGradients::firstSlot(const Segments &segments, const Scalar &part,
-                                 const Scalar &size) const {
-  Scalar first = 0;
-  if (!probes.isDyadic())
-    return first;
-  const std::vector<Scalar> ofLevels = slotsOfLevels(segments, part);
-  for (size_t level = 0; level < ofLevels.size(); ++level)
-    first = select(size == (1 << level), ofLevels[level], first);
+std::vector<Scalar> ProbeGradients::slotsOfLevels(const Segments &segments,
+                                                  const Scalar &part) const {
+  std::vector<Scalar> first;
+  for (int level = 0; level + 1 < int(slotStarts.size()); ++level)
+    first.push_back(slotStarts[size_t(level)] - 2 * firstWhole(segments, part, level));
   return first;
 }
 
 BlockGradientRows ProbeGradients::rowsOf(Kernel &k, const Scalar &keyPair,
                                          const Scalar &blockRow) const {
   auto view = [&](const TensorRef &tensor) { return k.view(tensor, {keyPair, blockRow}); };
+  return {view(key), view(value), view(entropy), view(mass)};
+}
+
+BlockGradientRows ProbeGradients::lineOf(Kernel &k, const Scalar &keyPair, const Scalar &probe,
+                                         const BlockLine &line, const Scalar &count) const {
+  auto view = [&](const TensorRef &tensor) {
+    return probes.along(k, tensor, keyPair, probe, line, count);
+  };
   return {view(key), view(value), view(entropy), view(mass)};
 }
 
@@ -125,7 +140,6 @@ void probeGradient(Program &program, const Attention &attention, const Probes &p
   const ProbeGradients ofProbes(program, attention, probes, gradients);
   gradients.writeFirst();
   writeBlockRows(ofProbes);
-  writeBlockSums(ofProbes);
   writeBlockGradients(ofProbes);
   writePositionGradient(ofProbes);
   writeProbeGradient(ofProbes);

@@ -14,9 +14,9 @@
 //
 //   block_rows         block_rows.cpp          dq through blocks, without tau; of each part of
 //                                              rows, sums for the blocks that it sees
-//   block_sums         block_gradient.cpp      G, gamma and dU of each block: sums of the parts'
-//   block_gradient     block_gradient.cpp      what halves have of their blocks', from the largest
-//                                              blocks down, five levels a kernel (dyadic)
+//   block_gradient     block_gradient.cpp      G, gamma and dU of each block, sums of the parts', and
+//                                              what it has of its block's as a half, from the
+//                                              largest blocks down, five levels a kernel
 //   position_gradient  position_gradient.cpp   dq, dk and dv; of positions, their sum for dp
 //   probe_gradient     position_gradient.cpp   dp
 #pragma once
@@ -25,8 +25,8 @@
 
 namespace nysjit {
 
-/// Of some probes and a block, or blocks and all probes of a query head: row b r + p is that of
-/// block b and probe p.
+/// Of some probes and a block, of a line of blocks and one probe, or of blocks and all probes of a
+/// query head: row b r + p is that of block b and probe p.
 struct BlockGradientRows {
   View key;     // G
   View value;   // dU
@@ -42,14 +42,18 @@ public:
   /// The sums that a part of a query head's rows has for blocks [0, slots) of those it sees; see
   /// slotsOfLevels.
   BlockGradientRows partOf(Kernel &k, const Scalar &pair, const Scalar &part) const;
-  /// Of one of them.
-  BlockGradientRows slotOf(Kernel &k, const Scalar &pair, const Scalar &part,
-                           const Scalar &slot) const;
+  /// Of those of a level every other, the first or the second of two, under one of the head's
+  /// probes: row w is that of the half of whole firstWhole + w.
+  BlockGradientRows halvesOf(Kernel &k, const Scalar &pair, const Scalar &part, const Scalar &probe,
+                             int level, const Scalar &which) const;
+  /// The first block of the next level, there or not, of whose halves a part has sums.
+  Scalar firstWhole(const Segments &segments, const Scalar &part, int level) const;
   /// A part's slot of block 0 of each level.
   std::vector<Scalar> slotsOfLevels(const Segments &segments, const Scalar &part) const;
-  /// A part's slot of block 0 of the level whose blocks have `size` segments.
-  Scalar firstSlot(const Segments &segments, const Scalar &part, const Scalar &size) const;
   BlockGradientRows rowsOf(Kernel &k, const Scalar &keyPair, const Scalar &blockRow) const;
+  /// See Probes::lineOf.
+  BlockGradientRows lineOf(Kernel &k, const Scalar &keyPair, const Scalar &probe,
+                           const BlockLine &line, const Scalar &count) const;
   /// What a tile of a segment's positions adds to dp, without tau, for the probes of a key head.
   View probesOf(Kernel &k, const Scalar &keyPair, const Scalar &segment, const Scalar &tile) const;
 
@@ -74,7 +78,7 @@ private:
   std::vector<Scalar> tileShape() const;
   Scalar farEnd(const Segments &segments, const Scalar &position) const;
 
-  std::vector<int> slotStarts; // of each level (dyadic)
+  std::vector<int> slotStarts; // of each level, and their end (dyadic)
   // [query heads, parts, slots r], and d where they are vectors
   TensorRef partKey;
   TensorRef partValue;
@@ -87,16 +91,8 @@ private:
   TensorRef ofTiles; // [key heads, segments tiles, rows, d]
 };
 
-/// One block's place: its level's blocks have `size` segments, it is number `index` of them.
-struct BlockPlace {
-  Scalar size;
-  Scalar index;
-  Scalar row() const { return (2 * index + 1) * size - 1; }
-};
-
 /// The kernels' pages.
 void writeBlockRows(const ProbeGradients &gradients);
-void writeBlockSums(const ProbeGradients &gradients);
 void writeBlockGradients(const ProbeGradients &gradients);
 void writePositionGradient(const ProbeGradients &gradients);
 void writeProbeGradient(const ProbeGradients &gradients);

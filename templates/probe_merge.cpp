@@ -1,6 +1,6 @@
 // probe_merge: blocks of two halves, from what is known of the halves, never from positions. A cell
-// merges what lies below one block of its top level, level by level; where there are more levels,
-// the next kernel goes on from there.
+// merges, for one probe, what lies below one block of its top level, level by level, block_m blocks
+// at a time; where there are more levels, the next kernel goes on from there.
 #include "templates/probes.h"
 
 #include <algorithm>
@@ -9,16 +9,16 @@ namespace nysjit {
 
 namespace {
 
-constexpr int levelsAtOnce = 5;
+constexpr int levelsAtOnce = 5; // of the lowest, a tile of 16 blocks
 
 /// a + (b - a) by: equal numbers give themselves, however large.
 Tile between(const Tile &a, const Tile &b, const Tile &by) { return a + (b - a) * by; }
 
-/// One block of two halves, for some probes. With W = softmax over the halves of their masses:
+/// Blocks of two halves, from number b0 on. With W = softmax over the halves of their masses:
 /// khat = sum W khat, U = sum W U, c = sum W (c - log2 W).
 void merge(Kernel &k, const ProbeRows &left, const ProbeRows &right, const ProbeRows &to,
-           const Scalar &row0, int count) {
-  auto load = [&](const View &view) { return k.load(view, row0, count); };
+           const Scalar &b0, int count) {
+  auto load = [&](const View &view) { return k.load(view, b0, count); };
   const Tile leftMaximum = load(left.maximum);
   const Tile rightMaximum = load(right.maximum);
   const Tile maximum = max(leftMaximum, rightMaximum);
@@ -29,43 +29,41 @@ void merge(Kernel &k, const ProbeRows &left, const ProbeRows &right, const Probe
   auto information = [](const Tile &w) { return w * log2(max(w, 1e-37)); }; // 0 at w = 0
   const Tile entropy = between(load(left.entropy), load(right.entropy), share) -
                        information(share) - information(ofLeft / mass);
-  k.store(maximum, to.maximum, row0);
-  k.store(mass, to.mass, row0);
-  k.store(entropy, to.entropy, row0);
+  k.store(maximum, to.maximum, b0);
+  k.store(mass, to.mass, b0);
+  k.store(entropy, to.entropy, b0);
   constexpr int most = 64; // columns at a time: registers of a thread
   for (const auto member : {&ProbeRows::key, &ProbeRows::value})
     for (int start = 0; start < (left.*member).columns; start += most) {
       const int width = std::min((left.*member).columns - start, most);
       auto part = [&](const ProbeRows &rows) { return k.columns(rows.*member, start, width); };
       const Tile merged = between(load(part(left)), load(part(right)), rows(share));
-      k.store(merged, part(to), row0);
+      k.store(merged, part(to), b0);
     }
 }
 
 void writeMerge(const Probes &probes, const std::string &name, int base, int top) {
   const BlockConfig blocks = probes.program.blocks(name, {.blockM = 16});
   const int blockM = *blocks.blockM;
-  const Scalar tiles = ceilDiv(probes.rows, blockM);
   const Scalar capacity = probes.segmentation.capacity();
   const Scalar parts = ceilDiv(capacity, 1 << top) * min(capacity / (2 << base), 1);
-  probes.program.kernel(name, probes.keyHeads() * parts * tiles, [&](Kernel &k) {
+  probes.program.kernel(name, probes.keyHeads() * parts * probes.rows, [&](Kernel &k) {
     const Scalar cell = k.cell();
-    const Scalar row0 = cell % tiles * blockM;
-    const Scalar part = cell / tiles % parts;
-    const Scalar keyPair = cell / (tiles * max(parts, 1));
+    const Scalar probe = cell % max(probes.rows, 1);
+    const Scalar part = cell / max(probes.rows, 1) % max(parts, 1);
+    const Scalar keyPair = cell / max(probes.rows * parts, 1);
     const Scalar sequence = keyPair / max(probes.attention.keyHeads, 1);
     const Head head = headOf(k, probes.attention, sequence * probes.attention.queryHeads);
     const Scalar count = probes.segmentation.of(k, head).count;
     for (int level = base + 1; level <= top; ++level) {
       const int below = 1 << (top - level); // blocks of this level below one of the top
-      k.forRange({part * below, min((part + 1) * below, count / (1 << level))}, 1, {},
-                 [&](Scalar block) {
-                   auto rowsOf = [&](int of, const Scalar &number) {
-                     return probes.rowsOf(k, keyPair, probes.rowOf(of, number));
-                   };
-                   merge(k, rowsOf(level - 1, block * 2), rowsOf(level - 1, block * 2 + 1),
-                         rowsOf(level, block), row0, blockM);
-                 });
+      const Scalar end = min((part + 1) * below, count / (1 << level));
+      auto line = [&](const BlockLine &of) { return probes.lineOf(k, keyPair, probe, of, end); };
+      const ProbeRows left = line(BlockLine::halves(level - 1, 0));
+      const ProbeRows right = line(BlockLine::halves(level - 1, 1));
+      const ProbeRows to = line(BlockLine::ofLevel(level));
+      k.forRange({part * below, end}, blockM, {},
+                 [&](Scalar b0) { merge(k, left, right, to, b0, blockM); });
       if (level < top)
         k.sync();
     }

@@ -1,8 +1,8 @@
 // position_gradient: a cell for block_m positions of a segment of a key head: dq, to what blocks
 // gave; dk and dv from the rows that see the positions one by one, block_n of them at a time, and
 // from the segment's own gradients, 16 probes at a time; and what the positions add to dp. Where
-// rows see their own segment alone one by one, and it is short, a cell is the segment: a tile of
-// scores serves all three.
+// rows see their own segment alone one by one, and it is one tile, that tile of scores serves all
+// three.
 // probe_gradient: a cell for block_m probes of a key head: dp, the sum over sequences and tiles.
 #include "templates/probe_gradients.h"
 
@@ -113,37 +113,24 @@ void storeQueryGradient(Kernel &k, const ProbeGradients &of, const Head &head,
   k.store(dq * k.scale(), rows.dq, i0);
 }
 
-/// One tile of scores of rows from i0 on and a tile of positions: adds to dk and dv, and returns
-/// what it adds to dq.
-Tile addPair(Kernel &k, KeyGradient &sums, const Head &head, const GradientRows &rows,
-             const Scalar &i0, const TileMask &seen) {
-  const int count = sums.key.rows();
-  const Tile query = k.load(head.query, i0, count);
-  const Tile dO = k.load(rows.dout, i0, count);
-  const Tile x = dot(query, transposed(sums.key), seen) * logitScale(k);
-  const Tile dWeights = dot(dO, transposed(sums.value), seen);
-  const SoftmaxGradient gradient =
-      SoftmaxGradient::ofRows(x, dWeights, SoftmaxRows(k, rows, i0, count), seen);
-  sums.dv = dotAdd(sums.dv, transpose(gradient.weights), dO);
-  sums.dk = dotAdd(sums.dk, transpose(gradient.logits), query);
-  return dot(gradient.logits, sums.key, DotOptions::zeroElsewhere(seen));
-}
-
-/// dq, dk and dv of a segment's own rows: those of later tiles first, whose dq is not yet all.
-void addPairs(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const SegmentOfHead &segment,
-              const Head &head, const Scalar &t0) {
+/// dq, dk and dv of a segment that is one tile: one tile of scores serves all three.
+void addPaired(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const SegmentOfHead &segment,
+               const Head &head, const Scalar &t0) {
   const int count = sums.key.rows();
   const Head own = segment.until(k, head);
   const GradientRows rows = of.gradients.rowsOf(k, own);
   const View far = of.attention.rowsOf(k, of.farQuery, own);
   const TileMask past(Mask::upTo(t0 + k.iota(count)), t0);
-  const Tile dq = addPair(k, sums, own, rows, t0, past);
+  const Tile query = k.load(own.query, t0, count);
+  const Tile dO = k.load(rows.dout, t0, count);
+  const Tile x = dot(query, transposed(sums.key), past) * logitScale(k);
+  const Tile dWeights = dot(dO, transposed(sums.value), past);
+  const SoftmaxGradient gradient =
+      SoftmaxGradient::ofRows(x, dWeights, SoftmaxRows(k, rows, t0, count), past);
+  sums.dv = dotAdd(sums.dv, transpose(gradient.weights), dO);
+  sums.dk = dotAdd(sums.dk, transpose(gradient.logits), query);
+  const Tile dq = dot(gradient.logits, sums.key, DotOptions::zeroElsewhere(past));
   k.store((k.load(far, t0, count) + dq) * k.scale(), rows.dq, t0);
-  if (*of.spec.segmentLen > count)
-    k.forRange({t0 + count, segment.end}, count, sums.carry(), [&](Scalar i0) {
-      const Tile more = addPair(k, sums, own, rows, i0, {});
-      k.store(k.load(far, i0, count) + more, far, i0);
-    });
 }
 
 /// Adds what the rows of a segment have for its positions from t0 on, each weight computed once,
@@ -161,8 +148,8 @@ void addFused(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const Segm
   k.store(k.load(far, t0, count) * k.scale(), rows.dq, t0);
 }
 
-/// How often a weight of a row and a position is computed: for each gradient, once in a tile of a
-/// segment, once in a tile of a part.
+/// How often a weight of a row and a position is computed: for each gradient, once in a segment that
+/// is one tile, once in a tile of a part.
 enum class Weights { Twice, Paired, Fused };
 
 /// All gradients of positions from t0 on.
@@ -185,7 +172,7 @@ void storePositions(Kernel &k, const ProbeGradients &of, const SegmentOfHead &se
     if (weights == Weights::Fused)
       addFused(k, of, sums, segment, head, t0);
     else if (weights == Weights::Paired)
-      addPairs(k, of, sums, segment, head, t0);
+      addPaired(k, of, sums, segment, head, t0);
     else
       addNearKeyGradient(k, sums, head, of.gradients.rowsOf(k, head), future, {t0, rowsEnd},
                          blockN);
@@ -226,21 +213,15 @@ void writePositionGradient(const ProbeGradients &of) {
   if (of.positionBlocks.fused.value_or(0))
     return writeFusedPositions(of);
   const int blockM = *of.positionBlocks.blockM;
-  constexpr int mostTiles = 4; // that are worth one cell
-  const bool isPaired =
-      of.spec.window == 0 && of.spec.segmentLen && *of.spec.segmentLen <= mostTiles * blockM;
-  const Scalar heads = max(of.probes.keyHeads(), 1);
-  const Scalar tiles = isPaired ? Scalar(1) : of.tiles;
+  const bool isPaired = of.spec.window == 0 && of.spec.segmentLen && *of.spec.segmentLen <= blockM;
   const Scalar segments = of.probes.segmentation.capacity() + 1; // positions after all, too
-  of.program.kernel("position_gradient", of.probes.keyHeads() * segments * tiles, [&](Kernel &k) {
+  const Scalar cells = of.probes.keyHeads() * segments * of.tiles;
+  of.program.kernel("position_gradient", cells, [&](Kernel &k) {
     const Scalar cell = k.cell();
-    const SegmentOfHead segment(k, of, cell / (segments * tiles), cell / tiles % segments);
-    const Scalar first = segment.begin + cell % tiles * blockM;
-    const Scalar end = isPaired ? segment.end : min(first + blockM, segment.end);
-    k.forRange({first, end}, blockM, {}, [&](Scalar t0) {
-      storePositions(k, of, segment, t0, isPaired ? Weights::Paired : Weights::Twice);
-      if (isPaired)
-        k.sync(); // for dq of the tiles after
+    const SegmentOfHead segment(k, of, cell / (segments * of.tiles), cell / of.tiles % segments);
+    const Scalar t0 = segment.begin + cell % of.tiles * blockM;
+    k.forRange({t0, min(t0 + blockM, segment.end)}, blockM, {}, [&](Scalar at) {
+      storePositions(k, of, segment, at, isPaired ? Weights::Paired : Weights::Twice);
     });
   });
 }

@@ -35,6 +35,24 @@ ProbeRows Probes::rowsOf(Kernel &k, const Scalar &keyPair, const Scalar &blockRo
   return {view(maximum), view(mass), view(entropy), view(key), view(value)};
 }
 
+View Probes::along(Kernel &k, TensorRef tensor, const Scalar &keyPair, const Scalar &probe,
+                   const BlockLine &line, const Scalar &count) const {
+  const int64_t step = line.step * (isDyadic() ? 2 << line.level : 1);
+  std::swap(tensor.shape[1], tensor.shape[2]);
+  std::swap(tensor.strides[1], tensor.strides[2]);
+  tensor.strides[2] = Expression::make(Operator::Mul, {tensor.strides[2], Expression(step)});
+  const Scalar first = rowOf(line.level, line.first) * rows + probe;
+  return k.slice(k.view(tensor, {keyPair, first}), 0, count);
+}
+
+ProbeRows Probes::lineOf(Kernel &k, const Scalar &keyPair, const Scalar &probe,
+                         const BlockLine &line, const Scalar &count) const {
+  auto view = [&](const TensorRef &tensor) {
+    return along(k, tensor, keyPair, probe, line, count);
+  };
+  return {view(maximum), view(mass), view(entropy), view(key), view(value)};
+}
+
 void Probes::store(Kernel &k, const ProbeSums &sums, const Scalar &keyPair, const Scalar &blockRow,
                    const Scalar &row0) const {
   const ProbeRows to = rowsOf(k, keyPair, blockRow);

@@ -24,7 +24,8 @@ struct ProbeSums {
   Tile value;   // U
 };
 
-/// A block's memory: a row for each probe of a key head.
+/// A block's memory, a row for each probe of a key head; or that of a line of blocks under one
+/// probe, a row for each block.
 struct ProbeRows {
   View maximum;
   View mass;
@@ -41,6 +42,16 @@ struct ProbeViews {
   View entropy; // a number a row
   Scalar start;
   Scalar step;
+};
+
+/// Blocks of a level: number `first`, and each `step`th after it.
+struct BlockLine {
+  int level = 0;
+  Scalar first = 0;
+  int step = 1;
+
+  static BlockLine ofLevel(int level) { return {level, 0, 1}; }
+  static BlockLine halves(int level, const Scalar &which) { return {level, which, 2}; }
 };
 
 /// The memory of blocks, and their kernels.
@@ -63,6 +74,12 @@ public:
   Scalar keyHeads() const { return attention.batch * attention.keyHeads; }
 
   ProbeRows rowsOf(Kernel &k, const Scalar &keyPair, const Scalar &blockRow) const;
+  /// The first `count` blocks of a line under one probe of a key head.
+  ProbeRows lineOf(Kernel &k, const Scalar &keyPair, const Scalar &probe, const BlockLine &line,
+                   const Scalar &count) const;
+  /// The same of any memory of this shape: [key heads, blocks, rows], and d.
+  View along(Kernel &k, TensorRef tensor, const Scalar &keyPair, const Scalar &probe,
+             const BlockLine &line, const Scalar &count) const;
   void store(Kernel &k, const ProbeSums &sums, const Scalar &keyPair, const Scalar &blockRow,
              const Scalar &row0) const;
   /// Of the first `count` blocks.
