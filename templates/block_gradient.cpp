@@ -1,7 +1,7 @@
-// block_gradient: what blocks have of the rows that see them, sums of the parts', and, as halves, of
-// their block's gradients. A cell hands down, for one probe, to what lies below one block of its top
-// level, there or not, level by level, the halves of block_m blocks at a time; where there are more
-// levels, kernels of the larger blocks go before.
+// block_gradient: what blocks have of the rows that see them, sums of the parts', and, as halves,
+// of their block's gradients. A cell hands down, for one probe, to what lies below one block of its
+// top level, there or not, level by level, the halves of block_m blocks at a time; where there are
+// more levels, kernels of the larger blocks go before.
 #include "templates/probe_gradients.h"
 
 #include <algorithm>

@@ -14,8 +14,8 @@
 //
 //   block_rows         block_rows.cpp          dq through blocks, without tau; of each part of
 //                                              rows, sums for the blocks that it sees
-//   block_gradient     block_gradient.cpp      G, gamma and dU of each block, sums of the parts', and
-//                                              what it has of its block's as a half, from the
+//   block_gradient     block_gradient.cpp      G, gamma and dU of each block, sums of the parts',
+//                                              and what it has of its block's as a half, from the
 //                                              largest blocks down, five levels a kernel
 //   position_gradient  position_gradient.cpp   dq, dk and dv; of positions, their sum for dp
 //   probe_gradient     position_gradient.cpp   dp

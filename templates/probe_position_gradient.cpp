@@ -148,8 +148,8 @@ void addFused(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const Segm
   k.store(k.load(far, t0, count) * k.scale(), rows.dq, t0);
 }
 
-/// How often a weight of a row and a position is computed: for each gradient, once in a segment that
-/// is one tile, once in a tile of a part.
+/// How often a weight of a row and a position is computed: for each gradient, once in a segment
+/// that is one tile, once in a tile of a part.
 enum class Weights { Twice, Paired, Fused };
 
 /// All gradients of positions from t0 on.

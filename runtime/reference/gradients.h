@@ -30,8 +30,8 @@ std::vector<double> Gradients::*gradientTensor(std::string_view name);
 /// compute()'s.
 Result<Gradients> gradients(const ReferenceInput &input);
 
-/// What a unit of float32's rounding of the gradients that are products with A+ makes of q's and k's
-/// (bidirectional, prefix_lm) and the landmarks' (scan); other layouts' are zeros.
+/// What a unit of float32's rounding of the gradients that are products with A+ makes of q's and
+/// k's (bidirectional, prefix_lm) and the landmarks' (scan); other layouts' are zeros.
 Result<Gradients> roundingOfInverse(const ReferenceInput &input);
 
 } // namespace nysjit::reference
