@@ -137,6 +137,35 @@ void addProbes(std::vector<Program> &all) {
                  {411, 383, 130, 256}});
 }
 
+/// Gradients through probes, of seven levels in two kernels and several parts of rows; segments
+/// that are one tile of positions, and of several.
+void addProbesBackward(std::vector<Program> &all) {
+  const std::string name = "causal_probes_backward";
+  const auto specOf = [](int segmentLen) {
+    return spec("causal", 256,
+                R"(, "landmark_source": "learned", "probes": 3, "landmark_spacing": "dyadic", )"
+                R"("pass": "backward", "segment_len": )" +
+                    std::to_string(segmentLen));
+  };
+  const std::string rows = blocks("block_rows", R"("block_m": 32, "split": 256)");
+  const std::string positions = blocks("position_gradient", wide);
+  all.push_back({name,
+                 specOf(5),
+                 "{" + rows + ", " + positions + "}",
+                 "block_rows block_rows_unaligned position_gradient position_gradient_unaligned",
+                 {69, 109, 286}});
+  all.push_back({name,
+                 specOf(2),
+                 "{" + rows + "}",
+                 "block_gradient block_gradient_5 probe_gradient probe_gradient_unaligned",
+                 {411, 383, 130, 256}});
+  all.push_back({name + "_tiles",
+                 specOf(71),
+                 "{" + positions + "}",
+                 "position_gradient position_gradient_unaligned",
+                 {411, 327, 135}});
+}
+
 void addScan(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "inverse_iterations": 2)";
   const std::string first =
@@ -227,6 +256,7 @@ std::vector<Program> programs() {
   all.push_back({"prefix_lm_streaming", spec("prefix_lm", 3, streaming), summary,
                  "segment_summary segment_summary_unaligned", summaryLengths});
   addProbes(all);
+  addProbesBackward(all);
   addScan(all);
   const std::string segmented =
       "output_delta output_delta_16 far_gradient segment_gradient past_gradient position_gradient";
