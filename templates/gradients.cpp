@@ -159,8 +159,10 @@ void Gradients::writeDelta(const std::string &kernel, const TensorRef &output,
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
     const Scalar i0 = cell / heads * block;
-    const Tile dO = k.load(attention.rowsOf(k, dout, head), i0, block);
-    Tile o = k.load(attention.rowsOf(k, output, head), i0, block);
+    const View gradients = attention.rowsOf(k, dout, head);
+    const View outputs = attention.rowsOf(k, output, head); // before the loads: one wait for both
+    const Tile dO = k.load(gradients, i0, block);
+    Tile o = k.load(outputs, i0, block);
     if (convolution.count && saved.output.name.empty())
       o = o - convolution.addTo(k, k.fill(block, program.spec().headDim, 0), head, i0, ahead);
     k.store(deltaOf(k, dO, o), attention.rowsOf(k, delta, head), i0);

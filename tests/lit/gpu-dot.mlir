@@ -58,6 +58,36 @@ func.func @full(%f: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) a
   return
 }
 
+// 16-bit operands have no low terms: one product each, of numbers as they are. Of two barriers with nothing but a wait between them the second is enough.
+// CHECK-LABEL: func.func @exact(
+// CHECK: llvm.nvvm.cp.async.wait.group
+// CHECK: llvm.nvvm.barrier
+// CHECK: llvm.store
+// CHECK-NOT: llvm.nvvm.barrier
+// CHECK: llvm.nvvm.cp.async.wait.group
+// CHECK: llvm.nvvm.barrier
+// CHECK: llvm.nvvm.barrier
+// CHECK-NOT: llvm.nvvm.f2tf32.rna
+// CHECK-COUNT-2: llvm.nvvm.mma.m16n8k8.row.col.tf32
+// CHECK-NOT: llvm.nvvm.mma
+// CHECK: return
+// Rows that may start anywhere are not copied asynchronously: there is no group to wait for.
+// CHECK-LABEL: func.func @exact_unaligned(
+// CHECK-NOT: llvm.nvvm.cp.async
+// CHECK: return
+func.func @exact(%p: !tile.ptr<bf16> {tile.argument}, %q: !tile.ptr<bf16> {tile.argument}, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %one = tile.view %p[%zero] length %n stride %stride : <bf16> -> <16 x bf16>
+  %two = tile.view %q[%zero] length %n stride %stride : <bf16> -> <16 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <16 x f32>
+  %a = tile.load %one[%first] : <16 x bf16> -> tensor<16x16xbf16>
+  %b = tile.load %two[%first] : <16 x bf16> -> tensor<16x16xbf16>
+  %s = tile.dot %a, %b {transpose_b, precision = 2 : i32} : (tensor<16x16xbf16>, tensor<16x16xbf16>) -> tensor<16x16xf32>
+  tile.store %s, %out[%first] : tensor<16x16xf32>, <16 x f32>
+  return
+}
+
 // A transposed a is read by the ldmatrix that transposes, like b where its rows are k.
 // CHECK-LABEL: func.func @transposed_left(
 // HALF-NOT: llvm.store {{.*}} !llvm.ptr<3>

@@ -58,7 +58,25 @@ void KernelEmitter::UnderWay::add(const UnderWay &other) {
   synced.insert(other.synced.begin(), other.synced.end());
 }
 
+/// A barrier before the place where `builder` stands, since which nothing has touched memory but
+/// waits for copies; null if there is none.
+static Operation *barrierJustBefore(OpBuilder &builder) {
+  Block::iterator at = builder.getInsertionPoint();
+  while (at != builder.getBlock()->begin()) {
+    Operation *op = &*--at;
+    auto call = dyn_cast<LLVM::CallIntrinsicOp>(op);
+    if (call && call.getIntrin() == WarpBuilder::barrierName)
+      return op;
+    const bool isWait = call && call.getIntrin() == WarpBuilder::waitForCopiesName;
+    if (!isWait && !isMemoryEffectFree(op))
+      return nullptr;
+  }
+  return nullptr;
+}
+
 void KernelEmitter::barrier() {
+  if (Operation *needless = barrierJustBefore(e.builder))
+    needless->erase();
   e.barrier();
   underWay = {};
 }
@@ -329,10 +347,14 @@ void KernelEmitter::copyWhereItStands(Load load) {
   const SharedLoad &shared = *plan.shared(load);
   awaitCopied(shared.startsWith);
   copier = threadAt(load);
+  const bool isSomeAsynchronous =
+      llvm::any_of(shared.startsWith, [&](Load started) { return isAsynchronous(started); });
   for (Load started : shared.startsWith) {
     startCopy(started, /*ahead=*/nullptr, Value());
     stagesInUse[started] = Value();
-    if (shared.startsWith.size() > 1 && plan.shared(started)->isAwaited)
+    if (isSomeAsynchronous)
+      startedWithCopies.insert(started);
+    if (isSomeAsynchronous && shared.startsWith.size() > 1 && plan.shared(started)->isAwaited)
       e.commitCopies();
   }
   if (!shared.isAwaited)
@@ -343,7 +365,7 @@ void KernelEmitter::copyWhereItStands(Load load) {
   const bool isAlone = shared.startsWith.size() == 1;
   if (isAlone && isAsynchronous(load))
     e.commitCopies();
-  if (!isAlone || isAsynchronous(load))
+  if (startedWithCopies.contains(load))
     e.waitForCopies(shared.pending);
   if (!loops.empty())
     return;

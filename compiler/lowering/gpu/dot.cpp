@@ -6,8 +6,9 @@
 // an 8x4 matrix of float32.
 //
 // float32 products (tf32x3) are a_high b_high + a_high b_low + a_low b_high with high and low terms
-// of 11 bits each. Tensor cores cut sums off rather than round them, which adds up to a bias: sums
-// are kept for eight steps at most, low and high ones apart, and then added with rounding.
+// of 11 bits each; a 16-bit operand is its high term. Tensor cores cut sums off rather than round
+// them, which adds up to a bias: sums are kept for eight steps at most, low and high ones apart,
+// and then added with rounding.
 #include "compiler/lowering/gpu/kernel_emitter.h"
 
 using namespace mlir;
@@ -69,25 +70,35 @@ void KernelEmitter::multiplyStep(const DotOperands &dot, ArrayRef<SmallVector<Re
 }
 
 /// The same as tf32x3, into sums of high and of low products, [band][piece of the group][4] each.
+/// Products with a low term that is zero, an exact operand's, are left out.
 void KernelEmitter::multiplyStepPrecisely(const DotOperands &dot, ArrayRef<Registers> a, Value step,
                                           int64_t first, int64_t count, Registers &high,
                                           Registers &low) {
+  const auto split = [&](const Registers &whole, bool isExact) -> std::pair<Registers, Registers> {
+    if (isExact)
+      return {llvm::map_to_vector<8>(whole, [&](Value v) { return e.bitcast(e.i32Type(), v); }),
+              {}};
+    const Registers cut = highTf32(whole);
+    return {cut, lowTf32(whole, cut)};
+  };
   SmallVector<Registers, 2> aHigh;
   SmallVector<Registers, 2> aLow;
   for (const Registers &whole : a) {
-    aHigh.push_back(highTf32(whole));
-    aLow.push_back(lowTf32(whole, aHigh.back()));
+    auto [cut, rest] = split(whole, dot.plan.isExactA);
+    aHigh.push_back(cut);
+    aLow.push_back(rest);
   }
   for (int64_t piece = 0; piece < count; piece += 2) {
     const int64_t width = std::min<int64_t>(2, count - piece);
     const SmallVector<Registers, 2> b = columnFragments(dot, 0, step, false, first + piece, width);
     for (int64_t i = 0; i < width; ++i) {
-      const Registers bHigh = highTf32(b[i]);
-      const Registers bLow = lowTf32(b[i], bHigh);
+      const auto [bHigh, bLow] = split(b[i], dot.plan.isExactB);
       for (size_t band = 0; band < a.size(); ++band) {
         const size_t at = (band * count + piece + i) * 4;
-        e.multiply(dot.plan.element, aLow[band], bHigh, &low[at]);
-        e.multiply(dot.plan.element, aHigh[band], bLow, &low[at]);
+        if (!dot.plan.isExactA)
+          e.multiply(dot.plan.element, aLow[band], bHigh, &low[at]);
+        if (!dot.plan.isExactB)
+          e.multiply(dot.plan.element, aHigh[band], bLow, &low[at]);
         e.multiply(dot.plan.element, aHigh[band], bHigh, &high[at]);
       }
     }

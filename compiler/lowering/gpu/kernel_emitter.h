@@ -213,6 +213,8 @@ private:
   // stage in use of each pipelined load, null: 0
   llvm::DenseMap<mlir::Operation *, mlir::Value> stagesInUse;
   llvm::DenseMap<mlir::Operation *, Fragments> fragments; // of preloaded dots
+  // loads that no loop keeps under way, started together with some that is asynchronous
+  llvm::SmallPtrSet<mlir::Operation *, 8> startedWithCopies;
 
   /// What threads may be at since the last barrier.
   struct UnderWay {

@@ -99,10 +99,10 @@ DotPlan KernelPlan::dot(tile::DotOp op) const {
   const bool isFull = op.getPrecision() == tile::Precision::Full;
   if (options.input.isF32())
     return {options.singleTf32 && !isFull ? Products::Tf32 : Products::Tf32x3, f32, 1, 1};
-  if (isFull)
-    return {Products::Tf32x3, f32, 1, 1};
   const bool wideA = op.getA().getType().getElementType().isF32();
   const bool wideB = op.getB().getType().getElementType().isF32();
+  if (isFull)
+    return {Products::Tf32x3, f32, 1, 1, /*isExactA=*/!wideA, /*isExactB=*/!wideB};
   if (op.getPrecision() == tile::Precision::TwoTerms)
     return {Products::Half, options.input, wideA ? 2 : 1, wideB ? 2 : 1};
   // A float32 operand may lie outside float16's range (landmark values may be 4.2 times the largest

@@ -40,12 +40,15 @@ enum class Products { Half, Tf32, Tf32x3 };
 
 /// How a dot is computed. Half: 16-bit operands, float32 ones as `terms` of them (1: rounded; 2: a
 /// high and a low one, all products but low times low). Tf32x3: float32 as two tf32 terms
-/// likewise.
+/// likewise; of 16-bit operands there is only the high one.
 struct DotPlan {
   Products products = Products::Half;
   mlir::Type element; // of the instruction: f16, bf16, or f32 for tf32
   int termsA = 1;
   int termsB = 1;
+  // of tf32x3, which splits registers: each number is a tf32 number
+  bool isExactA = false;
+  bool isExactB = false;
 };
 
 /// What a dot reads of a load: as loaded; float32 as 16-bit terms; 16-bit as float32.

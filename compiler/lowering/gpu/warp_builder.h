@@ -107,16 +107,16 @@ struct WarpBuilder {
   mlir::Value threadIdHere();
   mlir::Value blockId() { return intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", i32Type()); }
   /// All threads of the block arrive; what they wrote before is seen by all after.
-  void barrier() { intrinsic("llvm.nvvm.barrier.cta.sync.aligned.all", {}, {i32(0)}); }
+  void barrier() { intrinsic(barrierName, {}, {i32(0)}); }
+  static constexpr llvm::StringLiteral barrierName = "llvm.nvvm.barrier.cta.sync.aligned.all";
   void warpBarrier() { intrinsic("llvm.nvvm.bar.warp.sync", {}, {i32(-1)}); }
   /// 16 bytes from global to shared memory, zeros instead where `bytes` (0 or 16) is 0. Null:
   /// always the 16.
   void copyAsync(mlir::Value shared, mlir::Value global, mlir::Value bytes);
   void commitCopies() { intrinsic("llvm.nvvm.cp.async.commit.group", {}); }
   /// Until at most `pending` of this thread's committed groups are under way.
-  void waitForCopies(int64_t pending) {
-    intrinsic("llvm.nvvm.cp.async.wait.group", {}, {i32(pending)});
-  }
+  void waitForCopies(int64_t pending) { intrinsic(waitForCopiesName, {}, {i32(pending)}); }
+  static constexpr llvm::StringLiteral waitForCopiesName = "llvm.nvvm.cp.async.wait.group";
   /// The value of the lane whose number differs in the bits of `mask`.
   mlir::Value exchange(mlir::Value value, int64_t mask);
   /// a / b to 2 ulp: without a subroutine for quotients near the ends of the range.
