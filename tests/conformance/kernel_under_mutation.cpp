@@ -72,35 +72,36 @@ Inputs KernelUnderMutation::inputs(const Trial &trial) const {
   const std::string dtype = dtypeName(spec.dtype);
   const int64_t batch = trial.form == Trial::Padded ? 3 : 1;
   const int64_t length = trial.length;
-  Inputs in = randomInputs(generator, batch, 1, 1, length, spec.headDim, dtype);
+  Inputs in = randomInputs(generator, batch, trial.queryHeads, 1, length, spec.headDim, dtype);
   in.padding = trial.padding;
   if (trial.form == Trial::Padded) {
     in.seqlens = {length / 3, length, std::min<int64_t>(64, length)}; // the last ends with a block
-    in.starts = {length / 2, 0, 0};
+    in.starts = {trial.start(), 0, 0};
   }
   if (trial.form == Trial::Packed)
     in.cuSeqlens = {1, length / 3, length / 3, length - 2}; // the second is empty
   in.fillOutside(NAN);
-  if (trial.nanPosition >= 0)
-    in.v[in.index(0, 0, trial.nanPosition, trial.nanElement, 1)] = NAN;
   std::normal_distribution<double> normal;
   auto fill = [&](std::vector<double> &numbers, int64_t count) {
     for (int64_t i = 0; i < count; ++i)
       numbers.push_back(rounded(normal(generator), dtype));
   };
   if (spec.landmarkSource == LandmarkSource::Learned)
-    fill(in.landmarkQ, learnedQueries(spec) * spec.headDim);
+    fill(in.landmarkQ, trial.queryHeads * learnedQueries(spec) * spec.headDim);
   if (spec.landmarkSource == LandmarkSource::Learned && spec.layout == Layout::Scan)
     fill(in.landmarkK, spec.landmarks * spec.headDim);
-  fill(in.conv, spec.convKernel);
+  fill(in.conv, trial.queryHeads * spec.convKernel);
   if (spec.layout == Layout::PrefixLm)
     for (const Sequence &sequence : in.sequences())
       in.sourceLen.push_back(sequence.length * 3 / 5);
   if (spec.pass == Pass::Backward) {
-    in.o = expected(one.spec, in);
     addOutputGradient(generator, in, dtype);
     in.fillOutside(NAN);
   }
+  if (trial.nanPosition >= 0)
+    (in.*trial.nanTensor)[in.index(0, 0, trial.nanPosition, trial.nanElement, 1)] = NAN;
+  if (spec.pass == Pass::Backward)
+    in.o = expected(one.spec, in);
   return in;
 }
 
@@ -108,10 +109,18 @@ Inputs KernelUnderMutation::inputs(const Trial &trial) const {
 std::vector<Trial> KernelUnderMutation::trials() const {
   std::vector<Trial> all;
   if (one.kernel.starts_with("clear_")) {
-    for (int64_t length : one.lengths)
+    for (size_t i = 0; i < one.lengths.size(); ++i)
       for (Trial::Form form : {Trial::Padded, Trial::Packed})
-        all.push_back({one.padding(), length, length % 8 < 4 ? "float32" : dtypeName(spec.dtype),
-                       form == Trial::Padded, 31, form});
+        for (const std::string &type : std::set<std::string>{"float32", dtypeName(spec.dtype)})
+          all.push_back({one.padding(), one.lengths[i], /*queryHeads=*/1, type,
+                         form == Trial::Padded, i, form});
+    // Without what a kernel clears it has nothing unaligned.
+    const bool isQuery = one.kernel.starts_with("clear_query");
+    for (const char *leftOut : {"dq", "dk", "dv"})
+      if (spec.pass == Pass::Backward && !(isQuery && one.padding())) {
+        all.push_back(all.front());
+        all.back().leftOut = {leftOut};
+      }
     return all;
   }
   // There is an output_delta for each type.
@@ -121,23 +130,34 @@ std::vector<Trial> KernelUnderMutation::trials() const {
     return isOther ? dtypeName(spec.dtype) : "float32";
   };
   for (size_t i = 0; i < one.lengths.size(); ++i)
-    all.push_back({one.padding(), one.lengths[i], typeOfOutput(i), /*isLazy=*/i % 2 == 0, 11 + i});
+    all.push_back({one.padding(), one.lengths[i], one.queryHeads[i % one.queryHeads.size()],
+                   typeOfOutput(i), /*isLazy=*/i % 2 == 0, 11 + i});
   const int64_t longest = *std::max_element(one.lengths.begin(), one.lengths.end());
   for (Trial::Form form : {Trial::Padded, Trial::Packed})
-    all.push_back({one.padding(), longest, typeOfOutput(0), form == Trial::Padded, 31, form});
+    all.push_back({one.padding(), longest, one.queryHeads.back(), typeOfOutput(0),
+                   form == Trial::Padded, 31, form});
   // A NaN in each 16 bytes of a tile's last row and in other rows, for kernels that look for such.
-  if (spec.pass == Pass::Backward || textOf(one.kernel).find("red.or") == std::string::npos)
+  const bool isBackward = spec.pass == Pass::Backward;
+  if ((isBackward && spec.layout != Layout::ExactCausal) ||
+      textOf(one.kernel).find("red.or") == std::string::npos)
     return all;
   const int64_t tileEnd = std::max<int64_t>(longest / 16 * 16 - 17, 15);
   const int64_t chunk = spec.dtype == DType::Float32 ? 4 : 8;
-  auto add = [&](int64_t position, int64_t element) {
-    all.push_back({one.padding(), longest, "float32", /*isLazy=*/element % 16 == 0, 41,
-                   Trial::Single, position, element});
-  };
-  for (int64_t element = 0; element < spec.headDim; element += chunk)
-    add(tileEnd, element);
-  add(tileEnd - 1, 1);
-  add(tileEnd - 15, 2);
+  // In what rows are hidden from: values; of a gradient keys, queries and dO.
+  using Tensor = std::vector<double> Inputs::*;
+  const std::vector<Tensor> tensors =
+      isBackward ? std::vector<Tensor>{&Inputs::k, &Inputs::q, &Inputs::dout}
+                 : std::vector<Tensor>{&Inputs::v};
+  for (Tensor tensor : tensors) {
+    auto add = [&](int64_t position, int64_t element) {
+      all.push_back({one.padding(), longest, one.queryHeads.back(), "float32",
+                     /*isLazy=*/element % 16 == 0, 41, Trial::Single, position, element, tensor});
+    };
+    for (int64_t element = 0; element < spec.headDim; element += chunk)
+      add(tileEnd, element);
+    add(tileEnd - 1, 1);
+    add(tileEnd - 15, 2);
+  }
   return all;
 }
 
@@ -170,7 +190,7 @@ Observation KernelUnderMutation::run(const LoadedProgram &program, const Trial &
   const Inputs in = inputs(trial);
   Arguments arguments(&gpu, in, dtypeName(spec.dtype), trial.outputDtype, /*slack=*/0);
   if (spec.pass == Pass::Backward)
-    arguments.passGradients(in, spec, trial.outputDtype);
+    arguments.passGradients(in, spec, trial.outputDtype, trial.leftOut);
   nysjit_run_args &args = arguments.args;
   args.workspace_size = program.sizes(args)->workspace;
   Observation observed;
@@ -223,11 +243,29 @@ std::vector<Workspace> KernelUnderMutation::rightWorkspaces(const LoadedProgram 
   return all;
 }
 
+/// Rows of gradients that see a NaN are NaN where the reference is; the others are numbers.
+static void expectNaNsWhereSeen(const std::string &spec, const Inputs &in, const Written &written) {
+  const Result<reference::Gradients> right = reference::gradients(referenceInput(spec, in));
+  ASSERT_TRUE(right.ok()) << right.error().message;
+  auto isNan = [](double number) { return std::isnan(number); };
+  for (const auto &[name, numbers] : written)
+    if (const auto member = reference::gradientTensor(name))
+      for (auto row = (*right.*member).begin(); row != (*right.*member).end(); row += in.headDim) {
+        const auto own = numbers.begin() + (row - (*right.*member).begin());
+        const bool isSeen = std::any_of(row, row + in.headDim, isNan);
+        for (int64_t i = 0; i < in.headDim; ++i)
+          ASSERT_TRUE(isSeen ? isNan(own[i]) || !isNan(row[i]) : std::isfinite(own[i]))
+              << name << " row " << (own - numbers.begin()) / in.headDim;
+      }
+}
+
 /// The program as it is against the reference.
 void KernelUnderMutation::expectRight(const Observation &whole, const Trial &trial) const {
   const Inputs in = inputs(trial);
   const std::vector<double> &o = whole.numbers.at("o");
-  if (trial.nanPosition >= 0) {
+  if (trial.nanPosition >= 0 && spec.pass == Pass::Backward) {
+    expectNaNsWhereSeen(one.spec, in, whole.numbers);
+  } else if (trial.nanPosition >= 0) {
     ASSERT_TRUE(std::isnan(o[size_t(trial.nanPosition * spec.headDim + trial.nanElement)]));
   } else if (spec.pass == Pass::Backward) {
     expectGradients(one.spec, in, whole.numbers, /*isGpu=*/true);
@@ -267,6 +305,7 @@ void KernelUnderMutation::prepare() {
   for (const Trial &trial : trials())
     ASSERT_NO_FATAL_FAILURE(addRightSteps(**loaded, trial));
   ASSERT_EQ(steps.size(), trials().size()) << one.kernel << " did not always run";
+  values = alternativesOf(*text, one.kernel);
 }
 
 std::vector<std::string> KernelUnderMutation::programsKernels() const {
@@ -309,7 +348,7 @@ Verdict KernelUnderMutation::tryOne(const Mutation &mutation) const {
   if (!mutant)
     return {Catch::Loading, ""};
   const std::optional<Equivalence> same =
-      equivalenceOf(*text, mutation, {plan, spec.window, one.lengths});
+      equivalenceOf(*text, mutation, {plan, spec.window, one.lengths, values});
   for (const Step &step : steps) {
     const Observation observed =
         run(**mutant, step.trial, step.start, 4 * uint64_t(step.right.instructions) + 10000);

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct KernelCase {
   std::string kernel;
   std::string spec;
   std::string config;
-  std::vector<int64_t> lengths; // of the sequences it runs on
+  std::vector<int64_t> lengths;    // of the sequences it runs on
+  std::vector<int64_t> queryHeads; // of one key head, taken in turn by the lengths
   /// Each survivor has a rule that says why it is the same program. Where not, some survive that
   /// nobody has looked at.
   bool isExplained;
@@ -38,13 +40,19 @@ struct Trial {
   enum Form { Single, Padded, Packed };
   int64_t padding;
   int64_t length;
+  int64_t queryHeads;
   std::string outputDtype;
   bool isLazy;
   uint64_t seed;
   Form form = Single;
-  /// A value that is NaN. Position -1: all are finite.
+  /// A number of the first head that is NaN. Position -1: all are finite.
   int64_t nanPosition = -1;
   int64_t nanElement = 0;
+  std::vector<double> Inputs::*nanTensor = &Inputs::v;
+  std::set<std::string> leftOut = {}; // gradients that are not asked for
+
+  /// Where the first padded sequence begins: in every quarter of what a kernel clears.
+  int64_t start() const { return length / (seed % 3 == 0 ? 8 : seed % 3 == 1 ? 2 : 4); }
 };
 
 /// The workspace between two kernels, and what of it was written, from and to.
@@ -125,6 +133,7 @@ private:
   std::unique_ptr<PtxText> text;
   std::string ptx;
   std::vector<Step> steps;
+  std::vector<Alternatives> values;
 };
 
 /// Every kernel of every layout, in two types with two and three stages.

@@ -16,6 +16,7 @@ struct Program {
   std::string config;
   std::string kernels;
   std::vector<int64_t> lengths;
+  std::vector<int64_t> queryHeads = {1}; // taken in turn by the lengths
 };
 
 struct Variant {
@@ -36,6 +37,14 @@ std::string blocks(const std::string &kernel, const std::string &sizes, int warp
 const char *const square = R"("block_m": 32)";
 const char *const wide = R"("block_m": 32, "block_n": 16)";
 const char *const queries = R"("block_m": 64, "block_n": 16)";
+
+/// A row for each store of a kernel that clears ends a sequence.
+std::vector<int64_t> clearedLengths() {
+  std::vector<int64_t> ends;
+  for (int64_t row = 2; row < 64; row += 4)
+    ends.push_back(64 + row);
+  return ends;
+}
 
 /// Partial sums by landmark_past, which `kernel` adds up; or all by `kernel`.
 std::string inParts(const std::string &kernel) {
@@ -88,21 +97,25 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
                  "source_output source_output_unaligned", outputLengths});
 }
 
-/// Tiles of queries within a segment, over several, and uniform blocks. Summaries of probes in both
-/// halves of a tile of 16, in several turns of the loop over whole tiles of keys, with one that is
+/// Tiles of queries within a segment, over several, and uniform blocks. Summaries of the probes of
+/// one or two heads, which end in either half of a tile of 16, by more warps than such a tile takes
+/// (two of them would each store what the other one has to); in six turns of the loop over tiles of
+/// keys, so that the last is in another stage than the first of two or three, with a tile that is
 /// masked and without, of both sums and of each alone; merges in two kernels.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
   const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
   const std::string dyadic = learned + spacing;
   const std::string many = R"(, "landmark_source": "learned", "probes": 13)" + spacing;
+  const std::string few = R"(, "landmark_source": "learned", "probes": 7)" + spacing;
   const std::string outputs = "causal_output causal_output_unaligned";
   const std::string summaries = "probe_summary probe_summary_unaligned";
   const std::string output = "{" + blocks("causal_output", queries, 4) + "}";
   const std::string sizes = R"("block_m": 16, "block_n": 16)";
-  const std::string own = "{" + blocks("probe_summary", sizes) + "}";
-  const std::string apart = "{" + blocks("probe_summary", sizes + R"(, "fused": 0)") + ", " +
-                            blocks("probe_values", sizes) + "}";
+  const std::string own = "{" + blocks("probe_summary", sizes, 4) + "}";
+  const std::string apart = "{" + blocks("probe_summary", sizes + R"(, "fused": 0)", 4) + ", " +
+                            blocks("probe_values", sizes, 4) + "}";
+  const std::vector<int64_t> heads = {1, 2};
   all.push_back({"causal_probes",
                  spec("causal", 256, dyadic + "64"),
                  output,
@@ -116,20 +129,23 @@ void addProbes(std::vector<Program> &all) {
   all.push_back(
       {"causal_probes_uniform", spec("causal", 84, learned), output, outputs, outputLengths});
   all.push_back({"causal_probes",
-                 spec("causal", 256, many + "71"),
+                 spec("causal", 256, few + "87"),
                  own,
                  summaries,
-                 {411, 327, 384, 135, 71}});
+                 {411, 327, 384, 135, 87},
+                 heads});
   all.push_back({"causal_probes_whole",
-                 spec("causal", 256, many + "80"),
+                 spec("causal", 256, few + "96"),
                  own,
                  summaries,
-                 {411, 327, 384, 135, 80}});
+                 {411, 327, 384, 135, 96},
+                 heads});
   all.push_back({"causal_probes_apart",
-                 spec("causal", 256, many + "71"),
+                 spec("causal", 256, few + "87"),
                  apart,
                  summaries + " probe_values probe_values_unaligned",
-                 {411, 327, 384, 135, 71}});
+                 {411, 327, 384, 135, 87},
+                 heads});
   all.push_back({"causal_probes",
                  spec("causal", 256, many + "2"),
                  own,
@@ -210,15 +226,20 @@ void addBackward(std::vector<Program> &all, const std::string &layout,
   const std::string name = layout + "_backward";
   const std::string program =
       specOfLayout.substr(0, specOfLayout.rfind('}')) + R"(, "pass": "backward"})";
-  all.push_back(
-      {name, program, config, both,
-       isSegmented ? std::vector<int64_t>{69, 109, 286} : std::vector<int64_t>{69, 109, 86, 1}});
-  all.push_back({name,
-                 program,
-                 config,
+  for (const std::string delta : {"output_delta", "output_delta_16"})
+    all.push_back({name,
+                   program,
+                   "{" + blocks(delta, square) + "}",
+                   delta + " " + delta + "_unaligned",
+                   {69, 109, 86, 60, 1}});
+  if (isSegmented)
+    all.push_back({name, program, config, both, {69, 109, 286}});
+  else
+    all.push_back({name, program, config, both, {69, 109, 86, 1}, {1, 2}});
+  all.push_back({name, program, config,
                  "clear_query_gradients clear_query_gradients_unaligned clear_key_gradients "
                  "clear_key_gradients_unaligned",
-                 {66, 82, 94, 70}});
+                 clearedLengths()});
   if (isSegmented)
     all.push_back({name,
                    program,
@@ -258,11 +279,10 @@ std::vector<Program> programs() {
   addProbes(all);
   addProbesBackward(all);
   addScan(all);
-  const std::string segmented =
-      "output_delta output_delta_16 far_gradient segment_gradient past_gradient position_gradient";
+  const std::string segmented = "far_gradient segment_gradient past_gradient position_gradient";
   addBackward(all, "exact_causal",
               R"({"layout": "exact_causal", "dtype": "DTYPE", "head_dim": 32})",
-              "output_delta output_delta_16 position_gradient");
+              "position_gradient");
   addBackward(all, "causal", spec("causal", 70, R"(, "window": 1, "segment_len": 5)"), segmented);
   addBackward(all, "segment_causal", spec("segment_causal", 34), segmented);
   return all;
@@ -279,9 +299,15 @@ std::string replaced(std::string text, const Variant &variant) {
 /// What a run of all mutations has shown.
 bool isExplained(const Program &program, const std::string &kernel, const Variant &variant) {
   const bool isSummary = kernel == "segment_summary";
+  // Of these two one has a barrier between conversions of memory of their own, the other asks for a
+  // gradient without which it would not be launched.
   if (program.name.ends_with("_backward"))
-    return false;
-  if (kernel.starts_with("clear_padding") || program.name.starts_with("causal_probes") ||
+    return (kernel.starts_with("output_delta") && kernel != "output_delta_16_unaligned") ||
+           (kernel.starts_with("clear_") && kernel != "clear_query_gradients_unaligned") ||
+           kernel == "past_gradient_sum";
+  if (kernel.starts_with("probe_summary") || kernel.starts_with("probe_values"))
+    return true;
+  if (program.name.starts_with("causal_probes") ||
       (program.name == "causal_streaming" && !isSummary))
     return false;
   // These look for what is not finite in several loops, not all of which meet some everywhere.
@@ -301,7 +327,7 @@ void add(std::vector<KernelCase> &cases, const Program &program, const Variant &
       continue; // then an output has one type
     cases.push_back({program.name + "__" + kernel + replaced("__DTYPE_STAGES_stages", variant),
                      layout, program.name, kernel, replaced(program.spec, variant),
-                     replaced(program.config, variant), program.lengths,
+                     replaced(program.config, variant), program.lengths, program.queryHeads,
                      isExplained(program, kernel, variant)});
   }
 }
@@ -321,12 +347,11 @@ std::vector<KernelCase> kernelCases() {
          kernels,
          {69, 109, 126, 86}},
         variant);
-  // The same kernel in all layouts. A row for each of its stores ends a sequence.
-  std::vector<int64_t> ends;
-  for (int64_t row = 2; row < 64; row += 4)
-    ends.push_back(64 + row);
+  // The same kernel in all layouts.
   for (const Variant &variant : {Variant{"bfloat16", 2}, {"float32", 3}})
-    add(cases, {"exact_causal", exact + "32}", "{}", "clear_padding clear_padding_unaligned", ends},
+    add(cases,
+        {"exact_causal", exact + "32}", "{}", "clear_padding clear_padding_unaligned",
+         clearedLengths()},
         variant);
   for (const Program &program : programs())
     for (const Variant &variant : {Variant{"bfloat16", 2}, {"float32", 3}})

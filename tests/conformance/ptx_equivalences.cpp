@@ -1,11 +1,9 @@
-// The rules, and the little that they know of a kernel's data flow and text.
+// The rules, of what is known of a kernel's values and of its text.
 #include "tests/conformance/ptx_equivalences.h"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <set>
-#include <tuple>
 
 namespace nysjit::conformance {
 
@@ -19,148 +17,94 @@ bool isNumber(const std::string &operand) {
   return operand.find_first_not_of("-0123456789") == std::string::npos;
 }
 
-enum class Bit { Zero, One, Unknown, Open }; // Open: what this is asked for decides
-
-/// Where control comes from.
-class ControlFlow {
-public:
-  ControlFlow(const PtxText &ptx, size_t line) : ptx(ptx) {
-    for (const auto &[at, i] : ptx.instructions())
-      if (i.is("bra") && ptx.kernel(at) == ptx.kernel(line))
-        branches.emplace(ptx.label(at, i.operands[0]), at);
-  }
-  /// The instructions that may have written `name` last before `line`.
-  const std::set<size_t> &writersBefore(size_t line, const std::string &name) {
-    const auto [known, isNew] = found.try_emplace({line, name});
-    std::set<size_t> &writers = known->second;
-    if (!isNew)
-      return writers;
-    std::set<size_t> seen;
-    std::deque<size_t> places = {line};
-    for (; !places.empty(); places.pop_front()) {
-      auto visit = [&](size_t at) {
-        const PtxInstruction *i = ptx.instruction(at);
-        const bool isWriter = i && !i->operands.empty() && i->operands[0] == name && !i->is("st.");
-        if (isWriter)
-          writers.insert(at);
-        if ((!isWriter || !i->guard.empty()) && ptx.kernel(at) == ptx.kernel(line) &&
-            seen.insert(at).second)
-          places.push_back(at);
-      };
-      const size_t at = places.front();
-      const PtxInstruction *above = ptx.instruction(at - 1);
-      if (!above || !above->guard.empty() || !(above->is("bra") || above->is("ret")))
-        visit(at - 1);
-      for (auto [branch, end] = branches.equal_range(at); branch != end; ++branch)
-        visit(branch->second);
-    }
-    return writers;
-  }
-
-private:
-  const PtxText &ptx;
-  std::multimap<size_t, size_t> branches; // by the line of their label
-  std::map<std::pair<size_t, std::string>, std::set<size_t>> found;
-};
-
-/// Low bits of registers, as far as all writers say the same.
-class BitAnalysis {
-public:
-  BitAnalysis(const PtxText &ptx, size_t line) : ptx(ptx), flow(ptx, line) {}
-
-  /// Of `operand` where `line` reads it. A loop's register is what it starts from, if the loop
-  /// keeps that.
-  Bit bit(size_t line, const std::string &operand, int number) {
-    if (isNumber(operand))
-      return std::stoll(operand) >> number & 1 ? Bit::One : Bit::Zero;
-    const Key key(line, operand, number);
-    if (const auto known = assumed.find(key); known != assumed.end()) {
-      known->second.isUsed = true;
-      return known->second.bit;
-    }
-    const std::set<size_t> &writers = flow.writersBefore(line, operand);
-    assumed[key] = {Bit::Open, false};
-    Bit found = ofWriters(writers, number);
-    if (assumed[key].isUsed && found != Bit::Open) { // is it so if it is so?
-      assumed[key].bit = found;
-      const Bit again = ofWriters(writers, number);
-      found = again == found || again == Bit::Open ? found : Bit::Unknown;
-    }
-    assumed.erase(key);
-    return found;
-  }
-
-private:
-  using Key = std::tuple<size_t, std::string, int>;
-  struct Assumption {
-    Bit bit;
-    bool isUsed;
-  };
-
-  Bit ofWriters(const std::set<size_t> &writers, int number) {
-    Bit all = writers.empty() ? Bit::Unknown : Bit::Open;
-    for (size_t writer : writers)
-      if (const Bit written = ofInstruction(writer, number); written != Bit::Open)
-        all = all == Bit::Open || all == written ? written : Bit::Unknown;
-    return all;
-  }
-  Bit ofInstruction(size_t line, int number) {
-    const PtxInstruction &i = *ptx.instruction(line);
-    const bool hasConstant = i.operands.size() > 2 && isNumber(i.operands.back());
-    const int constant = hasConstant ? std::stoi(i.operands.back()) : 0;
-    if (i.is("mov.b32"))
-      return bit(line, i.operands[1], number);
-    if (i.is("shl.b32") && hasConstant)
-      return number < constant ? Bit::Zero : bit(line, i.operands[1], number - constant);
-    if (i.is("bfe.u32") && hasConstant && isNumber(i.operands[2]))
-      return number >= constant ? Bit::Zero
-                                : bit(line, i.operands[1], number + std::stoi(i.operands[2]));
-    if (i.is("selp.b32")) {
-      const Bit a = bit(line, i.operands[1], number);
-      const Bit b = bit(line, i.operands[2], number);
-      return a == b || b == Bit::Open ? a : a == Bit::Open ? b : Bit::Unknown;
-    }
-    if (i.is("and.b32") || i.is("or.b32")) {
-      const Bit decides = i.is("or.b32") ? Bit::One : Bit::Zero;
-      const Bit a = bit(line, i.operands[1], number);
-      const Bit b = bit(line, i.operands[2], number);
-      return a == decides || b == decides       ? decides
-             : a == b                           ? a
-             : a == Bit::Open || b == Bit::Open ? Bit::Open
-                                                : Bit::Unknown;
-    }
-    if (i.is("add.s32")) { // while at most one of the two has a bit, nothing is carried
-      for (int below = 0; below <= number; ++below) {
-        const Bit a = bit(line, i.operands[1], below);
-        const Bit b = bit(line, i.operands[2], below);
-        if (a != Bit::Zero && b != Bit::Zero)
-          return a == Bit::Open || b == Bit::Open ? Bit::Open : Bit::Unknown;
-        if (below == number)
-          return a == Bit::Zero ? b : a;
-      }
-    }
-    return Bit::Unknown;
-  }
-
-  const PtxText &ptx;
-  ControlFlow flow;
-  std::map<Key, Assumption> assumed; // of what is being found out
-};
+/// Whether `holds` in each of some alternatives where the mutated line is reached.
+template <typename Holds>
+bool inAlternatives(const ProgramFacts &facts, size_t line, const Holds &holds) {
+  return std::ranges::any_of(facts.values, [&](const Alternatives &each) {
+    return std::ranges::all_of(
+        each, [&](const KnownValues &values) { return !values.isReached(line) || holds(values); });
+  });
+}
 
 /// Row and column of a mask, or a turn and a constant, that differ in a bit whatever they are: <
 /// and <= are the same.
-bool neverEqual(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
+bool neverEqual(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
   if (mutation.kind != "bound off by one")
     return false;
-  const PtxInstruction *compare = ptx.instruction(mutation.line);
-  BitAnalysis bits(ptx, mutation.line);
-  for (int number = 0; number < 8; ++number) {
-    const Bit a = bits.bit(mutation.line, compare->operands[1], number);
-    const Bit b = bits.bit(mutation.line, compare->operands[2], number);
-    if ((a == Bit::Zero && b == Bit::One) || (a == Bit::One && b == Bit::Zero))
-      return true;
+  const PtxInstruction &compare = *ptx.instruction(mutation.line);
+  return inAlternatives(facts, mutation.line, [&](const KnownValues &values) {
+    return values.before(mutation.line, compare.operands[1])
+        .differsFrom(values.before(mutation.line, compare.operands[2]));
+  });
+}
+
+/// A bound of a copy that never fails, a branch that is always or never taken.
+bool isDecided(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+  const PtxInstruction &i = *ptx.instruction(mutation.line);
+  const bool isBound = mutation.kind == "copy without a bound";
+  const bool isNeverTaken = mutation.kind == "guarded code always runs";
+  if (!isBound && !isNeverTaken && mutation.kind != "predicate dropped")
+    return false;
+  const std::string predicate = isBound ? i.operands[3] : i.guard.substr(i.guard.find('%'));
+  const bool isNegated = !isBound && i.guard[1] == '!';
+  return inAlternatives(facts, mutation.line, [&](const KnownValues &values) {
+    return values.predicate(mutation.line, predicate) == (isNeverTaken == isNegated);
+  });
+}
+
+/// Where a way has come to: how many groups were committed on it, and whether a wait has covered
+/// what was copied before it.
+struct Arrival {
+  size_t line;
+  int committed;
+  bool hasArrived;
+  auto operator<=>(const Arrival &) const = default;
+};
+
+/// Whether, on all ways from `line` on, what was copied before has arrived for all threads before
+/// anything reads or overwrites: after a wait that leaves at most as many groups as are committed
+/// from there on, and a barrier. `committed`: what to begin with.
+bool arrivesLater(const PtxText &ptx, size_t line, int committed, const KnownValues &values) {
+  constexpr int many = 8;
+  std::map<Arrival, KnownValues::State> states;
+  std::set<Arrival> open;
+  auto visit = [&](const Arrival &place, const KnownValues::State &state) {
+    const auto [known, isNew] = states.try_emplace(place, state);
+    if (isNew || KnownValues::meet(known->second, state))
+      open.insert(place);
+  };
+  visit({line + 1, committed, false}, values.stateBefore(line));
+  while (!open.empty()) {
+    Arrival at = *open.begin();
+    open.erase(open.begin());
+    KnownValues::State state = states.at(at);
+    const std::vector<size_t> ways = values.next(at.line, state);
+    values.execute(state, at.line);
+    if (const PtxInstruction *i = ptx.instruction(at.line)) {
+      if (i->is("ld.shared") || i->is("ldmatrix") || i->is("st.") || i->is("red.") ||
+          i->is("atom."))
+        return false;
+      if (i->is("cp.async.commit_group"))
+        at.committed = std::min(at.committed + 1, many);
+      if (i->is("cp.async.wait_group"))
+        at.hasArrived |= std::stoi(i->operands[0]) <= at.committed;
+      if (at.hasArrived && (i->is("bar.") || i->is("barrier.")))
+        continue;
+    }
+    for (size_t way : ways)
+      visit({way, at.committed, at.hasArrived}, state);
   }
-  return false;
+  return true;
+}
+
+/// A wait, or the end of a group, without which everything arrives in time.
+bool isWaitedForAgain(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+  const bool isCommit = mutation.kind == "commit deleted";
+  if (!isCommit && mutation.kind != "wait deleted" && mutation.kind != "wait weakened")
+    return false;
+  return inAlternatives(facts, mutation.line, [&](const KnownValues &values) {
+    return arrivesLater(ptx, mutation.line, isCommit ? -1 : 0, values);
+  });
 }
 
 /// What the plan gives for a register that holds an integer parameter of the kernel, null for
@@ -176,6 +120,22 @@ const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string
     if (kernel.name == ptx.kernel(line) && kernel.parameters[number].type == ParameterType::I32)
       return &kernel.parameters[number].value;
   return nullptr;
+}
+
+/// A parameter compared with the same number less a constant.
+bool areDifferentParameters(const PtxText &ptx, const Mutation &mutation,
+                            const ProgramFacts &facts) {
+  if (mutation.kind != "bound off by one")
+    return false;
+  const PtxInstruction &compare = *ptx.instruction(mutation.line);
+  auto parameter = [&](size_t operand) {
+    return parameterOf(ptx, mutation.line, compare.operands[operand], facts);
+  };
+  auto isLess = [](const Expression *a, const Expression *b) {
+    return a && b && a->op() == Operator::Sub && a->operands()[0] == *b &&
+           a->operands()[1].isConstant() && a->operands()[1].constant() != 0;
+  };
+  return isLess(parameter(1), parameter(2)) || isLess(parameter(2), parameter(1));
 }
 
 /// A kernel parameter compared with a constant.
@@ -257,28 +217,9 @@ bool isWithinWindow(const PtxText &ptx, const Mutation &mutation, const ProgramF
   // landmarks: n / segment_len
   const std::vector<size_t> &bounds = ptx.writers(line, test->operands[2]);
   return bounds.size() == 1 && ptx.instruction(bounds[0])->is("div.u32") &&
-         BitAnalysis(ptx, line).bit(line, test->operands[1], 3) == Bit::Zero;
-}
-
-/// Whether control comes back to `line`.
-bool isInLoop(const PtxText &ptx, size_t line) {
-  std::deque<size_t> places = {line};
-  std::set<size_t> seen;
-  for (; !places.empty(); places.pop_front()) {
-    const PtxInstruction *i = ptx.instruction(places.front());
-    std::vector<size_t> next;
-    if (i && i->is("bra"))
-      next.push_back(ptx.label(places.front(), i->operands[0]));
-    if (!i || !(i->is("ret") || (i->is("bra") && i->guard.empty())))
-      next.push_back(places.front() + 1);
-    for (size_t at : next) {
-      if (at == line)
-        return true;
-      if (at < ptx.lines().size() && seen.insert(at).second)
-        places.push_back(at);
-    }
-  }
-  return false;
+         inAlternatives(facts, line, [&](const KnownValues &values) {
+           return (values.before(line, test->operands[1]).zeros & 8) != 0;
+         });
 }
 
 /// exact_causal here has tiles of four blocks of keys.
@@ -333,6 +274,9 @@ struct Rule {
 };
 constexpr Rule rules[] = {
     {{"the two numbers are never equal, so < is <="}, neverEqual},
+    {{"one of the two parameters is the other less a constant"}, areDifferentParameters},
+    {{"the condition is the same whenever it is asked for"}, isDecided},
+    {{"the copies are waited for again before anything reads"}, isWaitedForAgain},
     {{"the parameter is on the other side of the constant, or was tried where it is not",
       /*isAnywhere=*/false},
      differsOnlyWhereTried},

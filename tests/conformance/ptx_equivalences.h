@@ -2,7 +2,7 @@
 // holds for.
 #pragma once
 #include "runtime/plan/plan.h"
-#include "tests/conformance/ptx_mutations.h"
+#include "tests/conformance/ptx_values.h"
 
 #include <optional>
 
@@ -11,8 +11,9 @@ namespace nysjit::conformance {
 /// What the rules know beside the text.
 struct ProgramFacts {
   const Plan &plan;
-  int64_t window;               // of the spec
-  std::vector<int64_t> lengths; // the kernel ran on
+  int64_t window;                          // of the spec
+  std::vector<int64_t> lengths;            // the kernel ran on
+  const std::vector<Alternatives> &values; // of the kernel
 };
 
 /// Why a mutation cannot be noticed; elsewhere than at the lengths that were tried, if not
