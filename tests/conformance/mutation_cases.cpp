@@ -218,6 +218,9 @@ void addBackward(std::vector<Program> &all, const std::string &layout,
   if (isSegmented)
     for (const char *kernel : {"far_gradient", "past_gradient"})
       config += blocks(kernel, std::string(wide) + R"(, "split": 256)") + ", ";
+  if (isSegmented)
+    for (const char *kernel : {"solve_gradient", "weight_rows", "weight_columns"})
+      config += blocks(kernel, kernel[0] == 's' ? square : wide) + ", ";
   config += blocks("position_gradient", wide) + "}";
   std::istringstream each(kernels);
   std::string both;
@@ -245,7 +248,7 @@ void addBackward(std::vector<Program> &all, const std::string &layout,
                    program,
                    config,
                    "far_gradient_sum solve_gradient weight_rows weight_columns past_gradient_sum",
-                   {69, 309, 286}});
+                   {620, 305, 225, 260, 210, 290, 165, 245, 480, 500, 540, 580}});
 }
 
 std::vector<Program> programs() {
@@ -283,8 +286,8 @@ std::vector<Program> programs() {
   addBackward(all, "exact_causal",
               R"({"layout": "exact_causal", "dtype": "DTYPE", "head_dim": 32})",
               "position_gradient");
-  addBackward(all, "causal", spec("causal", 70, R"(, "window": 1, "segment_len": 5)"), segmented);
-  addBackward(all, "segment_causal", spec("segment_causal", 34), segmented);
+  addBackward(all, "causal", spec("causal", 125, R"(, "window": 1, "segment_len": 5)"), segmented);
+  addBackward(all, "segment_causal", spec("segment_causal", 125), segmented);
   return all;
 }
 
@@ -304,7 +307,8 @@ bool isExplained(const Program &program, const std::string &kernel, const Varian
   if (program.name.ends_with("_backward"))
     return (kernel.starts_with("output_delta") && kernel != "output_delta_16_unaligned") ||
            (kernel.starts_with("clear_") && kernel != "clear_query_gradients_unaligned") ||
-           kernel == "past_gradient_sum";
+           kernel == "past_gradient_sum" || kernel == "far_gradient_sum" ||
+           (kernel == "solve_gradient" && program.name == "causal_backward");
   if (kernel.starts_with("probe_summary") || kernel.starts_with("probe_values"))
     return true;
   if (program.name.starts_with("causal_probes") ||
