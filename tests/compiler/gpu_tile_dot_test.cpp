@@ -149,6 +149,35 @@ TEST_F(GpuTileDot, TransposedLeftOfMixedTypes) {
     }
 }
 
+/// Weights of eight columns times their values: one step, whose high and low products are one sum.
+TEST_F(GpuTileDot, ComputedLeftOfOneStep) {
+  constexpr int columns = 128;
+  const Array a = random("a", 64, 8);
+  const Array b = random("b", 8, columns);
+  const Array y = random("y", 64, columns);
+  const std::string weights = tensorOf(64, 8, "f32");
+  const std::string values = tensorOf(8, columns, "f32");
+  const std::string f = tensorOf(64, columns, "f32");
+  const std::vector<float> result =
+      run({a, b, y}, "  %a = tile.load %a_rows[%i0] : " + a.view() + " -> " + weights +
+                         "\n  %c = arith.addf %a, %a : " + weights +
+                         "\n  %b = tile.load %b_rows[%i0] : " + b.view() + " -> " + values +
+                         "\n  %y = tile.load %y_rows[%i0] : " + y.view() + " -> " + f +
+                         "\n  %next = tile.dot %c, %b, %y : (" + weights + ", " + values + ", " +
+                         f + ") -> " + f + "\n  tile.store %next, %y_rows[%i0] : " + f + ", " +
+                         y.view() + "\n");
+  for (int i = 0; i < 64; ++i)
+    for (int j = 0; j < columns; ++j) {
+      double sum = y.at(i, j);
+      double size = std::abs(sum);
+      for (int k = 0; k < 8; ++k) {
+        sum += 2.0 * a.at(i, k) * b.at(k, j);
+        size += std::abs(2.0 * a.at(i, k) * b.at(k, j));
+      }
+      ASSERT_NEAR(result[size_t(i * columns + j)], sum, 1e-6 * size) << i << " " << j;
+    }
+}
+
 // What threads may be reading when a loop begins is known at its end, too: said twice, it would
 // double with each of many loops one after the other.
 TEST_F(GpuTileDot, ManyLoopsOneAfterTheOther) {

@@ -8,7 +8,8 @@
 // float32 products (tf32x3) are a_high b_high + a_high b_low + a_low b_high with high and low terms
 // of 11 bits each; a 16-bit operand is its high term. Tensor cores cut sums off rather than round
 // them, which adds up to a bias: sums are kept for eight steps at most, low and high ones apart,
-// and then added with rounding.
+// and then added with rounding. Products of one step have one sum, low ones first: it is cut off
+// once more and takes half the registers.
 #include "compiler/lowering/gpu/kernel_emitter.h"
 
 using namespace mlir;
@@ -69,8 +70,8 @@ void KernelEmitter::multiplyStep(const DotOperands &dot, ArrayRef<SmallVector<Re
   }
 }
 
-/// The same as tf32x3, into sums of high and of low products, [band][piece of the group][4] each.
-/// Products with a low term that is zero, an exact operand's, are left out.
+/// The same as tf32x3, into sums of high and of low products, [band][piece of the group][4] each,
+/// which may be the same. Products with a low term that is zero, an exact operand's, are left out.
 void KernelEmitter::multiplyStepPrecisely(const DotOperands &dot, ArrayRef<Registers> a, Value step,
                                           int64_t first, int64_t count, Registers &high,
                                           Registers &low) {
@@ -126,7 +127,7 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const WarpRows &warpR
   }
 }
 
-/// The same as tf32x3: high and low sums of eight steps, then added with rounding.
+/// The same as tf32x3: high and low sums of eight steps, or all of one, then added with rounding.
 void KernelEmitter::multiplyPiecesPrecisely(const DotOperands &dot, const WarpRows &warpRows,
                                             int64_t first, int64_t count, int64_t pieces,
                                             Registers &sums) {
@@ -134,13 +135,13 @@ void KernelEmitter::multiplyPiecesPrecisely(const DotOperands &dot, const WarpRo
   const int64_t registers = warpRows.bands * count * 4;
   const Registers zeros(registers, e.f32(0));
   auto fold = [&](Registers &into, ArrayRef<Value> high, ArrayRef<Value> low) {
-    for (int64_t band = 0; band < warpRows.bands; ++band)
-      for (int64_t i = 0; i < count * 4; ++i) {
-        Value &sum = into[(band * pieces + first) * 4 + i];
-        sum = e.addFloat(sum, e.addFloat(high[band * count * 4 + i], low[band * count * 4 + i]));
-      }
+    for (int64_t i = 0; i < registers; ++i) {
+      Value &sum = into[(i / (count * 4) * pieces + first) * 4 + i % (count * 4)];
+      sum = e.addFloat(sum, low.empty() ? high[i] : e.addFloat(high[i], low[i]));
+    }
   };
   if (dot.held) {
+    const bool isOneStep = dot.innerSteps == 1;
     for (int64_t start = 0; start < dot.innerSteps; start += stepsBetweenRoundings) {
       Registers high = zeros;
       Registers low = zeros;
@@ -149,9 +150,9 @@ void KernelEmitter::multiplyPiecesPrecisely(const DotOperands &dot, const WarpRo
         SmallVector<Registers, 2> a;
         for (int64_t band = 0; band < warpRows.bands; ++band)
           a.push_back((*dot.held)[band][0][step]);
-        multiplyStepPrecisely(dot, a, e.i32(step), first, count, high, low);
+        multiplyStepPrecisely(dot, a, e.i32(step), first, count, high, isOneStep ? high : low);
       }
-      fold(sums, high, low);
+      fold(sums, high, isOneStep ? ArrayRef<Value>() : low);
     }
     return;
   }
