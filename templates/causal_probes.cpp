@@ -49,9 +49,8 @@ void causalOfProbes(Program &program) {
                                             {.hasDiagonal = true, .hasManyLogits = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
-  // Far blocks at a time: those of 8 to 16 levels of width 1; fewer where near tiles are narrow, as
-  // each is a tile for every probe, of 16-bit products as many as these take.
-  const int columns = spec.dtype == DType::Float32 && blockN < 32 ? 8 : 16;
+  // Far blocks at a time: those of 8 to 16 levels of width 1.
+  const int columns = program.columns(blockColumns, {.areManyTiles = true});
   auto body = [&](Kernel &k, const Head &head, const Scalar &i0) {
     const Segments segments = probes.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);

@@ -38,6 +38,8 @@ int mostGpuColumns(const KernelFacts &facts) {
   const bool hasTf32 = facts.dtype == DType::Float16 && facts.hasFloat32Operand;
   // Rows that are no power of two of 16 bytes take an address for each copy.
   const bool isOdd = facts.headDim > 96 && facts.headDim % 32 != 0;
+  if (facts.areManyTiles) // 16-bit products add up 16 at least
+    return (isFloat32 && facts.headDim > 80) || (hasTf32 && facts.headDim > 96) ? 8 : 16;
   if (isFloat32 && facts.headDim > (facts.hasManyLogits ? 80 : 96))
     return 16;
   if (facts.keepsTwoSums) // and one warp copies all

@@ -235,6 +235,25 @@ TEST_F(Builder, BlockSizesAreTheCallersThenTheTargetsThenTheTemplates) {
   EXPECT_EQ(plain.blocks("square", {.blockM = 64}), (BlockConfig{.blockM = 64}));
 }
 
+/// A target that takes half the columns of wide tiles.
+struct LikesNarrowTiles : BlockChooser {
+  BlockConfig preferred(const std::string &, const KernelFacts &facts,
+                        const BlockConfig &defaults) const override {
+    const bool isNarrow = facts.areManyTiles && facts.headDim == 64;
+    return isNarrow ? BlockConfig{.blockN = *defaults.blockN / 2} : BlockConfig();
+  }
+};
+
+TEST_F(Builder, ColumnsBesideTheBlocksAreTheTargetsThenTheTemplates) {
+  const LikesNarrowTiles target;
+  spec.headDim = 64;
+  Program program(holder, spec, {}, "cpu:native", target);
+  EXPECT_EQ(program.columns(16, {.areManyTiles = true}), 8);
+  EXPECT_EQ(program.columns(16, {}), 16);
+  Program plain(holder, spec, {}, "cpu:native", chooser);
+  EXPECT_EQ(plain.columns(16, {.areManyTiles = true}), 16);
+}
+
 /// A target that has no split.
 struct LacksSplit : BlockChooser {
   std::span<const BlockMember> lackingKeys(const KernelFacts &) const override {

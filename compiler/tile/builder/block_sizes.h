@@ -21,6 +21,7 @@ struct KernelFacts {
   bool keepsMore = false;         // through its loop, than the tiles of one online softmax
   bool keepsTwoSums = false;      // [block_m, head_dim] each, through its loop
   bool hasManyLogits = false;     // several tiles of them at once
+  bool areManyTiles = false;      // the columns asked for: each of these tiles has them
   bool rereadsColumns = false;    // fused, all columns and their sums go by for each tile of rows
   // Program fills these in.
   DType dtype = DType::Float32;

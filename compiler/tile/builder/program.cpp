@@ -49,11 +49,16 @@ void Program::require(const Scalar &holds, const std::string &where, const std::
   plan.preconditions.push_back({holds.expression(), where, expected, found});
 }
 
+static KernelFacts ofSpec(KernelFacts facts, const KernelSpec &spec) {
+  facts.dtype = spec.dtype;
+  facts.headDim = spec.headDim;
+  return facts;
+}
+
 BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults, KernelFacts facts) {
   for (const BlockMember key : chooser.lackingKeys(facts))
     (defaults.*key).reset();
-  facts.dtype = kernelSpec.dtype;
-  facts.headDim = kernelSpec.headDim;
+  facts = ofSpec(facts, kernelSpec);
   facts.isSquare = defaults.blockM && !defaults.blockN;
   auto found = config.kernels.find(kernel);
   const BlockConfig given = found == config.kernels.end() ? BlockConfig() : found->second;
@@ -63,6 +68,10 @@ BlockConfig Program::blocks(const std::string &kernel, BlockConfig defaults, Ker
   spaceOf[kernel] = blockSpaceOf(kernel, keys);
   return used[kernel] = mergeBlocks(given, chooser.preferred(kernel, facts, defaults), defaults,
                                     chooser.targetKeys());
+}
+
+int Program::columns(int most, const KernelFacts &facts) const {
+  return chooser.preferred("", ofSpec(facts, kernelSpec), {.blockN = most}).blockN.value_or(most);
 }
 
 void Program::kernel(const std::string &name, const Scalar &grid,

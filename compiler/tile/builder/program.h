@@ -53,6 +53,9 @@ public:
   /// The block sizes in use for a kernel: the caller's where given, else what suits the target for
   /// such a kernel, else these. The kernel has the keys that `defaults` sets and the target has.
   BlockConfig blocks(const std::string &kernel, BlockConfig defaults, KernelFacts facts = {});
+  /// How many columns tiles of such a kernel have beside its blocks: at most so many, fewer where
+  /// that suits the target.
+  int columns(int most, const KernelFacts &facts) const;
   /// Writes one kernel and its launch, where `when` is not 0.
   void kernel(const std::string &name, const Scalar &grid,
               const std::function<void(Kernel &)> &body, const Scalar &when = 1,
