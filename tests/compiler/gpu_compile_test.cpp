@@ -381,9 +381,12 @@ TEST(GpuCompile, ASampleAssembles) {
         const bool isFree =
             (spec.layout == "causal" && !(spec.segmentLen && spec.headDim == 128)) ||
             spec.layout == "exact_causal";
-        // Beside learned probes there are no registers for all addresses of wide heads.
-        const int ofFloat32 = spec.headDim < 120 ? 0 : 400;
-        const int ofProbes = spec.dtype == "float32" ? ofFloat32 : 64;
+        // Of learned probes, the output's kernel has no registers for all addresses of a wide head
+        // where rows of a tile see different dyadic blocks.
+        const bool isOutput = kernel["name"].get<std::string>().starts_with("causal_output");
+        const bool isOfRows = spec.segmentLen % 64 != 0 && spec.headDim >= 120;
+        const bool maySpill = isOutput ? isOfRows : spec.dtype != "float32";
+        const int ofProbes = maySpill ? 64 : 0;
         EXPECT_LE(kernel["spill_bytes"].get<int>(), spec.hasProbes ? ofProbes
                                                     : isFree       ? 0
                                                                    : 32)

@@ -142,3 +142,43 @@ func.func @onto_a_load(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride
   tile.store %y, %out[%first] : tensor<16x16xf32>, <16 x f32>
   return
 }
+
+// Rows that a loop's products share are kept in registers before it.
+// CHECK-LABEL: func.func @kept(
+// HALF: llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16.p3
+// CHECK: scf.for
+func.func @kept(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 32 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <128 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <32 x f32>
+  %q = tile.load %in[%first] : <128 x bf16> -> tensor<16x128xbf16>
+  scf.for %i = %first to %n step %step : i32 {
+    %k = tile.load %in[%i] : <128 x bf16> -> tensor<32x128xbf16>
+    %s = tile.dot %q, %k {transpose_b} : (tensor<16x128xbf16>, tensor<32x128xbf16>) -> tensor<16x32xf32>
+    tile.store %s, %out[%i] : tensor<16x32xf32>, <32 x f32>
+  }
+  return
+}
+
+// Not those of a wide head where the results of three products and more take their place.
+// CHECK-LABEL: func.func @read_anew(
+// CHECK-NOT: llvm.nvvm.ldmatrix
+// CHECK: scf.for
+func.func @read_anew(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 32 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <128 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <32 x f32>
+  %q = tile.load %in[%first] : <128 x bf16> -> tensor<16x128xbf16>
+  scf.for %i = %first to %n step %step : i32 {
+    %k = tile.load %in[%i] : <128 x bf16> -> tensor<32x128xbf16>
+    %s = tile.dot %q, %k {transpose_b} : (tensor<16x128xbf16>, tensor<32x128xbf16>) -> tensor<16x32xf32>
+    %t = tile.dot %q, %k, %s {transpose_b} : (tensor<16x128xbf16>, tensor<32x128xbf16>, tensor<16x32xf32>) -> tensor<16x32xf32>
+    %u = tile.dot %q, %k, %t {transpose_b} : (tensor<16x128xbf16>, tensor<32x128xbf16>, tensor<16x32xf32>) -> tensor<16x32xf32>
+    tile.store %u, %out[%i] : tensor<16x32xf32>, <32 x f32>
+  }
+  return
+}

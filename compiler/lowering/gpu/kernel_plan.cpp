@@ -130,6 +130,26 @@ BlockArgument argumentOf(Value view) {
   return kernel && kernel.getArgAttr(base.getArgNumber(), "tile.argument") ? base : BlockArgument();
 }
 
+/// Whether products of the same rows lie beside each other whose results take as many registers as
+/// the rows would: of a wide head there is no room for both.
+static bool hasManyResults(Load load) {
+  struct Results {
+    int count = 0;
+    int64_t columns = 0;
+  };
+  llvm::SmallDenseMap<Block *, Results> found;
+  for (Operation *user : load->getUsers())
+    if (auto dot = dyn_cast<tile::DotOp>(user); dot && dot.getA() == load.getResult()) {
+      Results &results = found[dot->getBlock()];
+      ++results.count;
+      results.columns += dot.getResult().getType().getDimSize(1);
+    }
+  return load.getResult().getType().getDimSize(1) > 120 &&
+         llvm::any_of(llvm::make_second_range(found), [](const Results &results) {
+           return results.count > 2 && results.columns >= 64;
+         });
+}
+
 LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
   bool isFine = true;
   kernel.walk([&](tile::DotOp op) {
@@ -162,7 +182,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
           fragmentRegisters(plan, type.getDimSize(op.getTransposeA() ? 0 : 1)) *
           warpRows(op.getResult().getType().getDimSize(0)).bands;
       const bool isOutside = load->getBlock() != op->getBlock();
-      if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32)
+      if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32 &&
+          !hasManyResults(load))
         preloaded.insert(op);
       else
         shared.onlyPreloaded = false;
