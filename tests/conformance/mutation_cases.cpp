@@ -112,20 +112,21 @@ void addProbes(std::vector<Program> &all) {
   const std::string summaries = "probe_summary probe_summary_unaligned";
   const std::string output = "{" + blocks("causal_output", queries, 4) + "}";
   const std::string sizes = R"("block_m": 16, "block_n": 16)";
+  const std::string small = "{" + blocks("causal_output", sizes, 4) + "}";
   const std::string own = "{" + blocks("probe_summary", sizes, 4) + "}";
   const std::string apart = "{" + blocks("probe_summary", sizes + R"(, "fused": 0)", 4) + ", " +
                             blocks("probe_values", sizes, 4) + "}";
   const std::vector<int64_t> heads = {1, 2};
   all.push_back({"causal_probes",
-                 spec("causal", 256, dyadic + "64"),
-                 output,
+                 spec("causal", 256, dyadic + R"(16, "window": 3, "level_width": 16)"),
+                 small,
                  outputs,
                  {382, 391, 66, 385, 129, 1}});
   all.push_back({"causal_probes_across",
-                 spec("causal", 256, dyadic + "5"),
-                 output,
+                 spec("causal", 256, dyadic + R"(5, "window": 12, "level_width": 16)"),
+                 small,
                  outputs,
-                 {382, 391, 66, 385, 129, 1}});
+                 {182, 191, 66, 185, 129, 1}});
   all.push_back(
       {"causal_probes_uniform", spec("causal", 84, learned), output, outputs, outputLengths});
   all.push_back({"causal_probes",
@@ -248,7 +249,7 @@ void addBackward(std::vector<Program> &all, const std::string &layout,
                    program,
                    config,
                    "far_gradient_sum solve_gradient weight_rows weight_columns past_gradient_sum",
-                   {620, 305, 225, 260, 210, 290, 165, 245, 480, 500, 540, 580}});
+                   {780, 305, 225, 260, 210, 290, 165, 245, 480, 500, 540, 580}});
 }
 
 std::vector<Program> programs() {
@@ -286,8 +287,8 @@ std::vector<Program> programs() {
   addBackward(all, "exact_causal",
               R"({"layout": "exact_causal", "dtype": "DTYPE", "head_dim": 32})",
               "position_gradient");
-  addBackward(all, "causal", spec("causal", 125, R"(, "window": 1, "segment_len": 5)"), segmented);
-  addBackward(all, "segment_causal", spec("segment_causal", 125), segmented);
+  addBackward(all, "causal", spec("causal", 160, R"(, "window": 1, "segment_len": 5)"), segmented);
+  addBackward(all, "segment_causal", spec("segment_causal", 160), segmented);
   return all;
 }
 
