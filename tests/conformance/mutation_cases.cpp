@@ -301,7 +301,7 @@ std::string replaced(std::string text, const Variant &variant) {
 }
 
 /// What a run of all mutations has shown.
-bool isExplained(const Program &program, const std::string &kernel, const Variant &variant) {
+bool isExplained(const Program &program, const std::string &kernel) {
   const bool isSummary = kernel == "segment_summary";
   // Of these two one has a barrier between conversions of memory of their own, the other asks for a
   // gradient without which it would not be launched.
@@ -319,8 +319,6 @@ bool isExplained(const Program &program, const std::string &kernel, const Varian
   for (const char *several : {"causal_output", "landmark_past", "landmark_target"})
     if (kernel.starts_with(several))
       return false;
-  if (program.name == "causal_at_once")
-    return variant.dtype == "bfloat16";
   return program.name.starts_with("exact_causal") || program.name.starts_with("causal");
 }
 
@@ -333,7 +331,7 @@ void add(std::vector<KernelCase> &cases, const Program &program, const Variant &
     cases.push_back({program.name + "__" + kernel + replaced("__DTYPE_STAGES_stages", variant),
                      layout, program.name, kernel, replaced(program.spec, variant),
                      replaced(program.config, variant), program.lengths, program.queryHeads,
-                     isExplained(program, kernel, variant)});
+                     isExplained(program, kernel)});
   }
 }
 
