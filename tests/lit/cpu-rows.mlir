@@ -110,3 +110,18 @@ func.func @gathered_elements(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %s
   tile.store %x, %out[%first] : tensor<16xf32>, <0 x f32>
   return
 }
+
+// Of a strided vector, too, whose elements are loaded and stored apart.
+// CHECK-LABEL: func.func @strided_elements
+// CHECK: llvm.intr.masked.gather
+// CHECK: llvm.intr.masked.scatter
+// CHECK: return
+func.func @strided_elements(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride {strided} : <f32> -> <0 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride {strided} : <f32> -> <0 x f32>
+  %x = tile.load %in[%first] : <0 x f32> -> tensor<16xf32>
+  tile.store %x, %out[%first] : tensor<16xf32>, <0 x f32>
+  return
+}

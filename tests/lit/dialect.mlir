@@ -8,6 +8,8 @@ func.func @all_operations(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %offset: i64,
   // CHECK: tile.view %{{.*}}[%{{.*}}] length %{{.*}} stride %{{.*}} : <bf16> -> <32 x bf16>
   %view = tile.view %p[%offset] length %n stride %stride : <bf16> -> <32 x bf16>
   %out = tile.view %o[%offset] length %n stride %stride : <f32> -> <32 x f32>
+  // CHECK: tile.view %{{.*}}[%{{.*}}] length %{{.*}} stride %{{.*}} {strided} : <f32> -> <0 x f32>
+  %line = tile.view %o[%offset] length %n stride %stride {strided} : <f32> -> <0 x f32>
   // CHECK: tile.load %{{.*}}[%{{.*}}] : <32 x bf16> -> tensor<16x32xbf16>
   %x = tile.load %view[%id] : <32 x bf16> -> tensor<16x32xbf16>
   // CHECK: tile.load %{{.*}}[%{{.*}}] {in_bounds} : <32 x bf16> -> tensor<16x32xbf16>

@@ -117,9 +117,10 @@ Value KernelEmitter::elementPointers(const MemoryView &view, Value numbers) {
   };
   if (!view.isStrided)
     return at(elementsOf(view, 1).getElementType(), numbers);
-  const auto wide = VectorType::get({width}, b.getI64Type());
-  Value bytes =
-      e.mul(arith::ExtSIOp::create(b, e.loc, wide, numbers), e.splat(view.rowBytes, width));
+  const auto type = VectorType::get({width}, b.getI64Type());
+  Value wide = arith::ExtSIOp::create(b, e.loc, type, numbers);
+  Value step = e.splat(view.rowBytes, width);
+  Value bytes = e.mul(wide, step);
   return at(b.getI8Type(), bytes);
 }
 
@@ -128,9 +129,10 @@ Value KernelEmitter::emitElements(const MemoryView &view, Value numbers) {
   const int64_t width = cast<VectorType>(numbers.getType()).getDimSize(0);
   const bool isWide = view.element.isF32();
   const VectorType type = elementsOf(view, width);
+  Value inside = isInside(view, numbers);
+  Value from = elementPointers(view, numbers);
   Value zeros = isWide ? e.constant(type, 0) : e.integerConstant(type, 0);
-  Value loaded = LLVM::masked_gather::create(e.builder, e.loc, type, elementPointers(view, numbers),
-                                             isInside(view, numbers), zeros,
+  Value loaded = LLVM::masked_gather::create(e.builder, e.loc, type, from, inside, zeros,
                                              static_cast<unsigned>(bytesOf(view)));
   return isWide ? loaded : emitWiden(e, loaded, view.element);
 }
@@ -147,12 +149,13 @@ void KernelEmitter::emitVectorStore(tile::StoreOp store) {
     Value stored = view.element.isF32() ? piece : emitNarrow(e, piece, view.element);
     Value numbers = e.add(lanes(start, width), e.splat(first, width));
     Value inside = isInside(view, numbers);
-    if (view.isStrided)
-      LLVM::masked_scatter::create(b, e.loc, stored, elementPointers(view, numbers), inside,
-                                   alignment);
-    else
-      LLVM::MaskedStoreOp::create(b, e.loc, stored, e.offset(address, start * bytesOf(view)),
-                                  inside, alignment);
+    if (view.isStrided) {
+      Value to = elementPointers(view, numbers);
+      LLVM::masked_scatter::create(b, e.loc, stored, to, inside, alignment);
+    } else {
+      Value to = e.offset(address, start * bytesOf(view));
+      LLVM::MaskedStoreOp::create(b, e.loc, stored, to, inside, alignment);
+    }
     start += width;
   }
 }
