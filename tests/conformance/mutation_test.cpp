@@ -3,8 +3,8 @@
 // instruction that the lowering need not emit, a hole in the emulator, or the same program; for the
 // last there are rules with reasons (ptx_equivalences.h).
 //
-// Of each layout some mutations of some kernels are tried, others each time. All of them, in some
-// half an hour:
+// Of each layout some mutations of some kernels are tried, others each time. All of them, a minute
+// or two for each of three hundred kernels and variants:
 //
 //   NYSJIT_MUTATIONS=all build/bin/mutation_conformance --gtest_filter='All/*'
 //
