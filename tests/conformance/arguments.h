@@ -56,15 +56,15 @@ public:
   }
   Arguments(const Arguments &) = delete;
 
-  /// Another output, full of NaNs; rows of heads lie as o's do.
+  /// Another output, full of NaNs; its rows lie as o's do.
   void passOutput(const TensorRow &row, const std::vector<int64_t> &shape,
                   const std::string &dtype) {
     size_t count = 1;
     for (const int64_t extent : shape)
       count *= size_t(extent);
     const bool isRows = row.isPackable;
-    pass(row.field, makeTensor(std::vector<double>(count, NAN), shape, dtype, isRows && swapHeads,
-                               isRows ? padding : 0));
+    pass(row.field,
+         makeTensor(std::vector<double>(count, NAN), shape, dtype, isRows && swapHeads, padding));
     outputs[row.name] = tensors.size() - 1;
   }
   /// The gradients of a backward run, full of NaNs, but those left out.
