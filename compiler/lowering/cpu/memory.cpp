@@ -87,7 +87,7 @@ void KernelEmitter::emitRowStore(tile::StoreOp store) {
   }
 }
 
-/// Which of a vector view's elements [first + start, + width) exist.
+/// Elements of a vector view as they are in memory, 16-bit ones as their bits.
 VectorType KernelEmitter::elementsOf(const MemoryView &view, int64_t width) {
   return view.element.isF32() ? e.f32Vector(width)
                               : VectorType::get({width}, e.builder.getI16Type());
