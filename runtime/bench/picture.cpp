@@ -161,8 +161,8 @@ void drawLegend(Drawing &drawing, const BenchReport &report) {
     drawing.line({firstLeft, y - 4}, {firstLeft + 26, y - 4},
                  {.stroke = colours[i], .thickness = 2});
     drawing.mark({firstLeft + 13, y - 4}, colours[i]);
-    const std::string text = contender.name + ": " + layoutName(contender.spec.layout) + " " +
-                             dtypeName(contender.spec.dtype) + ", config " + contender.configSource;
+    const std::string text =
+        contender.name + ": " + specTitle(contender.spec) + ", config " + contender.configSource;
     drawing.text({firstLeft + 34, y},
                  tune::elide(text, report.rates ? mostLetters : mostLetters / 2));
   }

@@ -7,8 +7,8 @@ namespace nysjit::bench {
 namespace {
 
 std::string contenderText(const Contender &contender) {
-  return contender.name + ": " + layoutName(contender.spec.layout) + " " +
-         dtypeName(contender.spec.dtype) + ", config " + contender.configSource + "\n";
+  return contender.name + ": " + specTitle(contender.spec) + ", config " + contender.configSource +
+         "\n";
 }
 
 std::string msText(double ms) {

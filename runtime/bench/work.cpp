@@ -15,20 +15,31 @@ double triangle(double count) { return count * (count + 1) / 2; }
 
 /// What is counted of one sequence.
 struct Count {
-  double rows = 0;    // scores, and rows that go into a sum: 2 d each, of a query head
+  double scores = 0;  // 2 d each, of a query head
+  double rows = 0;    // that go into a sum, the same
   double means = 0;   // positions that a mean is taken over: d each of a query head, d of a key's
   double squares = 0; // operations of m x m matrices alone, of a query head
+
+  void add(const Count &other) {
+    scores += other.scores;
+    rows += other.rows;
+    means += other.means;
+    squares += other.squares;
+  }
 };
 
-/// Rows of B, A and the solve of landmarks that see `before` positions and `landmarksBefore`
+/// A score each, and a row that it weighs.
+Count pairs(double count) { return {.scores = count, .rows = count}; }
+
+/// B, A and the solve of landmarks that see `before` positions and `landmarksBefore`
 /// landmarks, their own segments and earlier ones. `last` positions of the last segment.
-double solveRows(double m, double segmentLen, double last, double before, double landmarksBefore) {
+Count countSolve(double m, double segmentLen, double last, double before, double landmarksBefore) {
   if (m == 0)
-    return 0;
+    return {};
   const double seen = m * before + segmentLen * triangle(m) - (segmentLen - last); // pairs of B
   const double scores = m * landmarksBefore + triangle(m);
   const double terms = m * landmarksBefore + triangle(m - 1);
-  return 2 * seen + scores + terms;
+  return {.scores = seen + scores, .rows = seen + terms};
 }
 
 /// A causal part of `length` positions after a source that has `before` of them and
@@ -37,18 +48,17 @@ Count countTarget(const KernelSpec &spec, int64_t length, int64_t segmentLen, do
                   double landmarksBefore) {
   const auto s = double(segmentLen);
   const auto m = double(length / segmentLen);
-  Count count;
+  Count count = spec.landmarkValue == LandmarkValue::Streaming
+                    ? pairs(m * s)
+                    : countSolve(m, s, s, before, landmarksBefore);
   count.means = m * s;
   count.rows += spec.landmarkWeight == LandmarkWeight::Tangent ? m * s : 0;
-  count.rows += spec.landmarkValue == LandmarkValue::Streaming
-                    ? 2 * m * s
-                    : solveRows(m, s, s, before, landmarksBefore);
   for (int64_t start = 0; start < length; start += segmentLen) {
     const auto rows = double(std::min(segmentLen, length - start));
     const auto segment = double(start / segmentLen);
     const double far = std::max(segment - spec.window, 0.0);
     const double near = rows * (segment - far) * s + triangle(rows);
-    count.rows += 2 * (near + rows * (far + landmarksBefore));
+    count.add(pairs(near + rows * (far + landmarksBefore)));
   }
   return count;
 }
@@ -63,9 +73,10 @@ Count countProbes(const KernelSpec &spec, int64_t length, int64_t segmentLen) {
     const int64_t segment = start / segmentLen;
     far = std::max<int64_t>(segment - spec.window, 0);
     const double near = rows * double((segment - far) * segmentLen) + triangle(rows);
-    count.rows += 2 * (near + rows * probes * double(reference::blocksBefore(far, spec).size()));
+    count.add(pairs(near + rows * probes * double(reference::blocksBefore(far, spec).size())));
   }
-  count.rows += 3 * probes * double(far * segmentLen);
+  count.add(pairs(probes * double(far * segmentLen)));
+  count.rows += probes * double(far * segmentLen); // k-hat
   if (spec.landmarkSpacing == LandmarkSpacing::Dyadic)
     for (int64_t size = 2; size <= far; size *= 2) {
       const int64_t merged = (far + spec.levelWidth) / size - spec.levelWidth;
@@ -80,20 +91,19 @@ Count countInverse(const KernelSpec &spec, double m) {
 
 Count countSource(const KernelSpec &spec, double length, double m) {
   Count count = countInverse(spec, m);
+  count.add(pairs(length * m)); // B V
+  count.add(pairs(m * m));      // A, A+ (B V)
+  count.add(pairs(length * m)); // F U
   count.means = length;
-  count.rows = 2 * length * m    // B V
-               + m * m + m * m   // A, A+ (B V)
-               + 2 * length * m; // F U
   return count;
 }
 
 Count countSegments(int64_t length, int64_t segmentLen) {
   const auto m = double((length + segmentLen - 1) / segmentLen);
   const double last = double(length) - (m - 1) * double(segmentLen);
-  Count count;
+  Count count = countSolve(m, double(segmentLen), last, 0, 0);
+  count.add(pairs(double(segmentLen) * triangle(m) - (double(segmentLen) - last) * m));
   count.means = double(length);
-  count.rows = solveRows(m, double(segmentLen), last, 0, 0);
-  count.rows += 2 * (double(segmentLen) * triangle(m) - (double(segmentLen) - last) * m);
   return count;
 }
 
@@ -103,9 +113,7 @@ Count countPrefix(const KernelSpec &spec, int64_t length, int64_t segmentLen, in
   Count count = countTarget(spec, length - sourceLen, segmentLen, double(sourceLen), m);
   if (length > sourceLen && spec.landmarkWeight == LandmarkWeight::Tangent)
     count.rows += double(sourceLen); // the source's k-hat
-  count.rows += source.rows;
-  count.means += source.means;
-  count.squares += source.squares;
+  count.add(source);
   return count;
 }
 
@@ -115,13 +123,13 @@ Count countScan(const KernelSpec &spec, double length) {
   const double exact = isFirstK ? std::min(double(spec.firstK), length) : 0;
   const double m = spec.landmarks;
   const double rest = length - exact;
-  Count count;
-  count.rows = 2 * triangle(exact);
+  Count count = pairs(triangle(exact));
   if (rest == 0)
     return count;
   count.means = isFirstK ? double(spec.firstK) : 0;
-  count.rows += 2 * length * m + 2 * rest * m; // sums; scores and O
-  count.squares = rest * 2 * m * m;            // times A+
+  count.add(pairs(length * m));     // sums
+  count.add(pairs(rest * m));       // scores and O
+  count.squares = rest * 2 * m * m; // times A+
   return count;
 }
 
@@ -137,7 +145,7 @@ double convolutionRows(const KernelSpec &spec, int64_t length) {
 Count countSequence(const KernelSpec &spec, int64_t length, int64_t sourceLen) {
   const int64_t segmentLen = segmentLength(spec, length);
   switch (spec.layout) {
-  case Layout::ExactCausal: return {.rows = 2 * triangle(double(length))};
+  case Layout::ExactCausal: return pairs(triangle(double(length)));
   case Layout::Causal:
     return spec.landmarkSource == LandmarkSource::Learned
                ? countProbes(spec, length, segmentLen)
@@ -155,9 +163,8 @@ double bytesOf(const KernelSpec &spec, const tune::TuneShape &shape) {
   const bool isPacked = !shape.sequences.empty();
   double bytes = 0;
   for (const TensorRow &row : tensorTable()) {
-    const bool isRead = row.element == TensorElement::SpecDtype && !isOutput(row);
-    const bool isWritten = std::string_view(row.name) == "o";
-    if (!usesTensor(row, spec) || !(isRead || isWritten))
+    const bool isResult = row.element == TensorElement::Output;
+    if (!usesTensor(row, spec) || !(isResult || row.element == TensorElement::SpecDtype))
       continue;
     double numbers = 1;
     for (const std::string_view name : dimensionNames(row, isPacked))
@@ -166,7 +173,7 @@ double bytesOf(const KernelSpec &spec, const tune::TuneShape &shape) {
                         : name == "Hkv"                  ? shape.kvHeads
                         : name == "n" || name == "total" ? shape.length
                                                          : *specDimension(name, spec));
-    bytes += numbers * (isWritten || spec.dtype == DType::Float32 ? 4 : 2);
+    bytes += numbers * (isResult || spec.dtype == DType::Float32 ? 4 : 2);
   }
   return bytes;
 }
@@ -186,11 +193,13 @@ Work workOf(const KernelSpec &spec, const tune::TuneShape &shape) {
     count.rows += convolutionRows(spec, length);
     const bool isInverted = spec.layout == Layout::Scan && length > spec.firstK;
     if (isInverted && (spec.landmarkSource == LandmarkSource::FirstK || !needsInverse)) {
-      count.rows += double(spec.landmarks) * spec.landmarks;
+      count.scores += double(spec.landmarks) * spec.landmarks;
       count.squares += countInverse(spec, spec.landmarks).squares;
     }
     needsInverse = needsInverse || isInverted;
-    work.flops += heads * (2 * d * count.rows + d * count.means + count.squares) +
+    if (spec.pass == Pass::Backward)
+      count = {3 * count.scores, 2 * count.rows, count.means, 3 * count.squares};
+    work.flops += heads * (2 * d * (count.scores + count.rows) + d * count.means + count.squares) +
                   double(shape.kvHeads) * d * count.means;
   }
   work.bytes = bytesOf(spec, shape);

@@ -28,7 +28,13 @@
 //                    running sums 4 d n m; of each of the n - k0 rows P 2 d m + 2 m^2, O 2 d m
 //
 // Means of k are of each key/value head. `conv_kernel` adds 2 d each tap within the sequence.
-// Bytes are those of every tensor that a run has, once: inputs in the spec's dtype, o in float32.
+//
+// A backward pass computes each score again, and has two products for each score and each row of a
+// sum: for their gradients. It adds to as many rows as means are taken over, and takes three times
+// the operations of m x m matrices, going through their products again.
+//
+// Bytes are those of every tensor that a run has, once: inputs in the spec's dtype, o and gradients
+// in float32. What is saved between passes does not count.
 #pragma once
 #include "runtime/tune/tune_file.h"
 

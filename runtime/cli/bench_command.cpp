@@ -110,22 +110,12 @@ Result<bench::Contender> contenderOf(RuntimeContext &context, const Asked &asked
                           prepared->configSource};
 }
 
-/// What is counted and compared is an output's time.
-Status checkPass(const std::string &path, const KernelSpec &spec) {
-  if (spec.pass == Pass::Forward)
-    return {};
-  return inFile(path,
-                Error::mismatch(ErrorKind::InvalidKey, "pass", "\"forward\", which alone is timed",
-                                std::string("\"") + passName(spec.pass) + "\""));
-}
-
 } // namespace
 
 Result<Reply> runBench(const BenchOptions &options) {
   NYSJIT_RETURN_IF_ERROR(checkDevice(options.device));
   Result<RequestFiles> request = readRequest(options.spec, options.config);
   NYSJIT_RETURN_IF_ERROR(request);
-  NYSJIT_RETURN_IF_ERROR(checkPass(options.spec, request->spec));
   std::vector<Asked> asked = {{options.spec, std::move(*request)}};
   std::vector<KernelSpec> specs = {asked.front().request.spec};
   if (options.vs) {

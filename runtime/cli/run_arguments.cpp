@@ -43,29 +43,6 @@ Status RunArguments::add(const TensorRow &row, const Tensor &tensor, const GpuSe
   return {};
 }
 
-nysjit_run_args RunArguments::of(const KernelSpec &spec) const {
-  nysjit_run_args args = own;
-  for (const TensorRow &row : tensorTable())
-    if (!usesTensor(row, spec))
-      args.*row.field = nullptr;
-  return args;
-}
-
-Status SavedMemory::allocate(size_t bytes, const GpuSession *gpu) {
-  size = bytes;
-  if (!gpu) {
-    block = host.reserve(bytes);
-    return block ? Status()
-                 : Error::mismatch(ErrorKind::Io, "saved",
-                                   std::to_string(bytes) + " bytes of memory", "not enough");
-  }
-  Result<std::unique_ptr<DeviceMemory>> allocated = DeviceMemory::allocate(gpu->driver(), bytes);
-  NYSJIT_RETURN_IF_ERROR(allocated);
-  device = std::move(*allocated);
-  block = reinterpret_cast<void *>(uintptr_t(device->address));
-  return {};
-}
-
 Status RunArguments::fetch(std::vector<RunOutput> &outputs) const {
   auto copy = copies.begin();
   for (RunOutput &output : outputs)

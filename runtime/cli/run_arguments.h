@@ -2,8 +2,7 @@
 #pragma once
 #include "runtime/cli/files.h"
 #include "runtime/cli/inputs.h"
-#include "runtime/device/memory.h"
-#include "runtime/gpu/gpu_session.h"
+#include "runtime/gpu/saved_memory.h"
 
 #include <list>
 #include <memory>
@@ -29,7 +28,7 @@ public:
                                                       const std::vector<RunOutput> &outputs,
                                                       const float &scale, const GpuSession *gpu);
   /// Those that a program of the spec has.
-  nysjit_run_args of(const KernelSpec &spec) const;
+  nysjit_run_args of(const KernelSpec &spec) const { return argsOf(own, spec); }
   /// Copies the outputs, those it was created with, back from a GPU.
   Status fetch(std::vector<RunOutput> &outputs) const;
 
@@ -40,21 +39,6 @@ private:
   std::list<TensorView> views;
   std::list<std::unique_ptr<GpuTensor>> copies; // the outputs' first
   nysjit_run_args own{};
-};
-
-/// What a saving run keeps, in this process's memory or a GPU's.
-class SavedMemory {
-public:
-  /// `gpu` null: on the CPU. Another call gives the memory back.
-  Status allocate(size_t bytes, const GpuSession *gpu);
-  void *get() const { return block; }
-  size_t bytes() const { return size; }
-
-private:
-  AlignedMemory host;
-  std::unique_ptr<DeviceMemory> device;
-  void *block = nullptr;
-  size_t size = 0;
 };
 
 } // namespace nysjit::cli

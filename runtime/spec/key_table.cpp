@@ -331,4 +331,11 @@ const char *dtypeName(DType dtype) { return dtypeNames[size_t(dtype)]; }
 const char *landmarkSourceName(LandmarkSource source) { return sourceNames[size_t(source)]; }
 const char *passName(Pass pass) { return passNames[size_t(pass)]; }
 
+std::string specTitle(const KernelSpec &spec) {
+  std::string title = std::string(layoutName(spec.layout)) + " " + dtypeName(spec.dtype);
+  if (spec.pass != Pass::Forward)
+    title += std::string(" ") + passName(spec.pass);
+  return title;
+}
+
 } // namespace nysjit

@@ -68,5 +68,7 @@ const char *layoutName(Layout layout);
 const char *dtypeName(DType dtype);
 const char *landmarkSourceName(LandmarkSource source);
 const char *passName(Pass pass);
+/// For people: "causal float16", of another pass than the forward "causal float16 backward".
+std::string specTitle(const KernelSpec &spec);
 
 } // namespace nysjit

@@ -286,6 +286,13 @@ bool isAlwaysNeeded(const TensorRow &row) {
          row.condition == TensorCondition::None && !isOptional(row);
 }
 
+nysjit_run_args argsOf(nysjit_run_args args, const KernelSpec &spec) {
+  for (const TensorRow &row : rows)
+    if (!usesTensor(row, spec))
+      args.*row.field = nullptr;
+  return args;
+}
+
 std::vector<std::string_view> dimensionNames(const TensorRow &row, bool isPacked) {
   std::vector<std::string_view> names(row.shape.begin(), row.shape.end());
   if (!isPacked || !row.isPackable)

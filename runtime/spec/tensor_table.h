@@ -93,6 +93,9 @@ bool isOptional(const TensorRow &row);
 /// Every run of every program has it: q, k, v, o.
 bool isAlwaysNeeded(const TensorRow &row);
 
+/// The arguments with those tensors alone that a program of the spec has.
+nysjit_run_args argsOf(nysjit_run_args args, const KernelSpec &spec);
+
 /// A dimension's name where sequences are packed: {"total", "Hq", "d"} instead of
 /// {"B", "Hq", "n", "d"}. The same names otherwise.
 std::vector<std::string_view> dimensionNames(const TensorRow &row, bool isPacked);

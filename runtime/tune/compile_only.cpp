@@ -2,6 +2,7 @@
 #include "runtime/tune/compile_only.h"
 #include "runtime/spec/json_text.h"
 #include "runtime/tune/history.h"
+#include "runtime/tune/runtime_lab.h"
 
 #include <chrono>
 #include <deque>
@@ -19,7 +20,7 @@ public:
   SpecCompiler(const TuneFile &file, const KernelSpec &spec, const std::atomic<int> &isEnding,
                Log log, ProgressLine &progress)
       : file(file), spec(spec), ending(isEnding), log(log), progress(progress),
-        name(std::string(layoutName(spec.layout)) + " " + dtypeName(spec.dtype)),
+        name(specTitle(spec)),
         context({.device = file.target->isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu,
                  .isForCompiling = true,
                  .log = log,
@@ -39,6 +40,7 @@ private:
   Result<Plan> plan(const KernelConfig &config);
   std::vector<size_t> fitting();
   std::vector<KernelConfig> choicesOf(const std::vector<Json> &journal);
+  Status compileSaving(std::vector<CacheEntry> &entries);
   Status compileAll(std::deque<Packed> open, std::vector<CacheEntry> &entries);
   Status goOn() const;
 
@@ -123,6 +125,17 @@ Status SpecCompiler::compileAll(std::deque<Packed> open, std::vector<CacheEntry>
   return {};
 }
 
+/// What a lab runs before a program of this spec.
+Status SpecCompiler::compileSaving(std::vector<CacheEntry> &entries) {
+  if (spec.pass == Pass::Forward)
+    return {};
+  Result<PreparedProgram> prepared =
+      context.prepare(ProgramRequest(savingSpec(spec), {}, *file.target));
+  NYSJIT_RETURN_IF_ERROR(prepared);
+  entries.push_back(prepared->program->cacheEntry());
+  return {};
+}
+
 Status SpecCompiler::run(const std::vector<Json> &journal, std::vector<CacheEntry> &entries) {
   Result<Kernels> kernels = kernelsOf(file.parameters, [&](const KernelConfig &config) {
     asked.push_back(config);
@@ -150,6 +163,7 @@ Status SpecCompiler::run(const std::vector<Json> &journal, std::vector<CacheEntr
   std::vector<ProgramRequest> requests;
   for (const Packed &packed : open)
     requests.push_back(requestOf(packed.config));
+  NYSJIT_RETURN_IF_ERROR(compileSaving(entries));
   CompileAhead(CompileAhead::usualJobs(), context.cache().folder())
       .compile(requests, file.target->isCuda() ? DeviceKind::Cuda : DeviceKind::Cpu, log, &report,
                this);

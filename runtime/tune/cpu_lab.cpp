@@ -65,8 +65,20 @@ void CpuLab::coolCaches() {
     *const_cast<volatile char *>(&cold[i]) = char(i);
 }
 
+Result<const nysjit_run_args *> CpuLab::argsAt(size_t shape) {
+  given.resize(file.shapes.size());
+  if (!given[shape]) {
+    auto made = std::make_unique<Given>();
+    made->args = inputsOf(shape).args();
+    NYSJIT_RETURN_IF_ERROR(addSaved(made->args, made->saved, nullptr, nullptr));
+    given[shape] = std::move(made);
+  }
+  return &given[shape]->args;
+}
+
 Result<RunTime> CpuLab::run(size_t number, size_t shape) {
-  const RunInputs &given = inputsOf(shape);
+  Result<const nysjit_run_args *> args = argsAt(shape);
+  NYSJIT_RETURN_IF_ERROR(args);
   if (file.isCold)
     coolCaches();
   Recorder recorder;
@@ -74,16 +86,18 @@ Result<RunTime> CpuLab::run(size_t number, size_t shape) {
   const double cpu = cpuMs();
   recorder.cpu = cpu;
   const Stopwatch watch;
-  NYSJIT_RETURN_IF_ERROR(program(number).run(given.args(), nullptr, &observer));
+  NYSJIT_RETURN_IF_ERROR(program(number).run(**args, nullptr, &observer));
   recorder.time.whole = {watch.ms(), cpuMs() - cpu};
   return std::move(recorder.time);
 }
 
-Result<std::vector<float>> CpuLab::outputOf(size_t number) {
-  RunInputs &given = inputsOf(smallestShape());
-  given.clearOutput();
-  NYSJIT_RETURN_IF_ERROR(program(number).run(given.args(), nullptr));
-  return given.output();
+Result<std::vector<RunOutput>> CpuLab::outputsOf(size_t number) {
+  Result<const nysjit_run_args *> args = argsAt(smallestShape());
+  NYSJIT_RETURN_IF_ERROR(args);
+  RunInputs &inputs = inputsOf(smallestShape());
+  inputs.clearOutputs();
+  NYSJIT_RETURN_IF_ERROR(program(number).run(**args, nullptr));
+  return inputs.outputs();
 }
 
 } // namespace nysjit::tune

@@ -17,10 +17,17 @@ public:
 
 private:
   using RuntimeLab::RuntimeLab;
+  /// The arguments at a shape, and what was saved for them.
+  struct Given {
+    nysjit_run_args args{};
+    SavedMemory saved;
+  };
   void coolCaches();
-  Result<std::vector<float>> outputOf(size_t program) override;
+  Result<const nysjit_run_args *> argsAt(size_t shape);
+  Result<std::vector<RunOutput>> outputsOf(size_t program) override;
 
-  std::vector<char> cold; // what other data the caches hold
+  std::vector<std::unique_ptr<Given>> given; // by shape
+  std::vector<char> cold;                    // what other data the caches hold
 };
 
 } // namespace nysjit::tune

@@ -105,6 +105,8 @@ Result<std::unique_ptr<GpuLab::Tensors>> GpuLab::tensorsOf(size_t shape) {
     tensors->args.*row.field = (*copy)->get();
     tensors->all.push_back(std::move(*copy));
   }
+  NYSJIT_RETURN_IF_ERROR(addSaved(tensors->args, tensors->saved, session.get(), stream->get()));
+  NYSJIT_RETURN_IF_ERROR(finish());
   return tensors;
 }
 
@@ -230,22 +232,26 @@ Result<RunTime> GpuLab::measure(size_t program, size_t shape) {
   return time;
 }
 
-Result<std::vector<float>> GpuLab::outputOf(size_t program) {
+Result<std::vector<RunOutput>> GpuLab::outputsOf(size_t program) {
   const size_t shape = smallestShape();
   Result<const std::vector<std::unique_ptr<Tensors>> *> tensors = setsOf(shape);
   NYSJIT_RETURN_IF_ERROR(tensors);
-  const nysjit_run_args &args = (*tensors)->front()->args;
-  const auto output = std::ranges::find((*tensors)->front()->all, args.o,
-                                        [](const auto &tensor) { return tensor->get(); });
-  NYSJIT_RETURN_IF_ERROR((*output)->fill(0xff)); // NaN
-  Status launched = launch(program, *(*tensors)->front());
+  const Tensors &first = *(*tensors)->front();
+  const auto copyOf = [&](const RunOutput &output) -> const GpuTensor & {
+    return **std::ranges::find(first.all, first.args.*output.row->field,
+                               [](const auto &tensor) { return tensor->get(); });
+  };
+  std::vector<RunOutput> &outputs = inputsOf(shape).outputs();
+  for (const RunOutput &output : outputs)
+    NYSJIT_RETURN_IF_ERROR(copyOf(output).fill(0xff)); // NaN
+  Status launched = launch(program, first);
   const Status finished = finish();
   NYSJIT_RETURN_IF_ERROR(launched);
   if (!finished)
     return finished.error();
-  RunInputs &given = inputsOf(shape);
-  NYSJIT_RETURN_IF_ERROR((*output)->copyTo(given.output().data()));
-  return given.output();
+  for (RunOutput &output : outputs)
+    NYSJIT_RETURN_IF_ERROR(copyOf(output).copyTo(output.numbers.data()));
+  return outputs;
 }
 
 } // namespace nysjit::tune

@@ -29,6 +29,7 @@ private:
   struct Tensors {
     std::vector<std::unique_ptr<GpuTensor>> all;
     nysjit_run_args args{};
+    SavedMemory saved;
   };
   using RuntimeLab::RuntimeLab;
   Status openGpu(DeviceKind kind);
@@ -40,7 +41,7 @@ private:
   Result<RunTime> model(size_t program, size_t shape);
   Status warmUp(size_t program, size_t shape);
   Result<const GpuGraph *> graphOf(size_t program, size_t shape);
-  Result<std::vector<float>> outputOf(size_t program) override;
+  Result<std::vector<RunOutput>> outputsOf(size_t program) override;
   void noteClock();
 
   std::unique_ptr<GpuSession> session; // of the context's device

@@ -11,18 +11,27 @@
 
 namespace nysjit::tune {
 
+namespace {
+
+/// Of gradients through an iterated inverse: what rounding comes to is a matter of its condition,
+/// which takes the reference; a program that is wrong is so by more.
+constexpr double boundThroughInverse = 1e-2;
+
+} // namespace
+
 RunInputs::RunInputs(const KernelSpec &given, const TuneShape &sizes, uint64_t seed)
     : spec(given), shape(sizes) {
   own.size = sizeof own;
   for (const TensorRow &row : tensorTable())
-    if (row.element == TensorElement::SpecDtype && !isOutput(row) && usesTensor(row, spec))
+    if (row.element == TensorElement::SpecDtype && usesTensor(row, spec))
       addFloats(row, seed + size_t(&row - tensorTable().data()));
-  const std::vector<int64_t> outputShape = shapeOf(tensorRow("o"));
-  size_t count = 1;
-  for (const int64_t extent : outputShape)
-    count *= size_t(extent);
-  o.resize(count);
-  own.o = add(outputShape, {kDLFloat, 32, 1}, o.data());
+  for (const TensorRow &row : tensorTable())
+    if (isWrittenBy(row, spec.pass) && usesTensor(row, spec))
+      written.push_back({&row, {}});
+  for (RunOutput &output : written)
+    addOutput(*output.row, output.numbers);
+  if (spec.pass == Pass::Backward)
+    addOutput(tensorRow("o"), o);
   if (!shape.sequences.empty()) {
     std::vector<int64_t> offsets = {0};
     for (const int64_t length : shape.sequences)
@@ -34,6 +43,16 @@ RunInputs::RunInputs(const KernelSpec &given, const TuneShape &sizes, uint64_t s
     const size_t batch = shape.sequences.empty() ? size_t(shape.batch) : shape.sequences.size();
     addIntegers("source_len", std::vector(batch, shape.sourceLen));
   }
+}
+
+/// float32.
+void RunInputs::addOutput(const TensorRow &row, std::vector<float> &numbers) {
+  const std::vector<int64_t> extents = shapeOf(row);
+  size_t count = 1;
+  for (const int64_t extent : extents)
+    count *= size_t(extent);
+  numbers.resize(count);
+  own.*row.field = add(extents, {kDLFloat, 32, 1}, numbers.data());
 }
 
 std::vector<int64_t> RunInputs::shapeOf(const TensorRow &row) const {
@@ -66,6 +85,7 @@ void RunInputs::addFloats(const TensorRow &row, uint64_t seed) {
   const size_t rowLength = size_t(extents.back());
   double squares = 0; // of this row so far
   double largest = 0;
+  double all = 0;
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal;
   const size_t size = spec.dtype == DType::Float32 ? 4 : 2;
@@ -82,8 +102,11 @@ void RunInputs::addFloats(const TensorRow &row, uint64_t seed) {
     }
     squares = (i % rowLength == 0 ? 0 : squares) + double(value) * double(value);
     largest = std::max(largest, squares);
+    all += double(value) * double(value);
   }
   norms[row.name] = std::sqrt(largest);
+  if (&row == &tensorRow("dout"))
+    doutNorm = std::sqrt(all);
   const DLDataType type = {uint8_t(spec.dtype == DType::BFloat16 ? kDLBfloat : kDLFloat),
                            uint8_t(8 * size), 1};
   own.*row.field = add(std::move(extents), type, nullptr);
@@ -102,9 +125,13 @@ void RunInputs::addIntegers(const char *name, const std::vector<int64_t> &number
   tensors.back().view.data = tensors.back().bytes.data();
 }
 
-void RunInputs::clearOutput() { std::ranges::fill(o, std::numeric_limits<float>::quiet_NaN()); }
+void RunInputs::clearOutputs() {
+  for (RunOutput &output : written)
+    std::ranges::fill(output.numbers, std::numeric_limits<float>::quiet_NaN());
+}
 
-double RunInputs::errorBound(bool isGpu) const {
+Difference RunInputs::difference(const std::vector<RunOutput> &found,
+                                 const std::vector<RunOutput> &right, bool isGpu) const {
   const auto longest = [&](const char *rows, const char *landmarks) {
     const auto other = norms.find(landmarks);
     return std::max(norms.at(rows), other == norms.end() ? 0 : other->second);
@@ -112,7 +139,22 @@ double RunInputs::errorBound(bool isGpu) const {
   // Landmarks that are means of rows are no longer than those.
   const double size =
       longest("q", "landmark_q") * longest("k", "landmark_k") / std::sqrt(double(spec.headDim));
-  return reference::errorBound(spec, isGpu, size);
+  const bool isBackward = spec.pass == Pass::Backward;
+  double bound = 2 * (isBackward ? reference::gradientBound(spec, isGpu, size)
+                                 : reference::errorBound(spec, isGpu, size));
+  if (isBackward && iteratesInverse(spec.layout))
+    bound = std::max(bound, boundThroughInverse);
+  Difference farthest{.error = 0, .bound = bound};
+  for (size_t i = 0; i < found.size(); ++i) {
+    const double error =
+        isBackward ? reference::gradientError(found[i].numbers, right[i].numbers, doutNorm)
+                   : reference::relativeError(found[i].numbers, right[i].numbers);
+    if (!(error <= farthest.error)) // a NaN stays
+      farthest = {.error = error, .bound = bound};
+    if (std::isnan(error))
+      break;
+  }
+  return farthest;
 }
 
 } // namespace nysjit::tune

@@ -105,8 +105,7 @@ void drawMap(Drawing &drawing, Point at, const Named &named) {
 }
 
 std::string lineOf(const SpecReport &spec) {
-  std::string text = std::string(layoutName(spec.spec.layout)) + " " + dtypeName(spec.spec.dtype) +
-                     " for " + placeText(spec.entry);
+  std::string text = specTitle(spec.spec) + " for " + placeText(spec.entry);
   if (spec.entry.config == KernelConfig())
     return text + ": the default stands";
   return text + ": faster than the default" +

@@ -183,8 +183,7 @@ std::string heatMap(const GroupReport &group, const std::string &kernel) {
 std::string reportText(const TuneReport &report, const TuneFile &file) {
   std::string text;
   for (const SpecReport &one : report.specs) {
-    text += std::string(layoutName(one.spec.layout)) + " " + dtypeName(one.spec.dtype) + " for " +
-            placeText(one.entry) + measureText(one);
+    text += specTitle(one.spec) + " for " + placeText(one.entry) + measureText(one);
     text += one.isFromJournal ? " (from the journal)\n" : "\n";
     for (const GroupReport &group : one.groups)
       text += groupText(group);

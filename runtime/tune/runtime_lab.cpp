@@ -2,7 +2,6 @@
 #include "runtime/tune/runtime_lab.h"
 #include "runtime/api/stopwatch.h"
 #include "runtime/cache/key.h"
-#include "runtime/reference/accuracy.h"
 #include "runtime/spec/json_text.h"
 
 #include <algorithm>
@@ -32,6 +31,11 @@ std::map<std::string, KernelResources> resourcesOf(const LoadedProgram &program)
 }
 
 } // namespace
+
+KernelSpec savingSpec(KernelSpec spec) {
+  spec.pass = Pass::Saving;
+  return spec;
+}
 
 RuntimeLab::RuntimeLab(const KernelSpec &given, const TuneFile &file, DeviceKind device,
                        size_t threads, const std::atomic<int> &isEnding, const LabOptions &chosen)
@@ -152,17 +156,39 @@ RunInputs &RuntimeLab::inputsOf(size_t shape) {
   return *inputs[shape];
 }
 
-Result<Difference> RuntimeLab::difference(size_t program, size_t reference) {
-  if (!bound) // each may be off by one to its side
-    bound = 2 * inputsOf(smallest).errorBound(kind != DeviceKind::Cpu);
-  if (!referenceOutput || referenceOutput->first != reference) {
-    Result<std::vector<float>> output = outputOf(reference);
-    NYSJIT_RETURN_IF_ERROR(output);
-    referenceOutput.emplace(reference, std::move(*output));
+Status RuntimeLab::addSaved(nysjit_run_args &args, SavedMemory &saved, const GpuSession *gpu,
+                            void *stream) {
+  if (spec.pass == Pass::Forward)
+    return {};
+  const KernelSpec before = savingSpec(spec);
+  if (!saving) {
+    Result<PreparedProgram> prepared = context.prepare(ProgramRequest(before, {}, target));
+    if (!prepared)
+      return inTime(prepared.takeError());
+    saving = std::move(prepared->program);
   }
-  Result<std::vector<float>> output = outputOf(program);
-  NYSJIT_RETURN_IF_ERROR(output);
-  return Difference{reference::relativeError(*output, referenceOutput->second), *bound};
+  nysjit_run_args own = argsOf(args, before);
+  Result<MemorySizes> sizes = saving->sizes(own);
+  NYSJIT_RETURN_IF_ERROR(sizes);
+  NYSJIT_RETURN_IF_ERROR(saved.allocate(sizes->saved, gpu));
+  own.saved = saved.get();
+  own.saved_size = saved.bytes();
+  if (spec.pass == Pass::Backward)
+    NYSJIT_RETURN_IF_ERROR(saving->run(own, stream));
+  args.saved = own.saved;
+  args.saved_size = own.saved_size;
+  return {};
+}
+
+Result<Difference> RuntimeLab::difference(size_t program, size_t reference) {
+  if (!referenceOutputs || referenceOutputs->first != reference) {
+    Result<std::vector<RunOutput>> outputs = outputsOf(reference);
+    NYSJIT_RETURN_IF_ERROR(outputs);
+    referenceOutputs.emplace(reference, std::move(*outputs));
+  }
+  Result<std::vector<RunOutput>> outputs = outputsOf(program);
+  NYSJIT_RETURN_IF_ERROR(outputs);
+  return inputsOf(smallest).difference(*outputs, referenceOutputs->second, kind != DeviceKind::Cpu);
 }
 
 double RuntimeLab::seconds() {

@@ -1,6 +1,7 @@
 // What the labs over the runtime share: programs of a context of their own, which keeps nothing.
 #pragma once
 #include "runtime/api/context.h"
+#include "runtime/gpu/saved_memory.h"
 #include "runtime/tune/compile_ahead.h"
 #include "runtime/tune/inputs.h"
 #include "runtime/tune/lab.h"
@@ -21,6 +22,9 @@ struct LabOptions {
   /// Compiles at once, each with a worker that uses some 4 CPUs; 0: what there is room for.
   size_t jobs = 0;
 };
+
+/// Of the program that comes before a backward one's.
+KernelSpec savingSpec(KernelSpec spec);
 
 class RuntimeLab : public Lab {
 public:
@@ -44,10 +48,13 @@ protected:
   Status open(const Target &target, Json device, Json about);
 
   RunInputs &inputsOf(size_t shape);
+  /// Gives arguments what a program of the spec has beside tensors: memory to save to, and for a
+  /// backward one what its forward writes there and to the output. `gpu` null: on the CPU.
+  Status addSaved(nysjit_run_args &args, SavedMemory &saved, const GpuSession *gpu, void *stream);
   const LoadedProgram &program(size_t number) const { return *programs[number]; }
   size_t smallestShape() const { return smallest; }
   /// What the program computes at the smallest shape.
-  virtual Result<std::vector<float>> outputOf(size_t program) = 0;
+  virtual Result<std::vector<RunOutput>> outputsOf(size_t program) = 0;
 
 private:
   const LabOptions options;
@@ -75,8 +82,8 @@ private:
   std::vector<std::shared_ptr<const LoadedProgram>> programs; // null: released
   std::vector<std::unique_ptr<RunInputs>> inputs;             // by shape, made when needed
   size_t smallest = 0;                                        // shape
-  std::optional<double> bound;
-  std::optional<std::pair<size_t, std::vector<float>>> referenceOutput; // and of which program
+  std::shared_ptr<const LoadedProgram> saving; // what a backward spec's runs begin with
+  std::optional<std::pair<size_t, std::vector<RunOutput>>> referenceOutputs; // and whose
 };
 
 } // namespace nysjit::tune

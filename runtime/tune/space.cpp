@@ -13,13 +13,32 @@ namespace nysjit::tune {
 
 namespace {
 
-/// Kernels that are timed together, by name. block_n of the kernel that goes over the past decides
-/// whether pools are summed there or in segment_summary; with a `split` its sums are those of
-/// landmark_past and scan_sums, whose readers read them by blocks of their own; scan_output's
-/// block_n decides how scan_inverse's results lie.
-const std::array<std::vector<std::string>, 2> couplings = {
-    {{"segment_summary", "source_past", "landmark_target", "landmark_past"},
-     {"scan_output", "scan_inverse", "scan_sums", "scan_states"}}};
+/// Kernels that are timed together, by name: always, or where values of the leader's structural
+/// keys are listed.
+struct Coupling {
+  std::vector<std::string> kernels;
+  const char *leader = nullptr;
+};
+
+/// block_n of the kernel that goes over the past decides whether pools are summed there or in
+/// segment_summary; with a `split` its sums are those of landmark_past and scan_sums, whose readers
+/// read them by blocks of their own; scan_output's block_n, in a backward scan_columns', decides
+/// how scan_inverse's results lie. Parts of a sum are added up by other kernels.
+const std::vector<Coupling> couplings = {
+    {{"segment_summary", "source_past", "landmark_target", "landmark_past"}},
+    {{"scan_output", "scan_inverse", "scan_sums", "scan_states", "scan_chunks", "scan_columns",
+      "scan_rows", "scan_suffixes", "scan_partial_sums", "scan_inverse_gradient"}},
+    {{"probe_summary", "probe_values"}, "probe_summary"},
+    {{"far_gradient", "far_gradient_sum"}, "far_gradient"},
+    {{"source_far_gradient", "source_far_gradient_sum"}, "source_far_gradient"},
+    {{"past_gradient", "past_gradient_sum"}, "past_gradient"},
+    {{"position_gradient", "query_gradient", "probe_gradient"}},
+    {{"position_gradient", "past_gradient", "past_gradient_sum", "far_gradient",
+      "far_gradient_sum"},
+     "position_gradient"},
+    {{"block_rows", "block_gradient", "block_gradient_5", "block_gradient_10", "block_gradient_15",
+      "position_gradient"},
+     "block_rows"}};
 
 /// What is tried of a key where nothing is listed. On CPUs larger blocks lose everywhere (their
 /// scratch leaves the L2), and only block sizes matter.
@@ -29,32 +48,38 @@ const std::vector<int> gpuWarps = {1, 2, 4, 8};
 const std::vector<int> gpuStages = {2, 3, 4};
 constexpr size_t mostCandidates = 4096;
 
-/// A kernel for tensors that are not aligned is the same as the one it stands in for.
-bool isStandIn(const std::string &kernel) { return kernel.ends_with("_unaligned"); }
-
-KernelBlocks blocksOf(const Plan &plan) {
-  KernelBlocks blocks;
-  for (const PlanKernel &kernel : plan.kernels)
-    if (!isStandIn(kernel.name) && kernel.config != BlockConfig())
-      blocks.emplace(kernel.name, kernel.config);
-  return blocks;
+bool applies(const Coupling &coupling, const ParameterLists &parameters) {
+  return !coupling.leader || listedValues(parameters, coupling.leader, "split") ||
+         listedValues(parameters, coupling.leader, "fused");
 }
 
-const std::vector<std::string> *couplingOf(const std::string &kernel) {
-  for (const std::vector<std::string> &coupling : couplings)
-    if (std::ranges::count(coupling, kernel))
-      return &coupling;
-  return nullptr;
+/// All that is timed together with a kernel, in the order of the table; itself alone where nothing
+/// is.
+std::vector<std::string> coupledWith(const std::string &kernel, const ParameterLists &parameters) {
+  std::vector<std::string> all = {kernel};
+  const auto isIn = [&](const std::string &name) { return std::ranges::count(all, name) > 0; };
+  for (size_t before = 0; before < all.size();) {
+    before = all.size();
+    std::vector<std::string> found;
+    for (const Coupling &coupling : couplings)
+      if (applies(coupling, parameters) && std::ranges::any_of(coupling.kernels, isIn))
+        for (const std::string &name : coupling.kernels)
+          if (!std::ranges::count(found, name))
+            found.push_back(name);
+    if (!found.empty())
+      all = std::move(found);
+  }
+  return all;
 }
 
 /// The values to try of a kernel's key.
 std::vector<int> valuesOf(const ParameterLists &parameters, const std::string &kernel,
                           const BlockKey &key, const BlockConfig &used, int gpuHeadDim) {
   const int inUse = *(used.*key.member);
-  if (const auto lists = parameters.find(kernel); lists != parameters.end()) {
-    const auto list = lists->second.find(key.name);
-    return list == lists->second.end() ? std::vector{inUse} : list->second;
-  }
+  if (const std::vector<int> *values = listedValues(parameters, kernel, key.name))
+    return *values;
+  if (parameters.contains(kernel))
+    return {inUse};
   const bool isBlock = key.member == &BlockConfig::blockM || key.member == &BlockConfig::blockN;
   const bool isGpu = gpuHeadDim > 0 && used.blockM; // those without rows of their own are short
   std::vector<int> values;
@@ -79,12 +104,14 @@ bool isSensible(const BlockConfig &block, int gpuHeadDim) {
   return *block.numWarps <= slabs && slabs <= *block.numWarps * (gpuHeadDim > 64 ? 1 : 2);
 }
 
-/// Every combination of a kernel's values but those of `split`, which is as in `inUse`.
+bool isStructural(const BlockKey &key) { return std::ranges::count(structuralKeys, key.member); }
+
+/// Every combination of a kernel's values but those of structural keys, which are as in `inUse`.
 std::vector<BlockConfig> combinations(const ParameterLists &parameters, const std::string &kernel,
                                       const BlockConfig &inUse, int gpuHeadDim) {
   std::vector<BlockConfig> all = {inUse};
   for (const BlockKey &key : blockSpaceOf(kernel, inUse).keys) {
-    if (key.member == &BlockConfig::split)
+    if (isStructural(key))
       continue;
     std::vector<BlockConfig> longer;
     for (const BlockConfig &block : all)
@@ -101,8 +128,8 @@ std::vector<BlockConfig> combinations(const ParameterLists &parameters, const st
   return all;
 }
 
-/// What a kernel that only a split brings into being takes where nothing is listed for it: the
-/// blocks of the kernel that is split.
+/// What a kernel that only another structure brings into being takes where nothing is listed for
+/// it: the blocks of the structure's leader.
 BlockConfig following(const BlockConfig &own, const BlockConfig &leader) {
   BlockConfig block = own;
   for (const ConfigRow &row : configTable())
@@ -144,9 +171,10 @@ std::vector<KernelBlocks> oneByOne(const Choices &choices, const KernelBlocks &i
   return all;
 }
 
-/// Every combination of a group's kernels with one value of `split`.
+/// Every combination of a group's kernels as one structure has them.
 std::vector<KernelBlocks> combinations(const ParameterLists &parameters, const Kernels &kernels,
-                                       const Group &group, const KernelBlocks &inUse) {
+                                       const Group &group, const Structure &structure) {
+  const KernelBlocks &inUse = structure.blocks;
   Choices choices;
   std::vector<std::string> followers;
   for (const auto &[kernel, block] : inUse) {
@@ -164,7 +192,7 @@ std::vector<KernelBlocks> combinations(const ParameterLists &parameters, const K
     all = oneByOne(choices, inUse);
   for (KernelBlocks &blocks : all)
     for (const std::string &kernel : followers)
-      blocks.emplace(kernel, following(inUse.at(kernel), blocks.at(kernels.splitKernel)));
+      blocks.emplace(kernel, following(inUse.at(kernel), blocks.at(structure.leader)));
   return all;
 }
 
@@ -183,100 +211,43 @@ double distance(const KernelBlocks &blocks, const KernelBlocks &defaults) {
   return sum;
 }
 
-std::vector<Group> groupsOf(const Kernels &kernels) {
+std::vector<Group> groupsOf(const ParameterLists &parameters, const Kernels &kernels) {
   std::vector<Group> groups;
-  std::set<const std::vector<std::string> *> seen;
   for (const auto &[kernel, block] : kernels.defaults) {
-    const std::vector<std::string> *coupling = couplingOf(kernel);
-    if (coupling && !seen.insert(coupling).second) {
-      const auto same = std::ranges::find(groups, *coupling, &Group::kernels);
-      same->defaults.emplace(kernel, block);
+    if (kernels.idle.contains(kernel))
       continue;
-    }
-    groups.push_back({kernel, coupling ? *coupling : std::vector{kernel}, {{kernel, block}}});
+    const auto has = [&](const Group &group) {
+      return std::ranges::count(group.kernels, kernel) > 0;
+    };
+    auto group = std::ranges::find_if(groups, has);
+    if (group == groups.end())
+      group = groups.insert(group, {kernel, coupledWith(kernel, parameters), {}});
+    group->defaults.emplace(kernel, block);
   }
   return groups;
 }
 
 } // namespace
 
-Result<Kernels> kernelsOf(const ParameterLists &parameters, const PlanMaker &planOf) {
-  Result<Plan> plan = planOf({});
-  NYSJIT_RETURN_IF_ERROR(plan);
-  Kernels kernels{blocksOf(*plan), "", {}};
-  if (isGpuPlan(*plan)) {
-    Result<KernelSpec> spec = parseKernelSpec(std::string_view(plan->specJson));
-    NYSJIT_RETURN_IF_ERROR(spec);
-    kernels.gpuHeadDim = spec->headDim;
-  }
-  for (const auto &[kernel, block] : kernels.defaults) {
-    if (!block.split)
-      continue;
-    kernels.splitKernel = kernel;
-    kernels.splits.emplace(*block.split, kernels.defaults);
-  }
-  const auto lists = parameters.find(kernels.splitKernel);
-  if (lists == parameters.end() || !lists->second.contains("split"))
-    return kernels;
-  for (const int split : lists->second.at("split")) {
-    if (kernels.splits.contains(split))
-      continue;
-    Result<Plan> with = planOf({{{kernels.splitKernel, {.split = split}}}});
-    NYSJIT_RETURN_IF_ERROR(with);
-    kernels.splits.emplace(split, blocksOf(*with));
-  }
-  return kernels;
-}
-
-Status checkParameters(const ParameterLists &parameters, const std::vector<Kernels> &specs) {
-  for (const auto &[kernel, lists] : parameters) {
-    std::set<std::string> names;
-    std::set<std::string> keys;
-    for (const Kernels &spec : specs) {
-      std::vector<const KernelBlocks *> all = {&spec.defaults};
-      for (const auto &[split, blocks] : spec.splits)
-        all.push_back(&blocks);
-      for (const KernelBlocks *blocks : all)
-        for (const auto &[name, block] : *blocks) {
-          names.insert(name);
-          if (name == kernel)
-            for (const BlockKey &key : blockSpaceOf(name, block).keys)
-              keys.insert(key.name);
-        }
-    }
-    const auto listed = [](const std::set<std::string> &texts) {
-      std::string all;
-      for (const std::string &text : texts)
-        all += (all.empty() ? "" : ", ") + text;
-      return all;
-    };
-    if (!names.contains(kernel))
-      return keyError("parameters." + kernel, "one of the kernels " + listed(names),
-                      "\"" + kernel + "\"");
-    for (const auto &[key, values] : lists)
-      if (!keys.contains(key))
-        return keyError("parameters." + kernel + "." + key,
-                        "one of the kernel's keys " + listed(keys), "\"" + key + "\"");
-  }
-  return {};
-}
-
 Result<Space> spaceOf(const ParameterLists &parameters, const Kernels &kernels) {
-  Space space{{kernels.defaults}, groupsOf(kernels), {}};
+  Space space{{kernels.defaults}, groupsOf(parameters, kernels), {}};
   for (size_t g = 0; g < space.groups.size(); ++g) {
     const Group &group = space.groups[g];
     std::vector<KernelBlocks> all;
-    const bool isSplit = std::ranges::count(group.kernels, kernels.splitKernel) != 0;
-    if (!isSplit)
-      all = combinations(parameters, kernels, group, kernels.defaults);
-    for (const auto &[split, inUse] : kernels.splits) {
-      const auto lists = parameters.find(kernels.splitKernel);
-      const bool isListed = lists != parameters.end() && lists->second.contains("split");
-      if (!isSplit || (isListed && !std::ranges::count(lists->second.at("split"), split)))
-        continue;
-      for (KernelBlocks &blocks : combinations(parameters, kernels, group, inUse))
+    const auto addAll = [&](const Structure &structure) {
+      for (KernelBlocks &blocks : combinations(parameters, kernels, group, structure))
         all.push_back(std::move(blocks));
+    };
+    bool isLed = false;
+    for (const Structure &structure : kernels.structures) {
+      if (!std::ranges::count(group.kernels, structure.leader))
+        continue;
+      isLed = true;
+      if (isWanted(parameters, structure))
+        addAll(structure);
     }
+    if (!isLed)
+      addAll({"", {}, kernels.defaults});
     if (all.size() > mostCandidates)
       return keyError("parameters." + group.name,
                       "lists of at most " + std::to_string(mostCandidates) + " combinations",
@@ -362,6 +333,8 @@ std::string blocksText(const KernelBlocks &blocks) {
       add("stages " + std::to_string(*block.numStages));
     if (block.split.value_or(0))
       add("split " + std::to_string(*block.split));
+    if (block.fused == 0)
+      add("fused 0");
   }
   return text;
 }

@@ -8,35 +8,14 @@
 //   programs    candidate i of every group in program i, whose launches are timed apart: as many
 //               programs as the largest group has candidates, not their product
 #pragma once
-#include "runtime/plan/plan.h"
+#include "runtime/tune/kernels.h"
 #include "runtime/tune/resources.h"
-#include "runtime/tune/tune_file.h"
 
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 namespace nysjit::tune {
-
-/// The plan of a program with these block sizes, the rest being defaults; no code is made.
-using PlanMaker = std::function<Result<Plan>(const KernelConfig &)>;
-
-/// Kernels that have block sizes, with those in use.
-using KernelBlocks = std::map<std::string, BlockConfig>;
-
-/// What the compiler says of a spec's kernels.
-struct Kernels {
-  KernelBlocks defaults;
-  std::string splitKernel;            // the one that has `split`; "": none
-  std::map<int, KernelBlocks> splits; // with each value of `split` to try; the default's, too
-  int gpuHeadDim = 0;                 // head_dim where they are a GPU's kernels
-};
-/// Asks the compiler, once and once more for each other value of `split` that is listed.
-Result<Kernels> kernelsOf(const ParameterLists &parameters, const PlanMaker &planOf);
-
-/// Each kernel and key of `parameters` is one of some spec's.
-Status checkParameters(const ParameterLists &parameters, const std::vector<Kernels> &specs);
 
 struct Candidate {
   int id = 0; // from 1; 0 is the default

@@ -10,13 +10,7 @@ namespace nysjit::tune {
 SpecTuner::SpecTuner(const TuneRequest &request, const KernelSpec &spec, Lab &lab, Journal &journal,
                      ProgressLine &progress, double deadline)
     : request(request), spec(spec), lab(lab), journal(journal),
-      measuring{lab,
-                request.file,
-                space,
-                0,
-                deadline,
-                progress,
-                std::string(layoutName(spec.layout)) + " " + dtypeName(spec.dtype)},
+      measuring{lab, request.file, space, 0, deadline, progress, specTitle(spec)},
       place(lab.place()), facts(sessionFacts(spec, place, request.file)),
       history(History::of(journal.lines(), facts)) {}
 

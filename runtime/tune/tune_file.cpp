@@ -20,8 +20,7 @@ constexpr const char *fileKeys[] = {"schema",  "specs",   "device",     "target"
 constexpr std::array clockNames = {"auto", "wall", "cpu"};
 
 /// A KernelSpec in the file, or the path of one.
-Result<KernelSpec> readAnySpec(const Json &value, const std::string &path,
-                               const std::string &folder) {
+Result<KernelSpec> readSpec(const Json &value, const std::string &path, const std::string &folder) {
   if (value.is_object()) {
     Result<KernelSpec> spec = parseKernelSpec(value);
     return spec ? std::move(spec) : errorUnder(path, spec.error());
@@ -44,16 +43,6 @@ Result<KernelSpec> readAnySpec(const Json &value, const std::string &path,
   Error error = errorUnder(path, spec.error());
   error.message = describeName(value.text()) + ": " + error.message;
   return error;
-}
-
-/// One whose times are those of an output.
-Result<KernelSpec> readSpec(const Json &value, const std::string &path, const std::string &folder) {
-  Result<KernelSpec> spec = readAnySpec(value, path, folder);
-  NYSJIT_RETURN_IF_ERROR(spec);
-  if (spec->pass != Pass::Forward)
-    return keyError(path + ".pass", "\"forward\", which alone is tuned",
-                    std::string("\"") + passName(spec->pass) + "\"");
-  return spec;
 }
 
 Status readSpecs(const Keys &keys, const std::string &folder, TuneFile &file) {

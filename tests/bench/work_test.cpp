@@ -179,8 +179,11 @@ Tally tallyOf(const KernelSpec &spec, int64_t n, int64_t source) {
 double flopsOf(const KernelSpec &spec, const tune::TuneShape &shape) {
   const Tally tally = tallyOf(spec, shape.length, shape.sourceLen);
   const int64_t d = spec.headDim;
-  const int64_t ofQueryHead =
-      2 * d * (tally.scores + tally.values) + d * tally.means + 2 * tally.products;
+  const bool isBackward = spec.pass == Pass::Backward;
+  const int64_t scores = isBackward ? 3 * tally.scores : tally.scores; // again, and two products
+  const int64_t values = isBackward ? 2 * tally.values : tally.values;
+  const int64_t products = isBackward ? 3 * tally.products : tally.products;
+  const int64_t ofQueryHead = 2 * d * (scores + values) + d * tally.means + 2 * products;
   return double(shape.batch * (shape.heads * ofQueryHead + shape.kvHeads * d * tally.means));
 }
 
@@ -189,6 +192,13 @@ TEST(Work, ByHand) {
   const Work exact = workOf(specOf(R"({"layout": "exact_causal", "head_dim": 16})"), {.length = 3});
   EXPECT_EQ(exact.flops, 6 * 4 * 16);
   EXPECT_EQ(exact.bytes, 4 * 3 * 16 * 4);
+  // 6 pairs of 10 d; q, k, v, dO in 16 bits, o, dq, dk, dv in 32.
+  const Work backward = workOf(
+      specOf(
+          R"({"layout": "exact_causal", "head_dim": 16, "dtype": "float16", "pass": "backward"})"),
+      {.length = 3});
+  EXPECT_EQ(backward.flops, 6 * 10 * 16);
+  EXPECT_EQ(backward.bytes, 3 * 16 * (4 * 2 + 4 * 4));
   // Means 2 * 16 * 4; B V and F U 4 * 16 * 8 each; A and A+ (B V) 2 * 16 * 4 each; 6 * 8 * 2^3.
   const KernelSpec spec =
       specOf(R"({"layout": "bidirectional", "head_dim": 16, "landmarks": 2, "dtype": "float16"})");
@@ -219,16 +229,18 @@ TEST(Work, IsThatOfEveryPairUnderTheMasks) {
          "landmark_weight": "count", "conv_kernel": 2)",
       R"("layout": "scan", "landmarks": 4, "landmark_source": "first_k", "first_k": 8)",
       R"("layout": "scan", "landmarks": 4, "landmark_source": "learned", "conv_kernel": 9)"};
-  for (const char *keys : specs) {
-    const KernelSpec spec = specOf(std::string("{\"head_dim\": 16, ") + keys + "}");
-    for (const int64_t n : {1, 2, 4, 7, 8, 9, 20, 23, 40})
-      for (const int64_t source : {int64_t(0), n / 2, n}) {
-        const tune::TuneShape shape{
-            .length = n, .batch = 1, .heads = 4, .kvHeads = 2, .sourceLen = source};
-        EXPECT_EQ(workOf(spec, shape).flops, flopsOf(spec, shape))
-            << keys << " n " << n << " source " << source;
-      }
-  }
+  for (const std::string keys : specs)
+    for (const std::string pass : {"forward", "saving", "backward"}) {
+      const KernelSpec spec =
+          specOf("{\"head_dim\": 16, \"pass\": \"" + pass + "\", " + keys + "}");
+      for (const int64_t n : {1, 2, 4, 7, 8, 9, 20, 23, 40})
+        for (const int64_t source : {int64_t(0), n / 2, n}) {
+          const tune::TuneShape shape{
+              .length = n, .batch = 1, .heads = 4, .kvHeads = 2, .sourceLen = source};
+          EXPECT_EQ(workOf(spec, shape).flops, flopsOf(spec, shape))
+              << pass << " " << keys << " n " << n << " source " << source;
+        }
+    }
 }
 
 TEST(Work, NearAndFarPairsAreTheReferencesWeights) {

@@ -90,9 +90,21 @@ TEST_F(Bench, WhatCannotBeComparedIsSaid) {
               "--sizes");
 }
 
-TEST_F(Bench, AnOutputAloneIsTimed) {
+TEST_F(Bench, GradientsAreTimedBesideTheirForward) {
+  NYSJIT_NEEDS_COMPILER();
   write("backward.json", R"({"layout": "exact_causal", "head_dim": 16, "pass": "backward"})");
-  EXPECT_EQ(expectFailure({"bench", "backward.json"}, 2, "invalid_key")["where"], "pass");
+  const nlohmann::json reply = json({"bench", "backward.json", "--vs", "exact.json", "--sizes",
+                                     "12", "--heads", "2", "--seconds", "1", "--quiet"});
+  EXPECT_EQ(reply["contenders"][0]["spec"]["pass"], "backward");
+  const nlohmann::json &both = reply["sizes"][0]["contenders"];
+  EXPECT_EQ(both[0]["flops"], 2 * 78 * 10 * 16); // pairs t <= i of two heads
+  EXPECT_EQ(both[1]["flops"], 2 * 78 * 4 * 16);
+  EXPECT_GT(both[0]["ms"], 0);
+  // Two configs of one spec: the gradients are compared.
+  write("blocks.json", R"({"position_gradient": {"block_m": 16, "block_n": 16}})");
+  const nlohmann::json blocks = json({"bench", "backward.json", "--vs", "blocks.json", "--sizes",
+                                      "12", "--seconds", "1", "--quiet"});
+  EXPECT_EQ(blocks["contenders"][1]["config"]["position_gradient"]["block_n"], 16);
 }
 
 TEST_F(Bench, ADeviceWithoutAClockIsUnavailable) {

@@ -9,12 +9,14 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace {
 
 using nysjit::BlockConfig;
 using nysjit::KernelConfig;
 using nysjit::Plan;
+using nysjit::tune::ParameterLists;
 
 class Couplings : public CommandTest {
 protected:
@@ -72,14 +74,30 @@ protected:
     }
     return text;
   }
-  /// The defaults, and the defaults with a split where there can be one.
+  /// All layouts.
+  void checkAll(const char *pass);
+  /// The defaults, and what there is besides with another `split` or `fused` of a kernel.
   void checkSpec(const std::string &text);
-  /// Each kernel's keys, one after the other, with other values.
-  void checkFrom(const nysjit::tune::Space &space, const KernelConfig &base);
+  /// Each kernel's keys, one after the other, with other values. `lists` have the structural ones
+  /// of `base`.
+  void checkFrom(const KernelConfig &base, const ParameterLists &lists);
+  void checkChange(const std::map<std::string, std::string> &before, const KernelConfig &config,
+                   const nysjit::tune::Space &space, const std::string &kernel);
+  nysjit::tune::Space spaceWith(const ParameterLists &lists);
   std::optional<nysjit::RuntimeContext> context;
   nysjit::KernelSpec spec;
+  std::set<std::string> ofForward;
   size_t changes = 0; // of kernels by another's blocks
 };
+
+/// Another value than the one in use, which is some block size's or structural key's.
+int otherThan(int inUse, std::optional<int> BlockConfig::*key) {
+  if (key == &BlockConfig::fused)
+    return 1 - inUse;
+  if (key == &BlockConfig::split)
+    return inUse == 256 ? 0 : 256;
+  return inUse == 16 ? 128 : 16;
+}
 
 /// The kernels that the tuner times together with this one.
 const std::vector<std::string> &groupOf(const nysjit::tune::Space &space,
@@ -92,6 +110,20 @@ const std::vector<std::string> &groupOf(const nysjit::tune::Space &space,
   return group == space.groups.end() ? none : group->kernels;
 }
 
+bool isStructural(std::optional<int> BlockConfig::*key) {
+  return std::ranges::count(nysjit::tune::structuralKeys, key) > 0;
+}
+
+nysjit::tune::Space Couplings::spaceWith(const ParameterLists &lists) {
+  const auto planOf = [&](const KernelConfig &asked) { return plan(asked); };
+  nysjit::Result<nysjit::tune::Kernels> kernels = nysjit::tune::kernelsOf(lists, planOf);
+  EXPECT_TRUE(kernels.ok());
+  nysjit::Result<nysjit::tune::Space> space =
+      nysjit::tune::spaceOf(lists, kernels ? *kernels : nysjit::tune::Kernels());
+  EXPECT_TRUE(space.ok());
+  return space ? *space : nysjit::tune::Space();
+}
+
 void Couplings::checkSpec(const std::string &text) {
   nysjit::Result<nysjit::KernelSpec> parsed = nysjit::parseKernelSpec(std::string_view(text));
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
@@ -99,44 +131,68 @@ void Couplings::checkSpec(const std::string &text) {
   const auto planOf = [&](const KernelConfig &config) { return plan(config); };
   nysjit::Result<nysjit::tune::Kernels> kernels = nysjit::tune::kernelsOf({}, planOf);
   ASSERT_TRUE(kernels.ok()) << text;
-  nysjit::Result<nysjit::tune::Space> space = nysjit::tune::spaceOf({}, *kernels);
-  ASSERT_TRUE(space.ok()) << text;
-  checkFrom(*space, space->defaults);
-  if (kernels->splitKernel.empty())
-    return;
-  KernelConfig split = space->defaults;
-  split.kernels[kernels->splitKernel].split = 256;
-  checkFrom(*space, split);
+  // A backward program has the forward's kernels, too: those are looked at in a forward one.
+  ofForward.clear();
+  if (spec.pass == nysjit::Pass::Backward) {
+    spec.pass = nysjit::Pass::Forward;
+    const nysjit::Result<Plan> forward = plan({});
+    ASSERT_TRUE(forward.ok()) << forward.error().message;
+    for (const nysjit::PlanKernel &kernel : forward->kernels)
+      ofForward.insert(kernel.name);
+    spec.pass = nysjit::Pass::Backward;
+  }
+  checkFrom({}, {});
+  for (const nysjit::tune::Structure &structure : kernels->structures)
+    for (const nysjit::BlockKey &key : nysjit::blockSpaceOf(structure.leader, structure.keys).keys)
+      if (!ofForward.contains(structure.leader)) {
+        const int value = otherThan(*(structure.keys.*key.member), key.member);
+        BlockConfig other;
+        other.*key.member = value;
+        checkFrom({{{structure.leader, other}}}, {{structure.leader, {{key.name, {value}}}}});
+      }
 }
 
-void Couplings::checkFrom(const nysjit::tune::Space &space, const KernelConfig &base) {
+void Couplings::checkFrom(const KernelConfig &base, const ParameterLists &lists) {
   const std::map<std::string, std::string> before = kernelsWith(base);
   ASSERT_FALSE(before.empty());
   const nysjit::Result<Plan> own = plan(base);
   ASSERT_TRUE(own.ok()) << own.error().message;
+  const nysjit::tune::Space space = spaceWith(lists);
   for (const nysjit::PlanKernel &kernel : own->kernels)
-    for (const nysjit::BlockKey &key : nysjit::blockSpaceOf(kernel.name, kernel.config).keys)
-      for (const int value :
-           key.member == &BlockConfig::split ? std::vector{0, 256} : std::vector{16, 128}) {
-        KernelConfig config = base;
-        config.kernels[kernel.name].*key.member = value;
-        std::map<std::string, std::string> after = kernelsWith(config);
-        after.insert(before.begin(), before.end()); // those that are gone
-        for (const auto &[name, text] : after) {
-          const auto known = before.find(name);
-          if (name == kernel.name || (known != before.end() && known->second == text))
-            continue;
-          ++changes;
-          EXPECT_GT(std::ranges::count(groupOf(space, kernel.name), name), 0)
-              << nysjit::canonicalJson(spec) << ": " << name << " changes with " << kernel.name
-              << "." << key.name << " " << value
-              << ", and is not in its group (couplings in runtime/tune/space.cpp)";
-        }
-      }
+    for (const nysjit::BlockKey &key : nysjit::blockSpaceOf(kernel.name, kernel.config).keys) {
+      if (ofForward.contains(kernel.name))
+        continue;
+      const int value = otherThan(*(kernel.config.*key.member), key.member);
+      KernelConfig config = base;
+      if (key.member == &BlockConfig::fused) // then it may have no `split`
+        config.kernels.erase(kernel.name);
+      config.kernels[kernel.name].*key.member = value;
+      ParameterLists changed = lists;
+      changed[kernel.name][key.name] = {value};
+      checkChange(before, config, isStructural(key.member) ? spaceWith(changed) : space,
+                  kernel.name);
+    }
 }
 
-TEST_F(Couplings, AKernelThatAnothersBlocksChangeIsInItsGroup) {
-  NYSJIT_NEEDS_COMPILER();
+/// Whatever else changes with the kernel's key is in its group.
+void Couplings::checkChange(const std::map<std::string, std::string> &before,
+                            const KernelConfig &config, const nysjit::tune::Space &space,
+                            const std::string &kernel) {
+  std::map<std::string, std::string> after = kernelsWith(config);
+  after.insert(before.begin(), before.end()); // those that are gone
+  for (const auto &[name, text] : after) {
+    const auto known = before.find(name);
+    if (name == kernel || (known != before.end() && known->second == text))
+      continue;
+    ++changes;
+    EXPECT_GT(std::ranges::count(groupOf(space, kernel), name), 0)
+        << nysjit::canonicalJson(spec) << ": " << name << " changes with " << kernel << " of "
+        << nysjit::canonicalJson(config)
+        << ", and is not in its group (couplings in runtime/tune/space.cpp)";
+  }
+}
+
+void Couplings::checkAll(const char *pass) {
   context.emplace(nysjit::ContextOptions{.cacheFolder = (folder / "cache").string()});
   for (const char *text :
        {R"({"layout": "exact_causal", "head_dim": 16})",
@@ -148,9 +204,24 @@ TEST_F(Couplings, AKernelThatAnothersBlocksChangeIsInItsGroup) {
         R"({"layout": "prefix_lm", "head_dim": 16, "landmarks": 128})",
         R"({"layout": "scan", "head_dim": 16, "landmarks": 64, "landmark_source": "learned"})",
         R"({"layout": "scan", "head_dim": 16, "landmarks": 64, "landmark_source": "first_k",
-            "first_k": 64})"})
-    checkSpec(text);
-  EXPECT_GT(changes, 0u); // segment_summary by landmark_target's
+            "first_k": 64})",
+        R"({"layout": "causal", "head_dim": 16, "landmarks": 128, "segment_len": 64,
+            "landmark_source": "learned", "probes": 2, "landmark_spacing": "dyadic"})"}) {
+    nlohmann::json whole = nlohmann::json::parse(text);
+    whole["pass"] = pass;
+    checkSpec(whole.dump());
+  }
+  EXPECT_GT(changes, 0u); // segment_summary by landmark_target's, sums by far_gradient's split
+}
+
+TEST_F(Couplings, AKernelThatAnothersBlocksChangeIsInItsGroup) {
+  NYSJIT_NEEDS_COMPILER();
+  checkAll("forward");
+}
+
+TEST_F(Couplings, AndOfGradients) {
+  NYSJIT_NEEDS_COMPILER();
+  checkAll("backward");
 }
 
 } // namespace

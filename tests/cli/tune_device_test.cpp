@@ -179,6 +179,28 @@ TEST_F(TuneDevice, AChoiceThatTheBundleHasNotIsAddedByTheJournal) {
   EXPECT_NE(entry()["config"]["landmark_solve"]["block_m"], 64);
 }
 
+// With what runs before: the forward that saves.
+TEST_F(TuneDevice, GradientsAreTunedFromABundle) {
+  NYSJIT_NEEDS_COMPILER();
+  write("t.json", R"({"specs": [{"layout": "exact_causal", "head_dim": 16, "dtype": "float16",
+                                 "pass": "backward"}],
+    "shapes": [{"length": 64}], "measure": {"rounds": 4, "pairs": 10},
+    "parameters": {"position_gradient": {"block_m": [16, 32]}, "output_delta": {},
+                   "clear_query_gradients": {}, "clear_key_gradients": {}}})");
+  json({"tune", "t.json", "--compile-only", "--target", "cuda:sm_80", "-o", "p.nysjit"});
+  setenv("NYSJIT_COMPILER", "/absent/nysjit-compiler", 1);
+  std::filesystem::remove_all(folder / "cache");
+  for (const char *device : {"cuda", "ptx-emulator"}) {
+    const Object reply =
+        tuned({"--device", device, "--target", "cuda:sm_80", "--bundle", "p.nysjit", "--restart"});
+    size_t timed = 0;
+    for (const Object &group : reply["specs"][0]["groups"])
+      for (const Object &candidate : group["candidates"])
+        timed += candidate["config"].contains("position_gradient") && candidate.contains("ratio");
+    EXPECT_GT(timed, 0u) << reply.dump(1);
+  }
+}
+
 TEST_F(TuneDevice, CompilingOnlyRefusesWhatItCannotUse) {
   const auto failure = [&](std::vector<std::string> more) {
     std::vector<std::string> arguments = {"tune", "t.json", "--compile-only"};

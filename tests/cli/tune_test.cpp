@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <set>
 #include <sstream>
 #include <sys/wait.h>
 #include <thread>
@@ -177,6 +178,57 @@ TEST_F(Tune, ASpecOfEachLayoutIsTuned) {
       "shapes": [{"length": 12, "source_len": 5}], "budget": {"configurations": 1},
       "measure": {"rounds": 4, "pairs": 10}})");
   EXPECT_EQ(nysjit({"tune", "t.json", "-o", "c.json"}).exitCode, 0);
+}
+
+TEST_F(Tune, GradientsOfEachLayoutAreTuned) {
+  NYSJIT_NEEDS_COMPILER();
+  const std::pair<const char *, const char *> specs[] = {
+      {R"("layout": "exact_causal", "pass": "saving")", "exact_causal"},
+      {R"("layout": "exact_causal", "dtype": "bfloat16")", "position_gradient"},
+      {R"("layout": "causal", "landmarks": 4, "segment_len": 4, "conv_kernel": 3)",
+       "position_gradient"},
+      {R"("layout": "causal", "landmarks": 4, "segment_len": 4, "landmark_source": "learned",
+          "probes": 2, "landmark_spacing": "dyadic")",
+       "block_rows"},
+      {R"("layout": "segment_causal", "landmarks": 4, "dtype": "float16")", "far_gradient"},
+      {R"("layout": "bidirectional", "landmarks": 4)", "past_gradient"},
+      {R"("layout": "scan", "landmarks": 4, "landmark_source": "learned")", "scan_columns"}};
+  for (const auto &[keys, kernel] : specs) {
+    std::string spec = std::string(R"({"head_dim": 16, )") + keys + "}";
+    if (spec.find("pass") == std::string::npos)
+      spec.insert(1, R"("pass": "backward", )");
+    write("t.json", std::string(R"({"specs": [)") + spec +
+                        R"(], "shapes": [{"length": 12, "heads": 2, "kv_heads": 1, "batch": 2},
+                           {"sequences": [5, 7]}],
+              "budget": {"configurations": 1}, "measure": {"rounds": 4, "pairs": 10}})");
+    const nlohmann::json reply = json({"tune", "t.json", "-o", "c.json", "--quiet"});
+    std::set<std::string> timed; // kernels whose groups have a candidate that ran
+    for (const nlohmann::json &group : reply["specs"][0]["groups"])
+      for (const nlohmann::json &one : group["candidates"]) {
+        EXPECT_TRUE(one["invalidity"] == "correct" ||
+                    one["reason"] == "it is not launched at these shapes")
+            << spec << one.dump(1);
+        if (one.contains("ratio"))
+          for (const auto &[name, block] : one["config"].items())
+            timed.insert(name);
+      }
+    EXPECT_TRUE(timed.contains(kernel)) << spec;
+    EXPECT_EQ(nlohmann::json::parse(read("c.json"))["entries"][0]["spec"]["pass"],
+              nlohmann::json::parse(spec)["pass"]);
+  }
+}
+
+TEST_F(Tune, ARunOfGradientsTakesTheirConfig) {
+  NYSJIT_NEEDS_COMPILER();
+  write("t.json", R"({"specs": [{"layout": "exact_causal", "head_dim": 16, "pass": "backward"}],
+      "shapes": [{"length": 12}],
+      "parameters": {"position_gradient": {"block_m": [16]}, "output_delta": {}},
+      "measure": {"rounds": 4, "pairs": 10}})");
+  EXPECT_EQ(nysjit({"tune", "t.json"}).exitCode, 0);
+  const nlohmann::json report =
+      nlohmann::json::parse(run("exact.json", {"--dout", "q.npy", "--dq", "dq.npy", "--json"}).out);
+  EXPECT_EQ(report["config_source"], "default"); // of the forward
+  EXPECT_EQ(report["backward"]["config_source"], (folder / "config/nysjit/configs.json").string());
 }
 
 TEST_F(Tune, ProgramsThatAreCompiledSideBySideAreTheSame) {

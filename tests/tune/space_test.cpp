@@ -131,4 +131,78 @@ TEST(Space, ProgramsAreAsManyAsTheLargestGroupHasCandidates) {
   EXPECT_EQ(packed, all);
 }
 
+/// A backward program: not `fused` it has a kernel more, and no `split`. Its forward's kernel is
+/// not launched where what it saves is there.
+Result<Plan> planOfFused(const KernelConfig &config) {
+  const auto asked = [&](const char *kernel) {
+    const auto given = config.kernels.find(kernel);
+    return given == config.kernels.end() ? BlockConfig() : given->second;
+  };
+  Plan plan;
+  plan.target = "cpu:x86-64-v3";
+  plan.saved = {"is_saved", false};
+  const auto add = [&](const char *kernel, const BlockConfig &block, const Expression &when) {
+    plan.kernels.push_back({.name = kernel, .config = block});
+    plan.launches.push_back({.kernel = kernel, .grid = 1, .when = when});
+  };
+  const Expression isPadded = Expression::symbol("length_count");
+  const Expression isFirst =
+      Expression::make(Operator::Eq, {Expression::symbol("is_saved"), Expression(0)});
+  add("causal_output", {.blockM = 32}, Expression::make(Operator::Min, {isFirst, isPadded}));
+  add("far_gradient", {.blockM = 16, .split = asked("far_gradient").split.value_or(0)}, isPadded);
+  BlockConfig position{.blockM = 32, .fused = asked("position_gradient").fused.value_or(1)};
+  if (position.fused == 1)
+    position.split = asked("position_gradient").split.value_or(4096);
+  else if (asked("position_gradient").split)
+    return Error::plain(ErrorKind::InvalidKey, "split", "it has none");
+  add("position_gradient", position, 1);
+  if (position.fused == 0)
+    add("past_gradient", {.blockM = 16, .split = 0}, 1);
+  return plan;
+}
+
+std::vector<std::string> fusedTexts(const ParameterLists &parameters, const std::string &group) {
+  const Result<Kernels> kernels = kernelsOf(parameters, &planOfFused);
+  EXPECT_TRUE(kernels.ok()) << kernels.error().message;
+  EXPECT_TRUE(checkParameters(parameters, {*kernels}));
+  const Result<Space> space = spaceOf(parameters, *kernels);
+  EXPECT_TRUE(space.ok());
+  return textsOf(*space, group);
+}
+
+TEST(Space, WhatDecidesWhichKernelsThereAreStaysUnlessListed) {
+  EXPECT_EQ(fusedTexts({}, "position_gradient"),
+            (std::vector<std::string>{"16 split 4096", "64 split 4096"}));
+  EXPECT_EQ(fusedTexts({}, "far_gradient"), (std::vector<std::string>{"32", "64"}));
+}
+
+TEST(Space, AForwardOfWhichAllIsSavedIsNotTuned) {
+  EXPECT_TRUE(fusedTexts({}, "causal_output").empty());
+  const Result<Kernels> kernels = kernelsOf({}, &planOfFused);
+  const Result<Space> space = spaceOf({}, *kernels);
+  ASSERT_TRUE(space.ok());
+  EXPECT_EQ(space->groups.size(), 2u);
+  EXPECT_TRUE(space->defaults.kernels.contains("causal_output")) << "configs are whole";
+  const Status status = checkParameters({{"causal_output", {}}}, {*kernels});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().where, "parameters.causal_output");
+}
+
+TEST(Space, EachFusedHasItsOwnKernelsAndSplits) {
+  const ParameterLists lists = {{"position_gradient", {{"fused", {0, 1}}, {"split", {256, 4096}}}},
+                                {"far_gradient", {}}};
+  // All that is timed together: the sums over far landmarks are the other kernel's, too.
+  EXPECT_EQ(
+      fusedTexts(lists, "far_gradient"),
+      (std::vector<std::string>{"far_gradient 16 + past_gradient 32 + position_gradient 32 fused 0",
+                                "far_gradient 16 + position_gradient 32 split 256"}));
+}
+
+TEST(Space, ASplitOfOneKernelIsNoOthers) {
+  const ParameterLists lists = {{"far_gradient", {{"split", {0, 1024}}}}};
+  EXPECT_EQ(fusedTexts(lists, "far_gradient"), (std::vector<std::string>{"16 split 1024"}));
+  EXPECT_EQ(fusedTexts(lists, "position_gradient"),
+            (std::vector<std::string>{"16 split 4096", "64 split 4096"}));
+}
+
 } // namespace
