@@ -32,7 +32,8 @@ public:
     Tile first;
     const Tile firstRow = columns.firstRow(views);
     for (int p = 0; p < probes; ++p) {
-      const Tile each = dot(of.dout, transposed(k.gather(views.value, firstRow + p)), seen);
+      const Tile each = dot(of.dout, transposed(k.gather(views.value, firstRow + p)),
+                            DotOptions(DotPrecision::TwoTerms, seen));
       if (p == 0)
         first = each;
       e.push_back(each - first);
