@@ -182,18 +182,18 @@ void writeBlockRows(const ProbeGradients &of) {
       const RowsOfTile tile{rows.query, k.load(ofHead.dout, i0, blockM),
                             SoftmaxRows(k, ofHead, i0, blockM)};
       Tile dq = k.fill(blockM, of.spec.headDim, 0);
-      forBlocks(k, of.probes, segments, rows, seen, blockColumns, {&dq},
-                [&](const FarBlocks &blocks) {
-                  const BlockDerivatives by(k, views, of.spec.probes, tile, blocks.columns);
-                  const Tile firstRow = blocks.columns.firstRow(views);
-                  for (int p = 0; p < of.spec.probes; ++p) {
-                    const Tile logits = by.logits(size_t(p));
-                    dq = dotAdd(dq, logits, k.gather(views.key, firstRow + p),
-                                DotOptions::zeroElsewhere(blocks.columns.seen));
-                    sums.store(k, p, logits, by.weights(size_t(p)));
-                  }
-                  sums.add(k, tile, blocks);
-                });
+      forBlocks(
+          k, of.probes, segments, rows, seen, blockColumns, {&dq}, [&](const FarBlocks &blocks) {
+            const BlockDerivatives by(k, views, of.spec.probes, tile, blocks.columns);
+            const Tile firstRow = blocks.columns.firstRow(views);
+            for (int p = 0; p < of.spec.probes; ++p) {
+              const Tile logits = by.logits(size_t(p));
+              dq = dotAdd(dq, logits, k.gather(views.key, firstRow + p),
+                          DotOptions::zeroElsewhere(blocks.columns.seen, DotPrecision::TwoTerms));
+              sums.store(k, p, logits, by.weights(size_t(p)));
+            }
+            sums.add(k, tile, blocks);
+          });
       k.store(dq, farQuery, i0);
     });
   });

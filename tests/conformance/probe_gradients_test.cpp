@@ -95,28 +95,29 @@ TEST_P(ProbeGradients, EqualValuesMoveNoScore) {
   }
 }
 
-/// What probes' values have in common cancels, and 16 magnifies what is left: a value that is rounded
+/// What probes' keys or values have in common cancels, and 16 magnifies what is left: what is rounded
 /// to 16 bits is too coarse for that.
-TEST_P(ProbeGradients, ValuesWithAMeanStayWithinTheBound) {
-  for (const char *dtype : {"bfloat16", "float16", "float32"}) {
-    json spec = probeSpec(16, 4, "dyadic");
-    spec["dtype"] = dtype;
-    Inputs in = randomInputs(random.generator, 1, 2, 1, 600, 32, dtype);
-    std::normal_distribution<double> normal;
-    for (int64_t e = 0; e < 32; ++e) {
-      const double mean = 4 * normal(random.generator);
-      for (int64_t t = 0; t < in.length; ++t) {
-        double &value = in.v[in.index(0, 0, t, e, 1)];
-        value = rounded(value + mean, dtype);
+TEST_P(ProbeGradients, KeysOrValuesWithAMeanStayWithinTheBound) {
+  for (const char *dtype : {"bfloat16", "float16"})
+    for (std::vector<double> Inputs::*tensor : {&Inputs::k, &Inputs::v}) {
+      json spec = probeSpec(16, 4, "dyadic");
+      spec["dtype"] = dtype;
+      Inputs in = randomInputs(random.generator, 1, 2, 1, 600, 32, dtype);
+      std::normal_distribution<double> normal;
+      for (int64_t e = 0; e < 32; ++e) {
+        const double mean = 4 * normal(random.generator);
+        for (int64_t t = 0; t < in.length; ++t) {
+          double &number = (in.*tensor)[in.index(0, 0, t, e, 1)];
+          number = rounded(number + mean, dtype);
+        }
       }
+      addOutputGradient(random.generator, in, dtype);
+      addProbes(random, in, spec, dtype);
+      GradientOptions options;
+      options.dtype = dtype;
+      expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in, options),
+                      device.place.isGpu());
     }
-    addOutputGradient(random.generator, in, dtype);
-    addProbes(random, in, spec, dtype);
-    GradientOptions options;
-    options.dtype = dtype;
-    expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in, options),
-                    device.place.isGpu());
-  }
 }
 
 TEST_P(ProbeGradients, RowsWithoutGradientLeaveNoTrace) {
