@@ -7,6 +7,10 @@
 using namespace mlir;
 namespace nysjit::gpu {
 
+/// Chunks of 16-bit numbers a thread copies through registers at once. ptxas would fetch all there
+/// are, eight registers each, and spill.
+constexpr int64_t chunksThroughRegisters = 4;
+
 //===- Addresses ------------------------------------------------------------------------------===//
 
 Value KernelEmitter::swizzledChunk(const SharedTile &tile, Value row, Value chunk) {
@@ -100,11 +104,15 @@ bool KernelEmitter::isAsynchronous(Load load) {
   return options.aligned || !views[load.getView()].isArgument;
 }
 
-/// Each thread takes numbers thread, thread + threads, ... below `count`. Their addresses have
-/// nothing in common: kept through a loop they would take more registers than there are.
-void KernelEmitter::forEachChunk(int64_t count, llvm::function_ref<void(Value index)> body) {
+/// Each thread takes numbers thread, thread + threads, ... below `count`, so many `atOnce`. Their
+/// addresses have nothing in common: kept through a loop they would take more registers than there
+/// are.
+void KernelEmitter::forEachChunk(int64_t count, int64_t atOnce,
+                                 llvm::function_ref<void(Value index)> body) {
   Value first = e.threadIdHere();
   for (int64_t start = 0; start < count; start += plan.threads()) {
+    if (start && start / plan.threads() % atOnce == 0)
+      e.warpBarrier();
     Value index = e.add(first, start);
     if (start + plan.threads() <= count)
       body(index);
@@ -160,10 +168,8 @@ Value KernelEmitter::numberAt(Value rows, Value place, Region *ahead) {
 void KernelEmitter::startCopy(Load load, Region *ahead, Value stage) {
   const SharedTile &tile = plan.shared(load)->raw;
   const MemoryView &view = views[load.getView()];
-  Value row; // the first, but of a gather
-  if (!load.isGather())
-    row =
-        ahead ? valueInIteration(e, scalars, load.getRow(), ahead) : scalars.lookup(load.getRow());
+  // The first, but of a gather.
+  Value row = load.isGather() ? Value() : numberAt(load.getRow(), /*place=*/Value(), ahead);
   auto rowOf = [&](Value tileRow) {
     return row ? e.add(row, tileRow) : numberAt(load.getRow(), tileRow, ahead);
   };
@@ -187,10 +193,12 @@ void KernelEmitter::startCopy(Load load, Region *ahead, Value stage) {
       copyElements(shared, global, inside, tile.elementBytes);
   };
   const int64_t count = tile.rows * tile.chunks();
+  const bool isThroughMany = !isAsynchronous(load) && tile.elementBytes == 2;
+  const int64_t atOnce = isThroughMany ? chunksThroughRegisters : count;
   const int64_t threads = plan.threads();
   const int64_t rowStep = threads / tile.chunks();
   if (threads % tile.chunks() != 0 || count % threads != 0) {
-    forEachChunk(count, [&](Value index) {
+    forEachChunk(count, atOnce, [&](Value index) {
       Value tileRow = e.divide(index, tile.chunks());
       Value chunk = e.remainder(index, tile.chunks());
       copy(e.offset(to, swizzled(tile, tileRow, chunk)), addressOf(tileRow, chunk), tileRow);
@@ -198,14 +206,17 @@ void KernelEmitter::startCopy(Load load, Region *ahead, Value stage) {
     return;
   }
   // A thread keeps its chunk and steps down the rows; every eight rows the swizzle is the same
-  // again.
-  Value first = e.divide(copier, tile.chunks());
-  Value chunk = e.remainder(copier, tile.chunks());
+  // again. Of copies through many registers no address is kept from one iteration to the next.
+  Value own = isThroughMany ? e.threadIdHere() : copier;
+  Value first = e.divide(own, tile.chunks());
+  Value chunk = e.remainder(own, tile.chunks());
   Value global = addressOf(first, chunk);
   Value globalStep = e.mul(view.rowBytes, rowStep);
   const int64_t period = rowStep % 8 == 0 ? 1 : 8 / std::min<int64_t>(8, rowStep & -rowStep);
   SmallVector<Value> places;
   for (int64_t i = 0; i * threads < count; ++i) {
+    if (i && i % atOnce == 0)
+      e.warpBarrier();
     Value tileRow = e.add(first, i * rowStep);
     places.push_back(i < period ? e.offset(to, swizzled(tile, tileRow, chunk))
                                 : e.offset(places[i - period], period * rowStep * tile.rowBytes()));

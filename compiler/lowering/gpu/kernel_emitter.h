@@ -88,7 +88,11 @@ private:
   void awaitCopied(llvm::ArrayRef<Load> loads);
   void copyWhereItStands(Load load);
   mlir::Value threadAt(mlir::Operation *op);
-  void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body);
+  void forEachChunk(int64_t count, llvm::function_ref<void(mlir::Value index)> body) {
+    forEachChunk(count, count, body);
+  }
+  void forEachChunk(int64_t count, int64_t atOnce,
+                    llvm::function_ref<void(mlir::Value index)> body);
 
   // dot.cpp
   struct SharedOperand {
