@@ -214,9 +214,9 @@ KernelEmitter::DotOperands KernelEmitter::operandsOf(tile::DotOp op, const WarpR
     isStored = true;
     return storeOperand(operand, dot.plan, terms, range);
   };
-  if (Load load = loadOf(op.getA()); load && plan.isPreloaded(op)) {
-    dot.held = &fragments[op];
-  } else if (load) {
+  if (auto found = fragments.find(op); found != fragments.end()) {
+    dot.held = &found->second;
+  } else if (Load load = loadOf(op.getA())) {
     for (int term = 0; term < dot.plan.termsA; ++term)
       dot.a.push_back(rowsInShared(load, dot, term, warpRows));
   } else if (dot.isTransposedA) {

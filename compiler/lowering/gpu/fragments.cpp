@@ -195,6 +195,31 @@ void KernelEmitter::preload(Load load) {
   }
 }
 
+/// Row operands that are computed before a loop and that it only multiplies, as 16-bit fragments
+/// from there on: half the registers of what they were computed in, and no packing in the loop.
+void KernelEmitter::packBefore(Operation *loop) {
+  auto isOutside = [](Value value, Operation *of) {
+    return !of->isAncestor(value.getParentRegion()->getParentOp());
+  };
+  auto isHeldBy = [&](tile::DotOp op) {
+    return !loadOf(op.getA()) && !op.getTransposeA() && !op.getSkipsZeros() &&
+           plan.dot(op).products == Products::Half;
+  };
+  auto outer = loop->getParentOfType<LoopLikeOpInterface>();
+  loop->walk([&](tile::DotOp op) {
+    Value a = op.getA();
+    if (!isOutside(a, loop) || (outer && isOutside(a, outer)))
+      return;
+    const bool isOnlyMultiplied = llvm::all_of(a.getUses(), [&](OpOperand &use) {
+      auto dot = dyn_cast<tile::DotOp>(use.getOwner());
+      return !loop->isAncestor(use.getOwner()) ||
+             (dot && isHeldBy(dot) && &use == &dot.getAMutable());
+    });
+    if (isOnlyMultiplied)
+      fragments[op] = computedFragments(tileType(a), registersOf(a), plan.dot(op));
+  });
+}
+
 /// A computed operand of which warps need what others hold: it goes through shared memory. The
 /// barrier is the caller's.
 SmallVector<KernelEmitter::SharedOperand, 2>

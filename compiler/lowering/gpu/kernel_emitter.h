@@ -118,6 +118,7 @@ private:
   };
   void emitDot(tile::DotOp op);
   void preload(Load load);
+  void packBefore(mlir::Operation *loop);
   SharedOperand sharedForm(Load load, Form form, int term);
   /// A load as a dot's a: from the warp's rows on, unless those are columns.
   SharedOperand rowsInShared(Load load, const DotOperands &dot, int term, const WarpRows &warpRows);
@@ -216,7 +217,8 @@ private:
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, llvm::SmallVector<mlir::Value>> registers;
   // stage in use of each pipelined load, null: 0
   llvm::DenseMap<mlir::Operation *, mlir::Value> stagesInUse;
-  llvm::DenseMap<mlir::Operation *, Fragments> fragments; // of preloaded dots
+  // of dots that are preloaded, or whose operand is packed before a loop
+  llvm::DenseMap<mlir::Operation *, Fragments> fragments;
   // loads that no loop keeps under way, started together with some that is asynchronous
   llvm::SmallPtrSet<mlir::Operation *, 8> startedWithCopies;
 

@@ -38,6 +38,7 @@ void KernelEmitter::emitFor(scf::ForOp loop) {
   Value upper = scalars.lookup(loop.getUpperBound());
   Value step = scalars.lookup(loop.getStep());
 
+  packBefore(loop);
   // Carried tiles become carried registers.
   SmallVector<Value> initial = valuesFor(loop.getResults(), loop.getInitArgs());
 
@@ -163,6 +164,7 @@ void KernelEmitter::emitPipelinedBody(scf::ForOp loop, const PipelinedLoop &pipe
 
 /// A loop without copies of its own under way. Its condition is the same for all threads.
 void KernelEmitter::emitWhile(scf::WhileOp loop) {
+  packBefore(loop);
   const SmallVector<Value> initial = valuesFor(loop.getBeforeArguments(), loop.getInits());
   const UnderWay before = underWay;
   scf::WhileOp lowered;
