@@ -41,14 +41,15 @@ struct TangentSums {
     return all;
   }
 
-  /// `there`: the rows that are probes.
+  /// `there`: the rows that are probes. Values come first: they take the weights' high terms alone,
+  /// so that no low ones lie in registers meanwhile.
   void add(const Tile &logits, const Tile &keys, const Tile &values, const TileMask &seen,
            const TileMask &there) {
     const auto [weight, shrink] = own.add(logits, seen);
-    if (hasKeys)
-      key = dotAdd(key * rows(shrink), weight, keys, {DotPrecision::TwoTerms, there});
     if (hasValues)
       value = dotAdd(value * rows(shrink), weight, values, there);
+    if (hasKeys)
+      key = dotAdd(key * rows(shrink), weight, keys, {DotPrecision::TwoTerms, there});
   }
 
   /// Values are means of what lies over `first`. The masses go with the keys.
@@ -74,17 +75,6 @@ Tile valueAt(Kernel &k, const Probes &probes, const Head &head, const Scalar &st
   return k.load(row, 0, probes.spec.headDim);
 }
 
-/// The probes in float32 read from where khat will lie: registers have no room for them beside the
-/// sums.
-Tile fromMemory(Kernel &k, const Probes &probes, const Tile &queries, const View &khat,
-                const Scalar &row0) {
-  if (probes.spec.dtype != DType::Float32)
-    return queries;
-  k.store(queries, khat, row0);
-  k.sync();
-  return k.load(khat, row0, queries.rows());
-}
-
 /// Where a cell is: block_m probes from `row0` on of segment `g` of a key head.
 struct Place {
   Head head; // of the group's first query head
@@ -103,7 +93,23 @@ struct Place {
     firstHead = keyPair % max(probes.attention.keyHeads, 1) * probes.group;
     head = headOf(k, probes.attention, sequence * probes.attention.queryHeads + firstHead);
   }
+  /// Where the segment's sums go.
+  ProbeRows rows(Kernel &k, const Probes &probes) const {
+    return probes.rowsOf(k, keyPair, probes.rowOf(0, g));
+  }
 };
+
+/// The cell's probes. In float32 read from where khat will lie, if the segment `isThere`: registers
+/// have no room for them beside the sums.
+Tile queriesOf(Kernel &k, const Probes &probes, const Place &at, int count, const Scalar &isThere) {
+  const Tile queries = probes.queries(k, at.firstHead, at.row0, count);
+  if (probes.spec.dtype != DType::Float32)
+    return queries;
+  const View khat = k.slice(at.rows(k, probes).key, 0, probes.rows * isThere);
+  k.store(queries, khat, at.row0);
+  k.sync();
+  return k.load(khat, at.row0, count);
+}
 
 /// One pass over the segment's keys and, for values' sums, its values.
 void summarize(Kernel &k, const Probes &probes, const BlockConfig &blocks, const Place &at,
@@ -118,10 +124,7 @@ void summarize(Kernel &k, const Probes &probes, const BlockConfig &blocks, const
   const View keys = k.slice(at.head.key, begin, length);
   const View values = k.slice(at.head.value, begin, length);
 
-  const ProbeRows to = probes.rowsOf(k, at.keyPair, probes.rowOf(0, at.g));
-  const View rowsThere = k.slice(to.key, 0, probes.rows * isThere);
-  const Tile queries =
-      fromMemory(k, probes, probes.queries(k, at.firstHead, at.row0, blockM), rowsThere, at.row0);
+  const Tile queries = queriesOf(k, probes, at, blockM, isThere);
   const TileMask there(Mask::rowsBelow(probes.rows), at.row0);
   // Means are of values less the segment's first: equal values have themselves as their mean, to
   // the bit, for a gradient finds 16 times every difference between two probes'. Values of 16
@@ -142,9 +145,11 @@ void summarize(Kernel &k, const Probes &probes, const BlockConfig &blocks, const
     k.forWholeTiles({0, length}, blockN, sums.carry(), [&](Scalar t0) { addTile(t0, {}); });
   else
     k.forTiles({0, length}, Mask::below(length), blockN, sums.carry(), addTile);
-  // Segments that are not there leave nothing: nobody reads it.
+  // Segments that are not there leave nothing: nobody reads it. Addresses are computed where they
+  // are needed, or they would take registers through the loop.
   k.forRange({0, isThere}, 1, {}, [&](Scalar) {
-    sums.store(k, to, at.row0, isRelative && hasValues ? std::optional(first()) : std::nullopt);
+    sums.store(k, at.rows(k, probes), at.row0,
+               isRelative && hasValues ? std::optional(first()) : std::nullopt);
   });
 }
 
