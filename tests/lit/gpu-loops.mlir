@@ -85,6 +85,39 @@ func.func @sync(%p: !tile.ptr<f32>, %q: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: 
   return
 }
 
+// A store waits for threads that may still have to read what it overwrites, unless none has.
+// CHECK-LABEL: func.func @overwrites(
+// CHECK: llvm.load {{.*}} -> f32
+// CHECK: llvm.nvvm.barrier
+// CHECK: llvm.store
+// CHECK: return
+func.func @overwrites(%p: !tile.ptr<f32>, %n: i32) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %one = arith.constant 1 : i64
+  %first = arith.constant 0 : i32
+  %second = arith.constant 16 : i32
+  %own = tile.view %p[%zero] length %n stride %one : <f32> -> <0 x f32>
+  %x = tile.load %own[%first] : <0 x f32> -> tensor<16xf32>
+  tile.store %x, %own[%second] : tensor<16xf32>, <0 x f32>
+  return
+}
+
+// CHECK-LABEL: func.func @unread(
+// CHECK: llvm.load {{.*}} -> f32
+// CHECK-NOT: llvm.nvvm.barrier
+// CHECK: llvm.store
+// CHECK: return
+func.func @unread(%p: !tile.ptr<f32>, %n: i32) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %one = arith.constant 1 : i64
+  %first = arith.constant 0 : i32
+  %second = arith.constant 16 : i32
+  %own = tile.view %p[%zero] length %n stride %one : <f32> -> <0 x f32>
+  %x = tile.load %own[%first] : <0 x f32> -> tensor<16xf32>
+  tile.store %x, %own[%second] {unread} : tensor<16xf32>, <0 x f32>
+  return
+}
+
 // A product of two loads that stands before the last of four that start together: its copies are waited for first.
 // CHECK-LABEL: func.func @between(
 // CHECK-NOT: llvm.nvvm.ldmatrix

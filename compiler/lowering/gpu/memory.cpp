@@ -233,7 +233,7 @@ void KernelEmitter::emitStore(tile::StoreOp store) {
   const RankedTensorType type = store.getValue().getType();
   const bool hasCopies =
       type.getRank() == 1 || plan.warpRows(type.getDimSize(0)).warps < plan.numWarps();
-  if (mayOverwriteUnread(store, hasCopies))
+  if (!store.getUnread() && mayOverwriteUnread(store, hasCopies))
     barrier();
   underWay.stored.insert(baseOf(store.getView()));
   if (type.getRank() == 2)

@@ -220,6 +220,17 @@ View Kernel::slice(const View &view, ScalarOperand start, ScalarOperand length) 
   return result;
 }
 
+View Kernel::every(const View &view, ScalarOperand step, ScalarOperand start,
+                   ScalarOperand length) {
+  View result = view;
+  result.offset = ScalarOperand(view.offset, start.where) +
+                  ScalarOperand(start * ScalarOperand(view.rowStride, start.where), start.where);
+  result.rowStride = step * ScalarOperand(view.rowStride, step.where);
+  result.length = length.scalar;
+  emitViews(*emit, result, start.where);
+  return result;
+}
+
 Tile Kernel::load(const View &view, ScalarOperand row, int count) {
   const Type element = emit->irType(view.tensor.element);
   const auto type = view.columns ? RankedTensorType::get({count, view.columns}, element)
@@ -283,7 +294,8 @@ static void emitBranch(OpBuilder &builder, Location loc, Value number, int expec
     scf::IfOp::create(builder, loc, holds, region(then));
 }
 
-void Kernel::store(const Tile &value, const View &view, ScalarOperand row) {
+static void emitStore(Kernel::Emitter *emit, const Tile &value, const View &view,
+                      const ScalarOperand &row, bool isUnread) {
   OpBuilder &builder = emit->builder;
   const Location loc = emit->at(row.where);
   Value start = emit->integer(row.scalar, false, row.where);
@@ -299,7 +311,7 @@ void Kernel::store(const Tile &value, const View &view, ScalarOperand row) {
   Value isGiven = symbol(view.tensor.presenceSymbol);
   Value dtype = view.alternative ? symbol(view.tensor.dtypeSymbol) : Value();
   auto storeTo = [&](OpBuilder &inner, Value to) {
-    tile::StoreOp::create(inner, loc, source, to, start);
+    tile::StoreOp::create(inner, loc, source, to, start, isUnread);
   };
   // The caller chose the output's dtype: one branch a tile, not a kernel a dtype.
   auto store = [&](OpBuilder &inner) {
@@ -312,6 +324,14 @@ void Kernel::store(const Tile &value, const View &view, ScalarOperand row) {
   if (!isGiven)
     return store(builder);
   emitBranch(builder, loc, isGiven, 1, store, nullptr);
+}
+
+void Kernel::store(const Tile &tile, const View &view, ScalarOperand row) {
+  emitStore(emit.get(), tile, view, row, /*isUnread=*/false);
+}
+
+void Kernel::storeUnread(const Tile &tile, const View &view, ScalarOperand row) {
+  emitStore(emit.get(), tile, view, row, /*isUnread=*/true);
 }
 
 void Kernel::sync(SourceLocation loc) { tile::SyncOp::create(emit->builder, emit->at(loc)); }

@@ -56,6 +56,8 @@ public:
             SourceLocation loc = SourceLocation::current());
   /// Rows [start, start + length) of a view, as a view of its own: loads past its end give zeros.
   View slice(const View &view, ScalarOperand start, ScalarOperand length);
+  /// Row i of `length` is row start + i step.
+  View every(const View &view, ScalarOperand step, ScalarOperand start, ScalarOperand length);
   /// Rows [row, row + count) (of a vector view: elements); what lies outside the view reads as
   /// zero.
   Tile load(const View &view, ScalarOperand row, int count);
@@ -69,6 +71,9 @@ public:
   View columns(const View &view, ScalarOperand start, int count);
   /// Writes a tile's rows at `row` on; what lies outside the view is dropped.
   void store(const Tile &tile, const View &view, ScalarOperand row);
+  /// The same of rows of which this cell has loaded none: it waits for none of its threads that may
+  /// still have to.
+  void storeUnread(const Tile &tile, const View &view, ScalarOperand row);
   /// What this cell stored before is what it loads after.
   void sync(SourceLocation loc = SourceLocation::current());
 

@@ -120,7 +120,12 @@ def LoadScalarOp : TileOp<"load_scalar"> {
 
 def StoreOp : TileOp<"store"> {
   let summary = "writes rows [row, row + M) of a view, rounded to its elements; others are dropped";
-  let arguments = (ins F32Tile:$value, Arg<ViewType, "", [MemWrite]>:$view, I32:$row);
+  let description = [{
+    `unread`: this cell has loaded none of these rows, so none of its threads may still have to read
+    what the store overwrites, and it waits for none.
+  }];
+  let arguments = (ins F32Tile:$value, Arg<ViewType, "", [MemWrite]>:$view, I32:$row,
+                       UnitAttr:$unread);
   let assemblyFormat = "$value `,` $view `[` $row `]` attr-dict `:` type($value) `,` type($view)";
   let hasVerifier = 1;
 }
