@@ -97,8 +97,8 @@ Tile Halves::sumOfParts(const Scalar &which, const Tile &zeros,
 void Halves::store(const Scalar &which) const {
   const bool isTop = level == of.probes.topLevel();
   const Scalar there = (all + 1 - which) / 2;
-  const BlockLine line = BlockLine::halves(level, which);
-  const BlockLine above = BlockLine::ofLevel(level + 1);
+  const BlockLine line = BlockLine::halves(1 << level, which);
+  const BlockLine above = BlockLine::all(2 << level);
   const ProbeRows own = of.probes.lineOf(k, cell.keyPair, cell.probe, line, there);
   const ProbeRows from = of.probes.lineOf(k, cell.keyPair, cell.probe, above, wholes);
   const BlockGradientRows to = of.lineOf(k, cell.keyPair, cell.probe, line, there);

@@ -170,7 +170,7 @@ void writeBlockRows(const ProbeGradients &of) {
     const Scalar part = of.parts - 1 - cell / heads; // later rows see more
     const Head head = headOf(k, of.attention, cell % heads);
     const Segments segments = of.probes.segmentation.of(k, head);
-    const ProbeViews views = of.probes.views(k, head, of.probes.rowOf(0, segments.count));
+    const ProbeViews views = of.probes.views(k, head, of.probes.rowOf(1, segments.count));
     const GradientRows ofHead = of.gradients.rowsOf(k, head);
     const View farQuery = of.attention.rowsOf(k, of.farQuery, head);
     const SlotSums sums(k, of, head, segments, part, cell);

@@ -55,7 +55,7 @@ void causalOfProbes(Program &program) {
     const Segments segments = probes.segmentation.of(k, head);
     const QueryTile rows(k, head, i0, blockM, head.length);
     const NearAndFar seen(spec, segments, rows);
-    const ProbeViews views = probes.views(k, head, probes.rowOf(0, segments.count));
+    const ProbeViews views = probes.views(k, head, probes.rowOf(1, segments.count));
 
     OnlineSoftmax softmax(k, blockM, spec.headDim);
     const auto add = [&](const FarBlocks &far) {

@@ -1,7 +1,7 @@
 // probe_merge: blocks of two halves, from what is known of the halves, never from positions. A cell
 // merges, for one probe, what lies below one block of its top level, level by level, block_m blocks
 // at a time; where there are more levels, the next kernel goes on from there.
-#include "templates/probes.h"
+#include "templates/probe_columns.h"
 
 #include <algorithm>
 
@@ -29,16 +29,16 @@ void merge(Kernel &k, const ProbeRows &left, const ProbeRows &right, const Probe
   auto information = [](const Tile &w) { return w * log2(max(w, 1e-37)); }; // 0 at w = 0
   const Tile entropy = between(load(left.entropy), load(right.entropy), share) -
                        information(share) - information(ofLeft / mass);
-  k.store(maximum, to.maximum, b0);
-  k.store(mass, to.mass, b0);
-  k.store(entropy, to.entropy, b0);
+  k.storeUnread(maximum, to.maximum, b0);
+  k.storeUnread(mass, to.mass, b0);
+  k.storeUnread(entropy, to.entropy, b0);
   constexpr int most = 64; // columns at a time: registers of a thread
   for (const auto member : {&ProbeRows::key, &ProbeRows::value})
     for (int start = 0; start < (left.*member).columns; start += most) {
       const int width = std::min((left.*member).columns - start, most);
       auto part = [&](const ProbeRows &rows) { return k.columns(rows.*member, start, width); };
       const Tile merged = between(load(part(left)), load(part(right)), rows(share));
-      k.store(merged, part(to), b0);
+      k.storeUnread(merged, part(to), b0);
     }
 }
 
@@ -55,18 +55,26 @@ void writeMerge(const Probes &probes, const std::string &name, int base, int top
     const Scalar sequence = keyPair / max(probes.attention.keyHeads, 1);
     const Head head = headOf(k, probes.attention, sequence * probes.attention.queryHeads);
     const Scalar count = probes.segmentation.of(k, head).count;
+    std::vector<Scalar> halves; // segments of a half, by level
+    std::vector<Scalar> begins; // of the level's blocks below the cell's
+    std::vector<Scalar> ends;
     for (int level = base + 1; level <= top; ++level) {
-      const int below = 1 << (top - level); // blocks of this level below one of the top
-      const Scalar end = min((part + 1) * below, count / (1 << level));
-      auto line = [&](const BlockLine &of) { return probes.lineOf(k, keyPair, probe, of, end); };
-      const ProbeRows left = line(BlockLine::halves(level - 1, 0));
-      const ProbeRows right = line(BlockLine::halves(level - 1, 1));
-      const ProbeRows to = line(BlockLine::ofLevel(level));
-      k.forRange({part * below, end}, blockM, {},
-                 [&](Scalar b0) { merge(k, left, right, to, b0, blockM); });
-      if (level < top)
-        k.sync();
+      const int below = 1 << (top - level);
+      halves.push_back(1 << (level - 1));
+      begins.push_back(part * below);
+      ends.push_back(min((part + 1) * below, count / (1 << level)));
     }
+    k.forRange({0, top - base}, 1, {}, [&](Scalar level) {
+      const Scalar half = select(level, halves);
+      const Scalar end = select(level, ends);
+      auto line = [&](const BlockLine &of) { return probes.lineOf(k, keyPair, probe, of, end); };
+      const ProbeRows left = line(BlockLine::halves(half, 0));
+      const ProbeRows right = line(BlockLine::halves(half, 1));
+      const ProbeRows to = line(BlockLine::all(half * 2));
+      k.forRange({select(level, begins), end}, blockM, {},
+                 [&](Scalar b0) { merge(k, left, right, to, b0, blockM); });
+      k.sync();
+    });
   });
 }
 

@@ -66,7 +66,7 @@ struct ProductsOfProbes {
 Tile addOwn(Kernel &k, const ProbeGradients &of, KeyGradient &sums, const SegmentOfHead &segment,
             const Scalar &row0, bool isFused) {
   constexpr int count = probesAtOnce;
-  const Scalar block = of.probes.rowOf(0, segment.number);
+  const Scalar block = of.probes.rowOf(1, segment.number);
   const ProbeRows own = of.probes.rowsOf(k, segment.keyPair, block);
   const BlockGradientRows by = of.rowsOf(k, segment.keyPair, block);
   auto load = [&](const View &view) { return k.load(view, row0, count); };

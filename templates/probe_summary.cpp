@@ -95,7 +95,7 @@ struct Place {
   }
   /// Where the segment's sums go.
   ProbeRows rows(Kernel &k, const Probes &probes) const {
-    return probes.rowsOf(k, keyPair, probes.rowOf(0, g));
+    return probes.rowsOf(k, keyPair, probes.rowOf(1, g));
   }
 };
 

@@ -26,8 +26,8 @@ Scalar Probes::blocksLeft(const Scalar &segments, int level) const {
   return max((segments + spec.levelWidth) / (1 << level) - spec.levelWidth, 0);
 }
 
-Scalar Probes::rowOf(int level, const Scalar &block) const {
-  return isDyadic() ? block * (2 << level) + ((1 << level) - 1) : block;
+Scalar Probes::rowOf(const Scalar &size, const Scalar &block) const {
+  return isDyadic() ? block * (size * 2) + (size - 1) : block;
 }
 
 ProbeRows Probes::rowsOf(Kernel &k, const Scalar &keyPair, const Scalar &blockRow) const {
@@ -37,12 +37,10 @@ ProbeRows Probes::rowsOf(Kernel &k, const Scalar &keyPair, const Scalar &blockRo
 
 View Probes::along(Kernel &k, TensorRef tensor, const Scalar &keyPair, const Scalar &probe,
                    const BlockLine &line, const Scalar &count) const {
-  const int64_t step = line.step * (isDyadic() ? 2 << line.level : 1);
   std::swap(tensor.shape[1], tensor.shape[2]);
   std::swap(tensor.strides[1], tensor.strides[2]);
-  tensor.strides[2] = Expression::make(Operator::Mul, {tensor.strides[2], Expression(step)});
-  const Scalar first = rowOf(line.level, line.first) * rows + probe;
-  return k.slice(k.view(tensor, {keyPair, first}), 0, count);
+  const Scalar step = isDyadic() ? line.size * (2 * line.step) : line.step;
+  return k.every(k.view(tensor, {keyPair, probe}), step, rowOf(line.size, line.first), count);
 }
 
 ProbeRows Probes::lineOf(Kernel &k, const Scalar &keyPair, const Scalar &probe,

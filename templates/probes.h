@@ -44,14 +44,14 @@ struct ProbeViews {
   Scalar step;
 };
 
-/// Blocks of a level: number `first`, and each `step`th after it.
+/// Blocks of `size` segments: number `first`, and each `step`th after it.
 struct BlockLine {
-  int level = 0;
+  Scalar size = 1;
   Scalar first = 0;
   int step = 1;
 
-  static BlockLine ofLevel(int level) { return {level, 0, 1}; }
-  static BlockLine halves(int level, const Scalar &which) { return {level, which, 2}; }
+  static BlockLine all(const Scalar &size) { return {size, 0, 1}; }
+  static BlockLine halves(const Scalar &size, const Scalar &which) { return {size, which, 2}; }
 };
 
 /// The memory of blocks, and their kernels.
@@ -69,7 +69,8 @@ public:
   /// Of so many segments before the near ones, the blocks of a level that are left when the levels
   /// before have taken theirs.
   Scalar blocksLeft(const Scalar &segments, int level) const;
-  Scalar rowOf(int level, const Scalar &block) const;
+  /// Of a block of `size` segments.
+  Scalar rowOf(const Scalar &size, const Scalar &block) const;
   /// (sequence, key head) pairs.
   Scalar keyHeads() const { return attention.batch * attention.keyHeads; }
 

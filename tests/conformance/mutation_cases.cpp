@@ -101,13 +101,15 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
 /// one or two heads, which end in either half of a tile of 16, by more warps than such a tile takes
 /// (two of them would each store what the other one has to); in six turns of the loop over tiles of
 /// keys, so that the last is in another stage than the first of two or three, with a tile that is
-/// masked and without, of both sums and of each alone; merges in two kernels.
+/// masked and without, of both sums and of each alone. Merges in two kernels, the second of so many
+/// segments that it, too, has whole tiles of blocks.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
   const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
   const std::string dyadic = learned + spacing;
   const std::string many = R"(, "landmark_source": "learned", "probes": 13)" + spacing;
   const std::string few = R"(, "landmark_source": "learned", "probes": 7)" + spacing;
+  const std::string two = R"(, "landmark_source": "learned", "probes": 2)" + spacing;
   const std::string outputs = "causal_output causal_output_unaligned";
   const std::string summaries = "probe_summary probe_summary_unaligned";
   const std::string output = "{" + blocks("causal_output", queries, 4) + "}";
@@ -147,11 +149,10 @@ void addProbes(std::vector<Program> &all) {
                  summaries + " probe_values probe_values_unaligned",
                  {411, 327, 384, 135, 87},
                  heads});
-  all.push_back({"causal_probes",
-                 spec("causal", 256, many + "2"),
-                 own,
-                 "probe_merge probe_merge_5",
-                 {411, 383, 130, 256}});
+  all.push_back(
+      {"causal_probes", spec("causal", 256, many + "2"), own, "probe_merge", {411, 383, 130, 256}});
+  all.push_back(
+      {"causal_probes", spec("causal", 2048, two + "1"), own, "probe_merge_5", {1535, 2047, 640}});
 }
 
 /// Gradients through probes, of seven levels in two kernels and several parts of rows; segments
@@ -310,8 +311,9 @@ bool isExplained(const Program &program, const std::string &kernel) {
            (kernel.starts_with("clear_") && kernel != "clear_query_gradients_unaligned") ||
            kernel == "past_gradient_sum" || kernel == "far_gradient_sum" ||
            (kernel == "solve_gradient" && program.name == "causal_backward");
-  if (kernel.starts_with("probe_summary") || kernel.starts_with("probe_values"))
-    return true;
+  for (const char *ofBlocks : {"probe_summary", "probe_values", "probe_merge"})
+    if (kernel.starts_with(ofBlocks))
+      return true;
   if (program.name.starts_with("causal_probes") ||
       (program.name == "causal_streaming" && !isSummary))
     return false;
