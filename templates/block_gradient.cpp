@@ -36,18 +36,39 @@ struct ProbeCell {
   }
 };
 
+/// The levels of a kernel, from the largest down, one of which a loop is at.
+struct Band {
+  int first;
+  int last;
+  bool hasTop; // the first has no larger blocks
+  Scalar index = 0;
+
+  bool isOnlyTop() const { return hasTop && first == last; }
+  Scalar isTop() const { return hasTop ? index == 0 : Scalar(0); }
+  /// What `of` gives for the level.
+  Scalar ofLevel(const std::function<Scalar(int)> &of) const {
+    std::vector<Scalar> all;
+    for (int level = first; level >= last; --level)
+      all.push_back(of(level));
+    return select(index, all);
+  }
+};
+
 /// The gradients of the halves of blocks [w0, w0 + blockM) of the level above, those before `end`.
 class Halves {
 public:
-  Halves(Kernel &k, const ProbeGradients &gradients, const ProbeCell &ofCell, int ofLevel,
+  Halves(Kernel &k, const ProbeGradients &gradients, const ProbeCell &ofCell, const Band &ofBand,
          const Scalar &first, const Scalar &end, int blockM)
-      : k(k), of(gradients), cell(ofCell), level(ofLevel), w0(first), count(blockM),
-        all(min(cell.segments.count / (1 << level), end * 2)), wholes(all / 2),
-        parts(partsThatSee()) {}
+      : k(k), of(gradients), cell(ofCell), band(ofBand), w0(first), count(blockM),
+        size(band.ofLevel([](int level) { return 1 << level; })), all(min(blocks(), end * 2)),
+        wholes(select(band.isTop(), 0, all / 2)), parts(partsThatSee()) {}
 
   void store(const Scalar &which) const;
 
 private:
+  Scalar blocks() const {
+    return band.ofLevel([&](int level) { return cell.segments.count / (1 << level); });
+  }
   Range partsThatSee() const;
   Tile sumOfParts(const Scalar &which, const Tile &zeros,
                   const std::function<View(const BlockGradientRows &)> &member) const;
@@ -55,11 +76,12 @@ private:
   Kernel &k;
   const ProbeGradients &of;
   const ProbeCell &cell;
-  const int level;
+  const Band &band;
   const Scalar w0;
   const int count;
+  const Scalar size;   // segments of a half
   const Scalar all;    // blocks of the level, up to the cell's last
-  const Scalar wholes; // of the next
+  const Scalar wholes; // of the next that have gradients
   const Range parts;   // whose rows see some of these halves
 };
 
@@ -72,11 +94,11 @@ Range Halves::partsThatSee() const {
   Scalar from = first + 1;
   Scalar to = of.attention.maxLength + 1;
   if (of.probes.isDyadic()) {
-    from = (first + 1 + width) * (1 << level) - width;
-    to = (last / 2 + 1 + width) * (2 << level) - width;
+    from = (first + 1 + width) * size - width;
+    to = (last / 2 + 1 + width) * (size * 2) - width;
   }
   const Scalar begin = (from + of.spec.window) * segments.len;
-  const Scalar isSeen = (first < all) & (begin < segments.length);
+  const Scalar isSeen = begin < segments.length;
   // No product of what lies beyond the sequence.
   const Scalar end = min(to + of.spec.window, ceilDiv(segments.length, max(segments.len, 1)));
   return {begin / of.split,
@@ -85,20 +107,24 @@ Range Halves::partsThatSee() const {
 
 Tile Halves::sumOfParts(const Scalar &which, const Tile &zeros,
                         const std::function<View(const BlockGradientRows &)> &member) const {
+  const Range slots{band.ofLevel([&](int level) { return of.slotsOf(level).begin; }),
+                    band.ofLevel([&](int level) { return of.slotsOf(level).end; })};
   Tile sum = zeros;
   k.forRange(parts, 1, {&sum}, [&](Scalar part) {
     const BlockGradientRows from =
-        of.halvesOf(k, cell.queryPair, part, cell.probe % of.spec.probes, level, which);
-    sum = sum + k.load(member(from), w0 - of.firstWhole(cell.segments, part, level), count);
+        of.halvesOf(k, cell.queryPair, part, cell.probe % of.spec.probes, slots, which);
+    const Scalar first =
+        band.ofLevel([&](int level) { return of.firstWhole(cell.segments, part, level); });
+    sum = sum + k.load(member(from), w0 - first, count);
   });
   return sum;
 }
 
 void Halves::store(const Scalar &which) const {
-  const bool isTop = level == of.probes.topLevel();
+  const bool isTop = band.isOnlyTop();
   const Scalar there = (all + 1 - which) / 2;
-  const BlockLine line = BlockLine::halves(1 << level, which);
-  const BlockLine above = BlockLine::all(2 << level);
+  const BlockLine line = BlockLine::halves(size, which);
+  const BlockLine above = BlockLine::all(size * 2);
   const ProbeRows own = of.probes.lineOf(k, cell.keyPair, cell.probe, line, there);
   const ProbeRows from = of.probes.lineOf(k, cell.keyPair, cell.probe, above, wholes);
   const BlockGradientRows to = of.lineOf(k, cell.keyPair, cell.probe, line, there);
@@ -119,7 +145,7 @@ void Halves::store(const Scalar &which) const {
     moved = ofEntropy * (load(own.entropy) - logShare - load(from.entropy)) * lnOf2 + load(by.mass);
     entropy = entropy + ofEntropy * share;
   }
-  k.store(entropy, to.entropy, w0);
+  k.storeUnread(entropy, to.entropy, w0);
   const Tile one = k.number(1.0);
   for (const auto &[gradient, row, scale] :
        {std::tuple(&BlockGradientRows::key, &ProbeRows::key, k.scale()),
@@ -134,9 +160,9 @@ void Halves::store(const Scalar &which) const {
         moved = moved + rowSum(ofWhole * (load(part(own.*row)) - load(part(from.*row)))) * scale;
         sum = sum + ofWhole * rows(share);
       }
-      k.store(sum, part(to.*gradient), w0);
+      k.storeUnread(sum, part(to.*gradient), w0);
     }
-  k.store(isTop ? moved : moved * share, to.mass, w0);
+  k.storeUnread(isTop ? moved : moved * share, to.mass, w0);
 }
 
 /// Levels [base, base + levelsAtOnce) as far as there are, each from the level above it.
@@ -147,17 +173,20 @@ void writeBand(const ProbeGradients &of, const std::string &name, int base) {
   const Scalar count = ceilDiv(of.probes.segmentation.capacity(), 1 << end);
   of.program.kernel(name, of.probes.keyHeads() * count * of.probes.rows, [&](Kernel &k) {
     const ProbeCell cell(k, of, count);
-    for (int level = std::min(end - 1, of.probes.topLevel()); level >= base; --level) {
-      const int below = 1 << (end - 1 - level); // blocks of the next level below the cell's
-      const Scalar halved = ceilDiv(cell.segments.count / (1 << level), 2);
+    Band band{std::min(end - 1, of.probes.topLevel()), base, end > of.probes.topLevel()};
+    k.forRange({0, band.first - base + 1}, 1, {}, [&](Scalar index) {
+      band.index = index;
+      // Blocks of the next level below the cell's, and those that there are, or half of one.
+      const Scalar below = band.ofLevel([&](int level) { return 1 << (end - 1 - level); });
+      const Scalar halved =
+          band.ofLevel([&](int level) { return ceilDiv(cell.segments.count / (1 << level), 2); });
       const Scalar last = min((cell.number + 1) * below, halved);
       k.forRange({cell.number * below, last}, blockM, {}, [&](Scalar w0) {
-        const Halves halves(k, of, cell, level, w0, last, blockM);
+        const Halves halves(k, of, cell, band, w0, last, blockM);
         k.forRange({0, 2}, 1, {}, [&](Scalar which) { halves.store(which); });
       });
-      if (level > base)
-        k.sync();
-    }
+      k.sync();
+    });
   });
 }
 

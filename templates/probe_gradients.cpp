@@ -77,12 +77,17 @@ BlockGradientRows ProbeGradients::partOf(Kernel &k, const Scalar &pair, const Sc
   return rows;
 }
 
+Range ProbeGradients::slotsOf(int level) const {
+  if (!probes.isDyadic())
+    return {0, slots};
+  return {slotStarts[size_t(level)], slotStarts[size_t(level) + 1]};
+}
+
 BlockGradientRows ProbeGradients::halvesOf(Kernel &k, const Scalar &pair, const Scalar &part,
-                                           const Scalar &probe, int level,
+                                           const Scalar &probe, const Range &slotsOfLevel,
                                            const Scalar &which) const {
-  const size_t at = size_t(level);
-  const Scalar first = which + (probes.isDyadic() ? slotStarts[at] : 0);
-  const Scalar count = probes.isDyadic() ? Scalar(slotStarts[at + 1] - slotStarts[at]) : slots;
+  const Scalar first = which + slotsOfLevel.begin;
+  const Scalar count = slotsOfLevel.end - slotsOfLevel.begin;
   // [query heads, parts, rows, ...] as [query heads, parts, rows, every other slot, ...]
   auto view = [&](TensorRef tensor) {
     const Expression step(int64_t(2 * spec.probes));

@@ -42,10 +42,12 @@ public:
   /// The sums that a part of a query head's rows has for blocks [0, slots) of those it sees; see
   /// slotsOfLevels.
   BlockGradientRows partOf(Kernel &k, const Scalar &pair, const Scalar &part) const;
-  /// Of those of a level every other, the first or the second of two, under one of the head's
+  /// Those of a level.
+  Range slotsOf(int level) const;
+  /// Of some of a level every other, the first or the second of two, under one of the head's
   /// probes: row w is that of the half of whole firstWhole + w.
   BlockGradientRows halvesOf(Kernel &k, const Scalar &pair, const Scalar &part, const Scalar &probe,
-                             int level, const Scalar &which) const;
+                             const Range &slotsOfLevel, const Scalar &which) const;
   /// The first block of the next level, there or not, of whose halves a part has sums.
   Scalar firstWhole(const Segments &segments, const Scalar &part, int level) const;
   /// A part's slot of block 0 of each level.

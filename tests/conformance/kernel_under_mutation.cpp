@@ -136,6 +136,9 @@ std::vector<Trial> KernelUnderMutation::trials() const {
   for (Trial::Form form : {Trial::Padded, Trial::Packed})
     all.push_back({one.padding(), longest, one.queryHeads.back(), typeOfOutput(0),
                    form == Trial::Padded, 31, form});
+  // A gradient that is not asked for; without it a kernel has nothing unaligned.
+  if (one.kernel == "probe_gradient")
+    all.emplace_back(all.front()).leftOut = {"dlandmark_q"};
   // A NaN in each 16 bytes of a tile's last row and in other rows, for kernels that look for such.
   const bool isBackward = spec.pass == Pass::Backward;
   // Gradients of probes' blocks are sums over whole tiles of rows: a NaN of one that does not see a

@@ -35,6 +35,7 @@ std::string blocks(const std::string &kernel, const std::string &sizes, int warp
          std::to_string(warps) + "}";
 }
 const char *const square = R"("block_m": 32)";
+const char *const tile = R"("block_m": 16)";
 const char *const wide = R"("block_m": 32, "block_n": 16)";
 const char *const queries = R"("block_m": 64, "block_n": 16)";
 
@@ -102,7 +103,7 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
 /// (two of them would each store what the other one has to); in six turns of the loop over tiles of
 /// keys, so that the last is in another stage than the first of two or three, with a tile that is
 /// masked and without, of both sums and of each alone. Merges in two kernels, the second of so many
-/// segments that it, too, has whole tiles of blocks.
+/// segments that it, too, has whole tiles of blocks; by two warps, as only theirs are races.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
   const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
@@ -118,6 +119,8 @@ void addProbes(std::vector<Program> &all) {
   const std::string own = "{" + blocks("probe_summary", sizes, 4) + "}";
   const std::string apart = "{" + blocks("probe_summary", sizes + R"(, "fused": 0)", 4) + ", " +
                             blocks("probe_values", sizes, 4) + "}";
+  const std::string merges =
+      "{" + blocks("probe_merge", tile) + ", " + blocks("probe_merge_5", tile) + "}";
   const std::vector<int64_t> heads = {1, 2};
   all.push_back({"causal_probes",
                  spec("causal", 256, dyadic + R"(16, "window": 3, "level_width": 16)"),
@@ -149,39 +152,51 @@ void addProbes(std::vector<Program> &all) {
                  summaries + " probe_values probe_values_unaligned",
                  {411, 327, 384, 135, 87},
                  heads});
-  all.push_back(
-      {"causal_probes", spec("causal", 256, many + "2"), own, "probe_merge", {411, 383, 130, 256}});
-  all.push_back(
-      {"causal_probes", spec("causal", 2048, two + "1"), own, "probe_merge_5", {1535, 2047, 640}});
+  all.push_back({"causal_probes",
+                 spec("causal", 256, many + "2"),
+                 merges,
+                 "probe_merge",
+                 {411, 383, 130, 256}});
+  all.push_back({"causal_probes",
+                 spec("causal", 2048, two + "1"),
+                 merges,
+                 "probe_merge_5",
+                 {1535, 2047, 640}});
 }
 
-/// Gradients through probes, of seven levels in two kernels and several parts of rows; segments
-/// that are one tile of positions, and of several.
+/// Gradients through probes, of ten levels in two kernels whose tiles are full, by two warps, and
+/// of several parts of rows; of probes of one to three heads; segments that are one tile of
+/// positions, and of several.
 void addProbesBackward(std::vector<Program> &all) {
   const std::string name = "causal_probes_backward";
-  const auto specOf = [](int segmentLen) {
-    return spec("causal", 256,
-                R"(, "landmark_source": "learned", "probes": 3, "landmark_spacing": "dyadic", )"
-                R"("pass": "backward", "segment_len": )" +
-                    std::to_string(segmentLen));
+  const auto specOf = [](int landmarks, int probes, int segmentLen) {
+    return spec("causal", landmarks,
+                R"(, "landmark_source": "learned", "landmark_spacing": "dyadic", )"
+                R"("pass": "backward", "probes": )" +
+                    std::to_string(probes) + R"(, "segment_len": )" + std::to_string(segmentLen));
   };
   const std::string rows = blocks("block_rows", R"("block_m": 32, "split": 256)");
   const std::string positions = blocks("position_gradient", wide);
+  const std::string ofBlocks = "{" + rows + ", " + blocks("block_gradient", tile) + ", " +
+                               blocks("block_gradient_5", tile) + "}";
   all.push_back({name,
-                 specOf(5),
+                 specOf(256, 3, 5),
                  "{" + rows + ", " + positions + "}",
                  "block_rows block_rows_unaligned position_gradient position_gradient_unaligned",
                  {69, 109, 286}});
-  all.push_back({name,
-                 specOf(2),
-                 "{" + rows + "}",
-                 "block_gradient block_gradient_5 probe_gradient probe_gradient_unaligned",
-                 {411, 383, 130, 256}});
+  all.push_back({name, specOf(256, 3, 2), ofBlocks, "block_gradient", {411, 383, 130, 256, 250}});
+  all.push_back({name, specOf(1023, 2, 1), ofBlocks, "block_gradient_5", {1023, 700, 430, 256}});
   all.push_back({name + "_tiles",
-                 specOf(71),
+                 specOf(256, 3, 71),
                  "{" + positions + "}",
                  "position_gradient position_gradient_unaligned",
                  {411, 327, 135}});
+  all.push_back({name + "_tiles",
+                 specOf(256, 13, 71),
+                 "{" + positions + "}",
+                 "probe_gradient probe_gradient_unaligned",
+                 {411, 327, 135, 298},
+                 {1, 2, 3, 3}});
 }
 
 void addScan(std::vector<Program> &all) {
@@ -303,17 +318,17 @@ std::string replaced(std::string text, const Variant &variant) {
 
 /// What a run of all mutations has shown.
 bool isExplained(const Program &program, const std::string &kernel) {
-  const bool isSummary = kernel == "segment_summary";
-  // Of these two one has a barrier between conversions of memory of their own, the other asks for a
-  // gradient without which it would not be launched.
-  if (program.name.ends_with("_backward"))
-    return (kernel.starts_with("output_delta") && kernel != "output_delta_16_unaligned") ||
-           (kernel.starts_with("clear_") && kernel != "clear_query_gradients_unaligned") ||
-           kernel == "past_gradient_sum" || kernel == "far_gradient_sum" ||
-           (kernel == "solve_gradient" && program.name == "causal_backward");
-  for (const char *ofBlocks : {"probe_summary", "probe_values", "probe_merge"})
+  for (const char *ofBlocks :
+       {"probe_summary", "probe_values", "probe_merge", "probe_gradient", "block_gradient"})
     if (kernel.starts_with(ofBlocks))
       return true;
+  const bool isSummary = kernel == "segment_summary";
+  // That one has a barrier between conversions of memory of their own.
+  if (program.name.ends_with("_backward"))
+    return (kernel.starts_with("output_delta") && kernel != "output_delta_16_unaligned") ||
+           kernel.starts_with("clear_") || kernel == "past_gradient_sum" ||
+           kernel == "far_gradient_sum" ||
+           (kernel == "solve_gradient" && program.name == "causal_backward");
   if (program.name.starts_with("causal_probes") ||
       (program.name == "causal_streaming" && !isSummary))
     return false;

@@ -194,6 +194,58 @@ bool differsOnlyWhereTried(const PtxText &ptx, const Mutation &mutation,
   return value.ok();
 }
 
+void addSymbols(const Expression &expression, std::set<std::string> &symbols) {
+  if (expression.op() == Operator::Symbol)
+    symbols.insert(expression.symbolName());
+  for (const Expression &operand : expression.operands())
+    addSymbols(operand, symbols);
+}
+
+/// Whether a kernel is never launched where a tensor is not passed, whatever else holds: what is
+/// not passed counts as aligned.
+bool isNeverLaunchedWithout(const std::string &tensor, const PlanLaunch &launch) {
+  std::set<std::string> symbols;
+  addSymbols(launch.when, symbols);
+  const bool dependsOnIt = symbols.erase(tensor + "_alignment") > 0;
+  std::vector<std::string> all(symbols.begin(), symbols.end()); // here 0 or 1 each
+  all.push_back(tensor + "_alignment");
+  Result<CompiledExpression> when = CompiledExpression::compile(launch.when, all);
+  if (!dependsOnIt || !when || symbols.size() > 8)
+    return false;
+  for (unsigned bits = 0; bits < 1u << symbols.size(); ++bits) {
+    std::vector<int64_t> values;
+    for (size_t i = 0; i < symbols.size(); ++i)
+      values.push_back(bits >> i & 1);
+    values.push_back(maxTensorAlignment);
+    const Result<int64_t> isLaunched = when->evaluate(values.data());
+    if (!isLaunched || *isLaunched)
+      return false;
+  }
+  return true;
+}
+
+/// A branch around what is not asked for, in a kernel that runs only where it is.
+bool isAlwaysGiven(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+  const PtxInstruction &i = *ptx.instruction(mutation.line);
+  if (mutation.kind != "guarded code always runs" || i.guard[1] == '!' ||
+      ptx.writers(mutation.line, i.guard.substr(1)).size() != 1)
+    return false;
+  const size_t line = ptx.writers(mutation.line, i.guard.substr(1))[0];
+  const PtxInstruction &test = *ptx.instruction(line);
+  if (!test.is("setp.ne.b32") || test.operands[2] != "1")
+    return false;
+  const Expression *parameter = parameterOf(ptx, line, test.operands[1], facts);
+  const std::string asked = "_is_given";
+  if (!parameter || parameter->op() != Operator::Symbol ||
+      !parameter->symbolName().ends_with(asked))
+    return false;
+  const std::string &symbol = parameter->symbolName();
+  return std::ranges::all_of(facts.plan.launches, [&](const PlanLaunch &launch) {
+    return launch.kernel != ptx.kernel(line) ||
+           isNeverLaunchedWithout(symbol.substr(0, symbol.size() - asked.size()), launch);
+  });
+}
+
 bool hasProductsBefore(const PtxText &ptx, size_t line, const std::string &kernel) {
   return std::any_of(ptx.instructions().begin(), ptx.instructions().lower_bound(line),
                      [&](const auto &other) {
@@ -283,6 +335,7 @@ constexpr Rule rules[] = {
     {{"a number's exponent and the step are never 0 together, and each thread has a number",
       /*isAnywhere=*/false},
      isOfMarks},
+    {{"without the tensor the kernel is not launched"}, isAlwaysGiven},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
     {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"},
