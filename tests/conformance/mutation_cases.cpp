@@ -98,16 +98,16 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
                  "source_output source_output_unaligned", outputLengths});
 }
 
-/// Tiles of queries within a segment, over several, and uniform blocks. Summaries of the probes of
-/// one or two heads, which end in either half of a tile of 16, by more warps than such a tile takes
-/// (two of them would each store what the other one has to); in six turns of the loop over tiles of
-/// keys, so that the last is in another stage than the first of two or three, with a tile that is
+/// Tiles of queries within a segment, over several, and uniform blocks; of three levels' blocks so
+/// many that the loop over them turns four times. Summaries of the probes of one or two heads, which
+/// end in either half of a tile of 16, by more warps than such a tile takes (two of them would each
+/// store what the other one has to); in six turns of the loop over tiles of keys, so that the last
+/// is in another stage than the first of two or three, with a tile that is
 /// masked and without, of both sums and of each alone. Merges in two kernels, the second of so many
 /// segments that it, too, has whole tiles of blocks; by two warps, as only theirs are races.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
   const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
-  const std::string dyadic = learned + spacing;
   const std::string many = R"(, "landmark_source": "learned", "probes": 13)" + spacing;
   const std::string few = R"(, "landmark_source": "learned", "probes": 7)" + spacing;
   const std::string two = R"(, "landmark_source": "learned", "probes": 2)" + spacing;
@@ -115,7 +115,6 @@ void addProbes(std::vector<Program> &all) {
   const std::string summaries = "probe_summary probe_summary_unaligned";
   const std::string output = "{" + blocks("causal_output", queries, 4) + "}";
   const std::string sizes = R"("block_m": 16, "block_n": 16)";
-  const std::string small = "{" + blocks("causal_output", sizes, 4) + "}";
   const std::string own = "{" + blocks("probe_summary", sizes, 4) + "}";
   const std::string apart = "{" + blocks("probe_summary", sizes + R"(, "fused": 0)", 4) + ", " +
                             blocks("probe_values", sizes, 4) + "}";
@@ -123,15 +122,15 @@ void addProbes(std::vector<Program> &all) {
       "{" + blocks("probe_merge", tile) + ", " + blocks("probe_merge_5", tile) + "}";
   const std::vector<int64_t> heads = {1, 2};
   all.push_back({"causal_probes",
-                 spec("causal", 256, dyadic + R"(16, "window": 3, "level_width": 16)"),
-                 small,
+                 spec("causal", 119, two + R"(64, "window": 1, "level_width": 16)"),
+                 output,
                  outputs,
-                 {382, 391, 66, 385, 129, 1}});
+                 {391, 382, 66, 385, 7338, 1}});
   all.push_back({"causal_probes_across",
-                 spec("causal", 256, dyadic + R"(5, "window": 12, "level_width": 16)"),
-                 small,
+                 spec("causal", 119, two + R"(5, "window": 12, "level_width": 16)"),
+                 output,
                  outputs,
-                 {182, 191, 66, 185, 129, 1}});
+                 {191, 185, 66, 129, 594, 1}});
   all.push_back(
       {"causal_probes_uniform", spec("causal", 84, learned), output, outputs, outputLengths});
   all.push_back({"causal_probes",

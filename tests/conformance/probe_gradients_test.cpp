@@ -95,8 +95,8 @@ TEST_P(ProbeGradients, EqualValuesMoveNoScore) {
   }
 }
 
-/// What probes' keys or values have in common cancels, and 16 magnifies what is left: what is rounded
-/// to 16 bits is too coarse for that.
+/// What probes' keys or values have in common cancels, and 16 magnifies what is left: what is
+/// rounded to 16 bits is too coarse for that.
 TEST_P(ProbeGradients, KeysOrValuesWithAMeanStayWithinTheBound) {
   for (const char *dtype : {"bfloat16", "float16"})
     for (std::vector<double> Inputs::*tensor : {&Inputs::k, &Inputs::v}) {

@@ -320,6 +320,29 @@ bool isOfMarks(const PtxText &ptx, const Mutation &mutation, const ProgramFacts 
          isSumOfMarks(ptx, mutation.line, i->operands[1]);
 }
 
+/// A row that is gathered: step times a block's row, or times -1 where there is none, and more that
+/// is below the step; or the next rows, as many as are below the step in all.
+bool isGatheredRow(const PtxText &ptx, size_t line, const std::string &name) {
+  const std::vector<size_t> &writers = ptx.writers(line, name);
+  const PtxInstruction *i = writers.size() == 1 ? ptx.instruction(writers[0]) : nullptr;
+  if (i && i->is("add.s32") && isNumber(i->operands[2]))
+    return isGatheredRow(ptx, writers[0], i->operands[1]);
+  if (!i || !i->is("mad.lo.s32"))
+    return false;
+  const std::vector<size_t> &rows = ptx.writers(line, i->operands[1]);
+  const PtxInstruction *chosen = rows.size() == 1 ? ptx.instruction(rows[0]) : nullptr;
+  return chosen && chosen->is("selp.b32") && chosen->operands[2] == "-1";
+}
+
+/// Only rows that there are are chosen: a row is below their number, or below 0.
+bool isNeverTheFirstBeyond(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
+  const PtxInstruction *i = ptx.instruction(mutation.line);
+  return mutation.kind == "bound off by one" &&
+         ptx.kernel(mutation.line).starts_with("causal_output") &&
+         (i->is("setp.lt.u32") || i->is("setp.ge.u32")) &&
+         isGatheredRow(ptx, mutation.line, i->operands[1]);
+}
+
 struct Rule {
   Equivalence equivalence;
   bool (*holds)(const PtxText &, const Mutation &, const ProgramFacts &);
@@ -335,6 +358,7 @@ constexpr Rule rules[] = {
     {{"a number's exponent and the step are never 0 together, and each thread has a number",
       /*isAnywhere=*/false},
      isOfMarks},
+    {{"a row that is gathered is one that there is, or below 0"}, isNeverTheFirstBeyond},
     {{"without the tensor the kernel is not launched"}, isAlwaysGiven},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
