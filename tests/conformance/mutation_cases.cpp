@@ -99,12 +99,12 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
 }
 
 /// Tiles of queries within a segment, over several, and uniform blocks; of three levels' blocks so
-/// many that the loop over them turns four times. Summaries of the probes of one or two heads, which
-/// end in either half of a tile of 16, by more warps than such a tile takes (two of them would each
-/// store what the other one has to); in six turns of the loop over tiles of keys, so that the last
-/// is in another stage than the first of two or three, with a tile that is
-/// masked and without, of both sums and of each alone. Merges in two kernels, the second of so many
-/// segments that it, too, has whole tiles of blocks; by two warps, as only theirs are races.
+/// many that the loop over them turns four times. Summaries of the probes of one or two heads,
+/// which end in either half of a tile of 16, by more warps than such a tile takes (two of them
+/// would each store what the other one has to); in six turns of the loop over tiles of keys, so
+/// that the last is in another stage than the first of two or three, with a tile that is masked and
+/// without, of both sums and of each alone. Merges in two kernels, the second of so many segments
+/// that it, too, has whole tiles of blocks; by two warps, as only theirs are races.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
   const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
