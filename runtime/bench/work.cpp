@@ -31,8 +31,8 @@ struct Count {
 /// A score each, and a row that it weighs.
 Count pairs(double count) { return {.scores = count, .rows = count}; }
 
-/// B, A and the solve of landmarks that see `before` positions and `landmarksBefore`
-/// landmarks, their own segments and earlier ones. `last` positions of the last segment.
+/// B, A and the solve of landmarks that see `before` positions and `landmarksBefore` landmarks,
+/// their own segments and earlier ones. `last` positions of the last segment.
 Count countSolve(double m, double segmentLen, double last, double before, double landmarksBefore) {
   if (m == 0)
     return {};

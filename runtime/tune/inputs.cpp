@@ -17,6 +17,13 @@ namespace {
 /// which takes the reference; a program that is wrong is so by more.
 constexpr double boundThroughInverse = 1e-2;
 
+size_t elementsOf(const std::vector<int64_t> &extents) {
+  size_t count = 1;
+  for (const int64_t extent : extents)
+    count *= size_t(extent);
+  return count;
+}
+
 } // namespace
 
 RunInputs::RunInputs(const KernelSpec &given, const TuneShape &sizes, uint64_t seed)
@@ -48,10 +55,7 @@ RunInputs::RunInputs(const KernelSpec &given, const TuneShape &sizes, uint64_t s
 /// float32.
 void RunInputs::addOutput(const TensorRow &row, std::vector<float> &numbers) {
   const std::vector<int64_t> extents = shapeOf(row);
-  size_t count = 1;
-  for (const int64_t extent : extents)
-    count *= size_t(extent);
-  numbers.resize(count);
+  numbers.resize(elementsOf(extents));
   own.*row.field = add(extents, {kDLFloat, 32, 1}, numbers.data());
 }
 
@@ -79,9 +83,7 @@ DLTensor *RunInputs::add(std::vector<int64_t> extents, DLDataType type, void *da
 
 void RunInputs::addFloats(const TensorRow &row, uint64_t seed) {
   std::vector<int64_t> extents = shapeOf(row);
-  size_t count = 1;
-  for (const int64_t extent : extents)
-    count *= size_t(extent);
+  const size_t count = elementsOf(extents);
   const size_t rowLength = size_t(extents.back());
   double squares = 0; // of this row so far
   double largest = 0;
@@ -140,21 +142,21 @@ Difference RunInputs::difference(const std::vector<RunOutput> &found,
   const double size =
       longest("q", "landmark_q") * longest("k", "landmark_k") / std::sqrt(double(spec.headDim));
   const bool isBackward = spec.pass == Pass::Backward;
-  double bound = 2 * (isBackward ? reference::gradientBound(spec, isGpu, size)
-                                 : reference::errorBound(spec, isGpu, size));
+  Difference difference{.error = 0,
+                        .bound = 2 * (isBackward ? reference::gradientBound(spec, isGpu, size)
+                                                 : reference::errorBound(spec, isGpu, size))};
   if (isBackward && iteratesInverse(spec.layout))
-    bound = std::max(bound, boundThroughInverse);
-  Difference farthest{.error = 0, .bound = bound};
+    difference.bound = std::max(difference.bound, boundThroughInverse);
   for (size_t i = 0; i < found.size(); ++i) {
     const double error =
         isBackward ? reference::gradientError(found[i].numbers, right[i].numbers, doutNorm)
                    : reference::relativeError(found[i].numbers, right[i].numbers);
-    if (!(error <= farthest.error)) // a NaN stays
-      farthest = {.error = error, .bound = bound};
+    if (!(error <= difference.error)) // or is not a number, as which it stays
+      difference.error = error;
     if (std::isnan(error))
       break;
   }
-  return farthest;
+  return difference;
 }
 
 } // namespace nysjit::tune

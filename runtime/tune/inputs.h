@@ -34,8 +34,8 @@ public:
   /// Nothing of an earlier run is left in the outputs: NaN.
   void clearOutputs();
   /// How far two programs' outputs are apart, as far as either may be from the exact one to its
-  /// side (reference/accuracy.h): of several outputs the one that is farthest, by its bound. The
-  /// scores' size is not computed but bounded, by Cauchy and Schwarz.
+  /// side (reference/accuracy.h); of several outputs, those that are farthest. The scores' size is
+  /// not computed but bounded, by Cauchy and Schwarz.
   Difference difference(const std::vector<RunOutput> &found, const std::vector<RunOutput> &right,
                         bool isGpu) const;
 

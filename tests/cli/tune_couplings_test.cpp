@@ -90,7 +90,7 @@ protected:
   size_t changes = 0; // of kernels by another's blocks
 };
 
-/// Another value than the one in use, which is some block size's or structural key's.
+/// Another value of a key than the one in use.
 int otherThan(int inUse, std::optional<int> BlockConfig::*key) {
   if (key == &BlockConfig::fused)
     return 1 - inUse;
