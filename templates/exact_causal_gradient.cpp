@@ -20,6 +20,7 @@ public:
                               {.hasFloat32Operand = false,
                                .hasDiagonal = true,
                                .keepsMore = true,
+                               .keepsTwoSums = true,
                                .rereadsColumns = true})),
         blockM(*blocks.blockM), blockN(*blocks.blockN), isFused(blocks.fused.value_or(0)) {}
 

@@ -39,7 +39,8 @@ public:
                         : of.program.blocks(name, {.blockM = 32, .blockN = 64, .split = 0},
                                             {.hasFewCells = true,
                                              .mayHaveFewRows = of.landmarks.mayBeFew(),
-                                             .keepsMore = true})),
+                                             .keepsMore = true,
+                                             .keepsTwoSums = true})),
         split(*blocks.split), capacity(of.landmarks.segmentation.capacity()),
         parts(split ? ceilDiv(of.landmarks.attention.maxLength, split) : Scalar(1)) {}
 

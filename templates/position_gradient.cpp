@@ -59,7 +59,8 @@ void writePositionGradient(const LandmarkGradients &of, const char *kernel, RowP
   if (!of.landmarks.segmentation.hasSource())
     defaults.fused = 0; // fusedPositionBlocks
   const BlockConfig blocks = of.program.blocks(
-      kernel, defaults, {.hasDiagonal = part == RowPart::Target, .keepsMore = true});
+      kernel, defaults,
+      {.hasDiagonal = part == RowPart::Target, .keepsMore = true, .keepsTwoSums = true});
   const int blockM = *blocks.blockM;
   const int blockN = *blocks.blockN;
   auto body = [&](Kernel &k, const Head &group, const Scalar &row0) {

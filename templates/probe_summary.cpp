@@ -159,7 +159,8 @@ void writeProbeSummary(const Probes &probes) {
   const KernelSpec &spec = probes.spec;
   const int wanted = std::clamp<int>(std::bit_ceil(unsigned(spec.segmentLen.value_or(64))), 16, 64);
   // probe_values, too: one warp copies all.
-  const KernelFacts facts = {.hasFloat32Operand = false, .keepsTwoSums = true};
+  const KernelFacts facts = {
+      .hasFloat32Operand = false, .keepsTwoSums = true, .maySplitSums = true};
   const auto write = [&](const char *name, const BlockConfig &blocks, bool hasKeys,
                          bool hasValues) {
     const Scalar tiles = ceilDiv(probes.rows, *blocks.blockM);

@@ -85,8 +85,9 @@ void writeFirstGradient(const ScanGradient &gradient) {
   writeFirstRows(scan, [&](Kernel &k, const OnlineSoftmax &softmax, const Head &head, Scalar i0) {
     gradient.gradients.storeRows(k, softmax, head, i0);
   });
-  const BlockConfig blocks = scan.program.blocks("position_gradient", {.blockM = 64, .blockN = 64},
-                                                 {.hasDiagonal = true, .keepsMore = true});
+  const BlockConfig blocks =
+      scan.program.blocks("position_gradient", {.blockM = 64, .blockN = 64},
+                          {.hasDiagonal = true, .keepsMore = true, .keepsTwoSums = true});
   const Scalar rows = min(scan.attention.maxLength, scan.firstK);
   auto body = [&](Kernel &k, const Head &group, const Scalar &t0) {
     const FirstGradient first(k, gradient, group, t0, blocks);

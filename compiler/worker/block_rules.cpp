@@ -42,12 +42,12 @@ int mostGpuColumns(const KernelFacts &facts) {
     return (isFloat32 && facts.headDim > 80) || (hasTf32 && facts.headDim > 96) ? 8 : 16;
   if (isFloat32 && facts.headDim > (facts.hasManyLogits ? 80 : 96))
     return 16;
-  if (facts.keepsTwoSums) // and one warp copies all
-    return isFloat32 || facts.headDim > 64 ? 16 : 32;
+  if (facts.keepsTwoSums)
+    return isFloat32 || hasTf32 || facts.headDim > 64 ? 16 : 32;
   return isFloat32 || isOdd || facts.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
 }
 
-/// Both sums of a kernel that keepsTwoSums in a thread's registers.
+/// Both sums of a kernel that maySplitSums in a thread's registers.
 bool holdsTwoSums(const KernelFacts &facts) {
   return facts.dtype != DType::Float32 || facts.headDim < 64;
 }
@@ -104,7 +104,7 @@ std::span<const BlockMember> GpuBlocks::targetKeys() const {
 
 std::span<const BlockMember> GpuBlocks::lackingKeys(const KernelFacts &facts) const {
   static constexpr BlockMember keys[] = {&BlockConfig::fused};
-  return facts.keepsTwoSums ? std::span<const BlockMember>() : keys;
+  return facts.maySplitSums ? std::span<const BlockMember>() : keys;
 }
 
 bool GpuBlocks::shrink(const std::string &kernel, const BlockConfig &used) {

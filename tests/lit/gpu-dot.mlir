@@ -182,3 +182,27 @@ func.func @read_anew(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: 
   }
   return
 }
+
+// Nor where the loop carries sums that take most registers.
+// CHECK-LABEL: func.func @beside_sums(
+// CHECK-NOT: llvm.nvvm.ldmatrix
+// CHECK: scf.for
+func.func @beside_sums(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %step = arith.constant 16 : i32
+  %none = arith.constant dense<0.0> : tensor<16x128xf32>
+  %in = tile.view %p[%zero] length %n stride %stride : <bf16> -> <128 x bf16>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <128 x f32>
+  %q = tile.load %in[%first] : <128 x bf16> -> tensor<16x128xbf16>
+  %a, %b = scf.for %i = %first to %n step %step iter_args(%s = %none, %t = %none) -> (tensor<16x128xf32>, tensor<16x128xf32>) : i32 {
+    %k = tile.load %in[%i] : <128 x bf16> -> tensor<16x128xbf16>
+    %x = tile.dot %q, %k {transpose_b} : (tensor<16x128xbf16>, tensor<16x128xbf16>) -> tensor<16x16xf32>
+    %u = tile.dot %x, %k, %s : (tensor<16x16xf32>, tensor<16x128xbf16>, tensor<16x128xf32>) -> tensor<16x128xf32>
+    %v = tile.dot %x, %k, %t : (tensor<16x16xf32>, tensor<16x128xbf16>, tensor<16x128xf32>) -> tensor<16x128xf32>
+    scf.yield %u, %v : tensor<16x128xf32>, tensor<16x128xf32>
+  }
+  tile.store %a, %out[%first] : tensor<16x128xf32>, <128 x f32>
+  tile.store %b, %out[%step] : tensor<16x128xf32>, <128 x f32>
+  return
+}

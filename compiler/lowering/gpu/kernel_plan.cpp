@@ -130,28 +130,53 @@ BlockArgument argumentOf(Value view) {
   return kernel && kernel.getArgAttr(base.getArgNumber(), "tile.argument") ? base : BlockArgument();
 }
 
-/// Whether products of the same rows lie beside each other whose results take as many registers as
-/// the rows would: of a wide head there is no room for both.
-static bool hasManyResults(Load load) {
+/// Registers of a thread for the tiles that the loop around `op` carries.
+int64_t KernelPlan::carriedRegisters(Operation *op) const {
+  auto loop = op->getParentOfType<LoopLikeOpInterface>();
+  int64_t registers = 0;
+  if (loop)
+    for (Value carried : loop.getRegionIterArgs())
+      if (isTwoDimensional(carried)) {
+        const RankedTensorType type = tileType(carried);
+        registers += warpRows(type.getDimSize(0)).bands * type.getDimSize(1) / 2;
+      }
+  return registers;
+}
+
+/// Row operands that are loaded before the loop of their product stay in registers from there on,
+/// where these have room for them: beside what the loop carries and others that are loaded with
+/// them, and not beside the results of many products in one block.
+void KernelPlan::planPreloads(ArrayRef<RowOperand> operands) {
+  constexpr int64_t mostOfOne = 32;
+  constexpr int64_t mostInAll = 96;
   struct Results {
     int count = 0;
-    int64_t columns = 0;
+    int64_t size = 0; // columns times the inner dimension
   };
-  llvm::SmallDenseMap<Block *, Results> found;
-  for (Operation *user : load->getUsers())
-    if (auto dot = dyn_cast<tile::DotOp>(user); dot && dot.getA() == load.getResult()) {
-      Results &results = found[dot->getBlock()];
-      ++results.count;
-      results.columns += dot.getResult().getType().getDimSize(1);
-    }
-  return load.getResult().getType().getDimSize(1) > 120 &&
-         llvm::any_of(llvm::make_second_range(found), [](const Results &results) {
-           return results.count > 2 && results.columns >= 64;
-         });
+  llvm::SmallDenseMap<Block *, Results> results;
+  llvm::SmallDenseMap<Block *, int64_t> loaded;
+  llvm::SmallDenseSet<std::pair<Operation *, int64_t>> known; // by registers: the same fragments
+  for (RowOperand operand : operands) {
+    Results &beside = results[operand.op->getBlock()];
+    ++beside.count;
+    beside.size += operand.op.getResult().getType().getDimSize(1) *
+                   operand.load.getResult().getType().getDimSize(1);
+    if (operand.registers <= mostOfOne && known.insert({operand.load, operand.registers}).second)
+      loaded[operand.load->getBlock()] += operand.registers;
+  }
+  for (RowOperand operand : operands) {
+    const Results &beside = results[operand.op->getBlock()];
+    if (operand.registers <= mostOfOne && (beside.count <= 2 || beside.size <= 64 * 120) &&
+        carriedRegisters(operand.op) + loaded[operand.load->getBlock()] <= mostInAll)
+      preloaded.insert(operand.op);
+    else
+      loads[operand.load].onlyPreloaded = false;
+  }
 }
 
 LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
   bool isFine = true;
+  SmallVector<RowOperand> operands;
   kernel.walk([&](tile::DotOp op) {
     const DotPlan plan = dot(op);
     if (op.getResult().getType().getDimSize(0) % 16 != 0) {
@@ -182,13 +207,13 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
           fragmentRegisters(plan, type.getDimSize(op.getTransposeA() ? 0 : 1)) *
           warpRows(op.getResult().getType().getDimSize(0)).bands;
       const bool isOutside = load->getBlock() != op->getBlock();
-      if (isRowOperand && isOutside && plan.products != Products::Tf32x3 && registers <= 32 &&
-          !hasManyResults(load))
-        preloaded.insert(op);
+      if (isRowOperand && isOutside && plan.products != Products::Tf32x3)
+        operands.push_back({op, load, registers});
       else
         shared.onlyPreloaded = false;
     }
   });
+  planPreloads(operands);
   return success(isFine);
 }
 

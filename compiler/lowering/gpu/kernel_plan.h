@@ -121,6 +121,14 @@ private:
   mlir::LogicalResult decide(mlir::func::FuncOp kernel);
   mlir::LogicalResult chooseWarps(mlir::func::FuncOp kernel);
   mlir::LogicalResult planDots(mlir::func::FuncOp kernel);
+  /// Rows that a product takes from a load before its loop.
+  struct RowOperand {
+    tile::DotOp op;
+    Load load;
+    int64_t registers; // of its fragments
+  };
+  void planPreloads(llvm::ArrayRef<RowOperand> operands);
+  int64_t carriedRegisters(mlir::Operation *op) const;
   void planAlignment(mlir::func::FuncOp kernel);
   void planRegisterLoads(mlir::func::FuncOp kernel);
   void planLoops(mlir::func::FuncOp kernel);

@@ -20,6 +20,7 @@ struct KernelFacts {
   bool isSubstitution = false;    // a row of block_m waits for the one before
   bool keepsMore = false;         // through its loop, than the tiles of one online softmax
   bool keepsTwoSums = false;      // [block_m, head_dim] each, through its loop
+  bool maySplitSums = false;      // fused 0: each of them is another kernel's
   bool hasManyLogits = false;     // several tiles of them at once
   bool areManyTiles = false;      // the columns asked for: each of these tiles has them
   bool rereadsColumns = false;    // fused, all columns and their sums go by for each tile of rows
