@@ -3,12 +3,13 @@ landmarks x dtype x target.
 
 A row is a kernel of a dtype and target; its figures are the most over the head_dims and landmarks
 that were compiled, causal and segment_causal with segment_len 64 and without, and the head_dims
-with which it spills. "learned" is causal with learned probes. A spec that does not compile or
-assemble (ptxas's notes C7504 to C7519 are errors) is listed below the table and makes the exit
-status 1. The whole product takes hours; each list can be cut.
+with which it spills. "learned" is causal with learned probes. With `--pass backward` those of
+backward programs, each layout's by themselves; with `--spilling` only what spills has a row. A spec
+that does not compile or assemble (ptxas's notes C7504 to C7519 are errors) is listed below the
+table and makes the exit status 1. The whole product takes hours; each list can be cut.
 
 usage: gpu_product.py [--layouts causal] [--head-dims 64,128] [--landmarks 64] [--dtypes float32]
-  [--targets cuda:sm_80] [--jobs 2] [--save FILE]
+  [--targets cuda:sm_80] [--pass backward] [--spilling] [--jobs 2] [--save FILE]
 """
 
 import argparse
@@ -51,6 +52,8 @@ def arguments():
     parser.add_argument("--layouts", type=lambda text: text.split(","), default=LAYOUTS)
     parser.add_argument("--dtypes", type=lambda text: text.split(","), default=DTYPES)
     parser.add_argument("--targets", type=lambda text: text.split(","), default=TARGETS)
+    parser.add_argument("--pass", dest="which", choices=["forward", "backward"], default="forward")
+    parser.add_argument("--spilling", action="store_true")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", help="for harness.table")
     return parser.parse_args()
@@ -74,6 +77,8 @@ def learned(landmarks, common):
 def specs(options):
     for head_dim, dtype in itertools.product(options.head_dims, options.dtypes):
         common = {"head_dim": head_dim, "dtype": dtype}
+        if options.which != "forward":
+            common["pass"] = options.which
         for layout in options.layouts:
             if layout == "exact_causal":
                 yield {"layout": layout, **common}
@@ -154,10 +159,15 @@ def main():
                 failures.append((spec, target, reply["error"]))
                 continue
             for kernel in reply["kernels"]:
-                name = kernel["name"] + (", learned probes" if "probes" in spec else "")
+                name = kernel["name"]
+                if "probes" in spec:
+                    name += ", learned probes"
+                elif "pass" in spec:
+                    name += f", {spec['layout']}"
                 rows.setdefault((name, spec["dtype"], target), Row()).add(spec, kernel, reply)
     table(
-        "Kernels as ptxas assembles them: the most over all head_dims and landmarks",
+        "Kernels as ptxas assembles them: the most over all head_dims and landmarks"
+        + (f"; of {len(rows)} rows those that spill" if options.spilling else ""),
         [
             "kernel",
             "dtype",
@@ -178,6 +188,7 @@ def main():
                 f"{row.ptxas_ms:.0f}",
             ]
             for key, row in sorted(rows.items())
+            if row.spill_bytes or not options.spilling
         ],
         notes=[
             f"Not compiled: `{json.dumps(spec)}` for {target}: {error}\n"

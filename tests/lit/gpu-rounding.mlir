@@ -31,3 +31,26 @@ func.func @weigh(%p: !tile.ptr<bf16>, %o: !tile.ptr<f32>, %n: i32, %stride: i64)
   tile.store %y, %out[%first] : tensor<64x64xf32>, <64 x f32>
   return
 }
+
+// And so is each number of what lies in shared memory as float32, by the thread that copied it: 32
+// of 64 x 64, beside the 32 of the other operand.
+// F16-LABEL: func.func @in_shared(
+// F16-COUNT-64: llvm.nvvm.f2tf32.rna
+// F16-NOT: llvm.nvvm.f2tf32.rna
+// F16: llvm.nvvm.mma.m16n8k8.row.col.tf32
+// F16-NOT: llvm.nvvm.f2tf32.rna
+// F16: return
+// CHECK-LABEL: func.func @in_shared(
+// CPU-LABEL: func.func @in_shared(
+func.func @in_shared(%p: !tile.ptr<f32>, %o: !tile.ptr<f32>, %n: i32, %stride: i64) attributes {tile.kernel} {
+  %zero = arith.constant 0 : i64
+  %first = arith.constant 0 : i32
+  %in = tile.view %p[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %out = tile.view %o[%zero] length %n stride %stride : <f32> -> <64 x f32>
+  %x = tile.load %in[%first] : <64 x f32> -> tensor<64x64xf32>
+  %u = tile.load %in[%n] : <64 x f32> -> tensor<64x64xf32>
+  %w = tile.round_operand %x : tensor<64x64xf32>
+  %y = tile.dot %w, %u : (tensor<64x64xf32>, tensor<64x64xf32>) -> tensor<64x64xf32>
+  tile.store %y, %out[%first] : tensor<64x64xf32>, <64 x f32>
+  return
+}

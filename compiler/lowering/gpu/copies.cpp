@@ -244,10 +244,11 @@ void KernelEmitter::copyElements(Value shared, Value global, Value inside, int64
 
 bool KernelEmitter::needsConversion(Load load) const {
   const SharedLoad *shared = plan.shared(load);
-  return !shared->terms.empty() || shared->widened;
+  return !shared->terms.empty() || shared->widened || shared->isRounded;
 }
 
-/// A thread makes `terms` of the chunks that it copied itself, `widened` of others' too.
+/// A thread makes `terms` and rounded numbers of the chunks that it copied itself, `widened` of
+/// others' too.
 void KernelEmitter::convertForms(Load load, Value stage) {
   const SharedLoad &shared = *plan.shared(load);
   underWay.reads.push_back(shared.copied());
@@ -255,17 +256,18 @@ void KernelEmitter::convertForms(Load load, Value stage) {
   if (stage)
     from = e.offset(from, e.mul(stage, shared.raw.bytes()));
   const Type half = options.input;
-  if (!shared.terms.empty()) {
-    // Four float32 become four 16-bit numbers, and their remainders four more.
+  if (!shared.terms.empty() || shared.isRounded) {
     const int64_t quads = shared.raw.columns / 4;
     forEachChunk(shared.raw.rows * quads, [&](Value index) {
       Value row = e.divide(index, quads);
       Value quad = e.remainder(index, quads);
-      Value four = e.load(VectorType::get({4}, e.f32Type()),
-                          e.offset(from, swizzled(shared.raw, row, quad)), 16);
+      Value at = e.offset(from, swizzled(shared.raw, row, quad));
+      Value four = e.load(VectorType::get({4}, e.f32Type()), at, 16);
       Registers values;
       for (int64_t i = 0; i < 4; ++i)
         values.push_back(e.element(four, i));
+      const Registers rounded = shared.isRounded ? roundedTf32(values) : Registers();
+      // Four float32 become four 16-bit numbers, and their remainders four more.
       for (const SharedTile &term : shared.terms) {
         Value low = e.pack(half, values[0], values[1]);
         Value high = e.pack(half, values[2], values[3]);
@@ -278,6 +280,8 @@ void KernelEmitter::convertForms(Load load, Value stage) {
           values[i] = e.subtract(values[i], i % 2 ? second : first);
         }
       }
+      if (shared.isRounded)
+        e.store(e.vectorOf(rounded), at, 16);
     });
   }
   if (shared.widened) {

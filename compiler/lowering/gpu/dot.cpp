@@ -28,6 +28,13 @@ Registers KernelEmitter::roundedTf32(ValueRange values) {
   return all;
 }
 
+/// The same of numbers that may have been rounded before (`isExact`).
+Registers KernelEmitter::asTf32(ValueRange values, bool isExact) {
+  if (!isExact)
+    return roundedTf32(values);
+  return llvm::map_to_vector<8>(values, [&](Value v) { return e.bitcast(e.i32Type(), v); });
+}
+
 /// The first 11 bits of each number; cut off, which cannot overflow.
 Registers KernelEmitter::highTf32(ValueRange values) {
   Registers high;
@@ -58,7 +65,7 @@ void KernelEmitter::multiplyStep(const DotOperands &dot, ArrayRef<SmallVector<Re
       b.push_back(columnFragments(dot, term, step, isHalfStep, first + piece, width));
     if (how.products == Products::Tf32)
       for (Registers &fragment : b[0])
-        fragment = roundedTf32(fragment);
+        fragment = asTf32(fragment, how.isExactB);
     for (size_t band = 0; band < a.size(); ++band)
       for (int64_t i = 0; i < width; ++i)
         // Small products first; low times low is below what float32 holds.
@@ -77,8 +84,7 @@ void KernelEmitter::multiplyStepPrecisely(const DotOperands &dot, ArrayRef<Regis
                                           Registers &low) {
   const auto split = [&](const Registers &whole, bool isExact) -> std::pair<Registers, Registers> {
     if (isExact)
-      return {llvm::map_to_vector<8>(whole, [&](Value v) { return e.bitcast(e.i32Type(), v); }),
-              {}};
+      return {asTf32(whole, true), {}};
     const Registers cut = highTf32(whole);
     return {cut, lowTf32(whole, cut)};
   };
@@ -121,7 +127,7 @@ void KernelEmitter::multiplyPieces(const DotOperands &dot, const WarpRows &warpR
                               ? (*dot.held)[band][term][step]
                               : sharedFragment(dot, term, warpRows, band, e.i32(step), isHalfStep));
         if (how.products == Products::Tf32)
-          a[band].back() = roundedTf32(a[band].back());
+          a[band].back() = asTf32(a[band].back(), how.isExactA);
       }
     multiplyStep(dot, a, e.i32(step), isHalfStep, first, count, pieces, sums);
   }

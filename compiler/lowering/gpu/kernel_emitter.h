@@ -146,6 +146,7 @@ private:
   DotOperands operandsOf(tile::DotOp op, const WarpRows &warpRows, Fragments &computed,
                          mlir::Value &isHidden);
   Registers roundedTf32(mlir::ValueRange values);
+  Registers asTf32(mlir::ValueRange values, bool isExact);
   Registers highTf32(mlir::ValueRange values);
   Registers lowTf32(mlir::ValueRange values, mlir::ValueRange high);
   void multiplyStep(const DotOperands &dot, llvm::ArrayRef<llvm::SmallVector<Registers, 2>> a,

@@ -97,8 +97,11 @@ LogicalResult KernelPlan::chooseWarps(func::FuncOp kernel) {
 DotPlan KernelPlan::dot(tile::DotOp op) const {
   const Type f32 = Float32Type::get(op.getContext());
   const bool isFull = op.getPrecision() == tile::Precision::Full;
+  const bool isExactA = isTf32(op.getA());
+  const bool isExactB = isTf32(op.getB());
   if (options.input.isF32())
-    return {options.singleTf32 && !isFull ? Products::Tf32 : Products::Tf32x3, f32, 1, 1};
+    return options.singleTf32 && !isFull ? DotPlan{Products::Tf32, f32, 1, 1, isExactA, isExactB}
+                                         : DotPlan{Products::Tf32x3, f32, 1, 1};
   const bool wideA = op.getA().getType().getElementType().isF32();
   const bool wideB = op.getB().getType().getElementType().isF32();
   if (isFull)
@@ -108,8 +111,18 @@ DotPlan KernelPlan::dot(tile::DotOp op) const {
   // A float32 operand may lie outside float16's range (landmark values may be 4.2 times the largest
   // value): tf32 has as many bits of mantissa and float32's range.
   if (options.input.isF16() && wideB)
-    return {Products::Tf32, f32, 1, 1};
+    return {Products::Tf32, f32, 1, 1, isExactA, isExactB};
   return {Products::Half, options.input, 1, 1};
+}
+
+bool KernelPlan::isTf32(Value operand) const {
+  if (!tileType(operand).getElementType().isF32())
+    return true;
+  if (operand.getDefiningOp<tile::RoundOperandOp>())
+    return options.input.isF16();
+  Load load = loadOf(operand);
+  const SharedLoad *inShared = load ? shared(load) : nullptr;
+  return inShared && inShared->isRounded;
 }
 
 Form KernelPlan::form(const DotPlan &plan, Type source) {
@@ -177,6 +190,7 @@ void KernelPlan::planPreloads(ArrayRef<RowOperand> operands) {
 LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
   bool isFine = true;
   SmallVector<RowOperand> operands;
+  SmallVector<Load> wholeNumbers; // of which some dot reads all bits
   kernel.walk([&](tile::DotOp op) {
     const DotPlan plan = dot(op);
     if (op.getResult().getType().getDimSize(0) % 16 != 0) {
@@ -200,6 +214,11 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
       if (needed == Form::Terms)
         while (static_cast<int>(shared.terms.size()) < terms)
           shared.terms.push_back({0, type.getDimSize(0), type.getDimSize(1), 2});
+      if (needed == Form::Raw && type.getElementType().isF32()) {
+        shared.isRounded = true;
+        if (plan.products != Products::Tf32)
+          wholeNumbers.push_back(load);
+      }
       if (needed == Form::Widened)
         shared.widened = SharedTile{0, type.getDimSize(0), type.getDimSize(1), 4};
       const bool isRowOperand = operand == op.getA() && operand != op.getB();
@@ -213,6 +232,8 @@ LogicalResult KernelPlan::planDots(func::FuncOp kernel) {
         shared.onlyPreloaded = false;
     }
   });
+  for (Load load : wholeNumbers)
+    loads[load].isRounded = false;
   planPreloads(operands);
   return success(isFine);
 }

@@ -46,7 +46,7 @@ struct DotPlan {
   mlir::Type element; // of the instruction: f16, bf16, or f32 for tf32
   int termsA = 1;
   int termsB = 1;
-  // of tf32x3, which splits registers: each number is a tf32 number
+  // of tf32 and tf32x3, which round or split registers: each number is a tf32 number
   bool isExactA = false;
   bool isExactB = false;
 };
@@ -66,6 +66,7 @@ struct SharedLoad {
   int stages = 1;
   llvm::SmallVector<SharedTile, 2> terms; // high, low; empty if not needed
   std::optional<SharedTile> widened;
+  bool isRounded = false;          // the raw float32, to tf32 where it lies: no dot reads more
   bool onlyPreloaded = true;       // every dot takes it from registers
   mlir::Operation *loop = nullptr; // the loop that keeps it under way; null: copied where it stands
   // Loads that no loop keeps under way start together where the first of them stands.
@@ -109,6 +110,8 @@ public:
   /// Registers get it from shared memory, 16 bytes a copy, as the lanes of an accumulator need it.
   bool comesThroughShared(Load load) const;
   static Form form(const DotPlan &plan, mlir::Type source);
+  /// Whether an operand has no more than the 11 bits of tf32: 16-bit, or rounded before.
+  bool isTf32(mlir::Value operand) const;
   /// The spreads in which a 1-D tile is needed.
   unsigned spreads(mlir::Value tile) const { return neededSpreads.lookup(tile); }
   /// Memory for what `op` exchanges between warps.
