@@ -52,6 +52,11 @@ bool isDecided(const PtxText &ptx, const Mutation &mutation, const ProgramFacts 
   });
 }
 
+/// What no way leads to, in a loop that never turns.
+bool isNeverReached(const PtxText &, const Mutation &mutation, const ProgramFacts &facts) {
+  return inAlternatives(facts, mutation.line, [](const KnownValues &) { return false; });
+}
+
 /// Where a way has come to: how many groups were committed on it, and whether a wait has covered
 /// what was copied before it.
 struct Arrival {
@@ -348,6 +353,7 @@ struct Rule {
   bool (*holds)(const PtxText &, const Mutation &, const ProgramFacts &);
 };
 constexpr Rule rules[] = {
+    {{"no way leads to the instruction"}, isNeverReached},
     {{"the two numbers are never equal, so < is <="}, neverEqual},
     {{"one of the two parameters is the other less a constant"}, areDifferentParameters},
     {{"the condition is the same whenever it is asked for"}, isDecided},

@@ -1,7 +1,6 @@
 // The bits by a forward walk over blocks until nothing changes.
 #include "tests/conformance/ptx_values.h"
 
-#include <algorithm>
 #include <bit>
 #include <deque>
 
@@ -15,59 +14,8 @@ std::optional<uint32_t> constantOf(const std::string &operand) {
   return uint32_t(std::stoll(operand));
 }
 
-/// What both have.
-KnownBits both(const KnownBits &a, const KnownBits &b) {
-  return {a.zeros & b.zeros, a.ones & b.ones};
-}
-
-KnownBits atMost(KnownBits bits, uint64_t most) {
-  if (most < (uint64_t(1) << 32))
-    bits.zeros |= most ? ~(~0u >> std::countl_zero(uint32_t(most))) : ~0u;
-  return bits;
-}
-
-/// A bit of a sum is known where the two are and what is carried there: what the largest and the
-/// smallest numbers carry.
-KnownBits sum(const KnownBits &a, const KnownBits &b) {
-  const uint32_t most = a.most() + b.most();
-  const uint32_t least = a.least() + b.least();
-  const uint32_t carriesNot = ~(most ^ a.zeros ^ b.zeros);
-  const uint32_t carries = least ^ a.ones ^ b.ones;
-  const uint32_t known = (a.zeros | a.ones) & (b.zeros | b.ones) & (carriesNot | carries);
-  const KnownBits bits = {~most & known, least & known};
-  return atMost(bits, uint64_t(a.most()) + b.most());
-}
-
-KnownBits product(const KnownBits &a, const KnownBits &b) {
-  if (a.isWhole() && b.isWhole())
-    return KnownBits::of(a.ones * b.ones);
-  const int low = std::min(31, std::countr_one(a.zeros) + std::countr_one(b.zeros));
-  return atMost({(1u << low) - 1, 0}, uint64_t(a.most()) * b.most());
-}
-
-KnownBits shifted(const KnownBits &a, uint32_t count, bool isLeft) {
-  if (count > 31)
-    return KnownBits::of(0);
-  return isLeft ? KnownBits{(a.zeros << count) | ((1u << count) - 1), a.ones << count}
-                : KnownBits{~(~a.zeros >> count), a.ones >> count};
-}
-
-/// a < b, if it is known.
-std::optional<bool> isLess(const KnownBits &a, const KnownBits &b, bool isSigned) {
-  constexpr uint32_t sign = 0x80000000;
-  if (isSigned && !((a.zeros & sign) && (b.zeros & sign))) {
-    if ((a.ones & b.zeros & sign) || (a.zeros & b.ones & sign))
-      return (a.ones & sign) != 0;
-    if (!(a.ones & b.ones & sign))
-      return std::nullopt;
-  }
-  if (a.most() < b.least())
-    return true;
-  return a.least() >= b.most() ? std::optional(false) : std::nullopt;
-}
-
-KnownBits truth(std::optional<bool> value) {
-  return value ? KnownBits::of(*value) : KnownBits{~1u, 0};
+KnownValues::Known both(const KnownValues::Known &a, const KnownValues::Known &b) {
+  return {both(a.bits, b.bits), a.term == b.term ? a.term : Terms::unknown};
 }
 
 std::vector<std::string> registersIn(const std::string &operand) {
@@ -92,12 +40,14 @@ KnownBits KnownValues::read(const State &state, const std::string &operand) cons
   if (operand == "%tid.x")
     return atMost({}, threads - 1);
   const int number = numberOf(operand);
-  return number < 0 ? KnownBits() : state[size_t(number)];
+  return number < 0 ? KnownBits() : state[size_t(number)].bits;
 }
 
-void KnownValues::write(State &state, const std::string &name, const KnownBits &bits) const {
-  if (const int number = numberOf(name); number >= 0)
-    state[size_t(number)] = bits;
+int KnownValues::term(const State &state, const std::string &operand) const {
+  if (const std::optional<uint32_t> constant = constantOf(operand))
+    return terms->constant(*constant);
+  const int number = numberOf(operand);
+  return number < 0 ? Terms::unknown : state[size_t(number)].term;
 }
 
 KnownBits KnownValues::comparison(const State &state, const PtxInstruction &i) const {
@@ -110,6 +60,9 @@ KnownBits KnownValues::comparison(const State &state, const PtxInstruction &i) c
       return truth(std::nullopt);
     if (a.differsFrom(b))
       return truth(operation == "ne");
+    if (const int same = term(state, i.operands[1]);
+        same != Terms::unknown && same == term(state, i.operands[2]))
+      return truth(operation == "eq");
     return a.isWhole() && a == b ? truth(operation == "eq") : truth(std::nullopt);
   }
   if (type != "u32" && type != "s32")
@@ -126,6 +79,9 @@ KnownBits KnownValues::comparison(const State &state, const PtxInstruction &i) c
   std::optional<bool> less = isLess(a, b, type == "s32");
   if (assumption && assumption->type == type && assumption->a == left && assumption->b == right)
     less = assumption->isLess;
+  const int leftTerm = term(state, left);
+  if (leftTerm != Terms::unknown && leftTerm == term(state, right))
+    less = false;
   return truth(less ? std::optional(*less != isNegated) : less);
 }
 
@@ -161,7 +117,7 @@ KnownBits KnownValues::result(const State &state, const PtxInstruction &i) const
   if (name == "mad.lo.s32")
     return sum(product(operand(1), operand(2)), operand(3));
   if (name == "min.s32" || name == "max.s32") {
-    const std::optional<bool> less = isLess(operand(1), operand(2), true);
+    const std::optional<bool> less = firstIsLess(operand(1), operand(2));
     return less ? operand(*less == (name == "min.s32") ? 1 : 2) : both(operand(1), operand(2));
   }
   if (name == "selp.b32") {
@@ -175,6 +131,70 @@ KnownBits KnownValues::result(const State &state, const PtxInstruction &i) const
   return {};
 }
 
+/// That the two numbers of the assumption are, where they are known.
+std::optional<Terms::Less> KnownValues::knownOrder(const State &state) const {
+  if (!assumption || assumption->type != "s32" || !assumption->isLess)
+    return std::nullopt;
+  const Terms::Less less = {term(state, assumption->a), term(state, assumption->b)};
+  const bool isKnown = less.first != Terms::unknown && less.second != Terms::unknown;
+  return isKnown ? std::optional(less) : std::nullopt;
+}
+
+int KnownValues::resultTerm(const State &state, const PtxInstruction &i) const {
+  auto operand = [&](size_t number) { return term(state, i.operands[number]); };
+  const std::optional<uint32_t> constant =
+      i.operands.size() > 2 ? constantOf(i.operands[2]) : std::nullopt;
+  const std::string &name = i.opcode;
+  if (name == "mov.b32" || name == "mov.u32")
+    return operand(1);
+  if (name == "add.s32" || name == "sub.s32")
+    return terms->sum(operand(1), operand(2), name == "add.s32" ? 1 : ~0u);
+  if (name == "shl.b32" && constant && *constant < 32)
+    return terms->sum(terms->constant(0), operand(1), 1u << *constant);
+  if (name == "shr.u32" && constant && *constant > 0 && *constant < 32)
+    return terms->shiftedRight(operand(1), int(*constant), knownOrder(state));
+  if (name == "and.b32" && constant && std::has_single_bit(uint64_t(*constant) + 1) && *constant)
+    return terms->lowBits(operand(1), std::countr_one(*constant));
+  if (name == "mul.lo.s32")
+    return terms->product(operand(1), operand(2));
+  if (name == "mad.lo.s32")
+    return terms->sum(terms->product(operand(1), operand(2)), operand(3));
+  if (name == "min.s32" || name == "max.s32") {
+    const bool isMin = name == "min.s32";
+    if (const auto less = firstIsLess(read(state, i.operands[1]), read(state, i.operands[2])))
+      return operand(*less == isMin ? 1 : 2);
+    return isMin ? terms->smaller(operand(1), operand(2)) : terms->larger(operand(1), operand(2));
+  }
+  if (name == "selp.b32") {
+    const KnownBits chooses = read(state, i.operands[3]);
+    return chooses.ones & 1           ? operand(1)
+           : chooses.zeros & 1        ? operand(2)
+           : operand(1) == operand(2) ? operand(1)
+                                      : Terms::unknown;
+  }
+  return Terms::unknown;
+}
+
+KnownValues::Known KnownValues::known(const State &state, const PtxInstruction &i, size_t line,
+                                      const std::string &name) const {
+  const bool isOnly = registersIn(i.operands[0]).size() == 1;
+  Known all;
+  if (isOnly)
+    all.bits = result(state, i);
+  if (!name.starts_with("%r") || name.starts_with("%rd"))
+    return all; // terms are of 32 bits
+  if (all.bits.isWhole())
+    all.term = terms->constant(all.bits.ones);
+  else if (isOnly)
+    all.term = resultTerm(state, i);
+  // A name of its own, unless another number may come from the same line.
+  if (all.term == Terms::unknown && !inLoops.contains(blockOf(line)))
+    all.term = terms->named(std::to_string(line) + " " + name);
+  if (const std::optional<uint32_t> value = terms->valueOf(all.term))
+    all.bits = KnownBits::of(*value);
+  return all;
+}
+
 void KnownValues::execute(State &state, size_t line) const {
   if (!ptx->instruction(line))
     return;
@@ -184,9 +204,14 @@ void KnownValues::execute(State &state, size_t line) const {
   const std::vector<std::string> names = registersIn(i.operands[0]);
   if (i.operands[0][0] == '[')
     return;
-  for (const std::string &name : names) {
-    const KnownBits bits = names.size() == 1 ? result(state, i) : KnownBits();
-    write(state, name, i.guard.empty() ? bits : both(bits, read(state, name)));
+  std::vector<Known> results;
+  for (const std::string &name : names)
+    results.push_back(known(state, i, line, name));
+  for (size_t at = 0; at < names.size(); ++at) {
+    const int number = numberOf(names[at]);
+    if (number >= 0)
+      state[size_t(number)] =
+          i.guard.empty() ? results[at] : both(results[at], state[size_t(number)]);
   }
 }
 
@@ -214,9 +239,9 @@ std::vector<size_t> KnownValues::next(size_t line, const State &state) const {
 bool KnownValues::meet(State &state, const State &other) {
   bool isLess = false;
   for (size_t i = 0; i < state.size(); ++i) {
-    const KnownBits bits = both(state[i], other[i]);
-    isLess |= !(bits == state[i]);
-    state[i] = bits;
+    const Known known = both(state[i], other[i]);
+    isLess |= !(known == state[i]);
+    state[i] = known;
   }
   return isLess;
 }
@@ -242,6 +267,30 @@ void KnownValues::findBlocks(const std::string &kernel) {
 }
 
 size_t KnownValues::blockOf(size_t line) const { return *std::prev(blocks.upper_bound(line)); }
+
+void KnownValues::findLoops() {
+  std::map<size_t, std::set<size_t>> ways;
+  for (auto block = blocks.begin(); block != blocks.end(); ++block) {
+    const size_t end = std::next(block) == blocks.end() ? *block + 1 : *std::next(block);
+    const PtxInstruction *last = nullptr; // a branch ends a block
+    for (size_t line = *block; line < end; ++line)
+      last = ptx->instruction(line) ? ptx->instruction(line) : last;
+    if (last && last->is("bra"))
+      ways[*block].insert(ptx->label(*block, last->operands[0]));
+    if (!last || !last->is("bra") || !last->guard.empty())
+      ways[*block].insert(end);
+  }
+  for (size_t block : blocks) {
+    std::set<size_t> seen;
+    std::deque<size_t> open = {block};
+    for (; !open.empty(); open.pop_front())
+      for (size_t way : ways[open.front()])
+        if (seen.insert(way).second)
+          open.push_back(way);
+    if (seen.contains(block))
+      inLoops.insert(block);
+  }
+}
 
 void KnownValues::solve() {
   const size_t first = *blocks.begin();
@@ -274,6 +323,7 @@ KnownValues::KnownValues(const PtxText &text, const std::string &kernel,
                          std::optional<Assumption> assumed)
     : ptx(&text), assumption(std::move(assumed)) {
   findBlocks(kernel);
+  findLoops();
   solve();
 }
 
@@ -292,55 +342,6 @@ KnownBits KnownValues::before(size_t line, const std::string &operand) const {
 std::optional<bool> KnownValues::predicate(size_t line, const std::string &name) const {
   const KnownBits bits = before(line, name);
   return bits.ones & 1 ? std::optional(true) : bits.zeros & 1 ? std::optional(false) : std::nullopt;
-}
-
-//===- Alternatives ---------------------------------------------------------------------------===//
-
-bool isInLoop(const PtxText &ptx, size_t line) {
-  std::deque<size_t> places = {line};
-  std::set<size_t> seen;
-  for (; !places.empty(); places.pop_front()) {
-    const PtxInstruction *i = ptx.instruction(places.front());
-    std::vector<size_t> next;
-    if (i && i->is("bra"))
-      next.push_back(ptx.label(places.front(), i->operands[0]));
-    if (!i || !(i->is("ret") || (i->is("bra") && i->guard.empty())))
-      next.push_back(places.front() + 1);
-    for (size_t at : next) {
-      if (at == line)
-        return true;
-      if (at < ptx.lines().size() && seen.insert(at).second)
-        places.push_back(at);
-    }
-  }
-  return false;
-}
-
-std::vector<Alternatives> alternativesOf(const PtxText &ptx, const std::string &kernel) {
-  std::vector<Alternatives> all;
-  all.push_back({KnownValues(ptx, kernel)});
-  std::set<std::string> known;
-  auto isFixed = [&](size_t line, const std::string &operand) {
-    const std::vector<size_t> &writers = ptx.writers(line, operand);
-    return constantOf(operand) || (writers.size() == 1 && !isInLoop(ptx, writers[0]));
-  };
-  for (const auto &[line, select] : ptx.instructions()) {
-    if (ptx.kernel(line) != kernel || !select.is("selp.b32") || !constantOf(select.operands[1]) ||
-        !constantOf(select.operands[2]) || select.operands[1] == "16")
-      continue;
-    const std::vector<size_t> &tests = ptx.writers(line, select.operands[3]);
-    const PtxInstruction *test = tests.size() == 1 ? ptx.instruction(tests[0]) : nullptr;
-    if (!test || !(test->is("setp.lt.") || test->is("setp.ge.")) ||
-        !isFixed(line, test->operands[1]) || !isFixed(line, test->operands[2]))
-      continue;
-    Assumption less = {test->opcode.substr(8), test->operands[1], test->operands[2], true};
-    if (!known.insert(less.type + less.a + "<" + less.b).second)
-      continue;
-    Assumption notLess = less;
-    notLess.isLess = false;
-    all.push_back({KnownValues(ptx, kernel, less), KnownValues(ptx, kernel, notLess)});
-  }
-  return all;
 }
 
 } // namespace nysjit::conformance

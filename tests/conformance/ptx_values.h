@@ -1,33 +1,20 @@
 // What is known of a kernel's integers and predicates without running it: bits that are the same
-// whenever an instruction is reached, and which instructions are.
+// whenever an instruction is reached, what numbers are computed from, and which instructions are
+// reached.
 #pragma once
+#include "tests/conformance/ptx_bits.h"
 #include "tests/conformance/ptx_mutations.h"
+#include "tests/conformance/ptx_terms.h"
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 namespace nysjit::conformance {
-
-/// Bits that are surely 0 and surely 1. A predicate is a number of one bit; of 64-bit numbers it is
-/// the lower half.
-struct KnownBits {
-  uint32_t zeros = 0;
-  uint32_t ones = 0;
-
-  static KnownBits of(uint32_t value) { return {~value, value}; }
-  uint32_t least() const { return ones; } // unsigned
-  uint32_t most() const { return ~zeros; }
-  bool isWhole() const { return (zeros ^ ones) == ~0u; }
-  /// Whether a number of these bits is never one of those.
-  bool differsFrom(const KnownBits &other) const {
-    return ((zeros & other.ones) | (ones & other.zeros)) != 0;
-  }
-  bool operator==(const KnownBits &) const = default;
-};
 
 /// That a < b, or that it is not, all through a run: both are written once, before any loop.
 struct Assumption {
@@ -49,8 +36,13 @@ public:
   KnownBits before(size_t line, const std::string &operand) const;
   std::optional<bool> predicate(size_t line, const std::string &name) const;
 
+  struct Known {
+    KnownBits bits;
+    int term = Terms::unknown;
+    bool operator==(const Known &) const = default;
+  };
   /// What is known at one place, by number of a register.
-  using State = std::vector<KnownBits>;
+  using State = std::vector<Known>;
   /// Before `line`, which is reached.
   State stateBefore(size_t line) const;
   /// What `line` makes of it.
@@ -63,26 +55,34 @@ public:
 private:
   int numberOf(const std::string &name) const;
   KnownBits read(const State &state, const std::string &operand) const;
-  void write(State &state, const std::string &name, const KnownBits &bits) const;
+  int term(const State &state, const std::string &operand) const;
   KnownBits result(const State &state, const PtxInstruction &i) const;
+  int resultTerm(const State &state, const PtxInstruction &i) const;
+  /// What `i` writes into one of its registers.
+  Known known(const State &state, const PtxInstruction &i, size_t line,
+              const std::string &name) const;
   KnownBits comparison(const State &state, const PtxInstruction &i) const;
+  std::optional<Terms::Less> knownOrder(const State &state) const;
   size_t blockOf(size_t line) const;
   void findBlocks(const std::string &kernel);
+  void findLoops();
   void solve();
 
   const PtxText *ptx;
   std::optional<Assumption> assumption;
   uint32_t threads = 1024;
   std::map<std::string, int> registers;
+  std::shared_ptr<Terms> terms = std::make_shared<Terms>();
   std::set<size_t> blocks;          // their first lines
+  std::set<size_t> inLoops;         // those that control comes back to
   std::map<size_t, State> atBlocks; // of those that are reached
 };
 
 /// Alternatives of which one always holds: what is so in each of them is so.
 using Alternatives = std::vector<KnownValues>;
 
-/// Nothing assumed; then each condition that chooses between two constants before any loop, true
-/// and false.
+/// Nothing assumed; then each condition that chooses between two constants, or between a number and
+/// 0, before any loop, true and false.
 std::vector<Alternatives> alternativesOf(const PtxText &ptx, const std::string &kernel);
 
 /// Whether control comes back to `line`.

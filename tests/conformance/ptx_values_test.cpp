@@ -2,6 +2,7 @@
 // it, on kernels of a few lines.
 #include "tests/conformance/ptx_equivalences.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 using namespace nysjit;
@@ -10,8 +11,8 @@ using namespace nysjit::conformance;
 namespace {
 
 /// A kernel of 64 threads, an instruction a line: `body`'s first is line 4.
-PtxText kernelOf(const std::string &body) {
-  return PtxText(".visible .entry k(\n)\n.reqntid 64, 1, 1\n{\n" + body + "\tret;\n}\n");
+PtxText kernelOf(const std::string &body, const std::string &name = "k") {
+  return PtxText(".visible .entry " + name + "(\n)\n.reqntid 64, 1, 1\n{\n" + body + "\tret;\n}\n");
 }
 constexpr size_t first = 4;
 
@@ -73,8 +74,57 @@ TEST(KnownValues, OfALoopAreWhatItsTurnsHaveInCommon) {
   EXPECT_EQ(alternativesOf(ptx, "k").size(), 2u);
 }
 
+TEST(Terms, AreEqualWhereNumbersAre) {
+  Terms terms;
+  const int x = terms.named("x");
+  const int y = terms.named("y");
+  const int twice = terms.sum(x, x);
+  EXPECT_EQ(terms.sum(twice, x, ~0u), x);
+  EXPECT_NE(twice, x);
+  EXPECT_EQ(terms.valueOf(terms.sum(x, x, ~0u)), 0u);
+  EXPECT_EQ(terms.smaller(x, y), terms.smaller(y, x));
+  EXPECT_NE(terms.smaller(x, y), terms.larger(x, y));
+  const int times8 = terms.product(x, terms.constant(8));
+  EXPECT_EQ(terms.shiftedRight(times8, 3, {}), terms.lowBits(x, 29)); // not x: bits are lost
+  EXPECT_NE(terms.shiftedRight(times8, 3, {}), x);
+  EXPECT_NE(terms.shiftedRight(times8, 4, {}), terms.lowBits(x, 28));
+  EXPECT_EQ(terms.lowBits(terms.sum(times8, y), 3), terms.lowBits(y, 3));
+  EXPECT_EQ(terms.sum(x, Terms::unknown), Terms::unknown);
+  EXPECT_EQ(terms.product(x, y), Terms::unknown);
+}
+
+/// min(64 x + 64, y) - 1 is one of the 64 numbers from 64 x on where 64 x < y, whatever x is.
+TEST(Terms, OfTheLastRowsTileNeedItsFirstToBeThere) {
+  const auto last = [](uint32_t first, uint32_t step, uint32_t end) {
+    return uint32_t(std::min(int32_t(first + step), int32_t(end)) - 1) / 64;
+  };
+  for (uint32_t first : {0u, 64u, 0x7fffffc0u, 0x80000000u, 0xffffffc0u})
+    for (uint32_t more : {1u, 63u, 64u, 65u, 0x7fffffffu})
+      if (int32_t(first) < int32_t(first + more)) {
+        EXPECT_EQ(last(first, 64, first + more), first / 64) << first << " " << more;
+      }
+  EXPECT_NE(last(64, 64, 64), 1u);  // not there
+  EXPECT_NE(last(64, 65, 200), 1u); // a row more
+
+  Terms terms;
+  const int y = terms.named("y");
+  const int first = terms.product(terms.named("x"), terms.constant(64));
+  const auto tile = [&](int from, uint32_t step, uint32_t less, int count, Terms::Less known) {
+    const int end = terms.smaller(terms.sum(from, terms.constant(step)), y);
+    return terms.shiftedRight(terms.sum(end, terms.constant(less), ~0u), count, known);
+  };
+  const int own = terms.shiftedRight(first, 6, {});
+  EXPECT_EQ(tile(first, 64, 1, 6, {first, y}), own);
+  EXPECT_NE(tile(first, 64, 1, 6, {y, first}), own);
+  EXPECT_NE(tile(first, 65, 1, 6, {first, y}), own);
+  EXPECT_NE(tile(first, 64, 2, 6, {first, y}), own);
+  EXPECT_NE(tile(first, 64, 1, 5, {first, y}), terms.shiftedRight(first, 5, {}));
+  const int odd = terms.sum(first, terms.constant(32));
+  EXPECT_NE(tile(odd, 64, 1, 6, {odd, y}), terms.shiftedRight(odd, 6, {}));
+}
+
 std::optional<Equivalence> equivalence(const PtxText &ptx, const char *kind, size_t line) {
-  const std::vector<Alternatives> values = alternativesOf(ptx, "k");
+  const std::vector<Alternatives> values = alternativesOf(ptx, ptx.kernel(line));
   const Plan plan;
   return equivalenceOf(ptx, {kind, line, ""}, {plan, 0, {}, values});
 }
@@ -107,6 +157,65 @@ TEST(Equivalences, AWaitIsNeededUnlessAnotherComesBeforeWhatReads) {
   EXPECT_TRUE(isNeedless(copy + others + barrier + read, "wait deleted", wait));
   EXPECT_FALSE(isNeedless(copy + others + barrier + read, "commit deleted", wait - 1));
   EXPECT_TRUE(isNeedless(copy + all + barrier + read, "commit deleted", wait - 1));
+}
+
+/// A loop from the tile that holds a row on, to the one that holds the last of 64 rows that are
+/// there; then what is read after it.
+std::string loopBetween(const std::string &step, const std::string &other) {
+  return "\tld.param.b32 %r1, [a];\n\tld.param.b32 %r2, [b];\n"
+         "\tshl.b32 %r3, %r1, 6;\n"
+         "\tadd.s32 %r4, %r3, " +
+         step +
+         ";\n"
+         "\tmin.s32 %r5, %r4, %r2;\n"
+         "\tadd.s32 %r6, %r5, -1;\n"
+         "\tsetp.lt.s32 %p1, %r3, %r2;\n"
+         "\tshr.u32 %r7, %r6, 6;\n"
+         "\tselp.b32 %r8, %r7, 0, %p1;\n"
+         "\tand.b32 %r9, %r1, 67108863;\n"
+         "\tselp.b32 %r10, %r9, " +
+         other +
+         ", %p1;\n"
+         "$L1:\n"
+         "\tsetp.ge.s32 %p2, %r10, %r8;\n"
+         "\t@%p2 bra $L2;\n"
+         "\tadd.s32 %r10, %r10, 1;\n"
+         "\tbra.uni $L1;\n"
+         "$L2:\n"
+         "\tadd.s32 %r11, %r10, 1;\n";
+}
+
+TEST(Equivalences, OfALoopThatNeverTurnsAreAnyInIt) {
+  const size_t body = first + 14;
+  const size_t after = first + 17;
+  const PtxText ptx = kernelOf(loopBetween("64", "0"));
+  ASSERT_TRUE(ptx.instruction(body)->is("add.s32"));
+  ASSERT_TRUE(ptx.instruction(after)->is("add.s32"));
+  EXPECT_TRUE(equivalence(ptx, "any", body));
+  EXPECT_FALSE(equivalence(ptx, "any", after));
+  EXPECT_FALSE(equivalence(ptx, "any", first));
+  EXPECT_FALSE(equivalence(kernelOf(loopBetween("65", "0")), "any", body));
+  EXPECT_FALSE(equivalence(kernelOf(loopBetween("64", "-1")), "any", body));
+}
+
+/// What a line loads in two turns are two numbers: the loop ends, and something reads.
+TEST(Equivalences, NumbersOfALoopAreNotThoseOfTheTurnBefore) {
+  const PtxText ptx = kernelOf("\tmov.b32 %r3, 0;\n"
+                               "$L1:\n"
+                               "\tld.global.b32 %r1, [%rd1];\n"
+                               "\tsetp.ne.b32 %p1, %r1, %r3;\n"
+                               "\t@%p1 bra $L2;\n"
+                               "\tmov.b32 %r3, %r1;\n"
+                               "\tcp.async.cg.shared.global [%r4], [%rd2], 16;\n"
+                               "\tcp.async.commit_group;\n"
+                               "\tcp.async.wait_group 0;\n"
+                               "\tbra.uni $L1;\n"
+                               "$L2:\n"
+                               "\tld.shared.b32 %r5, [%r4];\n");
+  ASSERT_TRUE(ptx.instruction(first + 8)->is("cp.async.wait_group"));
+  EXPECT_FALSE(equivalence(ptx, "wait deleted", first + 8));
+  for (const auto &[line, instruction] : ptx.instructions())
+    EXPECT_FALSE(equivalence(ptx, "any", line)) << ptx.lines()[line];
 }
 
 } // namespace
