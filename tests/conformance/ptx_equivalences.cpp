@@ -1,8 +1,10 @@
 // The rules, of what is known of a kernel's values and of its text.
 #include "tests/conformance/ptx_equivalences.h"
+#include "tests/conformance/ptx_rows.h"
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 namespace nysjit::conformance {
@@ -11,10 +13,6 @@ namespace {
 
 bool isExact(const PtxText &ptx, size_t line) {
   return ptx.kernel(line).starts_with("exact_causal");
-}
-
-bool isNumber(const std::string &operand) {
-  return operand.find_first_not_of("-0123456789") == std::string::npos;
 }
 
 /// Whether `holds` in each of some alternatives where the mutated line is reached.
@@ -110,21 +108,6 @@ bool isWaitedForAgain(const PtxText &ptx, const Mutation &mutation, const Progra
   return inAlternatives(facts, mutation.line, [&](const KnownValues &values) {
     return arrivesLater(ptx, mutation.line, isCommit ? -1 : 0, values);
   });
-}
-
-/// What the plan gives for a register that holds an integer parameter of the kernel, null for
-/// others.
-const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name,
-                              const ProgramFacts &facts) {
-  const std::vector<size_t> &loads = ptx.writers(line, name);
-  if (loads.size() != 1 || !ptx.instruction(loads[0])->is("ld.param.b32"))
-    return nullptr;
-  const std::string &from = ptx.instruction(loads[0])->operands[1]; // "[KERNEL_param_3]"
-  const size_t number = std::stoul(from.substr(from.rfind('_') + 1));
-  for (const PlanKernel &kernel : facts.plan.kernels)
-    if (kernel.name == ptx.kernel(line) && kernel.parameters[number].type == ParameterType::I32)
-      return &kernel.parameters[number].value;
-  return nullptr;
 }
 
 /// A parameter compared with the same number less a constant.
@@ -325,20 +308,6 @@ bool isOfMarks(const PtxText &ptx, const Mutation &mutation, const ProgramFacts 
          isSumOfMarks(ptx, mutation.line, i->operands[1]);
 }
 
-/// A row that is gathered: step times a block's row, or times -1 where there is none, and more that
-/// is below the step; or the next rows, as many as are below the step in all.
-bool isGatheredRow(const PtxText &ptx, size_t line, const std::string &name) {
-  const std::vector<size_t> &writers = ptx.writers(line, name);
-  const PtxInstruction *i = writers.size() == 1 ? ptx.instruction(writers[0]) : nullptr;
-  if (i && i->is("add.s32") && isNumber(i->operands[2]))
-    return isGatheredRow(ptx, writers[0], i->operands[1]);
-  if (!i || !i->is("mad.lo.s32"))
-    return false;
-  const std::vector<size_t> &rows = ptx.writers(line, i->operands[1]);
-  const PtxInstruction *chosen = rows.size() == 1 ? ptx.instruction(rows[0]) : nullptr;
-  return chosen && chosen->is("selp.b32") && chosen->operands[2] == "-1";
-}
-
 /// Only rows that there are are chosen: a row is below their number, or below 0.
 bool isNeverTheFirstBeyond(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &) {
   const PtxInstruction *i = ptx.instruction(mutation.line);
@@ -346,6 +315,21 @@ bool isNeverTheFirstBeyond(const PtxText &ptx, const Mutation &mutation, const P
          ptx.kernel(mutation.line).starts_with("causal_output") &&
          (i->is("setp.lt.u32") || i->is("setp.ge.u32")) &&
          isGatheredRow(ptx, mutation.line, i->operands[1]);
+}
+
+/// The row of a probe but the first, of a block that there is or of one beyond, is not the end of
+/// all blocks: both are multiples of the number of probes, but for the probe.
+bool isAnotherProbes(const PtxText &ptx, const Mutation &mutation, const ProgramFacts &facts) {
+  const PtxInstruction *i = ptx.instruction(mutation.line);
+  if (mutation.kind != "bound off by one" || !(i->is("setp.lt.u32") || i->is("setp.ge.u32")))
+    return false;
+  const std::vector<size_t> &writers = ptx.writers(mutation.line, i->operands[1]);
+  const PtxInstruction *row = writers.size() == 1 ? ptx.instruction(writers[0]) : nullptr;
+  if (!row || !row->is("add.s32") || !isNumber(row->operands[2]))
+    return false;
+  const int64_t common = std::gcd(factorOf(ptx, mutation.line, row->operands[1], facts),
+                                  factorOf(ptx, mutation.line, i->operands[2], facts));
+  return common != 0 && std::stoll(row->operands[2]) % common != 0;
 }
 
 struct Rule {
@@ -365,6 +349,8 @@ constexpr Rule rules[] = {
       /*isAnywhere=*/false},
      isOfMarks},
     {{"a row that is gathered is one that there is, or below 0"}, isNeverTheFirstBeyond},
+    {{"a row of one of several probes is no multiple of their number, as the end is"},
+     isAnotherProbes},
     {{"without the tensor the kernel is not launched"}, isAlwaysGiven},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},

@@ -218,4 +218,30 @@ TEST(Equivalences, NumbersOfALoopAreNotThoseOfTheTurnBefore) {
     EXPECT_FALSE(equivalence(ptx, "any", line)) << ptx.lines()[line];
 }
 
+/// Row step * a + offset + more against probes * b.
+TEST(Equivalences, RowsOfOneOfSeveralProbesAreNotTheEnd) {
+  const auto isNever = [](const std::string &more, const std::string &probes,
+                          const std::string &step, const std::string &offset) {
+    const PtxText ptx =
+        kernelOf("\tld.param.b32 %r1, [k_param_0];\n\tld.param.b32 %r2, [k_param_1];\n"
+                 "\tmul.lo.s32 %r3, %r2, " +
+                 probes +
+                 ";\n"
+                 "\tmad.lo.s32 %r4, %r1, " +
+                 step + ", " + offset +
+                 ";\n"
+                 "\tadd.s32 %r5, %r4, " +
+                 more +
+                 ";\n"
+                 "\tsetp.lt.u32 %p1, %r5, %r3;\n");
+    return equivalence(ptx, "bound off by one", first + 5).has_value();
+  };
+  EXPECT_TRUE(isNever("1", "3", "3", "6"));
+  EXPECT_TRUE(isNever("2", "6", "9", "6"));
+  EXPECT_FALSE(isNever("3", "3", "3", "6")); // the next block's first
+  EXPECT_FALSE(isNever("1", "3", "3", "5"));
+  EXPECT_FALSE(isNever("1", "4", "3", "6"));
+  EXPECT_FALSE(isNever("1", "3", "5", "6"));
+}
+
 } // namespace

@@ -1,0 +1,24 @@
+// Where rows of memory come from: parameters that the plan gives, multiples of these, blocks that
+// are gathered.
+#pragma once
+#include "tests/conformance/ptx_equivalences.h"
+
+namespace nysjit::conformance {
+
+bool isNumber(const std::string &operand);
+
+/// What the plan gives for a register that holds an integer parameter of the kernel, null for
+/// others.
+const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name,
+                              const ProgramFacts &facts);
+
+/// A number that divides a register's or a number, 0 for 0; 1 where nothing is known. Of rows of
+/// memory, whose products and sums do not wrap around.
+int64_t factorOf(const PtxText &ptx, size_t line, const std::string &name,
+                 const ProgramFacts &facts);
+
+/// A row that is gathered: step times a block's row, or times -1 where there is none, and more that
+/// is below the step; or the next rows, as many as are below the step in all.
+bool isGatheredRow(const PtxText &ptx, size_t line, const std::string &name);
+
+} // namespace nysjit::conformance
