@@ -1,5 +1,6 @@
 // The rules, of what is known of a kernel's values and of its text.
 #include "tests/conformance/ptx_equivalences.h"
+#include "tests/conformance/ptx_columns.h"
 #include "tests/conformance/ptx_rows.h"
 
 #include <algorithm>
@@ -351,6 +352,7 @@ constexpr Rule rules[] = {
     {{"a row that is gathered is one that there is, or below 0"}, isNeverTheFirstBeyond},
     {{"a row of one of several probes is no multiple of their number, as the end is"},
      isAnotherProbes},
+    {{"the level begins at another column, or has none"}, isNeverTheFirstOfALevel},
     {{"without the tensor the kernel is not launched"}, isAlwaysGiven},
     {{"the window's landmarks come after the first of a tile"}, isWithinWindow},
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},

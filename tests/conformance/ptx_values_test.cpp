@@ -244,4 +244,46 @@ TEST(Equivalences, RowsOfOneOfSeveralProbesAreNotTheEnd) {
   EXPECT_FALSE(isNever("1", "3", "5", "6"));
 }
 
+/// Columns of two levels of width 2: of E segments E - 2 max((E + 2) / 2 - 2, 0) are of the first,
+/// all of up to 3 and 2 or 3 of more.
+std::string columnsOfLevels() {
+  return "\tld.param.b32 %r1, [k_param_0];\n"
+         "\tsetp.lt.s32 %p1, %r1, 9;\n"
+         "\tselp.b32 %r2, %r1, 0, %p1;\n"
+         "\tadd.s32 %r3, %r2, 2;\n"
+         "\tshr.u32 %r4, %r3, 1;\n"
+         "\tmax.s32 %r5, %r4, 2;\n"
+         "\tadd.s32 %r6, %r5, -2;\n"
+         "\tshl.b32 %r7, %r6, 1;\n"
+         "\tsub.s32 %r8, %r2, %r7;\n"
+         "\tadd.s32 %r9, %r8, %r6;\n" // all
+         "\tmov.u32 %r10, %tid.x;\n"
+         "\tand.b32 %r11, %r10, 1;\n"
+         "\tsetp.ge.s32 %p2, %r11, %r8;\n"
+         "\tsetp.lt.s32 %p3, %r11, %r9;\n"
+         "\tselp.b32 %r12, %r7, 5, %p2;\n"
+         "\tadd.s32 %r13, %r12, %r11;\n"
+         "\tselp.b32 %r14, %r13, -1, %p3;\n"
+         "\tst.shared.b32 [%r15], %r14;\n";
+}
+
+TEST(Equivalences, ColumnsThatNoLevelBeginsAt) {
+  const auto isNever = [](const std::string &from, const std::string &to) {
+    std::string body = columnsOfLevels();
+    if (!from.empty())
+      body.replace(body.find(from), from.size(), to);
+    return equivalence(kernelOf(body, "causal_output"), "bound off by one", first + 12).has_value();
+  };
+  EXPECT_TRUE(isNever("", ""));
+  EXPECT_TRUE(isNever("and.b32 %r11, %r10, 1;", "and.b32 %r11, %r10, 4;"));
+  EXPECT_FALSE(isNever("and.b32 %r11, %r10, 1;", "and.b32 %r11, %r10, 3;")); // the second's first
+  EXPECT_FALSE(isNever("%r13, -1, %p3", "%r13, 0, %p3"));
+  EXPECT_FALSE(isNever("%r13, -1, %p3", "%r13, -1, %p1"));
+  EXPECT_FALSE(isNever("[%r15], %r14", "[%r15], %r13")); // what is there or not
+  EXPECT_FALSE(isNever("%p3, %r11, %r9", "%p3, %r10, %r9"));
+  EXPECT_FALSE(isNever("%r9, %r8, %r6", "%r9, %r8, %r5")); // more columns than levels have
+  EXPECT_FALSE(isNever("setp.lt.s32 %p3", "@%p1 bra $L1;\n\tsetp.lt.s32 %p3"));
+  EXPECT_FALSE(isNever("max.s32 %r5, %r4, 2", "max.s32 %r5, %r1, 2"));
+}
+
 } // namespace
