@@ -1,7 +1,6 @@
 // Runs kernels alone, between the workspaces that a right run of the whole program gives.
 #include "tests/conformance/kernel_under_mutation.h"
 
-#include "runtime/spec/lengths.h"
 #include "tests/conformance/gradient_run.h"
 
 #include <algorithm>
@@ -64,114 +63,6 @@ Plan KernelUnderMutation::planOf(const std::string &kernel) const {
   std::erase_if(alone.kernels, [&](const PlanKernel &other) { return other.name != kernel; });
   std::erase_if(alone.launches, [&](const PlanLaunch &other) { return other.kernel != kernel; });
   return alone;
-}
-
-/// What lies outside the sequences is not a number.
-Inputs KernelUnderMutation::inputs(const Trial &trial) const {
-  std::mt19937 generator(7);
-  const std::string dtype = dtypeName(spec.dtype);
-  const int64_t batch = trial.form == Trial::Padded ? 3 : 1;
-  const int64_t length = trial.length;
-  Inputs in = randomInputs(generator, batch, trial.queryHeads, 1, length, spec.headDim, dtype);
-  in.padding = trial.padding;
-  if (trial.form == Trial::Padded) {
-    in.seqlens = {length / 3, length, std::min<int64_t>(64, length)}; // the last ends with a block
-    in.starts = {trial.start(), 0, 0};
-  }
-  if (trial.form == Trial::Packed)
-    in.cuSeqlens = {1, length / 3, length / 3, length - 2}; // the second is empty
-  in.fillOutside(NAN);
-  std::normal_distribution<double> normal;
-  auto fill = [&](std::vector<double> &numbers, int64_t count) {
-    for (int64_t i = 0; i < count; ++i)
-      numbers.push_back(rounded(normal(generator), dtype));
-  };
-  if (spec.landmarkSource == LandmarkSource::Learned)
-    fill(in.landmarkQ, trial.queryHeads * learnedQueries(spec) * spec.headDim);
-  if (spec.landmarkSource == LandmarkSource::Learned && spec.layout == Layout::Scan)
-    fill(in.landmarkK, spec.landmarks * spec.headDim);
-  fill(in.conv, trial.queryHeads * spec.convKernel);
-  if (spec.layout == Layout::PrefixLm)
-    for (const Sequence &sequence : in.sequences())
-      in.sourceLen.push_back(sequence.length * 3 / 5);
-  if (spec.pass == Pass::Backward) {
-    addOutputGradient(generator, in, dtype);
-    in.fillOutside(NAN);
-  }
-  if (trial.nanPosition >= 0)
-    (in.*trial.nanTensor)[in.index(0, 0, trial.nanPosition, trial.nanElement, 1)] = NAN;
-  if (spec.pass == Pass::Backward)
-    in.o = expected(one.spec, in);
-  return in;
-}
-
-/// The longest length that a dozen trials may have; of others, which take seconds, one is enough.
-static int64_t longestOfMany(const std::vector<int64_t> &lengths) {
-  int64_t longest = 0;
-  for (int64_t length : lengths)
-    longest = length <= 2048 ? std::max(longest, length) : longest;
-  return longest;
-}
-
-/// Either type of output and either timing of copies. Dense batches have no padding to clear.
-std::vector<Trial> KernelUnderMutation::trials() const {
-  std::vector<Trial> all;
-  if (one.kernel.starts_with("clear_")) {
-    for (size_t i = 0; i < one.lengths.size(); ++i)
-      for (Trial::Form form : {Trial::Padded, Trial::Packed})
-        for (const std::string &type : std::set<std::string>{"float32", dtypeName(spec.dtype)})
-          all.push_back({one.padding(), one.lengths[i], /*queryHeads=*/1, type,
-                         form == Trial::Padded, i, form});
-    // Without what a kernel clears it has nothing unaligned.
-    const bool isQuery = one.kernel.starts_with("clear_query");
-    for (const char *leftOut : {"dq", "dk", "dv"})
-      if (spec.pass == Pass::Backward && !(isQuery && one.padding())) {
-        all.push_back(all.front());
-        all.back().leftOut = {leftOut};
-      }
-    return all;
-  }
-  // There is an output_delta for each type.
-  const auto typeOfOutput = [&](size_t i) -> std::string {
-    const bool isAnyDelta = one.kernel.starts_with("output_delta");
-    const bool isOther = isAnyDelta ? one.kernel.starts_with("output_delta_16") : i % 2;
-    return isOther ? dtypeName(spec.dtype) : "float32";
-  };
-  for (size_t i = 0; i < one.lengths.size(); ++i)
-    all.push_back({one.padding(), one.lengths[i], one.queryHeads[i % one.queryHeads.size()],
-                   typeOfOutput(i), /*isLazy=*/i % 2 == 0, 11 + i});
-  const int64_t longest = longestOfMany(one.lengths);
-  for (Trial::Form form : {Trial::Padded, Trial::Packed})
-    all.push_back({one.padding(), longest, one.queryHeads.back(), typeOfOutput(0),
-                   form == Trial::Padded, 31, form});
-  // A gradient that is not asked for; without it a kernel has nothing unaligned.
-  if (one.kernel == "probe_gradient")
-    all.emplace_back(all.front()).leftOut = {"dlandmark_q"};
-  // A NaN in each 16 bytes of a tile's last row and in other rows, for kernels that look for such.
-  const bool isBackward = spec.pass == Pass::Backward;
-  // Gradients of probes' blocks are sums over whole tiles of rows: a NaN of one that does not see a
-  // block reaches it, times 0.
-  const bool isOfBlocks = isBackward && spec.landmarkSource == LandmarkSource::Learned;
-  if (isOfBlocks || textOf(one.kernel).find("red.or") == std::string::npos)
-    return all;
-  const int64_t tileEnd = std::max<int64_t>(longest / 16 * 16 - 17, 15);
-  const int64_t chunk = spec.dtype == DType::Float32 ? 4 : 8;
-  // In what rows are hidden from: values; of a gradient keys, queries and dO.
-  using Tensor = std::vector<double> Inputs::*;
-  const std::vector<Tensor> tensors =
-      isBackward ? std::vector<Tensor>{&Inputs::k, &Inputs::q, &Inputs::dout}
-                 : std::vector<Tensor>{&Inputs::v};
-  for (Tensor tensor : tensors) {
-    auto add = [&](int64_t position, int64_t element) {
-      all.push_back({one.padding(), longest, one.queryHeads.back(), "float32",
-                     /*isLazy=*/element % 16 == 0, 41, Trial::Single, position, element, tensor});
-    };
-    for (int64_t element = 0; element < spec.headDim; element += chunk)
-      add(tileEnd, element);
-    add(tileEnd - 1, 1);
-    add(tileEnd - 15, 2);
-  }
-  return all;
 }
 
 /// Looks at the emulator after each launch.

@@ -38,6 +38,7 @@ inline void PrintTo(const KernelCase &one, std::ostream *out) { *out << one.name
 /// on some one after the other. Rows of `padding` 1 are not aligned: other kernels run.
 struct Trial {
   enum Form { Single, Padded, Packed };
+  using Tensor = std::vector<double> Inputs::*;
   int64_t padding;
   int64_t length;
   int64_t queryHeads;
@@ -48,7 +49,10 @@ struct Trial {
   /// A number of the first head that is NaN. Position -1: all are finite.
   int64_t nanPosition = -1;
   int64_t nanElement = 0;
-  std::vector<double> Inputs::*nanTensor = &Inputs::v;
+  Tensor nanTensor = &Inputs::v;
+  /// The learned probe that alone sees the position of the NaN, with all of its weight, as half of
+  /// the queries do; the others give it none. -1: all see it.
+  int64_t nanProbe = -1;
   std::set<std::string> leftOut = {}; // gradients that are not asked for
 
   /// Where the first padded sequence begins: in every quarter of what a kernel clears.
@@ -117,6 +121,8 @@ private:
   Inputs inputs(const Trial &trial) const;
   void expectRight(const Observation &whole, const Trial &trial) const;
   std::vector<Trial> trials() const;
+  void addNaNs(std::vector<Trial> &all, int64_t longest) const;
+  void addNaNsForProbes(std::vector<Trial> &all, int64_t longest) const;
   /// Whether a trial runs the instruction.
   bool isReached(const Mutation &mutation) const;
   Observation run(const LoadedProgram &program, const Trial &trial, const Workspace &start,

@@ -99,12 +99,14 @@ void addInverse(std::vector<Program> &all, const std::string &layout,
 }
 
 /// Tiles of queries within a segment, over several, and uniform blocks; of three levels' blocks so
-/// many that the loop over them turns four times. Summaries of the probes of one or two heads,
-/// which end in either half of a tile of 16, by more warps than such a tile takes (two of them
-/// would each store what the other one has to); in six turns of the loop over tiles of keys, so
-/// that the last is in another stage than the first of two or three, with a tile that is masked and
-/// without, of both sums and of each alone. Merges in two kernels, the second of so many segments
-/// that it, too, has whole tiles of blocks; by two warps, as only theirs are races.
+/// many that the loop over them turns four times, and of the first queries over several segments
+/// one; of uniform ones some that end before each of the columns that a thread has in a tile.
+/// Summaries of the probes of one or two heads, which end in either half of a tile of 16, by more
+/// warps than such a tile takes (two of them would each store what the other one has to); in six
+/// turns of the loop over tiles of keys, so that the last is in another stage than the first of two
+/// or three, with a tile that is masked and without, of both sums and of each alone. Merges in two
+/// kernels, the second of so many segments that it, too, has whole tiles of blocks; by two warps,
+/// as only theirs are races.
 void addProbes(std::vector<Program> &all) {
   const std::string learned = R"(, "landmark_source": "learned", "probes": 3)";
   const std::string spacing = R"(, "landmark_spacing": "dyadic", "segment_len": )";
@@ -125,14 +127,17 @@ void addProbes(std::vector<Program> &all) {
                  spec("causal", 119, two + R"(64, "window": 1, "level_width": 16)"),
                  output,
                  outputs,
-                 {391, 382, 66, 385, 7338, 1}});
+                 {409, 382, 66, 385, 7338, 1}});
   all.push_back({"causal_probes_across",
-                 spec("causal", 119, two + R"(5, "window": 12, "level_width": 16)"),
+                 spec("causal", 119, two + R"(5, "window": 11, "level_width": 16)"),
                  output,
                  outputs,
                  {191, 185, 66, 129, 594, 1}});
-  all.push_back(
-      {"causal_probes_uniform", spec("causal", 84, learned), output, outputs, outputLengths});
+  all.push_back({"causal_probes_uniform",
+                 spec("causal", 64, learned + R"(, "window": 5)"),
+                 output,
+                 outputs,
+                 {77, 55, 586, 578, 7, 105, 770, 85, 1}});
   all.push_back({"causal_probes",
                  spec("causal", 256, few + "87"),
                  own,
