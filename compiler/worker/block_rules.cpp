@@ -42,8 +42,10 @@ int mostGpuColumns(const KernelFacts &facts) {
     return (isFloat32 && facts.headDim > 80) || (hasTf32 && facts.headDim > 96) ? 8 : 16;
   if (isFloat32 && facts.headDim > (facts.hasManyLogits ? 80 : 96))
     return 16;
-  if (facts.keepsTwoSums)
-    return isFloat32 || hasTf32 || facts.headDim > 64 ? 16 : 32;
+  if (facts.keepsTwoSums) {
+    const int most = isFloat32 || hasTf32 || facts.headDim > 64 ? 16 : 32;
+    return facts.hasFewCells && !isFloat32 ? 2 * most : most;
+  }
   return isFloat32 || isOdd || facts.headDim > (hasTf32 ? 64 : 128) ? 32 : 64;
 }
 
