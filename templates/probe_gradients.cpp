@@ -19,7 +19,8 @@ static BlockConfig positionBlocksOf(Program &program) {
   BlockConfig defaults{.blockM = rows, .blockN = 64};
   if (program.spec().window == 0) // rows do not see beyond their segment one by one
     defaults.fused = 0;
-  return program.blocks("position_gradient", defaults, {.hasDiagonal = true, .keepsMore = true});
+  return program.blocks("position_gradient", defaults,
+                        {.hasDiagonal = true, .keepsMore = true, .keepsTwoSums = true});
 }
 
 /// Tiles of `rows` positions that a segment has, where it is as long as it may be.
