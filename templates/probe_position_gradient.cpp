@@ -12,6 +12,7 @@ namespace {
 
 constexpr double lnOf2 = 0.69314718055994530942;
 constexpr int probesAtOnce = 16;
+constexpr int segmentsAtOnce = 256; // whose part in dp is one sum
 
 /// The group's first query head of a key head.
 Head firstHead(Kernel &k, const ProbeGradients &of, const Scalar &keyPair) {
@@ -241,10 +242,16 @@ void writeProbeGradient(const ProbeGradients &of) {
       const Scalar keyPair = sequence * of.attention.keyHeads + keyHead;
       const Segments segments = probes.segmentation.of(k, firstHead(k, of, keyPair));
       const Scalar tiles = ceilDiv(segments.len, *of.positionBlocks.blockM);
-      k.forRange({0, segments.count}, 1, {&sum}, [&](Scalar segment) {
-        k.forRange({0, tiles}, 1, {&sum}, [&](Scalar tile) {
-          sum = sum + k.load(of.probesOf(k, keyPair, segment, tile), row0, blockM);
+      // Sums of sums: one of all segments would round each as coarsely as the whole.
+      k.forRange({0, segments.count}, segmentsAtOnce, {&sum}, [&](Scalar first) {
+        Tile part = k.fill(blockM, of.spec.headDim, 0);
+        const Scalar end = min(first + segmentsAtOnce, segments.count);
+        k.forRange({first, end}, 1, {&part}, [&](Scalar segment) {
+          k.forRange({0, tiles}, 1, {&part}, [&](Scalar tile) {
+            part = part + k.load(of.probesOf(k, keyPair, segment, tile), row0, blockM);
+          });
         });
+        sum = sum + part;
       });
     });
     const Tile scaled = sum * k.scale();

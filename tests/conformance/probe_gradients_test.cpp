@@ -152,6 +152,25 @@ TEST_P(ProbeGradients, ManyLevelsStayWithinTheBound) {
   expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in), device.place.isGpu());
 }
 
+/// Each segment gives the probes the same, rounded the same way. In one sum from the first to the
+/// last, 65536 of them would be 3e-4 off and more.
+TEST_P(ProbeGradients, ManyEqualSegmentsAddUp) {
+  json spec = probeSpec(2, 2, "dyadic");
+  spec["head_dim"] = 16;
+  spec["landmarks"] = 65536;
+  Inputs in = randomInputs(random.generator, 1, 1, 1, device.gpu ? 1100 : 131072, 16);
+  addOutputGradient(random.generator, in);
+  addProbes(random, in, spec);
+  constexpr int64_t segment = 2 * 16;
+  for (std::vector<double> *tensor : {&in.k, &in.v})
+    for (size_t i = segment; i < tensor->size(); ++i)
+      (*tensor)[i] = (*tensor)[i - segment];
+  std::fill(in.dout.begin(), in.dout.end() - 16, 0.0); // of all but the last row
+  const Written written = runGradients(device, spec.dump(), in);
+  const reference::Gradients right = *reference::gradients(referenceInput(spec.dump(), in));
+  EXPECT_LE(errorOf(written.at("dlandmark_q"), right.landmarkQ, in), 1e-4);
+}
+
 /// More tiles than a GPU's shared memory holds at once: they take turns.
 TEST_P(ProbeGradients, AsManyAsThereCanBeStayWithinTheBound) {
   json spec = probeSpec(16, 16, "dyadic");
