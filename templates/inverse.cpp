@@ -10,6 +10,8 @@ BlockConfig inverseBlocks(Program &program, const char *kernel, int landmarks, b
                         {.hasFewCells = true, .mayHaveFewRows = mayBeFew});
 }
 
+constexpr int columnsAtOnce = 32; // of A's scores, whose rounding A+ magnifies
+
 static int roundUp(int number, int step) { return (number + step - 1) / step * step; }
 
 InverseWorkspace::InverseWorkspace(Program &program, const Scalar &heads, const Scalar &capacity,
@@ -51,8 +53,15 @@ void InverseMatrices::storeSoftmax(const View &query, const View &key, const Vie
   const View maxima = k.slice(k.view(maximum, {number}), 0, count);
   const View masses = k.slice(k.view(mass, {number}), 0, count);
   auto scores = [&](const View &of, const View &with, const Scalar &i0, const Scalar &j0) {
-    const Tile left = k.load(of, i0, block);
-    return dot(left, transposed(k.load(with, j0, block)), DotPrecision::Full) * scale;
+    Tile sum;
+    for (int start = 0; start < of.columns; start += columnsAtOnce) {
+      const int width = std::min(of.columns - start, columnsAtOnce);
+      const Tile left = k.load(k.columns(of, start, width), i0, block);
+      const Tile right = k.load(k.columns(with, start, width), j0, block);
+      const Tile part = dot(left, transposed(right), DotPrecision::Full);
+      sum = start ? sum + part : part;
+    }
+    return sum * scale;
   };
   k.forRange({0, count}, block, {}, [&](Scalar i0) {
     OnlineMass row(k, block);
