@@ -222,6 +222,8 @@ private:
   llvm::DenseMap<mlir::Operation *, Fragments> fragments;
   // loads that no loop keeps under way, started together with some that is asynchronous
   llvm::SmallPtrSet<mlir::Operation *, 8> startedWithCopies;
+  // loads that nothing waits for but loops, which may not turn once
+  llvm::SmallVector<mlir::Operation *> arriving;
 
   /// What threads may be at since the last barrier.
   struct UnderWay {
