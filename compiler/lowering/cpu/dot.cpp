@@ -1,8 +1,9 @@
 // Dots, transposes and triangular solves over row-major float32 tiles.
 //
 // A dot keeps a register tile of c, MR rows by a chunk of columns, over the whole of k:
-//   for each chunk of columns, for each MR rows:  acc = c; for k: acc[r] += a[r, k] * b[k, chunk];
-//                                                 c = acc
+//   for each chunk of columns, for each MR rows:  acc = 0; for k: acc[r] += a[r, k] * b[k, chunk];
+//                                                 c += acc
+// Sums of sums: of a million equal numbers, one after the other, float32 loses the last six bits.
 // Where a mask hides c's columns from some number on, each MR rows stop there. Where it hides a's,
 // b counts for nothing, NaNs and infinities of it too: steps that none of the rows needs are left
 // out, and of those that only some of them need b is taken as 0 for the others.
@@ -64,17 +65,27 @@ void emitPrefetches(VectorBuilder &e, const Ahead &ahead, Value i, int64_t rows,
       emitPrefetch(e, e.offset(address, byte), ahead.isWritten);
 }
 
+/// c, from row i on, becomes what it is added to and `sums`, a row each.
+void addToResult(VectorBuilder &e, const Dot &dot, Value i, ValueRange sums) {
+  Value first = e.mul(i, e.i64(dot.n * 4));
+  for (const auto &[r, own] : llvm::enumerate(sums)) {
+    const int64_t bytes = int64_t(r) * dot.n * 4;
+    Value sum = own;
+    if (dot.from) {
+      Value from = e.load(sum.getType(), e.offset(e.offset(dot.from, first), bytes));
+      sum = arith::AddFOp::create(e.builder, e.loc, from, sum);
+    }
+    e.store(sum, e.offset(e.offset(dot.c, first), bytes));
+  }
+}
+
 /// Columns [0, width) of `dot` for rows [i, i + rows), its b, from and c given from the first of
 /// them on.
 void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, int64_t width,
                       const Ahead &ahead) {
   const VectorType type = e.f32Vector(width);
-  Value cRow = e.mul(i, e.i64(dot.n * 4));
   Value aRow = e.offset(dot.a, e.mul(i, dot.aRowBytes));
-  VectorBuilder::Values sums;
-  for (int64_t r = 0; r < rows; ++r)
-    sums.push_back(dot.from ? e.load(type, e.offset(e.offset(dot.from, cRow), r * dot.n * 4))
-                            : e.constant(type, 0));
+  VectorBuilder::Values sums(rows, e.constant(type, 0));
   auto addStep = [&](Value step, ValueRange carried, bool isForAll) {
     Value b = e.load(type, e.offset(dot.b, e.mul(step, e.i64(dot.n * 4))));
     Value aColumn = e.offset(aRow, e.mul(step, e.i64(dot.aStepBytes)));
@@ -122,8 +133,7 @@ void emitRegisterTile(VectorBuilder &e, const Dot &dot, Value i, int64_t rows, i
   } else {
     sums = e.loop(dot.k, 1, sums, add);
   }
-  for (int64_t r = 0; r < rows; ++r)
-    e.store(sums[r], e.offset(e.offset(dot.c, cRow), r * dot.n * 4));
+  addToResult(e, dot, i, sums);
 }
 
 /// The dot of the columns from `bytes` of a row on.
