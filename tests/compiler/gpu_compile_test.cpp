@@ -196,6 +196,22 @@ TEST(GpuCompile, DefaultsFitEveryTarget) {
   }
 }
 
+/// What is no longer read leaves its memory, to loops after it, too.
+TEST(GpuCompile, GradientsOfTheWidestHeadsFit) {
+  for (const char *rest :
+       {R"("layout": "causal", "landmarks": 256, "segment_len": 64, "dtype": "float16")",
+        R"("layout": "prefix_lm", "landmarks": 64, "segment_len": 64, "dtype": "float16")",
+        R"("layout": "causal", "landmarks": 256, "segment_len": 64, "landmark_source": "learned",
+           "probes": 4, "landmark_spacing": "dyadic", "dtype": "bfloat16")",
+        R"("layout": "scan", "landmarks": 64, "landmark_source": "learned")"}) {
+    CompileRequest request = requestFor(
+        R"({"head_dim": 256, "pass": "backward", )" + std::string(rest) + "}", cuda(120));
+    request.emit = Stage::Plan;
+    for (const PlanKernel &kernel : compiled(request).plan.kernels)
+      EXPECT_LE(kernel.sharedBytes, gpuInfo(cuda(120))->sharedBytes) << rest << kernel.name;
+  }
+}
+
 /// Flags of what is not finite, 4 bytes a row of a dot's operand, are memory too: 128 bytes more
 /// than there are, with the sizes that would fit without them.
 TEST(GpuCompile, SizesAreChosenWithFlagsInMind) {

@@ -4,7 +4,7 @@
 // RUN: nysjit-opt --tile-to-gpu=shared=100000 %s | FileCheck %s --check-prefixes=CHECK,APART
 
 // CHECK-LABEL: func.func @arrives(
-// TURNS-SAME: shared_bytes = 57344
+// TURNS-SAME: shared_bytes = 49152
 // APART-SAME: shared_bytes = 90112
 // CHECK: scf.for
 // CHECK: scf.yield

@@ -3,7 +3,7 @@
 // A dot keeps a register tile of c, MR rows by a chunk of columns, over the whole of k:
 //   for each chunk of columns, for each MR rows:  acc = 0; for k: acc[r] += a[r, k] * b[k, chunk];
 //                                                 c += acc
-// Sums of sums: of a million equal numbers, one after the other, float32 loses the last six bits.
+// Sums of sums: of 65536 equal numbers, one after the other, float32 has eleven bits right.
 // Where a mask hides c's columns from some number on, each MR rows stop there. Where it hides a's,
 // b counts for nothing, NaNs and infinities of it too: steps that none of the rows needs are left
 // out, and of those that only some of them need b is taken as 0 for the others.

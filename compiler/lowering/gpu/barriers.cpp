@@ -54,11 +54,19 @@ void KernelEmitter::barrier() {
 }
 
 void KernelEmitter::awaitReaders(ArrayRef<SharedRange> written) {
-  auto isWritten = [&](const SharedRange &read) {
-    return llvm::any_of(written, [&](const SharedRange &range) { return range.meets(read); });
+  auto isWritten = [&](const SharedRange &range) {
+    return llvm::any_of(written, [&](const SharedRange &other) { return other.meets(range); });
   };
-  if (llvm::any_of(underWay.reads, isWritten))
+  auto isCopied = [&](Operation *load) { return isWritten(plan.shared(load)->copied()); };
+  if (llvm::any_of(arriving, isCopied)) {
+    e.commitCopies();
+    e.waitForCopies(0);
     barrier();
+    if (isa<func::FuncOp>(e.builder.getBlock()->getParentOp())) // else only here
+      llvm::erase_if(arriving, isCopied);
+  } else if (llvm::any_of(underWay.reads, isWritten)) {
+    barrier();
+  }
 }
 
 void KernelEmitter::awaitStores(Load load) {
@@ -118,16 +126,6 @@ void KernelEmitter::awaitCopied(ArrayRef<Load> loads) {
   for (Load load : loads) {
     awaitStores(load);
     written.push_back(plan.shared(load)->copied());
-  }
-  auto isWritten = [&](Operation *load) {
-    const SharedRange copied = plan.shared(load)->copied();
-    return llvm::any_of(written, [&](const SharedRange &range) { return range.meets(copied); });
-  };
-  if (llvm::any_of(arriving, isWritten)) {
-    e.commitCopies();
-    e.waitForCopies(0);
-    barrier();
-    llvm::erase_if(arriving, isWritten);
   }
   awaitReaders(written);
 }

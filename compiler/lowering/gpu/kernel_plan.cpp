@@ -9,17 +9,24 @@ namespace nysjit::gpu {
 
 FailureOr<KernelPlan> KernelPlan::create(func::FuncOp kernel, const KernelOptions &options) {
   // Rows that registers take through shared memory can do without it, dots cannot, but they can
-  // take turns.
+  // take turns, in the end those of one iteration, too.
   struct Attempt {
     bool registersThroughShared;
     bool sharesMemory;
+    bool pipelines;
   };
   FailureOr<KernelPlan> last = failure();
-  for (const Attempt &attempt : {Attempt{true, false}, {false, false}, {false, true}}) {
+  for (const Attempt &attempt : {Attempt{true, false, true},
+                                 {false, false, true},
+                                 {false, true, true},
+                                 {false, true, false}}) {
+    if (!attempt.pipelines && options.numStages.value_or(1) > 1)
+      break; // the config wants copies under way
     KernelPlan plan;
     plan.options = options;
     plan.registersThroughShared = attempt.registersThroughShared;
     plan.sharesMemory = attempt.sharesMemory;
+    plan.pipelines = attempt.pipelines;
     if (failed(plan.decide(kernel)))
       return failure();
     last = plan;

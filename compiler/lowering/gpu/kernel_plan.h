@@ -141,7 +141,21 @@ private:
   mlir::LogicalResult checkOperations(mlir::func::FuncOp kernel) const;
   int64_t scratchBytes(mlir::Operation *op) const;
   int64_t allocate(mlir::Block *block, int64_t base);
-  int64_t placeInTurn(mlir::Block *block, int64_t base);
+  /// Shared memory of a load that takes turns.
+  struct Taken {
+    SharedRange range; // read until lastReader
+    int64_t end;       // of that and what was copied
+    mlir::Operation *load;
+    mlir::Operation *lastReader; // null: a loop's, in all iterations
+    bool isReadBefore(mlir::Operation *op) const {
+      return lastReader && lastReader->isBeforeInBlock(op);
+    }
+    bool isHeldAt(mlir::Operation *op) const {
+      return !lastReader || (load->isBeforeInBlock(op) && !lastReader->isBeforeInBlock(op));
+    }
+  };
+  bool isConvertedAtOnce(Load load, const SharedLoad &shared) const;
+  llvm::SmallVector<Taken> placeInTurn(mlir::Block *block, int64_t base);
   bool canPipeline(mlir::scf::ForOp loop) const;
 
   KernelOptions options;
@@ -150,6 +164,7 @@ private:
   bool registersThroughShared = true;
   // Many loads of one block, one after the other, have each its memory for as long as it is read.
   bool sharesMemory = false;
+  bool pipelines = true; // copies of later iterations are under way
   llvm::SmallVector<unsigned> aligned;
   llvm::MapVector<mlir::Operation *, SharedLoad> loads;
   llvm::MapVector<mlir::Operation *, PipelinedLoop> loops;

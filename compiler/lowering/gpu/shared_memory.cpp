@@ -27,6 +27,8 @@ static bool dependsOnInductionOnly(Value value, scf::ForOp loop) {
 
 bool KernelPlan::canPipeline(scf::ForOp loop) const {
   constexpr int many = 4; // of a loop whose loads take turns
+  if (!pipelines)
+    return false;
   int count = 0;
   for (Operation &op : *loop.getBody()) {
     if (isa<scf::ForOp, scf::WhileOp, scf::IfOp, tile::StoreOp, tile::SyncOp>(op))
@@ -160,23 +162,34 @@ static int64_t place(int64_t &top, int64_t bytes) {
   return offset;
 }
 
-static void placeLoad(SharedLoad &load, int64_t &top) {
-  load.raw.offset = place(top, load.raw.bytes() * load.stages);
+static void placeForms(SharedLoad &load, int64_t &top) {
   for (SharedTile &term : load.terms)
     term.offset = place(top, term.bytes());
   if (load.widened)
     load.widened->offset = place(top, load.widened->bytes());
 }
 
+static void placeLoad(SharedLoad &load, int64_t &top) {
+  load.raw.offset = place(top, load.raw.bytes() * load.stages);
+  placeForms(load, top);
+}
+
+/// Whether other forms are made of the load where it stands, and nothing reads what was copied
+/// after that.
+bool KernelPlan::isConvertedAtOnce(Load load, const SharedLoad &shared) const {
+  const Type element = load.getResult().getType().getElementType();
+  return !shared.loop && (!shared.terms.empty() || shared.widened) &&
+         llvm::all_of(load->getUsers(), [&](Operation *user) {
+           auto op = dyn_cast<tile::DotOp>(user);
+           return op && form(dot(op), element) != Form::Raw;
+         });
+}
+
 /// Gives each load of the block the first place from `base` on that nothing has which is still to
-/// be read. Returns the end of what was used.
-int64_t KernelPlan::placeInTurn(Block *block, int64_t base) {
-  struct Taken {
-    SharedRange range;
-    Operation *lastReader; // null: a loop's, in all iterations
-  };
+/// be read. Returns all places, in the order of the loads.
+SmallVector<KernelPlan::Taken> KernelPlan::placeInTurn(Block *block, int64_t base) {
+  SmallVector<Taken> all;
   SmallVector<Taken> taken; // in the order of their places
-  int64_t end = base;
   for (Operation &op : *block) {
     auto found = loads.find(&op);
     if (found == loads.end())
@@ -185,24 +198,29 @@ int64_t KernelPlan::placeInTurn(Block *block, int64_t base) {
     for (Operation *user : op.getUsers())
       if (Operation *reader = block->findAncestorOpInBlock(*user); last->isBeforeInBlock(reader))
         last = reader;
-    llvm::erase_if(taken, [&](const Taken &other) {
-      return other.lastReader && other.lastReader->isBeforeInBlock(&op);
-    });
-    int64_t begin = base;
-    auto endFrom = [&] {
-      int64_t top = begin;
-      placeLoad(found->second, top);
-      return top;
+    llvm::erase_if(taken, [&](const Taken &other) { return other.isReadBefore(&op); });
+    SharedLoad &shared = found->second;
+    Taken own{{}, 0, &op, shared.loop ? nullptr : last};
+    auto placeAt = [&](int64_t begin) {
+      own.range.begin = own.end = begin;
+      if (!isConvertedAtOnce(Load::of(&op), shared)) {
+        placeLoad(shared, own.end);
+        own.range.end = own.end;
+        return;
+      }
+      placeForms(shared, own.end);
+      own.range.end = own.end;
+      shared.raw.offset = place(own.end, shared.raw.bytes());
     };
+    placeAt(base);
     for (const Taken &other : taken)
-      if (SharedRange{begin, endFrom()}.meets(other.range))
-        begin = other.range.end;
-    const SharedRange range{begin, endFrom()};
-    taken.push_back({range, found->second.loop ? nullptr : last});
+      if (SharedRange{own.range.begin, own.end}.meets(other.range))
+        placeAt(other.range.end);
+    taken.push_back(own);
+    all.push_back(taken.back());
     llvm::sort(taken, [](const Taken &a, const Taken &b) { return a.range.begin < b.range.begin; });
-    end = std::max(end, range.end);
   }
-  return end;
+  return all;
 }
 
 /// Gives each load of the block its place from `base` on, then what lies inside, which may use
@@ -213,14 +231,23 @@ int64_t KernelPlan::allocate(Block *block, int64_t base) {
   auto isBrief = [](const SharedLoad &load) {
     return load.onlyPreloaded && load.pending == 0 && load.startsWith.size() == 1;
   };
-  int64_t kept = sharesMemory ? placeInTurn(block, base) : base;
+  SmallVector<Taken> taken;
+  if (sharesMemory)
+    taken = placeInTurn(block, base);
+  int64_t kept = base;
   for (Operation &op : *block)
     if (auto found = loads.find(&op);
         found != loads.end() && !sharesMemory && !isBrief(found->second))
       placeLoad(found->second, kept);
   int64_t end = kept;
+  for (const Taken &load : taken)
+    end = std::max(end, load.end);
   for (Operation &op : *block) {
-    int64_t top = kept;
+    int64_t keptHere = kept;
+    for (const Taken &load : taken)
+      if (load.isHeldAt(&op))
+        keptHere = std::max(keptHere, load.range.end);
+    int64_t top = keptHere;
     if (auto found = loads.find(&op);
         found != loads.end() && !sharesMemory && isBrief(found->second))
       placeLoad(found->second, top);
@@ -228,7 +255,7 @@ int64_t KernelPlan::allocate(Block *block, int64_t base) {
       scratchRanges[&op].end = (scratchRanges[&op].begin = place(top, bytes)) + bytes;
     for (Region &region : op.getRegions())
       for (Block &inner : region)
-        top = std::max(top, allocate(&inner, kept));
+        top = std::max(top, allocate(&inner, keptHere));
     end = std::max(end, top);
   }
   return end;
