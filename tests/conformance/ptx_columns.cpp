@@ -8,12 +8,6 @@ namespace nysjit::conformance {
 
 namespace {
 
-const PtxInstruction *writerOf(const PtxText &ptx, size_t line, const std::string &name) {
-  const std::vector<size_t> &writers = ptx.writers(line, name);
-  const PtxInstruction *i = writers.size() == 1 ? ptx.instruction(writers[0]) : nullptr;
-  return i && i->guard.empty() ? i : nullptr;
-}
-
 /// Registers that follow from one number alone, which does not change: of segments where there are
 /// rows, else 0.
 class OfSegments {

@@ -2,6 +2,7 @@
 #include "tests/conformance/ptx_equivalences.h"
 #include "tests/conformance/ptx_columns.h"
 #include "tests/conformance/ptx_rows.h"
+#include "tests/conformance/ptx_turns.h"
 
 #include <algorithm>
 #include <map>
@@ -358,6 +359,7 @@ constexpr Rule rules[] = {
     {{"the unmasked loop of these blocks turns a multiple of 4 times, not 2"}, isNeverTwoTurns},
     {{"after an even number of turns, stage 0 of two was read a turn and a barrier ago"},
      isBetweenEvenTurns},
+    {{"the loop turns once or twice, and each turn does the same"}, isOfNoTurn},
 };
 
 } // namespace

@@ -9,6 +9,12 @@ bool isNumber(const std::string &operand) {
   return operand.find_first_not_of("-0123456789") == std::string::npos;
 }
 
+const PtxInstruction *writerOf(const PtxText &ptx, size_t line, const std::string &name) {
+  const std::vector<size_t> &writers = ptx.writers(line, name);
+  const PtxInstruction *i = writers.size() == 1 ? ptx.instruction(writers[0]) : nullptr;
+  return i && i->guard.empty() ? i : nullptr;
+}
+
 const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name,
                               const ProgramFacts &facts) {
   const std::vector<size_t> &loads = ptx.writers(line, name);

@@ -7,6 +7,9 @@ namespace nysjit::conformance {
 
 bool isNumber(const std::string &operand);
 
+/// The only instruction that writes a register, if it always does; else null.
+const PtxInstruction *writerOf(const PtxText &ptx, size_t line, const std::string &name);
+
 /// What the plan gives for a register that holds an integer parameter of the kernel, null for
 /// others.
 const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name,

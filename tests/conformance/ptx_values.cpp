@@ -335,6 +335,10 @@ KnownValues::State KnownValues::stateBefore(size_t line) const {
   return state;
 }
 
+void KnownValues::assume(State &state, const std::string &predicate, bool holds) const {
+  state[size_t(numberOf(predicate))].bits = truth(holds);
+}
+
 KnownBits KnownValues::before(size_t line, const std::string &operand) const {
   return read(stateBefore(line), operand);
 }

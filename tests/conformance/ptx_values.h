@@ -49,6 +49,12 @@ public:
   void execute(State &state, size_t line) const;
   /// The lines that control may go to from there.
   std::vector<size_t> next(size_t line, const State &state) const;
+  KnownBits bitsOf(const State &state, const std::string &operand) const {
+    return read(state, operand);
+  }
+  /// Of the first operand, if `i` was the next instruction.
+  KnownBits valueOf(const State &state, const PtxInstruction &i) const { return result(state, i); }
+  void assume(State &state, const std::string &predicate, bool holds) const;
   /// Leaves in `state` what `other` has, too. Whether that is less.
   static bool meet(State &state, const State &other);
 
