@@ -1,5 +1,6 @@
 // The rules, of what is known of a kernel's values and of its text.
 #include "tests/conformance/ptx_equivalences.h"
+#include "tests/conformance/ptx_blocks.h"
 #include "tests/conformance/ptx_columns.h"
 #include "tests/conformance/ptx_rows.h"
 #include "tests/conformance/ptx_turns.h"
@@ -350,6 +351,8 @@ constexpr Rule rules[] = {
     {{"a number's exponent and the step are never 0 together, and each thread has a number",
       /*isAnywhere=*/false},
      isOfMarks},
+    {{"a row of a complete block is one that there is, of none it is below 0"},
+     isRowOfCompleteBlock},
     {{"a row that is gathered is one that there is, or below 0"}, isNeverTheFirstBeyond},
     {{"a row of one of several probes is no multiple of their number, as the end is"},
      isAnotherProbes},
