@@ -10,6 +10,7 @@
 #include <ostream>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace nysjit::conformance {
@@ -53,16 +54,25 @@ struct Trial {
   /// The learned probe that alone sees the position of the NaN, with all of its weight, as half of
   /// the queries do; the others give it none. -1: all see it.
   int64_t nanProbe = -1;
+  /// The kernels before ran without the NaN: what this one has from them is finite, so that no row
+  /// is NaN for that already.
+  bool isNanLate = false;
   std::set<std::string> leftOut = {}; // gradients that are not asked for
 
   /// Where the first padded sequence begins: in every quarter of what a kernel clears.
   int64_t start() const { return length / (seed % 3 == 0 ? 8 : seed % 3 == 1 ? 2 : 4); }
 };
 
-/// The workspace between two kernels, and what of it was written, from and to.
+/// The trial's own.
+void putNaN(Inputs &in, const Trial &trial);
+
+/// From and to, one range after the other.
+using Ranges = std::vector<std::pair<size_t, size_t>>;
+
+/// The workspace between two kernels, and what of it was written.
 struct Workspace {
   std::vector<char> bytes;
-  std::vector<std::pair<size_t, size_t>> written;
+  Ranges written;
 };
 
 /// What a run gave. Work is what each launch did for its result: bank conflicts, bytes read and
@@ -86,6 +96,7 @@ struct Observation {
 /// One launch of the kernel in one trial: what it starts from and what is right.
 struct Step {
   Trial trial;
+  Inputs inputs;
   Workspace start;
   Observation right;
 };
@@ -98,7 +109,8 @@ struct Verdict {
 
 class KernelUnderMutation {
 public:
-  explicit KernelUnderMutation(const KernelCase &theCase);
+  /// `thorough`: with the trials that take long to prepare, for many mutations.
+  explicit KernelUnderMutation(const KernelCase &theCase, bool thorough = false);
   /// Of prepare(): the program, not yet run.
   void compile();
   /// A fatal failure where something is wrong that has nothing to do with mutations.
@@ -119,19 +131,24 @@ private:
   LoadResult load(const Plan &itsPlan, const std::string &text) const;
   Plan planOf(const std::string &kernel) const;
   Inputs inputs(const Trial &trial) const;
-  void expectRight(const Observation &whole, const Trial &trial) const;
+  void expectRight(const Observation &whole, const Trial &trial, const Inputs &in) const;
   std::vector<Trial> trials() const;
   void addNaNs(std::vector<Trial> &all, int64_t longest) const;
+  void addLateNaNs(std::vector<Trial> &all, int64_t longest) const;
+  void addNaNsForBlocks(std::vector<Trial> &all) const;
   void addNaNsForProbes(std::vector<Trial> &all, int64_t longest) const;
   /// Whether a trial runs the instruction.
   bool isReached(const Mutation &mutation) const;
-  Observation run(const LoadedProgram &program, const Trial &trial, const Workspace &start,
-                  uint64_t limit) const;
+  Observation run(const LoadedProgram &program, const Trial &trial, const Inputs &in,
+                  const Workspace &start, uint64_t limit) const;
+  std::vector<Ranges> writtenBy(const LoadedProgram &program, const Trial &trial, const Inputs &in,
+                                size_t size) const;
   std::vector<Workspace> rightWorkspaces(const LoadedProgram &program, const Trial &trial,
-                                         size_t size) const;
+                                         const Inputs &in, const Observation &whole);
   void addRightSteps(const LoadedProgram &whole, const Trial &trial);
 
   const KernelCase one;
+  const bool isThorough;
   const Gpu gpu{true};
   std::shared_ptr<CudaDevice> device;
   KernelSpec spec;
@@ -139,6 +156,8 @@ private:
   std::unique_ptr<PtxText> text;
   std::string ptx;
   std::vector<Step> steps;
+  /// By form, length, heads, type of output and start.
+  std::map<std::tuple<int, int64_t, int64_t, std::string, int64_t>, std::vector<Ranges>> written;
   std::vector<Alternatives> values;
 };
 

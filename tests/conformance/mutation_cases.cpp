@@ -169,8 +169,8 @@ void addProbes(std::vector<Program> &all) {
 }
 
 /// Gradients through probes, of ten levels in two kernels whose tiles are full, by two warps, and
-/// of several parts of rows; of probes of one to three heads; segments that are one tile of
-/// positions, and of several.
+/// of several parts of rows, one with so many tiles that their levels begin at any column; of
+/// probes of one to three heads; segments that are one tile of positions, and of several.
 void addProbesBackward(std::vector<Program> &all) {
   const std::string name = "causal_probes_backward";
   const auto specOf = [](int landmarks, int probes, int segmentLen) {
@@ -183,11 +183,14 @@ void addProbesBackward(std::vector<Program> &all) {
   const std::string positions = blocks("position_gradient", wide);
   const std::string ofBlocks = "{" + rows + ", " + blocks("block_gradient", tile) + ", " +
                                blocks("block_gradient_5", tile) + "}";
+  const std::string both = "{" + rows + ", " + positions + "}";
   all.push_back({name,
                  specOf(256, 3, 5),
-                 "{" + rows + ", " + positions + "}",
-                 "block_rows block_rows_unaligned position_gradient position_gradient_unaligned",
+                 both,
+                 "position_gradient position_gradient_unaligned",
                  {69, 109, 286}});
+  all.push_back(
+      {name, specOf(256, 3, 5), both, "block_rows block_rows_unaligned", {69, 109, 286, 1275}});
   all.push_back({name, specOf(256, 3, 2), ofBlocks, "block_gradient", {411, 383, 130, 256, 250}});
   all.push_back({name, specOf(1023, 2, 1), ofBlocks, "block_gradient_5", {1023, 700, 430, 256}});
   all.push_back({name + "_tiles",
@@ -259,7 +262,7 @@ void addBackward(std::vector<Program> &all, const std::string &layout,
   if (isSegmented)
     all.push_back({name, program, config, both, {69, 109, 286}});
   else
-    all.push_back({name, program, config, both, {69, 109, 86, 1}, {1, 2}});
+    all.push_back({name, program, config, both, {69, 109, 74, 86, 1}, {1, 2}});
   all.push_back({name, program, config,
                  "clear_query_gradients clear_query_gradients_unaligned clear_key_gradients "
                  "clear_key_gradients_unaligned",

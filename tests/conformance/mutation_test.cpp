@@ -71,10 +71,10 @@ std::set<std::string> kernelsOf(const std::string &layout) {
   return kernels;
 }
 
-/// At most `most` of the case's mutations, any of them.
+/// At most `most` of the case's mutations, any of them; with all trials if it is all of them.
 void tryMutations(const KernelCase &one, Tally &tally, size_t most, std::mt19937 &random) {
   SCOPED_TRACE(one.name);
-  KernelUnderMutation kernel(one);
+  KernelUnderMutation kernel(one, /*thorough=*/most == SIZE_MAX);
   ASSERT_NO_FATAL_FAILURE(kernel.prepare());
   // clear_padding is the same in all layouts, see below
   for (const std::string &name : kernel.programsKernels())

@@ -22,6 +22,10 @@ static void showToOneProbe(Inputs &in, const Trial &trial, int64_t probes,
   }
 }
 
+void putNaN(Inputs &in, const Trial &trial) {
+  (in.*trial.nanTensor)[in.index(0, 0, trial.nanPosition, trial.nanElement, 1)] = NAN;
+}
+
 /// What lies outside the sequences is not a number.
 Inputs KernelUnderMutation::inputs(const Trial &trial) const {
   std::mt19937 generator(7);
@@ -57,17 +61,18 @@ Inputs KernelUnderMutation::inputs(const Trial &trial) const {
   if (trial.nanProbe >= 0)
     showToOneProbe(in, trial, spec.probes, dtype);
   if (trial.nanPosition >= 0)
-    (in.*trial.nanTensor)[in.index(0, 0, trial.nanPosition, trial.nanElement, 1)] = NAN;
+    putNaN(in, trial);
   if (spec.pass == Pass::Backward)
     in.o = expected(one.spec, in);
   return in;
 }
 
-/// The longest length that a dozen trials may have; of others, which take seconds, one is enough.
-static int64_t longestOfMany(const std::vector<int64_t> &lengths) {
+/// The longest length that a dozen trials may have; of those above `most`, which take seconds, one
+/// is enough.
+static int64_t longestOfMany(const std::vector<int64_t> &lengths, int64_t most) {
   int64_t longest = 0;
   for (int64_t length : lengths)
-    longest = length <= 2048 ? std::max(longest, length) : longest;
+    longest = length <= most ? std::max(longest, length) : longest;
   return longest;
 }
 
@@ -95,10 +100,13 @@ std::vector<Trial> KernelUnderMutation::trials() const {
     const bool isOther = isAnyDelta ? one.kernel.starts_with("output_delta_16") : i % 2;
     return isOther ? dtypeName(spec.dtype) : "float32";
   };
+  const bool isBlockRows = one.kernel.starts_with("block_rows");
+  const int64_t most = isBlockRows ? 1024 : 2048;
   for (size_t i = 0; i < one.lengths.size(); ++i)
-    all.push_back({one.padding(), one.lengths[i], one.queryHeads[i % one.queryHeads.size()],
-                   typeOfOutput(i), /*isLazy=*/i % 2 == 0, 11 + i});
-  const int64_t longest = longestOfMany(one.lengths);
+    if (isThorough || !isBlockRows || one.lengths[i] <= most)
+      all.push_back({one.padding(), one.lengths[i], one.queryHeads[i % one.queryHeads.size()],
+                     typeOfOutput(i), /*isLazy=*/i % 2 == 0, 11 + i});
+  const int64_t longest = longestOfMany(one.lengths, most);
   for (Trial::Form form : {Trial::Padded, Trial::Packed})
     all.push_back({one.padding(), longest, one.queryHeads.back(), typeOfOutput(0),
                    form == Trial::Padded, 31, form});
@@ -115,10 +123,11 @@ std::vector<Trial> KernelUnderMutation::trials() const {
 void KernelUnderMutation::addNaNs(std::vector<Trial> &all, int64_t longest) const {
   const bool isBackward = spec.pass == Pass::Backward;
   const bool isOfBlocks = spec.landmarkSource == LandmarkSource::Learned;
-  // Gradients of probes' blocks are sums over whole tiles of rows: a NaN of one that does not see a
-  // block reaches it, times 0.
-  if (isBackward && isOfBlocks)
+  if (isBackward && isOfBlocks) {
+    if (one.kernel.starts_with("block_rows"))
+      addNaNsForBlocks(all);
     return;
+  }
   const int64_t chunk = spec.dtype == DType::Float32 ? 4 : 8;
   auto add = [&](Trial::Tensor tensor, int64_t length, int64_t position, int64_t element) {
     all.push_back({one.padding(), length, one.queryHeads.back(), "float32",
@@ -137,8 +146,36 @@ void KernelUnderMutation::addNaNs(std::vector<Trial> &all, int64_t longest) cons
                  : std::vector<Trial::Tensor>{&Inputs::v};
   for (Trial::Tensor tensor : tensors)
     addTile(tensor, longest, [&](int64_t row) { return tile + row; });
+  // The last rows, which end within a tile, have a loop of their own.
+  if (isBackward && one.kernel.starts_with("position_gradient"))
+    addLateNaNs(all, longest);
   if (isOfBlocks && one.kernel.starts_with("causal_output"))
     addNaNsForProbes(all, longest);
+}
+
+/// A NaN of the last row of a tile that has all of its rows, and of the last row of all, which ends
+/// within a tile. Most keys see all of such a tile's rows: were the NaN there from the start, their
+/// gradients would be NaN whether it is looked for or not.
+void KernelUnderMutation::addLateNaNs(std::vector<Trial> &all, int64_t longest) const {
+  const int64_t full = longest / 16 * 16;
+  for (Trial::Tensor tensor : {&Inputs::q, &Inputs::dout})
+    for (int64_t position : {full - 1, longest - 1}) {
+      all.push_back({one.padding(), longest, one.queryHeads.back(), "float32",
+                     /*isLazy=*/position < full, 41, Trial::Single, position,
+                     /*nanElement=*/position < full ? spec.headDim - 1 : 0, tensor});
+      all.back().isNanLate = true;
+    }
+}
+
+/// A NaN in blocks of every level, wherever they lie in a tile of 16 columns: some of a tile's rows
+/// see them and others, earlier ones or later, do not.
+void KernelUnderMutation::addNaNsForBlocks(std::vector<Trial> &all) const {
+  const int64_t step = isThorough ? 13 : 91;
+  const int64_t length = one.lengths[2]; // with a few tiles in all levels
+  for (int64_t position = 2; position < length; position += step)
+    all.push_back({one.padding(), length, one.queryHeads.back(), "float32",
+                   /*isLazy=*/position % 2 == 0, 41, Trial::Single, position, /*nanElement=*/0,
+                   &Inputs::k});
 }
 
 /// A NaN that some rows give no weight: in the last 16 bytes of a tile as they lie there, and in
