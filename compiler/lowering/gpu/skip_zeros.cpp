@@ -50,21 +50,19 @@ Value forChunks(WarpBuilder &e, int64_t threads, int64_t count, Value initial,
 
 } // namespace
 
-/// Whether any number of dot's b is not finite; a barrier.
+/// Whether any number of dot's b is not finite; a barrier. Of several terms only the first may be
+/// so by itself: the others are what it leaves of the number.
 Value KernelEmitter::isSomeNotFinite(const DotOperands &dot) {
-  Value marks = e.i32(0);
-  for (const SharedOperand &b : dot.b) {
-    const WordBits bits = WordBits::of(dot.plan.element, b.tile.elementBytes);
-    const int64_t count = b.tile.bytes() / 16;
-    marks = forChunks(e, plan.threads(), count, marks, [&](Value index, Value found) {
-      Value words = e.load(chunkType(e), e.offset(b.base, e.mul(index, 16)), 16);
-      for (int64_t i = 0; i < 4; ++i)
-        found =
-            arith::OrIOp::create(e.builder, e.loc, found, marksOf(e, e.element(words, i), bits));
-      return found;
-    });
-  }
-  const WordBits bits = WordBits::of(dot.plan.element, dot.b[0].tile.elementBytes);
+  const SharedOperand &b = dot.b[0];
+  const WordBits bits = WordBits::of(dot.plan.element, b.tile.elementBytes);
+  Value marks =
+      forChunks(e, plan.threads(), b.tile.bytes() / 16, e.i32(0), [&](Value index, Value found) {
+        Value words = e.load(chunkType(e), e.offset(b.base, e.mul(index, 16)), 16);
+        for (int64_t i = 0; i < 4; ++i)
+          found =
+              arith::OrIOp::create(e.builder, e.loc, found, marksOf(e, e.element(words, i), bits));
+        return found;
+      });
   Value own = arith::CmpIOp::create(e.builder, e.loc, arith::CmpIPredicate::ne,
                                     e.bitAnd(marks, bits.marks), e.i32(0));
   underWay = {};
@@ -146,10 +144,19 @@ Registers KernelEmitter::skipZeros(tile::DotOp op, const DotOperands &dot, const
       a);
 }
 
-/// Rows of b that were hidden are NaN again, for who else reads them.
+/// Whether nothing reads what was loaded after `op`: who does stands before it, in its block.
+static bool isLastReader(tile::DotOp op, Load load) {
+  Block *block = op->getBlock();
+  return load->getBlock() == block && llvm::all_of(load->getUsers(), [&](Operation *user) {
+           Operation *reader = block->findAncestorOpInBlock(*user);
+           return reader == op || reader->isBeforeInBlock(op);
+         });
+}
+
+/// Rows of b that were hidden are NaN again, for who reads them later.
 void KernelEmitter::showHidden(tile::DotOp op, const DotOperands &dot, Value isHidden) {
   Load load = loadOf(op.getB());
-  if (!load || (load->hasOneUse() && load->getBlock() == op->getBlock()))
+  if (!load || isLastReader(op, load))
     return;
   Value flags = sharedAddress(plan.scratch(op).end - dot.b[0].tile.rows * 4);
   e.when(isHidden, [&] {
