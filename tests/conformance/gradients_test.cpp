@@ -368,4 +368,21 @@ TEST_P(GradientBits, RowsWithoutGradientLeaveNoTrace) {
 INSTANTIATE_TEST_SUITE_P(Places, GradientBits, testing::ValuesIn(places()),
                          [](const auto &info) { return testName(info.param); });
 
+/// Where a block has 99 KiB, loads of so wide heads take turns in them.
+TEST(WidestHeads, StayWithinTheBoundWhereTheirTilesTakeTurns) {
+  Device device("ptx-emulator lazy cuda:sm_120");
+  Seeded random;
+  for (const auto &[rest, dtype] :
+       {std::pair(R"("layout": "prefix_lm", "landmarks": 7, "segment_len": 9)", "float32"),
+        {R"("layout": "causal", "landmarks": 7, "segment_len": 9, "window": 1)", "float16"}}) {
+    const std::string spec =
+        R"({"head_dim": 256, "dtype": ")" + std::string(dtype) + "\", " + std::string(rest) + "}";
+    Inputs in = randomInputs(random.generator, 1, 2, 1, random.between(20, 60), 256, dtype);
+    addOutputGradient(random.generator, in, dtype);
+    if (std::string(rest).find("prefix") != std::string::npos)
+      in.sourceLen = {random.between(0, in.length)};
+    expectGradients(spec, in, runGradients(device, spec, in, {.dtype = dtype}), /*isGpu=*/true);
+  }
+}
+
 } // namespace
