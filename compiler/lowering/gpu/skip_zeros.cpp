@@ -144,19 +144,10 @@ Registers KernelEmitter::skipZeros(tile::DotOp op, const DotOperands &dot, const
       a);
 }
 
-/// Whether nothing reads what was loaded after `op`: who does stands before it, in its block.
-static bool isLastReader(tile::DotOp op, Load load) {
-  Block *block = op->getBlock();
-  return load->getBlock() == block && llvm::all_of(load->getUsers(), [&](Operation *user) {
-           Operation *reader = block->findAncestorOpInBlock(*user);
-           return reader == op || reader->isBeforeInBlock(op);
-         });
-}
-
-/// Rows of b that were hidden are NaN again, for who reads them later.
+/// Rows of b that were hidden are NaN again, for who else reads them.
 void KernelEmitter::showHidden(tile::DotOp op, const DotOperands &dot, Value isHidden) {
   Load load = loadOf(op.getB());
-  if (!load || isLastReader(op, load))
+  if (!load || (load->hasOneUse() && load->getBlock() == op->getBlock()))
     return;
   Value flags = sharedAddress(plan.scratch(op).end - dot.b[0].tile.rows * 4);
   e.when(isHidden, [&] {
