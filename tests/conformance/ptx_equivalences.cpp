@@ -198,7 +198,7 @@ bool isNeverLaunchedWithout(const std::string &tensor, const PlanLaunch &launch)
   std::set<std::string> symbols;
   addSymbols(launch.when, symbols);
   const bool dependsOnIt = symbols.erase(tensor + "_alignment") > 0;
-  std::vector<std::string> all(symbols.begin(), symbols.end()); // here 0 or 1 each
+  std::vector<std::string> all(symbols.begin(), symbols.end()); // here one of two numbers each
   all.push_back(tensor + "_alignment");
   Result<CompiledExpression> when = CompiledExpression::compile(launch.when, all);
   if (!dependsOnIt || !when || symbols.size() > 8)
@@ -206,7 +206,9 @@ bool isNeverLaunchedWithout(const std::string &tensor, const PlanLaunch &launch)
   for (unsigned bits = 0; bits < 1u << symbols.size(); ++bits) {
     std::vector<int64_t> values;
     for (size_t i = 0; i < symbols.size(); ++i)
-      values.push_back(bits >> i & 1);
+      values.push_back(!(bits >> i & 1)                 ? 0
+                       : all[i].ends_with("_alignment") ? maxTensorAlignment
+                                                        : 1);
     values.push_back(maxTensorAlignment);
     const Result<int64_t> isLaunched = when->evaluate(values.data());
     if (!isLaunched || *isLaunched)
