@@ -16,10 +16,19 @@ const std::vector<json> specs = {probeSpec(64, 4, "dyadic"), probeSpec(12, 3, "d
                                  probeSpec(130, 2, "dyadic"), probeSpec(3, 5, "dyadic"),
                                  probeSpec(12, 3, "uniform", 1, 1)};
 
+/// As many segments as a sequence may have.
+json manySegmentsSpec() {
+  json spec = probeSpec(2, 2, "dyadic");
+  spec["head_dim"] = 16;
+  spec["landmarks"] = 65536;
+  return spec;
+}
+
 class ProbeGradients : public testing::TestWithParam<std::string> {
 protected:
-  Inputs inputs(const json &spec, int64_t length, int64_t keyHeads = 1) {
-    Inputs in = randomInputs(random.generator, 1, 2, keyHeads, length, int64_t(spec["head_dim"]));
+  Inputs inputs(const json &spec, int64_t length, int64_t keyHeads = 1, int64_t queryHeads = 2) {
+    Inputs in =
+        randomInputs(random.generator, 1, queryHeads, keyHeads, length, int64_t(spec["head_dim"]));
     addOutputGradient(random.generator, in);
     addProbes(random, in, spec);
     return in;
@@ -143,24 +152,16 @@ TEST_P(ProbeGradients, PartsOfRowsAndGroupsStayWithinTheBound) {
 
 /// Gradients of blocks of all levels there can be, handed down in one kernel after the other.
 TEST_P(ProbeGradients, ManyLevelsStayWithinTheBound) {
-  json spec = probeSpec(2, 2, "dyadic");
-  spec["head_dim"] = 16;
-  spec["landmarks"] = 65536;
-  Inputs in = randomInputs(random.generator, 1, 1, 1, device.gpu ? 1100 : 131072, 16);
-  addOutputGradient(random.generator, in);
-  addProbes(random, in, spec);
+  const json spec = manySegmentsSpec();
+  Inputs in = inputs(spec, device.gpu ? 1100 : 131072, 1, 1);
   expectGradients(spec.dump(), in, runGradients(device, spec.dump(), in), device.place.isGpu());
 }
 
 /// Each segment gives the probes the same, rounded the same way. In one sum from the first to the
 /// last, 65536 of them would be 3e-4 off and more.
 TEST_P(ProbeGradients, ManyEqualSegmentsAddUp) {
-  json spec = probeSpec(2, 2, "dyadic");
-  spec["head_dim"] = 16;
-  spec["landmarks"] = 65536;
-  Inputs in = randomInputs(random.generator, 1, 1, 1, device.gpu ? 1100 : 131072, 16);
-  addOutputGradient(random.generator, in);
-  addProbes(random, in, spec);
+  const json spec = manySegmentsSpec();
+  Inputs in = inputs(spec, device.gpu ? 1100 : 131072, 1, 1);
   constexpr int64_t segment = 2 * 16;
   for (std::vector<double> *tensor : {&in.k, &in.v})
     for (size_t i = segment; i < tensor->size(); ++i)
