@@ -10,28 +10,17 @@ namespace {
 
 /// Registers that follow from one number alone, which does not change: of segments where there are
 /// rows, else 0.
-class OfSegments {
+class OfSegments : public FollowingNumbers {
 public:
-  OfSegments(const PtxText &ptx, size_t line) : ptx(ptx), line(line) {}
+  using FollowingNumbers::FollowingNumbers;
 
   void begin(uint32_t of) {
     segments = of;
-    known.clear();
-  }
-
-  /// Nothing where a register follows from anything else.
-  std::optional<uint32_t> value(const std::string &name) {
-    if (isNumber(name))
-      return uint32_t(std::stoll(name));
-    const auto [place, isNew] = known.try_emplace(name, std::nullopt);
-    if (isNew)
-      if (const PtxInstruction *i = writerOf(ptx, line, name))
-        place->second = result(*i);
-    return place->second;
+    forget();
   }
 
 private:
-  std::optional<uint32_t> result(const PtxInstruction &i) {
+  std::optional<uint32_t> result(const PtxInstruction &i) override {
     if (i.is("selp.b32") && i.operands[2] == "0" && !isNumber(i.operands[1])) {
       if (number.empty() && !isInLoop(ptx, ptx.writers(line, i.operands[0])[0]))
         number = i.operands[0];
@@ -54,11 +43,8 @@ private:
     return std::nullopt;
   }
 
-  const PtxText &ptx;
-  const size_t line;
   uint32_t segments = 0;
   std::string number; // the register that holds it
-  std::map<std::string, std::optional<uint32_t>> known;
 };
 
 /// What becomes of a number.

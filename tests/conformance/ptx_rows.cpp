@@ -15,6 +15,16 @@ const PtxInstruction *writerOf(const PtxText &ptx, size_t line, const std::strin
   return i && i->guard.empty() ? i : nullptr;
 }
 
+std::optional<uint32_t> FollowingNumbers::value(const std::string &name) {
+  if (isNumber(name))
+    return uint32_t(std::stoll(name));
+  const auto [place, isNew] = known.try_emplace(name, std::nullopt);
+  if (isNew)
+    if (const PtxInstruction *i = writerOf(ptx, line, name))
+      place->second = result(*i);
+  return place->second;
+}
+
 const Expression *parameterOf(const PtxText &ptx, size_t line, const std::string &name,
                               const ProgramFacts &facts) {
   const std::vector<size_t> &loads = ptx.writers(line, name);

@@ -3,12 +3,36 @@
 #pragma once
 #include "tests/conformance/ptx_equivalences.h"
 
+#include <map>
+#include <optional>
+
 namespace nysjit::conformance {
 
 bool isNumber(const std::string &operand);
 
 /// The only instruction that writes a register, if it always does; else null.
 const PtxInstruction *writerOf(const PtxText &ptx, size_t line, const std::string &name);
+
+/// What registers are that a line reads, where a few numbers are given; each is found once.
+class FollowingNumbers {
+public:
+  FollowingNumbers(const PtxText &itsPtx, size_t itsLine) : ptx(itsPtx), line(itsLine) {}
+  virtual ~FollowingNumbers() = default;
+  /// Nothing where a register follows from anything else.
+  std::optional<uint32_t> value(const std::string &name);
+
+protected:
+  /// What an instruction that is the only writer of its register gives.
+  virtual std::optional<uint32_t> result(const PtxInstruction &i) = 0;
+  /// Other numbers are given.
+  void forget() { known.clear(); }
+
+  const PtxText &ptx;
+  const size_t line;
+
+private:
+  std::map<std::string, std::optional<uint32_t>> known; // by register
+};
 
 /// What the plan gives for a register that holds an integer parameter of the kernel, null for
 /// others.

@@ -75,27 +75,18 @@ std::set<size_t> linesBetween(const PtxText &ptx, size_t top, size_t latch) {
 //===- Number of turns ------------------------------------------------------------------------===//
 
 /// Numbers that follow from a tile's first row and the length of the sequence.
-class OfTile {
+class OfTile : public FollowingNumbers {
 public:
   OfTile(const PtxText &ptx, size_t line, const ProgramFacts &facts)
-      : ptx(ptx), line(line), facts(facts) {}
+      : FollowingNumbers(ptx, line), facts(facts) {}
   void begin(uint32_t itsRow, uint32_t itsLength) {
     row = itsRow;
     length = itsLength;
-    known.clear();
+    forget();
   }
   std::optional<uint32_t> written(size_t by) { return result(*ptx.instruction(by)); }
 
 private:
-  std::optional<uint32_t> value(const std::string &name) {
-    if (isNumber(name))
-      return uint32_t(std::stoll(name));
-    const auto [place, isNew] = known.try_emplace(name, std::nullopt);
-    if (isNew)
-      if (const PtxInstruction *i = writerOf(ptx, line, name))
-        place->second = result(*i);
-    return place->second;
-  }
   bool isWrittenBy(const std::string &name, const char *opcode) const {
     const PtxInstruction *i = writerOf(ptx, line, name);
     return i && i->is(opcode);
@@ -129,7 +120,7 @@ private:
     rowsName = rowsName.empty() ? i.operands[0] : rowsName;
     return rowsName == i.operands[0];
   }
-  std::optional<uint32_t> result(const PtxInstruction &i) {
+  std::optional<uint32_t> result(const PtxInstruction &i) override {
     if (isLength(i))
       return length;
     if (isFirstRow(i))
@@ -159,15 +150,12 @@ private:
                              : std::nullopt;
   }
 
-  const PtxText &ptx;
-  const size_t line;
   const ProgramFacts &facts;
   uint32_t row = 0;
   uint32_t length = 0;
   std::string rowsName;
   std::string lengthsName;
   std::map<std::string, bool> lengths; // by register
-  std::map<std::string, std::optional<uint32_t>> known;
 };
 
 } // namespace
