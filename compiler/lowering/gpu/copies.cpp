@@ -272,10 +272,14 @@ void KernelEmitter::copyWhereItStands(Load load) {
   if (!loops.empty())
     return;
   if (needsConversion(load)) {
-    if (shared.widened)
-      barrier();
-    for (const SharedTile &term : shared.terms)
-      awaitReaders(SharedRange{term.offset, term.offset + term.bytes()});
+    auto awaitReadersOf = [&](const SharedTile &form) {
+      awaitReaders(SharedRange{form.offset, form.offset + form.bytes()});
+    };
+    llvm::for_each(shared.terms, awaitReadersOf);
+    if (shared.widened) {
+      awaitReadersOf(*shared.widened);
+      barrier(); // others' chunks are there
+    }
     convertForms(load, Value());
   }
   barrier();
