@@ -90,9 +90,9 @@ double gradientBound(const KernelSpec &spec, bool isGpu, double size);
 double gradientBound(const ReferenceInput &input, bool isGpu);
 
 /// The bound of gradient `name` of `right`, whose gradientError is `error`: gradientBound of the
-/// scores, or in layouts that iterate an inverse four times what roundingOfInverse comes to, if
-/// that is more, up to 1. The latter takes the time of gradients() and is looked for only where
-/// `error` needs it.
+/// scores, or in layouts that iterate an inverse four times what roundingOfInverse comes to, in
+/// scan eight times, if that is more, up to 1. The latter takes the time of gradients() and is
+/// looked for only where `error` needs it.
 double gradientBound(const ReferenceInput &input, bool isGpu, const Gradients &right,
                      std::string_view name, double error);
 
