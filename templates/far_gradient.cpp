@@ -35,12 +35,13 @@ public:
   FarGradient(const LandmarkGradients &gradients, RowPart rowPart)
       : of(gradients), part(rowPart), isSource(rowPart == RowPart::Source),
         name(isSource ? "source_far_gradient" : "far_gradient"),
-        blocks(of.fused ? of.program.blocks(name, {.blockM = 64, .blockN = 64, .split = fusedSplit})
-                        : of.program.blocks(name, {.blockM = 32, .blockN = 64, .split = 0},
-                                            {.hasFewCells = true,
-                                             .mayHaveFewRows = of.landmarks.mayBeFew(),
-                                             .keepsMore = true,
-                                             .keepsTwoSums = true})),
+        blocks(of.isFused
+                   ? of.program.blocks(name, {.blockM = 64, .blockN = 64, .split = fusedSplit})
+                   : of.program.blocks(name, {.blockM = 32, .blockN = 64, .split = 0},
+                                       {.hasFewCells = true,
+                                        .mayHaveFewRows = of.landmarks.mayBeFew(),
+                                        .keepsMore = true,
+                                        .keepsTwoSums = true})),
         split(*blocks.split), capacity(of.landmarks.segmentation.capacity()),
         parts(split ? ceilDiv(of.landmarks.attention.maxLength, split) : Scalar(1)) {}
 
@@ -73,6 +74,10 @@ private:
   }
   Scalar endOf(const Segments &segments) const {
     return isSource ? segments.sourceLen : segments.length;
+  }
+  /// The first row of the first part.
+  Scalar beginOf(const Segments &segments) const {
+    return of.isFused && !isSource ? segments.targetStart() : Scalar(0);
   }
   void writeSum() const;
 
@@ -162,7 +167,7 @@ void FarGradient::write() {
     if (!isSource)
       biases = buffer("bias_gradient", {heads, parts, capacity});
   }
-  of.fused ? writeByRows() : writeByLandmarks();
+  of.isFused ? writeByRows() : writeByLandmarks();
   if (split)
     writeSum();
 }
@@ -204,12 +209,16 @@ void FarGradient::writeByRows() {
                                   : viewsOf(k, head, segments),
                             [&](const Tile &j) { return rowsThatSee(segments, j); }};
     k.forRange({0, countOf(segments)}, blockN, {}, [&](Scalar j0) {
-      FarSums(k, blockN, of.spec.headDim, part).store(k, sums.views, j0);
+      const FarSums none =
+          split ? FarSums(k, blockN, of.spec.headDim, part) : begin(k, sums.views, j0, blockN);
+      none.store(k, sums.views, j0);
     });
     k.sync();
-    const GradientRows rows = of.gradients.rowsOf(k, head);
-    const Scalar end = split ? min((number + 1) * split, endOf(segments)) : endOf(segments);
-    k.forRange({number * split, end}, blockM, {}, [&](Scalar i0) {
+    const Scalar first = beginOf(segments) + number * split;
+    const Scalar end = split ? min(first + split, endOf(segments)) : endOf(segments);
+    const GradientRows all = of.gradients.rowsOf(k, head);
+    const GradientRows rows = isSource ? all.until(k, end) : all; // a target's come after them
+    k.forRange({first, end}, blockM, {}, [&](Scalar i0) {
       const QueryTile queries(k, head, i0, blockM, end);
       Tile dq = k.fill(blockM, of.spec.headDim, 0);
       const auto [landmarks, mask, farEnd] = farOf(k, head, segments, queries);
@@ -251,7 +260,8 @@ void FarGradient::writeSum() const {
     const Scalar j0 = cell / heads * block;
     const FarViews views = viewsOf(k, head, segments);
     FarSums sums = begin(k, views, j0, block);
-    k.forRange({0, ceilDiv(endOf(segments), split)}, 1, sums.carry(), [&](Scalar number) {
+    const Scalar rows = max(endOf(segments) - beginOf(segments), 0);
+    k.forRange({0, ceilDiv(rows, split)}, 1, sums.carry(), [&](Scalar number) {
       const FarViews partial = viewsOfPart(k, head, segments, number);
       sums.key = sums.key + k.load(partial.key, j0, block);
       sums.value = sums.value + k.load(partial.value, j0, block);

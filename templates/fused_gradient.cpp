@@ -5,16 +5,20 @@
 //                      go to the rows' sums, B's dX_gt k_t to sums of the part
 //   past_gradient_sum  adds parts to dqtilde
 //   query_gradient     a cell for block_m rows: dq = tau (sum + dqtilde / s)
-// Without B dq is complete when its tile of positions is, and position_gradient stores it.
+// Without B dq is complete when its tile of positions is, and position_gradient stores it. Of a
+// source they are source_position_gradient and so on, of a target after one
+// target_position_gradient: a source's positions are in the past of the target's landmarks, too.
 #include "templates/landmark_gradients.h"
 #include "templates/query_sums.h"
 
 namespace nysjit {
 
-std::optional<BlockConfig> fusedPositionBlocks(Program &program) {
-  const BlockConfig blocks = program.blocks(
-      "position_gradient", {.blockM = 64, .blockN = 64, .split = fusedSplit, .fused = 0},
-      {.hasDiagonal = true, .keepsMore = true});
+std::optional<BlockConfig> fusedPositionBlocks(Program &program, const Segmentation &segmentation) {
+  const RowPart part = leadingPart(segmentation);
+  const BlockConfig blocks =
+      program.blocks(kernelOf(part, segmentation, "position_gradient"),
+                     {.blockM = 64, .blockN = 64, .split = fusedSplit, .fused = 0},
+                     {.hasDiagonal = part == RowPart::Target, .keepsMore = true});
   return blocks.fused.value_or(0) ? std::optional(blocks) : std::nullopt;
 }
 
@@ -22,13 +26,15 @@ namespace {
 
 class FusedPositions {
 public:
-  FusedPositions(const LandmarkGradients &gradients, RowPart rowPart)
+  FusedPositions(const LandmarkGradients &gradients, RowPart rowPart, const BlockConfig &blocks)
       : of(gradients), rows(gradients.gradients), part(rowPart),
-        hasPast(gradients.hasPast(rowPart)), blockM(*gradients.fused->blockM),
-        blockN(*gradients.fused->blockN), split(*gradients.fused->split),
+        hasPast(gradients.hasPast(rowPart)), blockM(*blocks.blockM), blockN(*blocks.blockN),
+        split(*blocks.split),
         parts(split ? ceilDiv(of.landmarks.attention.maxLength, split) : Scalar(1)) {}
 
   void write();
+  /// Of all parts, as B's landmarks of one have positions of another in their past.
+  void writeQueries() const;
 
 private:
   /// Positions of a part: whole segments, as many as `split` asks for.
@@ -49,7 +55,9 @@ private:
                const Scalar &t0, const Scalar &end) const;
   void storeQueries(Kernel &k, const Head &head, const SegmentsOfTile &at, const Scalar &i0,
                     const Scalar &end) const;
-  void writeQueries() const;
+  std::string nameOf(const char *kernel) const {
+    return kernelOf(part, of.landmarks.segmentation, kernel);
+  }
 
   const LandmarkGradients &of;
   const Gradients &rows;
@@ -100,7 +108,7 @@ void FusedPositions::addTile(Kernel &k, const Head &group, const SegmentsOfTile 
   ofPart.value = k.slice(group.value, 0, end);
   KeyGradient sums(k, ofPart, t0, blockM);
   rows.forQueryHeads(k, group, sums.carry(), [&](const Head &head) {
-    if (of.hasNear())
+    if (!at.isSource() && of.hasNear())
       addNear(k, sums, head, at, t0, end);
     if (hasPast) {
       const View queriesOfPart = queriesOf(k, head, at.segments, number);
@@ -117,9 +125,9 @@ void FusedPositions::write() {
   const Scalar heads = attention.batch * attention.keyHeads;
   if (hasPast && split)
     queries = of.program.buffer(
-        "past_query_gradient",
+        nameOf("past_query_gradient"),
         {attention.heads(), parts, of.landmarks.segmentation.capacity(), of.spec.headDim});
-  of.program.kernel("position_gradient", heads * parts, [&](Kernel &k) {
+  of.program.kernel(nameOf("position_gradient"), heads * parts, [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head group = rows.groupOf(k, cell % heads);
     const SegmentsOfTile at{of.landmarks.segmentation.of(k, group), part};
@@ -139,14 +147,11 @@ void FusedPositions::write() {
                            [&](const Head &head) { storeQueries(k, head, at, t0, positions.end); });
     });
   });
-  if (!hasPast)
-    return;
-  if (split)
-    writePastSum(of, queries, [&](const Segments &segments) {
+  if (hasPast && split)
+    writePastSum(of, nameOf("past_gradient_sum"), queries, [&](const Segments &segments) {
       const SegmentRange range = SegmentsOfTile{segments, part}.range();
       return ceilDiv(max(range.end - range.begin, 0), lengthOfPart(range));
     });
-  writeQueries();
 }
 
 /// dq = tau (the sum + dqtilde / s) for rows from i0 on, below `end`.
@@ -160,18 +165,32 @@ void FusedPositions::storeQueries(Kernel &k, const Head &head, const SegmentsOfT
 }
 
 void FusedPositions::writeQueries() const {
+  if (!hasPast)
+    return;
   const Attention &attention = of.landmarks.attention;
-  writeRowTiles(of.program, "query_gradient", attention, attention.maxLength, blockM,
-                RowOrder::FirstRowFirst, [&](Kernel &k, const Head &head, const Scalar &i0) {
+  writeRowTiles(of.program, nameOf("query_gradient"), attention, attention.maxLength, blockM,
+                RowOrder::FirstRowFirst, [&](Kernel &k, const Head &head, const Scalar &row0) {
                   const SegmentsOfTile at{of.landmarks.segmentation.of(k, head), part};
-                  storeQueries(k, head, at, i0, at.range().end);
+                  const SegmentRange range = at.range();
+                  storeQueries(k, head, at, range.begin + row0, range.end);
                 });
 }
 
 } // namespace
 
-void writeFusedPositionGradient(const LandmarkGradients &of, RowPart part) {
-  FusedPositions(of, part).write();
+void writeFusedPositionGradients(const LandmarkGradients &of, const BlockConfig &blocks) {
+  const Segmentation &segmentation = of.landmarks.segmentation;
+  std::vector<FusedPositions> parts;
+  if (segmentation.hasSource() && segmentation.hasTarget())
+    parts.emplace_back(
+        of, RowPart::Source,
+        of.program.blocks(kernelOf(RowPart::Source, segmentation, "position_gradient"),
+                          {.blockM = 64, .blockN = 64, .split = fusedSplit}, {.keepsMore = true}));
+  parts.emplace_back(of, leadingPart(segmentation), blocks);
+  for (FusedPositions &part : parts)
+    part.write();
+  for (const FusedPositions &part : parts)
+    part.writeQueries();
 }
 
 } // namespace nysjit

@@ -100,6 +100,11 @@ GradientRows Gradients::rowsOf(Kernel &k, const Head &head) const {
           of(dq),          querySums.name.empty() ? View() : of(querySums)};
 }
 
+GradientRows GradientRows::until(Kernel &k, const Scalar &end) const {
+  auto cut = [&](const View &view) { return view.irValue ? k.slice(view, 0, end) : view; };
+  return {cut(dout), cut(maximum), cut(share), cut(delta), cut(dq), cut(querySum)};
+}
+
 void Gradients::allocateQuerySums() {
   querySums = program.buffer("query_sum", {program.symbol("B"), attention.queryHeads,
                                            attention.rows, program.spec().headDim});

@@ -59,6 +59,9 @@ struct GradientRows {
   View delta; // D
   View dq;
   View querySum; // of fused kernels: dq without tau, float32
+
+  /// Rows [0, end) of all.
+  GradientRows until(Kernel &k, const Scalar &end) const;
 };
 
 /// `share`, but 0 where a mass is 1: the largest weight is all there is then, and no logit has a

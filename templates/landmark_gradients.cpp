@@ -3,10 +3,16 @@
 
 namespace nysjit {
 
+std::string kernelOf(RowPart part, const Segmentation &segmentation, const char *name) {
+  if (part == RowPart::Source)
+    return std::string("source_") + name;
+  return (segmentation.hasSource() ? "target_" : "") + std::string(name);
+}
+
 LandmarkGradients::LandmarkGradients(const Landmarks &of, const Gradients &ofRows, int rowsLead,
-                                     const std::optional<BlockConfig> &ofFused)
+                                     bool ofFused)
     : landmarks(of), gradients(ofRows), lead(rowsLead), program(of.program), spec(of.spec),
-      isSolved(of.isSolved), fused(ofFused) {
+      isSolved(of.isSolved), isFused(ofFused) {
   const bool hasSource = landmarks.segmentation.hasSource();
   key = vectors("landmark_key_gradient");
   query = vectors("landmark_query_gradient");
@@ -82,7 +88,7 @@ void LandmarkGradients::writeKernels() {
     writeInverseGradient(*this);
   if (hasTarget)
     writeSegmentGradient(*this);
-  if (hasPast() && !fused)
+  if (hasPast() && !isFused)
     writePastGradient(*this);
 }
 

@@ -50,12 +50,14 @@ struct LandmarksOfHead {
 /// Which rows: a source's, or the target's.
 enum class RowPart { Source, Target };
 
+/// The name of a kernel of one of the parts that a sequence may have.
+std::string kernelOf(RowPart part, const Segmentation &segmentation, const char *name);
+
 class LandmarkGradients {
 public:
-  /// `lead`: rows of segment g see landmarks j <= g - lead from afar. `fused`: blocks of the kernel
-  /// position_gradient where each weight is computed once (config key fused).
-  LandmarkGradients(const Landmarks &landmarks, const Gradients &gradients, int lead,
-                    const std::optional<BlockConfig> &fused);
+  /// `lead`: rows of segment g see landmarks j <= g - lead from afar. `isFused`: each weight is
+  /// computed once (config key fused).
+  LandmarkGradients(const Landmarks &landmarks, const Gradients &gradients, int lead, bool isFused);
 
   LandmarkGradientRows rowsOf(Kernel &k, const Head &head, const Segments &segments) const;
   LandmarksOfHead headOf(Kernel &k, const Scalar &pair) const;
@@ -81,7 +83,7 @@ public:
   Program &program;
   const KernelSpec &spec;
   const bool isSolved;
-  const std::optional<BlockConfig> fused;
+  const bool isFused;
   TensorRef key;
   TensorRef bias;
   TensorRef value;
@@ -131,10 +133,10 @@ void writeWeightGradient(const LandmarkGradients &gradients);
 void writeInverseGradient(const LandmarkGradients &gradients);
 void writeSegmentGradient(const LandmarkGradients &gradients);
 void writePastGradient(const LandmarkGradients &gradients);
-/// The kernel past_gradient_sum: adds `parts` of a head's positions, [heads, parts, capacity, d],
-/// to dqtilde; a sequence has `countOf` them.
-void writePastSum(const LandmarkGradients &gradients, const TensorRef &parts,
-                  const std::function<Scalar(const Segments &)> &countOf);
+/// A kernel that adds `parts` of a head's positions, [heads, parts, capacity, d], to dqtilde; a
+/// sequence has `countOf` them.
+void writePastSum(const LandmarkGradients &gradients, const std::string &kernel,
+                  const TensorRef &parts, const std::function<Scalar(const Segments &)> &countOf);
 
 /// Where one head's sums over rows that see landmarks go.
 struct FarViews {
@@ -184,10 +186,14 @@ struct NearRows {
 /// Positions that a cell of fused kernels walks where the config says nothing else.
 constexpr int fusedSplit = 4096;
 /// Writes a kernel that takes the gradients of rows and landmarks to the positions of a part.
-void writePositionGradient(const LandmarkGradients &gradients, const char *kernel, RowPart part);
-/// Blocks of the same kernel where each weight is computed once (fused_gradient.cpp); none if that
-/// is not asked for.
-std::optional<BlockConfig> fusedPositionBlocks(Program &program);
-void writeFusedPositionGradient(const LandmarkGradients &gradients, RowPart part);
+void writePositionGradient(const LandmarkGradients &gradients, RowPart part);
+/// The part whose kernel's config says whether all are fused.
+inline RowPart leadingPart(const Segmentation &segmentation) {
+  return segmentation.hasTarget() ? RowPart::Target : RowPart::Source;
+}
+/// Blocks of that kernel where each weight is computed once (fused_gradient.cpp); none if that is
+/// not asked for.
+std::optional<BlockConfig> fusedPositionBlocks(Program &program, const Segmentation &segmentation);
+void writeFusedPositionGradients(const LandmarkGradients &gradients, const BlockConfig &blocks);
 
 } // namespace nysjit

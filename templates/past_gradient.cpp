@@ -84,17 +84,17 @@ void writePastGradient(const LandmarkGradients &of) {
     k.store(sum, split ? k.slice(k.view(partial, {head.pair, part}), 0, count) : query, g0);
   });
   if (split)
-    writePastSum(of, partial,
+    writePastSum(of, "past_gradient_sum", partial,
                  [&](const Segments &segments) { return ceilDiv(segments.length, split); });
 }
 
-void writePastSum(const LandmarkGradients &of, const TensorRef &parts,
+void writePastSum(const LandmarkGradients &of, const std::string &kernel, const TensorRef &parts,
                   const std::function<Scalar(const Segments &)> &countOf) {
   const Attention &attention = of.landmarks.attention;
   const int block = 16;
   const Scalar heads = attention.heads();
   const Scalar &capacity = of.landmarks.segmentation.capacity();
-  of.program.kernel("past_gradient_sum", heads * ceilDiv(capacity, block), [&](Kernel &k) {
+  of.program.kernel(kernel, heads * ceilDiv(capacity, block), [&](Kernel &k) {
     const Scalar cell = k.cell();
     const Head head = headOf(k, attention, cell % heads);
     const Segments segments = of.landmarks.segmentation.of(k, head);

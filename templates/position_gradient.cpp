@@ -53,10 +53,12 @@ NearRows::NearRows(Kernel &k, const KernelSpec &spec, const SegmentRange &target
   mask = Mask::below(endOf(t)).from(t).allSee({t0 + count - 1, endOf(t0)});
 }
 
-void writePositionGradient(const LandmarkGradients &of, const char *kernel, RowPart part) {
+void writePositionGradient(const LandmarkGradients &of, RowPart part) {
   const Gradients &gradients = of.gradients;
+  const Segmentation &segmentation = of.landmarks.segmentation;
+  const std::string kernel = kernelOf(part, segmentation, "position_gradient");
   BlockConfig defaults{.blockM = 64, .blockN = 64};
-  if (!of.landmarks.segmentation.hasSource())
+  if (part == leadingPart(segmentation))
     defaults.fused = 0; // fusedPositionBlocks
   const BlockConfig blocks = of.program.blocks(
       kernel, defaults,
@@ -93,21 +95,18 @@ void segmentsGradient(Program &program, const Landmarks &landmarks, const SavedR
   Gradients gradients(program, landmarks.attention, saved, convolution, ahead);
   gradients.writeFirst();
   const int lead = spec.layout == Layout::SegmentCausal ? 0 : spec.window + 1;
-  const bool hasSource = landmarks.segmentation.hasSource();
-  std::optional<BlockConfig> fused;
-  if (!hasSource)
-    fused = fusedPositionBlocks(program);
+  const Segmentation &segmentation = landmarks.segmentation;
+  const std::optional<BlockConfig> fused = fusedPositionBlocks(program, segmentation);
   if (fused)
     gradients.allocateQuerySums();
-  LandmarkGradients of(landmarks, gradients, lead, fused);
+  LandmarkGradients of(landmarks, gradients, lead, fused.has_value());
   of.writeKernels();
   if (fused)
-    return writeFusedPositionGradient(of, RowPart::Target);
-  if (hasSource)
-    writePositionGradient(of, "source_position_gradient", RowPart::Source);
-  if (landmarks.segmentation.hasTarget())
-    writePositionGradient(of, hasSource ? "target_position_gradient" : "position_gradient",
-                          RowPart::Target);
+    return writeFusedPositionGradients(of, *fused);
+  if (segmentation.hasSource())
+    writePositionGradient(of, RowPart::Source);
+  if (segmentation.hasTarget())
+    writePositionGradient(of, RowPart::Target);
 }
 
 } // namespace nysjit

@@ -180,7 +180,7 @@ void addOwnKeyGradient(Kernel &k, KeyGradient &sums, const LandmarkGradients &of
                        const SegmentsOfTile &at, const Scalar &t0) {
   const LandmarkGradientRows rowsOf = of.rowsOf(k, head, at.segments);
   const bool hasPool = of.landmarks.segmentation.hasTarget() && (!at.isSource() || !of.isSolved);
-  const bool isOneSegment = of.fused && !at.isSource() && of.isOneSegment(sums.dk.rows());
+  const bool isOneSegment = of.isFused && !at.isSource() && of.isOneSegment(sums.dk.rows());
   if (isOneSegment)
     addOneSegmentGradient(k, sums, of, head, at, t0);
   else if (of.isTangent() || hasPool)

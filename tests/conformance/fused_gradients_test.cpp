@@ -21,7 +21,7 @@ std::string specOf(const std::string &layout, const std::string &rest) {
 }
 
 /// Tiles that have one segment each and tiles that have several, near positions that end with their
-/// segment and that do not.
+/// segment and that do not, sequences of a target, of a source and of both.
 const std::string specs[] = {
     specOf("causal", R"("landmarks": 64, "segment_len": 12)"),
     specOf("causal", R"("landmarks": 64, "segment_len": 12, "window": 1)"),
@@ -31,15 +31,32 @@ const std::string specs[] = {
     specOf("causal", R"("landmarks": 16, "segment_len": 128, "landmark_value": "streaming")"),
     specOf("causal", R"("landmarks": 9)"),
     specOf("segment_causal", R"("landmarks": 64, "segment_len": 12)"),
+    specOf("bidirectional", R"("landmarks": 33)"),
+    specOf("bidirectional", R"("landmarks": 64, "segment_len": 12, "conv_kernel": 3)"),
+    specOf("prefix_lm", R"("landmarks": 64, "segment_len": 12)"),
+    specOf("prefix_lm", R"("landmarks": 64, "segment_len": 12, "landmark_weight": "count")"),
+    specOf("prefix_lm", R"("landmarks": 64, "segment_len": 12, "landmark_value": "streaming")"),
+    specOf("prefix_lm", R"("landmarks": 16, "segment_len": 64)"),
 };
 
 /// `split` < 0: not fused.
-std::string configOf(int split) {
+std::string configOf(const std::string &spec, int split) {
+  const std::string layout = nlohmann::json::parse(spec)["layout"];
+  const bool hasSource = layout == "bidirectional" || layout == "prefix_lm";
+  const bool hasTarget = layout != "bidirectional";
+  const char *leader = !hasTarget  ? "source_position_gradient"
+                       : hasSource ? "target_position_gradient"
+                                   : "position_gradient";
   if (split < 0)
-    return R"({"position_gradient": {"fused": 0}})";
-  const std::string number = std::to_string(split);
-  return R"({"position_gradient": {"fused": 1, "split": )" + number +
-         R"(}, "far_gradient": {"split": )" + number + "}}";
+    return nlohmann::json{{leader, {{"fused", 0}}}}.dump();
+  nlohmann::json config = {{leader, {{"fused", 1}, {"split", split}}}};
+  if (hasTarget)
+    config["far_gradient"]["split"] = split;
+  if (hasSource)
+    config["source_far_gradient"]["split"] = split;
+  if (hasSource && hasTarget)
+    config["source_position_gradient"]["split"] = split;
+  return config.dump();
 }
 
 class FusedGradients : public testing::TestWithParam<std::string> {
@@ -52,14 +69,27 @@ protected:
     addOutputGradient(random.generator, in);
     return in;
   }
+  Inputs inputsOf(const std::string &spec, int64_t batch, int64_t length) {
+    Inputs in = inputs(batch, 2, length);
+    if (nlohmann::json::parse(spec)["layout"] == "prefix_lm")
+      for (int64_t b = 0; b < batch; ++b)
+        in.sourceLen.push_back(random.between(0, length));
+    std::normal_distribution<double> normal(0, 0.5);
+    in.conv.resize(2 * nlohmann::json::parse(spec).value("conv_kernel", size_t(0)));
+    for (double &tap : in.conv)
+      tap = float(normal(random.generator));
+    return in;
+  }
 };
 
 TEST_P(FusedGradients, AreTheReferencesInAnyNumberOfParts) {
   for (const std::string &spec : specs) {
-    const Inputs in = inputs(2, 2, random.between(300, 700));
+    const Inputs in = inputsOf(spec, 2, random.between(300, 700));
     for (const int split : {256, random.oneOf<int>({-1, 0})}) {
-      SCOPED_TRACE(spec + configOf(split));
-      expectGradients(spec, in, runGradients(device, spec, in, {.config = configOf(split)}), false);
+      const std::string config = configOf(spec, split);
+      SCOPED_TRACE(spec + config + " " + testing::PrintToString(in.sourceLen) + " of " +
+                   std::to_string(in.length));
+      expectGradients(spec, in, runGradients(device, spec, in, {.config = config}), false);
     }
   }
 }
@@ -76,11 +106,14 @@ TEST_P(FusedGradients, OfExactAttentionAreTheReferences) {
 TEST_P(FusedGradients, OfManyPartsTakeNoTraceOfRowsWithoutGradient) {
   for (const std::string &spec : specs) {
     const auto keys = nlohmann::json::parse(spec);
-    if (keys["layout"] != "causal" || !keys.contains("segment_len"))
+    const bool isCausal = keys["layout"] == "causal" || keys["layout"] == "prefix_lm";
+    if (!isCausal || !keys.contains("segment_len"))
       continue; // rows see what comes after them, or segments depend on the length
-    const Inputs in = inputs(1, 2, random.between(520, 700));
+    Inputs in = inputsOf(spec, 1, random.between(520, 700));
+    if (!in.sourceLen.empty())
+      in.sourceLen = {random.between(0, 256)};
     expectNoTrace(device, spec, in, random.between(257, in.length - 1), random,
-                  {.config = configOf(256)});
+                  {.config = configOf(spec, 256)});
   }
 }
 

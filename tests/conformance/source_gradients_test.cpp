@@ -96,23 +96,29 @@ TEST_P(SourceGradients, OfOnePositionAreThoseOfItsValue) {
   }
 }
 
-// Sums over rows and positions in parts, which begin where no segment does.
+// Sums over rows and positions in parts, which begin where no segment does. (FusedGradients has
+// those that are fused.)
 TEST_P(SourceGradients, InPartsAreTheReferences) {
-  const std::string parts = R"({"source_far_gradient": {"split": 256, "block_n": 16}, )"
-                            R"("past_gradient": {"split": 256, "block_n": 32})";
-  const std::string prefix = parts + R"(, "far_gradient": {"split": 256, "block_n": 16}})";
+  nlohmann::json parts = {{"source_far_gradient", {{"split", 256}, {"block_n", 16}}},
+                          {"past_gradient", {{"split", 256}, {"block_n", 32}}}};
+  nlohmann::json prefix = parts;
+  prefix["far_gradient"] = {{"split", 256}, {"block_n", 16}};
+  if (!device.gpu) { // there it is no key
+    parts["source_position_gradient"]["fused"] = 0;
+    prefix["target_position_gradient"]["fused"] = 0;
+  }
   for (const Kind &kind : kinds) {
     Inputs in = inputs(257, device.gpu ? 270 : 380);
     in.sourceLen = {random.between(0, in.length)};
     const std::string spec = specOf("prefix_lm", kind.rest);
     SCOPED_TRACE(std::string(kind.name) + ": " + std::to_string(in.length) + " positions, source " +
                  std::to_string(in.sourceLen[0]));
-    expectGradients(spec, in, runGradients(device, spec, in, {.config = prefix}),
+    expectGradients(spec, in, runGradients(device, spec, in, {.config = prefix.dump()}),
                     device.place.isGpu());
   }
   const std::string spec = specOf("bidirectional", R"("inverse_iterations": 3})");
   const Inputs in = inputs(257, device.gpu ? 270 : 380);
-  expectGradients(spec, in, runGradients(device, spec, in, {.config = parts + "}"}),
+  expectGradients(spec, in, runGradients(device, spec, in, {.config = parts.dump()}),
                   device.place.isGpu());
 }
 
