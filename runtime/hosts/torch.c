@@ -16,7 +16,6 @@
 #include "runtime/hosts/raise.h"
 #include "runtime/hosts/torch_call.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,13 +73,13 @@ static nysjit_run_args arguments_of(struct call *call, const float *scale) {
   for (enum tensor_name name = 0; name < TENSOR_COUNT; ++name)
     if (field_of(&args, name))
       *field_of(&args, name) = given(call, name);
-  args.scale = isnan(call->scale) ? NULL : scale;
+  args.scale = call->has_scale ? scale : NULL;
   /* Of all sequences the rows that there are, so that sizes depend on shapes alone. */
   const DLTensor *q = &call->views[Q];
   const bool has_lengths = args.cu_seqlens || args.seqlens;
   if (has_lengths)
     args.max_length = call->max_length;
-  if (has_lengths && args.max_length <= 0 && q->ndim >= 3)
+  if (has_lengths && args.max_length == 0 && q->ndim >= 3)
     args.max_length = args.cu_seqlens ? q->shape[0] : q->shape[2];
   return args;
 }

@@ -3,7 +3,6 @@
 #include "runtime/hosts/torch_call.h"
 #include "runtime/hosts/raise.h"
 
-#include <math.h>
 #include <string.h>
 
 static _Atomic(int) has_cuda_shims;
@@ -113,14 +112,13 @@ static torch_value take_optional(torch_value argument) {
   return value;
 }
 
-/* A number, NaN without one. */
-static double take_number(torch_value argument) {
+/* Whether there is a number; any may be given, a NaN too, which is then the library's to refuse. */
+static bool take_number(torch_value argument, double *number) {
   if (!argument)
-    return NAN;
+    return false;
   const torch_value bits = take_optional(argument);
-  double number;
-  memcpy(&number, &bits, sizeof number);
-  return number;
+  memcpy(number, &bits, sizeof *number);
+  return true;
 }
 
 void take_arguments(struct call *call, const torch_value *stack, enum kind kind,
@@ -147,7 +145,7 @@ void take_arguments(struct call *call, const torch_value *stack, enum kind kind,
   if (kind == PADDED || kind == PACKED)
     call->max_length = (int64_t)*next++;
   call->spec = (torch_string)(uintptr_t)*next++;
-  call->scale = take_number(*next++);
+  call->has_scale = take_number(*next++, &call->scale);
   if (kind != PLAIN) {
     TAKE_OPTIONAL(LANDMARK_Q);
     TAKE_OPTIONAL(LANDMARK_K);

@@ -24,7 +24,8 @@ struct call {
   torch_string spec;
   int64_t max_length;
   int64_t wanted;
-  double scale; /* NaN: not given */
+  bool has_scale;
+  double scale;
   DLTensor views[TENSOR_COUNT];
   DLTensor gradients[GRADIENT_COUNT];
   int32_t dtype; /* q's, in PyTorch's numbers, as the next */

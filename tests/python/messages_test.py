@@ -32,6 +32,8 @@ CASES = (
     ({**EXACT, "window": 1}, "window: "),
     ({**EXACT, "scale": float("inf")},
      "scale: expected a finite number, at most 2.35e38 in size, found inf"),
+    ({**EXACT, "scale": float("nan")},
+     "scale: expected a finite number, at most 2.35e38 in size, found nan"),
     (LEARNED, "landmark_q: expected a tensor, found None"),
     ({**EXACT, "landmark_q": Q[0]}, "landmark_q: expected None (a program with layout exact_causal "
      "has no such argument), found a tensor"),
@@ -43,6 +45,7 @@ CASES = (
     ({**EXACT, "seqlens": LENGTHS.float()},
      "seqlens.dtype: expected integers, found float32"),
     ({**EXACT, "seqlens": LENGTHS, "max_length": 5}, "seqlens[0]: "),
+    ({**EXACT, "seqlens": LENGTHS, "max_length": -1}, "max_length: expected at least 0, found -1"),
     ({**EXACT, "seq_starts": LENGTHS}, "seq_starts: expected None without seqlens, found a tensor"),
     ({**EXACT, "seqlens": LENGTHS, "cu_seqlens": LENGTHS},
      "cu_seqlens: expected None with seqlens or seq_starts, found a tensor"),
