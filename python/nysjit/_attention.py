@@ -156,11 +156,18 @@ def _name(dtype):
 
 
 def _int32(name, lengths):
-    if lengths is None or lengths.dtype == torch.int32:
+    """As the library takes them. What int32 has no room for becomes the nearest that it has, which
+    no sequence reaches, so that it is refused and not wrapped to what may be a length."""
+    if lengths is None:
+        return None
+    if not isinstance(lengths, torch.Tensor):
+        raise Error(f"{name}: expected a tensor of integers, found {type(lengths).__name__}")
+    dtype = lengths.dtype
+    if dtype == torch.int32:
         return lengths
-    if lengths.dtype.is_floating_point or lengths.dtype.is_complex:
-        raise Error(f"{name}.dtype: expected integers, found {_name(lengths.dtype)}")
-    return lengths.to(torch.int32)
+    if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
+        raise Error(f"{name}.dtype: expected integers, found {_name(dtype)}")
+    return lengths.to(torch.int64).clamp(-(2**31), 2**31 - 1).to(torch.int32)
 
 
 def _longest(cu_seqlens, q):

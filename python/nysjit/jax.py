@@ -26,6 +26,7 @@ __all__ = ["attention"]
 _TENSORS = ("dout", "o", "saved", "q", "k", "v", "seqlens", "seq_starts", "cu_seqlens",
             "landmark_q", "landmark_k", "conv", "source_len")  # fmt: skip
 _WITH_GRADIENT = ("q", "k", "v", "landmark_q", "landmark_k", "conv")
+_LENGTHS = ("seqlens", "seq_starts", "cu_seqlens", "source_len")
 _PASSES = ("forward", "saving", "backward")
 _CODES = {"float32": (2, 32), "float16": (2, 16), "bfloat16": (4, 16), "int32": (0, 32)}
 _TARGET = "nysjit_attention"
@@ -90,10 +91,11 @@ def attention(
     given = {"q": q, "k": k, "v": v, "seqlens": seqlens, "seq_starts": seq_starts,
              "cu_seqlens": cu_seqlens, "landmark_q": landmark_q, "landmark_k": landmark_k,
              "conv": conv, "source_len": source_len}  # fmt: skip
-    arrays = {name: jnp.asarray(array) for name, array in given.items() if array is not None}
-    for name in ("seqlens", "seq_starts", "cu_seqlens", "source_len"):
-        if name in arrays:
-            arrays[name] = _int32(name, arrays[name])
+    arrays = {
+        name: _int32(name, array) if name in _LENGTHS else jnp.asarray(array)
+        for name, array in given.items()
+        if array is not None
+    }
     if seq_starts is not None and seqlens is None:
         raise Error("seq_starts: expected None without seqlens, found an array")
     if cu_seqlens is not None and seqlens is not None:
@@ -120,14 +122,19 @@ def _text(spec, keys, q):
 def _longest(shape, cu_seqlens):
     """The longest sequence where that is known while tracing, else all rows."""
     if cu_seqlens is not None and not isinstance(cu_seqlens, jax.core.Tracer):
-        return max(1, *numpy.diff(numpy.asarray(cu_seqlens)).tolist())
+        return max([1, *numpy.diff(numpy.asarray(cu_seqlens)).tolist()])
     return max(1, *shape[:1] if cu_seqlens is not None else shape[2:3])
 
 
 def _int32(name, lengths):
+    """As the library takes them. What int32 has no room for becomes the nearest that it has, which
+    no sequence reaches, so that it is refused and not wrapped to what may be a length."""
+    if not isinstance(lengths, jax.Array):  # where JAX has 32 bits alone it would wrap numpy's
+        lengths = numpy.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise Error(f"{name}.dtype: expected integers, found {lengths.dtype.name}")
-    return lengths.astype(jnp.int32)
+    least, most = (getattr(jnp.iinfo(lengths.dtype), end) for end in ("min", "max"))
+    return jnp.asarray(lengths.clip(max(least, -(2**31)), min(most, 2**31 - 1)), jnp.int32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -262,7 +262,7 @@ CASES = (
     ({**EXACT, "landmark_q": Q[0]}, "landmark_q: expected None (a program with layout exact"),
     ({**LEARNED, "landmark_q": Q[0, :, :3]}, "landmark_q.shape[1]: expected 2, found 3"),
     ({**EXACT, "seqlens": LONG[:1]}, "seqlens: expected 2 numbers, one a sequence, or none"),
-    ({**EXACT, "seqlens": LONG / 2}, "seqlens.dtype: expected integers, found float32"),
+    ({**EXACT, "seqlens": LONG / 2}, "seqlens.dtype: expected integers, found float64"),
     ({**EXACT, "seq_starts": LONG}, "seq_starts: expected None without seqlens, found an array"),
     ({**EXACT, "seqlens": LONG, "cu_seqlens": LONG}, "cu_seqlens: expected None with seqlens"),
     ({"spec": nysjit.Spec(**EXACT), "layout": "causal"}, "layout: expected no keys beside spec"),
@@ -281,6 +281,7 @@ class Messages(unittest.TestCase):
     def test_of_what_only_a_run_knows(self):
         for given, message in (
             ({"seqlens": LONG + 1}, "seqlens[0]: expected 0 to 20"),
+            ({"seqlens": LONG + 2**32}, "seqlens[0]: expected 0 to 20"),  # 20 in 32 bits
             ({"scale": float("inf")}, "scale: expected a finite number"),
         ):
             for _ in range(2):

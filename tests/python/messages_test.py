@@ -12,6 +12,8 @@ EXACT = {"layout": "exact_causal"}
 CAUSAL = {"layout": "causal", "segment_len": 8}
 LEARNED = {**CAUSAL, "landmark_source": "learned", "probes": 2}
 LENGTHS = torch.tensor([20, 20])
+WRAPPED = LENGTHS + 2**32  # the same in 32 bits
+PACKED = {name: Q[0].transpose(0, 1) for name in "qkv"}
 
 # (arguments beside q, k, v, which are Q unless given; the message)
 CASES = (
@@ -44,6 +46,13 @@ CASES = (
      "found 1"),
     ({**EXACT, "seqlens": LENGTHS.float()},
      "seqlens.dtype: expected integers, found float32"),
+    ({**EXACT, "seqlens": LENGTHS == 20}, "seqlens.dtype: expected integers, found bool"),
+    ({**EXACT, "seqlens": [20, 20]}, "seqlens: expected a tensor of integers, found list"),
+    ({**EXACT, "seqlens": WRAPPED}, "seqlens[0]: expected 0 to 20"),
+    ({**EXACT, "seqlens": -WRAPPED}, "seqlens[0]: expected 0 to 20"),
+    ({**EXACT, "seqlens": LENGTHS - 5, "seq_starts": WRAPPED - 20}, "seq_starts[0]: "),
+    ({**EXACT, **PACKED, "cu_seqlens": WRAPPED}, "cu_seqlens[0]: expected 0 to 20"),
+    ({"layout": "prefix_lm", "segment_len": 8, "source_len": WRAPPED}, "source_len[0]: "),
     ({**EXACT, "seqlens": LENGTHS, "max_length": 5}, "seqlens[0]: "),
     ({**EXACT, "seqlens": LENGTHS, "max_length": -1}, "max_length: expected at least 0, found -1"),
     ({**EXACT, "seq_starts": LENGTHS}, "seq_starts: expected None without seqlens, found a tensor"),
