@@ -198,7 +198,21 @@ def _dtype_name(q):
     return name
 
 
-def _fake_forward(q, *_):
+def _named(operator, tensors, parameters):
+    """{name: tensor} of those given. All are where q is: PyTorch asks for a fake result where any
+    tensor is one without memory ("meta"), and with a q that has some it would be taken for real."""
+    names = ("q", "k", "v", *LENGTHS[operator], *PARAMETERS)
+    found = {name: x for name, x in zip(names, (*tensors, *parameters)) if x is not None}
+    device = found["q"].device.type
+    for name, tensor in found.items():
+        if tensor.device.type != device:
+            raise Error(f"{name}.device: expected {device}, as q, found {tensor.device.type}")
+    return found
+
+
+def _fake_forward(name, *arguments):
+    tensors, _, parameters = _parts(name, arguments)
+    q = _named(name, tensors, parameters)["q"]
     _dtype_name(q)
     return _like(q, q.dtype)
 
@@ -215,12 +229,7 @@ def _parts(name, arguments):
 def _fake_saving(name, *arguments):
     tensors, options, parameters = _parts(name, arguments)
     q = tensors[0]
-    names = ("q", "k", "v", *LENGTHS[name])
-    shapes = {
-        name: tensor.shape
-        for name, tensor in (*zip(names, tensors), *zip(PARAMETERS, parameters))
-        if tensor is not None
-    }
+    shapes = {key: tensor.shape for key, tensor in _named(name, tensors, parameters).items()}
     *most, spec, _ = options
     device = "cuda" if q.device.type == "cuda" else "cpu"
     spec = _sizes.completed(spec, int(q.shape[-1]), _dtype_name(q))
@@ -234,7 +243,7 @@ def _fake_backward(name, dout, o, saved, *arguments):
     first = FIRST[name]
     wanted = arguments[first]
     tensors, _, parameters = _parts(name, (*arguments[:first], *arguments[first + 1 :]))
-    q = tensors[0]
+    q = _named(name, tensors, parameters)["q"]
     return tuple(
         (
             _like(tensor, q.dtype)
@@ -284,7 +293,7 @@ def _vmap_each(operator, info, dims, *arguments):
 def _complete(name):
     register_fake = torch.library.register_fake
     register_vmap = torch.library.register_vmap
-    register_fake(f"nysjit::{name}", _fake_forward)
+    register_fake(f"nysjit::{name}", lambda *a: _fake_forward(name, *a))
     register_fake(f"nysjit::{name}_saving", lambda *a: _fake_saving(name, *a))
     register_fake(f"nysjit::{name}_backward", lambda *a: _fake_backward(name, *a))
     register_vmap(f"nysjit::{name}", lambda *a: _vmap_forward(name, *a))

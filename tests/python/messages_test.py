@@ -26,6 +26,10 @@ CASES = (
      "q.dtype: expected float32, float16 or bfloat16, found float64"),
     ({"q": Q[0], **EXACT}, "q.ndim: expected 4 dimensions, or 3 of sequences packed by cu_seqlens, "
      "found 3"),
+    ({"k": Q.to("meta"), **EXACT}, "k.device: expected cpu, as q, found meta"),
+    ({"q": Q.to("meta"), **EXACT}, "k.device: expected meta, as q, found cpu"),
+    ({**LEARNED, "landmark_q": Q[0, :, :2].to("meta")}, "landmark_q.device: expected cpu, as q"),
+    ({**EXACT, "seqlens": LENGTHS.to("meta")}, "seqlens.device: expected cpu, as q, found meta"),
     ({**EXACT, "dtype": "float16"}, "q.dtype: expected float16, found float32"),
     ({**EXACT, "head_dim": 32}, "q.shape[3]: expected 32, found 16"),
     ({"layout": "casual"}, 'layout: expected "causal", "exact_causal", "bidirectional", '
