@@ -83,19 +83,26 @@ def attention(
             text = None
     elif type(spec) is Spec and not keys:
         text = spec._text
-    is_dense = seqlens is None and cu_seqlens is None and seq_starts is None
+    has_lengths = seqlens is not None or cu_seqlens is not None or seq_starts is not None
+    is_dense = not has_lengths and max_length is None
     has_none = landmark_q is None and landmark_k is None and conv is None and source_len is None
     if is_dense and has_none and text is not None:
-        needs_gradient = _is_grad_enabled() and (
-            q.requires_grad or k.requires_grad or v.requires_grad
-        )
+        try:
+            needs_gradient = _is_grad_enabled() and (
+                q.requires_grad or k.requires_grad or v.requires_grad
+            )
+        except AttributeError:
+            needs_gradient = True  # of what is no tensor, which is refused below
         if not needs_gradient and forward_ad._current_level < 0:
             operator = _plain if is_traced else _direct
             return operator(q, k, v, text, scale)
     if text is None:
         text = str(spec_of(spec, keys))
+    _check_tensors(q=q, k=k, v=v)
     parameters = ()
     if not has_none:
+        given = {"landmark_q": landmark_q, "landmark_k": landmark_k, "conv": conv}
+        _check_tensors(**{name: x for name, x in given.items() if x is not None})
         source_len = _int32("source_len", source_len)
         parameters = _operators.given(landmark_q, landmark_k, conv, source_len)
     if is_dense:
@@ -126,11 +133,19 @@ def _remember(keys, text):
 def _cast(*tensors):
     """To autocast's dtype, if it is on for their device."""
     q = tensors[0]
+    if not isinstance(q, torch.Tensor):
+        return tensors
     device = "cpu" if q.is_cpu else "cuda" if q.is_cuda else None
     if device is None or not torch.is_autocast_enabled(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
-    return tuple([None if tensor is None else tensor.to(dtype) for tensor in tensors])
+    return tuple([x.to(dtype) if isinstance(x, torch.Tensor) else x for x in tensors])
+
+
+def _check_tensors(**given):
+    for name, x in given.items():
+        if not isinstance(x, torch.Tensor):
+            raise Error(f"{name}: expected a tensor, found {type(x).__name__}")
 
 
 def _run_sequences(q, k, v, lengths, options, parameters):
@@ -144,7 +159,9 @@ def _run_sequences(q, k, v, lengths, options, parameters):
         rows = _longest(cu_seqlens, q) if max_length is None else max_length
     else:
         if seqlens is None:
-            raise Error("seq_starts: expected None without seqlens, found a tensor")
+            name = "max_length" if seq_starts is None else "seq_starts"
+            found = "a number" if seq_starts is None else "a tensor"
+            raise Error(f"{name}: expected None without seqlens, found {found}")
         name = "attention_padded"
         tensors = (q, k, v, _int32("seqlens", seqlens), _int32("seq_starts", seq_starts))
         rows = q.shape[-2] if max_length is None else max_length

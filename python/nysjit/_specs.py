@@ -9,4 +9,6 @@ def spec_of(spec, keys):
         return Spec(**keys)
     if keys:
         raise Error(f"{next(iter(keys))}: expected no keys beside spec, found one")
+    if not isinstance(spec, (Spec, str)):
+        raise Error(f"spec: expected a nysjit.Spec or its JSON, found {type(spec).__name__}")
     return spec

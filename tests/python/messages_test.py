@@ -66,6 +66,11 @@ CASES = (
      "q.ndim: expected 3 dimensions, as cu_seqlens packs the sequences, found 4"),
     ({"spec": nysjit.Spec(**EXACT), "layout": "causal"},
      "layout: expected no keys beside spec, found one"),
+    ({**EXACT, "max_length": 5}, "max_length: expected None without seqlens, found a number"),
+    ({**EXACT, "k": None}, "k: expected a tensor, found NoneType"),
+    ({**EXACT, "v": Q.tolist()}, "v: expected a tensor, found list"),
+    ({**LEARNED, "landmark_q": 3}, "landmark_q: expected a tensor, found int"),
+    ({"spec": EXACT}, "spec: expected a nysjit.Spec or its JSON, found dict"),
     ({"spec": "{"}, ""),
     ({"spec": "[]"}, ""),
 )  # fmt: skip
@@ -82,6 +87,12 @@ class Messages(unittest.TestCase):
                         attention(q, **tensors)
                     self.assertTrue(str(caught.exception).startswith(message), caught.exception)
                     self.assertTrue(str(caught.exception))
+
+    def test_what_is_no_tensor_is_named_under_autocast_and_without_gradients(self):
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            for name in "qkv":
+                with self.assertRaisesRegex(RuntimeError, f"'?{name}'?"):
+                    attention(**{"q": Q, "k": Q, "v": Q, name: Q.numpy()}, **EXACT)
 
     def test_pass_is_no_key(self):
         with self.assertRaisesRegex(nysjit.Error, "pass: expected none"):
