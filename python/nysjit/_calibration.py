@@ -4,7 +4,7 @@ import ctypes
 
 import torch
 
-from nysjit import _library
+from nysjit import Error, _library
 
 _CODES = {torch.float32: (2, 32), torch.float16: (2, 16), torch.bfloat16: (4, 16)}
 _CPU = 1
@@ -29,6 +29,8 @@ def probes_of(spec, runs, heads, seed=0):
     dtype as attention takes it, and lengths by name: cu_seqlens, seqlens, seq_starts, or none.
     Raises nysjit.Error.
     """
+    if not isinstance(seed, int) or not 0 <= seed < 2**64:  # which ctypes would cut to 64 bits
+        raise Error(f"seed: expected an integer, 0 to {2**64 - 1}, found {seed!r}")
     keep = []
     found = torch.empty(heads, spec.get("probes"), spec.get("head_dim"))
     arguments = []

@@ -1,5 +1,7 @@
 """CausalAttention, a block of a GPT-2-like model, and probes for a whole model from its queries."""
 
+import numbers
+
 import torch
 from torch import nn
 
@@ -30,10 +32,12 @@ class CausalAttention(nn.Module):
 
     def __init__(self, dim, heads, *, key_heads=None, head_dim=None, bias=True, scale=None, **keys):
         super().__init__()
+        self.heads = _count("heads", heads)
         if head_dim is None and dim % heads != 0:
             raise Error(f"heads: expected a divisor of dim ({dim}), found {heads}")
-        self.heads = heads
-        self.key_heads = heads if key_heads is None else key_heads
+        self.key_heads = heads if key_heads is None else _count("key_heads", key_heads)
+        if heads % self.key_heads != 0:
+            raise Error(f"key_heads: expected a divisor of heads ({heads}), found {key_heads}")
         self.head_dim = dim // heads if head_dim is None else head_dim
         self.scale = scale
         self.spec = Spec(**keys)
@@ -43,13 +47,15 @@ class CausalAttention(nn.Module):
         self.probes = self.landmark_q = self.landmark_k = self.conv = None
         if self.spec.get("landmark_source") == "learned":
             if self.spec.get("layout") == "scan":
-                count = self.spec.get("landmarks")
+                count = _count("landmarks", self.spec.get("landmarks"))
                 self.landmark_q = nn.Parameter(torch.randn(heads, count, size))
                 self.landmark_k = nn.Parameter(torch.randn(self.key_heads, count, size))
             else:
-                self.probes = nn.Parameter(torch.randn(heads, self.spec.get("probes"), size))
+                count = _count("probes", self.spec.get("probes"))
+                self.probes = nn.Parameter(torch.randn(heads, count, size))
         if self.spec.get("conv_kernel"):
-            self.conv = nn.Parameter(torch.zeros(heads, self.spec.get("conv_kernel")))
+            count = _count("conv_kernel", self.spec.get("conv_kernel"))
+            self.conv = nn.Parameter(torch.zeros(heads, count))
         self._seen = None  # while a model is calibrated: what attention was given
 
     def extra_repr(self):
@@ -62,8 +68,11 @@ class CausalAttention(nn.Module):
         """
         size = self.head_dim
         widths = [count * size for count in (self.heads, self.key_heads, self.key_heads)]
-        parts = [part.unflatten(-1, (-1, size)) for part in self.qkv(x).split(widths, dim=-1)]
         is_packed = lengths.get("cu_seqlens") is not None
+        if x.dim() != (2 if is_packed else 3):
+            expected = "2 dimensions with cu_seqlens" if is_packed else "3 dimensions"
+            raise Error(f"x.ndim: expected {expected}, found {x.dim()}")
+        parts = [part.unflatten(-1, (-1, size)) for part in self.qkv(x).split(widths, dim=-1)]
         q, k, v = parts if is_packed else [part.transpose(1, 2) for part in parts]
         if self._seen is not None:
             given = {name: lengths[name] for name in _LENGTHS if lengths.get(name) is not None}
@@ -80,6 +89,14 @@ class CausalAttention(nn.Module):
             **lengths,
         )
         return self.out((o if is_packed else o.transpose(1, 2)).flatten(-2))
+
+
+def _count(name, number):
+    """A number that sizes a parameter. What else its key may be is the library's to check."""
+    if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
+        found = "no such key" if number is None else repr(number)
+        raise Error(f"{name}: expected an integer of at least 1, found {found}")
+    return int(number)
 
 
 def calibrate(model, batches, *, seed=0):

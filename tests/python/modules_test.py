@@ -10,6 +10,7 @@ from torch import nn
 import nysjit
 from nysjit.torch import CausalAttention, calibrate
 
+EXACT = {"layout": "exact_causal"}
 LEARNED = {"layout": "causal", "segment_len": 8, "landmark_source": "learned", "probes": 2}
 
 
@@ -66,6 +67,28 @@ class Causal(unittest.TestCase):
             CausalAttention(64, 5, layout="exact_causal")
 
 
+    def test_what_sizes_parameters_is_named(self):
+        learned = {key: value for key, value in LEARNED.items() if key != "probes"}
+        scan = {"layout": "scan", "landmark_source": "learned"}
+        for heads, keys, message in (
+            (0, EXACT, "heads: expected an integer of at least 1, found 0"),
+            (4, {**EXACT, "key_heads": 3}, "key_heads: expected a divisor of heads .4., found 3"),
+            (4, learned, "probes: expected an integer of at least 1, found no such key"),
+            (4, {**learned, "probes": 0}, "probes: expected an integer of at least 1, found 0"),
+            (4, scan, "landmarks: expected an integer of at least 1, found no such key"),
+            (4, {**learned, "probes": 2, "conv_kernel": "3"}, "conv_kernel: expected .*found '3'"),
+        ):
+            with self.subTest(message), self.assertRaisesRegex(nysjit.Error, message):
+                CausalAttention(64, heads, **keys)
+
+    def test_the_rank_of_the_input_is_named(self):
+        block = CausalAttention(64, 4, **EXACT)
+        with self.assertRaisesRegex(nysjit.Error, "x.ndim: expected 3 dimensions, found 2"):
+            block(torch.randn(20, 64))
+        with self.assertRaisesRegex(nysjit.Error, "x.ndim: expected 2 dimensions with cu_seqlens"):
+            block(torch.randn(1, 20, 64), cu_seqlens=torch.tensor([0, 20]))
+
+
 class Calibration(unittest.TestCase):
     def setUp(self):
         seeded(self.id())
@@ -97,6 +120,12 @@ class Calibration(unittest.TestCase):
         calibrate(model, [torch.randn(2, 30, 64)])
         self.assertFalse(torch.equal(again[0], model[0].probes))
         self.assertIsNone(model[0]._seen)
+
+    def test_the_seed_has_64_bits(self):
+        block = CausalAttention(64, 4, **LEARNED)
+        for seed in (-1, 2**64, 1.5):
+            with self.assertRaisesRegex(nysjit.Error, f"seed: expected .*found {seed}"):
+                calibrate(block, [torch.randn(1, 9, 64)], seed=seed)
 
     def test_none_to_fill_is_an_error(self):
         with self.assertRaisesRegex(nysjit.Error, "model: expected a CausalAttention with probes"):
