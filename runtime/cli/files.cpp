@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,6 +132,19 @@ Result<OutputFile> OutputFile::create(const std::string &flag, const std::string
   if (!isOpen || (!file.isNew && status.st_nlink > 1))
     file.place = Place::File;
   return file;
+}
+
+bool OutputFile::replaces(const OutputFile &other) const {
+  const auto isKept = [](Place of) { return of == Place::Aside || of == Place::File; };
+  if (!isKept(place) || !isKept(other.place))
+    return false;
+  std::error_code failure;
+  if (!isNew && !other.isNew)
+    return std::filesystem::equivalent(path, other.path, failure);
+  const auto whole = [&](const std::string &of) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(of, failure), failure);
+  };
+  return whole(path) == whole(other.path) && !failure;
 }
 
 /// False: nothing was written, and the file itself may be tried. `failure`: 0 or an errno.

@@ -28,6 +28,8 @@ public:
   /// Writes the whole file.
   Status write(const std::string &bytes) const;
   bool isStandardOutput() const { return place == Place::StandardOutput; }
+  /// Would what one writes end up in place of what the other wrote?
+  bool replaces(const OutputFile &other) const;
 
 private:
   enum class Place {

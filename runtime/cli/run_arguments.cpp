@@ -11,6 +11,11 @@ Result<std::vector<RunOutput>> createOutputs(const TensorFiles &files) {
       continue;
     Result<OutputFile> file = OutputFile::create(row.flag, path->second);
     NYSJIT_RETURN_IF_ERROR(file);
+    for (const RunOutput &other : outputs)
+      if (file->replaces(other.file))
+        return Error::mismatch(ErrorKind::InvalidArgument, row.flag,
+                               std::string("another file than ") + other.row->flag + " writes",
+                               "\"" + path->second + "\"");
     outputs.push_back({&row, std::move(*file), {}});
   }
   return outputs;

@@ -115,6 +115,27 @@ TEST_F(TensorFiles, AnOutputThatCannotBeWrittenIsKnownFirst) {
   }
 }
 
+TEST_F(TensorFiles, TwoOutputsAreTwoFiles) {
+  const auto fails = [&](const std::string &dq, const std::string &dk, const std::string &dout,
+                         const std::string &kind) {
+    return expectFailure({"run", "exact.json", "--q", "q.npy", "--k", "k.npy", "--v", "v.npy", "-o",
+                          "o.npy", "--dout", dout, "--dq", dq, "--dk", dk},
+                         2, kind)["where"];
+  };
+  write("old", "old");
+  std::filesystem::create_hard_link(folder / "old", folder / "other_name");
+  std::filesystem::create_symlink("not_there_yet", folder / "link");
+  for (const auto &[dq, dk, named] : {std::tuple("o.npy", "dk.npy", "--dq"),
+                                      {"./o.npy", "dk.npy", "--dq"},
+                                      {"dq.npy", "dq.npy", "--dk"},
+                                      {"link", "not_there_yet", "--dk"},
+                                      {"old", "other_name", "--dk"}})
+    EXPECT_EQ(fails(dq, dk, "q.npy", "invalid_argument"), named);
+  EXPECT_EQ(read("old"), "old");
+  // A device takes any number: the error is of what is looked at after the outputs.
+  EXPECT_EQ(fails("/dev/null", "/dev/null", "absent.npy", "invalid_file"), "--dout");
+}
+
 TEST_F(TensorFiles, AFailureKeepsAnOlderOutput) {
   write("old.npy", "precious");
   writeTensor("q.npy", {1}, 4);
