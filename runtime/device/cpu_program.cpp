@@ -80,7 +80,7 @@ Status CpuProgram::run(const ProgramRun &run) const {
     return {};
   // Memory, and with its address the parameters of every launch, before any of them runs.
   if (run.workspace)
-    NYSJIT_RETURN_IF_ERROR(prepared.checkWorkspace(run.workspace, run.workspaceBytes, numbers));
+    NYSJIT_RETURN_IF_ERROR(prepared.checkWorkspace(run, numbers));
   const WorkspaceLease lease(run.workspace ? 0 : numbers.workspaceBytes, memory, scratch,
                              threads->count());
   void *workspace = run.workspace ? run.workspace : lease.memory();

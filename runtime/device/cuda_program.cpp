@@ -192,7 +192,7 @@ Status CudaProgram::run(const ProgramRun &run) const {
   if (numbers.last == SIZE_MAX)
     return {};
   if (run.workspace)
-    NYSJIT_RETURN_IF_ERROR(prepared.checkWorkspace(run.workspace, run.workspaceBytes, numbers));
+    NYSJIT_RETURN_IF_ERROR(prepared.checkWorkspace(run, numbers));
   // The context, the program in it, and whether the tensors lie on its device.
   const int ordinal = plan().arguments.empty() ? 0 : run.tensors[0]->device.device_id;
   Result<ContextScope> scope = ContextScope::enter(*device, ordinal);

@@ -201,8 +201,13 @@ Status PreparedPlan::bind(const ProgramRun &run, TensorDevice device, RunNumbers
   return computeGrids(numbers);
 }
 
-Status PreparedPlan::checkMemory(const char *name, const void *memory, size_t bytes,
-                                 size_t needed) const {
+static AddressRange rangeOf(const void *memory, size_t bytes) {
+  const uint64_t begin = reinterpret_cast<uintptr_t>(memory);
+  return {begin, begin + bytes};
+}
+
+Status PreparedPlan::checkMemory(const ProgramRun &run, const char *name, const void *memory,
+                                 size_t bytes, size_t needed) const {
   if (reinterpret_cast<uintptr_t>(memory) % alignment != 0)
     return Error::mismatch(ErrorKind::InvalidArgument, name,
                            "memory at a " + std::to_string(alignment) + "-byte boundary",
@@ -210,7 +215,7 @@ Status PreparedPlan::checkMemory(const char *name, const void *memory, size_t by
   if (bytes < needed)
     return Error::mismatch(ErrorKind::InvalidArgument, std::string(name) + "_size",
                            "at least " + std::to_string(needed) + " bytes", std::to_string(bytes));
-  return {};
+  return binder.checkApart(run.tensors, name, rangeOf(memory, needed));
 }
 
 Status PreparedPlan::checkSaved(const ProgramRun &run, const RunNumbers &numbers) const {
@@ -222,12 +227,18 @@ Status PreparedPlan::checkSaved(const ProgramRun &run, const RunNumbers &numbers
   if (run.saved && savedSymbol == SIZE_MAX)
     return Error::mismatch(ErrorKind::InvalidArgument, "saved",
                            "NULL (a program with pass forward keeps nothing)", "memory");
-  return run.saved ? checkMemory("saved", run.saved, run.savedBytes, numbers.savedBytes) : Status();
+  return run.saved ? checkMemory(run, "saved", run.saved, run.savedBytes, numbers.savedBytes)
+                   : Status();
 }
 
-Status PreparedPlan::checkWorkspace(const void *workspace, size_t bytes,
-                                    const RunNumbers &numbers) const {
-  return checkMemory("workspace", workspace, bytes, numbers.workspaceBytes);
+Status PreparedPlan::checkWorkspace(const ProgramRun &run, const RunNumbers &numbers) const {
+  NYSJIT_RETURN_IF_ERROR(
+      checkMemory(run, "workspace", run.workspace, run.workspaceBytes, numbers.workspaceBytes));
+  if (run.saved &&
+      rangeOf(run.workspace, numbers.workspaceBytes).meets(rangeOf(run.saved, numbers.savedBytes)))
+    return Error::mismatch(ErrorKind::InvalidArgument, "workspace",
+                           "memory that does not overlap saved", "memory that does");
+  return {};
 }
 
 Status PreparedPlan::fill(void *workspace, const ProgramRun &run, RunNumbers &numbers) const {

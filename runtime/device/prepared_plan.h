@@ -41,8 +41,8 @@ public:
   /// Everything that can be wrong with the tensors and the saved memory: fills all of `numbers` but
   /// buffers' addresses and parameters.
   Status bind(const ProgramRun &run, TensorDevice device, RunNumbers &numbers) const;
-  /// A caller's workspace is aligned and large enough.
-  Status checkWorkspace(const void *workspace, size_t bytes, const RunNumbers &numbers) const;
+  /// The caller's workspace is aligned, large enough, and apart from tensors and saved memory.
+  Status checkWorkspace(const ProgramRun &run, const RunNumbers &numbers) const;
   /// Buffers' addresses and the parameters.
   Status fill(void *workspace, const ProgramRun &run, RunNumbers &numbers) const;
 
@@ -62,7 +62,8 @@ private:
   explicit PreparedPlan(Plan plan);
   Status compileExpressions();
   Status checkPreconditions(const int64_t *values) const;
-  Status checkMemory(const char *name, const void *memory, size_t bytes, size_t needed) const;
+  Status checkMemory(const ProgramRun &run, const char *name, const void *memory, size_t bytes,
+                     size_t needed) const;
   Status checkSaved(const ProgramRun &run, const RunNumbers &numbers) const;
   void bindSaved(bool isGiven, int64_t *values) const;
   Status layOutBuffers(bool isSavedGiven, RunNumbers &numbers) const;

@@ -294,6 +294,30 @@ Status TensorBinder::checkOverlaps(const DLTensor *const *tensors,
   return {};
 }
 
+Status TensorBinder::checkApart(const DLTensor *const *tensors, const char *name,
+                                AddressRange memory) const {
+  int64_t bytes[] = {static_cast<int64_t>(memory.end - memory.begin)};
+  DLTensor block = {};
+  block.data = reinterpret_cast<void *>(memory.begin);
+  block.ndim = 1;
+  block.dtype = {kDLUInt, 8, 1};
+  block.shape = bytes;
+  TensorStrides ofBlock;
+  (void)ofBlock.fill(block);
+  for (size_t a = 0; a < arguments.size(); ++a) {
+    TensorStrides strides;
+    AddressRange range;
+    const DLTensor *tensor = tensors[a];
+    if (tensor && strides.fill(*tensor) && !strides.isEmpty &&
+        addressRange(*tensor, strides, range) && memory.meets(range) &&
+        overlaps(block, ofBlock, *tensor, strides))
+      return Error::mismatch(ErrorKind::InvalidArgument, name,
+                             "memory that does not overlap " + arguments[a].name,
+                             "memory that does");
+  }
+  return {};
+}
+
 Status TensorBinder::bind(const DLTensor *const *given, TensorDevice device, int64_t maxLength,
                           int64_t *values, void **addresses, bool sizesOnly) const {
   UnpackedTensor unpacked[maxPlanArguments];

@@ -30,6 +30,10 @@ public:
   Status bind(const DLTensor *const *tensors, TensorDevice device, int64_t maxLength,
               int64_t *values, void **addresses, bool sizesOnly) const;
 
+  /// The caller's memory called `name` shares no byte with an element of a tensor. `bind` has
+  /// checked these.
+  Status checkApart(const DLTensor *const *tensors, const char *name, AddressRange memory) const;
+
 private:
   struct Dimension {
     bool isConstant;

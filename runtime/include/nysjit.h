@@ -312,9 +312,9 @@ typedef struct nysjit_run_args {
   const float *scale;
 
   /* Memory between the program's kernels: at least nysjit_workspace_size bytes at a 64-byte
-   * boundary, contents of no matter before and after, used by one run at a time. NULL (then
-   * workspace_size is 0): the library's own, one for each calling thread, grown when needed and
-   * kept until the thread ends; the host's for the length of the run, if it gave `allocate`.
+   * boundary that are no tensor's, contents of no matter before and after, for one run at a time.
+   * NULL (then workspace_size is 0): the library's own, one for each calling thread, grown when
+   * needed and kept until the thread ends; the host's for the run's length, if it gave `allocate`.
    * On GPUs it is device memory at a 256-byte boundary (cuMemAlloc's are), in use until the run has
    * finished on its stream. The library's own is then one for each CUDA context and stream, shared
    * by all programs; runs on one stream from several threads take turns. It grows by cuMemAlloc,
@@ -367,8 +367,8 @@ typedef struct nysjit_run_args {
   const DLTensor *dlandmark_k;
   const DLTensor *dconv;
   /* What a "saving" run of the same spec and tensors writes for backward runs: nysjit_saved_size
-   * bytes or more, aligned as a workspace and apart from it. "saving" needs it; a backward run
-   * without it (NULL, saved_size 0) computes it again, in its workspace. */
+   * bytes or more, aligned as a workspace and apart from it and from the tensors. "saving" needs
+   * it; a backward run without it (NULL, saved_size 0) computes it again, in its workspace. */
   void *saved;
   size_t saved_size;
 } nysjit_run_args;

@@ -232,6 +232,17 @@ TEST_F(SavedMemory, IsRefusedByName) {
             "saved: expected NULL (a program with pass forward keeps nothing), found memory");
 }
 
+TEST_F(SavedMemory, IsApartFromTensors) {
+  DLTensor k = *call.args.k;
+  int64_t strides[] = {0, 0, 0, 1}; // one row is that of all positions
+  k.strides = strides;
+  k.data = memory + needed - 64;
+  k.byte_offset = 0;
+  call.args.k = &k;
+  EXPECT_EQ(say(saving, memory, needed),
+            "saved: expected memory that does not overlap k, found memory that does");
+}
+
 TEST_F(SavedMemory, OfABackwardRunMayBeLeftOut) {
   addOutputGradient(random.generator, in);
   Device::Program backward = device.prepare(withPass(exactSpec, "backward"));

@@ -92,6 +92,12 @@ const BadCall badCalls[] = {
      [](FakeCall &c) { c.args.workspace = workspace, c.args.workspace_size = 64; }},
     {"workspace_misaligned", NYSJIT_INVALID_ARGUMENT, "workspace",
      [](FakeCall &c) { c.args.workspace = workspace + 4, c.args.workspace_size = 4000; }},
+    {"workspace_is_an_input", NYSJIT_INVALID_ARGUMENT,
+     "workspace: expected memory that does not overlap v, found memory that does",
+     [](FakeCall &c) {
+       c.v.tensor.data = workspace + 64, c.v.tensor.byte_offset = 0;
+       c.args.workspace = workspace, c.args.workspace_size = sizeof workspace;
+     }},
     {"workspace_size_alone", NYSJIT_INVALID_ARGUMENT, "workspace_size",
      [](FakeCall &c) { c.args.workspace_size = 64; }},
     {"timings_null", NYSJIT_INVALID_ARGUMENT, "timings",
