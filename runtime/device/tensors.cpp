@@ -212,6 +212,9 @@ Status TensorBinder::checkPacking(size_t number, bool isPacked,
     return {};
   if (sequences.offsets != SIZE_MAX && tensor->ndim != (arePacked(given) ? 3 : 4)) {
     const std::string &offsets = arguments[sequences.offsets].name;
+    if (tensor->ndim == 3 && given[sequences.offsets]) // offsets without elements
+      return shapeError(offsets,
+                        "B + 1 numbers with packed tensors [total, H, d], none with others", "0");
     return shapeError(argument.name + ".ndim",
                       arePacked(given) ? "3 dimensions, as " + offsets + " packs the sequences"
                                        : "4 dimensions, or 3 of sequences packed by " + offsets,

@@ -56,6 +56,7 @@ CASES = (
     ({**EXACT, "seqlens": -WRAPPED}, "seqlens[0]: expected 0 to 20"),
     ({**EXACT, "seqlens": LENGTHS - 5, "seq_starts": WRAPPED - 20}, "seq_starts[0]: "),
     ({**EXACT, **PACKED, "cu_seqlens": WRAPPED}, "cu_seqlens[0]: expected 0 to 20"),
+    ({**EXACT, **PACKED, "cu_seqlens": LENGTHS[:0]}, "cu_seqlens: expected B + 1 numbers with "),
     ({"layout": "prefix_lm", "segment_len": 8, "source_len": WRAPPED}, "source_len[0]: "),
     ({**EXACT, "seqlens": LENGTHS, "max_length": 5}, "seqlens[0]: "),
     ({**EXACT, "seqlens": LENGTHS, "max_length": -1}, "max_length: expected at least 0, found -1"),
