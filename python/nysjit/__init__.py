@@ -21,6 +21,11 @@ __version__ = "0.1.0"
 # The most segments that a spec may allow; the limit costs nothing where segment_len is given.
 _MOST_LANDMARKS = {"causal": 1024, "segment_causal": 1024, "bidirectional": 512, "prefix_lm": 512}
 _MOST_BLOCKS = 65536  # of dyadic spacing
+NO_PASS = "pass: expected none, it follows from what is asked for, found one"
+
+
+class _Pairs(list):
+    """What a JSON object holds, keys that it has twice too."""
 
 
 class Spec:
@@ -37,7 +42,7 @@ class Spec:
 
     def __init__(self, **keys):
         if "pass" in keys:
-            raise Error("pass: expected none, it follows from what is asked for, found one")
+            raise Error(NO_PASS)
         if "segment_len" in keys and "landmarks" not in keys:
             most = _MOST_LANDMARKS.get(keys.get("layout"))
             if keys.get("landmark_spacing") == "dyadic":
@@ -50,9 +55,17 @@ class Spec:
     @classmethod
     def from_json(cls, text):
         """The spec of a JSON object."""
-        keys = json.loads(text)
-        if not isinstance(keys, dict):
+        try:
+            pairs = json.loads(text, object_pairs_hook=_Pairs)
+        except ValueError as error:
+            raise Error(f"spec: expected a JSON object, found {error}") from None
+        if not isinstance(pairs, _Pairs):
             raise Error(f"spec: expected a JSON object, found {text}")
+        keys = dict(pairs)
+        if len(keys) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise Error(f"{twice}: expected the key once in its object, found it twice")
         return cls(**keys)
 
     def replace(self, **keys):
@@ -95,6 +108,8 @@ def _json(value):
         return '"' + value + '"'
     if isinstance(value, (str, bool, type(None), list, dict)):
         return json.dumps(value)
+    if str(value) in ("nan", "inf", "-inf"):  # which JSON has not: the library names them so
+        return f'"{value}"'
     return str(value)
 
 

@@ -72,6 +72,11 @@ CASES = (
     ({**EXACT, "v": Q.tolist()}, "v: expected a tensor, found list"),
     ({**LEARNED, "landmark_q": 3}, "landmark_q: expected a tensor, found int"),
     ({"spec": EXACT}, "spec: expected a nysjit.Spec or its JSON, found dict"),
+    ({"spec": '{"layout":"exact_causal","pass":"saving"}'}, "pass: expected none, it follows from"),
+    ({**CAUSAL, "stabilizer": float("nan")},
+     'stabilizer: expected a number, 0 to 1000000, found "nan"'),
+    ({**CAUSAL, "stabilizer": -float("inf")},
+     'stabilizer: expected a number, 0 to 1000000, found "-inf"'),
     ({"spec": "{"}, ""),
     ({"spec": "[]"}, ""),
 )  # fmt: skip
@@ -98,6 +103,18 @@ class Messages(unittest.TestCase):
     def test_pass_is_no_key(self):
         with self.assertRaisesRegex(nysjit.Error, "pass: expected none"):
             attention(Q, Q, Q, layout="exact_causal", **{"pass": "saving"})
+
+    def test_of_a_specs_json(self):
+        for text, message in (
+            ('{"landmarks": 3, "landmarks": 4}', "landmarks: expected the key once in its object"),
+            ('{"layout"', "spec: expected a JSON object, found "),
+            ("[]", "spec: expected a JSON object, found "),
+            ('{"layout": "causal", "pass": "saving"}', "pass: expected none"),
+        ):
+            with self.subTest(text), self.assertRaisesRegex(nysjit.Error, message):
+                nysjit.Spec.from_json(text)
+        spec = nysjit.Spec(layout="causal", segment_len=8, stabilizer=0.5)
+        self.assertEqual(nysjit.Spec.from_json(str(spec)), spec)
 
     def test_what_was_refused_does_not_stand_for_its_equal(self):
         keys = {"layout": "causal", "segment_len": 13}  # of no other test: 1 may stand for True
