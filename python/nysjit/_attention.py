@@ -48,7 +48,7 @@ def attention(
     spec: a nysjit.Spec, or its JSON; or None, and the keys of docs/spec.md as keyword arguments:
       ``layout="causal", segment_len=64``. head_dim and dtype are the tensors' where they are left
       out.
-    scale: of q k; None: 1 / sqrt(d).
+    scale: of q k, a number; None: 1 / sqrt(d). One that is learned is a factor of q instead.
     landmark_q: [Hq, r, d], the probes of ``causal`` with ``landmark_source="learned"``; or
       [Hq, m, d], the landmarks' queries of ``scan``, with landmark_k: [Hkv, m, d].
     conv: [Hq, c], the taps, with ``conv_kernel``.
@@ -85,6 +85,11 @@ def attention(
         text = spec._text
     has_lengths = seqlens is not None or cu_seqlens is not None or seq_starts is not None
     is_dense = not has_lengths and max_length is None
+    if isinstance(scale, torch.Tensor) and scale.requires_grad:
+        raise Error(
+            "scale: expected a number, found a tensor whose gradient is asked for, and there is "
+            "none: multiply q by it instead"
+        )
     has_none = landmark_q is None and landmark_k is None and conv is None and source_len is None
     if is_dense and has_none and text is not None:
         try:

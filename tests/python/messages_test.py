@@ -40,6 +40,8 @@ CASES = (
      "scale: expected a finite number, at most 2.35e38 in size, found inf"),
     ({**EXACT, "scale": float("nan")},
      "scale: expected a finite number, at most 2.35e38 in size, found nan"),
+    ({**EXACT, "scale": torch.ones((), requires_grad=True)},
+     "scale: expected a number, found a tensor whose gradient is asked for"),
     (LEARNED, "landmark_q: expected a tensor, found None"),
     ({**EXACT, "landmark_q": Q[0]}, "landmark_q: expected None (a program with layout exact_causal "
      "has no such argument), found a tensor"),
