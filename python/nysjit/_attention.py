@@ -17,6 +17,7 @@ _direct = _plain._op
 _is_autocast = torch._C._is_any_autocast_enabled
 _is_dynamo = torch.compiler.is_dynamo_compiling
 _is_grad_enabled = torch.is_grad_enabled
+_Tensor = torch.Tensor
 
 
 def attention(
@@ -83,9 +84,9 @@ def attention(
             text = None
     elif type(spec) is Spec and not keys:
         text = spec._text
-    has_lengths = seqlens is not None or cu_seqlens is not None or seq_starts is not None
-    is_dense = not has_lengths and max_length is None
-    if isinstance(scale, torch.Tensor) and scale.requires_grad:
+    has_no_lengths = seqlens is None and cu_seqlens is None and seq_starts is None
+    is_dense = has_no_lengths and max_length is None
+    if scale is not None and isinstance(scale, _Tensor) and scale.requires_grad:
         raise Error(
             "scale: expected a number, found a tensor whose gradient is asked for, and there is "
             "none: multiply q by it instead"
@@ -103,7 +104,8 @@ def attention(
             return operator(q, k, v, text, scale)
     if text is None:
         text = str(spec_of(spec, keys))
-    _check_tensors(q=q, k=k, v=v)
+    if not (isinstance(q, _Tensor) and isinstance(k, _Tensor) and isinstance(v, _Tensor)):
+        _check_tensors(q=q, k=k, v=v)
     parameters = ()
     if not has_none:
         given = {"landmark_q": landmark_q, "landmark_k": landmark_k, "conv": conv}
@@ -138,18 +140,18 @@ def _remember(keys, text):
 def _cast(*tensors):
     """To autocast's dtype, if it is on for their device."""
     q = tensors[0]
-    if not isinstance(q, torch.Tensor):
+    if not isinstance(q, _Tensor):
         return tensors
     device = "cpu" if q.is_cpu else "cuda" if q.is_cuda else None
     if device is None or not torch.is_autocast_enabled(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
-    return tuple([x.to(dtype) if isinstance(x, torch.Tensor) else x for x in tensors])
+    return tuple([x.to(dtype) if isinstance(x, _Tensor) else x for x in tensors])
 
 
 def _check_tensors(**given):
     for name, x in given.items():
-        if not isinstance(x, torch.Tensor):
+        if not isinstance(x, _Tensor):
             raise Error(f"{name}: expected a tensor, found {type(x).__name__}")
 
 
@@ -182,7 +184,7 @@ def _int32(name, lengths):
     no sequence reaches, so that it is refused and not wrapped to what may be a length."""
     if lengths is None:
         return None
-    if not isinstance(lengths, torch.Tensor):
+    if not isinstance(lengths, _Tensor):
         raise Error(f"{name}: expected a tensor of integers, found {type(lengths).__name__}")
     dtype = lengths.dtype
     if dtype == torch.int32:
