@@ -1,6 +1,7 @@
 """Gradients beside their own forward, and beside PyTorch's where PyTorch is there.
 
-B1 H8 d64 float32, segments of 64 (128 at n 131072), two threads; 4 probes, dyadic, for "learned".
+B1 H8 d64 float32, segments of 64 (128 at n 131072), two threads; 4 probes, dyadic, for "learned";
+half of the positions are the source of prefix_lm.
 All alternate in one run: the forward, the saving program, the backward that reads what it keeps,
 and the backward alone, which computes that again. A second table has the forward and the backward
 of a training step, saving and backward, beside PyTorch's: SDPA, and the mathematics of `causal`
@@ -46,6 +47,7 @@ def specs(n):
         "causal, learned": {**causal, **LEARNED},
         "segment_causal": {**causal, "layout": "segment_causal"},
         "bidirectional": {"layout": "bidirectional", "head_dim": D, "landmarks": 64},
+        "prefix_lm": {**causal, "layout": "prefix_lm", "landmarks": min(n // s, 512)},
         "scan": {
             "layout": "scan",
             "head_dim": D,
@@ -81,6 +83,8 @@ def calls(runtime, spec, tensors):
     if "probes" in spec:
         inputs["landmark_q"] = tensors["landmark_q"]
         gradients["dlandmark_q"] = numpy.empty_like(tensors["landmark_q"])
+    if spec["layout"] == "prefix_lm":
+        inputs["source_len"] = numpy.array([tensors["q"].shape[2] // 2], numpy.int32)
     forward = runtime.bind(programs["forward"], **inputs)
     size = runtime.saved_bytes(programs["saving"], runtime.bind(programs["saving"], **inputs))
     kept = aligned(size) if size else None

@@ -26,11 +26,11 @@ namespace {
 
 class FusedPositions {
 public:
-  FusedPositions(const LandmarkGradients &gradients, RowPart rowPart, const BlockConfig &blocks)
+  FusedPositions(const LandmarkGradients &gradients, RowPart rowPart, const BlockConfig &blocks,
+                 int split)
       : of(gradients), rows(gradients.gradients), part(rowPart),
         hasPast(gradients.hasPast(rowPart)), blockM(*blocks.blockM), blockN(*blocks.blockN),
-        split(*blocks.split),
-        parts(split ? ceilDiv(of.landmarks.attention.maxLength, split) : Scalar(1)) {}
+        split(split), parts(split ? ceilDiv(of.landmarks.attention.maxLength, split) : Scalar(1)) {}
 
   void write();
   /// Of all parts, as B's landmarks of one have positions of another in their past.
@@ -180,13 +180,15 @@ void FusedPositions::writeQueries() const {
 
 void writeFusedPositionGradients(const LandmarkGradients &of, const BlockConfig &blocks) {
   const Segmentation &segmentation = of.landmarks.segmentation;
+  const int split = *blocks.split;
   std::vector<FusedPositions> parts;
-  if (segmentation.hasSource() && segmentation.hasTarget())
-    parts.emplace_back(
-        of, RowPart::Source,
+  if (segmentation.hasSource() && segmentation.hasTarget()) {
+    const BlockConfig ofSource =
         of.program.blocks(kernelOf(RowPart::Source, segmentation, "position_gradient"),
-                          {.blockM = 64, .blockN = 64, .split = fusedSplit}, {.keepsMore = true}));
-  parts.emplace_back(of, leadingPart(segmentation), blocks);
+                          {.blockM = 64, .blockN = 64}, {.keepsMore = true});
+    parts.emplace_back(of, RowPart::Source, ofSource, split);
+  }
+  parts.emplace_back(of, leadingPart(segmentation), blocks, split);
   for (FusedPositions &part : parts)
     part.write();
   for (const FusedPositions &part : parts)

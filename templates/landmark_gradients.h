@@ -187,7 +187,7 @@ struct NearRows {
 constexpr int fusedSplit = 4096;
 /// Writes a kernel that takes the gradients of rows and landmarks to the positions of a part.
 void writePositionGradient(const LandmarkGradients &gradients, RowPart part);
-/// The part whose kernel's config says whether all are fused.
+/// The part whose kernel's config says whether all are fused, and the `split` of all.
 inline RowPart leadingPart(const Segmentation &segmentation) {
   return segmentation.hasTarget() ? RowPart::Target : RowPart::Source;
 }

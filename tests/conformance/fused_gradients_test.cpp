@@ -54,8 +54,6 @@ std::string configOf(const std::string &spec, int split) {
     config["far_gradient"]["split"] = split;
   if (hasSource)
     config["source_far_gradient"]["split"] = split;
-  if (hasSource && hasTarget)
-    config["source_position_gradient"]["split"] = split;
   return config.dump();
 }
 
