@@ -144,6 +144,8 @@ Result<Compiled> RuntimeLab::compile(const KernelConfig &config) {
   Result<PreparedProgram> prepared = context.prepare(request);
   if (!prepared)
     return inTime(prepared.takeError());
+  if (ending != 0) // since report was last asked
+    return endedFromOutside();
   Compiled compiled{programs.size(), known ? known->value() : watch.ms(),
                     resourcesOf(*prepared->program)};
   programs.push_back(std::move(prepared->program));

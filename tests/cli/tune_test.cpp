@@ -191,7 +191,7 @@ TEST_F(Tune, GradientsOfEachLayoutAreTuned) {
           "probes": 2, "landmark_spacing": "dyadic")",
        "block_rows"},
       {R"("layout": "segment_causal", "landmarks": 4, "dtype": "float16")", "far_gradient"},
-      {R"("layout": "bidirectional", "landmarks": 4)", "past_gradient"},
+      {R"("layout": "bidirectional", "landmarks": 4)", "source_position_gradient"},
       {R"("layout": "scan", "landmarks": 4, "landmark_source": "learned")", "scan_columns"}};
   for (const auto &[keys, kernel] : specs) {
     std::string spec = std::string(R"({"head_dim": 16, )") + keys + "}";
