@@ -38,7 +38,7 @@ LEARNED = {
 
 
 def specs(n):
-    s = max(S, n // 1024)  # 1024 landmarks are the most
+    s, wide = max(S, n // 1024), max(S, n // 512)  # as many landmarks as there may be
     causal = {"layout": "causal", "head_dim": D, "landmarks": n // s, "segment_len": s}
     return {
         "exact_causal": {"layout": "exact_causal", "head_dim": D},
@@ -47,7 +47,12 @@ def specs(n):
         "causal, learned": {**causal, **LEARNED},
         "segment_causal": {**causal, "layout": "segment_causal"},
         "bidirectional": {"layout": "bidirectional", "head_dim": D, "landmarks": 64},
-        "prefix_lm": {**causal, "layout": "prefix_lm", "landmarks": min(n // s, 512)},
+        "prefix_lm": {
+            "layout": "prefix_lm",
+            "head_dim": D,
+            "landmarks": n // wide,
+            "segment_len": wide,
+        },
         "scan": {
             "layout": "scan",
             "head_dim": D,
