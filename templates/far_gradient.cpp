@@ -260,7 +260,7 @@ void FarGradient::writeSum() const {
     const Scalar j0 = cell / heads * block;
     const FarViews views = viewsOf(k, head, segments);
     FarSums sums = begin(k, views, j0, block);
-    const Scalar rows = of.isFused ? endOf(segments) - beginOf(segments) : endOf(segments);
+    const Scalar rows = endOf(segments) - beginOf(segments);
     k.forRange({0, ceilDiv(rows, split)}, 1, sums.carry(), [&](Scalar number) {
       const FarViews partial = viewsOfPart(k, head, segments, number);
       sums.key = sums.key + k.load(partial.key, j0, block);
